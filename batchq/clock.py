@@ -1,0 +1,88 @@
+"""Time as batchq stores and prints it: milliseconds since 1970 in UTC, durations as ``250ms 10s 5m 2h 1d``.
+
+Only wall-clock instants are stored. How long something took is measured with the monotonic clock by whoever
+waits for it, so a clock that jumps never changes a duration.
+"""
+
+import time
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST = 100 * 365 * _UNITS["d"]
+
+
+def now() -> int:
+    """The wall clock, in milliseconds since 1970 (UTC)."""
+    return time.time_ns() // 1_000_000
+
+
+def duration(text: str) -> int:
+    """``"1.5s"`` -> 1500: a number and one of ``ms s m h d``, as milliseconds.
+
+    A bare number means seconds. Raises ValueError for anything else, for a negative value, and for more than 100 years.
+    """
+    number = text.strip().rstrip("mshd")
+    unit = text.strip()[len(number) :] or "s"
+    if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
+        raise ValueError(f"{text!r} is no duration: write a number and one of ms, s, m, h, d, as in 90s or 1.5h")
+    value = float(number) * _UNITS[unit]
+    if value > _LONGEST:
+        raise ValueError(f"{text!r} is longer than 100 years")
+    return round(value)
+
+
+def show_duration(ms: float) -> str:
+    """Milliseconds as a person reads them: ``"12 ms"``, ``"3.4 s"``, ``"2 m 05 s"``, ``"1 h 02 m"``, ``"3 d 04 h"``."""
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    if ms < 59_950:
+        return f"{ms / 1000:.1f} s"
+    seconds = round(ms / 1000)
+    if seconds < 3600:
+        return f"{seconds // 60} m {seconds % 60:02d} s"
+    minutes = seconds // 60
+    if minutes < 60 * 24:
+        return f"{minutes // 60} h {minutes % 60:02d} m"
+    return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
+
+
+def instant(text: str) -> int:
+    """An ISO 8601 date or time as milliseconds since 1970; without an offset it is local time.
+
+    Raises ValueError where the text is no such time, and for a local time that does not exist (a clock set forward).
+    """
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is no ISO 8601 time, as in 2026-11-23T18:00 or 2026-11-23T18:00Z") from None
+    if moment.tzinfo is None:
+        local = moment.astimezone()
+        if local.astimezone(UTC).astimezone().replace(tzinfo=None) != moment:
+            raise ValueError(f"{text!r} does not exist in local time: the clock is set forward over it")
+        moment = local
+    return round(moment.timestamp() * 1000)
+
+
+def since(text: str) -> int:
+    """The start of a window that ends now: ``"2h"`` ago, an ISO 8601 time, or ``"today"`` (local midnight)."""
+    from datetime import datetime
+
+    if text == "today":
+        return round(datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+    try:
+        return now() - duration(text)
+    except ValueError:
+        return instant(text)
+
+
+def iso(ms: int | None) -> str | None:
+    """An instant in UTC as JSON prints it: ``"2026-11-23T12:00:00.000Z"``."""
+    if ms is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03d}Z"
+
+
+def local(ms: int) -> str:
+    """An instant in local time as tables print it: ``"2026-11-23 13:00:00"``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1000))

@@ -1,0 +1,90 @@
+"""One attempt of a job: the claim that allows it, and the outcome that ends it. Values only, all picklable."""
+
+from typing import Any, NamedTuple
+
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+TIMED_OUT = "timed_out"
+CRASHED = "crashed"
+INTERRUPTED = "interrupted"
+CANCELLED = "cancelled"
+
+
+class Claim(NamedTuple):
+    """The right to run one attempt; a result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby)."""
+
+    id: int
+    token: str
+    attempt: int
+    kind: str
+    work: str
+    name: str | None
+    batch: str
+    queue: str
+    key: str | None
+    timeout: int | None
+    env: str | None
+    umask: int | None
+    stdin: bytes | None
+    cwd: str
+    path: str
+    max_attempts: int
+    failures: int
+    max_crashes: int
+    crashes: int
+    on_crash: str
+    interruptions: int
+    backoff: int
+
+
+class Stream(NamedTuple):
+    """What one stream of an attempt printed: its first and last bytes, and how many there were in all."""
+
+    head: bytes
+    tail: bytes
+    total: int
+
+
+class Failure(NamedTuple):
+    """Why an attempt did not succeed, as an exception would say it; ``traceback`` is empty for commands."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended.
+
+    ``status`` is one of the constants above. ``exit_code`` and ``signal`` exclude each other. ``seconds`` is measured
+    with the monotonic clock; ``cpu`` is user plus system time in seconds; ``peak`` the peak resident memory in KiB.
+    ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended.
+    """
+
+    status: str
+    exit_code: int | None = None
+    signal: int | None = None
+    seconds: float = 0.0
+    cpu: float | None = None
+    peak: int | None = None
+    result: str | None = None
+    failure: Failure | None = None
+    stdout: Stream | None = None
+    stderr: Stream | None = None
+    leftovers: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Ended(NamedTuple):
+    """A claim together with the outcome that ends it: what an executor hands to the ledger."""
+
+    claim: Claim
+    outcome: Outcome
+
+
+def payload(claim: Claim) -> Any:
+    """What the job is about, decoded: its words, its call with arguments, or its payload."""
+    import json
+
+    return json.loads(claim.work)

@@ -1,0 +1,102 @@
+"""What follows from an outcome: the settle table of docs/semantics.md, as one pure function.
+
+States: ``held blocked scheduled queued running succeeded failed cancelled``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from batchq.jobs.attempt import (
+    CANCELLED,
+    CRASHED,
+    FAILED,
+    INTERRUPTED,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Outcome,
+)
+
+STATES = ("held", "blocked", "scheduled", "queued", "running", "succeeded", "failed", "cancelled")
+FINAL = ("succeeded", "failed", "cancelled")
+INTERRUPTION_LIMIT = 10  #: interruptions in a row after which a job is held instead of queued once more
+LONGEST_DELAY = 3_600_000  #: a retry never waits longer than an hour, in milliseconds
+
+
+class Settlement(NamedTuple):
+    """The next state of a job, when it is due (``scheduled`` only), its counts, and why in a few words."""
+
+    state: str
+    due_at: int | None
+    failures: int
+    crashes: int
+    interruptions: int
+    why: str | None
+
+
+def full_jitter(base: int, nth: int) -> int:
+    """The delay before retry ``nth`` (1, 2, …) in milliseconds: uniform in 0 … base · 2^(nth-1), at most an hour.
+
+    Full jitter as in Brooker, "Exponential Backoff And Jitter" (AWS, 2015), computed by tenacity's strategy of that
+    name. tenacity never sleeps here: the delay becomes the ``due_at`` of a scheduled job.
+    """
+    from tenacity import RetryCallState, wait_random_exponential
+    from tenacity import Retrying
+
+    call = RetryCallState(Retrying(), None, (), {})
+    call.attempt_number = nth
+    return round(1000 * wait_random_exponential(multiplier=base / 1000, max=LONGEST_DELAY / 1000)(call))
+
+
+def settle(claim: Claim, outcome: Outcome, now: int, delay: Callable[[int, int], int] = full_jitter) -> Settlement:
+    """Decide what becomes of a job whose attempt ended; ``now`` in milliseconds, ``delay(base, nth)`` likewise.
+
+    ``failed`` and ``timed_out`` draw on ``max_attempts``, ``crashed`` on ``max_crashes``; an interruption costs
+    neither. Raises nothing: an unknown status is a programming error and ends in KeyError.
+    """
+    return _TABLE[outcome.status](claim, now, delay)
+
+
+def _succeeded(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+    return Settlement("succeeded", None, claim.failures, claim.crashes, 0, None)
+
+
+def _failed(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+    failures = claim.failures + 1
+    if failures < claim.max_attempts:
+        due = now + delay(claim.backoff, failures)
+        return Settlement("scheduled", due, failures, claim.crashes, 0, "retry")
+    return Settlement("failed", None, failures, claim.crashes, 0, None)
+
+
+def _crashed(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+    crashes = claim.crashes + 1
+    if claim.on_crash == "hold":
+        why = "its runner or worker died while it ran, and on_crash is 'hold'"
+        return Settlement("held", None, claim.failures, crashes, 0, why)
+    if crashes < claim.max_crashes:
+        due = now + delay(claim.backoff, crashes)
+        return Settlement("scheduled", due, claim.failures, crashes, 0, "retry")
+    return Settlement("failed", None, claim.failures, crashes, 0, f"crashed {crashes} times")
+
+
+def _interrupted(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+    interruptions = claim.interruptions + 1
+    if interruptions >= INTERRUPTION_LIMIT:
+        why = f"interrupted {interruptions} times in a row"
+        return Settlement("held", None, claim.failures, claim.crashes, interruptions, why)
+    return Settlement("queued", None, claim.failures, claim.crashes, interruptions, None)
+
+
+def _cancelled(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+    return Settlement("cancelled", None, claim.failures, claim.crashes, 0, "cancelled while it ran")
+
+
+_TABLE: dict[str, Callable[[Claim, int, Callable[[int, int], int]], Settlement]] = {
+    SUCCEEDED: _succeeded,
+    FAILED: _failed,
+    TIMED_OUT: _failed,
+    CRASHED: _crashed,
+    INTERRUPTED: _interrupted,
+    CANCELLED: _cancelled,
+}

@@ -1,0 +1,99 @@
+"""Adding jobs: one transaction, all of them or none."""
+
+import os
+
+from batchq import clock
+from batchq.store import states
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from batchq.jobs.model import JobSpec
+    from batchq.store.connection import Store
+
+_INSERT = """
+INSERT INTO jobs (id, add_id, created_at, context, state, due_at, why, batch, queue, kind, work, name, priority,
+    max_attempts, backoff, max_crashes, on_crash, timeout, key, env, stdin, umask, tags)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def add(store: "Store", specs: "Iterable[JobSpec]") -> list[int]:
+    """Store the jobs and return their ids, in order.
+
+    A job whose ``key`` is known is not stored again: the id of the first job of that key stands in its place.
+    Ids grow and are never given twice, also after pruning. An error of ``specs`` itself leaves the store untouched.
+    """
+    with store.writing() as db:
+        first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
+        intake = _Intake(db, first)
+        db.executemany(_INSERT, intake.rows(specs))
+        intake.finish()
+    return intake.ids
+
+
+class _Intake:
+    """The state of one add: which ids it has given, and what it must note when the rows are in."""
+
+    def __init__(self, db: "sqlite3.Connection", first: int) -> None:
+        self.ids: list[int] = []
+        self._db = db
+        self._first = first
+        self._next = first
+        self._now = clock.now()
+        self._contexts: dict[tuple[str, str], int] = {}
+        self._keys: dict[str, int] = {}
+
+    def rows(self, specs: "Iterable[JobSpec]") -> "Iterator[tuple[object, ...]]":
+        now, first = self._now, self._first
+        for spec in specs:
+            if spec.key is not None and (known := self._known(spec.key)):
+                self.ids.append(known)
+                continue
+            job = self._next
+            self._next += 1
+            self.ids.append(job)
+            if spec.key is not None:
+                self._keys[spec.key] = job
+            place = (spec.cwd, spec.path)
+            context = self._contexts.get(place) or self._context(place)
+            state, due, why = self._start(spec)
+            yield (
+                job, first, now, context, state, due, why, spec.batch, spec.queue, spec.kind, spec.work, spec.name,
+                spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes, spec.on_crash, spec.timeout, spec.key,
+                spec.env, spec.stdin, spec.umask, spec.tags,
+            )  # fmt: skip
+
+    def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
+        if spec.hold:
+            return "held", None, "added with hold"
+        due = self._now + spec.delay if spec.delay else spec.run_at
+        if due is not None and due > self._now:
+            return "scheduled", due, "delay"
+        return "queued", None, None
+
+    def _known(self, key: str) -> int | None:
+        if key in self._keys:
+            return self._keys[key]
+        row = self._db.execute("SELECT job FROM keys WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _context(self, place: tuple[str, str]) -> int:
+        stored = tuple(map(os.fsencode, place))
+        self._db.execute("INSERT INTO contexts (cwd, path) VALUES (?, ?) ON CONFLICT DO NOTHING", stored)
+        found: int = self._db.execute("SELECT id FROM contexts WHERE cwd = ? AND path = ?", stored).fetchone()[0]
+        self._contexts[place] = found
+        return found
+
+    def finish(self) -> None:
+        if self._next == self._first:
+            return
+        db = self._db
+        db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
+        db.executemany("INSERT INTO keys (key, job, added_at) VALUES (?, ?, ?)",
+                       [(key, job, self._now) for key, job in self._keys.items()])  # fmt: skip
+        groups = db.execute(
+            "SELECT state, queue, batch, count(*) FROM jobs WHERE id >= ? GROUP BY state, queue, batch", (self._first,)
+        ).fetchall()
+        states.count(db, {(state, queue, batch): jobs for state, queue, batch, jobs in groups})

@@ -1,0 +1,308 @@
+"""What a runner says to the store: I am here; these ended, give me more; I am gone. One short transaction each.
+
+A claim is an ``UPDATE … RETURNING`` that gives each job a fresh token; a result is accepted only with the token that
+is still current, so a runner that was taken for dead cannot overwrite what happened since.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from batchq.jobs.attempt import CRASHED, Claim, Ended, Failure, Outcome, Stream
+from batchq.jobs.lifecycle import FINAL, Settlement, settle
+from batchq.store import states
+from batchq.store.connection import Store
+from batchq.store.locks import LockFile
+
+PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that no transaction grows long
+
+
+class Wanted(NamedTuple):
+    """Which jobs a runner takes: of one queue, of one batch, with or without payload jobs; ``None`` means any."""
+
+    queue: str | None = None
+    batch: str | None = None
+    payloads: bool = False
+
+    def condition(self) -> str:
+        """The SQL that holds for such jobs, with ``:queue`` and ``:batch`` to be bound."""
+        parts = ["1" if self.payloads else "kind <> 'payload'"]
+        parts += ["queue = :queue"] if self.queue is not None else []
+        parts += ["batch = :batch"] if self.batch is not None else []
+        return " AND ".join(parts)
+
+
+class Runner(NamedTuple):
+    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file."""
+
+    id: int
+    liveness: int
+    wanted: Wanted
+
+
+class Settled(NamedTuple):
+    """An accepted outcome and what it made of its job."""
+
+    claim: Claim
+    outcome: Outcome
+    settlement: Settlement
+
+
+class Exchange(NamedTuple):
+    """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims."""
+
+    settled: list[Settled]
+    refused: list[Ended]
+    claims: list[Claim]
+
+
+class Outlook(NamedTuple):
+    """What is still to come for a runner: work now, work at ``next_due`` (ms), jobs that others run, jobs left alone."""
+
+    queued: int
+    next_due: int | None
+    running_elsewhere: int
+    left_alone: dict[str, int]
+
+
+def register(
+    store: Store, wanted: Wanted, liveness: int, *, pid: int, host: str, boot_id: str, slots: int, executor: str, now: int
+) -> Runner:
+    """Enter a runner whose liveness byte is already locked."""
+    selection = json.dumps({"queue": wanted.queue, "batch": wanted.batch})
+    with store.writing() as db:
+        (row,) = db.execute(
+            "INSERT INTO runners (state, pid, host, boot_id, liveness, slots, executor, selection, started_at)"
+            " VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, liveness, slots, executor, selection, now),
+        ).fetchall()
+    return Runner(row[0], liveness, wanted)
+
+
+def exchange(store: Store, runner: Runner, ended: Sequence[Ended], free: int, now: int) -> Exchange:
+    """Record what ended, make due jobs claimable, and claim up to ``free`` jobs, in one transaction.
+
+    The claims come in the order in which they should start. Work may begin only after this returns: that is when the
+    claims are on disk. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
+    """
+    with store.writing() as db:
+        settled, refused = _record(db, runner, ended, now)
+        claims: list[Claim] = []
+        if free > 0:
+            _promote(db, now)
+            claims = _claim(db, runner, free, now)
+    return Exchange(settled, refused, claims)
+
+
+def leave(store: Store, runner: Runner, now: int) -> None:
+    """Enter the orderly end of a runner."""
+    with store.writing() as db:
+        db.execute("UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, runner.id))
+
+
+# --- recording ---------------------------------------------------------------------------------------------------------
+
+
+_FINISH = """
+UPDATE jobs SET state = ?, due_at = ?, failures = ?, crashes = ?, interruptions = ?, why = ?, finished_at = ?,
+    token = NULL, runner = NULL
+WHERE id = ? AND token = ? AND state = 'running'"""
+
+
+def _record(
+    db: sqlite3.Connection, runner: Runner, ended: Sequence[Ended], now: int
+) -> tuple[list[Settled], list[Ended]]:
+    if not ended:
+        return [], []
+    settled = [Settled(claim, outcome, settle(claim, outcome, now)) for claim, outcome in ended]
+    accepted, refused = _finish(db, settled, now)
+    db.executemany(
+        f"INSERT INTO attempts VALUES ({','.join('?' * 17)})", [_attempt_row(one, runner.id, now) for one in accepted]
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)", [row for one in accepted for row in _output_rows(one)]
+    )
+    states.count(db, states.tally_moves(
+        ("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted
+    ))  # fmt: skip
+    return accepted, refused
+
+
+def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
+    rows = [_finish_row(one, now) for one in settled]
+    db.execute("SAVEPOINT finish")
+    if db.executemany(_FINISH, rows).rowcount == len(rows):
+        db.execute("RELEASE finish")
+        return settled, []
+    db.execute("ROLLBACK TO finish")  # someone rescued one of these jobs: find out which, one by one
+    db.execute("RELEASE finish")
+    accepted, refused = [], []
+    for one, row in zip(settled, rows, strict=True):
+        if db.execute(_FINISH, row).rowcount == 1:
+            accepted.append(one)
+        else:
+            refused.append(Ended(one.claim, one.outcome))
+    return accepted, refused
+
+
+def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
+    to = one.settlement
+    finished = now if to.state in FINAL else None
+    return (
+        to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, one.claim.id, one.claim.token
+    )  # fmt: skip
+
+
+def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
+    claim, out = one.claim, one.outcome
+    kind, message, trace = out.failure or (None, None, None)
+    return (
+        claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
+        out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
+        out.leftovers,
+    )  # fmt: skip
+
+
+def _output_rows(one: Settled) -> list[tuple[int, int, str, bytes, bytes, int]]:
+    streams: tuple[tuple[str, Stream | None], ...] = (("stdout", one.outcome.stdout), ("stderr", one.outcome.stderr))
+    return [
+        (one.claim.id, one.claim.attempt, name, *stream) for name, stream in streams if stream is not None and stream.total
+    ]
+
+
+# --- claiming ----------------------------------------------------------------------------------------------------------
+
+
+def _promote(db: sqlite3.Connection, now: int) -> None:
+    for why in ("retry", "delay"):
+        where = (
+            f"id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND why = '{why}' AND due_at <= :now"
+            " ORDER BY due_at LIMIT :most)"
+        )
+        states.move(
+            db, "scheduled", "queued", where, {"now": now, "most": PROMOTED_AT_ONCE}, also="due_at = NULL, why = NULL"
+        )
+
+
+# RETURNING gives rows in no promised order, so the claims are sorted afterwards.
+_CLAIM = """
+UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
+    started_at = :now
+WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :free)
+RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,
+    max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff"""
+_CANDIDATES = "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :free)"
+
+
+def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[Claim]:
+    wanted = runner.wanted
+    queues = [
+        row[0]
+        for row in db.execute(
+            "SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0"
+            " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)",
+            {"queue": wanted.queue, "batch": wanted.batch},
+        )
+    ]
+    if not queues:
+        return []
+    kinds = ("kind <> 'payload'", "kind = 'payload'") if wanted.payloads else ("kind <> 'payload'",)
+    batch = "" if wanted.batch is None else " AND batch = :batch"
+    batch += " AND batch <> 'default'" if wanted.batch not in (None, "default") else ""
+    candidates = " UNION ALL ".join(
+        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{batch}") for number in range(len(queues)) for kind in kinds
+    )
+    parameters: dict[str, object] = {"runner": runner.id, "now": now, "free": free, "batch": wanted.batch}
+    parameters |= {f"queue{number}": queue for number, queue in enumerate(queues)}
+    rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()
+    rows.sort()
+    contexts = _contexts(db, {row[14] for row in rows})
+    claims = [Claim(*row[1:14], *contexts[row[14]], *row[15:]) for row in rows]
+    states.count(db, states.tally_moves(("queued", "running", claim.queue, claim.batch) for claim in claims))
+    return claims
+
+
+def _contexts(db: sqlite3.Connection, ids: set[int]) -> dict[int, tuple[str, str]]:
+    import os
+
+    found = {}
+    for context in ids:
+        cwd, path = db.execute("SELECT cwd, path FROM contexts WHERE id = ?", (context,)).fetchone()
+        found[context] = (os.fsdecode(cwd), os.fsdecode(path))
+    return found
+
+
+def outlook(store: Store, runner: Runner) -> Outlook:
+    """What a runner that has nothing to do could still wait for; read without a lock."""
+    db, wanted = store.db, runner.wanted
+    named = {"queue": wanted.queue, "batch": wanted.batch, "runner": runner.id}
+    cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
+    queued = db.execute(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {wanted.condition()}", named).fetchone()[0]
+    (next_due,) = db.execute(
+        f"SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry' AND {wanted.condition()}", named
+    ).fetchone()
+    elsewhere = 0
+    if wanted.queue is not None or wanted.batch is not None:
+        (elsewhere,) = db.execute(
+            f"SELECT count(*) FROM jobs WHERE state = 'running' AND runner <> :runner AND {wanted.condition()}", named
+        ).fetchone()
+    alone = dict(
+        db.execute(
+            f"SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
+            named,
+        ).fetchall()
+    )
+    if not wanted.payloads:
+        (payloads,) = db.execute(
+            f"SELECT count(*) FROM jobs WHERE state = 'queued' AND kind = 'payload' AND {cell}", named
+        ).fetchone()
+        if payloads:
+            alone["payload"] = payloads
+    return Outlook(queued, next_due, elsewhere, alone)
+
+
+# --- rescue ------------------------------------------------------------------------------------------------------------
+
+
+class Lost(NamedTuple):
+    """A runner that is gone although it never left: its row, and the attempts that died with it."""
+
+    runner: int
+    pid: int
+    claims: list[Claim]
+
+
+def lost_runners(store: Store, runner: Runner) -> list[Lost]:
+    """The dead runners of the store, by the kernel's word: their liveness byte is free. Read without a lock."""
+    probe = LockFile(store.path)
+    try:
+        rows = store.db.execute(
+            "SELECT id, pid, liveness FROM runners WHERE ended_at IS NULL AND id <> ? ORDER BY id", (runner.id,)
+        ).fetchall()
+        return [Lost(row, pid, _claims_of(store.db, row)) for row, pid, byte in rows if not probe.is_held(byte)]
+    finally:
+        probe.close()
+
+
+def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
+    rows = db.execute(
+        "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,"
+        " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff"
+        " FROM jobs WHERE state = 'running' AND runner = ?",
+        (runner,),
+    ).fetchall()
+    contexts = _contexts(db, {row[13] for row in rows})
+    return [Claim(*row[:13], *contexts[row[13]], *row[14:]) for row in rows]
+
+
+def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
+    """Settle the attempts of a dead runner as crashed; the token is checked again, so two rescuers do it once."""
+    failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
+    ended = [Ended(claim, Outcome(CRASHED, failure=failure, started_at=now, finished_at=now)) for claim in lost.claims]
+    with store.writing() as db:
+        settled, _ = _record(db, Runner(lost.runner, 0, Wanted()), ended, now)
+        db.execute("UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner))
+    return settled
+
+
