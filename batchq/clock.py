@@ -32,7 +32,7 @@ def duration(text: str) -> int:
 
 def show_duration(ms: float) -> str:
     """Milliseconds as a person reads them: ``"12 ms"``, ``"3.4 s"``, ``"2 m 05 s"``, ``"1 h 02 m"``, ``"3 d 04 h"``."""
-    if ms < 1_000:
+    if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 59_950:
         return f"{ms / 1000:.1f} s"
@@ -56,12 +56,15 @@ def instant(text: str) -> int:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"{text!r} is no ISO 8601 time, as in 2026-11-23T18:00 or 2026-11-23T18:00Z") from None
-    if moment.tzinfo is None:
-        local = moment.astimezone()
-        if local.astimezone(UTC).astimezone().replace(tzinfo=None) != moment:
-            raise ValueError(f"{text!r} does not exist in local time: the clock is set forward over it")
-        moment = local
-    return round(moment.timestamp() * 1000)
+    try:
+        if moment.tzinfo is None:
+            local = moment.astimezone()
+            if local.astimezone(UTC).astimezone().replace(tzinfo=None) != moment:
+                raise ValueError(f"{text!r} does not exist in local time: the clock is set forward over it")
+            moment = local
+        return round(moment.timestamp() * 1000)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of the range of times") from None
 
 
 def since(text: str) -> int:

@@ -35,6 +35,7 @@ class Claim(NamedTuple):
     on_crash: str
     interruptions: int
     backoff: int
+    claimed_at: int
 
 
 class Stream(NamedTuple):

@@ -123,7 +123,9 @@ def open_at(path: str, *, create: bool = False) -> Store:
 def _make_file(path: str) -> bool:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        LockFile(path).close()  # first: an empty store beside a lock file is an unfinished one, alone it is a stranger's
+        LockFile(
+            path
+        ).close()  # first: an empty store beside a lock file is an unfinished one, alone it is a stranger's
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     except FileExistsError:
         return False  # another process was faster
@@ -144,7 +146,9 @@ def _version(db: sqlite3.Connection, path: str) -> int:
     if owner != APPLICATION_ID:
         raise StoreError(f"{path} is no batchq store (another program's SQLite file); name yours with --db")
     if version > VERSION:
-        raise StoreError(f"{path} was made by a newer batchq (schema {version}, this one knows {VERSION}); upgrade batchq")
+        raise StoreError(
+            f"{path} was made by a newer batchq (schema {version}, this one knows {VERSION}); upgrade batchq"
+        )
     return int(version)
 
 
@@ -204,4 +208,3 @@ def translated(error: sqlite3.Error, path: str) -> BatchqError:
     if name.startswith("SQLITE_FULL"):
         return LedgerError(f"cannot write the store {path}: the disk is full")
     return LedgerError(f"the store {path} cannot be used: {error} ({name or type(error).__name__})")
-

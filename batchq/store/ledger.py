@@ -6,14 +6,13 @@ is still current, so a runner that was taken for dead cannot overwrite what happ
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq.jobs.attempt import CRASHED, Claim, Ended, Failure, Outcome, Stream
 from batchq.jobs.lifecycle import FINAL, Settlement, settle
 from batchq.store import states
 from batchq.store.connection import Store
-from batchq.store.locks import LockFile
 
 PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that no transaction grows long
 
@@ -58,16 +57,28 @@ class Exchange(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What is still to come for a runner: work now, work at ``next_due`` (ms), jobs that others run, jobs left alone."""
+    """What is still to come for a runner: work now, retries at ``next_due`` (ms), jobs that others run.
 
-    queued: int
+    ``left_alone`` counts by state what it will not take: held, scheduled for later, blocked, payload without --perform.
+    """
+
+    queued: bool
     next_due: int | None
-    running_elsewhere: int
+    running_elsewhere: bool
     left_alone: dict[str, int]
 
 
 def register(
-    store: Store, wanted: Wanted, liveness: int, *, pid: int, host: str, boot_id: str, slots: int, executor: str, now: int
+    store: Store,
+    wanted: Wanted,
+    liveness: int,
+    *,
+    pid: int,
+    host: str,
+    boot_id: str,
+    slots: int,
+    executor: str,
+    now: int,
 ) -> Runner:
     """Enter a runner whose liveness byte is already locked."""
     selection = json.dumps({"queue": wanted.queue, "batch": wanted.batch})
@@ -98,7 +109,9 @@ def exchange(store: Store, runner: Runner, ended: Sequence[Ended], free: int, no
 def leave(store: Store, runner: Runner, now: int) -> None:
     """Enter the orderly end of a runner."""
     with store.writing() as db:
-        db.execute("UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, runner.id))
+        db.execute(
+            "UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, runner.id)
+        )
 
 
 # --- recording ---------------------------------------------------------------------------------------------------------
@@ -121,7 +134,8 @@ def _record(
         f"INSERT INTO attempts VALUES ({','.join('?' * 17)})", [_attempt_row(one, runner.id, now) for one in accepted]
     )
     db.executemany(
-        "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)", [row for one in accepted for row in _output_rows(one)]
+        "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
+        [row for one in accepted for row in _output_rows(one)],
     )
     states.count(db, states.tally_moves(
         ("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted
@@ -167,7 +181,9 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
 def _output_rows(one: Settled) -> list[tuple[int, int, str, bytes, bytes, int]]:
     streams: tuple[tuple[str, Stream | None], ...] = (("stdout", one.outcome.stdout), ("stderr", one.outcome.stderr))
     return [
-        (one.claim.id, one.claim.attempt, name, *stream) for name, stream in streams if stream is not None and stream.total
+        (one.claim.id, one.claim.attempt, name, *stream)
+        for name, stream in streams
+        if stream is not None and stream.total
     ]
 
 
@@ -191,8 +207,10 @@ UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = 
     started_at = :now
 WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :free)
 RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,
-    max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff"""
-_CANDIDATES = "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :free)"
+    max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
+_CANDIDATES = (
+    "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :free)"
+)
 
 
 def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[Claim]:
@@ -211,7 +229,9 @@ def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[
     batch = "" if wanted.batch is None else " AND batch = :batch"
     batch += " AND batch <> 'default'" if wanted.batch not in (None, "default") else ""
     candidates = " UNION ALL ".join(
-        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{batch}") for number in range(len(queues)) for kind in kinds
+        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{batch}")
+        for number in range(len(queues))
+        for kind in kinds
     )
     parameters: dict[str, object] = {"runner": runner.id, "now": now, "free": free, "batch": wanted.batch}
     parameters |= {f"queue{number}": queue for number, queue in enumerate(queues)}
@@ -238,15 +258,12 @@ def outlook(store: Store, runner: Runner) -> Outlook:
     db, wanted = store.db, runner.wanted
     named = {"queue": wanted.queue, "batch": wanted.batch, "runner": runner.id}
     cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
-    queued = db.execute(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {wanted.condition()}", named).fetchone()[0]
+    queued = _exists(db, f"state = 'queued' AND {wanted.condition()}", named)
     (next_due,) = db.execute(
         f"SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry' AND {wanted.condition()}", named
     ).fetchone()
-    elsewhere = 0
-    if wanted.queue is not None or wanted.batch is not None:
-        (elsewhere,) = db.execute(
-            f"SELECT count(*) FROM jobs WHERE state = 'running' AND runner <> :runner AND {wanted.condition()}", named
-        ).fetchone()
+    selective = wanted.queue is not None or wanted.batch is not None
+    elsewhere = selective and _exists(db, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
     alone = dict(
         db.execute(
             f"SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
@@ -262,6 +279,20 @@ def outlook(store: Store, runner: Runner) -> Outlook:
     return Outlook(queued, next_due, elsewhere, alone)
 
 
+def waiting(store: Store, wanted: Wanted) -> int:
+    """How many jobs of this kind are queued or wait for their time; from the counters, so payload jobs count too."""
+    (jobs,) = store.db.execute(
+        "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('queued', 'scheduled')"
+        " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)",
+        {"queue": wanted.queue, "batch": wanted.batch},
+    ).fetchone()
+    return int(jobs)
+
+
+def _exists(db: sqlite3.Connection, where: str, parameters: dict[str, object]) -> bool:
+    return bool(db.execute(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", parameters).fetchone()[0])
+
+
 # --- rescue ------------------------------------------------------------------------------------------------------------
 
 
@@ -275,20 +306,16 @@ class Lost(NamedTuple):
 
 def lost_runners(store: Store, runner: Runner) -> list[Lost]:
     """The dead runners of the store, by the kernel's word: their liveness byte is free. Read without a lock."""
-    probe = LockFile(store.path)
-    try:
-        rows = store.db.execute(
-            "SELECT id, pid, liveness FROM runners WHERE ended_at IS NULL AND id <> ? ORDER BY id", (runner.id,)
-        ).fetchall()
-        return [Lost(row, pid, _claims_of(store.db, row)) for row, pid, byte in rows if not probe.is_held(byte)]
-    finally:
-        probe.close()
+    rows = store.db.execute(
+        "SELECT id, pid, liveness FROM runners WHERE ended_at IS NULL AND id <> ? ORDER BY id", (runner.id,)
+    ).fetchall()
+    return [Lost(row, pid, _claims_of(store.db, row)) for row, pid, byte in rows if not store.lock.is_held(byte)]
 
 
 def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
     rows = db.execute(
         "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,"
-        " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff"
+        " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"
         " FROM jobs WHERE state = 'running' AND runner = ?",
         (runner,),
     ).fetchall()
@@ -299,10 +326,13 @@ def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
     """Settle the attempts of a dead runner as crashed; the token is checked again, so two rescuers do it once."""
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
-    ended = [Ended(claim, Outcome(CRASHED, failure=failure, started_at=now, finished_at=now)) for claim in lost.claims]
+    ended = [
+        Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.claimed_at, finished_at=now))
+        for claim in lost.claims
+    ]
     with store.writing() as db:
         settled, _ = _record(db, Runner(lost.runner, 0, Wanted()), ended, now)
-        db.execute("UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner))
+        db.execute(
+            "UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner)
+        )
     return settled
-
-

@@ -8,7 +8,6 @@ system has none, POSIX record locks serve: they belong to the process that took 
 import errno
 import fcntl
 import os
-import signal
 import struct
 import time
 
@@ -48,6 +47,8 @@ class LockFile:
         """
         if self._lock(MUTEX_BYTE, wait=False):
             return
+        import signal  # 1.4 ms, which an add that need not wait does not pay
+
         try:
             previous = signal.signal(signal.SIGALRM, _deadline)
         except ValueError:
@@ -108,7 +109,9 @@ class LockFile:
             fcntl.lockf(self._fd, verb if wait or kind == fcntl.F_UNLCK else verb | fcntl.LOCK_NB, 1, offset)
 
     def _busy(self, seconds: float) -> BusyError:
-        return BusyError(f"the store is busy: {self._holder()} has held {self.path} for over {seconds:g} s; try again later")
+        return BusyError(
+            f"the store is busy: {self._holder()} has held {self.path} for over {seconds:g} s; try again later"
+        )
 
     def _holder(self) -> str:
         # An OFD lock has no owner in /proc/locks (its pid reads -1), so look who has the file open instead.

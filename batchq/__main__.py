@@ -1,0 +1,66 @@
+"""The entry: ``batchq …`` and ``python -m batchq …``."""
+
+import os
+import sys
+
+from batchq.errors import BatchqError, LedgerError
+
+
+def main() -> None:
+    """Run one command line; never returns."""
+    if sys.stdout is None:  # started with >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    code = _command(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # whoever read has enough: `batchq list | head` is no failure
+    except OSError as error:
+        sys.stderr.write(f"batchq: cannot write to stdout: {error.strerror}\n")
+        code = LedgerError.exit_code
+    try:
+        sys.stderr.flush()
+    except OSError:
+        pass
+    os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
+
+
+def _command(argv: list[str]) -> int:
+    # The words of a job are split off before any parser sees them: parsers drop the "--" and would read its options.
+    cut = argv.index("--") if "--" in argv else len(argv)
+    words = argv[cut + 1 :] if cut < len(argv) else None
+    try:
+        _dispatch(argv[:cut], words)
+    except BatchqError as error:
+        sys.stderr.write(f"batchq: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        sys.stderr.write(f"batchq: {error}\n")
+        return LedgerError.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _dispatch(argv: list[str], words: list[str] | None) -> None:
+    if sys.platform == "win32":
+        raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
+    if argv[:1] == ["add"]:
+        from batchq.cli import byhand, storing
+
+        if (request := byhand.parse(argv[1:], words)) is not None:
+            storing.add(request)
+            return
+    from batchq.cli import commands
+
+    commands.run(argv, words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The typer application, and the words and options that all commands share."""
+
+import sys
+from typing import Annotated, NamedTuple
+
+import typer
+
+from batchq.store.connection import Store, open_store
+
+app = typer.Typer(
+    name="batchq",
+    help="Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich and its 70 ms are loaded only where a table is drawn
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Db = Annotated[
+    str | None,
+    typer.Option("--db", metavar="PATH", help="The store (default: $BATCHQ_DB, batchq.db here or above, …)."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, schema 1.")]
+
+
+class Invocation(NamedTuple):
+    """What the command line held outside of the options: the words after ``--`` (None: there was no ``--``)."""
+
+    words: list[str] | None
+
+
+class Global:
+    """Options given before the verb."""
+
+    db: str | None = None
+
+
+@app.callback()
+def root(
+    db: Db = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."""
+    if version:
+        from importlib.metadata import version as installed
+
+        sys.stdout.write(f"batchq {installed('batchq')}\n")
+        raise typer.Exit
+    Global.db = db
+
+
+def store_for(db: str | None, *, create: bool = False) -> Store:
+    """The store that ``--db`` (after the verb, else before it) or the usual lookup names."""
+    return open_store(db or Global.db, create=create)
+
+
+def note(text: str) -> None:
+    """One line for the person, on stderr: stdout is for data."""
+    sys.stderr.write(f"batchq: {text}\n")

@@ -1,0 +1,64 @@
+"""``batchq retry``, ``hold`` and ``release``: changing what was added, as one set and in one transaction."""
+
+import sys
+from collections.abc import Callable
+
+from batchq.cli.app import Db, Json, app, note, store_for
+from batchq.cli.choosing import selecting
+from batchq.errors import UsageError
+from batchq.jobs.selection import Selection
+from batchq.store import control
+
+
+@app.command()
+@selecting
+def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+    """Queue failed and cancelled jobs again; succeeded ones only by id or with --state succeeded.
+
+    batchq retry 3-5,9            these jobs
+    batchq retry --failed         every failed job
+    batchq retry --batch night    the failed and cancelled jobs of a batch
+    """
+    done = _change("retry", control.retry, selection, json, db)
+    hints = {"succeeded": "succeeded: name them by id or with --state succeeded", "held": "held: batchq release"}
+    _tell("retry", "queued again", done, hints)
+
+
+@app.command()
+@selecting
+def hold(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+    """Keep waiting jobs from starting until 'batchq release'."""
+    _tell("hold", "held", _change("hold", control.hold, selection, json, db), {})
+
+
+@app.command()
+@selecting
+def release(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+    """Queue held jobs."""
+    _tell("release", "released", _change("release", control.release, selection, json, db), {})
+
+
+def _change(
+    verb: str, change: Callable[..., control.Changed], selection: Selection, json: bool, db: str | None
+) -> control.Changed:
+    if selection.is_empty:
+        raise UsageError("say which jobs: ids, --failed, --batch NAME or last (--all is every job)")
+    with store_for(db) as store:
+        done = change(store, selection, list_ids=json)
+    if json:
+        from batchq.report import asjson
+
+        sys.stdout.write(asjson.changed(verb, done))
+    return done
+
+
+def _tell(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
+    jobs = f"{done.jobs:,} {'job' if done.jobs == 1 else 'jobs'}"
+    parts = [f"{jobs} {what}" if done.jobs else "nothing to do"]
+    if left := done.left_alone:
+        about = ", ".join(
+            f"{number:,} {hints.get(state, state)}" if len(left) > 1 else hints.get(state, state)
+            for state, number in left.items()
+        )
+        parts.append(f"{sum(left.values()):,} left alone ({about})")
+    note(f"{verb}: {'; '.join(parts)}")

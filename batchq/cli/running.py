@@ -1,0 +1,199 @@
+"""``batchq run``: wire store, executor and runner together under a guardian, and tell how it went."""
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from batchq import clock, runner
+from batchq.cli.app import Db, Global, Json, app, note
+from batchq.errors import BatchqError, UsageError
+from batchq.executors.local import LocalExecutor
+from batchq.executors.seam import Executor
+from batchq.events import Handler, NdjsonFile, log_event
+from batchq.processes import guardian, machine
+from batchq.processes.signals import Inbox
+from batchq.runner import Plan, Tally
+from batchq.store.connection import Store, open_at
+from batchq.store import ledger
+from batchq.store.ledger import Wanted
+from batchq.store.location import locate
+from batchq.store.locks import LockFile
+
+if TYPE_CHECKING:
+    from batchq.report.progress import Progress
+
+
+class Telling(NamedTuple):
+    """How a run is told: ``live`` draws a bar; ``db`` is what the user named the store, for the command to retry."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    live: bool
+    db: str | None
+
+
+@app.command()
+def run(
+    jobs: Annotated[
+        str, typer.Option("-j", "--jobs", metavar="N", help="Jobs at once; 0 or 100%: one for each core.")
+    ] = "0",
+    queue: Annotated[str | None, typer.Option(help="Only this queue.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="Start so many, then stop.")] = None,
+    perform: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help="What does the jobs that are a payload.")
+    ] = None,
+    events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Append each event as a line of JSON.")] = None,
+    handler: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this with each event.")
+    ] = None,
+    grace: Annotated[str, typer.Option(metavar="DURATION", help="How long jobs may finish when told to stop.")] = "10s",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log each job, and what was left alone.")] = False,
+    as_json: Json = False,
+    db: Db = None,
+) -> None:
+    """Run what is claimable until nothing is left; exit 1 if a job failed."""
+    path = locate(db or Global.db)
+    open_at(path).close()  # refuses what is no store before anything is forked
+    plan = Plan(Wanted(queue, batch, perform is not None), max_jobs, _seconds(grace))
+    slots = _slots(jobs)
+    _check_target(perform)
+    lock = LockFile(path)
+    liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
+    home = os.getcwd()
+    telling = Telling(quiet, verbose, as_json, sys.stderr.isatty() and not quiet and not verbose, db or Global.db)
+
+    def body(scratch: str) -> int:
+        try:
+            handlers = _handlers(events, handler or [], verbose, home)
+            inbox = Inbox()
+            executor = LocalExecutor(slots, inbox, scratch, db=path, perform=perform, home=home, grace=plan.grace)
+            return _run(path, plan, liveness, inbox, executor, handlers, telling)
+        except BatchqError as error:
+            note(str(error))
+            return error.exit_code
+
+    raise typer.Exit(guardian.guarded(body))
+
+
+def _run(
+    path: str,
+    plan: Plan,
+    liveness: int,
+    inbox: Inbox,
+    executor: Executor,
+    handlers: list[Handler],
+    telling: Telling,
+) -> int:
+    with open_at(path) as store:
+        if telling.live:
+            from batchq.report.progress import Progress
+
+            with Progress() as bar:
+                tally = runner.run(
+                    store, executor, plan, liveness, inbox, handlers, lambda now: _draw(bar, store, plan, now)
+                )
+        else:
+            tally = runner.run(store, executor, plan, liveness, inbox, handlers)
+        _tell(store, plan, tally, telling)
+    return tally.exit_code()
+
+
+def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
+    if bar.is_due():
+        failed = len(now.failed)
+        waiting = ledger.waiting(store, plan.wanted)
+        bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
+
+
+def _tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
+    if telling.as_json:
+        facts = {
+            "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded, "failed": tally.failed,
+            "retried": tally.retried, "interrupted": tally.interrupted, "rescued": tally.rescued,
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(facts) + "\n")
+    if telling.quiet:
+        return
+    if tally.refusal is not None:
+        note(tally.refusal)
+    if telling.live or telling.verbose:
+        for line in _left_alone(tally):
+            note(line)
+    if tally.failed:
+        from batchq.jobs.selection import Selection
+        from batchq.report.digest import IN_FULL, digest, retry_command
+        from batchq.store import queries
+
+        shown = queries.failures(store, tally.failed[:IN_FULL], IN_FULL)
+        again = retry_command(tally.failed, Selection(batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
+        sys.stderr.write(digest(shown, len(tally.failed), again))
+
+
+def _left_alone(tally: Tally) -> list[str]:
+    words = {
+        "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
+        "scheduled": "scheduled for later",
+        "blocked": "blocked by jobs that are not over",
+        "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
+    }
+    lines = [f"left alone: {count} {words[state]}" for state, count in sorted(tally.left_alone.items()) if count]
+    return [*lines, "stopped at --max-jobs with work left"] if tally.work_left else lines
+
+
+def _slots(text: str) -> int:
+    cores = machine.cores()
+    try:
+        if text.endswith("%"):
+            return max(1, round(cores * float(text[:-1]) / 100))
+        slots = int(text)
+    except ValueError:
+        slots = -1
+    if not 0 <= slots <= 10_000:
+        raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
+    return slots or cores
+
+
+def _seconds(text: str) -> float:
+    try:
+        return clock.duration(text) / 1000
+    except ValueError as error:
+        raise UsageError(f"--grace {error}") from None
+
+
+def _check_target(target: str | None) -> None:
+    if (
+        target is not None
+        and not all(part.isidentifier() for part in target.replace(":", ".", 1).split("."))
+        or (target is not None and target.count(":") != 1)
+    ):
+        raise UsageError(f"--perform {target!r} must be MODULE:FUNCTION")
+
+
+def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
+    import importlib
+
+    handlers: list[Handler] = []
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+        handlers.append(log_event)
+    if events is not None:
+        try:
+            handlers.append(NdjsonFile(events))
+        except OSError as error:
+            raise UsageError(f"--events {events}: {error.strerror}") from None
+    for target in targets:
+        module, _, name = target.partition(":")
+        sys.path.insert(0, home)
+        try:
+            handlers.append(getattr(importlib.import_module(module), name))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UsageError(f"--handler {target}: {error}") from None
+    return handlers

@@ -1,0 +1,76 @@
+"""What happens in a run, told to whoever wants to know: ``run.start run.stop job.start job.stop job.error``.
+
+The contract follows Erlang's :telemetry, which the worker model that batchq grew from uses. A handler is a callable that
+takes one ``Event``. It can never break a run: what it raises is logged. ``job.stop`` and ``job.error`` are told after
+the record is on disk.
+
+| event       | measurements          | metadata                                                         |
+|-------------|-----------------------|------------------------------------------------------------------|
+| `run.start` | `slots`               | `store`, `executor`                                              |
+| `job.start` |                       | `name`, `batch`, `queue`, `payload` (the words, call or payload)  |
+| `job.stop`  | `duration` in seconds | as job.start, `state`, `result`                                  |
+| `job.error` | `duration` in seconds | as job.start, `state`, `outcome`, `error`                        |
+| `run.stop`  | `duration`, counts    | `store`, `status` (the exit code)                                |
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TextIO
+
+from batchq import clock
+
+log = logging.getLogger("batchq")
+
+
+class Event(NamedTuple):
+    """One thing that happened; ``at`` in milliseconds since 1970; ``job`` and ``attempt`` are None for run events."""
+
+    name: str
+    at: int
+    job: int | None
+    attempt: int | None
+    measurements: Mapping[str, float]
+    metadata: Mapping[str, Any]
+
+
+Handler = Callable[[Event], None]
+
+
+def tell(handlers: Sequence[Handler], event: Event) -> None:
+    """Tell every handler; one that raises is logged, and the others are told all the same."""
+    for handler in handlers:
+        try:
+            handler(event)
+        except Exception:
+            log.warning("the event handler %r failed on %s", handler, event.name, exc_info=True)
+
+
+def log_event(event: Event) -> None:
+    """The logging handler: errors as warnings, the rest as information, to the logger ``batchq``."""
+    level = logging.WARNING if event.name == "job.error" else logging.INFO
+    about = "" if event.job is None else f" job {event.job} attempt {event.attempt}"
+    facts = {**event.measurements, **{k: v for k, v in event.metadata.items() if v is not None and k != "payload"}}
+    log.log(level, "%s%s %s", event.name, about, " ".join(f"{key}={value!r}" for key, value in facts.items()))
+
+
+class NdjsonFile:
+    """The handler behind ``--events FILE``: one JSON object a line, flushed with each event; ``-`` is stdout."""
+
+    def __init__(self, path: str) -> None:
+        self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def __call__(self, event: Event) -> None:
+        """Write one line."""
+        line = {
+            "schema": 1,
+            "event": event.name,
+            "at": clock.iso(event.at),
+            "job": event.job,
+            "attempt": event.attempt,
+            **event.measurements,
+            **event.metadata,
+        }
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._file.flush()

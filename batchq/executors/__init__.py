@@ -1,0 +1,1 @@
+"""Where claimed work runs. An executor starts claims and reports how they end; it never sees the ledger."""

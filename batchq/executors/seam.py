@@ -1,0 +1,51 @@
+"""What the runner asks of every executor, and what an executor may report.
+
+The shape follows ``concurrent.futures`` reduced to what a ledger needs: work is handed over with a claim, and each claim
+comes back exactly once, as ``Ended`` or ``Lost``.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from batchq.jobs.attempt import Claim, Ended
+
+
+class Lost(NamedTuple):
+    """A claim whose place of work is gone. One that never ``started`` costs its job nothing."""
+
+    claim: Claim
+    started: bool
+
+
+class Refused(NamedTuple):
+    """The set-up is wrong (no such scheduler, a module missing there): the run stops and no job is charged."""
+
+    reason: str
+
+
+Report = Ended | Lost | Refused
+
+
+class Executor(Protocol):
+    """One place of work with ``slots`` places. All calls come from the runner's one thread."""
+
+    name: str
+    slots: int
+
+    def free(self) -> int:
+        """How many more claims can be started now."""
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Begin the work; at most ``free()`` claims. How it goes comes out of ``poll``, also when it cannot begin."""
+
+    def poll(self, timeout: float | None) -> list[Report]:
+        """Wait up to ``timeout`` seconds (None: without end) for something to happen; what ended since the last call.
+
+        Returns early, perhaps with nothing, when a signal came in.
+        """
+
+    def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
+        """End these attempts: TERM now, KILL after ``grace`` seconds; they end with ``status``, reported by ``poll``."""
+
+    def close(self) -> None:
+        """Give everything back; nothing runs any more."""

@@ -1,0 +1,252 @@
+"""The files that describe jobs: TOML, JSON lines, and plain lists of shell commands.
+
+Whatever the bytes, the answer is a list of checked jobs or one InputError that says where and what. A list of
+commands needs no import beyond this one, because ``batchq add -`` starts in the time of bare Python.
+"""
+
+from batchq.errors import InputError, UsageError
+from batchq.jobs.model import NAME_LIMIT, WORK_FIELDS, did_you_mean, job_spec, quoted, shell_work, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, NoReturn
+
+    from batchq.jobs.model import JobSpec
+
+FORMATS = ("toml", "jsonl", "lines")
+TOML_LIMIT = 64 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs a minute and gigabytes for that much
+KEY_PARTS = 64  #: of a dotted TOML key
+_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl"}
+_TOO_LONG = "holds a whole number of more than 4300 digits"
+_PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
+
+
+def format_of(filename: str) -> str:
+    """``toml`` or ``jsonl``, by the suffix of a file name; UsageError for any other suffix."""
+    stem, _, suffix = filename.rpartition(".")
+    if not stem or suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{quoted(filename)} has no suffix .toml or .jsonl: say its format with --format")
+    return _SUFFIXES[suffix.lower()]
+
+
+def read(
+    data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str, *, nul: bool = False
+) -> "list[JobSpec]":
+    """The jobs that ``data`` describes, in order; none for an empty file.
+
+    ``format`` is ``toml``, ``jsonl`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
+    input. ``common`` holds fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
+    own fields override both. The ``env`` tables of all three are merged; a job's own ``run_at`` displaces a ``delay``
+    from outside and the reverse. ``cwd`` and ``path`` are as for ``job_spec``.
+
+    ``lines`` is a shell command a line. Blank lines are skipped, and so are comments, lines whose first visible
+    character is ``#``; everything else reaches the shell as it stands, bytes that are no UTF-8 included. With ``nul``
+    each command ends with a NUL and may have several lines, and one that begins with ``#`` is kept.
+
+    Raises InputError with one sentence that begins with the place, as in ``jobs.toml, job 3 (load)``,
+    ``jobs.jsonl, line 17 (load)``, ``stdin, line 17``, ``stdin, item 17`` or ``command line`` (for ``common``).
+    """
+    pattern = job_spec({"command": "true", **common}, "command line", cwd, path)
+    if format == "lines":
+        specs = _lines(data, source, pattern, nul)
+    elif format in FORMATS:
+        found = _toml(data, source, common, cwd, path) if format == "toml" else _jsonl(data, source, common)
+        specs = [job_spec(fields, where, cwd, path) for where, fields in found]
+    else:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
+    # The store takes one job a key: without this all jobs but the first would vanish without a word.
+    if pattern.key is not None and sum(spec.key == pattern.key for spec in specs) > 1:
+        raise InputError(
+            f"{source}: has several jobs, but the key {quoted(pattern.key)} can belong to only one of them"
+        )
+    return specs
+
+
+def _lines(data: bytes, source: str, pattern: "JobSpec", nul: bool) -> "list[JobSpec]":
+    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    specs = []
+    for number, line in enumerate(text.split("\0") if nul else text.replace("\r\n", "\n").split("\n"), 1):
+        visible = line.lstrip()
+        if not visible or (visible[0] == "#" and not nul):
+            continue
+        # Nearly every command is plain, and a plain one is JSON as it stands.
+        if line.isascii() and line.isprintable() and '"' not in line and "\\" not in line and len(line) < _PLAIN:
+            specs.append(pattern.like("shell", f'["{line}"]'))
+            continue
+        where = f"{source}, {'item' if nul else 'line'} {number}"
+        if "\0" in line:
+            raise InputError(f"{where}: holds a NUL character; give -0 if each command ends with one")
+        try:
+            specs.append(pattern.like("shell", shell_work([line])))
+        except ValueError as error:
+            raise InputError(f"{where}: the command {error}") from None
+    return specs
+
+
+# --- JSON lines -------------------------------------------------------------------------------------------------------
+
+
+def _jsonl(data: bytes, source: str, common: "Mapping[str, Any]") -> "Iterator[tuple[str, dict[str, Any]]]":
+    import json
+
+    decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+    for number, line in enumerate(_text(data, source).split("\n"), 1):
+        if not line or line.isspace():
+            continue
+        where = f"{source}, line {number}"
+        own = _decoded(decode, line, where)
+        if not isinstance(own, dict):
+            raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
+        where += _named(own)
+        if "\\ud" in line or "\\uD" in line:
+            _refuse_surrogates(own, where)
+        yield where, _merged(common, own)
+
+
+def json_value(text: str, where: str) -> "Any":
+    """One JSON value from the command line, as strictly as in a file; InputError begins with ``where``."""
+    import json
+
+    return _decoded(json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode, text, where)
+
+
+def _decoded(decode: "Callable[[str], Any]", line: str, where: str) -> "Any":
+    import json
+
+    try:
+        return decode(line)
+    except RecursionError:
+        problem = "is nested too deeply"
+    except InputError as error:
+        problem = str(error)
+    except json.JSONDecodeError as error:
+        problem = f"is no JSON: {error.msg} at column {error.colno}"
+    except ValueError:  # from int(), which json lets through
+        problem = _TOO_LONG
+    raise InputError(f"{where}: {problem}")
+
+
+def _object(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        # A dict keeps the order of first appearance, so where it and the pairs part, a name appears again.
+        twice = next(name for (name, _), key in zip(pairs, [*table, None], strict=False) if name != key)
+        raise InputError(f"has the key {quoted(twice)} twice in one object")
+    return table
+
+
+def _constant(word: str) -> "NoReturn":
+    raise InputError(f"holds {word}, which is no JSON")
+
+
+def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
+    # Half a character is no text, and its other reading, a raw byte of a file name, is for words from the system only.
+    for name, value in own.items():
+        try:
+            to_json([name, value])
+        except ValueError as error:
+            raise InputError(f"{where}: field {quoted(name)} {error}") from None
+
+
+# --- TOML -------------------------------------------------------------------------------------------------------------
+
+
+def _toml(
+    data: bytes, source: str, common: "Mapping[str, Any]", cwd: str, path: str
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    tables = _parsed(data, source)
+    for name in tables:
+        if name not in ("defaults", "job"):
+            hint = did_you_mean(name, ["defaults", "job"])
+            raise InputError(f"{source}: unknown table {quoted(name)}{hint}: a file holds [defaults] and [[job]] only")
+    defaults = tables.get("defaults", {})
+    _check_defaults(defaults, f"{source}, [defaults]", cwd, path)
+    outer = _merged(defaults, common)
+    jobs = tables.get("job", [])
+    if not isinstance(jobs, list):
+        raise InputError(f"{source}: 'job' must be a list of tables: write [[job]] above each job")
+    for number, own in enumerate(jobs, 1):
+        where = f"{source}, job {number}"
+        if not isinstance(own, dict):
+            raise InputError(f"{where}: must be a table: write [[job]] above each job")
+        yield where + _named(own), _merged(outer, own)
+
+
+def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
+    if not isinstance(defaults, dict):
+        raise InputError(f"{where}: must be a table: write [defaults] above its fields")
+    for name in (*WORK_FIELDS, "key"):
+        if name in defaults:
+            raise InputError(f"{where}: field {name!r} belongs to one job: write it under its [[job]]")
+    job_spec({"command": "true", **defaults}, where, cwd, path)
+
+
+def _parsed(data: bytes, source: str) -> "dict[str, Any]":
+    import tomllib
+
+    if len(data) > TOML_LIMIT:
+        raise InputError(f"{source}: is over {TOML_LIMIT >> 20} MiB: write so many jobs as JSON lines")
+    text = _text(data, source)
+    _refuse_long_keys(text, source)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        problem = "is nested too deeply"
+    except tomllib.TOMLDecodeError as error:
+        said = str(error)
+        problem = f"is no TOML: {said if len(said) <= 200 else f'{said[:100]} … {said[-60:]}'}"
+    except ValueError:  # from int(), which tomllib lets through
+        problem = _TOO_LONG
+    raise InputError(f"{source}: {problem}")
+
+
+def _refuse_long_keys(text: str, source: str) -> None:
+    # The parser's time grows with the square of the parts of a dotted key: 40 KB of them take it six seconds.
+    if not any(line.count(".") >= KEY_PARTS for line in text.split("\n")):
+        return
+    import re
+
+    # Strings and comments may have any number of dots. Each alternative takes an unterminated string as well, and no
+    # quantifier gives back what it took, so that this takes one pass whatever the text.
+    masked = re.sub(
+        r'"""[^"\\]*+(?:(?:\\(?s:.)?+|"(?!""))[^"\\]*+)*+(?:"{3,5}+|\Z)'
+        r"|'''[^']*+(?:'(?!'')[^']*+)*+(?:'{3,5}+|\Z)"
+        r'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?'
+        r"|'[^'\n]*+'?"
+        r"|#[^\n]*+",
+        lambda match: "" if match[0][0] == "#" else "s" + "\n" * match[0].count("\n"),
+        text,
+    )
+    found = re.search(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{KEY_PARTS}}}", masked)
+    if found:
+        line = masked.count("\n", 0, found.start()) + 1
+        raise InputError(f"{source}, line {line}: has a dotted key of more than {KEY_PARTS} parts")
+
+
+def _text(data: bytes, source: str) -> str:
+    problem = "holds a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
+    at = data.find(b"\0")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        problem, at = "is no UTF-8 text", error.start
+    if at < 0:
+        return text.removeprefix("\ufeff")
+    line = data.count(b"\n", 0, at) + 1
+    raise InputError(f"{source}, line {line}: {problem} (at byte {at} of the file): save the file as UTF-8")
+
+
+def _named(own: "dict[str, Any]") -> str:
+    name = own.get("name")
+    return f" ({name})" if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() else ""
+
+
+def _merged(outer: "Mapping[str, Any]", own: "Mapping[str, Any]") -> "dict[str, Any]":
+    fields = {**outer, **own}
+    if isinstance(outer.get("env"), dict) and isinstance(own.get("env"), dict):
+        fields["env"] = {**outer["env"], **own["env"]}
+    for mine, other in (("delay", "run_at"), ("run_at", "delay")):
+        if mine in own and other not in own:
+            fields.pop(other, None)
+    return fields

@@ -1,0 +1,130 @@
+"""Which jobs a command means: ids and ranges, ``last``, and filters that narrow them. Values only, no store."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from batchq import clock
+from batchq.errors import UsageError
+from batchq.jobs.lifecycle import STATES
+from batchq.jobs.model import did_you_mean
+
+Range = tuple[int, int]
+
+NO_JOB: tuple[Range, ...] = ((0, 0),)  #: ids begin with 1
+
+_PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: what an SQLite rowid surely holds
+
+
+class Selection(NamedTuple):
+    """The chosen jobs: those of ``ids`` or of the ``last`` add (any job where neither is given) that pass the filters.
+
+    ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
+    ``since`` is in milliseconds since 1970 and keeps what was added, started or ended after it, or runs now.
+    ``everything`` filters nothing: it says that choosing every job was meant.
+    """
+
+    ids: tuple[Range, ...] = ()
+    last: bool = False
+    batch: str | None = None
+    queue: str | None = None
+    states: tuple[str, ...] = ()
+    name: str | None = None
+    since: int | None = None
+    everything: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was chosen: looking then means every job, changing must refuse."""
+        return self == Selection()
+
+    def in_state(self, state: str) -> "Selection":
+        """Those of the selected jobs that are in this state; no job where ``states`` leaves it out."""
+        if self.states and state not in self.states:
+            return Selection(NO_JOB)
+        return self._replace(states=(state,))
+
+
+def parse(
+    words: Sequence[str],
+    *,
+    batch: str | None = None,
+    queue: str | None = None,
+    states: Sequence[str] = (),
+    failed: bool = False,
+    name: str | None = None,
+    everything: bool = False,
+    since: str | None = None,
+) -> Selection:
+    """The selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
+
+    Each of ``states`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is a duration ago,
+    an ISO 8601 time or ``today``. Raises UsageError; an empty string is refused and never means every job, because
+    that is what an unset shell variable gives.
+    """
+    for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since)):
+        if value == "":
+            raise UsageError(f"{option} is empty: name what you mean")
+    if words and everything:
+        raise UsageError(f"--all and {words[0]!r} exclude each other: --all is every job")
+    pieces = [piece.strip() for word in words for piece in word.split(",")]
+    ranges = [_range(piece) for piece in pieces if piece != "last"]
+    return Selection(
+        tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed), name, _since(since), everything
+    )
+
+
+def of_ids(ids: Iterable[int]) -> Selection:
+    """The selection of exactly these jobs; of no job when there are none."""
+    return Selection(tuple(merged((job, job) for job in ids)) or NO_JOB)
+
+
+def merged(ranges: Iterable[Range]) -> Iterator[Range]:
+    """The same ids as few ranges: sorted, neighbours joined."""
+    low, high = 0, -1
+    for first, end in sorted(ranges):
+        if first <= high + 1 and high >= low:
+            high = max(high, end)
+            continue
+        if high >= low:
+            yield low, high
+        low, high = first, end
+    if high >= low:
+        yield low, high
+
+
+def in_words(ranges: Iterable[Range]) -> str:
+    """Ranges as ``parse`` reads them: ``"3-5,9"``."""
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def _range(piece: str) -> Range:
+    if not piece:
+        raise UsageError("an empty word selects nothing: write ids as in 1-5,9 (is a shell variable unset?)")
+    match = _PIECE.fullmatch(piece)
+    if not match:
+        raise UsageError(
+            f"{piece!r} is no job: write ids and ranges as in 1-5,9, or last{did_you_mean(piece, ['last'])}"
+        )
+    low, high = int(match[1]), int(match[2] or match[1])
+    if low == 0:
+        raise UsageError(f"{piece!r} is no job: ids begin with 1")
+    if low > high:
+        raise UsageError(f"the range {piece} is empty: write {high}-{low}")
+    return low, high
+
+
+def _states(words: Sequence[str], failed: bool) -> tuple[str, ...]:
+    chosen = {state.strip() for word in words for state in word.split(",")} | ({"failed"} if failed else set())
+    for word in sorted(chosen.difference(STATES)):
+        raise UsageError(f"there is no state {word!r}{did_you_mean(word, [*STATES])}: a job is {', '.join(STATES)}")
+    return tuple(state for state in STATES if state in chosen)
+
+
+def _since(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return clock.since(text)
+    except ValueError as error:
+        raise UsageError(f"--since: {error}") from None

@@ -1,0 +1,59 @@
+"""What a job prints, in bounded memory: the first and the last bytes of a stream, and how many there were."""
+
+import os
+
+from batchq.jobs.attempt import Stream
+
+KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_CHUNK = 256 * 1024
+
+
+class Capture:
+    """One stream of one slot: a pipe that is reused from job to job as long as no process of an old job holds it."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._total = 0
+
+    def close(self) -> None:
+        """Give both ends back."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+    def pump(self) -> bool:
+        """Take in what has been printed so far, without waiting; whether there was anything."""
+        got = False
+        while True:
+            try:
+                data = os.read(self.reader, _CHUNK)
+            except BlockingIOError:
+                return got
+            got = True
+            self._take(data)
+            if len(data) < _CHUNK // 8:
+                return got
+
+    def _take(self, data: bytes) -> None:
+        self._total += len(data)
+        if room := KEPT - len(self._head):
+            self._head += data[:room]
+            data = data[room:]
+        if data:
+            self._tail += data[-KEPT:]
+            if len(self._tail) > 4 * KEPT:
+                del self._tail[:-KEPT]
+
+    def take(self) -> Stream | None:
+        """The whole of what the ended job printed, None for nothing; the capture is empty afterwards."""
+        while self.pump():
+            pass
+        if not self._total:
+            return None
+        stream = Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
+        self._head.clear()
+        self._tail.clear()
+        self._total = 0
+        return stream

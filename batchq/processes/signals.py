@@ -1,0 +1,50 @@
+"""Signals as the runner hears them: handlers only note the number and wake the loop."""
+
+import os
+import signal
+
+GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian is gone
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
+
+
+class Inbox:
+    """The signals that came in since the start, and a file descriptor that becomes readable with each of them.
+
+    A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _nothing)
+        for number in (*STOPPING, *STOPPING_NOW, signal.SIGUSR1):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
+
+    def fileno(self) -> int:
+        """The descriptor to watch."""
+        return self._read
+
+    def drain(self) -> None:
+        """Empty the descriptor; the notes stay."""
+        try:
+            while os.read(self._read, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.received.append(number)
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """SIGCHLD needs a handler, or it would not write to the wake-up descriptor."""
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    return read, write

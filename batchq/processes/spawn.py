@@ -1,0 +1,144 @@
+"""Starting one child process: its own session, only descriptors 0–2, default signals, its own folder and umask."""
+
+import errno
+import os
+import signal
+import sys
+from typing import Any, NamedTuple
+
+_RESET = tuple(
+    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGCHLD") if hasattr(signal, name)
+)  # Python ignores the first two, and exec hands an ignored signal on
+_MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_SHELL = b"/bin/sh"
+_OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
+
+
+class Refusal(NamedTuple):
+    """Why a process could not be started; ``of_machine``: its lack of memory, processes or descriptors, not the job."""
+
+    type: str
+    message: str
+    of_machine: bool = False
+
+
+class Spawner:
+    """Starts processes for a runner, which has one thread: the folder and the umask of the process are its own to set."""
+
+    def __init__(self) -> None:
+        self._base = dict(os.environb)
+        self._cwd: str | None = None
+        self._located: dict[tuple[bytes, bytes], bytes] = {}
+        self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+
+    def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[bytes, bytes]:
+        """The environment of a job: the runner's, then PATH as stored, then the named variables, then batchq's."""
+        environment = self._base | {b"PATH": os.fsencode(path)} if path else self._base.copy()
+        for name, value in (named | own).items():
+            environment[os.fsencode(name)] = os.fsencode(value)
+        return environment
+
+    def spawn(
+        self,
+        words: list[str],
+        environment: dict[bytes, bytes],
+        cwd: str,
+        out: int,
+        err: int,
+        *,
+        stdin: int | None = None,
+        channel: int | None = None,
+        umask: int | None = None,
+    ) -> "int | Refusal":
+        """Start ``words`` and return the process id, the leader of a new session; or why that was not possible.
+
+        ``stdin`` None is /dev/null. ``channel`` becomes descriptor 3. A file without a known format is run by
+        ``/bin/sh``, as execvp(3) does.
+        """
+        if (refusal := self._enter(cwd)) is not None:
+            return refusal
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self._null if stdin is None else stdin, 0),
+            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_DUP2, err, 2),
+        ]
+        if channel is not None:
+            actions.append((os.POSIX_SPAWN_DUP2, channel, 3))
+        argv = list(map(os.fsencode, words))
+        if umask is not None:
+            os.umask(umask)
+        try:
+            return self._execute(argv, environment, actions)
+        finally:
+            if umask is not None:
+                os.umask(self._umask)
+
+    def _enter(self, cwd: str) -> Refusal | None:
+        try:
+            if cwd != self._cwd or not os.path.isdir("."):
+                self._cwd = None
+                os.chdir(cwd)
+                self._cwd = cwd
+        except OSError as error:
+            return Refusal("NoSuchFolder", f"cannot enter the working directory {cwd!r}: {error.strerror}")
+        return None
+
+    def _execute(
+        self, argv: list[bytes], environment: dict[bytes, bytes], actions: list[tuple[int, int, int]]
+    ) -> int | Refusal:
+        program = self._locate(argv[0], environment.get(b"PATH", os.defpath.encode()))
+        if isinstance(program, Refusal):
+            return program
+        try:
+            try:
+                return self._start(program, argv, environment, actions)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:
+                    raise
+                return self._start(_SHELL, [_SHELL, program, *argv[1:]], environment, actions)
+        except OSError as error:
+            self._located.clear()
+            return _refusal(error, os.fsdecode(program))
+
+    def _locate(self, program: bytes, path: bytes) -> bytes | Refusal:
+        """Where exec would find a program; a relative folder of PATH is relative to the job's working directory."""
+        if b"/" in program:
+            return program
+        if found := self._located.get((program, path)):
+            return found
+        denied = False
+        for folder in path.split(b":"):
+            candidate = os.path.join(folder or b".", program)
+            if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+                if folder.startswith(b"/"):
+                    self._located[program, path] = candidate
+                return candidate
+            denied = denied or os.path.isfile(candidate)
+        if denied:
+            return Refusal(
+                "NotExecutable", f"the program {os.fsdecode(program)!r} is not executable (permission denied)"
+            )
+        return Refusal(
+            "NoSuchProgram", f"the program {os.fsdecode(program)!r} is not on the PATH {os.fsdecode(path)!r}"
+        )
+
+    def _start(
+        self, path: bytes, argv: list[bytes], environment: dict[bytes, bytes], actions: list[tuple[int, int, int]]
+    ) -> int:
+        return os.posix_spawn(
+            path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=_RESET, **_OWN_SESSION
+        )
+
+
+def _refusal(error: OSError, program: str) -> Refusal:
+    if error.errno in _MACHINE:
+        return Refusal("MachineBusy", f"cannot start a process now: {error.strerror}", of_machine=True)
+    if error.errno == errno.E2BIG:
+        return Refusal("TooLong", "the arguments and the environment together are too long for the system")
+    if error.errno == errno.EACCES:
+        return Refusal("NotExecutable", f"the program {program!r} is not executable (permission denied)")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return Refusal("NoSuchProgram", f"the program {program!r}, or the interpreter that it names, does not exist")
+    return Refusal("CannotExecute", f"cannot execute {program!r}: {error.strerror}")

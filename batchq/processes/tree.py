@@ -1,0 +1,157 @@
+"""The process tree: who descends from whom, who belongs to which attempt, and how to end all of it.
+
+Linux: a *subreaper* (prctl(2)) inherits every descendant whose parent dies, also one that daemonised itself, so nothing
+leaves the tree unseen. Elsewhere only process groups can be ended, and ``CAN_TRACE`` is False.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+CAN_TRACE = sys.platform == "linux"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Inherit the orphans of all descendants from now on (Linux; elsewhere nothing happens)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number: int) -> None:
+    """Be sent signal ``number`` when the parent process ends (Linux; elsewhere nothing happens)."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _prctl(option: int, value: int) -> None:
+    if CAN_TRACE:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def children(pid: int) -> list[int]:
+    """The living and zombie children of all threads of a process; empty when it is gone."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        return [int(child) for task in tasks for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+    except OSError:
+        return []
+
+
+def own_children() -> list[int]:
+    """The living and zombie children of this single-threaded process, in one read."""
+    try:
+        return [int(child) for child in _read(f"/proc/self/task/{os.getpid()}/children").split()]
+    except OSError:
+        return []
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below ``pid``, parents before children."""
+    found: list[int] = []
+    level = children(pid)
+    while level:
+        found += level
+        level = [child for parent in level for child in children(parent)]
+    return found
+
+
+def session(pid: int) -> int | None:
+    """The session of a process, None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def token_of(pid: int) -> str | None:
+    """The attempt token in the environment that a process was started with; None where it has none or is gone."""
+    try:
+        environment = _read(f"/proc/{pid}/environ")
+    except OSError:
+        return None
+    for entry in environment.split(b"\0"):
+        if entry.startswith(b"BATCHQ_TOKEN="):
+            return entry[13:].decode(errors="replace")
+    return None
+
+
+def started_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when it is gone."""
+    try:
+        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return None
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits to be reaped (or is gone)."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):
+        return True
+
+
+def kill(pid: int, number: int) -> None:
+    """Signal one process; nothing happens when it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def kill_group(pid: int, number: int) -> None:
+    """Signal the process group of a leader that this process started and has not reaped."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def kill_below(pid: int) -> int:
+    """SIGKILL everything below ``pid`` once; how many processes were alive. Call again until it returns 0."""
+    alive = [child for child in descendants(pid) if not is_zombie(child)]
+    for child in alive:
+        kill(child, signal.SIGKILL)
+    return len(alive)
+
+
+def end_descendants(patience: float) -> list[int]:
+    """SIGKILL and reap everything below this process until nothing is left, at most ``patience`` seconds.
+
+    Returns the processes that could not be ended: one in an uninterruptible system call dies only when that ends.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        reap_all()
+        if not kill_below(os.getpid()):
+            reap_all()
+            if not (left := own_children()):
+                return left
+        if time.monotonic() > deadline:
+            return own_children()
+        time.sleep(0.002)
+
+
+def reap_all() -> None:
+    """Collect every child that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def carriers(tokens: set[str]) -> list[int]:
+    """All processes of this user on this machine whose environment names one of the attempt tokens."""
+    if not tokens or not CAN_TRACE:
+        return []
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and token_of(int(pid)) in tokens]
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)

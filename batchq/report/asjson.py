@@ -1,0 +1,184 @@
+"""Looking as JSON, schema 1: ``{"schema": 1, "kind": …}``. Instants are ISO 8601 in UTC, durations seconds.
+
+Everything outside ASCII is escaped, so hostile job output can harm neither a terminal nor an encoding. Bytes that are
+no UTF-8 appear as ``\\xff`` (four characters).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from batchq.clock import iso
+from batchq.report.ending import ending
+from batchq.report.summary import Report
+from batchq.store.control import Changed
+from batchq.store.rows import Attempt, Detail, End, Failure, Job
+
+SCHEMA = 1
+
+# An escaped backslash, a pair of surrogates, or a lone one, in this order: so none is mistaken for another.
+_ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(?P<lone>d[89a-f][0-9a-f]{2})")
+
+
+def report(report: Report) -> str:
+    """A Report as one document of kind ``report``."""
+    timing = report.timing
+    return _document(
+        "report",
+        at=iso(report.at),
+        store=report.store,
+        jobs=report.jobs,
+        counts=report.counts,
+        first_started=iso(timing.first_started),
+        last_finished=iso(timing.last_finished),
+        seconds=_seconds(report.span),
+        jobs_per_second=None if report.per_second is None else round(report.per_second, 3),
+        attempts=timing.attempts,
+        retries=timing.retries,
+        busy_seconds=round(timing.busy_seconds, 3),
+        cpu_seconds=round(timing.cpu_seconds, 3),
+        failures=[_failure(failure) for failure in report.failures],
+        retry=report.retry,
+        slowest=[_job(job) for job in report.slowest],
+        running=[_job(job) for job in report.running],
+        next_due=iso(report.next_due),
+    )
+
+
+def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
+    """Jobs as one document of kind ``list``, piece by piece, one job a line; ``total`` is how many were selected."""
+    yield f'{{"schema": {SCHEMA}, "kind": "list", "total": {total}, "jobs": ['
+    before = "\n"
+    for page in pages:
+        for job in page:
+            yield before + _dump(_job(job))
+            before = ",\n"
+    yield "\n]}\n"
+
+
+def detail(detail: Detail) -> str:
+    """One job with its attempts as one document of kind ``job``."""
+    job = _job(detail.job) | {
+        "add": detail.add_id,
+        "cwd": detail.cwd,
+        "path": detail.path,
+        "env": detail.env,
+        "stdin_bytes": detail.stdin_bytes,
+        "umask": None if detail.umask is None else f"{detail.umask:03o}",
+        "timeout": _seconds(detail.timeout),
+        "backoff": _seconds(detail.backoff),
+        "on_crash": detail.on_crash,
+        "max_crashes": detail.max_crashes,
+        "interruptions": detail.interruptions,
+        "cancel_asked": detail.cancel_asked,
+        "attempts": [_attempt(attempt) for attempt in detail.attempts],
+    }
+    return _document("job", job=job)
+
+
+def changed(verb: str, done: Changed) -> str:
+    """What a changing command did, as one document whose kind is the verb."""
+    return _document(verb, changed=done.jobs, left_alone=done.left_alone, jobs=done.ids)
+
+
+def run_summary(succeeded: int, failed: Sequence[int], retried: int, interrupted: int, exit_code: int) -> str:
+    """How a run went, as one line of kind ``run`` without its newline; ``failed`` are the ids of the failed jobs."""
+    counts = {"succeeded": succeeded, "failed": len(failed), "retried": retried, "interrupted": interrupted}
+    return _dump({"schema": SCHEMA, "kind": "run", "counts": counts, "failed": [*failed], "exit_code": exit_code})
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "batch": job.batch,
+        "queue": job.queue,
+        "state": job.state,
+        "why": job.why,
+        "kind": job.kind,
+        "command": job.command,
+        "work": _parsed(job.work),
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "failures": job.failures,
+        "crashes": job.crashes,
+        "key": job.key,
+        "tags": json.loads(job.tags) if job.tags else [],
+        "created_at": iso(job.created_at),
+        "started_at": iso(job.started_at),
+        "finished_at": iso(job.finished_at),
+        "due_at": iso(job.due_at),
+        "seconds": job.seconds,
+    } | _end(job.end)
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    log = failure.log
+    return _job(failure.job) | {
+        "traceback": failure.job.traceback,
+        "log": None if log is None else log.data.decode("utf-8", "backslashreplace"),
+        "log_stream": None if log is None else log.stream,
+        "log_cut": log is not None and log.cut,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "started_at": iso(attempt.started_at),
+        "finished_at": iso(attempt.finished_at),
+        "seconds": attempt.seconds,
+        "cpu_seconds": attempt.cpu_seconds,
+        "peak_kib": attempt.peak_kib,
+        "leftovers": attempt.leftovers,
+        "result": _parsed(attempt.result) if attempt.result else None,
+        "traceback": attempt.traceback,
+        "runner": attempt.runner,
+        "stdout_bytes": attempt.stdout_bytes,
+        "stderr_bytes": attempt.stderr_bytes,
+    } | _end(attempt.end)
+
+
+def _end(end: End | None) -> dict[str, Any]:
+    return {
+        "outcome": end and end.outcome,
+        "ended": end and ending(end),
+        "exit_code": end and end.exit_code,
+        "signal": end and end.signal,
+        "error_type": end and end.error_type,
+        "error": end and end.error,
+    }
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def _document(kind: str, **fields: Any) -> str:
+    return _dump({"schema": SCHEMA, "kind": kind} | fields, indent=2) + "\n"
+
+
+def _dump(value: Any, indent: int | None = None) -> str:
+    try:
+        text = json.dumps(value, indent=indent)
+    except RecursionError:  # with an indent it is written by Python code, whose stack is smaller
+        text = json.dumps(value)
+    if "\\ud" in text:
+        text = _ESCAPES.sub(_no_lone_surrogate, text)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _no_lone_surrogate(match: re.Match[str]) -> str:
+    if not match["lone"]:
+        return match[0]
+    code = int(match["lone"], 16)  # U+DC80 to U+DCFF stand for raw bytes
+    return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\\" + match[0]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return text

@@ -1,0 +1,132 @@
+"""One job with all of its attempts, for people: what ``batchq show`` prints."""
+
+from collections.abc import Iterator
+
+from batchq import clock
+from batchq.clock import show_duration
+from batchq.report.digest import LINES, last_lines, shortened, title
+from batchq.report.ending import ending, nth
+from batchq.report.layout import Columns, Line, Look, Part, line, render
+from batchq.report.table import count, state
+from batchq.report.visible import visible
+from batchq.store.rows import Attempt, Detail, Output
+
+ATTEMPTS = 20  #: the newest ones are shown
+_LABEL = 10
+
+
+def detail(detail: Detail, outputs: dict[str, Output], look: Look, program: str) -> str:
+    """All that is known; ``outputs`` are those of the last attempt, of which the last lines are shown.
+
+    ``program`` begins the command that shows more.
+    """
+    lines = [_headline(detail), *(_field(label, value) for label, value in _fields(detail) if value)]
+    lines += _attempts(detail)
+    for stream, output in outputs.items():
+        lines += _output(stream, output)
+    if any(output.total for output in outputs.values()):
+        lines += [line(), line((f"All of it: {program} logs {detail.job.id}", "dim"))]
+    return render(lines, look)
+
+
+def size(number: int) -> str:
+    """``12 B``, ``1.5 kB``, ``20 MB``."""
+    if number < 1000:
+        return f"{number} B"
+    exponent = min(3, (len(str(number)) - 1) // 3)
+    value = number / 1000**exponent
+    return f"{value:.{0 if value >= 10 else 1}f} {'kMG'[exponent - 1]}B"
+
+
+def _headline(detail: Detail) -> Line:
+    job = detail.job
+    parts: list[Part | str] = [(title(job), "bold"), ": ", state(job.state)]
+    if job.attempt:
+        parts.append(f", {nth(job)}")
+    if job.end is not None and job.end.outcome != "succeeded":
+        parts += [": ", (visible(ending(job.end), one_line=True), "red" if job.state == "failed" else "")]
+    return line(*parts)
+
+
+def _field(label: str, value: str) -> Line:
+    return line((label.ljust(_LABEL), "dim"), value, indent=2)
+
+
+def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
+    job = detail.job
+    yield "command", visible(job.command, one_line=True)
+    yield (
+        "kind",
+        {"argv": "a command, executed as given", "shell": "a script for /bin/sh", "call": "a Python callable"}.get(
+            job.kind, "a payload for run --perform"
+        ),
+    )
+    yield "why", visible(job.why or "", one_line=True)
+    yield "batch", visible(job.batch, one_line=True)
+    yield "queue", visible(job.queue, one_line=True) + (f", priority {job.priority}" if job.priority else "")
+    yield "folder", visible(detail.cwd, one_line=True)
+    yield "env", visible(", ".join(detail.env), one_line=True)
+    yield "stdin", size(detail.stdin_bytes) if detail.stdin_bytes is not None else ""
+    yield "umask", f"{detail.umask:03o}" if detail.umask is not None else ""
+    yield "limits", ", ".join(_limits(detail))
+    yield "key", visible(job.key or "", one_line=True)
+    yield "tags", visible(job.tags or "", one_line=True)
+    yield "added", f"{clock.local(job.created_at)}"
+    yield "due", clock.local(job.due_at) if job.due_at is not None else ""
+    yield "started", clock.local(job.started_at) if job.started_at is not None else ""
+    yield "finished", clock.local(job.finished_at) if job.finished_at is not None else ""
+
+
+def _limits(detail: Detail) -> Iterator[str]:
+    most = detail.job.max_attempts
+    yield count(most, "attempt") + (f" with {show_duration(detail.backoff)} back-off" if most > 1 else "")
+    if detail.timeout is not None:
+        yield f"timeout {show_duration(detail.timeout)}"
+    yield (
+        "held after a crash"
+        if detail.on_crash == "hold"
+        else f"given up after {count(detail.max_crashes, 'crash', 'crashes')}"
+    )
+
+
+def _attempts(detail: Detail) -> list[Line]:
+    if not detail.attempts:
+        return []
+    shown = detail.attempts[-ATTEMPTS:]
+    columns = Columns(
+        ("TRY", "STARTED", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR", "HOW"),
+        right=("TRY", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR"),
+    )
+    rows = columns.rows([_attempt(attempt) for attempt in shown], indent=2)
+    more = f" (the last {ATTEMPTS} of {len(detail.attempts):,})" if len(shown) < len(detail.attempts) else ""
+    return [line(), line(("ATTEMPTS", "bold"), more), columns.head(indent=2), *rows]
+
+
+def _attempt(attempt: Attempt) -> list[Part]:
+    how = "running" if attempt.end is None else visible(ending(attempt.end), one_line=True)
+    if attempt.leftovers:
+        how += f"; left {count(attempt.leftovers, 'process', 'processes')} behind"
+    style = {"succeeded": "green", "failed": "red", "timed_out": "red", "crashed": "red"}
+    return [
+        (str(attempt.number), ""),
+        (clock.local(attempt.started_at) if attempt.started_at is not None else "-", ""),
+        _or_none(attempt.seconds is not None and show_duration(attempt.seconds * 1000)),
+        _or_none(attempt.cpu_seconds is not None and show_duration(attempt.cpu_seconds * 1000)),
+        _or_none(attempt.peak_kib is not None and size(attempt.peak_kib * 1024)),
+        _or_none(attempt.stdout_bytes and size(attempt.stdout_bytes)),
+        _or_none(attempt.stderr_bytes and size(attempt.stderr_bytes)),
+        (how, style.get(attempt.end.outcome, "") if attempt.end else "cyan"),
+    ]
+
+
+def _or_none(text: str | int) -> Part:
+    return (text, "") if isinstance(text, str) and text else ("-", "dim")
+
+
+def _output(stream: str, output: Output) -> list[Line]:
+    if not output.total:
+        return []
+    data = (output.tail or output.head) if output.cut else output.head + output.tail
+    lines, more = last_lines(data, LINES)
+    said = f"{stream} of attempt {output.attempt}" + (", its last lines" if more or output.cut else "")
+    return [line(), line((said, "bold")), *(line(shortened(text), indent=2) for text in lines)]

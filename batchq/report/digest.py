@@ -1,0 +1,121 @@
+"""The digest of a failed run as plain text: cron mails it, so it says by itself what failed, why, and what to do."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from batchq import clock
+from batchq.clock import show_duration
+from batchq.jobs.selection import Selection, in_words, merged
+from batchq.report.ending import ending, nth
+from batchq.report.visible import visible
+from batchq.store.rows import Failure, Job
+
+IN_FULL = 10  #: failures told in full; the rest are summed up
+LINES = 10  #: last lines of output or traceback of each
+_LINE_LENGTH = 500
+_COMMAND_LENGTH = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
+
+
+def digest(failures: Sequence[Failure], total_failed: int, retry_command: str) -> str:
+    """``failures`` (the first ones of ``total_failed``) told one by one, and the command that runs them again."""
+    count = "1 job failed" if total_failed == 1 else f"{total_failed:,} jobs failed"
+    parts = [f"batchq: {count}\n", *map(_told, failures[:IN_FULL])]
+    if (rest := total_failed - len(failures[:IN_FULL])) > 0:
+        parts.append(f"and {rest:,} more{_summed_up(failures[IN_FULL:], rest)}\n")
+    parts.append(f"Run {'it' if total_failed == 1 else 'them'} again:  {retry_command}\n")
+    return "\n".join(parts)
+
+
+def retry_command(ids: Iterable[int], selection: Selection, db: str | None = None) -> str:
+    """``batchq retry 3-5,9``: the command that runs the failed jobs ``ids`` again; ``--db`` only when ``db`` is given.
+
+    Where there are none, or they would fill more than a line of mail, it is the ``selection`` with ``--failed``.
+    """
+    listed = in_words(merged((job, job) for job in ids))
+    if listed and len(listed) <= _COMMAND_LENGTH:
+        return f"{program(db)} retry {listed}"
+    return f"{program(db)} retry {failed_of(selection)}"
+
+
+def program(db: str | None) -> str:
+    """How a command begins that means this store: ``batchq``, or ``batchq --db PATH`` when ``db`` is given."""
+    return shlex.join(["batchq", "--db", visible(db, one_line=True)]) if db else "batchq"
+
+
+def failed_of(selection: Selection) -> str:
+    """The words that choose the failed jobs of a selection on a command line: ``--batch night --failed``."""
+    ids = in_words(selection.ids)
+    words = [ids] if ids and len(ids) <= _COMMAND_LENGTH else []
+    words += ["last"] if selection.last else []
+    for option, value in (
+        ("--batch", selection.batch),
+        ("--queue", selection.queue),
+        ("--name", selection.name),
+        ("--since", clock.iso(selection.since)),
+    ):
+        words += [option, value] if value is not None else []
+    return shlex.join([*words, "--failed"])
+
+
+def last_lines(data: bytes | str, most: int = LINES) -> tuple[list[str], bool]:
+    """The last lines with something in them, made safe, and whether there were more before.
+
+    What a carriage return overwrites (a progress bar) is left out, as on a terminal. A very long line is shortened,
+    and says so.
+    """
+    text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
+    lines = [line.rstrip().rpartition("\r")[2] for line in text.split("\n")]
+    lines = [line for line in lines if line]
+    return [shortened(visible(line)) for line in lines[-most:]], len(lines) > most
+
+
+def shortened(text: str) -> str:
+    """A line of at most 500 characters; where more were, it says how many."""
+    return (
+        text if len(text) <= _LINE_LENGTH else f"{text[:_LINE_LENGTH]}… ({len(text) - _LINE_LENGTH:,} characters more)"
+    )
+
+
+def title(job: Job) -> str:
+    """``job 3 (load)``, made safe."""
+    return f"job {job.id}" + (f" ({visible(job.name, one_line=True)})" if job.name else "")
+
+
+def how(job: Job) -> str:
+    """How a failed job ended and why that was the end of it, in one line, made safe: ``exit code 3, after 1.2 s``."""
+    if job.end is None:
+        return visible(job.why or "failed", one_line=True)
+    text = ending(job.end)
+    if job.why:
+        text = f"{job.why}: {text.removeprefix('crashed: ')}"
+    if job.seconds is not None and job.end.outcome != "timed_out":
+        text += f", after {show_duration(job.seconds * 1000)}"
+    return visible(text, one_line=True)
+
+
+def evidence(failure: Failure) -> tuple[str, list[str], bool]:
+    """Where a failure shows (``traceback``, ``stderr``, ``stdout`` or nowhere: ``""``), its last lines, and if cut."""
+    if failure.job.traceback:
+        return "traceback", *last_lines(failure.job.traceback)
+    if failure.log is None:
+        return "", [], False
+    lines, more = last_lines(failure.log.data)
+    return failure.log.stream, lines, more or failure.log.cut
+
+
+def _told(failure: Failure) -> str:
+    job = failure.job
+    source, lines, cut = evidence(failure)
+    told = [f"{title(job)}, {nth(job)}: {how(job)}", f"    $ {shortened(visible(job.command, one_line=True))}"]
+    if lines:
+        told.append(f"    {'last lines of ' if cut else ''}{source}:")
+        told += [f"      {line}" for line in lines]
+    return "\n".join(told) + "\n"
+
+
+def _summed_up(rest: Sequence[Failure], count: int) -> str:
+    if len(rest) < count:
+        return ""
+    kinds = Counter(visible(ending(failure.job.end), one_line=True) for failure in rest if failure.job.end)
+    return ": " + ", ".join(f"{number:,} × {kind}" for kind, number in kinds.most_common(5))

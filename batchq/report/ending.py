@@ -1,0 +1,71 @@
+"""How an attempt ended, in words: the one place that says so."""
+
+import signal
+
+from batchq.clock import show_duration
+from batchq.store.rows import End, Job
+
+_LONGEST_MESSAGE = 300
+_KNOWN_CODES = {126: "not executable", 127: "command not found"}
+
+
+def ending(end: End) -> str:
+    """``exit code 3``, ``killed by signal 9 (SIGKILL)``, ``timed out after 2 s``, ``KeyError: 'x'``, ``crashed: …``.
+
+    The text is raw: an error message may hold anything, so whoever prints it passes it through ``visible``.
+    """
+    match end.outcome:
+        case "succeeded":
+            return "succeeded"
+        case "timed_out":
+            return "timed out" if end.timeout is None else f"timed out after {_exact(end.timeout)}"
+        case "crashed":
+            return f"crashed: {_message(end.error)}" if end.error else "crashed"
+        case "interrupted":
+            return "interrupted: given back, no attempt is spent"
+        case "cancelled":
+            return "cancelled while it ran"
+    status = _status(end)
+    if end.error_type:
+        said = f"{end.error_type}: {_message(end.error)}" if end.error else end.error_type
+        return f"{status} ({said})" if status and end.exit_code != 0 else said
+    return status or "failed"
+
+
+def nth(job: Job) -> str:
+    """Which attempt was the last: ``attempt 2 of 3``, or ``attempt 5, failure 3 of 3`` where not each one counted."""
+    if job.attempt <= job.max_attempts:
+        return f"attempt {job.attempt} of {job.max_attempts}"
+    if job.failures:
+        return f"attempt {job.attempt}, failure {job.failures} of {job.max_attempts}"
+    return f"attempt {job.attempt}"
+
+
+def _status(end: End) -> str | None:
+    if end.signal is not None:
+        return f"killed by signal {end.signal}{_named(end.signal)}"
+    if end.exit_code is None:
+        return None
+    known = _KNOWN_CODES.get(end.exit_code)
+    if known is None and end.exit_code > 128 and (name := _named(end.exit_code - 128)):
+        known = f"128 + {end.exit_code - 128}: {name[2:-1]}"  # what a shell says when a signal ended its command
+    return f"exit code {end.exit_code}{f' ({known})' if known else ''}"
+
+
+def _named(number: int) -> str:
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
+
+
+def _message(text: str | None) -> str:
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    first = lines[0] if len(lines[0]) <= _LONGEST_MESSAGE else lines[0][:_LONGEST_MESSAGE] + "…"
+    return first if len(lines) == 1 else f"{first} …"
+
+
+def _exact(ms: int) -> str:
+    return show_duration(ms).replace(".0 s", " s")

@@ -1,0 +1,84 @@
+"""What happened to the selected jobs, as one value: read from the store in one snapshot, rendered elsewhere."""
+
+from typing import NamedTuple
+
+from batchq.jobs.lifecycle import FINAL
+from batchq.jobs.selection import Selection
+from batchq.report.digest import failed_of, program, retry_command
+from batchq.store import queries, tallies
+from batchq.store.connection import Store
+from batchq.store.rows import Failure, Job, Timing
+
+SLOWEST = 5
+RUNNING = 10
+_LISTED_IDS = 10_000  #: beyond so many failed jobs the retry command names the selection, not the jobs
+
+
+class Report(NamedTuple):
+    """The selected jobs at ``at`` (ms): how many in each state, when they ran, which failed and why.
+
+    ``failures`` are the first ones, ``counts["failed"]`` is how many there are. ``running`` and ``slowest`` are a few
+    of theirs; ``next_due`` is when the first waiting job is due, in milliseconds. ``program``, ``retry`` and
+    ``all_failed`` are command lines to go on with.
+    """
+
+    at: int
+    store: str
+    counts: dict[str, int]
+    timing: Timing
+    failures: list[Failure]
+    program: str
+    retry: str | None
+    all_failed: str
+    slowest: list[Job]
+    running: list[Job]
+    next_due: int | None
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs were selected."""
+        return sum(self.counts.values())
+
+    @property
+    def open(self) -> dict[str, int]:
+        """The jobs that are not over, by state."""
+        return {state: jobs for state, jobs in self.counts.items() if state not in FINAL}
+
+    @property
+    def span(self) -> int | None:
+        """From the first start to the last end, or to now while something runs, in milliseconds; None: nothing ran."""
+        first, last = self.timing.first_started, self.timing.last_finished
+        if first is None:
+            return None
+        return max(0, (self.at if self.running or last is None else last) - first)
+
+    @property
+    def per_second(self) -> float | None:
+        """Jobs that succeeded or failed, for each second of ``span``; None where that says nothing."""
+        over = self.counts.get("succeeded", 0) + self.counts.get("failed", 0)
+        return over * 1000 / self.span if over and self.span else None
+
+
+def build(store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None) -> Report:
+    """The report on the selected jobs, with the first ``failures`` failed ones in full.
+
+    ``db`` is put into the retry command. Raises MissingError for an id that does not exist.
+    """
+    with queries.snapshot(store):
+        queries.require(store, selection)
+        counts = tallies.counts(store, selection)
+        failed = counts.get("failed", 0)
+        ids = queries.failed_ids(store, selection) if failed <= _LISTED_IDS else ()
+        return Report(
+            at=at,
+            store=store.path,
+            counts=counts,
+            timing=tallies.timing(store, selection),
+            failures=queries.failures(store, selection, failures) if failed else [],
+            program=program(db),
+            retry=retry_command(ids, selection, db) if failed else None,
+            all_failed=f"{program(db)} list {failed_of(selection)}",
+            slowest=tallies.slowest(store, selection, SLOWEST),
+            running=queries.jobs(store, selection.in_state("running"), RUNNING) if counts.get("running") else [],
+            next_due=tallies.next_due(store, selection) if counts.get("scheduled") else None,
+        )

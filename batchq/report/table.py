@@ -1,0 +1,194 @@
+"""Reports and listings for people: what failed and why comes first, everything a job printed is made safe."""
+
+from collections.abc import Iterable, Iterator
+
+from batchq import clock
+from batchq.clock import show_duration
+from batchq.jobs.lifecycle import FINAL
+from batchq.report.digest import evidence, how, shortened, title
+from batchq.report.ending import ending, nth
+from batchq.report.layout import Columns, Line, Look, Part, line, render
+from batchq.report.summary import Report
+from batchq.report.visible import visible
+from batchq.store.rows import Failure, Job
+
+STYLES = {"failed": "red", "succeeded": "green", "running": "cyan", "cancelled": "yellow", "held": "yellow"}
+_COLUMNS = ("ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND")
+_ONLY_WIDE = ("TRIES", "QUEUE")
+_WIDE = 100  #: from this width on a terminal gets all columns
+_LABEL_LENGTH = 24
+_HOW_LENGTH = 60
+_NONE: Part = ("-", "dim")
+
+
+def report(report: Report, look: Look) -> str:
+    """The whole report: one line that says it all, then failures, slowest jobs and open jobs."""
+    lines = [*_headline(report)]
+    for section in (_failed(report), _slowest(report), _open(report)):
+        lines += [line(), *section] if section else []
+    return render(lines, look)
+
+
+def listing(pages: Iterable[list[Job]], look: Look, at: int) -> Iterator[str]:
+    """One line for each job, page by page; ``at`` is the present, in milliseconds. Narrow terminals get less of it."""
+    shown = [title for title in _COLUMNS if look.width is None or look.width >= _WIDE or title not in _ONLY_WIDE]
+    columns = Columns(shown, right=("ID", "TRIES", "TOOK"))
+    longest = None if look.width is None else _LABEL_LENGTH
+    for number, page in enumerate(pages):
+        rows = []
+        for job in page:
+            cells = _cells(job, longest)
+            rows.append([*(cells[title] for title in shown[:-1]), *_command(job, at)])
+        lines = columns.rows(rows)
+        yield render([columns.head(), *lines] if number == 0 else lines, look)
+
+
+def state(name: str) -> Part:
+    """A state in its colour."""
+    return name, STYLES.get(name, "")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 job``, ``2,000 jobs``, ``3 retries``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _headline(report: Report) -> Iterator[Line]:
+    if not report.jobs:
+        yield line(f"no jobs to report on in {visible(report.store, one_line=True)}")
+        return
+    parts: list[Part] = [(f"{count(report.jobs, 'job')}: ", "bold")]
+    for name, number in sorted(report.counts.items(), key=lambda item: _ORDER.get(item[0], 9)):
+        parts += [(f"{number:,} {name}", f"bold {STYLES.get(name, '')}"), (", ", "")]
+    if report.span is None:
+        yield line(*parts[:-1], "; nothing has run yet")
+        return
+    rate = f" ({_rate(report.per_second)})" if report.per_second is not None else ""
+    yield line(*parts, f"in {show_duration(report.span)}{rate}")
+    timing = report.timing
+    said = [count(timing.attempts, "attempt")]
+    said += [count(timing.retries, "retry", "retries")] if timing.retries else []
+    said += [f"{show_duration(timing.busy_seconds * 1000)} of work"]
+    said += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
+    said += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
+    yield line((", ".join([*said[:-2], " ".join(said[-2:])]), "dim"))
+
+
+_ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}
+
+
+def _rate(per_second: float) -> str:
+    seconds, unit = (1, "s") if per_second >= 1 else (60, "min") if per_second >= 1 / 60 else (3600, "h")
+    number = per_second * seconds
+    return f"{number:,.{0 if number >= 10 else 1}f} jobs/{unit}"
+
+
+def _failed(report: Report) -> list[Line]:
+    total = report.counts.get("failed", 0)
+    if not total:
+        return []
+    more = total - len(report.failures)
+    lines = [line(("FAILED", "bold red"), f" (the first {len(report.failures)} of {total:,})" if more else "")]
+    for failure in report.failures:
+        lines += _failure(failure)
+    lines.append(line())
+    if more:
+        lines.append(line(f"and {more:,} more: {report.all_failed}", indent=2))
+    first = report.failures[0].job.id
+    lines.append(line(f"Run {'it' if total == 1 else 'them'} again:  ", (report.retry or "", "bold"), indent=2))
+    lines.append(
+        line((f"Look closer:     {report.program} show {first}, {report.program} logs {first}", "dim"), indent=2)
+    )
+    return lines
+
+
+def _failure(failure: Failure) -> Iterator[Line]:
+    job = failure.job
+    yield line()
+    yield line((title(job), "bold"), f", {nth(job)}: ", (how(job), "red"), indent=2)
+    yield line(("$ ", "dim"), shortened(visible(job.command, one_line=True)), indent=4)
+    source, lines, cut = evidence(failure)
+    if lines:
+        yield line((f"{'last lines of ' if cut else ''}{source}:", "dim"), indent=4)
+        yield from (line(text, indent=6) for text in lines)
+    elif failure.log is None:
+        yield line(("it printed nothing", "dim"), indent=4)
+
+
+def _slowest(report: Report) -> list[Line]:
+    if len(report.slowest) < 2:
+        return []
+    columns = Columns(("TOOK", "JOB", "STATE", "COMMAND"), right=("TOOK", "JOB"))
+    rows = columns.rows([
+        [_took(job), (str(job.id), ""), state(job.state), (_named_command(job), "")] for job in report.slowest
+    ], indent=2)  # fmt: skip
+    return [line(("SLOWEST", "bold")), *rows]
+
+
+def _open(report: Report) -> list[Line]:
+    if not report.open:
+        return []
+    columns = Columns(("STATE", "JOBS", "ABOUT"), right=("JOBS",))
+    rows = columns.rows([
+        [state(name), (f"{number:,}", ""), (_about(report, name), "dim")] for name, number in report.open.items()
+    ], indent=2)  # fmt: skip
+    return [line(("OPEN", "bold")), *rows]
+
+
+def _about(report: Report, name: str) -> str:
+    if name == "scheduled" and report.next_due is not None:
+        return f"next due {clock.local(report.next_due)}{_from_now(report.next_due - report.at)}"
+    if name == "running":
+        told = [
+            f"{title(job)} for {show_duration(max(0, report.at - (job.started_at or 0)))}" for job in report.running
+        ]
+        return ", ".join(told) + (", …" if report.counts["running"] > len(told) else "")
+    return ""
+
+
+def _from_now(ms: int) -> str:
+    return f" (in {show_duration(ms)})" if ms > 0 else " (now)"
+
+
+def _cells(job: Job, longest: int | None) -> dict[str, Part]:
+    def label(text: str | None) -> Part:
+        return (_clipped(visible(text, one_line=True), longest), "") if text else _NONE
+
+    return {
+        "ID": (str(job.id), ""),
+        "STATE": state(job.state),
+        "TRIES": (str(job.attempt), "") if job.attempt else _NONE,
+        "TOOK": _took(job) if job.state in FINAL else _NONE,
+        "BATCH": label(job.batch),
+        "QUEUE": label(job.queue),
+        "NAME": label(job.name),
+    }
+
+
+def _command(job: Job, at: int) -> list[Part]:
+    command = (visible(job.command, one_line=True), "")
+    how = _clipped(visible(_how(job, at), one_line=True), _HOW_LENGTH)
+    return [(how, STYLES.get(job.state, "dim")), (": ", ""), command] if how else [command]
+
+
+def _how(job: Job, at: int) -> str:
+    if job.state == "scheduled" and job.due_at is not None:
+        return f"{'retry at' if job.why == 'retry' else 'due'} {clock.local(job.due_at)}"
+    if job.state == "running" and job.started_at is not None:
+        return f"for {show_duration(max(0, at - job.started_at))}"
+    if job.state == "failed" and job.end is not None:
+        return ending(job.end)
+    return job.why or ""
+
+
+def _clipped(text: str, longest: int | None) -> str:
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _took(job: Job) -> Part:
+    return (show_duration(job.seconds * 1000), "") if job.seconds is not None else _NONE
+
+
+def _named_command(job: Job) -> str:
+    command = shortened(visible(job.command, one_line=True))
+    return f"{visible(job.name, one_line=True)}: {command}" if job.name else command

@@ -1,0 +1,369 @@
+"""The one loop of ``batchq run``: hand what ended to the ledger, take what is claimable, let the executor work, wait.
+
+Outcomes are recorded first and told afterwards. The loop ends when nothing is left that this runner may take (drain),
+or when it is told to stop; then running jobs may finish within ``grace`` and the rest is given back.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from batchq import clock
+from batchq.errors import BatchqError, BusyError
+from batchq.events import Event, Handler, tell
+from batchq.executors.seam import Executor, Lost, Refused
+from batchq.jobs.attempt import (
+    CRASHED,
+    INTERRUPTED,
+    SUCCEEDED,
+    Claim,
+    Ended,
+    Failure,
+    Outcome,
+    payload,
+)
+from batchq.processes import machine, tree
+from batchq.processes.signals import STOPPING, Inbox
+from batchq.store import ledger
+from batchq.store.connection import Store
+from batchq.store.ledger import Settled, Wanted
+
+LOOK = 0.25  #: seconds between looks for new work while a slot is free
+RESCUE = 1.0  #: seconds between looks for dead runners
+INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
+PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
+TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
+
+
+class Plan(NamedTuple):
+    """What one run is to do: which jobs, at most how many, and how long running jobs may finish when it is stopped."""
+
+    wanted: Wanted
+    max_jobs: int | None = None
+    grace: float = 10.0
+
+
+class Tally:
+    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for."""
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.failed: list[int] = []
+        self.retried = 0
+        self.interrupted = 0
+        self.other = 0
+        self.running = 0
+        self.started = 0
+        self.rescued = 0
+        self.unrecorded: list[Ended] = []
+        self.refusal: str | None = None
+        self.signal: int | None = None
+        self.left_alone: dict[str, int] = {}
+        self.work_left = False
+
+    def exit_code(self) -> int:
+        """What a script sees: a signal comes before a lost result, that before a failed job, that before success."""
+        if self.signal is not None:
+            return 128 + self.signal
+        if self.unrecorded:
+            return 74
+        if self.refusal is not None:
+            return 78
+        return 1 if self.failed else 0
+
+    def _take(self, one: Settled) -> None:
+        state = one.settlement.state
+        if one.outcome.status == INTERRUPTED:
+            self.interrupted += 1
+        elif state == "succeeded":
+            self.succeeded += 1
+        elif state == "failed":
+            self.failed.append(one.claim.id)
+        elif state == "scheduled":
+            self.retried += 1
+        else:
+            self.other += 1
+
+
+def run(
+    store: Store,
+    executor: Executor,
+    plan: Plan,
+    liveness: int,
+    inbox: Inbox,
+    handlers: Sequence[Handler] = (),
+    observe: Callable[[Tally], None] = lambda tally: None,
+) -> Tally:
+    """Drain the store as ``plan`` says; what was done.
+
+    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step.
+    """
+    return _Run(store, executor, plan, liveness, inbox, handlers, observe).drain()
+
+
+class _Run:
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        plan: Plan,
+        liveness: int,
+        inbox: Inbox,
+        handlers: Sequence[Handler],
+        observe: Callable[[Tally], None],
+    ) -> None:
+        self.store = store
+        self.executor = executor
+        self.plan = plan
+        self.inbox = inbox
+        self.handlers = handlers
+        self.observe = observe
+        self.tally = Tally()
+        self.running: dict[str, Claim] = {}
+        self.ended: list[Ended] = []
+        self.unreachable_since: float | None = None
+        self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
+        self.look_at = 0.0
+        self.rescue_at = 0.0
+        self.began = time.monotonic()
+        self.me = ledger.register(
+            store,
+            plan.wanted,
+            liveness,
+            pid=os.getpid(),
+            host=machine.host(),
+            boot_id=machine.boot_id(),
+            slots=executor.slots,
+            executor=executor.name,
+            now=clock.now(),
+        )
+        store.patience = PATIENCE
+
+    def drain(self) -> Tally:
+        tell(self.handlers, self._event("run.start", {"slots": self.executor.slots}, {"executor": self.executor.name}))
+        while True:
+            self._hear_signals()
+            self._rescue()
+            self._exchange()
+            self.observe(self.tally)
+            if not self.running and not self.ended and self._is_over():
+                break
+            self._take_in(self.executor.poll(self._timeout()))
+        self.executor.close()
+        self._leave()
+        return self.tally
+
+    # --- one step ------------------------------------------------------------------------------------------------------
+
+    def _exchange(self) -> None:
+        """Record and claim, where there is something to record or a reason to look."""
+        now = time.monotonic()
+        if now < self.look_at and (not self.ended or self.unreachable_since is not None):
+            return
+        free = self._free()
+        if not self.ended and not free:
+            return
+        try:
+            done = ledger.exchange(self.store, self.me, self.ended, free, clock.now())
+        except BatchqError as error:
+            self._unreachable(error)
+            return
+        self.unreachable_since = None
+        self.ended = []
+        for one in done.settled:
+            self.tally._take(one)
+            self._tell_end(one)
+        for late in done.refused:
+            _warn(
+                f"job {late.claim.id}: the result of attempt {late.claim.attempt} came too late; it was rescued meanwhile"
+            )
+        self._start(done.claims)
+        # A short answer means that the store is empty for us: look again later, or when a job has ended.
+        self.look_at = 0.0 if len(done.claims) == free else now + LOOK
+
+    def _free(self) -> int:
+        if self.stop_at is not None or self.tally.refusal is not None:
+            return 0
+        free = self.executor.free()
+        return free if self.plan.max_jobs is None else min(free, self.plan.max_jobs - self.tally.started)
+
+    def _start(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            self.running[claim.token] = claim
+            tell(self.handlers, self._event("job.start", {}, _about(claim), claim))
+        self.tally.started += len(claims)
+        self.tally.running = len(self.running)
+        if claims:
+            self.executor.start(claims)
+
+    def _take_in(self, reports: Sequence[Ended | Lost | Refused]) -> None:
+        for report in reports:
+            if isinstance(report, Refused):
+                self.tally.refusal = report.reason
+                continue
+            if isinstance(report, Lost):
+                report = Ended(report.claim, _lost(report))
+            self.running.pop(report.claim.token, None)
+            self.ended.append(report)
+        self.tally.running = len(self.running)
+
+    def _timeout(self) -> float:
+        """How long to wait for the executor: until the next look at the store, at a due retry, or at the end of grace."""
+        if self.ended and self.unreachable_since is None:
+            return 0.0
+        waits = [RESCUE, self.look_at - time.monotonic() if self._free() else RESCUE]
+        if self.stop_at is not None and self.running:
+            waits.append(self.stop_at - time.monotonic())
+        return max(0.0, min(waits))
+
+    def _is_over(self) -> bool:
+        """Nothing runs and nothing was claimed: is there anything to wait for?"""
+        if self.stop_at is not None or self.tally.refusal is not None:
+            return True
+        try:
+            outlook = ledger.outlook(self.store, self.me)
+        except BatchqError as error:
+            self._unreachable(error)
+            return False
+        self.tally.left_alone = outlook.left_alone
+        if self.plan.max_jobs is not None and self.tally.started >= self.plan.max_jobs:
+            self.tally.work_left = outlook.queued or outlook.next_due is not None
+            return True
+        if outlook.queued:
+            self.look_at = min(self.look_at, time.monotonic() + 0.01)
+            return False
+        if outlook.next_due is not None:
+            wait = max(0.0, (outlook.next_due - clock.now()) / 1000)
+            self.look_at = min(self.look_at, time.monotonic() + wait)
+            return False
+        return not outlook.running_elsewhere
+
+    # --- stopping ------------------------------------------------------------------------------------------------------
+
+    def _hear_signals(self) -> None:
+        for number in self.inbox.received:
+            if number == signal.SIGUSR1:
+                done = self.tally.succeeded + len(self.tally.failed)
+                _warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
+                continue
+            orderly = number in STOPPING and self.stop_at is None
+            if self.tally.signal is None:
+                self.tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
+            self.stop_at = time.monotonic() + (self.plan.grace if orderly else 0)
+            if not orderly:
+                self.executor.stop(list(self.running), INTERRUPTED, 0)
+        self.inbox.received.clear()
+        if self.stop_at is not None and self.running and time.monotonic() >= self.stop_at:
+            self.executor.stop(list(self.running), INTERRUPTED, TERM_TO_KILL)
+            self.stop_at = time.monotonic() + TERM_TO_KILL
+
+    def _leave(self) -> None:
+        try:
+            ledger.leave(self.store, self.me, clock.now())
+        except BatchqError as error:
+            _warn(f"{error}; the end of this run could not be recorded")
+        seconds = time.monotonic() - self.began
+        counts = {"succeeded": self.tally.succeeded, "failed": len(self.tally.failed), "retried": self.tally.retried}
+        status = {"status": self.tally.exit_code()}
+        tell(self.handlers, self._event("run.stop", {"duration": seconds, **counts}, status))
+
+    def _unreachable(self, error: BatchqError) -> None:
+        """The store did not answer: keep the results and try again, for a minute at most; then tell them instead."""
+        now = time.monotonic()
+        if self.unreachable_since is None:
+            self.unreachable_since = now
+            if not isinstance(error, BusyError):
+                _warn(f"{error}; trying again for {INSISTENCE:.0f} s")
+        self.look_at = now + LOOK
+        if now - self.unreachable_since < INSISTENCE and not (
+            self.stop_at is not None and now > self.stop_at + PATIENCE
+        ):
+            return
+        for lost in self.ended:
+            code = "" if lost.outcome.exit_code is None else f", exit code {lost.outcome.exit_code}"
+            _warn(
+                f"job {lost.claim.id} attempt {lost.claim.attempt} {lost.outcome.status}{code}: could not be recorded"
+            )
+        self.tally.unrecorded += self.ended
+        self.ended = []
+        self.stop_at = self.stop_at if self.stop_at is not None else now + self.plan.grace
+        if not self.tally.unrecorded and self.tally.refusal is None:
+            self.tally.refusal = str(error)
+
+    # --- rescue --------------------------------------------------------------------------------------------------------
+
+    def _rescue(self) -> None:
+        """Settle what dead runners left; first kill what is still alive of it, so that no job runs twice at once."""
+        if time.monotonic() < self.rescue_at or self.stop_at is not None:
+            return
+        self.rescue_at = time.monotonic() + RESCUE
+        try:
+            for lost in ledger.lost_runners(self.store, self.me):
+                _end_carriers({claim.token for claim in lost.claims})
+                for one in ledger.rescue(self.store, lost, clock.now()):
+                    self.tally.rescued += 1
+                    self.tally._take(one)
+                    self._tell_end(one)
+                self.look_at = 0.0
+        except BatchqError as error:
+            if not isinstance(error, BusyError):
+                self._unreachable(error)
+
+    # --- telling -------------------------------------------------------------------------------------------------------
+
+    def _tell_end(self, one: Settled) -> None:
+        if not self.handlers:
+            return
+        claim, outcome, settlement = one
+        facts = {**_about(claim), "state": settlement.state, "outcome": outcome.status}
+        if outcome.status in (SUCCEEDED, INTERRUPTED):
+            name, facts["result"] = "job.stop", outcome.result
+        else:
+            name, facts["error"] = "job.error", _error(outcome)
+        tell(self.handlers, self._event(name, {"duration": outcome.seconds}, facts, claim))
+
+    def _event(
+        self, name: str, measurements: dict[str, float], metadata: dict[str, object], claim: Claim | None = None
+    ) -> Event:
+        job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
+        metadata = {"store": self.store.path, **metadata} if claim is None else metadata
+        return Event(name, clock.now(), job, attempt, measurements, metadata)
+
+
+def _about(claim: Claim) -> dict[str, object]:
+    return {"name": claim.name, "batch": claim.batch, "queue": claim.queue, "payload": payload(claim)}
+
+
+def _error(outcome: Outcome) -> dict[str, object]:
+    kind, message, trace = outcome.failure or (None, None, None)
+    return {
+        "type": kind,
+        "message": message,
+        "traceback": trace or None,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+    }
+
+
+def _lost(report: Lost) -> Outcome:
+    if not report.started:
+        return Outcome(INTERRUPTED)
+    return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
+
+
+def _end_carriers(tokens: set[str]) -> None:
+    """SIGKILL what still runs of dead attempts, until nothing carries their tokens."""
+    while pids := [pid for pid in tree.carriers(tokens) if not tree.is_zombie(pid)]:
+        for pid in pids:
+            tree.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _warn(text: str) -> None:
+    try:
+        sys.stderr.write(f"batchq: {text}\n")
+    except OSError:
+        pass

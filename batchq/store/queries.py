@@ -1,0 +1,163 @@
+"""Looking at jobs: every verb reads only, takes no lock, and returns the frozen values of ``rows``."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from batchq.errors import MissingError
+from batchq.jobs.selection import Selection, of_ids
+from batchq.store.connection import Store, translated
+from batchq.store.rows import Attempt, Detail, End, Failure, Job, Log, Output
+from batchq.store.selecting import condition
+
+LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
+
+
+@contextmanager
+def snapshot(store: Store) -> Iterator[None]:
+    """What is read in this block is of one moment, whatever runs meanwhile; keep it short: it delays checkpoints."""
+    fetch(store, "BEGIN")
+    try:
+        yield
+    finally:
+        store.db.rollback()
+
+
+JOB_COLUMNS = """
+jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
+jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
+jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
+jobs.timeout"""
+LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
+
+
+def jobs(store: Store, selection: Selection, limit: int, after_id: int = 0) -> list[Job]:
+    """The first ``limit`` selected jobs behind ``after_id``, in the order of their ids: one page of a listing."""
+    return _jobs(store, selection, "AND jobs.id > :after ORDER BY jobs.id LIMIT :limit", limit, after_id)
+
+
+def newest(store: Store, selection: Selection, limit: int) -> list[Job]:
+    """The ``limit`` newest of the selected jobs, in the order of their ids."""
+    return _jobs(store, selection, "ORDER BY jobs.id DESC LIMIT :limit", limit)[::-1]
+
+
+def job(store: Store, id: int) -> Detail:
+    """One job with all of its attempts. Raises MissingError."""
+    require(store, of_ids([id]))
+    (found,) = jobs(store, of_ids([id]), 1)
+    (row,) = fetch(
+        store,
+        "SELECT add_id, cwd, path, env, length(stdin), umask, timeout, backoff, on_crash, max_crashes, interruptions,"
+        " cancel_asked FROM jobs JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
+        {"id": id},
+    )
+    add_id, cwd, path, env, *rest, asked = row
+    names = tuple(json.loads(env)) if env else ()
+    attempts = _attempts(store, found, row[6])
+    return Detail._make((found, add_id, os.fsdecode(cwd), os.fsdecode(path), names, *rest, bool(asked), attempts))
+
+
+def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
+    """What ``attempt`` (None: the last one) of a job has printed to ``stdout`` or ``stderr`` so far.
+
+    Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
+    """
+    require(store, of_ids([id]))
+    ((last,),) = fetch(store, "SELECT attempt FROM jobs WHERE id = :id", {"id": id})
+    number = last if attempt is None else attempt
+    if number != last and not 1 <= number < last:
+        had = {0: "it never started", 1: "it had one"}.get(last, f"it had {last}")
+        raise MissingError(f"job {id} has no attempt {number}: {had}")
+    return _output(store, id, number, stream)
+
+
+def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> list[Failure]:
+    """The first ``limit`` failed jobs of a selection, or of the given ids, in the order of their ids."""
+    selection = chosen if isinstance(chosen, Selection) else of_ids(chosen)
+    return [Failure(job, _log(store, job)) for job in jobs(store, selection.in_state("failed"), limit)]
+
+
+def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
+    """The ids of the failed jobs of a selection, in order, one by one."""
+    where, named = condition(selection.in_state("failed"))
+    try:
+        for (id,) in store.db.execute(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named):
+            yield id
+    except sqlite3.Error as error:
+        raise translated(error, store.path) from error
+
+
+def require(store: Store, selection: Selection) -> None:
+    """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
+    for low, high in selection.ids:
+        if not fetch(store, "SELECT 1 FROM jobs WHERE id BETWEEN :low AND :high LIMIT 1", {"low": low, "high": high}):
+            jobs = f"job {low}" if low == high else f"job from {low} to {high}"
+            raise MissingError(f"there is no {jobs} in {store.path}")
+
+
+def job_row(row: tuple[Any, ...]) -> Job:
+    """The Job in a row that was selected with ``JOB_COLUMNS``."""
+    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:])))
+
+
+def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
+    where, named = condition(selection)
+    sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE {where} {rest}"
+    return [job_row(row) for row in fetch(store, sql, {**named, "limit": limit, "after": after})]
+
+
+def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...]:
+    printed: dict[tuple[int, str], int] = {
+        (number, stream): total
+        for number, stream, total in fetch(
+            store, "SELECT number, stream, total FROM outputs WHERE job = :id", {"id": job.id}
+        )
+    }
+    rows = fetch(
+        store,
+        "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, result, traceback, runner,"
+        " outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
+        {"id": job.id},
+    )
+    if job.state == "running":
+        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, *(None,) * 8))
+    return tuple(
+        Attempt._make(
+            (
+                *row[:10],
+                printed.get((row[0], "stdout"), 0),
+                printed.get((row[0], "stderr"), 0),
+                None if row[10] is None else End._make((*row[10:], timeout)),
+            )
+        )
+        for row in rows
+    )
+
+
+def _output(store: Store, id: int, attempt: int, stream: str) -> Output:
+    rows = fetch(
+        store,
+        "SELECT head, tail, total FROM outputs WHERE job = :id AND number = :attempt AND stream = :stream",
+        {"id": id, "attempt": attempt, "stream": stream},
+    )
+    return Output(attempt, *rows[0]) if rows else Output(attempt, b"", b"", 0)
+
+
+def _log(store: Store, job: Job) -> Log | None:
+    for stream in ("stderr", "stdout"):
+        out = _output(store, job.id, job.attempt, stream)
+        whole = (out.tail or out.head) if out.cut else out.head + out.tail
+        if whole.strip():
+            return Log(stream, whole[-LOG_BYTES:], out.total > LOG_BYTES or out.cut > 0)
+    return None
+
+
+def fetch(store: Store, sql: str, named: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+    """All rows of one reading statement; what SQLite refuses leaves as a BatchqError."""
+    try:
+        return store.db.execute(sql, named or {}).fetchall()
+    except sqlite3.Error as error:
+        raise translated(error, store.path) from error

@@ -1,0 +1,146 @@
+"""What looking at a store returns: frozen values, made by ``queries`` and ``tallies``. Instants are milliseconds."""
+
+import json
+import shlex
+from typing import NamedTuple
+
+
+class End(NamedTuple):
+    """How an attempt ended, as it was recorded; ``timeout`` is that of its job, in milliseconds."""
+
+    outcome: str
+    exit_code: int | None = None
+    signal: int | None = None
+    error_type: str | None = None
+    error: str | None = None
+    timeout: int | None = None
+
+
+class Job(NamedTuple):
+    """One job with the end of its last attempt (None while that runs, and before the first).
+
+    ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for.
+    """
+
+    id: int
+    name: str | None
+    batch: str
+    queue: str
+    state: str
+    why: str | None
+    kind: str
+    work: str
+    priority: int
+    attempt: int
+    max_attempts: int
+    failures: int
+    crashes: int
+    key: str | None
+    tags: str | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    due_at: int | None
+    seconds: float | None
+    traceback: str | None
+    end: End | None
+
+    @property
+    def command(self) -> str:
+        """The work as a person would write it."""
+        return command(self.kind, self.work)
+
+
+class Log(NamedTuple):
+    """The last bytes that an attempt printed, and where; ``cut`` when it printed more before them."""
+
+    stream: str
+    data: bytes
+    cut: bool
+
+
+class Failure(NamedTuple):
+    """A failed job with the last bytes of its stderr, else of its stdout."""
+
+    job: Job
+    log: Log | None
+
+
+class Attempt(NamedTuple):
+    """One attempt; while it runs (``end`` is None) only its start and its output so far are known."""
+
+    number: int
+    started_at: int | None
+    finished_at: int | None
+    seconds: float | None
+    cpu_seconds: float | None
+    peak_kib: int | None
+    leftovers: int
+    result: str | None
+    traceback: str | None
+    runner: int | None
+    stdout_bytes: int
+    stderr_bytes: int
+    end: End | None
+
+
+class Detail(NamedTuple):
+    """All that is known about one job. ``env`` are names only: values may be secrets."""
+
+    job: Job
+    add_id: int
+    cwd: str
+    path: str
+    env: tuple[str, ...]
+    stdin_bytes: int | None
+    umask: int | None
+    timeout: int | None
+    backoff: int
+    on_crash: str
+    max_crashes: int
+    interruptions: int
+    cancel_asked: bool
+    attempts: tuple[Attempt, ...]
+
+
+class Output(NamedTuple):
+    """What one stream of an attempt printed: ``tail`` follows ``head``; bytes between them are lost if ``cut``."""
+
+    attempt: int
+    head: bytes
+    tail: bytes
+    total: int
+
+    @property
+    def cut(self) -> int:
+        """How many bytes are missing between head and tail."""
+        return self.total - len(self.head) - len(self.tail)
+
+
+def command(kind: str, work: str) -> str:
+    """Stored work as a person would write it: for the eye, not for a shell."""
+    value = json.loads(work)
+    if kind == "argv":
+        return shlex.join(value)
+    if kind == "shell":
+        script, *words = value
+        return f"{script} -- {shlex.join(words)}" if words else str(script)
+    if kind == "call":
+        given = ", ".join(f"{name}={json.dumps(arg, ensure_ascii=False)}" for name, arg in value["args"].items())
+        return f"{value['call']}({given})"
+    return work
+
+
+class Timing(NamedTuple):
+    """When the attempts of some jobs ran, how many there were, and the time they took added up, in seconds.
+
+    ``first_started`` counts what runs now too, the rest only attempts that have ended. ``retries`` are attempts after
+    the first of a job.
+    """
+
+    first_started: int | None
+    last_finished: int | None
+    attempts: int
+    retries: int
+    busy_seconds: float
+    cpu_seconds: float

@@ -1,0 +1,58 @@
+"""A selection as SQL: one condition over ``jobs`` with named parameters."""
+
+import json
+
+from batchq.jobs.lifecycle import STATES
+from batchq.jobs.selection import Selection
+
+
+def condition(selection: Selection) -> tuple[str, dict[str, object]]:
+    """The SQL that holds for the selected jobs, and its parameters; ``("1", {})`` for every job.
+
+    Columns are written ``jobs.column``: the table must appear in the statement under its own name.
+    """
+    parts: list[str] = []
+    named: dict[str, object] = {}
+    if selection.ids or selection.last:
+        parts.append(f"({' OR '.join(_chosen(selection, named))})")
+    if selection.batch is not None:
+        # The index on batch leaves the default batch out, and SQLite uses it only where the statement says so too.
+        parts.append("jobs.batch = :batch" + (" AND jobs.batch <> 'default'" if selection.batch != "default" else ""))
+        named["batch"] = selection.batch
+    if selection.queue is not None:
+        parts.append("jobs.queue = :queue")
+        named["queue"] = selection.queue
+    if selection.states:
+        parts.append(_in_state(selection.states))
+    if selection.name is not None:
+        parts.append("jobs.name GLOB :name")
+        named["name"] = selection.name
+    if selection.since is not None:
+        parts.append(
+            "(jobs.state = 'running'"
+            " OR max(jobs.created_at, coalesce(jobs.started_at, 0), coalesce(jobs.finished_at, 0)) >= :since)"
+        )
+        named["since"] = selection.since
+    return " AND ".join(parts) or "1", named
+
+
+def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
+    choices: list[str] = []
+    if len(selection.ids) == 1:
+        ((named["low"], named["high"]),) = selection.ids
+        choices.append("jobs.id BETWEEN :low AND :high")
+    elif selection.ids:  # one JSON array, because SQLite bounds the depth of an OR and the number of parameters
+        named["ranges"] = json.dumps(selection.ids)
+        choices.append(
+            "jobs.id IN (SELECT chosen.id FROM json_each(:ranges) AS span JOIN jobs AS chosen"
+            " ON chosen.id BETWEEN json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
+        )
+    if selection.last:  # add_id is the first id of its add
+        choices.append("jobs.id >= (SELECT newest.add_id FROM jobs AS newest ORDER BY newest.id DESC LIMIT 1)")
+    return choices
+
+
+def _in_state(states: tuple[str, ...]) -> str:
+    # Written out, not bound: SQLite uses a partial index only for a state that it can read in the statement.
+    words = [f"'{state}'" for state in STATES if state in states]
+    return f"jobs.state = {words[0]}" if len(words) == 1 else f"jobs.state IN ({', '.join(words)})"

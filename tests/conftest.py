@@ -1,0 +1,126 @@
+"""Fixtures for all tiers: a folder whose stores are checked at the end, an open store, and batchq as a real process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import invariants
+import pytest
+
+import batchq
+from batchq.store.connection import Store, open_at
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder; every store below it must hold the invariants when the test is over."""
+    yield tmp_path
+    invariants.check_all(tmp_path)
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    """An open, empty store."""
+    with open_at(str(folder / "batchq.db"), create=True) as opened:
+        yield opened
+
+
+class Shell:
+    """``batchq`` as a user has it: a process of its own in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+            "BATCHQ_DB": "",
+        }
+
+    def argv(self, *words: str | bytes) -> list[str | bytes]:
+        return [sys.executable, "-m", "batchq", *words]
+
+    def __call__(
+        self,
+        *words: str | bytes,
+        stdin: bytes | str | None = None,
+        code: int | None = 0,
+        env: dict[str, str] | None = None,
+    ) -> "Done":
+        """Run one command to its end and expect its exit code (None: any)."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            self.argv(*words),
+            cwd=self.folder,
+            env=self.env | (env or {}),
+            input=data if data is not None else b"",
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        assert code is None or result.code == code, result
+        assert f'File "{Path(batchq.__file__).parent}' not in result.err, f"batchq itself failed: {result.err}"
+        return result
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        """Start one command; ``finish`` or ``kill`` it."""
+        return subprocess.Popen(
+            self.argv(*words),
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def db(self) -> Path:
+        return self.folder / "batchq.db"
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """What the store says, over a connection that is closed again."""
+        with open_at(str(self.db())) as opened:
+            return opened.db.execute(sql).fetchall()
+
+
+class Done:
+    """How a command ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+@pytest.fixture(name="batchq")
+def _batchq(folder: Path) -> Shell:
+    """The command in an empty folder that has a store, ``batchq.db``."""
+    shell = Shell(folder)
+    shell("init")
+    return shell
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until ``condition()`` is true; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never became true"
+        time.sleep(0.01)
+
+
+def finish(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> Done:
+    """Wait for a started command."""
+    out, err = process.communicate(timeout=seconds)
+    return Done(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def send(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Signal a started command, and only that process."""
+    os.kill(process.pid, number)

@@ -1,0 +1,58 @@
+"""Stores with a past, made by hand: jobs are added and claimed for real, only the outcomes are written by the test."""
+
+from typing import Any
+
+from batchq.jobs.attempt import Claim, Ended, Outcome, Stream
+from batchq.jobs.model import job_spec
+from batchq.store import intake, ledger
+from batchq.store.connection import Store
+from batchq.store.ledger import Runner, Wanted
+
+NOW = 1_700_000_000_000
+SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)
+FAILED = Outcome("failed", exit_code=3, seconds=2.0)
+
+
+def add(store: Store, *commands: str, **fields: Any) -> list[int]:
+    """Add one job for each shell command (or one of ``call`` or ``payload``), in one add; their ids."""
+    works: list[dict[str, Any]] = [{"command": command} for command in commands] or [{}]
+    return intake.add(store, [job_spec(work | fields, "test", "/srv/shop", "/usr/bin") for work in works])
+
+
+def a_runner(store: Store) -> Runner:
+    """A runner that takes anything."""
+    return ledger.register(
+        store, Wanted(payloads=True), 1, pid=1, host="here", boot_id="b", slots=9, executor="local", now=NOW
+    )
+
+
+def claim(store: Store, *, now: int = NOW) -> Claim:
+    """Start the next job; it runs until ``end``."""
+    (claimed,) = ledger.exchange(store, a_runner(store), [], 1, now).claims
+    return claimed
+
+
+def end(store: Store, claimed: Claim, outcome: Outcome, *, now: int = NOW) -> None:
+    """End a job that was claimed; it took the seconds of its outcome."""
+    (row,) = store.db.execute("SELECT runner FROM jobs WHERE id = ?", (claimed.id,)).fetchall()
+    ended = Ended(claimed, outcome._replace(started_at=now, finished_at=now + round(outcome.seconds * 1000)))
+    runner = Runner(row[0], 1, Wanted())
+    assert ledger.exchange(store, runner, [ended], 0, now + round(outcome.seconds * 1000)).settled
+    ledger.leave(store, runner, now)
+
+
+def play(store: Store, *outcomes: Outcome, now: int = NOW) -> None:
+    """Run one job after the other, each to the outcome given for it; every retry is a day later."""
+    for outcome in outcomes:
+        end(store, claim(store, now=now), outcome, now=now)
+
+
+def leave_all(store: Store) -> None:
+    """End every runner; jobs that run are interrupted."""
+    for row in store.db.execute("SELECT id FROM runners WHERE ended_at IS NULL").fetchall():
+        ledger.leave(store, Runner(row[0], 1, Wanted()), NOW)
+
+
+def out(data: bytes) -> Stream:
+    """A stream that was kept whole."""
+    return Stream(data, b"", len(data))

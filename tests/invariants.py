@@ -1,0 +1,94 @@
+"""The invariants that hold in every store after every test: I1–I9 of docs/architecture.md."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from batchq.store.connection import open_at
+from batchq.store.schema import APPLICATION_ID
+
+
+def check_all(folder: Path) -> None:
+    """Check every batchq store below ``folder``."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".db", ".sqlite") and _is_ours(path):
+            check(path)
+
+
+def _is_ours(path: Path) -> bool:
+    header = path.read_bytes()[:100]
+    return header[:15] == b"SQLite format 3" and int.from_bytes(header[68:72], "big") == APPLICATION_ID
+
+
+def check(path: Path) -> None:
+    """Check one store; AssertionError names the invariant."""
+    assert not carriers(path), f"I7: processes of {path} are alive: {carriers(path)}"
+    with open_at(str(path)) as store:
+        problems = _problems(store.db)
+    assert not problems, f"{path}: {problems}"
+    beside = {entry.name for entry in path.parent.iterdir() if entry.name.startswith(path.name)}
+    assert beside == {path.name, path.name + "-lock"}, f"I8: {beside}"
+
+
+def carriers(path: Path) -> list[str]:
+    """The processes whose environment says that they are jobs of this store."""
+    cookie = b"BATCHQ_DB=" + os.fsencode(path.resolve()) + b"\0"
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                cookie in (folder / "environ").read_bytes()
+                and (folder / "stat").read_bytes().rpartition(b")")[2][1] != 90
+            ):
+                found.append(f"{folder.name} {(folder / 'cmdline').read_bytes()!r}")
+        except OSError:
+            continue
+    return found
+
+
+CHECKS = {
+    "I2 a running job has a token and a runner that has not ended": """
+        SELECT id FROM jobs WHERE (state = 'running') <> (token IS NOT NULL) OR (state = 'running') <> (runner IS NOT NULL)
+        UNION SELECT j.id FROM jobs AS j JOIN runners AS r ON r.id = j.runner WHERE r.ended_at IS NOT NULL""",
+    "I3 attempts are numbered 1..k": """
+        SELECT j.id FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id GROUP BY j.id
+        HAVING count(a.number) <> j.attempt - (j.state = 'running') OR coalesce(max(a.number), 0) <> count(a.number)""",
+    "I4 the last attempt of an ended job says how it ended": """
+        SELECT j.id FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempt
+        WHERE (j.state = 'succeeded' AND a.outcome IS NOT 'succeeded')
+           OR (j.state = 'failed' AND coalesce(a.outcome, '') NOT IN ('failed', 'timed_out', 'crashed'))""",
+    "I9 the counters equal a full count": """
+        SELECT * FROM (SELECT state, queue, batch, count(*) AS jobs FROM jobs GROUP BY 1, 2, 3
+                       EXCEPT SELECT state, queue, batch, jobs FROM counters)
+        UNION ALL
+        SELECT * FROM (SELECT state, queue, batch, jobs FROM counters
+                       EXCEPT SELECT state, queue, batch, count(*) FROM jobs GROUP BY 1, 2, 3)""",
+}
+
+
+def _problems(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    found = {name: db.execute(sql).fetchall() for name, sql in CHECKS.items()}
+    found["I1 integrity"] = [row for row in db.execute("PRAGMA integrity_check") if row != ("ok",)]
+    found["I1 foreign keys"] = db.execute("PRAGMA foreign_key_check").fetchall()
+    found["I1 schema"] = sorted(set(schema_of(db)) ^ set(_fresh_schema()))
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def schema_of(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Every object of a store with its text."""
+    return db.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").fetchall()
+
+
+_FRESH: list[tuple[object, ...]] = []
+
+
+def _fresh_schema() -> list[tuple[object, ...]]:
+    if not _FRESH:
+        from batchq.store.migrations import upgrade
+
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        db.execute("BEGIN")
+        upgrade(db)
+        _FRESH.extend(schema_of(db))
+        db.close()
+    return _FRESH

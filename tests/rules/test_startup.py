@@ -1,0 +1,68 @@
+"""What the commands load: `add` starts in the time of bare Python only as long as it imports next to nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+
+HEAVY = {
+    "typer",
+    "rich",
+    "sqlite_utils",
+    "tenacity",
+    "asyncio",
+    "dataclasses",
+    "inspect",
+    "logging",
+    "typing",
+    "ctypes",
+    "re",
+}
+
+
+def loaded(shell: Shell, *words: str, stdin: str = "") -> set[str]:
+    """The modules that a command line had imported when it ended."""
+    script = (
+        "import sys, os, atexit\n"
+        "def tell(code):\n"
+        "    sys.stdout.flush(); sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules)); sys.stderr.flush(); leave(code)\n"
+        "leave, os._exit = os._exit, tell\n"
+        f"sys.argv = ['batchq', *{list(words)!r}]\n"
+        "from batchq.__main__ import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}\n{script}"],
+        cwd=shell.folder, env=shell.env, input=stdin, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "MODULES" in done.stderr, done.stderr
+    return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "words", [("add", "--", "true"), ("add", "-c", "true | true"), ("add", "-q", "--queue", "a", "-")]
+)
+def test_add_loads_nothing_that_costs_start_up_time(batchq: Shell, words: tuple[str, ...]) -> None:
+    modules = loaded(batchq, *words, stdin="true\n")
+
+    assert "sqlite3" in modules
+    assert not modules & HEAVY
+
+
+def test_help_loads_neither_the_store_tools_nor_rich(batchq: Shell) -> None:
+    modules = loaded(batchq, "--help")
+
+    assert "typer" in modules
+    assert not modules & {"sqlite_utils", "tenacity", "rich", "pydantic", "ctypes"}
+
+
+def test_the_check_would_notice_a_heavy_module(batchq: Shell) -> None:
+    assert "typer" in loaded(batchq, "list")
+
+
+def test_the_package_itself_imports_nothing(folder: Path) -> None:
+    code = "import sys; before = set(sys.modules); import batchq; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "['batchq']"
