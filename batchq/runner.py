@@ -4,11 +4,12 @@ Outcomes are recorded first and told afterwards. The loop ends when nothing is l
 or when it is told to stop; then running jobs may finish within ``grace`` and the rest is given back.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from batchq import clock
@@ -204,10 +205,8 @@ class _Run:
             if isinstance(report, Refused):
                 self.tally.refusal = report.reason
                 continue
-            if isinstance(report, Lost):
-                report = Ended(report.claim, _lost(report))
             self.running.pop(report.claim.token, None)
-            self.ended.append(report)
+            self.ended.append(Ended(report.claim, _lost(report)) if isinstance(report, Lost) else report)
         self.tally.running = len(self.running)
 
     def _timeout(self) -> float:
@@ -326,7 +325,7 @@ class _Run:
         tell(self.handlers, self._event(name, {"duration": outcome.seconds}, facts, claim))
 
     def _event(
-        self, name: str, measurements: dict[str, float], metadata: dict[str, object], claim: Claim | None = None
+        self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None
     ) -> Event:
         job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
         metadata = {"store": self.store.path, **metadata} if claim is None else metadata
@@ -363,7 +362,5 @@ def _end_carriers(tokens: set[str]) -> None:
 
 
 def _warn(text: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         sys.stderr.write(f"batchq: {text}\n")
-    except OSError:
-        pass

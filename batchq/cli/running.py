@@ -10,14 +10,14 @@ import typer
 from batchq import clock, runner
 from batchq.cli.app import Db, Global, Json, app, note
 from batchq.errors import BatchqError, UsageError
+from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
-from batchq.events import Handler, NdjsonFile, log_event
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
-from batchq.store.connection import Store, open_at
 from batchq.store import ledger
+from batchq.store.connection import Store, open_at
 from batchq.store.ledger import Wanted
 from batchq.store.location import locate
 from batchq.store.locks import LockFile
@@ -167,11 +167,10 @@ def _seconds(text: str) -> float:
 
 
 def _check_target(target: str | None) -> None:
-    if (
-        target is not None
-        and not all(part.isidentifier() for part in target.replace(":", ".", 1).split("."))
-        or (target is not None and target.count(":") != 1)
-    ):
+    if target is None:
+        return
+    module, colon, name = target.partition(":")
+    if not colon or not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
         raise UsageError(f"--perform {target!r} must be MODULE:FUNCTION")
 
 

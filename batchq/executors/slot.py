@@ -110,7 +110,7 @@ class Slot:
 
     def _task(self, claim: Claim) -> dict[str, Any]:
         task: dict[str, Any] = {"env": _named(claim) | self._own(claim), "cwd": claim.cwd, "umask": claim.umask}
-        work = json.loads(claim.work)
+        work: dict[str, Any] = json.loads(claim.work)
         if claim.kind == "call":
             return task | work
         about = ("id", "attempt", "name", "batch", "queue", "key")

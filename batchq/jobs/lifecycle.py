@@ -40,8 +40,7 @@ def full_jitter(base: int, nth: int) -> int:
     Full jitter as in Brooker, "Exponential Backoff And Jitter" (AWS, 2015), computed by tenacity's strategy of that
     name. tenacity never sleeps here: the delay becomes the ``due_at`` of a scheduled job.
     """
-    from tenacity import RetryCallState, wait_random_exponential
-    from tenacity import Retrying
+    from tenacity import RetryCallState, Retrying, wait_random_exponential
 
     call = RetryCallState(Retrying(), None, (), {})
     call.attempt_number = nth

@@ -6,6 +6,7 @@ until then, so "the lock is free" means "the runner is gone and its tree is dead
 the runner is told by its death signal and ends its jobs.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -68,10 +69,8 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError):
                 stream.flush()
-            except OSError:
-                pass
         os._exit(status)
 
 
@@ -123,7 +122,5 @@ def _close_inherited_on_exec() -> None:
     folder = "/proc/self/fd" if tree.CAN_TRACE else "/dev/fd"
     for name in os.listdir(folder):
         if int(name) > 2:
-            try:
+            with contextlib.suppress(OSError):
                 os.set_inheritable(int(name), False)
-            except OSError:
-                pass

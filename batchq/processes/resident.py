@@ -1,5 +1,6 @@
 """The runner's side of a worker: a resident child process that performs callables, one after the other."""
 
+import json
 import socket
 import sys
 from typing import Any
@@ -59,7 +60,7 @@ class Resident:
         size = int.from_bytes(self._buffer[:4], "little")
         if len(self._buffer) < 4 + size or len(self._buffer) < 4 or size > _MESSAGE_LIMIT:
             return None
-        answer: dict[str, Any] = worker.json.loads(bytes(self._buffer[4 : 4 + size]))
+        answer: dict[str, Any] = json.loads(bytes(self._buffer[4 : 4 + size]))
         del self._buffer[: 4 + size]
         return answer
 

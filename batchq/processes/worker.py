@@ -5,6 +5,7 @@ bytes of length and that much JSON. The runner sends a task, the worker answers 
 closes. What a function prints goes to descriptors 1 and 2, which are the runner's pipes.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -53,10 +54,8 @@ def perform(task: dict[str, Any]) -> dict[str, Any]:
         ending = _ending(task)
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(Exception):
                 stream.flush()
-            except Exception:
-                pass
         os.environ.clear()
         os.environ.update(before)
         os.chdir(task["cwd"])
@@ -128,7 +127,7 @@ def _own_frames_cut(trace: TracebackType | None) -> TracebackType | None:
     """The part of a traceback that is the job's: without the frames of this file and of the import system."""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if file != __file__ and file != importlib.__file__ and not file.startswith("<frozen importlib"):
+        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
             break
         trace = trace.tb_next
     return trace

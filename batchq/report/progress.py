@@ -2,10 +2,6 @@
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
 
 REFRESH = 0.1  #: seconds between two drawings
 
@@ -18,7 +14,7 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self._bar: Bar = Bar(
+        self._bar = Bar(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[counts]}"),

@@ -6,7 +6,7 @@ is still current, so a runner that was taken for dead cannot overwrite what happ
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from batchq.jobs.attempt import CRASHED, Claim, Ended, Failure, Outcome, Stream
@@ -238,7 +238,7 @@ def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[
     rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()
     rows.sort()
     contexts = _contexts(db, {row[14] for row in rows})
-    claims = [Claim(*row[1:14], *contexts[row[14]], *row[15:]) for row in rows]
+    claims = [Claim._make((*row[1:14], *contexts[row[14]], *row[15:])) for row in rows]
     states.count(db, states.tally_moves(("queued", "running", claim.queue, claim.batch) for claim in claims))
     return claims
 
@@ -266,7 +266,8 @@ def outlook(store: Store, runner: Runner) -> Outlook:
     elsewhere = selective and _exists(db, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
     alone = dict(
         db.execute(
-            f"SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
+            "SELECT state, sum(jobs) FROM counters"
+            f" WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
             named,
         ).fetchall()
     )
@@ -289,7 +290,7 @@ def waiting(store: Store, wanted: Wanted) -> int:
     return int(jobs)
 
 
-def _exists(db: sqlite3.Connection, where: str, parameters: dict[str, object]) -> bool:
+def _exists(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) -> bool:
     return bool(db.execute(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", parameters).fetchone()[0])
 
 
@@ -320,7 +321,7 @@ def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
         (runner,),
     ).fetchall()
     contexts = _contexts(db, {row[13] for row in rows})
-    return [Claim(*row[:13], *contexts[row[13]], *row[14:]) for row in rows]
+    return [Claim._make((*row[:13], *contexts[row[13]], *row[14:])) for row in rows]
 
 
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
