@@ -11,6 +11,7 @@ from batchq.store.ledger import Runner, Wanted
 NOW = 1_700_000_000_000
 SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)
 FAILED = Outcome("failed", exit_code=3, seconds=2.0)
+HOSTILE = b"\x1b]0;pwned\x07\x1b[2J\x9b31m\xe2\x80\xae gone \xff\n"  #: what a job prints that means harm
 
 
 def add(store: Store, *commands: str, **fields: Any) -> list[int]:
@@ -42,17 +43,21 @@ def end(store: Store, claimed: Claim, outcome: Outcome, *, now: int = NOW) -> No
 
 
 def play(store: Store, *outcomes: Outcome, now: int = NOW) -> None:
-    """Run one job after the other, each to the outcome given for it; every retry is a day later."""
+    """Run one job after the other, each to the outcome given for it, all at ``now``."""
     for outcome in outcomes:
         end(store, claim(store, now=now), outcome, now=now)
-
-
-def leave_all(store: Store) -> None:
-    """End every runner; jobs that run are interrupted."""
-    for row in store.db.execute("SELECT id FROM runners WHERE ended_at IS NULL").fetchall():
-        ledger.leave(store, Runner(row[0], 1, Wanted()), NOW)
 
 
 def out(data: bytes) -> Stream:
     """A stream that was kept whole."""
     return Stream(data, b"", len(data))
+
+
+def a_night(store: Store) -> None:
+    """Three jobs: one succeeded, one failed after three attempts, one waits."""
+    add(store, "extract", name="extract", batch="night")
+    add(store, "psql -f load.sql", name="load", batch="night", max_attempts=3)
+    play(store, SUCCEEDED._replace(stdout=out(b"ok\n")))
+    for day in range(3):
+        play(store, FAILED._replace(stderr=out(b"refused\n")), now=NOW + 5000 + day * 86_400_000)
+    add(store, "waits", batch="night", queue="etl")

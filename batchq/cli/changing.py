@@ -15,6 +15,7 @@ from batchq.store import control
 def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
     """Queue failed and cancelled jobs again; succeeded ones only by id or with --state succeeded.
 
+    \b
     batchq retry 3-5,9            these jobs
     batchq retry --failed         every failed job
     batchq retry --batch night    the failed and cancelled jobs of a batch

@@ -9,9 +9,11 @@ import typer
 from batchq.jobs.selection import parse
 
 _Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Ids and ranges as in 1-5,9, or last.")]
-_Batch = Annotated[str | None, typer.Option(help="Only jobs of this batch.")]
-_Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.")]
-_States = Annotated[list[str] | None, typer.Option("--state", help="Only jobs in this state; may be repeated.")]
+_Batch = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")]
+_Queue = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this queue.")]
+_States = Annotated[
+    list[str] | None, typer.Option("--state", metavar="STATE", help="Only jobs in this state; may be repeated.")
+]
 _Failed = Annotated[bool, typer.Option("--failed", help="Only failed jobs.")]
 _Name = Annotated[str | None, typer.Option(metavar="GLOB", help="Only jobs whose name matches, as in 'load-*'.")]
 _Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only what happened since: 2h, today, 2026-11-23.")]

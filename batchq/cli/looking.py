@@ -38,6 +38,7 @@ def report(
 ) -> None:
     """Say what happened: how many jobs, which failed and why, the slowest, and what is still open.
 
+    \b
     batchq report               everything in the store
     batchq report last          the jobs of the newest add
     batchq report --since 2h    what was added, ran or ended in the last two hours
@@ -48,7 +49,7 @@ def report(
     with store_for(db) as store:
         most = TOLD_IN_JSON if as_json else TOLD
         told = summary.build(store, selection, at=clock.now(), failures=most, db=_named(store, db))
-    sys.stdout.write(asjson.report(told) if as_json else table.report(told, _look(color)))
+    _print(asjson.report(told) if as_json else table.report(told, _look(color)))
     if exit_code and told.counts.get("failed"):
         raise typer.Exit(1)
 
@@ -58,7 +59,9 @@ def report(
 def list_jobs(
     selection: Selection,
     *,
-    limit: Annotated[int | None, typer.Option(min=0, help="Only the newest so many; 0 is no limit.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Only the newest so many; 0 is no limit.")
+    ] = None,
     json: Json = False,
     color: Color = "auto",
     db: Db = None,
@@ -78,7 +81,7 @@ def list_jobs(
         else:
             texts = table.listing(pages, _look(color), clock.now())
         for text in texts:
-            sys.stdout.write(text)
+            _print(text)
     if cut:
         note(f"list: the newest {limit:,} of {total:,} jobs; --limit 0 shows all")
     elif not total and not json:
@@ -104,7 +107,7 @@ def show(
         found = queries.job(store, ids[0][0])
         outputs = {stream: queries.output(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
         program = digest.program(_named(store, db))
-    sys.stdout.write(asjson.detail(found) if json else detail.detail(found, outputs, _look(color), program))
+    _print(asjson.detail(found) if json else detail.detail(found, outputs, _look(color), program))
 
 
 @app.command()
@@ -112,7 +115,9 @@ def show(
 def logs(
     selection: Selection,
     *,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Of this attempt (default: the last one).")] = None,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of this attempt (default: the last one).")
+    ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Only what went to stdout.")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="Only what went to stderr.")] = False,
     db: Db = None,
@@ -135,8 +140,8 @@ def _print_output(store: Store, job: Job, attempt: int | None, streams: list[str
     outputs = {stream: queries.output(store, job.id, attempt, stream) for stream in streams}
     printed = {stream: output for stream, output in outputs.items() if output.total}
     if not printed and alone:
-        what = " and ".join(streams)
-        note(f"logs: job {job.id} " + (f"printed nothing to {what}" if job.attempt else "has not started yet"))
+        nothing = f"printed nothing to {' or '.join(streams)}" + (" yet" if job.state == "running" else "")
+        note(f"logs: job {job.id} {nothing if job.attempt else 'has not started yet'}")
     for stream, output in printed.items():
         if sys.stdout.isatty():
             _print_safely(job, stream, output, titled=not alone or len(printed) > 1)
@@ -162,7 +167,7 @@ def _print_safely(job: Job, stream: str, output: Output, *, titled: bool) -> Non
     parts = [output.head, output.tail] if output.cut else [output.head + output.tail]
     text = marker.join(visible(part) for part in parts)
     heading = f"==> {title(job)}, attempt {output.attempt}: {stream} <==\n" if titled else ""
-    sys.stdout.write(heading + text + ("" if text.endswith("\n") else "\n"))
+    _print(heading + text + ("" if text.endswith("\n") else "\n"))
 
 
 def _missing(output: Output) -> str:
@@ -174,6 +179,13 @@ def _pages(store: Store, selection: Selection) -> Iterator[list[Job]]:
     while page := queries.jobs(store, selection, PAGE, after):
         yield page
         after = page[-1].id
+
+
+def _print(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    if encoding.lower() != "utf-8":  # a crontab's locale may know no more than ASCII, and names may hold anything
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(text)
 
 
 def _named(store: Store, db: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import os
 
-from batchq import clock
+from batchq import clock, failpoints
 from batchq.store import states
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ def add(store: "Store", specs: "Iterable[JobSpec]") -> list[int]:
         first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
         intake = _Intake(db, first)
         intake.store(specs)
+        failpoints.hit("add_before_commit")
     return intake.ids
 
 

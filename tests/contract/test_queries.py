@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from history import FAILED, NOW, SUCCEEDED, add, claim, end, leave_all, out, play
+from history import FAILED, NOW, SUCCEEDED, add, claim, end, out, play
 
 from batchq.errors import MissingError
 from batchq.jobs.attempt import Failure, Outcome, Stream
@@ -48,8 +48,6 @@ def test_since_keeps_what_happened_after_it_and_what_runs(store: Store) -> None:
     assert ids(store, Selection(since=NOW)) == [1, 2, 3]
     assert ids(store, Selection(since=NOW + 1000)) == [1, 2]
     assert ids(store, Selection(since=NOW + 1001)) == [2]
-    leave_all(store)
-    store.db.execute("UPDATE runners SET state = 'running', ended_at = NULL")
 
 
 def test_many_scattered_ids_are_one_question(store: Store) -> None:
@@ -120,7 +118,7 @@ def test_what_does_not_exist_is_missing(store: Store) -> None:
     play(store, SUCCEEDED)
 
     for ask in (lambda: queries.job(store, 17), lambda: queries.output(store, 17, None, "stdout")):
-        with pytest.raises(MissingError, match="there is no job 17 in /.*batchq.db"):
+        with pytest.raises(MissingError, match=r"there is no job 17 in /.*batchq\.db"):
             ask()
     with pytest.raises(MissingError, match="there is no job from 5 to 9 in"):
         queries.require(store, parse(["1,5-9"]))

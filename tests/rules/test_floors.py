@@ -12,6 +12,7 @@ HOUSE = Path(batchq.__file__).parent
 FLOORS = {
     "errors": 0,
     "clock": 0,
+    "failpoints": 0,
     "jobs": 1,
     "events": 1,
     "store": 2,

@@ -1,5 +1,7 @@
 """What the words of a SELECTION mean, and which are refused with a sentence."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +71,7 @@ def test_bad_words_are_refused_with_a_sentence(words: list[str], complaint: str)
 
 
 def test_an_unknown_state_names_the_near_one() -> None:
-    with pytest.raises(UsageError, match="there is no state 'faild' .did you mean 'failed'"):
+    with pytest.raises(UsageError, match=r"there is no state 'faild' .did you mean 'failed'"):
         parse([], states=["faild"])
 
 
@@ -104,6 +106,6 @@ def test_ranges_hold_exactly_the_ids_they_were_made_of(ids: set[int]) -> None:
     ranges = list(merged((job, job) for job in ids))
 
     assert [job for low, high in ranges for job in range(low, high + 1)] == sorted(ids)
-    assert all(high + 1 < low for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False))
+    assert all(high + 1 < low for (_, high), (low, _) in pairwise(ranges))
     if ids:
         assert parse([in_words(ranges)]) == of_ids(ids)

@@ -1,0 +1,67 @@
+"""The looking and changing commands as a script and as a person on a terminal meet them."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import Any
+
+from typer.testing import CliRunner
+
+from batchq.cli import changing, looking
+from batchq.cli.app import Invocation, app
+from batchq.errors import BatchqError
+from batchq.store.connection import Store
+
+GROUPS = (changing, looking)  #: importing a group registers its commands
+
+
+class Done:
+    """How a command ended, and what it wrote."""
+
+    def __init__(self, code: int, out: bytes, err: str) -> None:
+        self.code, self.raw, self.err = code, out, err
+        self.out = out.decode(errors="replace")
+
+    @property
+    def json(self) -> Any:
+        """What it wrote, decoded."""
+        return json.loads(self.out)
+
+
+def run(store: Store, *words: str, after: list[str] | None = None) -> Done:
+    """One command in this process; ``after`` are the words after ``--``."""
+    done = CliRunner().invoke(app, ["--db", store.path, *words], obj=Invocation(after))
+    if isinstance(done.exception, BatchqError):
+        return Done(done.exception.exit_code, done.stdout_bytes, str(done.exception))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return Done(done.exit_code, done.stdout_bytes, done.stderr)
+
+
+def on_a_terminal(store: Store, *words: str, columns: int = 80, **env: str) -> str:
+    """What a person sees on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    subprocess.run(["stty", "cols", str(columns), "rows", "40", "-opost"], stdin=theirs, check=True)
+    code = "from batchq.cli import looking\nfrom batchq.cli.app import app, Invocation\napp(obj=Invocation(None))"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TERM": "xterm",
+        "LANG": "C.UTF-8",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "--db", store.path, *words], stdout=theirs, stdin=theirs, env=environment | env
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                seen += (data := os.read(ours, 65536))
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not data:
+                break
+        assert process.wait(timeout=60) == 0, seen
+    os.close(ours)
+    return seen.decode()

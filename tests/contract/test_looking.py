@@ -1,0 +1,208 @@
+"""``report`` and ``list`` as commands on a real store."""
+
+import json
+import os
+
+import pytest
+from commands import run
+from conftest import Shell
+from history import FAILED, HOSTILE, SUCCEEDED, a_night, add, claim, out, play
+
+from batchq.jobs.attempt import Failure, Outcome
+from batchq.store.connection import Store, open_at
+
+
+def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store: Store) -> None:
+    a_night(store)
+
+    lines = run(store, "report").out.splitlines()
+
+    assert lines[0] == "3 jobs: 1 succeeded, 1 failed, 1 queued, in 2 d 00 h (0.0 jobs/h)"
+    assert lines[1].startswith("4 attempts, 2 retries, 7.0 s of work, from 2023-11-1")
+    assert lines[2:9] == [
+        "",
+        "FAILED",
+        "",
+        "  job 2 (load), attempt 3 of 3: exit code 3, after 2.0 s",
+        "    $ psql -f load.sql",
+        "    stderr:",
+        "      refused",
+    ]
+    assert f"  Run it again:  batchq --db {store.path} retry 2" in lines
+    assert "  2.0 s    2  failed     load: psql -f load.sql" in lines
+    assert lines[-2:] == ["OPEN", "  queued     1"]
+
+
+def test_a_report_in_json_is_schema_1(store: Store) -> None:
+    a_night(store)
+
+    told = run(store, "report", "--json", "--batch", "night").json
+
+    assert (told["schema"], told["kind"], told["jobs"]) == (1, "report", 3)
+    assert told["counts"] == {"queued": 1, "succeeded": 1, "failed": 1}
+    assert (told["attempts"], told["retries"], told["busy_seconds"]) == (4, 2, 7.0)
+    assert told["first_started"] == "2023-11-14T22:13:20.000Z"
+    (failure,) = told["failures"]
+    assert (failure["id"], failure["ended"], failure["exit_code"]) == (2, "exit code 3", 3)
+    assert (failure["log"], failure["log_stream"], failure["log_cut"]) == ("refused\n", "stderr", False)
+    assert run(store, "report", "--format", "json", "--batch", "night").json["counts"] == told["counts"]
+
+
+def test_the_exit_code_of_a_report_tells_of_failed_jobs_when_asked(store: Store) -> None:
+    a_night(store)
+
+    assert run(store, "report").code == 0
+    assert run(store, "report", "--exit-code").code == 1
+    assert run(store, "report", "--exit-code", "--json", "2").code == 1
+    assert run(store, "report", "--exit-code", "1", "3").code == 0
+    assert run(store, "report", "--exit-code", "last").code == 0
+
+
+def test_of_many_failures_ten_are_told_and_the_way_to_the_rest(store: Store) -> None:
+    add(store, *["false"] * 12, batch="night")
+    play(store, *[FAILED] * 12)
+
+    told = run(store, "report", "--batch", "night").out
+
+    assert "FAILED (the first 10 of 12)" in told
+    assert told.count("    $ false") == 10
+    assert f"  and 2 more: batchq --db {store.path} list --batch night --failed\n" in told
+    assert f"  Run them again:  batchq --db {store.path} retry 1-12\n" in told
+
+
+def test_a_report_on_nothing_says_so(store: Store) -> None:
+    assert run(store, "report").out == f"no jobs to report on in {store.path}\n"
+    assert run(store, "report", "--json").json["jobs"] == 0
+
+
+def test_nothing_has_run_yet(store: Store) -> None:
+    add(store, "a", "b")
+
+    assert run(store, "report").out.splitlines()[0] == "2 jobs: 2 queued; nothing has run yet"
+
+
+def test_what_runs_and_what_is_due_is_named(store: Store) -> None:
+    add(store, "a", name="busy")
+    claim(store)
+    add(store, "b", run_at="2100-01-01T00:00Z")
+
+    told = run(store, "report").out
+
+    assert "job 1 (busy) for " in told
+    assert "next due " in told
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("list",), ("show", "1"), ("report", "--json"), ("show", "1", "--json")]
+)
+def test_hostile_output_reaches_nobody_unescaped(store: Store, words: tuple[str, ...]) -> None:
+    add(store, "echo \x1b[31m\u202e", name="x")
+    trouble = Failure("Error\x1b", "\x1b[2J\u2066", "Traceback \x1b[31m\n")
+    play(store, Outcome("failed", failure=trouble, stdout=out(HOSTILE), stderr=out(HOSTILE)))
+
+    told = run(store, *words).raw
+
+    assert not any(byte < 32 and byte != 10 for byte in told)
+    for bad in ("\x7f", "\u009b", "\u202e", "\u2066"):
+        assert bad.encode() not in told
+
+
+def test_words_that_are_no_utf8_make_valid_json(store: Store) -> None:
+    add(store, command=["cat", os.fsdecode(b"\xff.txt"), "\\ud800 🎉"])
+    play(store, SUCCEEDED)
+
+    (job,) = run(store, "list", "--json").json["jobs"]
+
+    assert job["work"] == ["cat", "\\xff.txt", "\\ud800 🎉"]
+    json.dumps(job, ensure_ascii=False).encode()
+
+
+# --- list --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_has_one_whole_line_for_each_job_off_a_terminal(store: Store) -> None:
+    a_night(store)
+    add(store, "echo " + "x" * 500 + "\necho two")
+
+    lines = run(store, "list").out.splitlines()
+
+    assert lines[0].split() == ["ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND"]
+    assert lines[2].split() == [
+        *("2", "failed", "3", "2.0", "s", "night", "default", "load"),
+        *("exit", "code", "3:", "psql", "-f", "load.sql"),
+    ]
+    assert lines[4].endswith("x" * 500 + r"\necho two")
+    assert len(lines) == 5
+
+
+def test_a_list_without_selection_shows_the_newest_fifty_and_says_so(store: Store) -> None:
+    add(store, *["true"] * 60)
+
+    done = run(store, "list")
+    assert [line.split()[0] for line in done.out.splitlines()] == ["ID", *map(str, range(11, 61))]
+    assert done.err == "batchq: list: the newest 50 of 60 jobs; --limit 0 shows all\n"
+
+    assert len(run(store, "list", "--limit", "0").out.splitlines()) == 61
+    assert len(run(store, "list", "--all").out.splitlines()) == 61
+    assert len(run(store, "list", "1-55").out.splitlines()) == 56
+    assert [job["id"] for job in run(store, "list", "--limit", "2", "--json", "1-55").json["jobs"]] == [54, 55]
+
+
+def test_a_long_list_comes_in_pages_without_a_gap(store: Store) -> None:
+    add(store, *["true"] * 2500)
+
+    listed = run(store, "list", "--all", "--json").json
+    assert [job["id"] for job in listed["jobs"]] == list(range(1, 2501))
+    assert listed["total"] == 2500
+
+
+def test_an_empty_list_is_empty_on_stdout(store: Store) -> None:
+    assert run(store, "list").out == ""
+    assert run(store, "list").err == "batchq: list: no jobs\n"
+    assert run(store, "list", "--json").json == {"schema": 1, "kind": "list", "total": 0, "jobs": []}
+
+
+def test_words_after_the_dashes_are_a_selection_too(store: Store) -> None:
+    add(store, "a", "b")
+
+    assert [job["id"] for job in run(store, "list", "--json", after=["2"]).json["jobs"]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("list", "17"), 66, "there is no job 17 in "),
+        (("report", "17"), 66, "there is no job 17 in "),
+        (("show", "17"), 66, "there is no job 17 in "),
+        (("logs", "17"), 66, "there is no job 17 in "),
+        (("retry", "17"), 66, "there is no job 17 in "),
+        (("list", "x"), 2, "'x' is no job"),
+        (("list", ""), 2, "an empty word selects nothing"),
+        (("list", "--batch", ""), 2, "--batch is empty"),
+        (("list", "--state", "faild"), 2, "did you mean 'failed'?"),
+        (("show", "1-2"), 2, "show takes the id of one job"),
+        (("show",), 2, "show takes the id of one job"),
+        (("logs",), 2, "say which jobs"),
+        (("retry",), 2, "say which jobs: ids, --failed, --batch NAME or last"),
+        (("hold",), 2, "say which jobs"),
+        (("release",), 2, "say which jobs"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(store: Store, words: tuple[str, ...], code: int, sentence: str) -> None:
+    add(store, "a", "b")
+
+    done = run(store, *words)
+
+    assert done.code == code
+    assert sentence in done.err
+    assert done.out == ""
+
+
+def test_a_locale_that_knows_only_ascii_ends_no_report(batchq: Shell) -> None:
+    with open_at(str(batchq.db())) as store:
+        add(store, "echo ü", name="größe")
+        play(store, FAILED)
+
+    assert r"gr\xf6\xdfe" in batchq("report", env={"PYTHONIOENCODING": "ascii"}).out
+    assert r"gr\xf6\xdfe" in batchq("list", env={"PYTHONIOENCODING": "ascii"}).out
+    assert "größe" in batchq("list").out
