@@ -9,9 +9,9 @@ from batchq.errors import BatchqError, LedgerError
 def main() -> None:
     """Run one command line; never returns."""
     if sys.stdout is None:  # started with >&-
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w")
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")
     code = _command(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -59,7 +59,7 @@ class NdjsonFile:
     """The handler behind ``--events FILE``: one JSON object a line, flushed with each event; ``-`` is stdout."""
 
     def __init__(self, path: str) -> None:
-        self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")  # noqa: SIM115
+        self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")
 
     def __call__(self, event: Event) -> None:
         """Write one line."""

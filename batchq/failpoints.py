@@ -43,5 +43,5 @@ def hit(name: str) -> None:
     if action == "kill":
         import signal
 
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
     raise OSError(5, f"failpoint {name}")

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, Claim, Ended, Failure, Outcome, Stream
 from batchq.jobs.lifecycle import FINAL, Settlement, settle
 from batchq.store import states
@@ -103,6 +104,12 @@ def exchange(store: Store, runner: Runner, ended: Sequence[Ended], free: int, no
         if free > 0:
             _promote(db, now)
             claims = _claim(db, runner, free, now)
+        if ended:
+            failpoints.hit("before_finish")
+    if claims:
+        failpoints.hit("after_claim")
+    if ended:
+        failpoints.hit("after_finish")
     return Exchange(settled, refused, claims)
 
 
@@ -336,4 +343,5 @@ def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
         db.execute(
             "UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner)
         )
+        failpoints.hit("rescue_before_commit")
     return settled
