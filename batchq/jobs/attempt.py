@@ -11,7 +11,10 @@ CANCELLED = "cancelled"
 
 
 class Claim(NamedTuple):
-    """The right to run one attempt; a result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby)."""
+    """The right to run one attempt; a result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
+
+    ``started_at`` is None for a claim ahead: one that waits in its executor for a slot.
+    """
 
     id: int
     token: str
@@ -35,7 +38,7 @@ class Claim(NamedTuple):
     on_crash: str
     interruptions: int
     backoff: int
-    claimed_at: int
+    started_at: int | None
 
 
 class Stream(NamedTuple):

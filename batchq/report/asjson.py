@@ -6,7 +6,7 @@ no UTF-8 appear as ``\\xff`` (four characters).
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from batchq.clock import iso
@@ -80,12 +80,6 @@ def detail(detail: Detail) -> str:
 def changed(verb: str, done: Changed) -> str:
     """What a changing command did, as one document whose kind is the verb."""
     return _document(verb, changed=done.jobs, left_alone=done.left_alone, jobs=done.ids)
-
-
-def run_summary(succeeded: int, failed: Sequence[int], retried: int, interrupted: int, exit_code: int) -> str:
-    """How a run went, as one line of kind ``run`` without its newline; ``failed`` are the ids of the failed jobs."""
-    counts = {"succeeded": succeeded, "failed": len(failed), "retried": retried, "interrupted": interrupted}
-    return _dump({"schema": SCHEMA, "kind": "run", "counts": counts, "failed": [*failed], "exit_code": exit_code})
 
 
 def _job(job: Job) -> dict[str, Any]:

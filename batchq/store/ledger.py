@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.jobs.attempt import CRASHED, Claim, Ended, Failure, Outcome, Stream
+from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome, Stream
 from batchq.jobs.lifecycle import FINAL, Settlement, settle
 from batchq.store import states
 from batchq.store.connection import Store
@@ -92,18 +92,35 @@ def register(
     return Runner(row[0], liveness, wanted)
 
 
-def exchange(store: Store, runner: Runner, ended: Sequence[Ended], free: int, now: int) -> Exchange:
+def exchange(
+    store: Store,
+    runner: Runner,
+    ended: Sequence[Ended],
+    free: int,
+    now: int,
+    *,
+    ahead: int = 0,
+    started: Sequence[Claim] = (),
+) -> Exchange:
     """Record what ended, make due jobs claimable, and claim up to ``free`` jobs, in one transaction.
 
     The claims come in the order in which they should start. Work may begin only after this returns: that is when the
-    claims are on disk. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
+    claims are on disk. Up to ``ahead`` further jobs are claimed that will start soon; as long as such a job is not among
+    ``started`` of a later exchange, the death of the runner costs it nothing. Jobs with ``on_crash = "hold"`` are not
+    claimed ahead. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
     with store.writing() as db:
         settled, refused = _record(db, runner, ended, now)
+        db.executemany(
+            "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?",
+            [(claim.started_at or now, claim.id, claim.token) for claim in started],
+        )
         claims: list[Claim] = []
         if free > 0:
             _promote(db, now)
-            claims = _claim(db, runner, free, now)
+            claims = _claim(db, runner, free, started_at=now)
+        if ahead > 0 and len(claims) == free:
+            claims += _claim(db, runner, ahead, started_at=None)
         if ended:
             failpoints.hit("before_finish")
     if claims:
@@ -126,7 +143,7 @@ def leave(store: Store, runner: Runner, now: int) -> None:
 
 _FINISH = """
 UPDATE jobs SET state = ?, due_at = ?, failures = ?, crashes = ?, interruptions = ?, why = ?, finished_at = ?,
-    token = NULL, runner = NULL
+    started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
 
 
@@ -170,8 +187,10 @@ def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[l
 def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     to = one.settlement
     finished = now if to.state in FINAL else None
+    started = one.outcome.started_at or one.claim.started_at or now
     return (
-        to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, one.claim.id, one.claim.token
+        to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, started, one.claim.id,
+        one.claim.token,
     )  # fmt: skip
 
 
@@ -211,16 +230,16 @@ def _promote(db: sqlite3.Connection, now: int) -> None:
 # RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = """
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
-    started_at = :now
-WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :free)
+    started_at = :started
+WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :most)
 RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,
     max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
 _CANDIDATES = (
-    "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :free)"
+    "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :most)"
 )
 
 
-def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[Claim]:
+def _claim(db: sqlite3.Connection, runner: Runner, most: int, *, started_at: int | None) -> list[Claim]:
     wanted = runner.wanted
     queues = [
         row[0]
@@ -233,14 +252,15 @@ def _claim(db: sqlite3.Connection, runner: Runner, free: int, now: int) -> list[
     if not queues:
         return []
     kinds = ("kind <> 'payload'", "kind = 'payload'") if wanted.payloads else ("kind <> 'payload'",)
-    batch = "" if wanted.batch is None else " AND batch = :batch"
-    batch += " AND batch <> 'default'" if wanted.batch not in (None, "default") else ""
+    also = "" if wanted.batch is None else " AND batch = :batch"
+    also += " AND batch <> 'default'" if wanted.batch not in (None, "default") else ""
+    also += " AND on_crash <> 'hold'" if started_at is None else ""
     candidates = " UNION ALL ".join(
-        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{batch}")
+        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{also}")
         for number in range(len(queues))
         for kind in kinds
     )
-    parameters: dict[str, object] = {"runner": runner.id, "now": now, "free": free, "batch": wanted.batch}
+    parameters: dict[str, object] = {"runner": runner.id, "started": started_at, "most": most, "batch": wanted.batch}
     parameters |= {f"queue{number}": queue for number, queue in enumerate(queues)}
     rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()
     rows.sort()
@@ -332,10 +352,15 @@ def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
 
 
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
-    """Settle the attempts of a dead runner as crashed; the token is checked again, so two rescuers do it once."""
+    """Settle the attempts of a dead runner: crashed if they had started, else given back.
+
+    The token is checked again, so two rescuers do it once.
+    """
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
     ended = [
-        Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.claimed_at, finished_at=now))
+        Ended(claim, Outcome(INTERRUPTED, started_at=now, finished_at=now))
+        if claim.started_at is None
+        else Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.started_at, finished_at=now))
         for claim in lost.claims
     ]
     with store.writing() as db:

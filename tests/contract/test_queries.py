@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from history import FAILED, NOW, SUCCEEDED, add, claim, end, out, play
+from history import FAILED, NOW, SUCCEEDED, add, claim, out, play
 
 from batchq.errors import MissingError
 from batchq.jobs.attempt import Failure, Outcome, Stream

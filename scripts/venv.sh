@@ -1,0 +1,42 @@
+# Sourced by the scripts beside it, from the root of the project.
+#
+# venv run|test|dev: make .venv unless it is there, and install batchq into it, editable, with what running it, testing
+# it or checking it needs. Done again only when pyproject.toml or the place of the project has changed: a stamp in .venv
+# says what was installed, so that a second call costs nothing and needs no network.
+
+venv() {
+    case $1 in
+    run) package=. covers=run ;;
+    test) package='.[test]' covers='run test' ;;
+    dev) package='.[dev]' covers='run test dev' ;;
+    esac
+    wanted=$(pwd && cat pyproject.toml)
+    if .venv/bin/python -c '' 2>/dev/null && [ "$(cat ".venv/ready-$1" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    base=$(newest_enough)
+    echo "setting up .venv with $base ..." >&2
+    if ! .venv/bin/python -c '' 2>/dev/null; then
+        # Where Debian has split ensurepip off, the pip of the system installs into a .venv without one.
+        "$base" -m venv --clear .venv >/dev/null 2>&1 || "$base" -m venv --clear --without-pip .venv
+    fi
+    if .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        .venv/bin/python -m pip --disable-pip-version-check install --quiet --editable "$package"
+    else
+        "$base" -m pip --disable-pip-version-check --python .venv/bin/python install --quiet --editable "$package"
+    fi
+    for stamp in $covers; do
+        printf '%s\n' "$wanted" >".venv/ready-$stamp"
+    done
+}
+
+newest_enough() {
+    for name in python3 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "batchq needs Python 3.11 or newer: none of python3, python3.13, python3.12, python3.11 on the PATH is one" >&2
+    return 1
+}
