@@ -15,7 +15,7 @@ from typing import NamedTuple
 from batchq import clock
 from batchq.errors import BatchqError, BusyError
 from batchq.events import Event, Handler, tell
-from batchq.executors.seam import Executor, Lost, Refused
+from batchq.executors.seam import Executor, Lost, Refused, Report, Started
 from batchq.jobs.attempt import (
     CRASHED,
     INTERRUPTED,
@@ -32,6 +32,8 @@ from batchq.store import ledger
 from batchq.store.connection import Store
 from batchq.store.ledger import Settled, Wanted
 
+GROUP = 0.005  #: seconds for which results may wait for others, so that one commit records them all
+CROWD = 256  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
 RESCUE = 1.0  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
@@ -125,6 +127,8 @@ class _Run:
         self.tally = Tally()
         self.running: dict[str, Claim] = {}
         self.ended: list[Ended] = []
+        self.ended_since = 0.0
+        self.begun: dict[str, Claim] = {}  # claims ahead that have started, which the ledger does not know yet
         self.unreachable_since: float | None = None
         self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
         self.look_at = 0.0
@@ -162,60 +166,85 @@ class _Run:
     def _exchange(self) -> None:
         """Record and claim, where there is something to record or a reason to look."""
         now = time.monotonic()
-        if now < self.look_at and (not self.ended or self.unreachable_since is not None):
+        if not self._is_due(now):
             return
-        free = self._free()
-        if not self.ended and not free:
-            return
+        free, ahead = self._room()
         try:
-            done = ledger.exchange(self.store, self.me, self.ended, free, clock.now())
+            done = ledger.exchange(
+                self.store, self.me, self.ended, free, clock.now(), ahead=ahead, started=list(self.begun.values())
+            )
         except BatchqError as error:
             self._unreachable(error)
             return
         self.unreachable_since = None
         self.ended = []
+        self.begun = {}
         for one in done.settled:
             self.tally._take(one)
             self._tell_end(one)
         for late in done.refused:
-            _warn(
-                f"job {late.claim.id}: the result of attempt {late.claim.attempt} came too late; it was rescued meanwhile"
-            )
+            _warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
         # A short answer means that the store is empty for us: look again later, or when a job has ended.
-        self.look_at = 0.0 if len(done.claims) == free else now + LOOK
+        self.look_at = 0.0 if len(done.claims) >= free else now + LOOK
 
-    def _free(self) -> int:
+    def _is_due(self, now: float) -> bool:
+        """Results wait a moment for others, but not while a slot is empty; without results it is time to look."""
+        if self.unreachable_since is not None:
+            return now >= self.look_at
+        if not self.ended:
+            return now >= self.look_at and (self._room()[0] > 0 or bool(self.begun))
+        return self.executor.free() > 0 or now - self.ended_since >= GROUP or len(self.ended) >= CROWD
+
+    def _room(self) -> tuple[int, int]:
+        """How many claims to take: to start at once, and ahead of that."""
         if self.stop_at is not None or self.tally.refusal is not None:
-            return 0
-        free = self.executor.free()
-        return free if self.plan.max_jobs is None else min(free, self.plan.max_jobs - self.tally.started)
+            return 0, 0
+        free, ahead = self.executor.free(), self.executor.ahead()
+        if self.plan.max_jobs is None:
+            return free, ahead
+        left = self.plan.max_jobs - self.tally.started
+        return min(free, left), max(0, min(ahead, left - free))
 
     def _start(self, claims: list[Claim]) -> None:
         for claim in claims:
             self.running[claim.token] = claim
-            tell(self.handlers, self._event("job.start", {}, _about(claim), claim))
+            if claim.started_at is not None:
+                self._tell_start(claim)
         self.tally.started += len(claims)
         self.tally.running = len(self.running)
         if claims:
             self.executor.start(claims)
 
-    def _take_in(self, reports: Sequence[Ended | Lost | Refused]) -> None:
+    def _take_in(self, reports: Sequence[Report]) -> None:
         for report in reports:
             if isinstance(report, Refused):
                 self.tally.refusal = report.reason
                 continue
-            self.running.pop(report.claim.token, None)
+            token = report.claim.token
+            if isinstance(report, Started):
+                self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
+                self._tell_start(report.claim)
+                continue
+            if not self.ended:
+                self.ended_since = time.monotonic()
+            self.running.pop(token, None)
+            self.begun.pop(token, None)
             self.ended.append(Ended(report.claim, _lost(report)) if isinstance(report, Lost) else report)
         self.tally.running = len(self.running)
 
     def _timeout(self) -> float:
-        """How long to wait for the executor: until the next look at the store, at a due retry, or at the end of grace."""
-        if self.ended and self.unreachable_since is None:
-            return 0.0
-        waits = [RESCUE, self.look_at - time.monotonic() if self._free() else RESCUE]
+        """How long to wait for the executor: until results must be recorded, a look is due, or grace is over."""
+        now = time.monotonic()
+        waits = [RESCUE]
+        if self.unreachable_since is not None:
+            waits.append(self.look_at - now)
+        elif self.ended:
+            waits.append(0.0 if self._is_due(now) else self.ended_since + GROUP - now)
+        elif self.begun or self._room()[0]:
+            waits.append(self.look_at - now)
         if self.stop_at is not None and self.running:
-            waits.append(self.stop_at - time.monotonic())
+            waits.append(self.stop_at - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:
@@ -252,8 +281,8 @@ class _Run:
             if self.tally.signal is None:
                 self.tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
             self.stop_at = time.monotonic() + (self.plan.grace if orderly else 0)
-            if not orderly:
-                self.executor.stop(list(self.running), INTERRUPTED, 0)
+            waiting = [token for token, claim in self.running.items() if claim.started_at is None]
+            self.executor.stop(waiting if orderly else list(self.running), INTERRUPTED, 0)
         self.inbox.received.clear()
         if self.stop_at is not None and self.running and time.monotonic() >= self.stop_at:
             self.executor.stop(list(self.running), INTERRUPTED, TERM_TO_KILL)
@@ -312,6 +341,10 @@ class _Run:
                 self._unreachable(error)
 
     # --- telling -------------------------------------------------------------------------------------------------------
+
+    def _tell_start(self, claim: Claim) -> None:
+        if self.handlers:
+            tell(self.handlers, self._event("job.start", {}, _about(claim), claim))
 
     def _tell_end(self, one: Settled) -> None:
         if not self.handlers:

@@ -20,7 +20,7 @@ def count_lines(folder: str) -> dict[str, int]:
 
 def longest_functions(folder: str, top: int) -> list[dict[str, Any]]:
     """The longest functions below a folder: where they begin, their name and their length in lines."""
-    found = []
+    found: list[dict[str, Any]] = []
     for file in sorted(Path(folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef):

@@ -1,8 +1,8 @@
-"""The local executor: child processes on this machine, one a slot, watched by one selector loop.
+"""The local executor: child processes on this machine, watched by one selector loop.
 
-A command is a process of its own session; a callable runs in a resident worker. How a process ended is learnt from
-SIGCHLD and waitid(2), which as a subreaper we need anyway for the orphans of jobs; the pipes of a slot are kept from job
-to job, and never waited for: a job has ended when its process has, whoever may still hold its output.
+A command is a process of its own session; callables run in resident workers. How a process ended is learnt from SIGCHLD
+and wait4(2), which as a subreaper we need anyway for the orphans of jobs. Pipes are kept from job to job and are never
+waited for: a job has ended when its process has, whoever may still hold its output.
 """
 
 import contextlib
@@ -11,15 +11,23 @@ import resource
 import selectors
 import signal
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from batchq import clock
-from batchq.executors.seam import Report
-from batchq.executors.slot import Slot
+from batchq.executors.command import Command, Place
+from batchq.executors.member import Hook, Member
+from batchq.executors.seam import Lost, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome
 from batchq.processes import tree
+from batchq.processes.capture import Capture
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
+
+MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
+AT_HAND = 0.02  #: seconds of work that should wait here, so that a slot never waits for the ledger
+MOST_AHEAD = 1024  #: claims
+TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
 
 class LocalExecutor:
@@ -38,69 +46,206 @@ class LocalExecutor:
         self.slots = slots
         self._inbox = inbox
         self._grace = grace
+        self._spawner = Spawner()
+        self._place = Place(self._spawner, scratch, db)
+        self._hook = Hook(perform, home, db)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
-        spawner = Spawner()
-        self._slots = [Slot(self._selector, spawner, scratch, db, perform, home) for _ in range(slots)]
+        self._pipes: list[tuple[Capture, Capture]] = []
+        self._backlog: deque[Claim] = deque()
+        self._commands: dict[int, Command] = {}
+        self._members: dict[int, Member] = {}
+        self._began: dict[str, int] = {}
+        self._unwanted: set[str] = set()
         self._reports: list[Report] = []
+        self._pace: float | None = None
+
+    # --- how much ------------------------------------------------------------------------------------------------------
+
+    def _empty(self) -> int:
+        return self.slots - len(self._commands) - sum(bool(member.tasks) for member in self._members.values())
 
     def free(self) -> int:
-        """How many slots are empty."""
-        return sum(slot.claim is None for slot in self._slots)
+        """How many claims would start at once."""
+        return max(0, self._empty() - len(self._backlog))
+
+    def ahead(self) -> int:
+        """Claims that keep all slots busy for ``AT_HAND`` seconds at the present pace; none for jobs that take longer."""
+        if self._pace is None:
+            return 0
+        wanted = min(MOST_AHEAD, int(self.slots * AT_HAND / self._pace))
+        waiting = len(self._backlog) + sum(len(member.tasks) for member in self._members.values())
+        return wanted - waiting if waiting <= wanted // 2 else 0
+
+    # --- the work ------------------------------------------------------------------------------------------------------
 
     def start(self, claims: Sequence[Claim]) -> None:
-        """Start each claim in a slot, a callable preferably where a worker of its folder waits."""
-        for claim in claims:
-            empty = [slot for slot in self._slots if slot.claim is None]
-            slot = next((slot for slot in empty if slot.suits(claim)), empty[0])
-            refusal = slot.start(claim)
-            if refusal is not None:
-                status = INTERRUPTED if refusal.of_machine else FAILED
-                self._reports.append(_never_started(claim, status, refusal))
+        """Start what finds an empty slot; the rest waits here."""
+        self._backlog.extend(claims)
+        self._fill()
 
     def poll(self, timeout: float | None) -> list[Report]:
         """Wait for output, answers, endings and deadlines."""
-        if self._reports:
-            timeout = 0
-        deadlines = [slot.deadline for slot in self._slots if slot.deadline is not None]
-        if deadlines:
-            until = max(0.0, min(deadlines) - time.monotonic())
-            timeout = until if timeout is None else min(until, timeout)
-        for key, _ in self._selector.select(timeout):
+        for key, _ in self._selector.select(self._patience(timeout)):
             if key.data is None:
                 self._inbox.drain()
+            elif isinstance(key.data, Member):
+                self._hear(key.data)
             else:
-                key.data()
+                key.data.pump()
         self._reap()
-        for slot in self._slots:
-            if slot.claim is None:
-                continue
-            if slot.answer is not None:
-                self._reports.append(slot.answered())
-            elif slot.deadline is not None and slot.deadline <= time.monotonic():
-                slot.enforce(TIMED_OUT, self._grace)
+        now = time.monotonic()
+        for member in list(self._members.values()):
+            if len(member.tasks) > 1 and now - member.looked > TICK:
+                self._hear(member)
+        for running in self._running():
+            if running.deadline is not None and running.deadline <= now:
+                running.enforce(TIMED_OUT, self._grace)
+        self._fill()
         reports, self._reports = self._reports, []
         return reports
 
+    def _patience(self, timeout: float | None) -> float | None:
+        if self._reports:
+            return 0
+        now = time.monotonic()
+        waits = [] if timeout is None else [timeout]
+        for running in self._running():
+            if running.deadline is not None:
+                waits.append(max(0.0, running.deadline - now))
+        if any(len(member.tasks) > 1 for member in self._members.values()):
+            waits.append(TICK)
+        return min(waits, default=None)
+
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
-        """End attempts before their time."""
+        """End attempts before their time; give back those that wait here."""
         chosen = set(tokens)
-        for slot in self._slots:
-            if slot.claim is not None and slot.claim.token in chosen:
-                slot.enforce(status, grace)
+        kept = [claim for claim in self._backlog if claim.token not in chosen]
+        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
+        self._backlog = deque(kept)
+        for command in self._commands.values():
+            if command.claim.token in chosen:
+                command.enforce(status, grace)
+        for member in self._members.values():
+            if member.tasks and member.tasks[0].token in chosen and member.tasks[0].token in self._began:
+                member.enforce(status, grace)
+            self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
 
     def close(self) -> None:
         """End the workers and whatever is left below this process."""
-        for slot in self._slots:
-            slot.close()
+        for member in list(self._members.values()):
+            self._dismiss(member)
         if tree.CAN_TRACE:
             tree.end_descendants(self._grace)
+        for out, err in self._pipes:
+            self._discard(out, err)
         self._selector.close()
+
+    def _running(self) -> list[Command | Member]:
+        return [*self._commands.values(), *self._members.values()]
+
+    # --- starting ------------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        while self._backlog:
+            claim = self._backlog[0]
+            if claim.kind in ("call", "payload"):
+                if not self._give():
+                    return
+            elif self._empty() > 0:
+                self._backlog.popleft()
+                self._start_command(claim)
+            else:
+                return
+
+    def _start_command(self, claim: Claim) -> None:
+        out, err = self._take_pipes()
+        command = Command.start(claim, self._place, out, err)
+        if isinstance(command, Refusal):
+            self._pipes.append((out, err))
+            self._refuse(claim, command)
+            return
+        self._commands[command.pid] = command
+        self._note_start(claim, command.started_at)
+
+    def _give(self) -> bool:
+        """Hand the next tasks of the backlog to a worker; False where none can take them now."""
+        first = self._backlog[0]
+        home = (first.cwd, first.path)
+        mine = [member for member in self._members.values() if member.home == home]
+        member = next((member for member in mine if not member.tasks), None)
+        if member is None and self._empty() > 0:
+            member = self._hire(first, home)
+            if member is None:
+                return True
+        if member is None and self._pace is not None and self._pace < MESSAGE:
+            member = min((one for one in mine if one.has_room()), key=lambda one: len(one.tasks), default=None)
+        if member is None:
+            return False
+        claims = self._message(home, first.kind)
+        was_idle = not member.tasks
+        member.give(claims)
+        if was_idle:
+            self._note_start(claims[0], clock.now())
+        return True
+
+    def _message(self, home: tuple[str, str], kind: str) -> list[Claim]:
+        most = 1 if self._pace is None else max(1, min(128, int(MESSAGE / max(self._pace, 1e-6))))
+        most = min(most, -(-len(self._backlog) // max(1, self._empty())))
+        claims: list[Claim] = []
+        while self._backlog and len(claims) < most:
+            claim = self._backlog[0]
+            if claim.kind != kind or (claim.cwd, claim.path) != home:
+                break
+            claims.append(self._backlog.popleft())
+        return claims
+
+    def _hire(self, claim: Claim, home: tuple[str, str]) -> Member | None:
+        if len(self._members) >= self.slots:
+            self._dismiss(next(member for member in self._members.values() if not member.tasks))
+        out, err = self._take_pipes()
+        member = Member.start(self._spawner, home, self._hook, out, err)
+        if isinstance(member, Refusal):
+            self._pipes.append((out, err))
+            self._backlog.popleft()
+            self._refuse(claim, member)
+            return None
+        self._members[member.pid] = member
+        self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
+        return member
+
+    def _note_start(self, claim: Claim, at: int) -> None:
+        self._began[claim.token] = at
+        if claim.started_at is None:
+            self._reports.append(Started(claim, at))
+
+    def _refuse(self, claim: Claim, refusal: Refusal) -> None:
+        now = clock.now()
+        status = INTERRUPTED if refusal.of_machine else FAILED
+        failure = Failure(refusal.type, refusal.message)
+        self._reports.append(Ended(claim, Outcome(status, failure=failure, started_at=now, finished_at=now)))
+
+    # --- ending --------------------------------------------------------------------------------------------------------
+
+    def _hear(self, member: Member) -> None:
+        ended = member.hear()
+        for one in ended:
+            self._end(one)
+        if ended and member.tasks:
+            self._note_start(member.tasks[0], clock.now())
+        if ended:
+            self._sweep({})
+
+    def _end(self, ended: Ended) -> None:
+        self._began.pop(ended.claim.token, None)
+        self._unwanted.discard(ended.claim.token)
+        seconds = ended.outcome.seconds
+        self._pace = seconds if self._pace is None else max(seconds, 0.7 * self._pace + 0.3 * seconds)
+        self._reports.append(ended)
 
     def _reap(self) -> None:
         """Collect every child that has ended: jobs, workers, and orphans that came to us as their subreaper."""
-        ended: list[tuple[Slot, int, resource.struct_rusage]] = []
-        slots = {slot.pid: slot for slot in self._slots if slot.pid is not None}
+        commands: list[tuple[Command, int, resource.struct_rusage]] = []
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -108,46 +253,97 @@ class LocalExecutor:
                 break
             if pid == 0:
                 break
-            if (slot := slots.get(pid)) is not None:
+            code = os.waitstatus_to_exitcode(status)
+            if (command := self._commands.pop(pid, None)) is not None:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
-                ended.append((slot, os.waitstatus_to_exitcode(status), usage))
-        for slot, code, usage in ended:
-            if (report := slot.ended(code, usage, self._end_leftovers)) is not None:
-                self._reports.append(report)
+                commands.append((command, code, usage))
+            elif (member := self._members.get(pid)) is not None:
+                self._bury(member, code)
+        if not commands:
+            return
+        leftovers = self._sweep({command.pid: command.claim.token for command, _, _ in commands})
+        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for command, code, usage in commands:
+            self._end(command.ended(code, usage, leftovers.get(command.pid, 0), floor))
+            self._pipes.append((command.out, command.err))
 
-    def _end_leftovers(self, slot: Slot, token: str, leader: int) -> int:
-        """Kill what an ended attempt left behind; how many processes were alive.
+    def _bury(self, member: Member, code: int) -> None:
+        self._hear(member)
+        del self._members[member.pid]
+        self._selector.unregister(member.resident.bell)
+        member.resident.close()
+        started_at = self._began.get(member.tasks[0].token, clock.now()) if member.tasks else 0
+        ended, unbegun = member.died(code, started_at)
+        self._sweep({})
+        if ended is not None:
+            self._end(ended)
+        for claim in reversed(unbegun):
+            if claim.token in self._unwanted:
+                self._unwanted.discard(claim.token)
+                self._reports.append(Lost(claim, started=False))
+            else:
+                self._backlog.appendleft(claim)
+        self._pipes.append((member.out, member.err))
 
-        Every survivor has become our child when its parent died. It belongs to the attempt if it is of its session, or
-        carries its token; one that hides both belongs to it unless a job that runs now could have started it.
+    def _dismiss(self, member: Member) -> None:
+        """End an idle worker, and wait for it: its pipes are the next job's."""
+        del self._members[member.pid]
+        self._selector.unregister(member.resident.bell)
+        member.resident.close()
+        tree.kill_group(member.pid, signal.SIGKILL)
+        os.waitpid(member.pid, 0)
+        member.out.take()
+        member.err.take()
+        self._pipes.append((member.out, member.err))
+
+    def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
+        """Kill what ended attempts left behind; for each of ``ended`` (process: token) how many processes were alive.
+
+        A survivor becomes our child when its parent dies. It is left alone as long as it is of the session, or carries
+        the token, of an attempt that runs; one that hides both, as long as any attempt runs that could have started it.
         """
-        count = 0
-        while orphans := [pid for pid in self._orphans() if self._belongs(pid, token, leader, slot)]:
-            for pid in [*orphans, *(below for orphan in orphans for below in tree.descendants(orphan))]:
-                if not tree.is_zombie(pid):
-                    count += 1
-                    tree.kill(pid, signal.SIGKILL)
-            for pid in orphans:
+        counts: dict[int, int] = {}
+        while orphans := [pid for pid in self._orphans() if self._is_left_behind(pid, ended)]:
+            for orphan in orphans:
+                owner = self._owner(orphan, ended)
+                for pid in (orphan, *tree.descendants(orphan)):
+                    if not tree.is_zombie(pid):
+                        counts[owner] = counts.get(owner, 0) + 1
+                        tree.kill(pid, signal.SIGKILL)
+            for orphan in orphans:
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-        return count
+                    os.waitpid(orphan, 0)
+        return counts
 
     def _orphans(self) -> list[int]:
-        known = {slot.pid for slot in self._slots}
-        return [pid for pid in tree.own_children() if pid not in known]
+        return [pid for pid in tree.own_children() if pid not in self._commands and pid not in self._members]
 
-    def _belongs(self, pid: int, token: str, leader: int, slot: Slot) -> bool:
-        if tree.session(pid) == leader:
+    def _is_left_behind(self, pid: int, ended: dict[int, str]) -> bool:
+        session, token = tree.session(pid), tree.token_of(pid)
+        if session in self._commands or session in self._members or (token is not None and token in self._began):
+            return token in ended.values()
+        if session in ended or token is not None:
             return True
-        carried = tree.token_of(pid)
-        if carried is not None:
-            return carried == token
-        others = [other for other in self._slots if other is not slot and other.claim is not None]
-        return not others
+        return not self._commands and not any(member.tasks for member in self._members.values())
 
+    def _owner(self, pid: int, ended: dict[int, str]) -> int:
+        session, token = tree.session(pid), tree.token_of(pid)
+        if session in ended:
+            return session
+        return next((one for one, carried in ended.items() if carried == token), next(iter(ended), 0))
 
-def _never_started(claim: Claim, status: str, refusal: Refusal) -> Ended:
-    now = clock.now()
-    failure = Failure(refusal.type, refusal.message)
-    return Ended(claim, Outcome(status, failure=failure, started_at=now, finished_at=now))
+    # --- pipes ---------------------------------------------------------------------------------------------------------
+
+    def _take_pipes(self) -> tuple[Capture, Capture]:
+        if self._pipes:
+            return self._pipes.pop()
+        pair = (Capture(), Capture())
+        for capture in pair:
+            self._selector.register(capture.reader, selectors.EVENT_READ, capture)
+        return pair
+
+    def _discard(self, *captures: Capture) -> None:
+        for capture in captures:
+            self._selector.unregister(capture.reader)
+            capture.close()

@@ -10,6 +10,13 @@ from typing import NamedTuple, Protocol
 from batchq.jobs.attempt import Claim, Ended
 
 
+class Started(NamedTuple):
+    """A claim ahead (``claim.started_at`` None) has begun; ``at`` in milliseconds since 1970."""
+
+    claim: Claim
+    at: int
+
+
 class Lost(NamedTuple):
     """A claim whose place of work is gone. One that never ``started`` costs its job nothing."""
 
@@ -23,7 +30,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-Report = Ended | Lost | Refused
+Report = Started | Ended | Lost | Refused
 
 
 class Executor(Protocol):
@@ -33,19 +40,25 @@ class Executor(Protocol):
     slots: int
 
     def free(self) -> int:
-        """How many more claims can be started now."""
+        """How many claims would start at once."""
+
+    def ahead(self) -> int:
+        """How many claims beyond those it would take to have work at hand: more than none only for very short jobs."""
 
     def start(self, claims: Sequence[Claim]) -> None:
-        """Begin the work; at most ``free()`` claims. How it goes comes out of ``poll``, also when it cannot begin."""
+        """Take over the work. How it goes comes out of ``poll``, also when it cannot begin."""
 
     def poll(self, timeout: float | None) -> list[Report]:
-        """Wait up to ``timeout`` seconds (None: without end) for something to happen; what ended since the last call.
+        """Wait up to ``timeout`` seconds (None: without end) for something to happen; what happened since the last call.
 
         Returns early, perhaps with nothing, when a signal came in.
         """
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
-        """End these attempts: TERM now, KILL after ``grace`` seconds; they end with ``status``, reported by ``poll``."""
+        """End these attempts: TERM now, KILL after ``grace`` seconds; they end with ``status``, reported by ``poll``.
+
+        One that has not begun is reported as Lost.
+        """
 
     def close(self) -> None:
         """Give everything back; nothing runs any more."""

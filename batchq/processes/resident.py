@@ -1,69 +1,100 @@
 """The runner's side of a worker: a resident child process that performs callables, one after the other."""
 
-import json
+import os
 import socket
 import sys
-from typing import Any
+from typing import NamedTuple
 
 from batchq.processes import worker
 from batchq.processes.spawn import Refusal, Spawner
 
-_MESSAGE_LIMIT = 64 * 1024 * 1024  #: a longer answer comes from no worker of ours, but from a job that found the socket
+_BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
+
+
+class Answer(NamedTuple):
+    """How one task ended: the fields of ``worker.ANSWER``, decoded as far as every reader needs it."""
+
+    kind: str
+    ended_at: int
+    seconds: float
+    cpu: float
+    peak: int | None
+    exit_code: int | None
+    has_children: bool
+    output: str
+    value: str
 
 
 class Resident:
-    """One worker process. It serves one folder and one PATH, so two projects' modules of one name never meet."""
+    """One worker process. It serves one folder and one PATH (``home``), so two projects' modules of one name never meet."""
 
-    def __init__(self, pid: int, channel: socket.socket, home: tuple[str, str]) -> None:
+    def __init__(self, pid: int, channel: socket.socket, bell: int, home: tuple[str, str]) -> None:
         self.pid = pid
         self.home = home
+        self.bell = bell
         self._channel = channel
-        self._buffer = bytearray()
+        self._unread = b""
 
     @classmethod
     def start(cls, spawner: Spawner, home: tuple[str, str], out: int, err: int) -> "Resident | Refusal":
-        """Start a worker whose output goes to ``out`` and ``err``."""
+        """Start a worker whose output goes to ``out`` and ``err``; ``bell`` is the descriptor to watch."""
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        bell, rope = os.pipe()
+        os.set_blocking(bell, False)
         cwd, path = home
         words = [sys.executable, "-P", worker.__file__]
         environment = spawner.environment(path, {}, {})
-        pid = spawner.spawn(words, environment, cwd, out, err, channel=theirs.fileno())
+        pid = spawner.spawn(words, environment, cwd, out, err, channels=(theirs.fileno(), rope))
         theirs.close()
+        os.close(rope)
         if isinstance(pid, Refusal):
             ours.close()
+            os.close(bell)
             return pid
-        ours.setblocking(False)
-        return cls(pid, ours, home)
+        return cls(pid, ours, bell, home)
 
-    def fileno(self) -> int:
-        """The socket to watch: readable when an answer, or the end, has come."""
-        return self._channel.fileno()
-
-    def send(self, task: dict[str, Any]) -> bool:
-        """Hand over a task; False when the worker is gone."""
-        self._channel.setblocking(True)
+    def send(self, message: str) -> None:
+        """Hand over a message. A worker that is gone takes it to its grave: its end is noticed when it is reaped."""
+        data = message.encode()
         try:
-            worker.send(self._channel, task)
+            self._channel.sendall(len(data).to_bytes(4, "little") + data)
         except OSError:
-            return False
-        finally:
-            self._channel.setblocking(False)
-        return True
+            return
 
-    def receive(self) -> dict[str, Any] | None:
-        """The next answer, or None as long as it is not complete."""
+    def answers(self) -> list[Answer]:
+        """The answers that have come, without waiting for more."""
         try:
-            while data := self._channel.recv(256 * 1024):
-                self._buffer += data
+            while os.read(self.bell, 4096):
+                pass
+        except BlockingIOError:
+            pass
+        parts = [self._unread]
+        try:
+            while data := self._channel.recv(256 * 1024, socket.MSG_DONTWAIT):
+                parts.append(data)
         except (BlockingIOError, ConnectionResetError):
             pass
-        size = int.from_bytes(self._buffer[:4], "little")
-        if len(self._buffer) < 4 + size or len(self._buffer) < 4 or size > _MESSAGE_LIMIT:
-            return None
-        answer: dict[str, Any] = json.loads(bytes(self._buffer[4 : 4 + size]))
-        del self._buffer[: 4 + size]
-        return answer
+        *lines, self._unread = b"".join(parts).split(b"\n")
+        return [_decoded(line) for line in lines]
 
     def close(self) -> None:
         """Let the worker end: it sees the closed socket."""
         self._channel.close()
+        os.close(self.bell)
+
+
+def _decoded(line: bytes) -> Answer:
+    kind, ended_at, seconds, cpu, peak, code, children, output, value = line.decode().split("\t")
+    return Answer(
+        kind,
+        int(ended_at),
+        float(seconds),
+        float(cpu),
+        int(peak) if peak else None,
+        int(code) if code else None,
+        bool(children),
+        output,
+        value,
+    )

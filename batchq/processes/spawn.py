@@ -1,6 +1,7 @@
 """Starting one child process: its own session, only descriptors 0–2, default signals, its own folder and umask."""
 
 import errno
+import fcntl
 import os
 import signal
 import sys
@@ -49,12 +50,12 @@ class Spawner:
         err: int,
         *,
         stdin: int | None = None,
-        channel: int | None = None,
+        channels: tuple[int, ...] = (),
         umask: int | None = None,
     ) -> "int | Refusal":
         """Start ``words`` and return the process id, the leader of a new session; or why that was not possible.
 
-        ``stdin`` None is /dev/null. ``channel`` becomes descriptor 3. A file without a known format is run by
+        ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file without a known format is run by
         ``/bin/sh``, as execvp(3) does.
         """
         if (refusal := self._enter(cwd)) is not None:
@@ -64,8 +65,9 @@ class Spawner:
             (os.POSIX_SPAWN_DUP2, out, 1),
             (os.POSIX_SPAWN_DUP2, err, 2),
         ]
-        if channel is not None:
-            actions.append((os.POSIX_SPAWN_DUP2, channel, 3))
+        # First out of the way: dup2 of a descriptor onto its own number would leave it closed on exec.
+        parked = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in channels]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
         argv = list(map(os.fsencode, words))
         if umask is not None:
             os.umask(umask)
@@ -74,6 +76,8 @@ class Spawner:
         finally:
             if umask is not None:
                 os.umask(self._umask)
+            for fd in parked:
+                os.close(fd)
 
     def _enter(self, cwd: str) -> Refusal | None:
         try:

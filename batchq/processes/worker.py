@@ -1,23 +1,34 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
-Started as a file by the runner, with a socket on descriptor 3; it imports the standard library only. A message is four
-bytes of length and that much JSON. The runner sends a task, the worker answers with its ending; it ends when the socket
-closes. What a function prints goes to descriptors 1 and 2, which are the runner's pipes.
+Started as a file by the runner; it imports the standard library only. Descriptor 3 is a socket: tasks come in messages
+of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as it has ended, so that a
+worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when the last
+task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket closes.
+
+A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``. In a message
+of several short tasks the output of each goes to a file, where its end can be seen; in a single one to the runner's
+pipes, where it is bounded while it runs. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
 """
 
+import base64
 import contextlib
 import importlib
 import json
 import os
+import resource
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from types import TracebackType
 from typing import Any, NamedTuple
 
+ANSWER = ("kind", "ended_at", "seconds", "cpu", "peak", "exit", "children", "output", "value")
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
+KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_SLOW = 0.005  #: seconds from which the peak memory is read anew after a task
 
 
 class Job(NamedTuple):
@@ -37,85 +48,207 @@ def main() -> None:
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     sys.path.insert(0, os.getcwd())
     sys.path.append(root)  # a callable may import batchq, also from a source tree
-    channel = socket.socket(fileno=3)
-    channel.set_inheritable(False)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    while (task := receive(channel)) is not None:
-        send(channel, perform(task))
+    for fd in (3, 4):
+        os.set_inheritable(fd, False)
+    _die_with_runner()
+    worker = _Worker(socket.socket(fileno=3), 4)
+    while (message := receive(worker.channel)) is not None:
+        worker.serve(message)
 
 
-def perform(task: dict[str, Any]) -> dict[str, Any]:
-    """Run one task; its ending as ``{"result": JSON text}`` or ``{"error": [type, message, traceback], "exit": n}``."""
-    before = dict(os.environ)
-    os.environ.update(task["env"])
-    started = time.process_time()
-    try:
-        ending = _ending(task)
-    finally:
+class _Worker:
+    def __init__(self, channel: socket.socket, bell: int) -> None:
+        self.channel = channel
+        self._bell = bell
+        self._home = os.getcwd()
+        self._environment = dict(os.environ)
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+        self._pipes = (os.dup(1), os.dup(2))
+        self._files: tuple[int, int] | None = None
+        self._to_files = False
+        self._functions: dict[str, Any] = {}
+        self._rusage_peak = 0
+        self._peak: int | None = None
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+
+    def serve(self, message: dict[str, Any]) -> None:
+        """Run the tasks of one message in order."""
+        self._direct_output(to_files=not message["single"])
+        for task in message["tasks"]:
+            answer = self._perform(task, message["target"], message["also"])
+            self.channel.sendall(answer.encode())
+        os.write(self._bell, b"!")
+
+    def _direct_output(self, *, to_files: bool) -> None:
+        if to_files == self._to_files:
+            return
+        if to_files and self._files is None:
+            with tempfile.TemporaryFile(buffering=0) as out, tempfile.TemporaryFile(buffering=0) as err:
+                self._files = (os.dup(out.fileno()), os.dup(err.fileno()))
+            for fd in self._files:
+                _append_only(fd)
+        for fd, target in zip((1, 2), (self._files if to_files else None) or self._pipes, strict=True):
+            os.dup2(target, fd)
+        self._to_files = to_files
+
+    def _perform(self, task: list[Any], target: str | None, also: str | None) -> str:
+        id_, attempt, token, about, work = task
+        name, batch, queue, key, db, named, umask = about
+        own = {
+            "BATCHQ_JOB_ID": str(id_),
+            "BATCHQ_ATTEMPT": str(attempt),
+            "BATCHQ_BATCH": batch,
+            "BATCHQ_QUEUE": queue,
+            "BATCHQ_DB": db,
+            "BATCHQ_TOKEN": token,
+        }
+        if key is not None:
+            own["BATCHQ_KEY"] = key
+        wanted = {**self._environment, **named, **own}
+        self._set_environment(wanted)
+        if umask is not None:
+            os.umask(umask)
+        cpu, began = time.process_time(), time.monotonic()
+        try:
+            if target is None:
+                value = self._found(work["call"], None)(**work["args"])
+            else:
+                value = self._found(target, also)(Job(id_, attempt, work, name, batch, queue, key))
+            kind, exit_code, text = _result(value)
+        except SystemExit as end:
+            kind, exit_code, text = _left(end)
+        except BaseException as error:
+            kind, exit_code, text = "error", "", json.dumps(_described(error))
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
-        os.environ.clear()
-        os.environ.update(before)
-        os.chdir(task["cwd"])
-    return ending | {"cpu": time.process_time() - started, "peak": _peak()}
+        seconds = time.monotonic() - began
+        answer = (
+            kind,
+            str(time.time_ns() // 1_000_000),
+            f"{seconds:.6f}",
+            f"{time.process_time() - cpu:.6f}",
+            self._peak_memory(slow=seconds > _SLOW),
+            exit_code,
+            "1" if _has_children() else "",
+            self._output() if self._to_files else "",
+            text,
+        )
+        self._restore()
+        return "\t".join(answer) + "\n"
 
+    def _found(self, target: str, also: str | None) -> Any:
+        found = self._functions.get(target)
+        if found is None:
+            module, _, attribute = target.partition(":")
+            if also is not None and also not in sys.path:
+                sys.path.insert(1, also)
+            found = importlib.import_module(module)
+            for name in attribute.split("."):
+                found = getattr(found, name)
+            self._functions[target] = found
+        return found
 
-def _ending(task: dict[str, Any]) -> dict[str, Any]:
-    try:
-        mask = os.umask(task["umask"]) if task["umask"] is not None else None
+    def _set_environment(self, wanted: dict[str, str]) -> None:
+        environment = os.environ
+        for name, value in wanted.items():
+            if environment.get(name) != value:
+                environment[name] = value
+        if len(environment) != len(wanted):
+            for name in set(environment) - set(wanted):
+                del environment[name]
+
+    def _restore(self) -> None:
+        """Put back what a task may have changed of the process; its variables are compared when the next one starts."""
+        os.umask(self._umask)
         try:
-            value = _call(task)
-        finally:
-            if mask is not None:
-                os.umask(mask)
-    except SystemExit as end:
-        if end.code in (None, 0):
-            return {"result": "null"}
-        code = end.code if isinstance(end.code, int) else 1
-        return {"error": _described(end), "exit": code & 0xFF}
-    except BaseException as error:
-        return {"error": _described(error)}
-    return _result(value)
+            moved = os.getcwd() != self._home
+        except OSError:
+            moved = True
+        if moved:
+            os.chdir(self._home)
+
+    def _output(self) -> str:
+        assert self._files is not None
+        told = {}
+        for name, fd in zip(("stdout", "stderr"), self._files, strict=True):
+            size = os.fstat(fd).st_size
+            if not size:
+                continue
+            head = os.pread(fd, KEPT, 0)
+            tail = os.pread(fd, KEPT, max(len(head), size - KEPT))
+            told[name] = [base64.b64encode(head).decode(), base64.b64encode(tail).decode(), size]
+            os.ftruncate(fd, 0)
+        return json.dumps(told) if told else ""
+
+    def _peak_memory(self, *, slow: bool) -> str:
+        # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if slow or grown != self._rusage_peak:
+            self._rusage_peak = grown
+            with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
+                self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+        return "" if self._peak is None else str(self._peak)
 
 
-def _call(task: dict[str, Any]) -> object:
-    if "payload" in task:
-        job = task["job"]
-        return _found(task["call"], task["also"])(Job(payload=task["payload"], **job))
-    return _found(task["call"], None)(**task["args"])
+def _die_with_runner() -> None:
+    """Be killed when the runner is: a worker carries no token by which a rescuer could find it (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        runner = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != runner:
+            os._exit(1)
 
 
-def _found(target: str, also: str | None) -> Any:
-    module, _, attribute = target.partition(":")
-    if also is not None and also not in sys.path:
-        sys.path.insert(1, also)
-    found: Any = importlib.import_module(module)
-    for name in attribute.split("."):
-        found = getattr(found, name)
-    return found
+def _append_only(fd: int) -> None:
+    import fcntl
+
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
 
 
-def _result(value: object) -> dict[str, Any]:
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _result(value: object) -> tuple[str, str, str]:
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        return {"error": ["ResultNotJSON", f"the return value is not JSON: {error}", ""]}
+        return "error", "", json.dumps(["ResultNotJSON", _clean(f"the return value is not JSON: {error}"), ""])
     if len(text) > RESULT_LIMIT:
-        return {"error": ["ResultTooLarge", f"the return value is {len(text)} bytes of JSON, over 1 MiB", ""]}
-    return {"result": text}
+        return (
+            "error",
+            "",
+            json.dumps(["ResultTooLarge", f"the return value is {len(text)} bytes of JSON, over 1 MiB", ""]),
+        )
+    return "result", "", text
+
+
+def _left(end: SystemExit) -> tuple[str, str, str]:
+    if end.code in (None, 0):
+        return "result", "0", "null"
+    code = end.code if isinstance(end.code, int) else 1
+    return "error", str(code & 0xFF), json.dumps(_described(end))
 
 
 def _described(error: BaseException) -> list[str]:
     """Type, message and traceback of an exception; also of one whose own methods fail."""
     try:
         message = str(error)
-    except Exception as broken:
+    except BaseException as broken:
         message = f"<its message cannot be told: {type(broken).__name__}>"
     try:
         trace = "".join(traceback.format_exception(type(error), error, _own_frames_cut(error.__traceback__)))
-    except Exception as broken:
+    except BaseException as broken:
         trace = f"<its traceback cannot be told: {type(broken).__name__}>"
     if len(trace) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
@@ -135,21 +268,6 @@ def _own_frames_cut(trace: TracebackType | None) -> TracebackType | None:
 
 def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _peak() -> int | None:
-    # ru_maxrss would also count the size of the runner that started this process; VmHWM is our own.
-    try:
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return None
-
-
-def send(channel: socket.socket, message: dict[str, Any]) -> None:
-    """Send one message."""
-    data = json.dumps(message).encode()
-    channel.sendall(len(data).to_bytes(4, "little") + data)
 
 
 def receive(channel: socket.socket) -> dict[str, Any] | None:

@@ -25,10 +25,9 @@ def one_add(scratch: Path, count: int) -> None:
     fresh = stores.copier(empty, path)
     variants = {
         "python -c pass": Process([sys.executable, "-c", "pass"]),
-        "batchq add -- true": Process([BATCHQ, "--db", str(path), "add", "--", "true"], fresh),
-        "batchq add --db … -- true": Process([BATCHQ, "add", "--db", str(path), "--", "true"], fresh),
+        "batchq add -- true": Process([BATCHQ, "add", "--db", str(path), "--", "true"], fresh),
         f"batchq add -   ({LINES:,} lines)": Process([BATCHQ, "add", "--db", str(path), "-"], fresh, lines),
-        "batchq list": Process([BATCHQ, "list", "--db", str(path)], fresh),
+        "batchq report": Process([BATCHQ, "report", "--db", str(path)], fresh),
     }
     times = rounds(variants, 4 * count)
     base = times["python -c pass"]
@@ -44,28 +43,30 @@ def one_add(scratch: Path, count: int) -> None:
 
 def bulk(scratch: Path, count: int) -> None:
     """Rows of one transaction: ``intake.add`` beside the statement that it cannot do without, and beside sqlite-utils."""
-    for what, named in (("jobs that differ in their command alone", False), ("jobs that each have a name too", True)):
-        specs = [_spec(number, named) for number in range(ROWS)]
-        columns, rows = _as_stored(scratch, specs)
-        place = _Place(scratch)
-        variants = {
-            "bare executemany": Work(lambda rows=rows, columns=columns: place.executemany(columns, rows), place.renew),
-            "batchq intake.add": Work(lambda specs=specs: intake.add(place.store, specs), place.renew),
-            "sqlite-utils insert_all": Work(
-                lambda rows=rows, columns=columns: place.insert_all(columns, rows), place.renew
-            ),
-        }
-        times = rounds(variants, count)
-        place.store.close()
-        base = times["bare executemany"]
-        tables.show(
-            f"BULK: {ROWS:,} {what}, {count} rounds",
-            ("how", "ms", "rows/s", "speed × executemany"),
-            [
-                (name, tables.milliseconds(taken), tables.rate(ROWS, taken), tables.speed(taken, base))
-                for name, taken in times.items()
-            ],
-        )
+    _bulk(scratch, count, "jobs that differ in their command alone", named=False)
+    _bulk(scratch, count, "jobs that each have a name too", named=True)
+
+
+def _bulk(scratch: Path, count: int, what: str, *, named: bool) -> None:
+    specs = [_spec(number, named) for number in range(ROWS)]
+    columns, rows = _as_stored(scratch, specs)
+    place = _Place(scratch)
+    variants = {
+        "bare executemany": Work(lambda: place.executemany(columns, rows), place.renew),
+        "batchq intake.add": Work(lambda: intake.add(place.store, specs), place.renew),
+        "sqlite-utils insert_all": Work(lambda: place.insert_all(columns, rows), place.renew),
+    }
+    times = rounds(variants, count)
+    place.store.close()
+    base = times["bare executemany"]
+    tables.show(
+        f"BULK: {ROWS:,} {what}, {count} rounds",
+        ("how", "ms", "rows/s", "speed × executemany"),
+        [
+            (name, tables.milliseconds(taken), tables.rate(ROWS, taken), tables.speed(taken, base))
+            for name, taken in times.items()
+        ],
+    )
 
 
 def _spec(number: int, named: bool) -> JobSpec:

@@ -1,6 +1,7 @@
 """What batchq is measured against, each as a program: ``python loops.py spawn|pool|huey-fill|huey-drain COUNT AT_ONCE``."""
 
 import os
+import shutil
 import sys
 import time
 
@@ -11,7 +12,8 @@ def nothing(number: int) -> None:
 
 def spawn(count: int, slots: int) -> None:
     """Start ``true`` as often as asked, so many at a time: what the system itself needs for it."""
-    program = next(path for path in ("/usr/bin/true", "/bin/true") if os.path.exists(path))
+    program = shutil.which("true")
+    assert program
     silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     for started in range(count):
         if started >= slots:

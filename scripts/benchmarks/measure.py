@@ -35,7 +35,7 @@ class Process(NamedTuple):
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start it; what it prints is dropped, but for its complaints."""
-        with open(self.stdin or os.devnull, "rb") as stdin:
+        with (self.stdin or Path(os.devnull)).open("rb") as stdin:
             return subprocess.Popen(self.argv, stdin=stdin, stdout=subprocess.DEVNULL, env=_ENV)
 
     def run(self) -> None:

@@ -1,0 +1,163 @@
+"""One running command: a process of its own session, watched until it has ended."""
+
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from typing import Any
+
+from batchq import clock
+from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
+from batchq.jobs.model import SHELL
+from batchq.processes import tree
+from batchq.processes.capture import Capture
+from batchq.processes.spawn import Refusal, Spawner
+
+RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_FILE
+
+
+class Place:
+    """What the attempts of one executor have in common: the store that they are told of, and a private folder."""
+
+    def __init__(self, spawner: Spawner, scratch: str, db: str) -> None:
+        self.spawner = spawner
+        self.db = db
+        self._scratch = scratch
+
+    def result_file(self, claim: Claim) -> str:
+        """Where a command may leave its result."""
+        return os.path.join(self._scratch, f"result-{claim.id}-{claim.attempt}")
+
+    def variables(self, claim: Claim) -> dict[str, str]:
+        """What a command is told of itself."""
+        own = {
+            "BATCHQ_JOB_ID": str(claim.id),
+            "BATCHQ_ATTEMPT": str(claim.attempt),
+            "BATCHQ_BATCH": claim.batch,
+            "BATCHQ_QUEUE": claim.queue,
+            "BATCHQ_DB": self.db,
+            "BATCHQ_TOKEN": claim.token,
+            "BATCHQ_RESULT_FILE": self.result_file(claim),
+        }
+        return own if claim.key is None else own | {"BATCHQ_KEY": claim.key}
+
+
+class Sentence:
+    """The end that was imposed on an attempt: its status, and when TERM gives way to KILL."""
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+
+    def enforce(self, pid: int, status: str, grace: float) -> float | None:
+        """TERM to the group the first time, later KILL to all below; the next deadline (monotonic), None after KILL."""
+        first = self.status is None
+        self.status = self.status or status
+        if first and grace > 0:
+            tree.kill_group(pid, signal.SIGTERM)
+            tree.kill_group(pid, signal.SIGCONT)  # a stopped process would not see the TERM
+            return time.monotonic() + grace
+        below = tree.descendants(pid)
+        tree.kill_group(pid, signal.SIGKILL)
+        for child in below:
+            tree.kill(child, signal.SIGKILL)
+        return None
+
+
+def overrun(claim: Claim) -> Failure:
+    """The failure of an attempt that ran longer than it may."""
+    assert claim.timeout is not None
+    return Failure("TimedOut", f"ran longer than its timeout of {clock.show_duration(claim.timeout)}")
+
+
+class Command:
+    """One attempt of a command; ``deadline`` (monotonic seconds) is when ``enforce`` is due."""
+
+    def __init__(self, claim: Claim, pid: int, place: Place, out: Capture, err: Capture) -> None:
+        self.claim = claim
+        self.pid = pid
+        self.out, self.err = out, err
+        self.started_at = clock.now()
+        self._place = place
+        self._started = time.monotonic()
+        self._sentence = Sentence()
+        self.deadline = None if claim.timeout is None else self._started + claim.timeout / 1000
+
+    @classmethod
+    def start(cls, claim: Claim, place: Place, out: Capture, err: Capture) -> "Command | Refusal":
+        """Start the process, or say why that is not possible."""
+        words = json.loads(claim.work)
+        if claim.kind == "shell":
+            words = [SHELL, "-c", words[0], "sh", *words[1:]]
+        named = {} if claim.env is None else json.loads(claim.env)
+        environment = place.spawner.environment(claim.path, named, place.variables(claim))
+        stdin = _input(claim.stdin)
+        pid = place.spawner.spawn(words, environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask)
+        if stdin is not None:
+            os.close(stdin)
+        return pid if isinstance(pid, Refusal) else cls(claim, pid, place, out, err)
+
+    def enforce(self, status: str, grace: float) -> None:
+        """End the attempt as ``status`` before its time."""
+        self.deadline = self._sentence.enforce(self.pid, status, grace)
+
+    def ended(self, code: int, usage: resource.struct_rusage, leftovers: int, floor: int) -> Ended:
+        """How it ended: ``code`` as of os.waitstatus_to_exitcode; ``floor`` is the peak memory of this process (KiB).
+
+        The kernel counts the memory that a child shared with us before exec as the child's own, so a peak that is not
+        above ours says nothing about the child and is left out.
+        """
+        result, failure = self._read_result()
+        status = SUCCEEDED if code == 0 and failure is None else FAILED
+        if self._sentence.status is not None:
+            status, result = self._sentence.status, None
+            failure = overrun(self.claim) if status == TIMED_OUT else None
+        peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+        outcome = Outcome(
+            status,
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            seconds=time.monotonic() - self._started,
+            cpu=usage.ru_utime + usage.ru_stime,
+            peak=peak if peak > floor else None,
+            result=result,
+            failure=failure,
+            stdout=self.out.take(),
+            stderr=self.err.take(),
+            leftovers=leftovers,
+            started_at=self.started_at,
+            finished_at=clock.now(),
+        )
+        return Ended(self.claim, outcome)
+
+    def _read_result(self) -> tuple[str | None, Failure | None]:
+        path = self._place.result_file(self.claim)
+        try:
+            with open(path, "rb") as file:
+                data = file.read(RESULT_LIMIT + 1)
+            os.unlink(path)
+        except OSError:
+            return None, None
+        if len(data) > RESULT_LIMIT:
+            return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")
+        try:
+            value = json.loads(data, parse_constant=_no_constant)
+            return json.dumps(value, separators=(",", ":")), None
+        except (ValueError, RecursionError) as error:
+            return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {error}")
+
+
+def _input(data: bytes | None) -> int | None:
+    """A descriptor from which ``data`` can be read, None where there is none to read."""
+    if data is None:
+        return None
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return os.dup(file.fileno())
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

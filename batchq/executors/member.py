@@ -1,0 +1,154 @@
+"""One worker with the tasks that it was given: at most two messages, each of about two milliseconds of work."""
+
+import base64
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from batchq import clock
+from batchq.executors.command import Sentence, overrun
+from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Stream
+from batchq.processes import tree
+from batchq.processes.capture import Capture
+from batchq.processes.resident import Answer, Resident
+from batchq.processes.spawn import Refusal, Spawner
+
+MESSAGES = 2  #: in flight at once, so that a worker never waits for the next
+
+
+class Hook:
+    """What performs payload jobs: ``pkg.mod:func``, looked for in the job's folder and then in ``also``."""
+
+    def __init__(self, target: str | None, also: str, db: str) -> None:
+        self.target = target
+        self.also = also
+        self.db = db
+
+
+class Member:
+    """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it."""
+
+    def __init__(self, resident: Resident, hook: Hook, out: Capture, err: Capture) -> None:
+        self.resident = resident
+        self.pid = resident.pid
+        self.home = resident.home
+        self.tasks: deque[Claim] = deque()
+        self.deadline: float | None = None
+        self.looked = 0.0
+        self.out, self.err = out, err
+        self._hook = hook
+        self._sizes: deque[int] = deque()
+        self._sentence = Sentence()
+        self._single = True
+
+    @classmethod
+    def start(
+        cls, spawner: Spawner, home: tuple[str, str], hook: Hook, out: Capture, err: Capture
+    ) -> "Member | Refusal":
+        """Start the process, or say why that is not possible."""
+        resident = Resident.start(spawner, home, out.writer, err.writer)
+        return resident if isinstance(resident, Refusal) else cls(resident, hook, out, err)
+
+    def has_room(self) -> bool:
+        """Whether another message may be sent: not while an end is imposed, nor behind two others."""
+        return len(self._sizes) < MESSAGES and self._sentence.status is None
+
+    def give(self, claims: Sequence[Claim]) -> None:
+        """Send one message of tasks that all are calls, or all payloads."""
+        was_idle = not self.tasks
+        self.tasks.extend(claims)
+        self._sizes.append(len(claims))
+        target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
+        # A single task writes into the pipes, which are read while it runs; so none of several may run beside it.
+        single = len(claims) == 1 and (was_idle or self._single)
+        self._single = single if was_idle else self._single and single
+        tasks = ",".join(f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims)
+        head = f'{{"single":{json.dumps(self._single)},"target":{json.dumps(target)},"also":{json.dumps(also)}'
+        self.resident.send(f'{head},"tasks":[{tasks}]}}')
+        if was_idle:
+            self._begin_next()
+
+    def _about(self, claim: Claim) -> str:
+        named = {} if claim.env is None else json.loads(claim.env)
+        return json.dumps((claim.name, claim.batch, claim.queue, claim.key, self._hook.db, named, claim.umask))
+
+    def _begin_next(self) -> None:
+        timeout = self.tasks[0].timeout if self.tasks else None
+        self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
+
+    def enforce(self, status: str, grace: float) -> None:
+        """End the task that runs as ``status``, and the worker with it."""
+        self.deadline = self._sentence.enforce(self.pid, status, grace)
+
+    def hear(self) -> list[Ended]:
+        """The tasks that have ended since the last call."""
+        self.looked = time.monotonic()
+        answers = self.resident.answers()
+        if not answers or self._sentence.status is not None:
+            return []
+        ended = [Ended(self.tasks.popleft(), self._outcome(answer)) for answer in answers]
+        for _ in answers:
+            self._sizes[0] -= 1
+            if not self._sizes[0]:
+                self._sizes.popleft()
+        self._begin_next()
+        return ended
+
+    def _outcome(self, answer: Answer) -> Outcome:
+        failure, result = None, None
+        if answer.kind == "result":
+            status, result = SUCCEEDED, answer.value
+        else:
+            status, failure = FAILED, Failure(*json.loads(answer.value))
+        leftovers = 0
+        while answer.has_children and (alive := tree.kill_below(self.pid)):
+            leftovers = max(leftovers, alive)
+        return Outcome(
+            status,
+            exit_code=answer.exit_code,
+            seconds=answer.seconds,
+            cpu=answer.cpu,
+            peak=answer.peak,
+            result=result,
+            failure=failure,
+            stdout=self._stream("stdout", answer, self.out),
+            stderr=self._stream("stderr", answer, self.err),
+            leftovers=leftovers,
+            started_at=answer.ended_at - round(answer.seconds * 1000),
+            finished_at=answer.ended_at,
+        )
+
+    def _stream(self, name: str, answer: Answer, capture: Capture) -> Stream | None:
+        if self._single:
+            return capture.take()
+        if not answer.output or (told := json.loads(answer.output).get(name)) is None:
+            return None
+        head, tail, total = told
+        return Stream(base64.b64decode(head), base64.b64decode(tail), total)
+
+    def died(self, code: int, started_at: int) -> tuple[Ended | None, list[Claim]]:
+        """The worker has been reaped: how the task that ran ended, and the claims that never began."""
+        if not self.tasks:
+            return None, []
+        claim = self.tasks.popleft()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        failure: Failure | None = Failure("WorkerDied", f"its worker process {how}")
+        status = self._sentence.status or CRASHED
+        if self._sentence.status is not None:
+            failure = overrun(claim) if status == TIMED_OUT else None
+        now = clock.now()
+        outcome = Outcome(
+            status,
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            seconds=max(0, now - started_at) / 1000,
+            failure=failure,
+            stdout=self.out.take(),
+            stderr=self.err.take(),
+            started_at=started_at,
+            finished_at=now,
+        )
+        unbegun = list(self.tasks)
+        self.tasks.clear()
+        return Ended(claim, outcome), unbegun

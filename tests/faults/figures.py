@@ -1,0 +1,66 @@
+"""The one table in which the fault suites say what they did; a pytest plugin (PYTEST_DONT_REWRITE).
+
+A suite that found nothing in n trials has not shown that nothing can be found: beside each zero stands 3/n, below which
+the true rate lies with 95 % confidence (the rule of three).
+"""
+
+from typing import NamedTuple
+
+import pytest
+import sizes
+
+
+class Row(NamedTuple):
+    """What one suite did: so many trials of a kind, so many of them bad, and whatever else it measured."""
+
+    suite: str
+    trials: int
+    kind: str
+    bad: int
+    further: str
+
+
+_ROWS: list[Row] = []
+
+
+def record(suite: str, trials: int, kind: str, bad: int, **further: object) -> None:
+    """Enter one row; ``further`` figures are told as they are."""
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in further.items())
+    _ROWS.append(Row(suite, trials, kind, bad, told))
+
+
+def milliseconds(seconds: list[float]) -> str:
+    """Median, 99th percentile and largest of some times."""
+    ordered = sorted(seconds)
+    p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.99))
+    return f"p50 {p50 * 1000:.1f} p99 {p99 * 1000:.1f} max {ordered[-1] * 1000:.1f} ms"
+
+
+def table() -> str:
+    """All rows, in the order of the suites."""
+    head = ("suite", "trials", "", "bad", "95 % bound", "further")
+    cells = [
+        (row.suite, f"{row.trials:,}", row.kind, str(row.bad), _bound(row), row.further)
+        for row in sorted(_ROWS, key=lambda row: int(row.suite[1:].split()[0]))
+    ]
+    widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
+    right = (1, 3, 4)
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in (head, *cells)
+    ]
+    return "\n".join(lines)
+
+
+def _bound(row: Row) -> str:
+    return "" if row.bad or not row.trials else f"{3 / row.trials:.2g}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table below the results."""
+    if _ROWS:
+        terminalreporter.section(f"faults ({'soak' if sizes.SOAK else 'small'} size, seed {sizes.SEED})")
+        terminalreporter.write_line(table())

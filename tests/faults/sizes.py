@@ -1,0 +1,43 @@
+"""How much the fault suites do: one line each, for a pull request and for ``scripts/soak``; and the seed of all chance.
+
+``BATCHQ_SOAK=1`` chooses the second number of each line, ``BATCHQ_SEED=n`` repeats a run.
+"""
+
+import os
+import random
+
+SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")
+SEED = int(os.environ.get("BATCHQ_SEED", "") or random.SystemRandom().randrange(1 << 31))
+
+
+def _size(small: int, large: int) -> int:
+    return large if SOAK else small
+
+
+MODEL_EXAMPLES = _size(300, 20_000)  #: S1: walks of up to 40 steps over the ledger
+MUTANT_EXAMPLES = _size(300, 1_000)  #: S1: walks in which a mutant must be caught
+KILL_POINTS = _size(260, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
+SECOND_KILLS = _size(10, 300)  #: S2: killed once more, while the next process recovers
+ERROR_POINTS = _size(100, 1 << 30)  #: S3: system calls that fail, for each error, evenly spread
+RANDOM_KILLS = _size(60, 400)  #: S4: kill -9 of running `batchq run`
+POWER_LOSSES = _size(300, 5_000)  #: S5: states after a power loss at synchronous = FULL
+CONTROL_LOSSES = _size(60, 300)  #: S5: the same for each control that must fail
+CONTENDED_JOBS = _size(1_000, 20_000)  #: S7: no-op jobs for eight runners
+CONTENDED_CLAIMS = _size(1_200, 40_000)  #: S7: jobs that bare ledgers claim from each other
+LOCK_WAITS = _size(150, 3_000)  #: S7: adds whose wait is measured
+RESCUES = _size(8, 200)  #: S15: runners killed whose rescue is timed
+
+
+def chance(purpose: str) -> random.Random:
+    """A source of chance of its own for each purpose, so that one suite does not change what another draws."""
+    return random.Random(f"{SEED}/{purpose}")
+
+
+def spread(points: list[tuple[str, int]], most: int, purpose: str) -> list[tuple[str, int]]:
+    """All of ``points``, or at most so many: every k-th from a random offset, which is printed."""
+    if len(points) <= most:
+        return points
+    step = -(-len(points) // most)
+    offset = chance(purpose).randrange(step)
+    print(f"{purpose}: every {step}th of {len(points)} points from number {offset} on (seed {SEED})")
+    return points[offset::step]
