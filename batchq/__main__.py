@@ -1,5 +1,6 @@
 """The entry: ``batchq …`` and ``python -m batchq …``."""
 
+import io
 import os
 import sys
 
@@ -12,6 +13,8 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of jobs print also where the locale is C
     code = _command(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -32,23 +35,23 @@ def _command(argv: list[str]) -> int:
     cut = argv.index("--") if "--" in argv else len(argv)
     words = argv[cut + 1 :] if cut < len(argv) else None
     try:
-        _dispatch(argv[:cut], words)
+        return _dispatch(argv[:cut], words)
     except BatchqError as error:
         sys.stderr.write(f"batchq: {error}\n")
         return error.exit_code
     except BrokenPipeError:
         return 0
     except OSError as error:
-        sys.stderr.write(f"batchq: {error}\n")
+        what = f"{error.filename}: " if error.filename else "cannot write the output: "
+        sys.stderr.write(f"batchq: {what}{error.strerror or error}\n")
         return LedgerError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
-def _dispatch(argv: list[str], words: list[str] | None) -> None:
+def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if sys.platform == "win32":
         raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
     if argv[:1] == ["add"]:
@@ -56,10 +59,10 @@ def _dispatch(argv: list[str], words: list[str] | None) -> None:
 
         if (request := byhand.parse(argv[1:], words)) is not None:
             storing.add(request)
-            return
+            return 0
     from batchq.cli import commands
 
-    commands.run(argv, words)
+    return commands.run(argv, words)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def add(
 ) -> None:
     """Store jobs and print their ids, one a line.
 
+    \b
     batchq add -- convert a.png a.jpg       one job, executed as given
     batchq add -c 'sort a | uniq > b'       one job through /bin/sh -c
     batchq add jobs.toml                    the jobs of a file

@@ -1,11 +1,24 @@
 """All commands together: importing a group registers its commands with the application."""
 
+from typing import Any
+
+import typer
+
 from batchq.cli import adding, changing, looking, running
 from batchq.cli.app import Invocation, app
 
 __all__ = ["adding", "changing", "looking", "run", "running"]
 
+# The family of errors that typer words itself; it exports but this one member of it.
+_Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-def run(argv: list[str], words: list[str] | None) -> None:
-    """Run one command line whose words after ``--`` were split off; ends in SystemExit."""
-    app(args=argv, prog_name="batchq", obj=Invocation(words))
+
+def run(argv: list[str], words: list[str] | None) -> int:
+    """Run one command line whose words after ``--`` were split off; its exit code. Raises BatchqError and OSError."""
+    try:
+        return app(args=argv, prog_name="batchq", obj=Invocation(words), standalone_mode=False) or 0
+    except _Complaint as complaint:
+        complaint.show()
+        return int(complaint.exit_code)
+    except SystemExit:
+        return 0  # so typer ends when the reader of a pipe has gone, and `batchq list | head` is no failure
