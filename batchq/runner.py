@@ -24,6 +24,7 @@ from batchq.jobs.attempt import (
     Ended,
     Failure,
     Outcome,
+    Printed,
     payload,
 )
 from batchq.processes import machine, tree
@@ -129,6 +130,7 @@ class _Run:
         self.ended: list[Ended] = []
         self.ended_since = 0.0
         self.begun: dict[str, Claim] = {}  # claims ahead that have started, which the ledger does not know yet
+        self.printed: list[Printed] = []
         self.unreachable_since: float | None = None
         self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
         self.look_at = 0.0
@@ -171,7 +173,14 @@ class _Run:
         free, ahead = self._room()
         try:
             done = ledger.exchange(
-                self.store, self.me, self.ended, free, clock.now(), ahead=ahead, started=list(self.begun.values())
+                self.store,
+                self.me,
+                self.ended,
+                free,
+                clock.now(),
+                ahead=ahead,
+                started=list(self.begun.values()),
+                printed=self.printed,
             )
         except BatchqError as error:
             self._unreachable(error)
@@ -179,6 +188,7 @@ class _Run:
         self.unreachable_since = None
         self.ended = []
         self.begun = {}
+        self.printed = []
         for one in done.settled:
             self.tally._take(one)
             self._tell_end(one)
@@ -193,7 +203,7 @@ class _Run:
         if self.unreachable_since is not None:
             return now >= self.look_at
         if not self.ended:
-            return now >= self.look_at and (self._room()[0] > 0 or bool(self.begun))
+            return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
         return self.executor.free() > 0 or now - self.ended_since >= GROUP or len(self.ended) >= CROWD
 
     def _room(self) -> tuple[int, int]:
@@ -222,6 +232,9 @@ class _Run:
                 self.tally.refusal = report.reason
                 continue
             token = report.claim.token
+            if isinstance(report, Printed):
+                self.printed.append(report)
+                continue
             if isinstance(report, Started):
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
                 self._tell_start(report.claim)
@@ -239,7 +252,7 @@ class _Run:
         waits = [RESCUE]
         if self.unreachable_since is not None:
             waits.append(self.look_at - now)
-        elif self.ended:
+        elif self.ended or self.printed:
             waits.append(0.0 if self._is_due(now) else self.ended_since + GROUP - now)
         elif self.begun or self._room()[0]:
             waits.append(self.look_at - now)

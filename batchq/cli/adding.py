@@ -61,6 +61,9 @@ def add(
     ] = None,
     max_crashes: Annotated[int | None, typer.Option(help="How often that may happen (default: 3).")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A label to find it by.")] = None,
+    leftovers: Annotated[
+        str | None, typer.Option(metavar="kill|keep", help="What becomes of processes that it leaves behind.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print no ids.")] = False,
     db: Db = None,
 ) -> None:
@@ -81,7 +84,7 @@ def add(
         "name": name, "batch": batch, "queue": queue, "priority": priority, "max_attempts": max_attempts,
         "backoff": backoff, "timeout": timeout, "delay": delay, "run_at": run_at, "key": key, "cwd": cwd,
         "stdin": stdin, "umask": umask, "hold": hold or None, "on_crash": on_crash, "max_crashes": max_crashes,
-        "tags": tag or None,
+        "tags": tag or None, "leftovers": leftovers,
     }  # fmt: skip
     request.fields = {field: value for field, value in given.items() if value is not None}
     storing.add(request)

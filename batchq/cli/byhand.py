@@ -28,6 +28,7 @@ FIELD_OPTIONS = {
     "--on-crash": "on_crash",
     "--stdin": "stdin",
     "--umask": "umask",
+    "--leftovers": "leftovers",
 }
 NUMBER_OPTIONS = {"--priority": "priority", "--max-attempts": "max_attempts", "--max-crashes": "max_crashes"}
 

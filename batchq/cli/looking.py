@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from batchq import clock
 from batchq.cli.app import Db, Global, Json, app, note, store_for
 from batchq.cli.choosing import after_dashes, selecting
 from batchq.errors import UsageError
+from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.report.layout import Look, look
 from batchq.store import queries, tallies
@@ -19,6 +21,7 @@ from batchq.store.rows import Job, Output
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
 PAGE = 1000
+FOLLOW = 0.25  #: seconds between looks of 'logs -f'
 TOLD = 10  #: failures in the table of a report
 TOLD_IN_JSON = 1000
 
@@ -120,6 +123,7 @@ def logs(
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Only what went to stdout.")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="Only what went to stderr.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job is over; for one job.")] = False,
     db: Db = None,
 ) -> None:
     """Print what jobs printed: stdout, then stderr. Raw bytes, except on a terminal, which they could harm.
@@ -131,9 +135,51 @@ def logs(
     streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
     with store_for(db) as store:
         queries.require(store, selection)
+        if follow:
+            _follow(store, selection, streams)
+            return
         for page in _pages(store, selection):
             for job in page:
                 _print_output(store, job, attempt, streams, alone=selection == of_ids([job.id]))
+
+
+def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
+    """Print what one job prints as it comes into the store (at most a second late), attempt after attempt."""
+    if not (job := _only(selection)):
+        raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
+    shown: dict[tuple[int, str], int] = {}
+    while True:
+        is_over = queries.job(store, job).job.state in FINAL
+        for stream in streams:
+            output = queries.output(store, job, None, stream)
+            seen = shown.get((output.attempt, stream), 0)
+            _print_new(output, seen)
+            shown[output.attempt, stream] = output.total
+        if is_over:
+            return
+        time.sleep(FOLLOW)
+
+
+def _print_new(output: Output, seen: int) -> None:
+    """What ``output`` has beyond the first ``seen`` bytes; a line in brackets for what was not kept of that."""
+    kept = output.total - len(output.tail)  # where the tail begins
+    lost = max(0, kept - max(seen, len(output.head)))
+    marker = f"\n[batchq: {lost:,} bytes are missing here]\n".encode() if lost else b""
+    data = output.head[seen:] + marker + output.tail[max(0, seen - kept) :]
+    if not data:
+        return
+    if sys.stdout.isatty():
+        from batchq.report.visible import visible
+
+        data = visible(data).encode()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _only(selection: Selection) -> int | None:
+    ids = selection.ids
+    return ids[0][0] if len(ids) == 1 and selection == of_ids([ids[0][0]]) else None
 
 
 def _print_output(store: Store, job: Job, attempt: int | None, streams: list[str], *, alone: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from batchq import clock, runner
 from batchq.cli.app import Db, Global, Json, app, note
-from batchq.errors import BatchqError, UsageError
+from batchq.errors import BatchqError, CreateError, UsageError
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
@@ -52,6 +52,13 @@ def run(
         list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this with each event.")
     ] = None,
     grace: Annotated[str, typer.Option(metavar="DURATION", help="How long jobs may finish when told to stop.")] = "10s",
+    log_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Keep all output here, one file an attempt.")
+    ] = None,
+    worker_jobs: Annotated[int, typer.Option(min=0, help="Replace a worker after so many callables; 0: never.")] = 0,
+    limit_processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes your user may have while this runs (not for root).")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log each job, and what was left alone.")] = False,
     as_json: Json = False,
@@ -66,13 +73,19 @@ def run(
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = os.getcwd()
+    logs = _folder(log_dir)
     telling = Telling(quiet, verbose, as_json, sys.stderr.isatty() and not quiet and not verbose, db or Global.db)
 
     def body(scratch: str) -> int:
         try:
             handlers = _handlers(events, handler or [], verbose, home)
             inbox = Inbox()
-            executor = LocalExecutor(slots, inbox, scratch, db=path, perform=perform, home=home, grace=plan.grace)
+            if limit_processes is not None:
+                machine.limit_processes(limit_processes)
+            executor = LocalExecutor(
+                slots, inbox, scratch, db=path, perform=perform, home=home, grace=plan.grace, logs=logs,
+                worker_jobs=worker_jobs,
+            )  # fmt: skip
             return _run(path, plan, liveness, inbox, executor, handlers, telling)
         except BatchqError as error:
             note(str(error))
@@ -157,6 +170,16 @@ def _slots(text: str) -> int:
     if not 0 <= slots <= 10_000:
         raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
     return slots or cores
+
+
+def _folder(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CreateError(f"--log-dir {path}: {error.strerror}") from None
+    return os.path.abspath(path)
 
 
 def _seconds(text: str) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from batchq import clock
 from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
 from batchq.jobs.model import SHELL
-from batchq.processes import tree
+from batchq.processes import machine, tree
 from batchq.processes.capture import Capture
 from batchq.processes.spawn import Refusal, Spawner
 
@@ -20,16 +20,42 @@ RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_
 
 
 class Place:
-    """What the attempts of one executor have in common: the store that they are told of, and a private folder."""
+    """What the attempts of one executor have in common: the store that they are told of, and a private folder.
 
-    def __init__(self, spawner: Spawner, scratch: str, db: str) -> None:
+    ``logs`` is the folder of ``--log-dir``, which gets all that each attempt prints, in ``JOB-ATTEMPT.log``.
+    """
+
+    def __init__(self, spawner: Spawner, scratch: str, db: str, logs: str | None = None) -> None:
         self.spawner = spawner
         self.db = db
-        self._scratch = scratch
+        self.scratch = scratch
+        self.logs = logs
+        self._oom_kills = machine.oom_kills()
+
+    def saw_oom_kill(self) -> bool:
+        """Whether the kernel has killed for want of memory since this was asked last."""
+        before, self._oom_kills = self._oom_kills, machine.oom_kills()
+        return self._oom_kills > before
+
+    def open_log(self, claim: Claim, *captures: Capture) -> None:
+        """Let the captures write the attempt's log, too."""
+        if self.logs is not None:
+            path = os.path.join(self.logs, f"{claim.id}-{claim.attempt}.log")
+            log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            for capture in captures:
+                capture.copy = log
+
+    def close_log(self, *captures: Capture) -> None:
+        """The end of the attempt's log."""
+        logs = {capture.copy for capture in captures if capture.copy is not None}
+        for capture in captures:
+            capture.copy = None
+        for log in logs:
+            os.close(log)
 
     def result_file(self, claim: Claim) -> str:
         """Where a command may leave its result."""
-        return os.path.join(self._scratch, f"result-{claim.id}-{claim.attempt}")
+        return os.path.join(self.scratch, f"result-{claim.id}-{claim.attempt}")
 
     def variables(self, claim: Claim) -> dict[str, str]:
         """What a command is told of itself."""
@@ -42,7 +68,11 @@ class Place:
             "BATCHQ_TOKEN": claim.token,
             "BATCHQ_RESULT_FILE": self.result_file(claim),
         }
-        return own if claim.key is None else own | {"BATCHQ_KEY": claim.key}
+        if claim.key is not None:
+            own["BATCHQ_KEY"] = claim.key
+        if claim.timeout is not None:
+            own["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
+        return own
 
 
 class Sentence:
@@ -97,7 +127,10 @@ class Command:
         pid = place.spawner.spawn(words, environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask)
         if stdin is not None:
             os.close(stdin)
-        return pid if isinstance(pid, Refusal) else cls(claim, pid, place, out, err)
+        if isinstance(pid, Refusal):
+            place.close_log(out, err)
+            return pid
+        return cls(claim, pid, place, out, err)
 
     def enforce(self, status: str, grace: float) -> None:
         """End the attempt as ``status`` before its time."""
@@ -114,6 +147,10 @@ class Command:
         if self._sentence.status is not None:
             status, result = self._sentence.status, None
             failure = overrun(self.claim) if status == TIMED_OUT else None
+        elif code == -signal.SIGKILL and self._place.saw_oom_kill():
+            failure = Failure(
+                "OutOfMemory", "killed, and the kernel ran out of memory for this control group meanwhile"
+            )
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
         outcome = Outcome(
             status,
@@ -130,6 +167,7 @@ class Command:
             started_at=self.started_at,
             finished_at=clock.now(),
         )
+        self._place.close_log(self.out, self.err)
         return Ended(self.claim, outcome)
 
     def _read_result(self) -> tuple[str | None, Failure | None]:

@@ -18,8 +18,8 @@ from batchq import clock
 from batchq.executors.command import Command, Place
 from batchq.executors.member import Hook, Member
 from batchq.executors.seam import Lost, Report, Started
-from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome
-from batchq.processes import tree
+from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
+from batchq.processes import guardian, tree
 from batchq.processes.capture import Capture
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
@@ -27,6 +27,8 @@ from batchq.processes.spawn import Refusal, Spawner
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.02  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims
+NEWS = 1.0  #: seconds between looks at what running jobs have printed
+REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
 
@@ -35,20 +37,31 @@ class LocalExecutor:
 
     ``scratch`` is a private folder for result files; ``db`` is told to the jobs; ``perform`` is the ``pkg.mod:func`` for
     payload jobs, imported from the job's folder or else from ``home``. ``grace`` (seconds) lies between TERM and KILL
-    of a job that is over its time.
+    of a job that is over its time. ``logs`` is a folder for all output; a worker is replaced after ``worker_jobs`` tasks
+    (0: never).
     """
 
     name = "local"
 
     def __init__(
-        self, slots: int, inbox: Inbox, scratch: str, *, db: str, perform: str | None, home: str, grace: float
+        self,
+        slots: int,
+        inbox: Inbox,
+        scratch: str,
+        *,
+        db: str,
+        perform: str | None,
+        home: str,
+        grace: float,
+        logs: str | None = None,
+        worker_jobs: int = 0,
     ) -> None:
         self.slots = slots
         self._inbox = inbox
         self._grace = grace
-        self._spawner = Spawner()
-        self._place = Place(self._spawner, scratch, db)
-        self._hook = Hook(perform, home, db)
+        self._worker_jobs = worker_jobs
+        self._place = Place(Spawner(), scratch, db, logs)
+        self._hook = Hook(perform, home)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes: list[tuple[Capture, Capture]] = []
@@ -58,7 +71,10 @@ class LocalExecutor:
         self._began: dict[str, int] = {}
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
+        self._kept: set[str] = set()
         self._pace: float | None = None
+        self._told = time.monotonic()
+        self._rest_until = 0.0
 
     # --- how much ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +82,9 @@ class LocalExecutor:
         return self.slots - len(self._commands) - sum(bool(member.tasks) for member in self._members.values())
 
     def free(self) -> int:
-        """How many claims would start at once."""
+        """How many claims would start at once; none for a moment after the machine refused to start a process."""
+        if time.monotonic() < self._rest_until:
+            return 0
         return max(0, self._empty() - len(self._backlog))
 
     def ahead(self) -> int:
@@ -102,8 +120,18 @@ class LocalExecutor:
             if running.deadline is not None and running.deadline <= now:
                 running.enforce(TIMED_OUT, self._grace)
         self._fill()
+        if now - self._told >= NEWS:
+            self._told = now
+            self._reports += self._news()
         reports, self._reports = self._reports, []
         return reports
+
+    def _news(self) -> list[Printed]:
+        """What running jobs have printed since the last look."""
+        singles = [member for member in self._members.values() if member.is_single()]
+        running = [(one.claim, one) for one in self._commands.values()] + [(one.tasks[0], one) for one in singles]
+        news = [Printed(claim, one.out.news(), one.err.news()) for claim, one in running]
+        return [one for one in news if one.stdout is not None or one.stderr is not None]
 
     def _patience(self, timeout: float | None) -> float | None:
         if self._reports:
@@ -113,6 +141,8 @@ class LocalExecutor:
         for running in self._running():
             if running.deadline is not None:
                 waits.append(max(0.0, running.deadline - now))
+        if self._commands or any(member.tasks for member in self._members.values()):
+            waits.append(NEWS)
         if any(len(member.tasks) > 1 for member in self._members.values()):
             waits.append(TICK)
         return min(waits, default=None)
@@ -136,7 +166,7 @@ class LocalExecutor:
         for member in list(self._members.values()):
             self._dismiss(member)
         if tree.CAN_TRACE:
-            tree.end_descendants(self._grace)
+            tree.end_descendants(self._grace, self._kept)
         for out, err in self._pipes:
             self._discard(out, err)
         self._selector.close()
@@ -190,7 +220,11 @@ class LocalExecutor:
         return True
 
     def _message(self, home: tuple[str, str], kind: str) -> list[Claim]:
-        most = 1 if self._pace is None else max(1, min(128, int(MESSAGE / max(self._pace, 1e-6))))
+        most = (
+            1
+            if self._pace is None or self._place.logs is not None
+            else max(1, min(128, int(MESSAGE / max(self._pace, 1e-6))))
+        )
         most = min(most, -(-len(self._backlog) // max(1, self._empty())))
         claims: list[Claim] = []
         while self._backlog and len(claims) < most:
@@ -204,7 +238,7 @@ class LocalExecutor:
         if len(self._members) >= self.slots:
             self._dismiss(next(member for member in self._members.values() if not member.tasks))
         out, err = self._take_pipes()
-        member = Member.start(self._spawner, home, self._hook, out, err)
+        member = Member.start(home, self._hook, self._place, out, err)
         if isinstance(member, Refusal):
             self._pipes.append((out, err))
             self._backlog.popleft()
@@ -222,6 +256,8 @@ class LocalExecutor:
     def _refuse(self, claim: Claim, refusal: Refusal) -> None:
         now = clock.now()
         status = INTERRUPTED if refusal.of_machine else FAILED
+        if refusal.of_machine:
+            self._rest_until = time.monotonic() + REST
         failure = Failure(refusal.type, refusal.message)
         self._reports.append(Ended(claim, Outcome(status, failure=failure, started_at=now, finished_at=now)))
 
@@ -235,6 +271,13 @@ class LocalExecutor:
             self._note_start(member.tasks[0], clock.now())
         if ended:
             self._sweep({})
+        if (
+            not member.tasks
+            and self._worker_jobs
+            and member.performed >= self._worker_jobs
+            and member.pid in self._members
+        ):
+            self._dismiss(member)
 
     def _end(self, ended: Ended) -> None:
         self._began.pop(ended.claim.token, None)
@@ -262,11 +305,21 @@ class LocalExecutor:
                 self._bury(member, code)
         if not commands:
             return
+        for command, _, _ in commands:
+            if command.claim.leftovers == "keep":
+                self._keep(command)
         leftovers = self._sweep({command.pid: command.claim.token for command, _, _ in commands})
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for command, code, usage in commands:
             self._end(command.ended(code, usage, leftovers.get(command.pid, 0), floor))
-            self._pipes.append((command.out, command.err))
+            if command.claim.token in self._kept:
+                self._discard(command.out, command.err)  # a process that stays may still write there
+            else:
+                self._pipes.append((command.out, command.err))
+
+    def _keep(self, command: Command) -> None:
+        self._kept.add(command.claim.token)
+        guardian.keep(self._place.scratch, command.claim.token)
 
     def _bury(self, member: Member, code: int) -> None:
         self._hear(member)
@@ -321,6 +374,8 @@ class LocalExecutor:
 
     def _is_left_behind(self, pid: int, ended: dict[int, str]) -> bool:
         session, token = tree.session(pid), tree.token_of(pid)
+        if token in self._kept:
+            return False
         if session in self._commands or session in self._members or (token is not None and token in self._began):
             return token in ended.values()
         if session in ended or token is not None:

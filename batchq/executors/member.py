@@ -5,31 +5,30 @@ import json
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from batchq import clock
-from batchq.executors.command import Sentence, overrun
+from batchq.executors.command import Place, Sentence, overrun
 from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Stream
 from batchq.processes import tree
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Refusal
 
 MESSAGES = 2  #: in flight at once, so that a worker never waits for the next
 
 
-class Hook:
+class Hook(NamedTuple):
     """What performs payload jobs: ``pkg.mod:func``, looked for in the job's folder and then in ``also``."""
 
-    def __init__(self, target: str | None, also: str, db: str) -> None:
-        self.target = target
-        self.also = also
-        self.db = db
+    target: str | None
+    also: str
 
 
 class Member:
     """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it."""
 
-    def __init__(self, resident: Resident, hook: Hook, out: Capture, err: Capture) -> None:
+    def __init__(self, resident: Resident, hook: Hook, place: Place, out: Capture, err: Capture) -> None:
         self.resident = resident
         self.pid = resident.pid
         self.home = resident.home
@@ -37,18 +36,18 @@ class Member:
         self.deadline: float | None = None
         self.looked = 0.0
         self.out, self.err = out, err
+        self.performed = 0
         self._hook = hook
+        self._place = place
         self._sizes: deque[int] = deque()
         self._sentence = Sentence()
         self._single = True
 
     @classmethod
-    def start(
-        cls, spawner: Spawner, home: tuple[str, str], hook: Hook, out: Capture, err: Capture
-    ) -> "Member | Refusal":
+    def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(spawner, home, out.writer, err.writer)
-        return resident if isinstance(resident, Refusal) else cls(resident, hook, out, err)
+        resident = Resident.start(place.spawner, home, out.writer, err.writer)
+        return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
 
     def has_room(self) -> bool:
         """Whether another message may be sent: not while an end is imposed, nor behind two others."""
@@ -69,11 +68,19 @@ class Member:
         if was_idle:
             self._begin_next()
 
+    def is_single(self) -> bool:
+        """Whether what comes out of the pipes is the output of the one task that runs."""
+        return self._single and bool(self.tasks)
+
     def _about(self, claim: Claim) -> str:
         named = {} if claim.env is None else json.loads(claim.env)
-        return json.dumps((claim.name, claim.batch, claim.queue, claim.key, self._hook.db, named, claim.umask))
+        return json.dumps(
+            (claim.name, claim.batch, claim.queue, claim.key, self._place.db, named, claim.umask, claim.timeout)
+        )
 
     def _begin_next(self) -> None:
+        if self.tasks and self._single:
+            self._place.open_log(self.tasks[0], self.out, self.err)
         timeout = self.tasks[0].timeout if self.tasks else None
         self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
 
@@ -88,6 +95,8 @@ class Member:
         if not answers or self._sentence.status is not None:
             return []
         ended = [Ended(self.tasks.popleft(), self._outcome(answer)) for answer in answers]
+        self._place.close_log(self.out, self.err)
+        self.performed += len(answers)
         for _ in answers:
             self._sizes[0] -= 1
             if not self._sizes[0]:
@@ -101,6 +110,7 @@ class Member:
             status, result = SUCCEEDED, answer.value
         else:
             status, failure = FAILED, Failure(*json.loads(answer.value))
+        _, _, delay = answer.kind.partition(":")
         leftovers = 0
         while answer.has_children and (alive := tree.kill_below(self.pid)):
             leftovers = max(leftovers, alive)
@@ -115,6 +125,8 @@ class Member:
             stdout=self._stream("stdout", answer, self.out),
             stderr=self._stream("stderr", answer, self.err),
             leftovers=leftovers,
+            retry_after=int(delay) if delay else None,
+            is_final=answer.kind == "discard",
             started_at=answer.ended_at - round(answer.seconds * 1000),
             finished_at=answer.ended_at,
         )
@@ -149,6 +161,7 @@ class Member:
             started_at=started_at,
             finished_at=now,
         )
+        self._place.close_log(self.out, self.err)
         unbegun = list(self.tasks)
         self.tasks.clear()
         return Ended(claim, outcome), unbegun

@@ -7,7 +7,7 @@ comes back exactly once, as ``Ended`` or ``Lost``.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from batchq.jobs.attempt import Claim, Ended
+from batchq.jobs.attempt import Claim, Ended, Printed
 
 
 class Started(NamedTuple):
@@ -30,7 +30,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-Report = Started | Ended | Lost | Refused
+Report = Started | Printed | Ended | Lost | Refused
 
 
 class Executor(Protocol):

@@ -29,6 +29,7 @@ class Claim(NamedTuple):
     env: str | None
     umask: int | None
     stdin: bytes | None
+    leftovers: str
     cwd: str
     path: str
     max_attempts: int
@@ -63,6 +64,7 @@ class Outcome(NamedTuple):
     ``status`` is one of the constants above. ``exit_code`` and ``signal`` exclude each other. ``seconds`` is measured
     with the monotonic clock; ``cpu`` is user plus system time in seconds; ``peak`` the peak resident memory in KiB.
     ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended.
+    ``retry_after`` (milliseconds) and ``is_final`` are what the job itself asked for: that delay, or no retry.
     """
 
     status: str
@@ -78,6 +80,16 @@ class Outcome(NamedTuple):
     leftovers: int = 0
     started_at: int | None = None
     finished_at: int | None = None
+    retry_after: int | None = None
+    is_final: bool = False
+
+
+class Printed(NamedTuple):
+    """What a running attempt has printed so far; None for a stream on which nothing is new."""
+
+    claim: Claim
+    stdout: Stream | None
+    stderr: Stream | None
 
 
 class Ended(NamedTuple):

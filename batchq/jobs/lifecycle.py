@@ -23,6 +23,9 @@ INTERRUPTION_LIMIT = 10  #: interruptions in a row after which a job is held ins
 LONGEST_DELAY = 3_600_000  #: a retry never waits longer than an hour, in milliseconds
 
 
+Delay = Callable[[int, int], int]  #: (base in ms, number of the retry) -> ms
+
+
 class Settlement(NamedTuple):
     """The next state of a job, when it is due (``scheduled`` only), its counts, and why in a few words."""
 
@@ -47,28 +50,30 @@ def full_jitter(base: int, nth: int) -> int:
     return round(1000 * wait_random_exponential(multiplier=base / 1000, max=LONGEST_DELAY / 1000)(call))
 
 
-def settle(claim: Claim, outcome: Outcome, now: int, delay: Callable[[int, int], int] = full_jitter) -> Settlement:
+def settle(claim: Claim, outcome: Outcome, now: int, delay: Delay = full_jitter) -> Settlement:
     """Decide what becomes of a job whose attempt ended; ``now`` in milliseconds, ``delay(base, nth)`` likewise.
 
     ``failed`` and ``timed_out`` draw on ``max_attempts``, ``crashed`` on ``max_crashes``; an interruption costs
     neither. Raises nothing: an unknown status is a programming error and ends in KeyError.
     """
-    return _TABLE[outcome.status](claim, now, delay)
+    return _TABLE[outcome.status](claim, outcome, now, delay)
 
 
-def _succeeded(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+def _succeeded(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     return Settlement("succeeded", None, claim.failures, claim.crashes, 0, None)
 
 
-def _failed(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+def _failed(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     failures = claim.failures + 1
+    if outcome.is_final:
+        return Settlement("failed", None, failures, claim.crashes, 0, "the job asked not to be tried again")
     if failures < claim.max_attempts:
-        due = now + delay(claim.backoff, failures)
+        due = now + (delay(claim.backoff, failures) if outcome.retry_after is None else outcome.retry_after)
         return Settlement("scheduled", due, failures, claim.crashes, 0, "retry")
     return Settlement("failed", None, failures, claim.crashes, 0, None)
 
 
-def _crashed(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+def _crashed(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     crashes = claim.crashes + 1
     if claim.on_crash == "hold":
         why = "its runner or worker died while it ran, and on_crash is 'hold'"
@@ -79,7 +84,7 @@ def _crashed(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settle
     return Settlement("failed", None, claim.failures, crashes, 0, f"crashed {crashes} times")
 
 
-def _interrupted(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+def _interrupted(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     interruptions = claim.interruptions + 1
     if interruptions >= INTERRUPTION_LIMIT:
         why = f"interrupted {interruptions} times in a row"
@@ -87,11 +92,11 @@ def _interrupted(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Se
     return Settlement("queued", None, claim.failures, claim.crashes, interruptions, None)
 
 
-def _cancelled(claim: Claim, now: int, delay: Callable[[int, int], int]) -> Settlement:
+def _cancelled(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     return Settlement("cancelled", None, claim.failures, claim.crashes, 0, "cancelled while it ran")
 
 
-_TABLE: dict[str, Callable[[Claim, int, Callable[[int, int], int]], Settlement]] = {
+_TABLE: dict[str, Callable[[Claim, Outcome, int, Delay], Settlement]] = {
     SUCCEEDED: _succeeded,
     FAILED: _failed,
     TIMED_OUT: _failed,

@@ -39,6 +39,7 @@ class JobSpec:
         "hold",
         "key",
         "kind",
+        "leftovers",
         "max_attempts",
         "max_crashes",
         "name",
@@ -70,6 +71,7 @@ class JobSpec:
         self.on_crash = "retry"
         self.max_crashes = DEFAULT_CRASHES
         self.key: str | None = None
+        self.leftovers = "kill"
         self.env: str | None = None
         self.stdin: bytes | None = None
         self.umask: int | None = None
@@ -85,7 +87,7 @@ class JobSpec:
         spec.name, spec.batch, spec.queue, spec.key, spec.tags = self.name, self.batch, self.queue, self.key, self.tags
         spec.priority, spec.delay, spec.run_at, spec.hold = self.priority, self.delay, self.run_at, self.hold
         spec.max_attempts, spec.backoff, spec.timeout = self.max_attempts, self.backoff, self.timeout
-        spec.on_crash, spec.max_crashes = self.on_crash, self.max_crashes
+        spec.on_crash, spec.max_crashes, spec.leftovers = self.on_crash, self.max_crashes, self.leftovers
         spec.env, spec.stdin, spec.umask, spec.cwd, spec.path = self.env, self.stdin, self.umask, self.cwd, self.path
         return spec
 
@@ -233,6 +235,7 @@ FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "on_crash": _one_of("retry", "hold"),
     "max_crashes": _integer(1, 1_000_000),
     "hold": _truth,
+    "leftovers": _one_of("kill", "keep"),
     "key": _label,
     "env": _env,
     "stdin": _stdin,

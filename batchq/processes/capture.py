@@ -1,5 +1,6 @@
 """What a job prints, in bounded memory: the first and the last bytes of a stream, and how many there were."""
 
+import contextlib
 import os
 
 from batchq.jobs.attempt import Stream
@@ -17,6 +18,8 @@ class Capture:
         self._head = bytearray()
         self._tail = bytearray()
         self._total = 0
+        self._told = 0
+        self.copy: int | None = None  # a descriptor that gets everything, for --log-dir
 
     def close(self) -> None:
         """Give both ends back."""
@@ -38,6 +41,8 @@ class Capture:
 
     def _take(self, data: bytes) -> None:
         self._total += len(data)
+        if self.copy is not None:
+            _write_all(self.copy, data)
         if room := KEPT - len(self._head):
             self._head += data[:room]
             data = data[room:]
@@ -45,6 +50,13 @@ class Capture:
             self._tail += data[-KEPT:]
             if len(self._tail) > 4 * KEPT:
                 del self._tail[:-KEPT]
+
+    def news(self) -> Stream | None:
+        """What the running job has printed so far; None if that was told before."""
+        if self._total == self._told:
+            return None
+        self._told = self._total
+        return Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
 
     def take(self) -> Stream | None:
         """The whole of what the ended job printed, None for nothing; the capture is empty afterwards."""
@@ -55,5 +67,12 @@ class Capture:
         stream = Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
         self._head.clear()
         self._tail.clear()
-        self._total = 0
+        self._total = self._told = 0
         return stream
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """A log that cannot be written (disk full) must not end the job: what does not fit is lost there, not in the store."""
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(fd, data) :]

@@ -19,6 +19,7 @@ from batchq.processes import tree
 from batchq.processes.signals import GUARDIAN_DIED, STOPPING
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
+_KEPT = "kept"
 _SAME_SIGNAL = 0.2  #: the same signal within this many seconds is one: timeout(1) sends two
 _FORWARDED = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT)
 
@@ -43,11 +44,26 @@ def guarded(body: Callable[[str], int]) -> int:
         _be_runner(body, scratch, guardian, before)
     try:
         status = _watch(runner, heard)
-        for pid in tree.end_descendants(PATIENCE) if tree.CAN_TRACE else ():
+        for pid in tree.end_descendants(PATIENCE, kept_tokens(scratch)) if tree.CAN_TRACE else ():
             sys.stderr.write(f"batchq: process {pid} cannot be killed; the system has it in a call that does not end\n")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return status
+
+
+def keep(scratch: str, token: str) -> None:
+    """Note for the guardian that what this attempt left behind is to stay (``leftovers = "keep"``)."""
+    with open(os.path.join(scratch, _KEPT), "a") as file:
+        file.write(token + "\n")
+
+
+def kept_tokens(scratch: str) -> set[str]:
+    """The attempts whose processes are to stay when the run ends."""
+    try:
+        with open(os.path.join(scratch, _KEPT)) as file:
+            return set(file.read().split())
+    except OSError:
+        return set()
 
 
 def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: set[int]) -> None:

@@ -17,6 +17,25 @@ def boot_id() -> str:
         return ""
 
 
+def oom_kills() -> int:
+    """How often the kernel has killed a process of this control group for want of memory; 0 where nobody counts."""
+    try:
+        with open("/proc/self/cgroup") as file:
+            group = next(line.rstrip().partition("::")[2] for line in file if line.startswith("0::"))
+        with open(f"/sys/fs/cgroup{group}/memory.events") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+    except (OSError, StopIteration, ValueError):
+        return 0
+
+
+def limit_processes(most: int) -> None:
+    """Bound the processes that this user may have, for this process and all that it starts (RLIMIT_NPROC; not for root)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def cores() -> int:
     """The cores that this process may use."""
     try:

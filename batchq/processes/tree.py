@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 
 CAN_TRACE = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
@@ -115,20 +116,21 @@ def kill_below(pid: int) -> int:
     return len(alive)
 
 
-def end_descendants(patience: float) -> list[int]:
+def end_descendants(patience: float, spared: Collection[str] = ()) -> list[int]:
     """SIGKILL and reap everything below this process until nothing is left, at most ``patience`` seconds.
 
-    Returns the processes that could not be ended: one in an uninterruptible system call dies only when that ends.
+    Children that carry one of the tokens ``spared`` are left alone with all below them. Returns the processes that
+    could not be ended: one in an uninterruptible system call dies only when that ends.
     """
     deadline = time.monotonic() + patience
     while True:
         reap_all()
-        if not kill_below(os.getpid()):
-            reap_all()
-            if not (left := own_children()):
-                return left
-        if time.monotonic() > deadline:
-            return own_children()
+        left = [child for child in own_children() if not spared or token_of(child) not in spared]
+        if not left or time.monotonic() > deadline:
+            return left
+        for child in left:
+            for pid in (child, *descendants(child)):
+                kill(pid, signal.SIGKILL)
         time.sleep(0.002)
 
 

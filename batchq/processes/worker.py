@@ -95,7 +95,7 @@ class _Worker:
 
     def _perform(self, task: list[Any], target: str | None, also: str | None) -> str:
         id_, attempt, token, about, work = task
-        name, batch, queue, key, db, named, umask = about
+        name, batch, queue, key, db, named, umask, timeout = about
         own = {
             "BATCHQ_JOB_ID": str(id_),
             "BATCHQ_ATTEMPT": str(attempt),
@@ -106,6 +106,8 @@ class _Worker:
         }
         if key is not None:
             own["BATCHQ_KEY"] = key
+        if timeout is not None:
+            own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         wanted = {**self._environment, **named, **own}
         self._set_environment(wanted)
         if umask is not None:
@@ -120,7 +122,7 @@ class _Worker:
         except SystemExit as end:
             kind, exit_code, text = _left(end)
         except BaseException as error:
-            kind, exit_code, text = "error", "", json.dumps(_described(error))
+            kind, exit_code, text = _asked(error), "", json.dumps(_described(error))
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -231,6 +233,19 @@ def _result(value: object) -> tuple[str, str, str]:
             json.dumps(["ResultTooLarge", f"the return value is {len(text)} bytes of JSON, over 1 MiB", ""]),
         )
     return "result", "", text
+
+
+def _asked(error: BaseException) -> str:
+    """``error``, or what the job asks for: ``discard``, ``retry``, ``retry:MILLISECONDS``.
+
+    A job that raises batchq.Retry has imported its module; a worker that never needs it does not.
+    """
+    context = sys.modules.get("batchq.context")
+    if context is not None and isinstance(error, context.Discard):
+        return "discard"
+    if context is not None and isinstance(error, context.Retry) and error.delay_ms is not None:
+        return f"retry:{error.delay_ms}"
+    return "error"
 
 
 def _left(end: SystemExit) -> tuple[str, str, str]:

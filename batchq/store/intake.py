@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _SHARED = (
     "add_id, created_at, context, state, due_at, why, batch, queue, kind, name, priority, max_attempts, backoff,"
-    " max_crashes, on_crash, timeout, key, env, stdin, umask, tags"
+    " max_crashes, on_crash, timeout, key, env, stdin, umask, tags, leftovers"
 )
-_INSERT = f"INSERT INTO jobs ({_SHARED}, id, work) VALUES ({'?, ' * 21}?, ?)"
+_INSERT = f"INSERT INTO jobs ({_SHARED}, id, work) VALUES ({'?, ' * 22}?, ?)"
 _LONG_RUN = 16  #: jobs alike but for their work, from which a statement of their own pays
 
 
@@ -65,7 +65,7 @@ class _Intake:
             before, shared = shared, (
                 first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
                 spec.queue, spec.kind, spec.name, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
-                spec.on_crash, spec.timeout, spec.key, spec.env, spec.stdin, spec.umask, spec.tags,
+                spec.on_crash, spec.timeout, spec.key, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
             )  # fmt: skip
             if shared != before:
                 self._insert_run(before, run, single)

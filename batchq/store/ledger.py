@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome, Stream
+from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome, Printed, Stream
 from batchq.jobs.lifecycle import FINAL, Settlement, settle
 from batchq.store import states
 from batchq.store.connection import Store
@@ -101,13 +101,14 @@ def exchange(
     *,
     ahead: int = 0,
     started: Sequence[Claim] = (),
+    printed: Sequence[Printed] = (),
 ) -> Exchange:
     """Record what ended, make due jobs claimable, and claim up to ``free`` jobs, in one transaction.
 
     The claims come in the order in which they should start. Work may begin only after this returns: that is when the
     claims are on disk. Up to ``ahead`` further jobs are claimed that will start soon; as long as such a job is not among
     ``started`` of a later exchange, the death of the runner costs it nothing. Jobs with ``on_crash = "hold"`` are not
-    claimed ahead. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
+    claimed ahead. ``printed`` is the output of jobs that still run. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
     with store.writing() as db:
         settled, refused = _record(db, runner, ended, now)
@@ -115,6 +116,7 @@ def exchange(
             "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?",
             [(claim.started_at or now, claim.id, claim.token) for claim in started],
         )
+        db.executemany(_PRINT, [row for one in printed for row in _output_rows(one.claim, one.stdout, one.stderr)])
         claims: list[Claim] = []
         if free > 0:
             _promote(db, now)
@@ -158,8 +160,8 @@ def _record(
         f"INSERT INTO attempts VALUES ({','.join('?' * 17)})", [_attempt_row(one, runner.id, now) for one in accepted]
     )
     db.executemany(
-        "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
-        [row for one in accepted for row in _output_rows(one)],
+        "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
+        [row for one in accepted for row in _output_rows(one.claim, one.outcome.stdout, one.outcome.stderr)],
     )
     states.count(db, states.tally_moves(
         ("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted
@@ -204,11 +206,17 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _output_rows(one: Settled) -> list[tuple[int, int, str, bytes, bytes, int]]:
-    streams: tuple[tuple[str, Stream | None], ...] = (("stdout", one.outcome.stdout), ("stderr", one.outcome.stderr))
+_PRINT = """
+INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7
+WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
+
+
+def _output_rows(
+    claim: Claim, stdout: Stream | None, stderr: Stream | None
+) -> list[tuple[int, int, str, str, bytes, bytes, int]]:
     return [
-        (one.claim.id, one.claim.attempt, name, *stream)
-        for name, stream in streams
+        (claim.id, claim.attempt, claim.token, name, *stream)
+        for name, stream in (("stdout", stdout), ("stderr", stderr))
         if stream is not None and stream.total
     ]
 
@@ -232,7 +240,7 @@ _CLAIM = """
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
     started_at = :started
 WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :most)
-RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,
+RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,
     max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
 _CANDIDATES = (
     "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :most)"
@@ -264,8 +272,8 @@ def _claim(db: sqlite3.Connection, runner: Runner, most: int, *, started_at: int
     parameters |= {f"queue{number}": queue for number, queue in enumerate(queues)}
     rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()
     rows.sort()
-    contexts = _contexts(db, {row[14] for row in rows})
-    claims = [Claim._make((*row[1:14], *contexts[row[14]], *row[15:])) for row in rows]
+    contexts = _contexts(db, {row[15] for row in rows})
+    claims = [Claim._make((*row[1:15], *contexts[row[15]], *row[16:])) for row in rows]
     states.count(db, states.tally_moves(("queued", "running", claim.queue, claim.batch) for claim in claims))
     return claims
 
@@ -342,13 +350,13 @@ def lost_runners(store: Store, runner: Runner) -> list[Lost]:
 
 def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
     rows = db.execute(
-        "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, context,"
+        "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
         " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"
         " FROM jobs WHERE state = 'running' AND runner = ?",
         (runner,),
     ).fetchall()
-    contexts = _contexts(db, {row[13] for row in rows})
-    return [Claim._make((*row[:13], *contexts[row[13]], *row[14:])) for row in rows]
+    contexts = _contexts(db, {row[14] for row in rows})
+    return [Claim._make((*row[:14], *contexts[row[14]], *row[15:])) for row in rows]
 
 
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:

@@ -13,6 +13,7 @@ FLOORS = {
     "errors": 0,
     "clock": 0,
     "failpoints": 0,
+    "context": 1,
     "jobs": 1,
     "events": 1,
     "store": 2,

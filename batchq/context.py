@@ -1,0 +1,65 @@
+"""What a job may ask and say while it runs: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``."""
+
+import logging
+import os
+from typing import NamedTuple
+
+from batchq import clock
+
+
+class Retry(Exception):
+    """Raised by a callable: this attempt failed, try again after ``delay`` (``"5m"``; None: the usual back-off).
+
+    It counts like any failed attempt: the retry happens only while ``max_attempts`` allows one.
+    """
+
+    def __init__(self, message: str = "the job asked to be tried again", *, delay: str | None = None) -> None:
+        super().__init__(message)
+        self.delay_ms = None if delay is None else clock.duration(delay)
+
+
+class Discard(Exception):
+    """Raised by a callable: this job failed for good, whatever ``max_attempts`` would still allow."""
+
+
+class Context(NamedTuple):
+    """The attempt that runs: its numbers and labels; ``deadline`` in seconds since 1970, None without a timeout."""
+
+    id: int
+    attempt: int
+    batch: str
+    queue: str
+    key: str | None
+    deadline: float | None
+    log: logging.Logger
+
+
+def current_job() -> Context:
+    """The attempt in which this process runs; a command that is a Python program may ask, too.
+
+    It is read from the ``BATCHQ_*`` variables. Raises RuntimeError outside of a job.
+    """
+    told = os.environ
+    if "BATCHQ_JOB_ID" not in told:
+        raise RuntimeError("this process is no job of batchq")
+    deadline = told.get("BATCHQ_DEADLINE")
+    return Context(
+        int(told["BATCHQ_JOB_ID"]),
+        int(told["BATCHQ_ATTEMPT"]),
+        told["BATCHQ_BATCH"],
+        told["BATCHQ_QUEUE"],
+        told.get("BATCHQ_KEY"),
+        None if deadline is None else float(deadline),
+        _logger(told["BATCHQ_JOB_ID"]),
+    )
+
+
+def _logger(job: str) -> logging.Logger:
+    logger = logging.getLogger(f"batchq.job.{job}")
+    if not logger.handlers:
+        handler = logging.StreamHandler()  # stderr, which is the job's own
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    return logger
