@@ -290,6 +290,11 @@ class _Run:
                 done = self.tally.succeeded + len(self.tally.failed)
                 _warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
                 continue
+            if number == signal.SIGTSTP:
+                self.executor.suspend()
+                tree.stop_self()
+                self.executor.resume()
+                continue
             orderly = number in STOPPING and self.stop_at is None
             if self.tally.signal is None:
                 self.tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM

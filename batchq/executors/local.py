@@ -161,6 +161,16 @@ class LocalExecutor:
                 member.enforce(status, grace)
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
 
+    def suspend(self) -> None:
+        """SIGSTOP to the group of each process."""
+        for running in self._running():
+            tree.kill_group(running.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT to the group of each process."""
+        for running in self._running():
+            tree.kill_group(running.pid, signal.SIGCONT)
+
     def close(self) -> None:
         """End the workers and whatever is left below this process."""
         for member in list(self._members.values()):

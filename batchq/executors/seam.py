@@ -60,5 +60,11 @@ class Executor(Protocol):
         One that has not begun is reported as Lost.
         """
 
+    def suspend(self) -> None:
+        """Stop what runs, until ``resume``; timeouts go on counting."""
+
+    def resume(self) -> None:
+        """Let what was suspended go on."""
+
     def close(self) -> None:
         """Give everything back; nothing runs any more."""

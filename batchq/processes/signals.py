@@ -19,7 +19,7 @@ class Inbox:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
-        for number in (*STOPPING, *STOPPING_NOW, signal.SIGUSR1):
+        for number in (*STOPPING, *STOPPING_NOW, signal.SIGUSR1, signal.SIGTSTP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
 

@@ -108,6 +108,11 @@ def kill_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def stop_self() -> None:
+    """Stop this process as Ctrl-Z would; returns when it is continued."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def kill_below(pid: int) -> int:
     """SIGKILL everything below ``pid`` once; how many processes were alive. Call again until it returns 0."""
     alive = [child for child in descendants(pid) if not is_zombie(child)]
