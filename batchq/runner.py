@@ -285,7 +285,8 @@ class _Run:
     # --- stopping ------------------------------------------------------------------------------------------------------
 
     def _hear_signals(self) -> None:
-        for number in self.inbox.received:
+        while self.inbox.received:
+            number = self.inbox.received.pop(0)
             if number == signal.SIGUSR1:
                 done = self.tally.succeeded + len(self.tally.failed)
                 _warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
@@ -301,7 +302,6 @@ class _Run:
             self.stop_at = time.monotonic() + (self.plan.grace if orderly else 0)
             waiting = [token for token, claim in self.running.items() if claim.started_at is None]
             self.executor.stop(waiting if orderly else list(self.running), INTERRUPTED, 0)
-        self.inbox.received.clear()
         if self.stop_at is not None and self.running and time.monotonic() >= self.stop_at:
             self.executor.stop(list(self.running), INTERRUPTED, TERM_TO_KILL)
             self.stop_at = time.monotonic() + TERM_TO_KILL
