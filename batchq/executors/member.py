@@ -42,6 +42,8 @@ class Member:
         self._sizes: deque[int] = deque()
         self._sentence = Sentence()
         self._single = True
+        self._described: tuple[object, ...] = ()
+        self._description = ""
 
     @classmethod
     def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
@@ -73,10 +75,13 @@ class Member:
         return self._single and bool(self.tasks)
 
     def _about(self, claim: Claim) -> str:
-        named = {} if claim.env is None else json.loads(claim.env)
-        return json.dumps(
-            (claim.name, claim.batch, claim.queue, claim.key, self._place.db, named, claim.umask, claim.timeout)
-        )
+        """What the worker is told of a task beside its work, as JSON; that of the last one, where they are alike."""
+        about = (claim.name, claim.batch, claim.queue, claim.key, claim.env, claim.umask, claim.timeout)
+        if about != self._described:
+            *labels, env, umask, timeout = self._described = about
+            named = {} if env is None else json.loads(env)
+            self._description = json.dumps((*labels, self._place.db, named, umask, timeout))
+        return self._description
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:

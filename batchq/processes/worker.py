@@ -62,6 +62,8 @@ class _Worker:
         self._bell = bell
         self._home = os.getcwd()
         self._environment = dict(os.environ)
+        self._own: dict[str, str] = {}
+        self._as_left = _raw_environment()
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._pipes = (os.dup(1), os.dup(2))
@@ -108,8 +110,7 @@ class _Worker:
             own["BATCHQ_KEY"] = key
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
-        wanted = {**self._environment, **named, **own}
-        self._set_environment(wanted)
+        self._set_environment(named | own)
         if umask is not None:
             os.umask(umask)
         cpu, began = time.process_time(), time.monotonic()
@@ -153,14 +154,17 @@ class _Worker:
             self._functions[target] = found
         return found
 
-    def _set_environment(self, wanted: dict[str, str]) -> None:
-        environment = os.environ
-        for name, value in wanted.items():
-            if environment.get(name) != value:
-                environment[name] = value
-        if len(environment) != len(wanted):
-            for name in set(environment) - set(wanted):
-                del environment[name]
+    def _set_environment(self, own: dict[str, str]) -> None:
+        """The worker's variables as they were at its start, and those of the task; little is done where little differs."""
+        if _raw_environment() != self._as_left or own.keys() != self._own.keys():
+            os.environ.clear()
+            os.environ.update(self._environment)
+            self._own = {}
+        for name, value in own.items():
+            if self._own.get(name) != value:
+                os.environ[name] = value
+        self._own = own
+        self._as_left = _raw_environment()
 
     def _restore(self) -> None:
         """Put back what a task may have changed of the process; its variables are compared when the next one starts."""
@@ -205,6 +209,11 @@ def _die_with_runner() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if os.getppid() != runner:
             os._exit(1)
+
+
+def _raw_environment() -> dict[bytes, bytes]:
+    # A copy of the mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
+    return os.environ._data.copy()  # type: ignore[attr-defined,no-any-return]
 
 
 def _append_only(fd: int) -> None:

@@ -5,6 +5,7 @@ counting ten million rows takes seconds, reading a counter takes microseconds.
 """
 
 import sqlite3
+from collections import Counter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def count(db: sqlite3.Connection, tally: "Mapping[tuple[str, str, str], int]") -
 def tally_moves(moves: "Iterable[tuple[str, str, str, str]]") -> "Tally":
     """The counter differences of single moves (from state, to state, queue, batch)."""
     tally: Tally = {}
-    for source, target, queue, batch in moves:
+    for (source, target, queue, batch), jobs in Counter(moves).items():
         left, entered = (source, queue, batch), (target, queue, batch)
-        tally[left] = tally.get(left, 0) - 1
-        tally[entered] = tally.get(entered, 0) + 1
+        tally[left] = tally.get(left, 0) - jobs
+        tally[entered] = tally.get(entered, 0) + jobs
     return tally
 
 
