@@ -43,8 +43,11 @@ def tell(handlers: Sequence[Handler], event: Event) -> None:
     for handler in handlers:
         try:
             handler(event)
-        except Exception:
-            log.warning("the event handler %r failed on %s", handler, event.name, exc_info=True)
+        except Exception as error:
+            trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of this function
+            log.warning(
+                "the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace)
+            )
 
 
 def log_event(event: Event) -> None:
