@@ -16,6 +16,7 @@ from batchq.processes import machine, tree
 from batchq.processes.capture import Capture
 from batchq.processes.spawn import Refusal, Spawner
 
+UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_FILE
 
 
@@ -80,9 +81,10 @@ class Sentence:
 
     def __init__(self) -> None:
         self.status: str | None = None
+        self.is_killed = False
 
-    def enforce(self, pid: int, status: str, grace: float) -> float | None:
-        """TERM to the group the first time, later KILL to all below; the next deadline (monotonic), None after KILL."""
+    def enforce(self, pid: int, status: str, grace: float) -> float:
+        """TERM to the group the first time, later KILL to all below; when (monotonic) to look at it again."""
         first = self.status is None
         self.status = self.status or status
         if first and grace > 0:
@@ -93,7 +95,8 @@ class Sentence:
         tree.kill_group(pid, signal.SIGKILL)
         for child in below:
             tree.kill(child, signal.SIGKILL)
-        return None
+        self.is_killed = True
+        return time.monotonic() + UNKILLABLE
 
 
 def overrun(claim: Claim) -> Failure:
@@ -135,6 +138,26 @@ class Command:
     def enforce(self, status: str, grace: float) -> None:
         """End the attempt as ``status`` before its time."""
         self.deadline = self._sentence.enforce(self.pid, status, grace)
+
+    def is_killed(self) -> bool:
+        """Whether SIGKILL was sent, and only the system can still keep the process."""
+        return self._sentence.is_killed
+
+    def given_up(self) -> Ended:
+        """The end of an attempt whose process cannot be killed."""
+        now = clock.now()
+        failure = Failure(
+            "Unkillable", f"process {self.pid} survives SIGKILL: the system has it in a call that does not end"
+        )
+        outcome = Outcome(
+            self._sentence.status or FAILED,
+            seconds=time.monotonic() - self._started,
+            failure=failure,
+            started_at=self.started_at,
+            finished_at=now,
+        )
+        self._place.close_log(self.out, self.err)
+        return Ended(self.claim, outcome)
 
     def ended(self, code: int, usage: resource.struct_rusage, leftovers: int, floor: int) -> Ended:
         """How it ended: ``code`` as of os.waitstatus_to_exitcode; ``floor`` is the peak memory of this process (KiB).

@@ -5,7 +5,6 @@ and wait4(2), which as a subreaper we need anyway for the orphans of jobs. Pipes
 waited for: a job has ended when its process has, whoever may still hold its output.
 """
 
-import contextlib
 import os
 import resource
 import selectors
@@ -28,6 +27,7 @@ MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.02  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
+SWEEP = 1.0  #: seconds within which a leftover must be dead, or it is given up: the system has it in an endless call
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
@@ -72,6 +72,7 @@ class LocalExecutor:
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
         self._kept: set[str] = set()
+        self._unkillable: set[int] = set()
         self._pace: float | None = None
         self._told = time.monotonic()
         self._rest_until = 0.0
@@ -118,7 +119,10 @@ class LocalExecutor:
                 self._hear(member)
         for running in self._running():
             if running.deadline is not None and running.deadline <= now:
-                running.enforce(TIMED_OUT, self._grace)
+                if running.is_killed():
+                    self._give_up(running)
+                else:
+                    running.enforce(TIMED_OUT, self._grace)
         self._fill()
         if now - self._told >= NEWS:
             self._told = now
@@ -327,6 +331,15 @@ class LocalExecutor:
             else:
                 self._pipes.append((command.out, command.err))
 
+    def _give_up(self, running: Command | Member) -> None:
+        """Free the slot of a process that SIGKILL does not end."""
+        self._unkillable.add(running.pid)
+        if isinstance(running, Member):
+            self._bury(running, -signal.SIGKILL)
+        else:
+            del self._commands[running.pid]
+            self._end(running.given_up())
+
     def _keep(self, command: Command) -> None:
         self._kept.add(command.claim.token)
         guardian.keep(self._place.scratch, command.claim.token)
@@ -367,20 +380,26 @@ class LocalExecutor:
         the token, of an attempt that runs; one that hides both, as long as any attempt runs that could have started it.
         """
         counts: dict[int, int] = {}
+        seen: set[int] = set()
+        deadline = time.monotonic() + SWEEP
         while orphans := [pid for pid in self._orphans() if self._is_left_behind(pid, ended)]:
             for orphan in orphans:
                 owner = self._owner(orphan, ended)
                 for pid in (orphan, *tree.descendants(orphan)):
-                    if not tree.is_zombie(pid):
+                    tree.kill(pid, signal.SIGKILL)
+                    if pid not in seen and not tree.is_zombie(pid):
                         counts[owner] = counts.get(owner, 0) + 1
-                        tree.kill(pid, signal.SIGKILL)
-            for orphan in orphans:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(orphan, 0)
+                    seen.add(pid)
+            if all(tree.reap(orphan) for orphan in orphans):
+                continue
+            if time.monotonic() > deadline:
+                self._unkillable.update(orphans)
+            time.sleep(0.0005)
         return counts
 
     def _orphans(self) -> list[int]:
-        return [pid for pid in tree.own_children() if pid not in self._commands and pid not in self._members]
+        known = self._commands.keys() | self._members.keys() | self._unkillable
+        return [pid for pid in tree.own_children() if pid not in known]
 
     def _is_left_behind(self, pid: int, ended: dict[int, str]) -> bool:
         session, token = tree.session(pid), tree.token_of(pid)

@@ -93,6 +93,10 @@ class Member:
         """End the task that runs as ``status``, and the worker with it."""
         self.deadline = self._sentence.enforce(self.pid, status, grace)
 
+    def is_killed(self) -> bool:
+        """Whether SIGKILL was sent, and only the system can still keep the process."""
+        return self._sentence.is_killed
+
     def hear(self) -> list[Ended]:
         """The tasks that have ended since the last call."""
         self.looked = time.monotonic()

@@ -146,6 +146,14 @@ def reap_all() -> None:
             pass
 
 
+def reap(pid: int) -> bool:
+    """Collect one child if it has ended; whether it is gone."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
 def carriers(tokens: set[str]) -> list[int]:
     """All processes of this user on this machine whose environment names one of the attempt tokens."""
     if not tokens or not CAN_TRACE:
