@@ -54,10 +54,11 @@ def _command(argv: list[str]) -> int:
 def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if sys.platform == "win32":
         raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
-    if argv[:1] == ["add"]:
+    named = argv[:2] if argv[:1] == ["--db"] else []
+    if argv[len(named) :][:1] == ["add"]:
         from batchq.cli import byhand, storing
 
-        if (request := byhand.parse(argv[1:], words)) is not None:
+        if (request := byhand.parse([*named, *argv[len(named) + 1 :]], words)) is not None:
             storing.add(request)
             return 0
     from batchq.cli import commands

@@ -33,7 +33,7 @@ from batchq.store import ledger
 from batchq.store.connection import Store
 from batchq.store.ledger import Settled, Wanted
 
-GROUP = 0.005  #: seconds for which results may wait for others, so that one commit records them all
+GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 256  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
 RESCUE = 1.0  #: seconds between looks for dead runners

@@ -24,7 +24,7 @@ from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
-AT_HAND = 0.02  #: seconds of work that should wait here, so that a slot never waits for the ledger
+AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 SWEEP = 1.0  #: seconds within which a leftover must be dead, or it is given up: the system has it in an endless call

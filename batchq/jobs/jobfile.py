@@ -207,21 +207,28 @@ def _refuse_long_keys(text: str, source: str) -> None:
         return
     import re
 
-    # Strings and comments may have any number of dots. Each alternative takes an unterminated string as well, and no
-    # quantifier gives back what it took, so that this takes one pass whatever the text.
-    masked = re.sub(
-        r'"""[^"\\]*+(?:(?:\\(?s:.)?+|"(?!""))[^"\\]*+)*+(?:"{3,5}+|\Z)'
-        r"|'''[^']*+(?:'(?!'')[^']*+)*+(?:'{3,5}+|\Z)"
-        r'|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"?'
-        r"|'[^'\n]*+'?"
-        r"|#[^\n]*+",
-        lambda match: "" if match[0][0] == "#" else "s" + "\n" * match[0].count("\n"),
-        text,
-    )
-    found = re.search(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{KEY_PARTS}}}", masked)
+    masked = _without_strings(text)  # strings and comments may have any number of dots
+    found = re.search(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{KEY_PARTS}}}", masked)
     if found:
         line = masked.count("\n", 0, found.start()) + 1
         raise InputError(f"{source}, line {line}: has a dotted key of more than {KEY_PARTS} parts")
+
+
+def _without_strings(text: str) -> str:
+    """The TOML text with an ``s`` in place of each string, nothing in place of comments, and all its lines."""
+    import re
+
+    opening = re.compile(r"""\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|#[^\n]*""")
+    closing = {'"""': re.compile(r'(?:[^"\\]|\\.|"(?!""))*"{0,5}', re.S), "'''": re.compile(r"(?:[^']|'(?!''))*'{0,5}")}
+    parts, here = [], 0
+    while found := opening.search(text, here):
+        parts.append(text[here : found.start()])
+        end = found.end()
+        if (rest := closing.get(found[0])) is not None and (tail := rest.match(text, end)) is not None:
+            end = tail.end()
+        parts.append("" if found[0][0] == "#" else "s" + "\n" * text.count("\n", found.start(), end))
+        here = end
+    return "".join((*parts, text[here:]))
 
 
 def _text(data: bytes, source: str) -> str:

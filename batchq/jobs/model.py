@@ -163,6 +163,12 @@ def _duration(value: object) -> int:
     return _time(value, clock.duration)
 
 
+def _timeout(value: object) -> int:
+    if (limit := _duration(value)) == 0:
+        raise ValueError("must be longer than 0; leave it out for no limit")
+    return limit
+
+
 def _instant(value: object) -> int:
     # A number could be read as a date without hyphens, so only text and the dates of TOML are taken.
     if not isinstance(value, str) and not hasattr(value, "isoformat"):
@@ -229,7 +235,7 @@ FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "priority": _integer(-(2**31), 2**31 - 1),
     "delay": _duration,
     "run_at": _instant,
-    "timeout": _duration,
+    "timeout": _timeout,
     "max_attempts": _integer(1, 1_000_000),
     "backoff": _duration,
     "on_crash": _one_of("retry", "hold"),

@@ -99,7 +99,15 @@ def _attempts(detail: Detail) -> list[Line]:
     )
     rows = columns.rows([_attempt(attempt) for attempt in shown], indent=2)
     more = f" (the last {ATTEMPTS} of {len(detail.attempts):,})" if len(shown) < len(detail.attempts) else ""
-    return [line(), line(("ATTEMPTS", "bold"), more), columns.head(indent=2), *rows]
+    return [line(), line(("ATTEMPTS", "bold"), more), columns.head(indent=2), *rows, *_result(detail)]
+
+
+def _result(detail: Detail) -> list[Line]:
+    """What the last attempt returned, where that is more than nothing."""
+    result = detail.attempts[-1].result
+    if result in (None, "null"):
+        return []
+    return [line(), line(("RESULT", "bold")), line(visible(str(result), one_line=True), indent=2)]
 
 
 def _attempt(attempt: Attempt) -> list[Part]:

@@ -95,7 +95,9 @@ def _failed(report: Report) -> list[Line]:
     if more:
         lines.append(line(f"and {more:,} more: {report.all_failed}", indent=2))
     first = report.failures[0].job.id
-    lines.append(line(f"Run {'it' if total == 1 else 'them'} again:  ", (report.retry or "", "bold"), indent=2))
+    lines.append(
+        line(f"{'Run it again:' if total == 1 else 'Run them again:':17}", (report.retry or "", "bold"), indent=2)
+    )
     lines.append(
         line((f"Look closer:     {report.program} show {first}, {report.program} logs {first}", "dim"), indent=2)
     )

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from batchq.store.connection import Store
 
 _SHARED = (
-    "add_id, created_at, context, state, due_at, why, batch, queue, kind, name, priority, max_attempts, backoff,"
-    " max_crashes, on_crash, timeout, key, env, stdin, umask, tags, leftovers"
+    "add_id, created_at, context, state, due_at, why, batch, queue, kind, priority, max_attempts, backoff,"
+    " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers"
 )
-_INSERT = f"INSERT INTO jobs ({_SHARED}, id, work) VALUES ({'?, ' * 22}?, ?)"
-_LONG_RUN = 16  #: jobs alike but for their work, from which a statement of their own pays
+_OWN = "id, name, key, work"
+_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 20}?, ?, ?, ?)"
+_LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
 def add(store: "Store", specs: "Iterable[JobSpec]") -> list[int]:
@@ -51,7 +52,7 @@ class _Intake:
         now, first = self._now, self._first
         single: list[tuple[object, ...]] = []
         shared: tuple[object, ...] = ()
-        run: list[tuple[int, str]] = []
+        run: list[tuple[object, ...]] = []
         for spec in specs:
             if spec.key is not None and (known := self._known(spec.key)):
                 self.ids.append(known)
@@ -64,21 +65,21 @@ class _Intake:
             place = (spec.cwd, spec.path)
             before, shared = shared, (
                 first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
-                spec.queue, spec.kind, spec.name, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
-                spec.on_crash, spec.timeout, spec.key, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
+                spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
+                spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
             )  # fmt: skip
             if shared != before:
                 self._insert_run(before, run, single)
                 run = []
-            run.append((job, spec.work))
+            run.append((job, spec.name, spec.key, spec.work))
         self._insert_run(shared, run, single)
         self._db.executemany(_INSERT, single)
         self._finish()
 
     def _insert_run(
-        self, shared: tuple[object, ...], run: list[tuple[int, str]], single: list[tuple[object, ...]]
+        self, shared: tuple[object, ...], run: list[tuple[object, ...]], single: list[tuple[object, ...]]
     ) -> None:
-        """Insert jobs that differ in their work alone; a few of them join ``single``, which is inserted at the end.
+        """Insert jobs that differ in name, key and work alone; a few of them join ``single``, which is inserted at the end.
 
         Binding 23 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
         SQLite's own quote() writes.
@@ -87,7 +88,7 @@ class _Intake:
             single.extend((*shared, *one) for one in run)
             return
         quoted = self._db.execute(f"SELECT {', '.join(['quote(?)'] * len(shared))}", shared).fetchone()
-        self._db.executemany(f"INSERT INTO jobs ({_SHARED}, id, work) VALUES ({', '.join(quoted)}, ?, ?)", run)
+        self._db.executemany(f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({', '.join(quoted)}, ?, ?, ?, ?)", run)
 
     def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
         if spec.hold:
