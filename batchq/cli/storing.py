@@ -5,7 +5,8 @@ import sys
 
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs import jobfile
-from batchq.jobs.model import FIELDS, JobSpec, argv_work, call_work, job_spec, shell_work
+from batchq.jobs.model import FIELDS, JobSpec, job_spec
+from batchq.jobs.work import argv_work, call_work, shell_work
 from batchq.store import intake
 from batchq.store.connection import open_at
 from batchq.store.location import locate

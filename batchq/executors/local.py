@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from batchq import clock
 from batchq.executors.command import Command, Place
+from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.seam import Lost, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
@@ -27,7 +28,6 @@ MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
-SWEEP = 1.0  #: seconds within which a leftover must be dead, or it is given up: the system has it in an endless call
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
@@ -71,8 +71,7 @@ class LocalExecutor:
         self._began: dict[str, int] = {}
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
-        self._kept: set[str] = set()
-        self._unkillable: set[int] = set()
+        self._leftovers = Leftovers()
         self._pace: float | None = None
         self._told = time.monotonic()
         self._rest_until = 0.0
@@ -180,7 +179,7 @@ class LocalExecutor:
         for member in list(self._members.values()):
             self._dismiss(member)
         if tree.CAN_TRACE:
-            tree.end_descendants(self._grace, self._kept)
+            tree.end_descendants(self._grace, self._leftovers.kept)
         for out, err in self._pipes:
             self._discard(out, err)
         self._selector.close()
@@ -326,14 +325,14 @@ class LocalExecutor:
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for command, code, usage in commands:
             self._end(command.ended(code, usage, leftovers.get(command.pid, 0), floor))
-            if command.claim.token in self._kept:
+            if command.claim.token in self._leftovers.kept:
                 self._discard(command.out, command.err)  # a process that stays may still write there
             else:
                 self._pipes.append((command.out, command.err))
 
     def _give_up(self, running: Command | Member) -> None:
         """Free the slot of a process that SIGKILL does not end."""
-        self._unkillable.add(running.pid)
+        self._leftovers.unkillable.add(running.pid)
         if isinstance(running, Member):
             self._bury(running, -signal.SIGKILL)
         else:
@@ -341,7 +340,7 @@ class LocalExecutor:
             self._end(running.given_up())
 
     def _keep(self, command: Command) -> None:
-        self._kept.add(command.claim.token)
+        self._leftovers.kept.add(command.claim.token)
         guardian.keep(self._place.scratch, command.claim.token)
 
     def _bury(self, member: Member, code: int) -> None:
@@ -374,48 +373,8 @@ class LocalExecutor:
         self._pipes.append((member.out, member.err))
 
     def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
-        """Kill what ended attempts left behind; for each of ``ended`` (process: token) how many processes were alive.
-
-        A survivor becomes our child when its parent dies. It is left alone as long as it is of the session, or carries
-        the token, of an attempt that runs; one that hides both, as long as any attempt runs that could have started it.
-        """
-        counts: dict[int, int] = {}
-        seen: set[int] = set()
-        deadline = time.monotonic() + SWEEP
-        while orphans := [pid for pid in self._orphans() if self._is_left_behind(pid, ended)]:
-            for orphan in orphans:
-                owner = self._owner(orphan, ended)
-                for pid in (orphan, *tree.descendants(orphan)):
-                    tree.kill(pid, signal.SIGKILL)
-                    if pid not in seen and not tree.is_zombie(pid):
-                        counts[owner] = counts.get(owner, 0) + 1
-                    seen.add(pid)
-            if all(tree.reap(orphan) for orphan in orphans):
-                continue
-            if time.monotonic() > deadline:
-                self._unkillable.update(orphans)
-            time.sleep(0.0005)
-        return counts
-
-    def _orphans(self) -> list[int]:
-        known = self._commands.keys() | self._members.keys() | self._unkillable
-        return [pid for pid in tree.own_children() if pid not in known]
-
-    def _is_left_behind(self, pid: int, ended: dict[int, str]) -> bool:
-        session, token = tree.session(pid), tree.token_of(pid)
-        if token in self._kept:
-            return False
-        if session in self._commands or session in self._members or (token is not None and token in self._began):
-            return token in ended.values()
-        if session in ended or token is not None:
-            return True
-        return not self._commands and not any(member.tasks for member in self._members.values())
-
-    def _owner(self, pid: int, ended: dict[int, str]) -> int:
-        session, token = tree.session(pid), tree.token_of(pid)
-        if session in ended:
-            return session
-        return next((one for one, carried in ended.items() if carried == token), next(iter(ended), 0))
+        busy = bool(self._commands) or any(member.tasks for member in self._members.values())
+        return self._leftovers.sweep(ended, Alive({*self._commands, *self._members}, self._began, busy))
 
     # --- pipes ---------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 """
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import NAME_LIMIT, WORK_FIELDS, did_you_mean, job_spec, quoted, shell_work, to_json
+from batchq.jobs.model import WORK_FIELDS, job_spec
+from batchq.jobs.work import NAME_LIMIT, did_you_mean, quoted, shell_work, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

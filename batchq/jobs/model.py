@@ -6,21 +6,33 @@ imported by every ``batchq add``, so it imports nothing that costs start-up time
 
 from batchq import clock
 from batchq.errors import InputError
+from batchq.jobs.work import (
+    FIELD_LIMIT,
+    NAME_LIMIT,
+    POINTER,
+    argument,
+    argv_work,
+    bounded_json,
+    call_work,
+    did_you_mean,
+    encode_bytes,
+    kind_of,
+    quoted,
+    raw_json,
+    shell_work,
+    target_of,
+    text_of,
+)  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-ARGUMENT_LIMIT = 128 * 1024 - 1  #: Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN, its final NUL included)
-FIELD_LIMIT = 1024 * 1024  #: an argv as a whole, a payload, the arguments of a call, a stdin; in bytes
 ENVIRONMENT_LIMIT = 512 * 1024  #: all of ``env``; with an argv it must leave room in the 2 MiB that Linux gives to both
-NAME_LIMIT = 255  #: a name, batch, queue, key or tag; in characters
-NESTING_LIMIT = 200  #: levels of a payload; far below what the runner's own stack lets it decode again
 DEFAULT_BACKOFF = 1_000  #: the base of the retry delay, in milliseconds
 DEFAULT_CRASHES = 3  #: how often a job may die with its runner before it is given up
 SHELL = "/bin/sh"
-_POINTER = 9  #: what a word costs besides its bytes: the final NUL and the address that execve passes along
 
 
 class JobSpec:
@@ -98,34 +110,8 @@ _new = JobSpec.__new__
 # --- checks of single values: each returns the stored form or raises ValueError with the end of a sentence ------------
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {_kind(value)}")
-    if "\0" in value:
-        raise ValueError("holds a NUL character, which no program can receive")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds a lone surrogate, which is no text") from None
-    return value
-
-
-def argument(value: object) -> str:
-    """``value`` if it is a word that a program can receive, else ValueError.
-
-    Bytes that are no UTF-8 pass as the surrogates that ``os.fsdecode`` makes of them.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {_kind(value)}")
-    if "\0" in value:
-        raise ValueError("holds a NUL character, which no program can receive")
-    if (len(value) * 4 > ARGUMENT_LIMIT or not value.isascii()) and len(encode_bytes(value)) > ARGUMENT_LIMIT:
-        raise ValueError("is over 128 KiB, the most that a program can receive as one word: put it into a file")
-    return value
-
-
 def _label(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not text or len(text) > NAME_LIMIT or not text.isprintable():
         raise ValueError(f"must be 1 to {NAME_LIMIT} printable characters")
     return text
@@ -134,7 +120,7 @@ def _label(value: object) -> str:
 def _integer(low: int, high: int) -> "Callable[[object], int]":
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be a whole number, not {_kind(value)}")
+            raise ValueError(f"must be a whole number, not {kind_of(value)}")
         if not low <= value <= high:
             raise ValueError(f"must be between {low} and {high}")
         return value
@@ -144,7 +130,7 @@ def _integer(low: int, high: int) -> "Callable[[object], int]":
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {_kind(value)}")
+        raise ValueError(f"must be true or false, not {kind_of(value)}")
     return value
 
 
@@ -159,7 +145,7 @@ def _one_of(*words: str) -> "Callable[[object], str]":
 
 def _duration(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"must be a duration such as '90s', not {_kind(value)}")
+        raise ValueError(f"must be a duration such as '90s', not {kind_of(value)}")
     return _time(value, clock.duration)
 
 
@@ -172,7 +158,7 @@ def _timeout(value: object) -> int:
 def _instant(value: object) -> int:
     # A number could be read as a date without hyphens, so only text and the dates of TOML are taken.
     if not isinstance(value, str) and not hasattr(value, "isoformat"):
-        raise ValueError(f"must be a time such as '2026-11-23T18:00', not {_kind(value)}")
+        raise ValueError(f"must be a time such as '2026-11-23T18:00', not {kind_of(value)}")
     return _time(value, clock.instant)
 
 
@@ -187,7 +173,7 @@ def _time(value: object, read: "Callable[[str], int]") -> int:
 
 def _umask(value: object) -> int:
     try:
-        mask = int(_text(value), 8)
+        mask = int(text_of(value), 8)
     except ValueError:
         mask = -1
     if not 0 <= mask <= 0o777:
@@ -197,7 +183,7 @@ def _umask(value: object) -> int:
 
 def _stdin(value: object) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {_kind(value)}")
+        raise ValueError(f"must be a string, not {kind_of(value)}")
     data = encode_bytes(value)
     if len(data) > FIELD_LIMIT:
         raise ValueError("is over 1 MiB: keep it in a file and let the command read that")
@@ -206,7 +192,7 @@ def _stdin(value: object) -> bytes:
 
 def _env(value: object) -> str | None:
     if not isinstance(value, dict):
-        raise ValueError(f"must be a table of NAME = 'value', not {_kind(value)}")
+        raise ValueError(f"must be a table of NAME = 'value', not {kind_of(value)}")
     size = 0
     for name, text in value.items():
         if not isinstance(name, str) or not name or "=" in name:
@@ -214,18 +200,18 @@ def _env(value: object) -> str | None:
         if name.startswith("BATCHQ_"):
             raise ValueError(f"sets {quoted(name)}, but names that begin with BATCHQ_ are batchq's own")
         try:
-            size += len(encode_bytes(argument(f"{name}={argument(text)}"))) + _POINTER
+            size += len(encode_bytes(argument(f"{name}={argument(text)}"))) + POINTER
         except ValueError as error:
             raise ValueError(f"has {quoted(name)}, which {error}") from None
     if size > ENVIRONMENT_LIMIT:
         raise ValueError("is over 512 KiB in all: put the values into a file")
-    return _dumps(value) if value else None
+    return raw_json(value) if value else None
 
 
 def _tags(value: object) -> str | None:
     if not isinstance(value, list):
-        raise ValueError(f"must be a list of strings, not {_kind(value)}")
-    return _bounded([_label(tag) for tag in value]) if value else None
+        raise ValueError(f"must be a list of strings, not {kind_of(value)}")
+    return bounded_json([_label(tag) for tag in value]) if value else None
 
 
 FIELDS: "dict[str, Callable[[Any], Any]]" = {
@@ -298,149 +284,9 @@ def _work(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:
         if name == "command":
             return ("shell", shell_work([value])) if isinstance(value, str) else ("argv", argv_work(value))
         if name == "call":
-            _target(value)
+            target_of(value)
             name = "args"
             return "call", call_work(value, fields.get("args", {}))
-        return "payload", _bounded(value)
+        return "payload", bounded_json(value)
     except ValueError as error:
         raise InputError(f"{where}: field {name!r} {error}") from None
-
-
-# --- the stored form of the work --------------------------------------------------------------------------------------
-
-
-def argv_work(words: object) -> str:
-    """The stored form of a command that is executed as given. Raises ValueError."""
-    if not isinstance(words, list):
-        raise ValueError(f"must be a list of words or one string for the shell, not {_kind(words)}")
-    if not words or words[0] == "":
-        raise ValueError("names no program")
-    return _words(words, 1)
-
-
-def shell_work(words: list[str]) -> str:
-    """The stored form of a script for ``/bin/sh -c`` and its ``$1`` …. Raises ValueError."""
-    if not argument(words[0]).strip():
-        raise ValueError("is an empty command")
-    return _words(words, 0)
-
-
-def _words(words: list[str], first: int) -> str:
-    for number, word in enumerate(words, first):
-        try:
-            argument(word)
-        except ValueError as error:
-            raise ValueError(f"has a word, number {number}, that {error}") from None
-    if sum(map(len, words)) * 4 + _POINTER * len(words) > FIELD_LIMIT:
-        size = sum(len(encode_bytes(word)) + _POINTER for word in words)
-        if size > FIELD_LIMIT:
-            raise ValueError("is over 1 MiB in all: put the words into a file and use xargs")
-    # What is printable needs no other escape in JSON than these two, and no import of json.
-    text = '","'.join([word.replace("\\", "\\\\").replace('"', '\\"') for word in words])
-    return f'["{text}"]' if text.isprintable() else _dumps(words)
-
-
-def call_work(target: object, args: object) -> str:
-    """The stored form of ``pkg.mod:func`` with keyword arguments. Raises ValueError."""
-    if not isinstance(args, dict):
-        raise ValueError(f"must be a table of keyword arguments, not {_kind(args)}")
-    return _bounded({"call": _target(target), "args": args})
-
-
-def _target(value: object) -> str:
-    text = _text(value)
-    module, colon, attribute = text.partition(":")
-    if not colon or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
-        raise ValueError("must be 'package.module:function'")
-    return text
-
-
-def _bounded(value: object) -> str:
-    text = to_json(value)
-    if len(text) > FIELD_LIMIT:
-        raise ValueError("is over 1 MiB: keep the data in a file and pass its name")
-    if text.count("[") + text.count("{") > NESTING_LIMIT and _deeper(value, NESTING_LIMIT):
-        raise ValueError(f"is nested more than {NESTING_LIMIT} levels deep")
-    return text
-
-
-def _deeper(value: object, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels + 1):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, (dict, list, tuple))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return bool(layer)
-
-
-def to_json(value: object) -> str:
-    """Compact JSON; ValueError for what JSON cannot say (NaN, dates, bytes, lone surrogates, endless nesting)."""
-    import json
-
-    try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_no_json)
-    except TypeError as error:
-        raise ValueError(f"holds a table that is no JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    except ValueError as error:
-        said = str(error)
-        raise ValueError(_NO_JSON.get(said.partition(" ")[0], said)) from None
-    if "\\ud" in text:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds a lone surrogate, which is no text") from None
-    return text
-
-
-#: What json's own complaints mean, by their first word.
-_NO_JSON = {
-    "Out": "holds NaN or Infinity, which is no JSON",
-    "Exceeds": "holds a whole number of more than 4300 digits",
-    "Circular": "contains itself",
-}
-
-
-def _no_json(value: object) -> object:
-    raise ValueError(f"holds {_kind(value)}, which JSON cannot say: write it as a string")
-
-
-def _dumps(value: object) -> str:
-    import json
-
-    return json.dumps(value, separators=(",", ":"))
-
-
-def encode_bytes(text: str) -> bytes:
-    """The bytes behind ``text``: UTF-8, where surrogates stand for the raw bytes that ``os.fsdecode`` met.
-
-    Raises ValueError for any other surrogate.
-    """
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise ValueError("holds a lone surrogate, which is no text") from None
-
-
-def quoted(value: object) -> str:
-    """``value`` between quotes on one line, for a message: printable, and cut in the middle where it is long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:50]} … {text[-20:]}"
-
-
-def did_you_mean(word: str, known: "list[str]") -> str:
-    """``" (did you mean 'timeout'?)"``, or nothing where no known word is near."""
-    import difflib
-
-    near = difflib.get_close_matches(word[:NAME_LIMIT], known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _kind(value: object) -> str:
-    names = {dict: "a table", list: "a list", str: "a string", bool: "true or false", int: "a number",
-             float: "a number with a decimal point"}  # fmt: skip
-    return names.get(type(value), "nothing" if value is None else f"a {type(value).__name__}")

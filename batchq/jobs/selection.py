@@ -7,7 +7,7 @@ from typing import NamedTuple
 from batchq import clock
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import STATES
-from batchq.jobs.model import did_you_mean
+from batchq.jobs.work import did_you_mean
 
 Range = tuple[int, int]
 

@@ -108,7 +108,9 @@ def exchange(
     The claims come in the order in which they should start. Work may begin only after this returns: that is when the
     claims are on disk. Up to ``ahead`` further jobs are claimed that will start soon; as long as such a job is not among
     ``started`` of a later exchange, the death of the runner costs it nothing. Jobs with ``on_crash = "hold"`` are not
-    claimed ahead. ``printed`` is the output of jobs that still run. Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
+    claimed ahead. ``printed`` is the output of jobs that still run.
+
+    Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
     with store.writing() as db:
         settled, refused = _record(db, runner, ended, now)
@@ -240,8 +242,8 @@ _CLAIM = """
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
     started_at = :started
 WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :most)
-RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,
-    max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
+RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers,
+    context, max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
 _CANDIDATES = (
     "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :most)"
 )

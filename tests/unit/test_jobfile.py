@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from batchq.errors import InputError, UsageError
 from batchq.jobs import jobfile
-from batchq.jobs.model import ARGUMENT_LIMIT, FIELDS, JobSpec
+from batchq.jobs.model import FIELDS, JobSpec
+from batchq.jobs.work import ARGUMENT_LIMIT
 
 FILES = {"toml": "jobs.toml", "jsonl": "jobs.jsonl", "lines": "stdin"}
 

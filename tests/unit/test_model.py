@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError
-from batchq.jobs import model
-from batchq.jobs.model import ARGUMENT_LIMIT, ENVIRONMENT_LIMIT, FIELD_LIMIT, JobSpec, job_spec
+from batchq.jobs import model, work
+from batchq.jobs.model import ENVIRONMENT_LIMIT, JobSpec, job_spec
+from batchq.jobs.work import ARGUMENT_LIMIT, FIELD_LIMIT
 
 
 def spec_of(**fields: Any) -> JobSpec:
@@ -193,12 +194,12 @@ WORDS = st.lists(WORD, min_size=1, max_size=6).filter(lambda words: words[0] != 
 
 @given(WORDS)
 def test_words_come_back_from_the_store_as_they_were_with_raw_bytes_and_all(words: list[str]) -> None:
-    assert json.loads(model.argv_work(words)) == words
-    assert [model.encode_bytes(word) for word in json.loads(model.argv_work(words))] == [
+    assert json.loads(work.argv_work(words)) == words
+    assert [work.encode_bytes(word) for word in json.loads(work.argv_work(words))] == [
         word.encode("utf-8", "surrogateescape") for word in words
     ]
     if words[0].strip():
-        assert json.loads(model.shell_work(words)) == words
+        assert json.loads(work.shell_work(words)) == words
 
 
 ANY = st.recursive(
@@ -218,7 +219,7 @@ def test_any_fields_give_a_job_or_an_input_error(fields: dict[str, Any]) -> None
         return
 
     json.loads(spec.work)
-    assert "\0" not in spec.cwd and model.encode_bytes(spec.cwd)
+    assert "\0" not in spec.cwd and work.encode_bytes(spec.cwd)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")

@@ -9,29 +9,27 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 from batchq import clock
 from batchq.errors import BatchqError, BusyError
-from batchq.events import Event, Handler, tell
+from batchq.events import Handler
 from batchq.executors.seam import Executor, Lost, Refused, Report, Started
 from batchq.jobs.attempt import (
     CRASHED,
     INTERRUPTED,
-    SUCCEEDED,
     Claim,
     Ended,
     Failure,
     Outcome,
     Printed,
-    payload,
 )
 from batchq.processes import machine, tree
 from batchq.processes.signals import STOPPING, Inbox
+from batchq.runner.tally import Plan, Tally
+from batchq.runner.telling import Teller
 from batchq.store import ledger
 from batchq.store.connection import Store
-from batchq.store.ledger import Settled, Wanted
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 256  #: results that wait for no more
@@ -40,56 +38,6 @@ RESCUE = 1.0  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
-
-
-class Plan(NamedTuple):
-    """What one run is to do: which jobs, at most how many, and how long running jobs may finish when it is stopped."""
-
-    wanted: Wanted
-    max_jobs: int | None = None
-    grace: float = 10.0
-
-
-class Tally:
-    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for."""
-
-    def __init__(self) -> None:
-        self.succeeded = 0
-        self.failed: list[int] = []
-        self.retried = 0
-        self.interrupted = 0
-        self.other = 0
-        self.running = 0
-        self.started = 0
-        self.rescued = 0
-        self.unrecorded: list[Ended] = []
-        self.refusal: str | None = None
-        self.signal: int | None = None
-        self.left_alone: dict[str, int] = {}
-        self.work_left = False
-
-    def exit_code(self) -> int:
-        """What a script sees: a signal comes before a lost result, that before a failed job, that before success."""
-        if self.signal is not None:
-            return 128 + self.signal
-        if self.unrecorded:
-            return 74
-        if self.refusal is not None:
-            return 78
-        return 1 if self.failed else 0
-
-    def _take(self, one: Settled) -> None:
-        state = one.settlement.state
-        if one.outcome.status == INTERRUPTED:
-            self.interrupted += 1
-        elif state == "succeeded":
-            self.succeeded += 1
-        elif state == "failed":
-            self.failed.append(one.claim.id)
-        elif state == "scheduled":
-            self.retried += 1
-        else:
-            self.other += 1
 
 
 def run(
@@ -123,7 +71,7 @@ class _Run:
         self.executor = executor
         self.plan = plan
         self.inbox = inbox
-        self.handlers = handlers
+        self.teller = Teller(handlers, store.path)
         self.observe = observe
         self.tally = Tally()
         self.running: dict[str, Claim] = {}
@@ -150,7 +98,7 @@ class _Run:
         store.patience = PATIENCE
 
     def drain(self) -> Tally:
-        tell(self.handlers, self._event("run.start", {"slots": self.executor.slots}, {"executor": self.executor.name}))
+        self.teller.run_starts(self.executor.slots, self.executor.name)
         while True:
             self._hear_signals()
             self._rescue()
@@ -190,8 +138,8 @@ class _Run:
         self.begun = {}
         self.printed = []
         for one in done.settled:
-            self.tally._take(one)
-            self._tell_end(one)
+            self.tally.take(one)
+            self.teller.job_ends(one)
         for late in done.refused:
             _warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
@@ -220,7 +168,7 @@ class _Run:
         for claim in claims:
             self.running[claim.token] = claim
             if claim.started_at is not None:
-                self._tell_start(claim)
+                self.teller.job_starts(claim)
         self.tally.started += len(claims)
         self.tally.running = len(self.running)
         if claims:
@@ -237,7 +185,7 @@ class _Run:
                 continue
             if isinstance(report, Started):
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
-                self._tell_start(report.claim)
+                self.teller.job_starts(report.claim)
                 continue
             if not self.ended:
                 self.ended_since = time.monotonic()
@@ -311,10 +259,7 @@ class _Run:
             ledger.leave(self.store, self.me, clock.now())
         except BatchqError as error:
             _warn(f"{error}; the end of this run could not be recorded")
-        seconds = time.monotonic() - self.began
-        counts = {"succeeded": self.tally.succeeded, "failed": len(self.tally.failed), "retried": self.tally.retried}
-        status = {"status": self.tally.exit_code()}
-        tell(self.handlers, self._event("run.stop", {"duration": seconds, **counts}, status))
+        self.teller.run_stops(self.tally, time.monotonic() - self.began)
 
     def _unreachable(self, error: BatchqError) -> None:
         """The store did not answer: keep the results and try again, for a minute at most; then tell them instead."""
@@ -351,51 +296,12 @@ class _Run:
                 _end_carriers({claim.token for claim in lost.claims})
                 for one in ledger.rescue(self.store, lost, clock.now()):
                     self.tally.rescued += 1
-                    self.tally._take(one)
-                    self._tell_end(one)
+                    self.tally.take(one)
+                    self.teller.job_ends(one)
                 self.look_at = 0.0
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self._unreachable(error)
-
-    # --- telling -------------------------------------------------------------------------------------------------------
-
-    def _tell_start(self, claim: Claim) -> None:
-        if self.handlers:
-            tell(self.handlers, self._event("job.start", {}, _about(claim), claim))
-
-    def _tell_end(self, one: Settled) -> None:
-        if not self.handlers:
-            return
-        claim, outcome, settlement = one
-        facts = {**_about(claim), "state": settlement.state, "outcome": outcome.status}
-        if outcome.status in (SUCCEEDED, INTERRUPTED):
-            name, facts["result"] = "job.stop", outcome.result
-        else:
-            name, facts["error"] = "job.error", _error(outcome)
-        tell(self.handlers, self._event(name, {"duration": outcome.seconds}, facts, claim))
-
-    def _event(
-        self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None
-    ) -> Event:
-        job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
-        metadata = {"store": self.store.path, **metadata} if claim is None else metadata
-        return Event(name, clock.now(), job, attempt, measurements, metadata)
-
-
-def _about(claim: Claim) -> dict[str, object]:
-    return {"name": claim.name, "batch": claim.batch, "queue": claim.queue, "payload": payload(claim)}
-
-
-def _error(outcome: Outcome) -> dict[str, object]:
-    kind, message, trace = outcome.failure or (None, None, None)
-    return {
-        "type": kind,
-        "message": message,
-        "traceback": trace or None,
-        "exit_code": outcome.exit_code,
-        "signal": outcome.signal,
-    }
 
 
 def _lost(report: Lost) -> Outcome:

@@ -1,0 +1,179 @@
+"""What a job is to do, in the form that the store keeps: JSON text, checked so that whatever is stored can be run.
+
+Every function returns the stored form or raises ValueError with the end of a sentence. Like ``model.py`` it is imported
+by every ``batchq add`` and imports json only for what needs it.
+"""
+
+ARGUMENT_LIMIT = 128 * 1024 - 1  #: Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN, its final NUL included)
+FIELD_LIMIT = 1024 * 1024  #: an argv as a whole, a payload, the arguments of a call, a stdin; in bytes
+NAME_LIMIT = 255  #: a name, batch, queue, key or tag; in characters
+NESTING_LIMIT = 200  #: levels of a payload; far below what the runner's own stack lets it decode again
+POINTER = 9  #: what a word costs besides its bytes: the final NUL and the address that execve passes along
+
+
+def text_of(value: object) -> str:
+    """``value`` if it is text that can be stored and shown; ValueError otherwise."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {kind_of(value)}")
+    if "\0" in value:
+        raise ValueError("holds a NUL character, which no program can receive")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds a lone surrogate, which is no text") from None
+    return value
+
+
+def argument(value: object) -> str:
+    """``value`` if it is a word that a program can receive, else ValueError.
+
+    Bytes that are no UTF-8 pass as the surrogates that ``os.fsdecode`` makes of them.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {kind_of(value)}")
+    if "\0" in value:
+        raise ValueError("holds a NUL character, which no program can receive")
+    if (len(value) * 4 > ARGUMENT_LIMIT or not value.isascii()) and len(encode_bytes(value)) > ARGUMENT_LIMIT:
+        raise ValueError("is over 128 KiB, the most that a program can receive as one word: put it into a file")
+    return value
+
+
+def argv_work(words: object) -> str:
+    """The stored form of a command that is executed as given. Raises ValueError."""
+    if not isinstance(words, list):
+        raise ValueError(f"must be a list of words or one string for the shell, not {kind_of(words)}")
+    if not words or words[0] == "":
+        raise ValueError("names no program")
+    return _words(words, 1)
+
+
+def shell_work(words: list[str]) -> str:
+    """The stored form of a script for ``/bin/sh -c`` and its ``$1`` …. Raises ValueError."""
+    if not argument(words[0]).strip():
+        raise ValueError("is an empty command")
+    return _words(words, 0)
+
+
+def _words(words: list[str], first: int) -> str:
+    for number, word in enumerate(words, first):
+        try:
+            argument(word)
+        except ValueError as error:
+            raise ValueError(f"has a word, number {number}, that {error}") from None
+    if sum(map(len, words)) * 4 + POINTER * len(words) > FIELD_LIMIT:
+        size = sum(len(encode_bytes(word)) + POINTER for word in words)
+        if size > FIELD_LIMIT:
+            raise ValueError("is over 1 MiB in all: put the words into a file and use xargs")
+    # What is printable needs no other escape in JSON than these two, and no import of json.
+    text = '","'.join([word.replace("\\", "\\\\").replace('"', '\\"') for word in words])
+    return f'["{text}"]' if text.isprintable() else raw_json(words)
+
+
+def call_work(target: object, args: object) -> str:
+    """The stored form of ``pkg.mod:func`` with keyword arguments. Raises ValueError."""
+    if not isinstance(args, dict):
+        raise ValueError(f"must be a table of keyword arguments, not {kind_of(args)}")
+    return bounded_json({"call": target_of(target), "args": args})
+
+
+def target_of(value: object) -> str:
+    """``value`` if it names a callable as ``pkg.mod:func``; ValueError otherwise."""
+    text = text_of(value)
+    module, colon, attribute = text.partition(":")
+    if not colon or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
+        raise ValueError("must be 'package.module:function'")
+    return text
+
+
+def bounded_json(value: object) -> str:
+    """The JSON of a payload or of arguments; ValueError where it is no JSON, over 1 MiB, or nested too deeply."""
+    text = to_json(value)
+    if len(text) > FIELD_LIMIT:
+        raise ValueError("is over 1 MiB: keep the data in a file and pass its name")
+    if text.count("[") + text.count("{") > NESTING_LIMIT and _deeper(value, NESTING_LIMIT):
+        raise ValueError(f"is nested more than {NESTING_LIMIT} levels deep")
+    return text
+
+
+def _deeper(value: object, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, (dict, list, tuple))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(layer)
+
+
+def to_json(value: object) -> str:
+    """Compact JSON; ValueError for what JSON cannot say (NaN, dates, bytes, lone surrogates, endless nesting)."""
+    import json
+
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_no_json)
+    except TypeError as error:
+        raise ValueError(f"holds a table that is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except ValueError as error:
+        said = str(error)
+        raise ValueError(_NO_JSON.get(said.partition(" ")[0], said)) from None
+    if "\\ud" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds a lone surrogate, which is no text") from None
+    return text
+
+
+#: What json's own complaints mean, by their first word.
+_NO_JSON = {
+    "Out": "holds NaN or Infinity, which is no JSON",
+    "Exceeds": "holds a whole number of more than 4300 digits",
+    "Circular": "contains itself",
+}
+
+
+def _no_json(value: object) -> object:
+    raise ValueError(f"holds {kind_of(value)}, which JSON cannot say: write it as a string")
+
+
+def raw_json(value: object) -> str:
+    """Compact JSON of words that may hold raw bytes, as the surrogates of ``os.fsdecode``."""
+    import json
+
+    return json.dumps(value, separators=(",", ":"))
+
+
+def encode_bytes(text: str) -> bytes:
+    """The bytes behind ``text``: UTF-8, where surrogates stand for the raw bytes that ``os.fsdecode`` met.
+
+    Raises ValueError for any other surrogate.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError("holds a lone surrogate, which is no text") from None
+
+
+def quoted(value: object) -> str:
+    """``value`` between quotes on one line, for a message: printable, and cut in the middle where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:50]} … {text[-20:]}"
+
+
+def did_you_mean(word: str, known: "list[str]") -> str:
+    """``" (did you mean 'timeout'?)"``, or nothing where no known word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word[:NAME_LIMIT], known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def kind_of(value: object) -> str:
+    """What kind of value this is, in the words of TOML and JSON."""
+    names = {dict: "a table", list: "a list", str: "a string", bool: "true or false", int: "a number",
+             float: "a number with a decimal point"}  # fmt: skip
+    return names.get(type(value), "nothing" if value is None else f"a {type(value).__name__}")

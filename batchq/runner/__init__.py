@@ -1,0 +1,6 @@
+"""``batchq run`` without its command line: the one loop between the ledger and an executor."""
+
+from batchq.runner.loop import run
+from batchq.runner.tally import Plan, Tally
+
+__all__ = ["Plan", "Tally", "run"]

@@ -1,0 +1,64 @@
+"""Telling the handlers of events what a run does: start and end of the run and of each attempt."""
+
+from collections.abc import Mapping, Sequence
+
+from batchq import clock
+from batchq.events import Event, Handler, tell
+from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, Claim, Outcome, payload
+from batchq.runner.tally import Tally
+from batchq.store.ledger import Settled
+
+
+class Teller:
+    """Tells ``handlers``; where there are none, nothing is even put together."""
+
+    def __init__(self, handlers: Sequence[Handler], store: str) -> None:
+        self._handlers = handlers
+        self._store = store
+
+    def run_starts(self, slots: int, executor: str) -> None:
+        """``run.start``."""
+        self._tell("run.start", {"slots": slots}, {"store": self._store, "executor": executor})
+
+    def run_stops(self, tally: Tally, seconds: float) -> None:
+        """``run.stop``."""
+        counts = {"succeeded": tally.succeeded, "failed": len(tally.failed), "retried": tally.retried}
+        self._tell("run.stop", {"duration": seconds, **counts}, {"store": self._store, "status": tally.exit_code()})
+
+    def job_starts(self, claim: Claim) -> None:
+        """``job.start``: told when the claim is on disk."""
+        if self._handlers:
+            self._tell("job.start", {}, _about(claim), claim)
+
+    def job_ends(self, one: Settled) -> None:
+        """``job.stop`` or ``job.error``: told when the outcome is on disk."""
+        if not self._handlers:
+            return
+        claim, outcome, settlement = one
+        facts = {**_about(claim), "state": settlement.state, "outcome": outcome.status}
+        if outcome.status in (SUCCEEDED, INTERRUPTED):
+            name, facts["result"] = "job.stop", outcome.result
+        else:
+            name, facts["error"] = "job.error", _error(outcome)
+        self._tell(name, {"duration": outcome.seconds}, facts, claim)
+
+    def _tell(
+        self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None
+    ) -> None:
+        job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
+        tell(self._handlers, Event(name, clock.now(), job, attempt, measurements, metadata))
+
+
+def _about(claim: Claim) -> dict[str, object]:
+    return {"name": claim.name, "batch": claim.batch, "queue": claim.queue, "payload": payload(claim)}
+
+
+def _error(outcome: Outcome) -> dict[str, object]:
+    kind, message, trace = outcome.failure or (None, None, None)
+    return {
+        "type": kind,
+        "message": message,
+        "traceback": trace or None,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+    }
