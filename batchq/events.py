@@ -45,9 +45,7 @@ def tell(handlers: Sequence[Handler], event: Event) -> None:
             handler(event)
         except Exception as error:
             trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of this function
-            log.warning(
-                "the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace)
-            )
+            log.warning("the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace))
 
 
 def log_event(event: Event) -> None:

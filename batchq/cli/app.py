@@ -36,23 +36,34 @@ class Global:
     db: str | None = None
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"batchq {version('batchq')}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     db: Db = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."""
-    if version:
-        from importlib.metadata import version as installed
-
-        sys.stdout.write(f"batchq {installed('batchq')}\n")
-        raise typer.Exit
     Global.db = db
 
 
-def store_for(db: str | None, *, create: bool = False) -> Store:
-    """The store that ``--db`` (after the verb, else before it) or the usual lookup names."""
-    return open_store(db or Global.db, create=create)
+def store_for(db: str | None, *, create: bool = False, reading: bool = False) -> Store:
+    """The store that ``--db`` (after the verb, else before it) or the usual lookup names; its warnings are told.
+
+    With ``reading`` it may be one that cannot be written here.
+    """
+    store = open_store(db or Global.db, create=create, reading=reading)
+    for warning in store.warnings:
+        note(f"warning: {warning}")
+    return store
 
 
 def note(text: str) -> None:

@@ -49,7 +49,7 @@ def report(
     from batchq.report import asjson, summary, table
 
     as_json = json or format == "json"
-    with store_for(db) as store:
+    with store_for(db, reading=True) as store:
         most = TOLD_IN_JSON if as_json else TOLD
         told = summary.build(store, selection, at=clock.now(), failures=most, db=_named(store, db))
     _print(asjson.report(told) if as_json else table.report(told, _look(color)))
@@ -74,7 +74,7 @@ def list_jobs(
 
     if limit is None and selection.is_empty:
         limit = NEWEST
-    with store_for(db) as store:
+    with store_for(db, reading=True) as store:
         queries.require(store, selection)
         total = sum(tallies.counts(store, selection).values())
         cut = bool(limit) and limit is not None and total > limit
@@ -106,7 +106,7 @@ def show(
     ids = parse(words).ids
     if len(ids) != 1 or ids[0][0] != ids[0][1]:
         raise UsageError("show takes the id of one job, as in 'batchq show 3'")
-    with store_for(db) as store, queries.snapshot(store):
+    with store_for(db, reading=True) as store, queries.snapshot(store):
         found = queries.job(store, ids[0][0])
         outputs = {stream: queries.output(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
         program = digest.program(_named(store, db))
@@ -133,7 +133,7 @@ def logs(
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last")
     streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
-    with store_for(db) as store:
+    with store_for(db, reading=True) as store:
         queries.require(store, selection)
         if follow:
             _follow(store, selection, streams)

@@ -17,6 +17,14 @@ def boot_id() -> str:
         return ""
 
 
+def namespace() -> str:
+    """The process namespace: a process of another one (another container) cannot be seen or ended from here."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def oom_kills() -> int:
     """How often the kernel has killed a process of this control group for want of memory; 0 where nobody counts."""
     try:

@@ -28,15 +28,16 @@ from batchq.processes import machine, tree
 from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller
-from batchq.store import ledger
+from batchq.store import keeping, ledger
 from batchq.store.connection import Store
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 256  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
-RESCUE = 1.0  #: seconds between looks for dead runners
+RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
+TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
 
 
@@ -91,11 +92,17 @@ class _Run:
             pid=os.getpid(),
             host=machine.host(),
             boot_id=machine.boot_id(),
+            namespace=machine.namespace(),
+            born=tree.started_ticks(os.getpid()),
             slots=executor.slots,
             executor=executor.name,
             now=clock.now(),
         )
+        self.here = ledger.Here(machine.host(), machine.boot_id(), machine.namespace(), _lives)
+        self.hidden: set[int] = set()
+        self.is_log_stuck = False
         store.patience = PATIENCE
+        store.interrupted = lambda: bool(inbox.received)
 
     def drain(self) -> Tally:
         self.teller.run_starts(self.executor.slots, self.executor.name)
@@ -143,8 +150,20 @@ class _Run:
         for late in done.refused:
             _warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
+        self._checkpoint()
         # A short answer means that the store is empty for us: look again later, or when a job has ended.
         self.look_at = 0.0 if len(done.claims) >= free else now + LOOK
+
+    def _checkpoint(self) -> None:
+        """Keep the store's log short; say once when a program that reads the store for long prevents it."""
+        try:
+            done = keeping.checkpoint_if_due(self.store)
+        except BatchqError as error:
+            self._unreachable(error)
+            return
+        if done is not None and done.is_stuck and not self.is_log_stuck:
+            self.is_log_stuck = True
+            _warn(f"the log of {self.store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
 
     def _is_due(self, now: float) -> bool:
         """Results wait a moment for others, but not while a slot is empty; without results it is time to look."""
@@ -256,10 +275,17 @@ class _Run:
 
     def _leave(self) -> None:
         try:
+            self._tidy()
             ledger.leave(self.store, self.me, clock.now())
         except BatchqError as error:
             _warn(f"{error}; the end of this run could not be recorded")
         self.teller.run_stops(self.tally, time.monotonic() - self.began)
+
+    def _tidy(self) -> None:
+        """Apply the store's retention for a moment, so that it stops growing under a crontab."""
+        until = time.monotonic() + TIDY
+        while self.stop_at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
+            continue
 
     def _unreachable(self, error: BatchqError) -> None:
         """The store did not answer: keep the results and try again, for a minute at most; then tell them instead."""
@@ -292,7 +318,10 @@ class _Run:
             return
         self.rescue_at = time.monotonic() + RESCUE
         try:
-            for lost in ledger.lost_runners(self.store, self.me):
+            for lost in ledger.lost_runners(self.store, self.me, self.here):
+                if lost.is_hidden:
+                    self._leave_hidden(lost)
+                    continue
                 _end_carriers({claim.token for claim in lost.claims})
                 for one in ledger.rescue(self.store, lost, clock.now()):
                     self.tally.rescued += 1
@@ -302,6 +331,19 @@ class _Run:
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self._unreachable(error)
+
+    def _leave_hidden(self, lost: ledger.Lost) -> None:
+        """Say once that a runner of another container is gone, and leave its jobs to somebody who can look there."""
+        if lost.runner not in self.hidden:
+            self.hidden.add(lost.runner)
+            _warn(
+                f"runner {lost.runner} (pid {lost.pid} of another container) is gone with {len(lost.claims)} jobs; when"
+                f" nothing of them is alive there, run 'batchq doctor --rescue {lost.runner}'"
+            )
+
+
+def _lives(pid: int, born: int) -> bool:
+    return tree.started_ticks(pid) == born and not tree.is_zombie(pid)
 
 
 def _lost(report: Lost) -> Outcome:

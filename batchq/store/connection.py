@@ -2,45 +2,107 @@
 
 import os
 import sqlite3
+import time
 
-from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, StoreError
-from batchq.store import location
-from batchq.store.locks import LockFile, sidecar
-from batchq.store.schema import APPLICATION_ID, VERSION
+from batchq.errors import BusyError, CreateError, LedgerError, StoreError
+from batchq.store import location, schema, trust
+from batchq.store.locks import LockFile
+from batchq.store.patience import Patient, connect, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import Any
+
+__all__ = ["Store", "Writing", "open_at", "open_store", "translated", "version_of"]
 
 OLDEST_SQLITE = (3, 37, 0)  #: STRICT tables
-PATIENCE = 30.0  #: how long a writer waits for the store, in seconds
+LONG_LOG = 16 << 20  #: bytes of write-ahead log that are not left behind at a close
 
 
 class Store:
     """One open store. Writing happens in ``with store.writing() as db``, reading on ``store.db``.
 
-    One connection belongs to one process and one thread; it must not be carried over a fork.
+    One connection belongs to one process and one thread; it must not be carried over a fork. ``warnings`` are
+    sentences for the person. ``checkpoint_at`` is the monotonic time before which no checkpoint is due.
     """
 
-    def __init__(self, path: str, db: sqlite3.Connection, lock: LockFile) -> None:
+    def __init__(
+        self,
+        path: str,
+        db: Patient,
+        lock: LockFile,
+        facts: os.stat_result,
+        warnings: list[str],
+        *,
+        is_readonly: bool = False,
+    ) -> None:
         self.path = path
         self.db = db
         self.lock = lock
-        self.patience = PATIENCE
+        self.warnings = warnings
+        self.checkpoint_at = 0.0
+        self.is_readonly = is_readonly
+        self._pid = os.getpid()
+        self._file = facts.st_dev, facts.st_ino
+        self._log = trust.identity(path + "-wal")
+
+    @property
+    def patience(self) -> float:
+        """How long a call waits for the store before it raises BusyError, in seconds."""
+        return self.db.patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self.db.patience = seconds
+
+    @property
+    def interrupted(self) -> "Callable[[], bool] | None":
+        """Asked every 0.1 s of a wait; when it says yes the wait ends in BusyError."""
+        return self.db.interrupted
+
+    @interrupted.setter
+    def interrupted(self, ask: "Callable[[], bool] | None") -> None:
+        self.db.interrupted = ask
 
     def writing(self) -> "Writing":
         """One write transaction: all of it is on disk when the block ends, or none of it."""
         return Writing(self)
+
+    def fetch(self, sql: str, parameters: "Any" = ()) -> "list[tuple[Any, ...]]":
+        """All rows of one reading statement; what SQLite refuses leaves as a BatchqError."""
+        try:
+            return self.db.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def require_same_files(self) -> None:
+        """Raise LedgerError if the store, its log or its lock file was moved, deleted or replaced since it was opened.
+
+        What is written then lands in a file that nobody finds, or beside the locks of the others.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError("an open store was carried over a fork: open it again in the child")
+        for path, known in ((self.path, self._file), (self.path + "-wal", self._log)):
+            if known is not None and trust.identity(path) != known:
+                raise LedgerError(f"{path} was moved, deleted or replaced while it was in use; nothing more is written")
+        if self.lock.is_moved():
+            raise LedgerError(f"{self.lock.path} was deleted or replaced while it was in use; nothing more is written")
 
     def close(self) -> None:
         """Close the connection; the last one out checkpoints, under the mutex like every checkpoint.
 
         (SQLite 3.7.0–3.51.2 can lose commits when a checkpoint races a reset of the write-ahead log.)
         """
-        try:
-            self.lock.acquire_mutex(self.patience)
-        except BusyError:
-            pass  # whoever holds the mutex has a connection, so this close is not the last and checkpoints nothing
+        self.interrupted = None
+        if not self.is_readonly:
+            try:
+                self.lock.acquire_mutex(self.patience)
+                if trust.log_bytes(self.path) > LONG_LOG:  # of a large add: a runner beside us would not shorten it
+                    self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except (BusyError, sqlite3.Error):
+                pass  # whoever holds the mutex has a connection, so this close is not the last and checkpoints nothing
         self.db.close()
         self.lock.close()
 
@@ -59,12 +121,18 @@ class Writing:
 
     def __enter__(self) -> sqlite3.Connection:
         store = self._store
-        store.lock.acquire_mutex(store.patience)
+        if store.is_readonly:
+            raise CreateError(f"cannot write the store {store.path}: it, or its folder, is read-only here")
+        deadline = time.monotonic() + store.patience
+        store.lock.acquire_mutex(store.patience, store.interrupted)
         try:
-            store.db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
+            store.require_same_files()
+            store.db.insist("BEGIN IMMEDIATE", (), deadline)
+        except BaseException as error:
             store.lock.release_mutex()
-            raise translated(error, store.path) from error
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, store.path) from error
+            raise
         return store.db
 
     def __exit__(
@@ -76,7 +144,7 @@ class Writing:
                 try:
                     store.db.execute("COMMIT")
                     return
-                except sqlite3.Error as refused:
+                except (sqlite3.Error, BusyError) as refused:
                     error = refused
             if store.db.in_transaction:  # SQLite has rolled back by itself when the disk is full
                 store.db.execute("ROLLBACK")
@@ -84,31 +152,77 @@ class Writing:
             store.lock.release_mutex()
         if isinstance(error, sqlite3.Error):
             raise translated(error, store.path) from error
+        if kind is None:
+            raise error
 
 
-def open_store(explicit: str | None = None, *, create: bool = False) -> Store:
+def open_store(explicit: str | None = None, *, create: bool = False, reading: bool = False) -> Store:
     """Open the store that ``location.locate`` finds, upgraded to this program's schema.
 
-    With ``create`` a missing one is made (mode 0600). Raises MissingError, CreateError, StoreError, BusyError.
+    With ``create`` a missing one is made (mode 0600). With ``reading`` a store that may not be written is opened all
+    the same, and only looked at. Raises MissingError, CreateError, StoreError, LedgerError, BusyError.
     """
-    return open_at(location.locate(explicit), create=create)
+    return open_at(location.locate(explicit), create=create, reading=reading)
 
 
-def open_at(path: str, *, create: bool = False) -> Store:
+def open_at(path: str, *, create: bool = False, reading: bool = False) -> Store:
     """Open the store at an absolute path; see ``open_store``."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}; batchq needs 3.37 or newer (STRICT tables)")
-    fresh = False
-    if not os.path.exists(path):
-        if not create:
-            raise location.missing(path)
-        fresh = _make_file(path)
+    path = location.resolved(path)
+    facts = location.look(path)
+    if facts is None and create:
+        from batchq.store import creation
+
+        creation.create(path)
+        facts = location.look(path)
+    if facts is None:
+        raise location.missing(path)
+    warnings = trust.check_file(path, facts, reading=reading)
+    lost = trust.lost_log(path)
+    if not reading:
+        if lost:
+            raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without what was written last")
+        return _open(path, facts, warnings)
+    if lost:
+        warnings.append(f"{lost}: what was written last is missing")
+    elif location.is_writable(path):
+        try:
+            return _open(path, facts, warnings)
+        except (CreateError, LedgerError):  # a full disk: there is no room for the index of the log
+            pass
+    from batchq.store import readonly
+
+    return readonly.open_readonly(path, facts, warnings)
+
+
+def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
+    left_over = trust.log_bytes(path) > 0
     db = lock = None
     try:
-        db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
-        version = 0 if fresh else _version(db, path)
+        db = connect(path, "rw")
+        version = version_of(db, path)
         lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
-        _prepare(db, lock, version)
+        alone = lock.enter()
+        for pragma in (
+            "synchronous = FULL",
+            "temp_store = MEMORY",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "wal_autocheckpoint = 0",
+        ):
+            db.execute(f"PRAGMA {pragma}")
+        if version < schema.VERSION:
+            from batchq.store import creation
+
+            trust.check_schema(db, path, is_old=True)
+            creation.upgrade(db, lock, path)
+        trust.check_schema(db, path)
+        if left_over and alone:
+            trust.check_recovered(db, path)
+        if os.environ.get(location.ALLOW_NETWORK) and location.network_type(path):
+            db.execute("PRAGMA journal_mode = DELETE").fetchall()
+        return Store(path, db, lock, facts, warnings)
     except BaseException as error:
         if db is not None:
             db.close()
@@ -117,94 +231,20 @@ def open_at(path: str, *, create: bool = False) -> Store:
         if isinstance(error, sqlite3.Error):
             raise translated(error, path) from error
         raise
-    return Store(path, db, lock)
 
 
-def _make_file(path: str) -> bool:
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        LockFile(
-            path
-        ).close()  # first: an empty store beside a lock file is an unfinished one, alone it is a stranger's
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    except FileExistsError:
-        return False  # another process was faster
-    except OSError as error:
-        raise CreateError(f"cannot create the store {path}: {error.strerror}") from None
-    return True
-
-
-def _version(db: sqlite3.Connection, path: str) -> int:
+def version_of(db: sqlite3.Connection, path: str) -> int:
+    """The schema version of the file. Raises StoreError for what is no store, or one of a newer batchq."""
     try:
         (owner,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorname == "SQLITE_NOTADB":
             raise StoreError(f"{path} is no batchq store (not an SQLite file)") from None
         raise
-    if owner == 0 and version == 0 and _is_unfinished(db, path):
-        return 0
-    if owner != APPLICATION_ID:
+    if owner != schema.APPLICATION_ID:
         raise StoreError(f"{path} is no batchq store (another program's SQLite file); name yours with --db")
-    if version > VERSION:
+    if version > schema.VERSION:
         raise StoreError(
-            f"{path} was made by a newer batchq (schema {version}, this one knows {VERSION}); upgrade batchq"
+            f"{path} was made by a newer batchq (schema {version}, this one knows {schema.VERSION}); upgrade batchq"
         )
     return int(version)
-
-
-def _is_unfinished(db: sqlite3.Connection, path: str) -> bool:
-    """An empty database whose lock file was there before it: ``init`` was killed, or is at work in this moment."""
-    if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        return False
-    try:
-        return os.stat(sidecar(path)).st_mtime_ns <= os.stat(path).st_mtime_ns
-    except FileNotFoundError:
-        return False
-
-
-def _prepare(db: sqlite3.Connection, lock: LockFile, version: int) -> None:
-    for pragma in (
-        "synchronous = FULL",
-        "temp_store = MEMORY",
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        "wal_autocheckpoint = 0",
-    ):
-        db.execute(f"PRAGMA {pragma}")
-    if version < VERSION:
-        lock.acquire_mutex(PATIENCE)
-        try:
-            _upgrade(db)
-        finally:
-            lock.release_mutex()
-
-
-def _upgrade(db: sqlite3.Connection) -> None:
-    from batchq.store.migrations import upgrade
-
-    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only an empty file can still take this
-        db.execute("PRAGMA journal_mode = WAL")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:  # another process may have been faster
-            upgrade(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def translated(error: sqlite3.Error, path: str) -> BatchqError:
-    """What SQLite said, as the error that a command shows. IntegrityError never comes here: it is a bug of ours."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return BusyError(f"the store {path} is busy: another program has locked it; try again later")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return CreateError(f"cannot write the store {path} ({error}): check its permissions and those of its folder")
-    if name.startswith("SQLITE_NOTADB"):
-        return StoreError(f"{path} is no batchq store (not an SQLite file)")
-    if name.startswith("SQLITE_FULL"):
-        return LedgerError(f"cannot write the store {path}: the disk is full")
-    return LedgerError(f"the store {path} cannot be used: {error} ({name or type(error).__name__})")

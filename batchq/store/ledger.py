@@ -6,7 +6,7 @@ is still current, so a runner that was taken for dead cannot overwrite what happ
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from batchq import failpoints
@@ -80,14 +80,16 @@ def register(
     slots: int,
     executor: str,
     now: int,
+    namespace: str = "",
+    born: int | None = None,
 ) -> Runner:
-    """Enter a runner whose liveness byte is already locked."""
+    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid."""
     selection = json.dumps({"queue": wanted.queue, "batch": wanted.batch})
     with store.writing() as db:
         (row,) = db.execute(
-            "INSERT INTO runners (state, pid, host, boot_id, liveness, slots, executor, selection, started_at)"
-            " VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (pid, host, boot_id, liveness, slots, executor, selection, now),
+            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, liveness, slots, executor, selection,"
+            " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, namespace, born, liveness, slots, executor, selection, now),
         ).fetchall()
     return Runner(row[0], liveness, wanted)
 
@@ -335,19 +337,50 @@ def _exists(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]
 
 
 class Lost(NamedTuple):
-    """A runner that is gone although it never left: its row, and the attempts that died with it."""
+    """A runner that is gone although it never left: its row, and the attempts that died with it.
+
+    ``is_hidden``: its processes lived where they cannot be seen from here (another container), so that nobody can say
+    whether something of them is still alive.
+    """
 
     runner: int
     pid: int
     claims: list[Claim]
+    is_hidden: bool = False
 
 
-def lost_runners(store: Store, runner: Runner) -> list[Lost]:
-    """The dead runners of the store, by the kernel's word: their liveness byte is free. Read without a lock."""
+class Here(NamedTuple):
+    """Where this process runs, and whether a process of this machine still is the one that was born then."""
+
+    host: str
+    boot_id: str
+    namespace: str
+    lives: Callable[[int, int], bool]
+
+
+def lost_runners(store: Store, runner: Runner | None = None, here: Here | None = None) -> list[Lost]:
+    """The dead runners of the store, by the kernel's word: their liveness byte is free. Read without a lock.
+
+    Runners of another machine are left out, because their locks are not seen here, and so is one whose process lives
+    although its byte is free: somebody has deleted the lock file under it.
+    """
     rows = store.db.execute(
-        "SELECT id, pid, liveness FROM runners WHERE ended_at IS NULL AND id <> ? ORDER BY id", (runner.id,)
+        "SELECT id, pid, liveness, host, boot_id, namespace, born FROM runners WHERE ended_at IS NULL AND id IS NOT ?"
+        " ORDER BY id",
+        (None if runner is None else runner.id,),
     ).fetchall()
-    return [Lost(row, pid, _claims_of(store.db, row)) for row, pid, byte in rows if not store.lock.is_held(byte)]
+    lost = []
+    for row, pid, byte, host, boot_id, namespace, born in rows:
+        if store.lock.is_held(byte):
+            continue
+        is_hidden = False
+        if here is not None:
+            is_now = boot_id == here.boot_id
+            is_hidden = is_now and namespace != here.namespace
+            if host != here.host or (is_now and not is_hidden and born is not None and here.lives(pid, born)):
+                continue
+        lost.append(Lost(row, pid, _claims_of(store.db, row), is_hidden))
+    return lost
 
 
 def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:

@@ -1,10 +1,18 @@
-"""Which store a command means: ``--db``, ``$BATCHQ_DB``, the nearest ``batchq.db`` upwards, the user's own."""
+"""Which store a command means: ``--db``, ``$BATCHQ_DB``, the nearest ``batchq.db`` upwards, the user's own.
+
+And on what it lies: SQLite's log is memory that processes share, which no network file system provides.
+"""
 
 import os
 
-from batchq.errors import MissingError, StoreError
+from batchq.errors import CreateError, MissingError, StoreError
 
 NAME = "batchq.db"
+ALLOW_NETWORK = "BATCHQ_ALLOW_NETWORK_FS"  #: set to anything: a store on a network file system, for one host only
+NETWORK = (
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "afs", "ceph", "lustre", "gpfs", "beegfs", "orangefs",
+    "pvfs2", "ocfs2", "gfs2", "coda", "ncpfs", "vboxsf", "vmhgfs", "prl_fs", "fuse",
+)  # fmt: skip
 
 
 def locate(explicit: str | None) -> str:
@@ -13,8 +21,37 @@ def locate(explicit: str | None) -> str:
     Raises StoreError where the nearest ``batchq.db`` belongs to another user: it is refused, never walked past.
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
-        return os.path.abspath(os.path.expanduser(named))
-    return _upwards(os.getcwd()) or _own()
+        return resolved(os.path.abspath(os.path.expanduser(named)))
+    return resolved(_upwards(os.getcwd()) or _own())
+
+
+def resolved(path: str) -> str:
+    """The file behind a symbolic link: the log and the locks lie beside that one, whatever name it was called by."""
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
+def look(path: str) -> os.stat_result | None:
+    """What the system says about a file; None where there is none. Raises CreateError where it may not be looked at."""
+    try:
+        return os.stat(path)
+    except PermissionError as error:
+        raise CreateError(f"cannot look at {path}: {error.strerror}") from None
+    except OSError:
+        return None
+
+
+def is_writable(path: str) -> bool:
+    """Whether this process may write the store and make files beside it."""
+    return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
+
+
+def sync_folder(folder: str) -> None:
+    """Have the names in a folder on the disk, as fsync has the contents of a file there."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _upwards(folder: str) -> str | None:
@@ -50,3 +87,53 @@ def missing(path: str) -> MissingError:
     near = difflib.get_close_matches(name, neighbours, n=1)
     hint = f"did you mean {os.path.join(folder, near[0])}?" if near else "make one with 'batchq init' or 'batchq add'"
     return MissingError(f"there is no store at {path}; {hint}")
+
+
+def require_local(path: str) -> bool:
+    """Refuse a network file system with CreateError, unless the user allowed it; whether it is one."""
+    kind = network_type(path)
+    if kind is not None and not os.environ.get(ALLOW_NETWORK):
+        raise CreateError(
+            f"{path} lies on a network file system ({kind}), where SQLite loses data; choose a local folder, or set "
+            f"{ALLOW_NETWORK}=1 if one host alone uses it"
+        )
+    return kind is not None
+
+
+def network_type(path: str) -> str | None:
+    """The type of the network file system on which a store lies, or will lie; None where it is local or unknown."""
+    try:
+        with open("/proc/self/mountinfo", errors="surrogateescape") as file:
+            mounts = file.read()
+        folder = os.path.realpath(os.path.dirname(path))
+        kind = file_system(mounts, folder, os.stat(folder).st_dev)
+    except OSError:
+        return None
+    local = kind == "fuse.fuse-overlayfs"  # the root of a container
+    return kind if not local and kind.partition(".")[0] in NETWORK else None
+
+
+def file_system(mounts: str, folder: str, device: int) -> str:
+    """The type of the file system that holds ``folder``, read from the text of /proc/self/mountinfo; "" if unknown.
+
+    By the device number, else (btrfs has numbers of its own) by the longest mount point above the folder.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    nearest, kind = "", ""
+    for line in mounts.splitlines():
+        mount, _, source = line.partition(" - ")
+        fields = mount.split()
+        if len(fields) < 5 or not source:
+            continue
+        if fields[2] == number:
+            return source.split()[0]
+        point = _unescaped(fields[4])
+        if len(point) >= len(nearest) and f"{folder}/".startswith(point.rstrip("/") + "/"):
+            nearest, kind = point, source.split()[0]
+    return kind
+
+
+def _unescaped(text: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text

@@ -9,15 +9,24 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 import time
 
 from batchq.errors import BusyError, CreateError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Interrupted = Callable[[], bool] | None
+
 MUTEX_BYTE = 0
+PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
 _LIVENESS_SPAN = 1 << 60
 _FLOCK = "hhqqi0q"  # struct flock on 64-bit Linux: type, whence, start, len, pid
-_HAS_OFD = hasattr(fcntl, "F_OFD_SETLK")
+_HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
+_TICK = 0.1  #: seconds between looks at whether a wait was interrupted
 
 
 def sidecar(store: str) -> str:
@@ -25,22 +34,54 @@ def sidecar(store: str) -> str:
     return store + "-lock"
 
 
-class LockFile:
-    """An open description of the sidecar: what it locks is free when it and its copies in forked children are closed."""
+def busy(store: str, waited: float | None = None) -> BusyError:
+    """The refusal that names the process in the way, where it can be seen."""
+    from batchq.store import holders
 
-    def __init__(self, store: str) -> None:
+    # SQLite's own lock first: who holds the mutex may be waiting for another program, too.
+    holder = holders.of_write_lock(store) or holders.of_mutex(sidecar(store)) or "another program"
+    how_long = "" if waited is None else f", for over {waited:g} s"
+    return BusyError(f"the store {store} is busy: {holder} has locked it{how_long}; try again later")
+
+
+def interrupted(store: str) -> BusyError:
+    """The refusal of a caller that was told to stop while it waited."""
+    return BusyError(f"the store {store} is busy, and waiting for it was interrupted; nothing was written")
+
+
+class LockFile:
+    """An open description of the sidecar: what it locks is free when it and its copies in forked children are closed.
+
+    With ``reading`` it asks about locks and takes none, and the file may be missing.
+    """
+
+    def __init__(self, store: str, *, reading: bool = False) -> None:
+        self._store = store
         self.path = sidecar(store)
+        access = os.O_RDONLY if reading else os.O_RDWR | os.O_CREAT
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = os.open(self.path, access | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise CreateError(f"cannot open the lock file {self.path}: {error.strerror}") from None
+            if not reading:
+                raise CreateError(f"cannot open the lock file {self.path}: {error.strerror}") from None
+            self._fd = -1
 
     def close(self) -> None:
         """Let go of everything that this description holds."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
-    def acquire_mutex(self, seconds: float) -> None:
-        """Wait for the writer mutex, at most ``seconds``; BusyError names the process that holds it.
+    def is_moved(self) -> bool:
+        """Whether the file was deleted or replaced since it was opened: then its locks no longer bind the others."""
+        if self._fd < 0:
+            return True
+        try:
+            return not os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return True
+
+    def acquire_mutex(self, seconds: float, interrupted: "Interrupted" = None) -> None:
+        """Wait for the writer mutex, at most ``seconds`` or until ``interrupted()``; then BusyError.
 
         The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them. In the main
         thread an interval timer ends it; elsewhere, where no timer can interrupt, it falls back to trying.
@@ -49,30 +90,47 @@ class LockFile:
             return
         import signal  # 1.4 ms, which an add that need not wait does not pay
 
+        wait = _Wait(seconds, interrupted)
         try:
-            previous = signal.signal(signal.SIGALRM, _deadline)
+            previous = signal.signal(signal.SIGALRM, wait.look)
         except ValueError:
-            self._acquire_by_trying(seconds)
+            self._acquire_by_trying(wait)
             return
+        timer = signal.setitimer(signal.ITIMER_REAL, _TICK if interrupted else max(seconds, 0.001), _TICK)
         try:
-            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
             self._lock(MUTEX_BYTE, wait=True)
-        except _DeadlinePassed:
-            raise self._busy(seconds) from None
+            wait.is_open = False
+        except BaseException as error:
+            wait.is_open = False
+            self.release_mutex()  # the timer may have come between the lock and the line that closes the wait
+            if isinstance(error, _WaitIsOver):
+                raise wait.refusal(self._store) from None
+            raise
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)
 
-    def _acquire_by_trying(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+    def _acquire_by_trying(self, wait: "_Wait") -> None:
         while not self._lock(MUTEX_BYTE, wait=False):
-            if time.monotonic() > deadline:
-                raise self._busy(seconds)
+            if wait.is_over():
+                raise wait.refusal(self._store)
             time.sleep(0.001)
 
     def release_mutex(self) -> None:
         """Give the writer mutex to the next in line."""
         self._control(fcntl.F_UNLCK, MUTEX_BYTE, wait=False)
+
+    def mutex_is_held(self) -> bool:
+        """Whether some other open description holds the mutex in this moment."""
+        return self.is_held(MUTEX_BYTE)
+
+    def enter(self) -> bool:
+        """Share the presence byte until ``close``; whether this was the only open store. False where that is unknown."""
+        if not _HAS_OFD or self._fd < 0:
+            return False
+        alone = not self.is_held(PRESENCE_BYTE)
+        self._control(fcntl.F_RDLCK, PRESENCE_BYTE, wait=False)
+        return alone
 
     def hold_liveness(self) -> int:
         """Lock a free byte as the sign of life of this process and the children it forks; its offset."""
@@ -83,6 +141,8 @@ class LockFile:
 
     def is_held(self, offset: int) -> bool:
         """Whether some other open description holds the byte."""
+        if self._fd < 0:
+            return False
         if not _HAS_OFD:
             if free := self._lock(offset, wait=False):
                 self._control(fcntl.F_UNLCK, offset, wait=False)
@@ -108,31 +168,30 @@ class LockFile:
             verb = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
             fcntl.lockf(self._fd, verb if wait or kind == fcntl.F_UNLCK else verb | fcntl.LOCK_NB, 1, offset)
 
-    def _busy(self, seconds: float) -> BusyError:
-        return BusyError(
-            f"the store is busy: {self._holder()} has held {self.path} for over {seconds:g} s; try again later"
-        )
 
-    def _holder(self) -> str:
-        # An OFD lock has no owner in /proc/locks (its pid reads -1), so look who has the file open instead.
-        ours = os.fstat(self._fd)
-        for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
-            if int(pid) == os.getpid():
-                continue
-            try:
-                for fd in os.listdir(f"/proc/{pid}/fd"):
-                    with open(f"/proc/{pid}/fdinfo/{fd}") as info:
-                        held = any(line.startswith("lock:") and " 0 0" in line for line in info)
-                    if held and os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), ours):
-                        return f"process {pid}"
-            except OSError:
-                continue
-        return "another process"
+class _Wait:
+    """One wait for the mutex; ``look`` is its signal handler and raises once at most, while the wait is open."""
+
+    def __init__(self, seconds: float, interrupted: "Interrupted") -> None:
+        self.is_open = True
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._interrupted = interrupted
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._deadline or self._was_interrupted()
+
+    def refusal(self, store: str) -> BusyError:
+        return interrupted(store) if self._was_interrupted() else busy(store, self._seconds)
+
+    def look(self, _signal: int, _frame: object) -> None:
+        if self.is_open and self.is_over():
+            self.is_open = False
+            raise _WaitIsOver
+
+    def _was_interrupted(self) -> bool:
+        return self._interrupted is not None and self._interrupted()
 
 
-class _DeadlinePassed(Exception):
+class _WaitIsOver(Exception):
     pass
-
-
-def _deadline(_signal: int, _frame: object) -> None:
-    raise _DeadlinePassed

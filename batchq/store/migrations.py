@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database, Migrations
 
+from batchq import failpoints
 from batchq.store import schema
 
 if TYPE_CHECKING:
@@ -28,3 +29,4 @@ def upgrade(connection: "sqlite3.Connection") -> None:
     migrations.apply(Database(connection, execute_plugins=False))
     connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    failpoints.hit("migration_before_commit")

@@ -28,6 +28,8 @@ CREATE TABLE runners (
     pid INTEGER NOT NULL,
     host TEXT NOT NULL,
     boot_id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    born INTEGER,
     liveness INTEGER NOT NULL,
     slots INTEGER NOT NULL,
     executor TEXT NOT NULL,
@@ -211,3 +213,6 @@ SELECT c.queue, sum(c.jobs) AS jobs,
     coalesce(max(q.paused), 0) AS paused, max(q.running_limit) AS running_limit, max(q.rate) AS rate
 FROM counters AS c LEFT JOIN queues AS q ON q.name = c.queue GROUP BY c.queue""",
 )
+
+#: The text of every table, index and view of a store of this version, as SQLite keeps it
+OBJECTS = frozenset(text for text in map(str.strip, V1) if text.startswith("CREATE "))

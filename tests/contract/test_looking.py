@@ -28,7 +28,7 @@ def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store:
         "    stderr:",
         "      refused",
     ]
-    assert f"  Run it again:  batchq --db {store.path} retry 2" in lines
+    assert f"  Run it again:    batchq --db {store.path} retry 2" in lines
     assert "  2.0 s    2  failed     load: psql -f load.sql" in lines
     assert lines[-2:] == ["OPEN", "  queued     1"]
 

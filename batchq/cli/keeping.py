@@ -1,0 +1,173 @@
+"""``batchq doctor``, ``backup`` and ``prune``: keeping a store sound, safe and small."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from batchq import clock
+from batchq.cli.app import Db, Global, Json, app, note, store_for
+from batchq.errors import LedgerError, UsageError
+from batchq.jobs.lifecycle import FINAL
+from batchq.store import keeping, pruning
+from batchq.store.connection import Store, open_store
+from batchq.store.pruning import Policy
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")]
+
+
+@app.command()
+def doctor(
+    rescue: Annotated[
+        int | None,
+        typer.Option(metavar="RUNNER", help="Take the jobs of this dead runner back; nothing of it may be alive."),
+    ] = None,
+    as_json: Json = False,
+    db: Db = None,
+) -> None:
+    """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs nothing."""
+    from batchq.store.examination import examine
+
+    if rescue is not None:
+        _rescue(rescue, db)
+        return
+    found = []
+    with open_store(db or Global.db, reading=True) as store:  # its warnings are among the findings
+        for finding in examine(store):
+            found.append(finding)
+            if not as_json:
+                sys.stdout.write(f"{finding.level:8} {finding.about:12} {finding.text}\n")
+    is_damaged = any(finding.is_damage for finding in found)
+    has_problem = any(finding.level == "problem" for finding in found)
+    code = LedgerError.exit_code if is_damaged else int(has_problem)
+    if as_json:
+        findings = [{"level": one.level, "about": one.about, "text": one.text} for one in found]
+        facts = {"schema": 1, "kind": "doctor", "store": store.path, "status": code, "findings": findings}
+        sys.stdout.write(json.dumps(facts) + "\n")
+    if code:
+        raise typer.Exit(code)
+
+
+def _rescue(runner: int, db: str | None) -> None:
+    """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
+    from batchq.store import ledger
+
+    with store_for(db) as store:
+        for lost in ledger.lost_runners(store):
+            if lost.runner == runner:
+                settled = ledger.rescue(store, lost, clock.now())
+                note(f"doctor: {_jobs(len(settled))} of runner {runner} taken back")
+                return
+    raise UsageError(f"runner {runner} is alive, has ended, or never was; 'batchq doctor' names the dead ones")
+
+
+@app.command()
+def backup(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where; what is there is replaced.")],
+    quiet: Quiet = False,
+    db: Db = None,
+) -> None:
+    """Copy the store, as it is at this moment, to FILE; safe while jobs run, which cp is not."""
+    from batchq.store.copying import backup as copy
+
+    with store_for(db, reading=True) as store:
+        size = copy(store, os.path.abspath(file))
+    if not quiet:
+        note(f"backup: {size:,} bytes in {file}")
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Jobs that have been over for so long, as in 30d.")
+    ] = None,
+    states: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only succeeded, failed or cancelled jobs; may be repeated."),
+    ] = None,
+    keep: Annotated[int, typer.Option(min=0, metavar="N", help="But not the newest N of them.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
+    set_retention: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Have runners remove by and by what is older.")
+    ] = None,
+    no_retention: Annotated[bool, typer.Option("--no-retention", help="Have runners remove nothing.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print what runners remove.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    db: Db = None,
+) -> None:
+    """Remove jobs that are over, with their attempts and output, and make the file smaller. Their keys stay known.
+
+    \b
+    batchq prune --older-than 30d                     now
+    batchq prune --older-than 1d --state succeeded    keep what failed
+    batchq prune --set-retention 30d --keep 1000      by and by, by each batchq run
+    """
+    ways = [
+        name
+        for name, given in (
+            ("--older-than", older_than is not None),
+            ("--set-retention", set_retention is not None),
+            ("--no-retention", no_retention),
+            ("--show", show),
+        )
+        if given
+    ]
+    if len(ways) != 1:
+        raise UsageError("prune takes one of --older-than, --set-retention, --no-retention and --show")
+    if dry_run and older_than is None:
+        raise UsageError("--dry-run belongs to --older-than")
+    if (states or keep) and (no_retention or show):
+        raise UsageError(f"--state and --keep do not go with {ways[0]}")
+    policy = _policy(ways[0], older_than or set_retention, states or [], keep)
+    with store_for(db, reading=show or dry_run) as store:
+        if policy is not None and older_than is not None:
+            facts, text = _prune(store, policy, dry_run)
+        else:
+            if not show:
+                keeping.set_retention(store, policy)
+            facts, text = _retention(store)
+    if as_json:
+        sys.stdout.write(json.dumps({"schema": 1, "kind": "prune", **facts}) + "\n")
+    elif show:
+        sys.stdout.write(text + "\n")
+    elif not quiet:
+        note(f"prune: {text}")
+
+
+def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, object], str]:
+    if dry_run:
+        counts = pruning.prunable(store, policy, clock.now())
+        jobs = sum(counts.values())
+        return {"dry_run": True, "jobs": jobs, "states": counts}, f"{_jobs(jobs)} would be removed"
+    done = keeping.prune(store, policy, clock.now())
+    facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "bytes": done.bytes}
+    return facts, f"{_jobs(done.jobs)} removed, the store is {done.bytes:,} bytes smaller"
+
+
+def _retention(store: Store) -> tuple[dict[str, object], str]:
+    policy = keeping.retention(store)
+    if policy is None:
+        return {"retention": None}, "runners remove nothing: this store keeps all jobs"
+    facts = {"older_than_seconds": policy.older_than / 1000, "states": [*policy.states], "keep": policy.keep}
+    text = f"runners remove {', '.join(policy.states)} jobs older than {clock.show_duration(policy.older_than)}"
+    return {"retention": facts}, text + (f", but not the newest {policy.keep:,}" if policy.keep else "")
+
+
+def _policy(option: str, duration: str | None, words: list[str], keep: int) -> Policy | None:
+    if duration is None:
+        return None
+    try:
+        older_than = clock.duration(duration)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    chosen = {state.strip() for word in words for state in word.split(",")}
+    for state in sorted(chosen.difference(FINAL)):
+        raise UsageError(f"--state {state}: only jobs that are over can be removed: {', '.join(FINAL)}")
+    return Policy(older_than, tuple(state for state in FINAL if not chosen or state in chosen), keep)
+
+
+def _jobs(number: int) -> str:
+    return f"{number:,} {'job' if number == 1 else 'jobs'}"

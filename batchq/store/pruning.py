@@ -1,0 +1,146 @@
+"""Removing jobs that are over, in transactions so small that nobody waits for them.
+
+Attempts, output and dependencies go with their jobs; runners and contexts go when nothing refers to them any more.
+Keys stay: a job that was added once under a key is known after it is gone.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from batchq import failpoints
+from batchq.jobs.lifecycle import FINAL
+from batchq.store import states
+from batchq.store.connection import Store
+
+AT_ONCE = 500  #: rows that one transaction removes
+PAGES_AT_ONCE = 500  #: free pages that one transaction gives back to the file system
+
+
+class Policy(NamedTuple):
+    """Which jobs may go: over for more than ``older_than`` ms, in one of ``states``, and not among the ``keep`` newest.
+
+    The parents of jobs that are not over stay in any case.
+    """
+
+    older_than: int
+    states: tuple[str, ...] = FINAL
+    keep: int = 0
+
+
+class Rule(NamedTuple):
+    """A policy as SQL over ``jobs``, at one moment: what may go then may go later, too."""
+
+    where: str
+    named: dict[str, object]
+    before: int
+
+
+def prunable(store: Store, policy: Policy, now: int) -> dict[str, int]:
+    """How many jobs may go, by state."""
+    rule = rule_of(store, policy, now)
+    return dict(store.fetch(f"SELECT state, count(*) FROM jobs WHERE {rule.where} GROUP BY state", rule.named))
+
+
+def rule_of(store: Store, policy: Policy, now: int) -> Rule:
+    """What a policy means for this store now."""
+    final = ", ".join(f"'{state}'" for state in FINAL)
+    chosen = ", ".join(f"'{state}'" for state in FINAL if state in policy.states)
+    named: dict[str, object] = {"before": now - policy.older_than}
+    where = (
+        f"jobs.state IN ({chosen}) AND jobs.finished_at < :before AND NOT EXISTS (SELECT 1 FROM dependencies AS d"
+        f" JOIN jobs AS child ON child.id = d.child WHERE d.parent = jobs.id AND child.state NOT IN ({final}))"
+    )
+    if policy.keep:
+        oldest_kept = store.fetch(
+            f"SELECT id FROM jobs WHERE state IN ({chosen}) ORDER BY id DESC LIMIT 1 OFFSET ?", (policy.keep - 1,)
+        )
+        where += " AND jobs.id < :kept"
+        named["kept"] = oldest_kept[0][0] if oldest_kept else 0
+    return Rule(where, named, now - policy.older_than)
+
+
+def candidates(store: Store, rule: Rule, after: int, window: int | None = None) -> list[int]:
+    """The next jobs behind ``after`` that may go; with ``window`` among so many jobs only. Read without a lock."""
+    within = ""
+    if window is not None:
+        within = (
+            " AND jobs.id <= (SELECT max(id) FROM (SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :window))"
+        )
+    rows = store.fetch(
+        f"SELECT jobs.id FROM jobs WHERE jobs.id > :after{within} AND {rule.where} ORDER BY jobs.id LIMIT :most",
+        rule.named | {"after": after, "window": window, "most": AT_ONCE},
+    )
+    return [id for (id,) in rows]
+
+
+def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
+    """Remove those of the jobs that may still go; how many."""
+    with store.writing() as db:
+        gone = db.execute(
+            f"DELETE FROM jobs WHERE jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
+            " RETURNING state, queue, batch",
+            rule.named | {"ids": json.dumps(ids)},
+        ).fetchall()
+        tally: dict[tuple[str, str, str], int] = {}
+        for cell in gone:
+            tally[cell] = tally.get(cell, 0) - 1
+        states.count(db, tally)
+        failpoints.hit("prune_before_commit")
+    return len(gone)
+
+
+def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:
+    """The next runners behind ``after`` that ended as long ago as the jobs of the rule."""
+    rows = store.fetch(
+        "SELECT id FROM runners WHERE id > ? AND ended_at < ? ORDER BY id LIMIT ?", (after, rule.before, AT_ONCE)
+    )
+    return [id for (id,) in rows]
+
+
+def remove_runners(store: Store, ids: list[int]) -> int:
+    """Remove those of the runners to which no job and no attempt refers; how many."""
+    with _unchecked(store), store.writing() as db:
+        return db.execute(
+            "DELETE FROM runners WHERE id IN (SELECT value FROM json_each(?))"
+            " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)"
+            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE runner = runners.id AND state = 'running')",
+            (json.dumps(ids),),
+        ).rowcount
+
+
+def remove_contexts(store: Store) -> None:
+    """Remove the contexts to which no job refers. Passes over all jobs, but holds no lock meanwhile."""
+    ((last,),) = store.fetch("SELECT value FROM settings WHERE name = 'last_job'")
+    unused = [id for (id,) in store.fetch("SELECT id FROM contexts EXCEPT SELECT context FROM jobs")]
+    for start in range(0, len(unused), AT_ONCE):
+        with _unchecked(store), store.writing() as db:
+            db.execute(  # a job that came in since then may use one of them again
+                "DELETE FROM contexts WHERE id IN (SELECT value FROM json_each(:ids))"
+                " AND id NOT IN (SELECT context FROM jobs WHERE id > :last)",
+                {"ids": json.dumps(unused[start : start + AT_ONCE]), "last": last},
+            )
+
+
+@contextmanager
+def _unchecked(store: Store) -> Iterator[None]:
+    """Without foreign keys: to check one deletion SQLite would read all jobs, as no whole index leads back to them."""
+    store.db.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        store.db.execute("PRAGMA foreign_keys = ON")
+
+
+def give_back(store: Store) -> bool:
+    """Give some free pages back to the file system; whether there may be more."""
+    free = _free_pages(store)
+    if free:
+        with store.writing() as db:  # each step of the statement frees one page: it must be read to its end
+            db.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+    return 0 < _free_pages(store) < free  # none become fewer where somebody vacuumed the store into another mode
+
+
+def _free_pages(store: Store) -> int:
+    return int(store.fetch("PRAGMA freelist_count")[0][0])

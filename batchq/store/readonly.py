@@ -1,0 +1,50 @@
+"""Opening a store that cannot be written here: a read-only folder or file system, a full disk, another's file."""
+
+import os
+import sqlite3
+
+from batchq.errors import StoreError
+from batchq.store import schema, trust
+from batchq.store.connection import Store, version_of
+from batchq.store.locks import LockFile
+from batchq.store.patience import Patient, connect, translated
+
+
+def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
+    """Open the store for looking only. Raises what ``open_at`` raises.
+
+    SQLite needs the index of the log beside the store, also to read. Where that can be neither found nor made, the
+    store is read as a file that does not change, if nobody writes in this moment.
+    """
+    lock = LockFile(path, reading=True)
+    db = None
+    try:
+        try:
+            db = _connect(path, "ro")
+        except sqlite3.OperationalError:
+            if lock.mutex_is_held():
+                raise
+            db = _connect(path, "ro&immutable=1")
+            if trust.log_bytes(path):
+                warnings.append(f"{path}-wal cannot be read here: what was written last is missing")
+        if (version := version_of(db, path)) < schema.VERSION:
+            raise StoreError(f"{path} has the older schema {version} and cannot be upgraded here: it is read-only")
+        trust.check_schema(db, path)
+        return Store(path, db, lock, facts, warnings, is_readonly=True)
+    except BaseException as error:
+        if db is not None:
+            db.close()
+        lock.close()
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, path) from error
+        raise
+
+
+def _connect(path: str, mode: str) -> Patient:
+    db = connect(path, mode)
+    try:
+        db.execute("PRAGMA user_version").fetchone()  # opens the log and its index
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

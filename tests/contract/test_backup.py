@@ -1,0 +1,159 @@
+"""A backup is the store of one moment, whole or not there, whatever runs meanwhile."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from history import a_night, add
+from others import another, end
+
+from batchq.errors import CreateError, LedgerError, UsageError
+from batchq.store import copying
+from batchq.store.connection import Store, open_at
+
+ADDER = """
+    from batchq.store.connection import open_at
+    from history import add
+    store = open_at(path)
+    add(store, "true")
+    ready()
+    while True:
+        add(store, *("x" * 500 for _ in range(9)))
+"""
+
+
+def everything(store: Store) -> list[object]:
+    return [
+        store.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("jobs", "attempts", "outputs", "counters")
+    ]
+
+
+def test_a_backup_is_a_store_with_the_same_contents(store: Store, folder: Path) -> None:
+    a_night(store)
+
+    size = copying.backup(store, str(folder / "copy.db"))
+
+    assert size == (folder / "copy.db").stat().st_size
+    assert stat.S_IMODE((folder / "copy.db").stat().st_mode) == 0o600
+    with open_at(str(folder / "copy.db")) as copy:
+        assert everything(copy) == everything(store)
+    assert add(store, "true") == [4], "the store goes on"
+
+
+def test_a_backup_under_a_steady_writer_is_of_one_moment(folder: Path) -> None:
+    with open_at(str(folder / "batchq.db"), create=True) as store:
+        for _ in range(20):
+            add(store, *("y" * 900 for _ in range(200)))
+        with another(ADDER, store.path):
+            for number in range(10):
+                copying.backup(store, str(folder / f"copy{number}.db"))
+            taken = [store.fetch("SELECT count(*) FROM jobs")[0][0]]
+    for number in range(10):
+        with open_at(str(folder / f"copy{number}.db")) as copy:
+            ((jobs,),) = copy.fetch("SELECT count(*) FROM jobs")
+            assert jobs % 9 == 4001 % 9, "each add is in it wholly or not at all"
+            assert 4001 <= jobs <= taken[0]
+
+
+def test_what_is_there_is_replaced_by_another_file(store: Store, folder: Path) -> None:
+    (folder / "copy").write_text("yesterday's")
+    (folder / "link").symlink_to("copy")
+    before = (folder / "copy").open()
+
+    copying.backup(store, str(folder / "link"))
+
+    assert before.read() == "yesterday's"
+    before.close()
+    assert (folder / "copy").read_bytes().startswith(b"SQLite format 3")
+    assert (folder / "link").is_symlink()
+    assert sorted(os.listdir(folder)) == [
+        "batchq.db",
+        "batchq.db-lock",
+        "batchq.db-shm",
+        "batchq.db-wal",
+        "copy",
+        "link",
+    ]
+
+
+@pytest.mark.parametrize("name", ["batchq.db", "batchq.db-wal", "batchq.db-lock", "hard link", "symbolic link"])
+def test_the_store_itself_is_never_overwritten(store: Store, folder: Path, name: str) -> None:
+    add(store, "true")
+    os.link(store.path, folder / "hard link")
+    (folder / "symbolic link").symlink_to(store.path)
+
+    with pytest.raises(UsageError, match="the store"):
+        copying.backup(store, str(folder / name))
+
+    (folder / "hard link").unlink()
+    assert add(store, "true") == [2]
+
+
+def test_a_store_in_use_is_not_replaced_under_its_log(store: Store, folder: Path) -> None:
+    with open_at(str(folder / "other.db"), create=True) as other:
+        with pytest.raises(UsageError, match="is a store in use"):
+            copying.backup(store, str(folder / "other.db"))
+        add(other, "true")
+
+
+@pytest.mark.parametrize("name", ["", "no/such/folder/copy"])
+def test_a_place_that_cannot_be_written_is_a_sentence(store: Store, folder: Path, name: str) -> None:
+    with pytest.raises(CreateError, match="cannot write the backup"):
+        copying.backup(store, str(folder / name))
+
+
+def test_a_backup_that_was_killed_leaves_the_old_one_and_the_next_one_succeeds(batchq: Shell) -> None:
+    batchq("backup", "copy", "-q")
+    old = (batchq.folder / "copy").read_bytes()
+    batchq("add", "--", "true")
+
+    killed = batchq("backup", "copy", code=None, env={"BATCHQ_FAIL": "backup_before_rename:kill"})
+    assert killed.code == -9
+    assert (batchq.folder / "copy").read_bytes() == old
+
+    assert batchq("backup", "copy").err.endswith("bytes in copy\n")
+    assert (batchq.folder / "copy").read_bytes() != old
+    assert sorted(os.listdir(batchq.folder)) == ["batchq.db", "batchq.db-lock", "copy"]
+
+
+def test_what_a_killed_backup_left_beside_its_draft_is_not_taken_for_a_part_of_the_new_one(batchq: Shell) -> None:
+    batchq("add", "--", "true")
+    (batchq.folder / "copy-new").write_bytes(batchq.db().read_bytes()[:8192])
+    (batchq.folder / "copy-new-journal").write_bytes(os.urandom(5000))
+    (batchq.folder / "copy-new-wal").write_bytes(os.urandom(5000))
+
+    batchq("backup", "copy")
+
+    assert batchq("list", "--json", "--db", "copy").out.count('"id":') == 1
+    assert not list(batchq.folder.glob("copy-new*"))
+
+
+def test_two_backups_to_one_file_do_not_mix(batchq: Shell) -> None:
+    holder = """
+        import fcntl
+        file = open(path, "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        wait()
+    """
+    with another(holder, batchq.folder / "copy-new") as other:
+        assert "another backup" in batchq("backup", "copy", code=75).err
+        end(other)
+    batchq("backup", "copy")
+
+
+def test_a_damaged_store_gives_no_backup(batchq: Shell) -> None:
+    batchq("add", "-", stdin="\n".join(f"echo {number}" for number in range(5000)))
+    whole = batchq.db().read_bytes()
+    torn = bytearray(whole)
+    torn[len(torn) // 2 : len(torn) // 2 + 8192] = bytes(8192)
+    batchq.db().write_bytes(torn)
+    (batchq.folder / "copy").write_text("yesterday's")
+
+    with open_at(str(batchq.db())) as store, pytest.raises(LedgerError, match="is damaged"):
+        copying.backup(store, str(batchq.folder / "copy"))
+
+    assert (batchq.folder / "copy").read_text() == "yesterday's"
+    assert not list(batchq.folder.glob("copy-new*"))
+    batchq.db().write_bytes(whole)

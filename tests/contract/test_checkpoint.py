@@ -1,0 +1,128 @@
+"""The log stays short, is emptied only under the mutex, and a crash on the way loses nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from history import add
+from others import FOREIGN_READER, MUTEX_HOLDER, another, end
+
+from batchq.errors import BusyError, LedgerError
+from batchq.store import keeping
+from batchq.store.connection import LONG_LOG, Store, open_at
+
+MIB = 1 << 20
+
+
+def log_of(store: Store) -> int:
+    return Path(f"{store.path}-wal").stat().st_size
+
+
+def write(store: Store, mebibytes: int) -> None:
+    """Write so much, as jobs with a long stdin."""
+    for _ in range(mebibytes):
+        add(store, "cat", stdin="x" * (MIB - 1000))
+
+
+def test_every_connection_leaves_checkpoints_to_us(store: Store) -> None:
+    assert store.fetch("PRAGMA wal_autocheckpoint") == [(0,)]
+    write(store, 6)
+
+    assert log_of(store) > 6 * MIB
+    assert Path(store.path).stat().st_size < MIB
+
+
+def test_a_checkpoint_copies_all_into_the_file_and_truncation_empties_the_log(store: Store) -> None:
+    write(store, 2)
+
+    assert keeping.checkpoint(store, truncate=False) == (True, log_of(store))
+    assert log_of(store) > 2 * MIB
+    assert Path(store.path).stat().st_size > 2 * MIB
+    assert keeping.checkpoint(store, truncate=True) == (True, 0)
+    assert log_of(store) == 0
+
+
+def test_it_is_due_only_when_the_log_is_long(store: Store) -> None:
+    write(store, 2)
+    assert keeping.checkpoint_if_due(store) is None
+
+    write(store, 4)
+    done = keeping.checkpoint_if_due(store)
+    assert done is not None
+    assert done.is_complete
+    assert log_of(store) > 4 * MIB, "a short log keeps its length: to write it anew is cheaper"
+
+    store.checkpoint_at = 0.0
+    write(store, 20)
+    assert keeping.checkpoint_if_due(store) == (True, 0)
+
+
+def test_tries_are_spaced(store: Store) -> None:
+    write(store, 6)
+
+    assert keeping.checkpoint_if_due(store) is not None
+    assert keeping.checkpoint_if_due(store) is None
+
+
+def test_a_reader_in_the_way_is_waited_for_no_longer_and_a_very_long_log_is_told(batchq: Shell) -> None:
+    with open_at(str(batchq.db())) as store:
+        add(store, "before")
+        with another(FOREIGN_READER, store.path) as reader:
+            write(store, 20)
+            done = keeping.checkpoint_if_due(store)
+            assert done is not None
+            assert (done.is_complete, done.is_stuck) == (False, False)
+            assert keeping.checkpoint_if_due(store) is None
+
+            write(store, 50)
+            store.checkpoint_at = 0.0
+            stuck = keeping.checkpoint_if_due(store)
+            assert stuck is not None
+            assert stuck.is_stuck
+            assert batchq("doctor").out.count("warning  log") == 1
+            end(reader)
+        assert keeping.checkpoint(store, truncate=True) == (True, 0)
+
+
+def test_no_checkpoint_without_the_mutex(store: Store) -> None:
+    write(store, 6)
+    store.patience = 0.05
+    with another(MUTEX_HOLDER, store.path):
+        assert keeping.checkpoint_if_due(store) is None
+        with pytest.raises(BusyError):
+            keeping.checkpoint(store, truncate=True)
+    assert log_of(store) > 6 * MIB
+
+
+def test_no_checkpoint_into_a_file_that_was_moved(store: Store, folder: Path) -> None:
+    away = Path(store.path).rename(folder / "away")
+    with pytest.raises(LedgerError):
+        keeping.checkpoint(store, truncate=True)
+    away.rename(store.path)
+
+
+def test_a_large_add_beside_a_runner_leaves_no_large_log(batchq: Shell) -> None:
+    with open_at(str(batchq.db())) as beside:
+        batchq("add", "-q", "-", stdin="\n".join(f"echo {'x' * 1000} {number}" for number in range(20_000)))
+
+        assert log_of(beside) == 0
+        assert Path(beside.path).stat().st_size > LONG_LOG
+
+
+def test_the_last_one_out_leaves_only_the_store_and_its_lock_file(folder: Path) -> None:
+    first, second = (open_at(str(folder / "batchq.db"), create=True) for _ in range(2))
+    add(first, "true")
+    first.close()
+    assert len(os.listdir(folder)) == 4
+    second.close()
+    assert sorted(os.listdir(folder)) == ["batchq.db", "batchq.db-lock"]
+
+
+def test_a_crash_between_copying_and_emptying_loses_nothing(batchq: Shell) -> None:
+    batchq("add", "-", stdin="true\n" * 100)
+    killed = batchq("prune", "--older-than", "1d", code=None, env={"BATCHQ_FAIL": "in_checkpoint:kill"})
+
+    assert killed.code == -9
+    assert Path(f"{batchq.db()}-wal").exists()
+    assert batchq.rows("SELECT count(*) FROM jobs") == [(100,)]

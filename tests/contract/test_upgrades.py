@@ -1,0 +1,188 @@
+"""Stores of every schema that was ever released open, keep what they hold, and become what a fresh store is."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import invariants
+import pytest
+from conftest import Shell
+from others import ENVIRONMENT, another, end
+
+from batchq.jobs.lifecycle import STATES
+from batchq.store import schema
+from batchq.store.connection import open_at
+
+GOLDEN = sorted((Path(__file__).parent.parent / "stores").glob("schema-*.db"))
+TABLES = (
+    "jobs",
+    "attempts",
+    "outputs",
+    "contexts",
+    "runners",
+    "keys",
+    "dependencies",
+    "queues",
+    "counters",
+    "settings",
+)
+
+# A program of tomorrow: one more migration, in two steps.
+TOMORROW = """
+import sys
+from batchq.store import connection, migrations, schema
+NEW = ("CREATE TABLE more (id INTEGER PRIMARY KEY, text TEXT) STRICT", "CREATE INDEX more_text ON more (text)")
+
+@migrations.migrations()
+def v_tomorrow(db):
+    for statement in NEW:
+        db.execute(statement)
+    db.execute("INSERT INTO more (text) SELECT work FROM jobs")
+
+schema.VERSION += 1
+schema.OBJECTS |= set(NEW)
+"""
+
+
+def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    found = {table: db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}
+    db.close()
+    return found
+
+
+def a_copy(golden: Path, folder: Path) -> Path:
+    copy = Path(shutil.copy(golden, folder / "batchq.db"))
+    copy.chmod(0o600)
+    return copy
+
+
+def test_there_is_a_golden_store_of_every_version() -> None:
+    assert [path.stem for path in GOLDEN] == [f"schema-{number}" for number in range(1, schema.VERSION + 1)]
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_a_store_of_that_time_keeps_all_it_holds(golden: Path, folder: Path) -> None:
+    copy = a_copy(golden, folder)
+    held = dump(copy)
+    assert {state for (_, _, state, *_) in held["jobs"]} == set(STATES)
+    assert all(held.values()), "every table has rows"
+
+    with open_at(str(copy)) as store:
+        fresh = open_at(str(folder / "fresh.db"), create=True)
+        assert sorted(invariants.schema_of(store.db)) == sorted(invariants.schema_of(fresh.db))
+        fresh.close()
+        assert store.fetch("PRAGMA user_version") == [(schema.VERSION,)]
+
+    assert dump(copy) == held
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_the_commands_work_on_a_store_of_that_time(golden: Path, folder: Path) -> None:
+    a_copy(golden, folder)
+    shell = Shell(folder)
+
+    assert '"total": 10' in shell("list", "--all", "--json").out
+    assert "1 failed" in shell("report").out
+    assert "KeyError" in shell("show", "2").out
+    assert shell("logs", "1").out == "42 rows\n"
+    assert shell("doctor").code == 0
+    assert shell("add", "--", "true").out == "11\n"
+    assert shell("add", "--key", "extract-1", "--", "true").out == "1\n"
+
+
+def run(code: str, path: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, str(path)], env=ENVIRONMENT | env, capture_output=True, text=True, check=False
+    )
+
+
+def test_an_upgrade_happens_in_one_transaction_and_an_old_program_then_refuses(folder: Path) -> None:
+    path = a_copy(GOLDEN[-1], folder)
+    before = path.read_bytes()
+
+    killed = run(f"{TOMORROW}connection.open_at(sys.argv[1])", path, BATCHQ_FAIL="migration_before_commit:kill")
+    assert killed.returncode == -9
+    with open_at(str(path)) as store:
+        assert store.fetch("PRAGMA user_version") == [(schema.VERSION,)]
+        assert store.fetch("SELECT count(*) FROM sqlite_schema WHERE name = 'more'") == [(0,)]
+
+    done = run(f"{TOMORROW}connection.open_at(sys.argv[1]).close()", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    upgraded = path.read_bytes()
+    assert upgraded != before
+
+    refusal = Shell(folder)("list", code=78)
+    assert f"made by a newer batchq (schema {schema.VERSION + 1}, this one knows {schema.VERSION})" in refusal.err
+    assert path.read_bytes() == upgraded
+    path.write_bytes(before)
+
+
+def test_two_upgrades_at_once_are_one(folder: Path) -> None:
+    path = a_copy(GOLDEN[-1], folder)
+    before = path.read_bytes()
+    fork = """
+import os
+read, write = os.pipe()
+children = []
+for _ in range(6):
+    if (pid := os.fork()) == 0:
+        os.close(write)
+        os.read(read, 1)
+        store = connection.open_at(sys.argv[1])
+        assert store.fetch("SELECT count(*) FROM more") == [(10,)]
+        store.close()
+        os._exit(0)
+    children.append(pid)
+os.close(write)
+sys.exit(any(os.waitpid(pid, 0)[1] for pid in children))
+"""
+    done = run(TOMORROW + fork, path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    path.write_bytes(before)
+
+
+def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path) -> None:
+    path = a_copy(GOLDEN[-1], folder)
+    before = path.read_bytes()
+    older = """
+        from batchq.store import ledger
+        from batchq.store.connection import open_at
+        from batchq.store.locks import LockFile
+        store = open_at(path)
+        life = LockFile(path).hold_liveness()
+        runner = ledger.register(
+            store, ledger.Wanted(), life, pid=4711, host="h", boot_id="b", slots=1, executor="local", now=0)
+        wait()
+        ledger.leave(store, runner, 1)
+    """
+    upgrade = (
+        f"{TOMORROW}from batchq.errors import BusyError\n"
+        "try: connection.open_at(sys.argv[1]).close()\n"
+        "except BusyError as error: sys.exit(str(error))\n"
+    )
+    with another(older, path) as other:
+        refused = run(upgrade, path)
+        assert (refused.returncode, "an older batchq (process 4711) is running its jobs" in refused.stderr) == (1, True)
+        end(other)
+    assert run(upgrade, path).returncode == 0
+    path.write_bytes(before)
+
+
+def test_a_trigger_in_an_old_store_does_not_fire_during_the_upgrade(folder: Path) -> None:
+    path = a_copy(GOLDEN[-1], folder)
+    before = path.read_bytes()
+    db = sqlite3.connect(path)
+    db.execute("CREATE TRIGGER t AFTER INSERT ON _sqlite_migrations BEGIN UPDATE settings SET value = 'pwned'; END")
+    db.close()
+
+    refused = run(f"{TOMORROW}connection.open_at(sys.argv[1])", path)
+
+    assert "StoreError" in refused.stderr
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT count(*) FROM settings WHERE value = 'pwned'").fetchall() == [(0,)]
+    db.close()
+    path.write_bytes(before)
