@@ -221,23 +221,23 @@ class LocalExecutor:
             member = self._hire(first, home)
             if member is None:
                 return True
-        if member is None and self._pace is not None and self._pace < MESSAGE:
+        if member is None and self._is_fast():
             member = min((one for one in mine if one.has_room()), key=lambda one: len(one.tasks), default=None)
         if member is None:
             return False
         claims = self._message(home, first.kind)
         was_idle = not member.tasks
-        member.give(claims)
+        member.give(claims, single=not self._is_fast())
         if was_idle:
             self._note_start(claims[0], clock.now())
         return True
 
+    def _is_fast(self) -> bool:
+        """Whether callables end so soon that several go into one message; with a log folder each goes alone."""
+        return self._pace is not None and self._pace < MESSAGE and self._place.logs is None
+
     def _message(self, home: tuple[str, str], kind: str) -> list[Claim]:
-        most = (
-            1
-            if self._pace is None or self._place.logs is not None
-            else max(1, min(128, int(MESSAGE / max(self._pace, 1e-6))))
-        )
+        most = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
         most = min(most, -(-len(self._backlog) // max(1, self._empty())))
         claims: list[Claim] = []
         while self._backlog and len(claims) < most:

@@ -52,18 +52,20 @@ class Member:
         return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
 
     def has_room(self) -> bool:
-        """Whether another message may be sent: not while an end is imposed, nor behind two others."""
-        return len(self._sizes) < MESSAGES and self._sentence.status is None
+        """Whether another message may be sent: not while an end is imposed, nor behind a single task or two messages."""
+        return len(self._sizes) < MESSAGES and self._sentence.status is None and not (self.tasks and self._single)
 
-    def give(self, claims: Sequence[Claim]) -> None:
-        """Send one message of tasks that all are calls, or all payloads."""
+    def give(self, claims: Sequence[Claim], *, single: bool) -> None:
+        """Send one message of tasks that all are calls, or all payloads.
+
+        A ``single`` task writes into the pipes, which are read while it runs, so nothing may wait behind it; the output
+        of others goes to files, where the end of each can be seen.
+        """
         was_idle = not self.tasks
         self.tasks.extend(claims)
         self._sizes.append(len(claims))
         target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
-        # A single task writes into the pipes, which are read while it runs; so none of several may run beside it.
-        single = len(claims) == 1 and (was_idle or self._single)
-        self._single = single if was_idle else self._single and single
+        self._single = single
         tasks = ",".join(f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims)
         head = f'{{"single":{json.dumps(self._single)},"target":{json.dumps(target)},"also":{json.dumps(also)}'
         self.resident.send(f'{head},"tasks":[{tasks}]}}')
