@@ -83,9 +83,17 @@ def run(
             if limit_processes is not None:
                 machine.limit_processes(limit_processes)
             executor = LocalExecutor(
-                slots, inbox, scratch, db=path, perform=perform, home=home, grace=plan.grace, logs=logs,
+                slots,
+                inbox,
+                scratch,
+                db=path,
+                cookie=str(liveness),
+                perform=perform,
+                home=home,
+                grace=plan.grace,
+                logs=logs,
                 worker_jobs=worker_jobs,
-            )  # fmt: skip
+            )
             return _run(path, plan, liveness, inbox, executor, handlers, telling)
         except BatchqError as error:
             note(str(error))

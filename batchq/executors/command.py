@@ -23,13 +23,15 @@ RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_
 class Place:
     """What the attempts of one executor have in common: the store that they are told of, and a private folder.
 
-    ``logs`` is the folder of ``--log-dir``, which gets all that each attempt prints, in ``JOB-ATTEMPT.log``.
+    ``cookie`` is in the environment of all that it starts, so that a rescuer finds also what hides its token. ``logs`` is
+    the folder of ``--log-dir``, which gets all that each attempt prints, in ``JOB-ATTEMPT.log``.
     """
 
-    def __init__(self, spawner: Spawner, scratch: str, db: str, logs: str | None = None) -> None:
+    def __init__(self, spawner: Spawner, scratch: str, db: str, cookie: str, logs: str | None = None) -> None:
         self.spawner = spawner
         self.db = db
         self.scratch = scratch
+        self.cookie = cookie
         self.logs = logs
         self._oom_kills = machine.oom_kills()
 
@@ -67,6 +69,7 @@ class Place:
             "BATCHQ_QUEUE": claim.queue,
             "BATCHQ_DB": self.db,
             "BATCHQ_TOKEN": claim.token,
+            "BATCHQ_RUNNER": self.cookie,
             "BATCHQ_RESULT_FILE": self.result_file(claim),
         }
         if claim.key is not None:

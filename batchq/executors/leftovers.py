@@ -38,16 +38,20 @@ class Leftovers:
             for orphan in orphans:
                 owner = _owner(orphan, ended)
                 for pid in (orphan, *tree.descendants(orphan)):
-                    tree.kill(pid, signal.SIGKILL)
                     if pid not in seen and not tree.is_zombie(pid):
                         counts[owner] = counts.get(owner, 0) + 1
                     seen.add(pid)
+                    tree.kill(pid, signal.SIGKILL)
             if all([tree.reap(orphan) for orphan in orphans]):
                 continue
             if time.monotonic() > deadline:
                 self.unkillable.update(orphans)
             time.sleep(0.0005)
         return counts
+
+    def are_hidden(self, alive: Alive) -> bool:
+        """Whether some process lives of which nobody knows to which attempt it belongs."""
+        return bool(self._orphans(alive))
 
     def _orphans(self, alive: Alive) -> list[int]:
         return [pid for pid in tree.own_children() if pid not in alive.processes and pid not in self.unkillable]

@@ -35,10 +35,10 @@ TICK = 0.05  #: seconds between looks at a worker that has several tasks: its be
 class LocalExecutor:
     """``slots`` jobs at once on this machine.
 
-    ``scratch`` is a private folder for result files; ``db`` is told to the jobs; ``perform`` is the ``pkg.mod:func`` for
-    payload jobs, imported from the job's folder or else from ``home``. ``grace`` (seconds) lies between TERM and KILL
-    of a job that is over its time. ``logs`` is a folder for all output; a worker is replaced after ``worker_jobs`` tasks
-    (0: never).
+    ``scratch`` is a private folder for result files; ``db`` is told to the jobs; ``cookie`` marks all that is started.
+    ``perform`` is the ``pkg.mod:func`` for payload jobs, imported from the job's folder or else from ``home``. ``grace``
+    (seconds) lies between TERM and KILL of a job that is over its time. ``logs`` is a folder for all output; a worker is
+    replaced after ``worker_jobs`` tasks (0: never).
     """
 
     name = "local"
@@ -50,6 +50,7 @@ class LocalExecutor:
         scratch: str,
         *,
         db: str,
+        cookie: str,
         perform: str | None,
         home: str,
         grace: float,
@@ -60,7 +61,7 @@ class LocalExecutor:
         self._inbox = inbox
         self._grace = grace
         self._worker_jobs = worker_jobs
-        self._place = Place(Spawner(), scratch, db, logs)
+        self._place = Place(Spawner(), scratch, db, cookie, logs)
         self._hook = Hook(perform, home)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
@@ -325,10 +326,7 @@ class LocalExecutor:
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for command, code, usage in commands:
             self._end(command.ended(code, usage, leftovers.get(command.pid, 0), floor))
-            if command.claim.token in self._leftovers.kept:
-                self._discard(command.out, command.err)  # a process that stays may still write there
-            else:
-                self._pipes.append((command.out, command.err))
+            self._put_pipes(command.out, command.err)
 
     def _give_up(self, running: Command | Member) -> None:
         """Free the slot of a process that SIGKILL does not end."""
@@ -350,7 +348,7 @@ class LocalExecutor:
         member.resident.close()
         started_at = self._began.get(member.tasks[0].token, clock.now()) if member.tasks else 0
         ended, unbegun = member.died(code, started_at)
-        self._sweep({})
+        self._sweep({member.pid: ended.claim.token} if ended is not None else {})
         if ended is not None:
             self._end(ended)
         for claim in reversed(unbegun):
@@ -359,7 +357,7 @@ class LocalExecutor:
                 self._reports.append(Lost(claim, started=False))
             else:
                 self._backlog.appendleft(claim)
-        self._pipes.append((member.out, member.err))
+        self._put_pipes(member.out, member.err)
 
     def _dismiss(self, member: Member) -> None:
         """End an idle worker, and wait for it: its pipes are the next job's."""
@@ -373,8 +371,11 @@ class LocalExecutor:
         self._pipes.append((member.out, member.err))
 
     def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
-        busy = bool(self._commands) or any(member.tasks for member in self._members.values())
-        return self._leftovers.sweep(ended, Alive({*self._commands, *self._members}, self._began, busy))
+        return self._leftovers.sweep(ended, self._alive())
+
+    def _alive(self) -> Alive:
+        is_busy = bool(self._commands) or any(member.tasks for member in self._members.values())
+        return Alive({*self._commands, *self._members}, self._began, is_busy)
 
     # --- pipes ---------------------------------------------------------------------------------------------------------
 
@@ -385,6 +386,13 @@ class LocalExecutor:
         for capture in pair:
             self._selector.register(capture.reader, selectors.EVENT_READ, capture)
         return pair
+
+    def _put_pipes(self, out: Capture, err: Capture) -> None:
+        """Keep the pipes for the next job, unless some process that lives on may still write there."""
+        if self._leftovers.kept or self._leftovers.unkillable or self._leftovers.are_hidden(self._alive()):
+            self._discard(out, err)
+        else:
+            self._pipes.append((out, err))
 
     def _discard(self, *captures: Capture) -> None:
         for capture in captures:

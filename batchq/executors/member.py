@@ -10,7 +10,6 @@ from typing import NamedTuple
 from batchq import clock
 from batchq.executors.command import Place, Sentence, overrun
 from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Stream
-from batchq.processes import tree
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
@@ -48,7 +47,7 @@ class Member:
     @classmethod
     def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(place.spawner, home, out.writer, err.writer)
+        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer)
         return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
 
     def has_room(self) -> bool:
@@ -122,9 +121,6 @@ class Member:
         else:
             status, failure = FAILED, Failure(*json.loads(answer.value))
         _, _, delay = answer.kind.partition(":")
-        leftovers = 0
-        while answer.has_children and (alive := tree.kill_below(self.pid)):
-            leftovers = max(leftovers, alive)
         return Outcome(
             status,
             exit_code=answer.exit_code,
@@ -135,7 +131,7 @@ class Member:
             failure=failure,
             stdout=self._stream("stdout", answer, self.out),
             stderr=self._stream("stderr", answer, self.err),
-            leftovers=leftovers,
+            leftovers=answer.leftovers,
             retry_after=int(delay) if delay else None,
             is_final=answer.kind == "discard",
             started_at=answer.ended_at - round(answer.seconds * 1000),

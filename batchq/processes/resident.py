@@ -20,7 +20,7 @@ class Answer(NamedTuple):
     cpu: float
     peak: int | None
     exit_code: int | None
-    has_children: bool
+    leftovers: int
     output: str
     value: str
 
@@ -36,7 +36,7 @@ class Resident:
         self._unread = b""
 
     @classmethod
-    def start(cls, spawner: Spawner, home: tuple[str, str], out: int, err: int) -> "Resident | Refusal":
+    def start(cls, spawner: Spawner, home: tuple[str, str], cookie: str, out: int, err: int) -> "Resident | Refusal":
         """Start a worker whose output goes to ``out`` and ``err``; ``bell`` is the descriptor to watch."""
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
@@ -45,7 +45,7 @@ class Resident:
         os.set_blocking(bell, False)
         cwd, path = home
         words = [sys.executable, "-P", worker.__file__]
-        environment = spawner.environment(path, {}, {})
+        environment = spawner.environment(path, {}, {"BATCHQ_RUNNER": cookie})
         pid = spawner.spawn(words, environment, cwd, out, err, channels=(theirs.fileno(), rope))
         theirs.close()
         os.close(rope)
@@ -86,7 +86,7 @@ class Resident:
 
 
 def _decoded(line: bytes) -> Answer:
-    kind, ended_at, seconds, cpu, peak, code, children, output, value = line.decode().split("\t")
+    kind, ended_at, seconds, cpu, peak, code, leftovers, output, value = line.decode().split("\t")
     return Answer(
         kind,
         int(ended_at),
@@ -94,7 +94,7 @@ def _decoded(line: bytes) -> Answer:
         float(cpu),
         int(peak) if peak else None,
         int(code) if code else None,
-        bool(children),
+        int(leftovers),
         output,
         value,
     )

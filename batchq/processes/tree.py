@@ -154,11 +154,20 @@ def reap(pid: int) -> bool:
         return True
 
 
-def carriers(tokens: set[str]) -> list[int]:
-    """All processes of this user on this machine whose environment names one of the attempt tokens."""
-    if not tokens or not CAN_TRACE:
+def carriers(cookies: Collection[bytes]) -> list[int]:
+    """All living processes of this machine whose environment holds one of the entries (``b"BATCHQ_TOKEN=…"``)."""
+    if not cookies or not CAN_TRACE:
         return []
-    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and token_of(int(pid)) in tokens]
+    found = []
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and not is_zombie(int(pid)):
+            try:
+                entries = _read(f"/proc/{pid}/environ").split(b"\0")
+            except OSError:
+                continue
+            if any(entry in cookies for entry in entries if entry.startswith(b"BATCHQ_")):
+                found.append(int(pid))
+    return found
 
 
 def _read(path: str) -> bytes:

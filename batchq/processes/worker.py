@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 import tempfile
@@ -24,10 +25,11 @@ import traceback
 from types import TracebackType
 from typing import Any, NamedTuple
 
-ANSWER = ("kind", "ended_at", "seconds", "cpu", "peak", "exit", "children", "output", "value")
+ANSWER = ("kind", "ended_at", "seconds", "cpu", "peak", "exit", "leftovers", "output", "value")
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_LEFTOVERS = 1.0  #: seconds within which what a task left must be dead
 _SLOW = 0.005  #: seconds from which the peak memory is read anew after a task
 
 
@@ -50,7 +52,7 @@ def main() -> None:
     sys.path.append(root)  # a callable may import batchq, also from a source tree
     for fd in (3, 4):
         os.set_inheritable(fd, False)
-    _die_with_runner()
+    _bind_to_runner()
     worker = _Worker(socket.socket(fileno=3), 4)
     while (message := receive(worker.channel)) is not None:
         worker.serve(message)
@@ -135,7 +137,7 @@ class _Worker:
             f"{time.process_time() - cpu:.6f}",
             self._peak_memory(slow=seconds > _SLOW),
             exit_code,
-            "1" if _has_children() else "",
+            str(_end_children()),
             self._output() if self._to_files else "",
             text,
         )
@@ -199,14 +201,16 @@ class _Worker:
         return "" if self._peak is None else str(self._peak)
 
 
-def _die_with_runner() -> None:
-    """Be killed when the runner is: a worker carries no token by which a rescuer could find it (Linux only)."""
+def _bind_to_runner() -> None:
+    """Be killed when the runner is, for a worker carries no token by which a rescuer could find it; and inherit the
+    orphans of its tasks, so that nothing a task started can leave it unseen (prctl(2), Linux only)."""
     if sys.platform == "linux":
         import ctypes
-        import signal
 
         runner = os.getppid()
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        prctl = ctypes.CDLL(None).prctl
+        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         if os.getppid() != runner:
             os._exit(1)
 
@@ -222,12 +226,41 @@ def _append_only(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
 
 
-def _has_children() -> bool:
+def _end_children() -> int:
+    """Kill and collect what a task left behind below this process; how many processes were alive."""
+    seen: set[int] = set()
+    deadline = time.monotonic() + _LEFTOVERS
+    while time.monotonic() < deadline:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            break
+        for pid in _below("self"):
+            if pid not in seen and not _is_zombie(pid):
+                seen.add(pid)
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.0005)
+    return len(seen)
+
+
+def _below(pid: int | str) -> list[int]:
+    """All processes below one, by the kernel's lists of children."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as children:
+                found += map(int, children.read().split())
+    return [*found, *(below for child in found for below in _below(child))]
+
+
+def _is_zombie(pid: int) -> bool:
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
 
 
 def _result(value: object) -> tuple[str, str, str]:

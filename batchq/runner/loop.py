@@ -37,6 +37,7 @@ LOOK = 0.25  #: seconds between looks for new work while a slot is free
 RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
+UNKILLABLE = 5.0  #: seconds after which a rescue goes on although a process survives SIGKILL
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
 
@@ -322,7 +323,7 @@ class _Run:
                 if lost.is_hidden:
                     self._leave_hidden(lost)
                     continue
-                _end_carriers({claim.token for claim in lost.claims})
+                _end_processes(lost)
                 for one in ledger.rescue(self.store, lost, clock.now()):
                     self.tally.rescued += 1
                     self.tally.take(one)
@@ -352,9 +353,12 @@ def _lost(report: Lost) -> Outcome:
     return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
 
 
-def _end_carriers(tokens: set[str]) -> None:
-    """SIGKILL what still runs of dead attempts, until nothing carries their tokens."""
-    while pids := [pid for pid in tree.carriers(tokens) if not tree.is_zombie(pid)]:
+def _end_processes(lost: ledger.Lost) -> None:
+    """SIGKILL what still runs of a dead runner, until nothing carries its cookie or the tokens of its attempts."""
+    cookies = {f"BATCHQ_TOKEN={claim.token}".encode() for claim in lost.claims}
+    cookies.add(f"BATCHQ_RUNNER={lost.liveness}".encode())
+    deadline = time.monotonic() + UNKILLABLE
+    while (pids := tree.carriers(cookies)) and time.monotonic() < deadline:
         for pid in pids:
             tree.kill(pid, signal.SIGKILL)
         time.sleep(0.005)

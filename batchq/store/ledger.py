@@ -345,6 +345,7 @@ class Lost(NamedTuple):
 
     runner: int
     pid: int
+    liveness: int
     claims: list[Claim]
     is_hidden: bool = False
 
@@ -379,7 +380,7 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
             is_hidden = is_now and namespace != here.namespace
             if host != here.host or (is_now and not is_hidden and born is not None and here.lives(pid, born)):
                 continue
-        lost.append(Lost(row, pid, _claims_of(store.db, row), is_hidden))
+        lost.append(Lost(row, pid, byte, _claims_of(store.db, row), is_hidden))
     return lost
 
 
