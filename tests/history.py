@@ -4,7 +4,7 @@ from typing import Any
 
 from batchq.jobs.attempt import Claim, Ended, Outcome, Stream
 from batchq.jobs.model import job_spec
-from batchq.store import intake, ledger
+from batchq.store import intake, ledger, states
 from batchq.store.connection import Store
 from batchq.store.ledger import Runner, Wanted
 
@@ -61,3 +61,16 @@ def a_night(store: Store) -> None:
     for day in range(3):
         play(store, FAILED._replace(stderr=out(b"refused\n")), now=NOW + 5000 + day * 86_400_000)
     add(store, "waits", batch="night", queue="etl")
+
+
+def a_past(store: Store, jobs: int) -> None:
+    """So many succeeded jobs with output, written by SQL: a run of them would take minutes."""
+    add(store, *(f"job {number}" for number in range(jobs)))
+    play(store, SUCCEEDED)
+    with store.writing() as db:
+        states.move(db, "queued", "succeeded", "1", {}, also=f"finished_at = {NOW}, attempt = 1")
+        db.execute(
+            "INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds)"
+            f" SELECT id, 1, id, 1, 'succeeded', {NOW}, {NOW}, 1.0 FROM jobs WHERE id > 1"
+        )
+        db.execute("INSERT INTO outputs SELECT id, 1, 'stdout', zeroblob(500), x'', 500 FROM jobs WHERE id > 1")

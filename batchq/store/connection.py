@@ -182,10 +182,10 @@ def open_at(path: str, *, create: bool = False, reading: bool = False) -> Store:
     lost = trust.lost_log(path)
     if not reading:
         if lost:
-            raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without what was written last")
+            raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without it")
         return _open(path, facts, warnings)
     if lost:
-        warnings.append(f"{lost}: what was written last is missing")
+        warnings.append(lost)
     elif location.is_writable(path):
         try:
             return _open(path, facts, warnings)

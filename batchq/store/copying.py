@@ -73,9 +73,6 @@ def _claim_draft(draft: str) -> int:
 
 
 def _copy(store: Store, draft: str) -> None:
-    for suffix in ("-journal", "-wal", "-shm"):  # what a killed backup left would be taken for a part of this one
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft + suffix)
     copy = sqlite3.connect(draft, isolation_level=None)
     try:
         copy.execute(

@@ -1,6 +1,7 @@
 """Making a store, and bringing an old one up to date: both happen under the mutex, and wholly or not at all."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 
@@ -56,6 +57,10 @@ def _build(draft: str, journal: str) -> None:
         db.execute("BEGIN IMMEDIATE")
         migrations.upgrade(db)
         db.execute("COMMIT")
+        # A close checkpoints, too, but says nothing when it cannot; and the log does not move with the draft.
+        ((is_busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if is_busy:
+            raise OSError(errno.EBUSY, "another program has opened it")
     finally:
         db.close()
 

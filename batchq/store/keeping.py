@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.errors import BusyError
+from batchq.errors import BatchqError
 from batchq.store import pruning, trust
 from batchq.store.connection import LONG_LOG, Store, translated
 from batchq.store.pruning import Policy
@@ -60,15 +60,16 @@ def checkpoint(store: Store, *, truncate: bool) -> Checkpoint:
 def checkpoint_if_due(store: Store) -> Checkpoint | None:
     """Keep the log short: called after each write, it looks at the log's size and acts once a second at most.
 
-    Returns what was achieved when something was tried; ``is_stuck`` is then worth one warning.
+    Returns what was achieved when something was tried; ``is_stuck`` is then worth one warning. Raises nothing: a store
+    that cannot be used is told by the next write.
     """
     size = trust.log_bytes(store.path)
     if size <= SHORT_LOG or time.monotonic() < store.checkpoint_at:
         return None
     try:
         done = checkpoint(store, truncate=size > LONG_LOG)
-    except BusyError:
-        return None
+    except BatchqError:
+        done = Checkpoint(False, size)
     store.checkpoint_at = time.monotonic() + (INTERVAL if done.is_complete else LONG_INTERVAL)
     return done
 

@@ -100,12 +100,11 @@ def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:
 
 
 def remove_runners(store: Store, ids: list[int]) -> int:
-    """Remove those of the runners to which no job and no attempt refers; how many."""
+    """Remove those of the runners to which no attempt refers; how many. To one that has ended no job refers."""
     with _unchecked(store), store.writing() as db:
         return db.execute(
             "DELETE FROM runners WHERE id IN (SELECT value FROM json_each(?))"
-            " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)"
-            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE runner = runners.id AND state = 'running')",
+            " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)",
             (json.dumps(ids),),
         ).rowcount
 

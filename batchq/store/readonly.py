@@ -6,7 +6,7 @@ import sqlite3
 from batchq.errors import StoreError
 from batchq.store import schema, trust
 from batchq.store.connection import Store, version_of
-from batchq.store.locks import LockFile
+from batchq.store.locks import LockFile, busy
 from batchq.store.patience import Patient, connect, translated
 
 
@@ -23,7 +23,7 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
             db = _connect(path, "ro")
         except sqlite3.OperationalError:
             if lock.mutex_is_held():
-                raise
+                raise busy(path) from None
             db = _connect(path, "ro&immutable=1")
             if trust.log_bytes(path):
                 warnings.append(f"{path}-wal cannot be read here: what was written last is missing")

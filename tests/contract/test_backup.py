@@ -2,14 +2,15 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Shell
 from history import a_night, add
-from others import another, end
+from others import CRASHED_WRITER, another, die, end
 
-from batchq.errors import CreateError, LedgerError, UsageError
+from batchq.errors import CreateError, UsageError
 from batchq.store import copying
 from batchq.store.connection import Store, open_at
 
@@ -118,15 +119,17 @@ def test_a_backup_that_was_killed_leaves_the_old_one_and_the_next_one_succeeds(b
     assert sorted(os.listdir(batchq.folder)) == ["batchq.db", "batchq.db-lock", "copy"]
 
 
-def test_what_a_killed_backup_left_beside_its_draft_is_not_taken_for_a_part_of_the_new_one(batchq: Shell) -> None:
-    batchq("add", "--", "true")
-    (batchq.folder / "copy-new").write_bytes(batchq.db().read_bytes()[:8192])
-    (batchq.folder / "copy-new-journal").write_bytes(os.urandom(5000))
-    (batchq.folder / "copy-new-wal").write_bytes(os.urandom(5000))
+def test_what_a_killed_backup_left_is_not_taken_for_a_part_of_the_new_one(batchq: Shell) -> None:
+    batchq("init", "killed.db")
+    die(CRASHED_WRITER, batchq.folder / "killed.db")
+    for suffix in ("", "-wal", "-shm"):
+        (batchq.folder / f"killed.db{suffix}").rename(batchq.folder / f"copy-new{suffix}")
+    (batchq.folder / "copy-new").chmod(0o644)
 
     batchq("backup", "copy")
 
-    assert batchq("list", "--json", "--db", "copy").out.count('"id":') == 1
+    assert stat.S_IMODE((batchq.folder / "copy").stat().st_mode) == 0o600
+    assert '"total": 0' in batchq("list", "--json", "--db", "copy").out
     assert not list(batchq.folder.glob("copy-new*"))
 
 
@@ -143,16 +146,26 @@ def test_two_backups_to_one_file_do_not_mix(batchq: Shell) -> None:
     batchq("backup", "copy")
 
 
-def test_a_damaged_store_gives_no_backup(batchq: Shell) -> None:
+def zeroed(path: Path) -> None:
+    torn = bytearray(path.read_bytes())
+    torn[len(torn) // 2 : len(torn) // 2 + 8192] = bytes(8192)
+    path.write_bytes(torn)
+
+
+def against_its_constraints(path: Path) -> None:
+    with open_at(str(path)) as store:
+        store.db.execute("PRAGMA ignore_check_constraints = ON")
+        store.db.execute("UPDATE jobs SET open_parents = -1 WHERE id = 7")
+
+
+@pytest.mark.parametrize("damage", [zeroed, against_its_constraints])
+def test_a_damaged_store_gives_no_backup(batchq: Shell, damage: Callable[[Path], None]) -> None:
     batchq("add", "-", stdin="\n".join(f"echo {number}" for number in range(5000)))
     whole = batchq.db().read_bytes()
-    torn = bytearray(whole)
-    torn[len(torn) // 2 : len(torn) // 2 + 8192] = bytes(8192)
-    batchq.db().write_bytes(torn)
+    damage(batchq.db())
     (batchq.folder / "copy").write_text("yesterday's")
 
-    with open_at(str(batchq.db())) as store, pytest.raises(LedgerError, match="is damaged"):
-        copying.backup(store, str(batchq.folder / "copy"))
+    assert "is damaged" in batchq("backup", "copy", code=74).err
 
     assert (batchq.folder / "copy").read_text() == "yesterday's"
     assert not list(batchq.folder.glob("copy-new*"))

@@ -82,6 +82,7 @@ def test_a_reader_in_the_way_is_waited_for_no_longer_and_a_very_long_log_is_told
             assert stuck.is_stuck
             assert batchq("doctor").out.count("warning  log") == 1
             end(reader)
+        assert not keeping.checkpoint(store, truncate=False).is_stuck, "long still, but nobody is in the way"
         assert keeping.checkpoint(store, truncate=True) == (True, 0)
 
 
@@ -89,7 +90,7 @@ def test_no_checkpoint_without_the_mutex(store: Store) -> None:
     write(store, 6)
     store.patience = 0.05
     with another(MUTEX_HOLDER, store.path):
-        assert keeping.checkpoint_if_due(store) is None
+        assert keeping.checkpoint_if_due(store) == (False, log_of(store))
         with pytest.raises(BusyError):
             keeping.checkpoint(store, truncate=True)
     assert log_of(store) > 6 * MIB

@@ -112,6 +112,31 @@ def test_an_exception_from_a_signal_handler_ends_the_wait_and_leaves_nothing_loc
     assert is_free(path)
 
 
+class Late(LockFile):
+    """A lock file whose alarm goes off in the instant in which the mutex is granted."""
+
+    was_granted = False
+
+    def _lock(self, offset: int, *, wait: bool) -> bool:
+        granted = super()._lock(offset, wait=wait)
+        if wait:
+            self.was_granted = True
+            signal.raise_signal(signal.SIGALRM)
+        return granted
+
+
+def test_a_deadline_in_the_instant_in_which_the_mutex_is_granted_leaves_nothing_locked(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    lock = Late(str(path))
+    with another(MUTEX_HOLDER, path) as other:
+        release = when_someone_waits(path, lambda: end(other))
+        with pytest.raises(BusyError, match="interrupted"):
+            lock.acquire_mutex(3600, lambda: lock.was_granted)
+        release.join()
+
+    assert is_free(path)
+
+
 def test_after_a_wait_the_alarm_of_the_caller_is_as_before(tmp_path: Path) -> None:
     def theirs(_number: int, _frame: object) -> None: ...
 

@@ -1,6 +1,7 @@
 """Stores in places that cannot be written, are full, or lie on another machine."""
 
 import os
+from pathlib import Path
 
 import pytest
 from conftest import Shell
@@ -36,6 +37,38 @@ def test_a_read_only_store_that_was_not_closed_is_read_with_its_log(batchq: Shel
     )
 
     assert "acknowledged" in told
+
+
+@needs_mounts
+def test_where_the_log_cannot_be_read_a_warning_says_that_something_is_missing(batchq: Shell) -> None:
+    die(CRASHED_WRITER, batchq.db())
+    Path(f"{batchq.db()}-shm").unlink()
+
+    told = in_a_namespace(batchq, "mount --bind . . && mount -o remount,ro,bind . && cd . && cd $PWD && rc list")
+
+    assert "what was written last is missing" in told
+    assert "exit 0" in told
+
+
+@needs_mounts
+def test_a_file_that_may_change_is_not_read_as_one_that_does_not(batchq: Shell) -> None:
+    holder = (
+        "import signal, sys; from batchq.store.locks import LockFile; lock = LockFile(sys.argv[1]);"
+        " lock.acquire_mutex(1); open('held', 'w').close(); signal.pause()"
+    )
+    told = in_a_namespace(
+        batchq,
+        f"""
+        mkfifo held
+        "$python" -c "{holder}" "$PWD/batchq.db" &
+        cat held
+        mount --bind . . && mount -o remount,ro,bind . && cd . && cd $PWD && rc list
+        kill $!
+        """,
+    )
+
+    assert "exit 75" in told
+    assert "is busy: process" in told
 
 
 @needs_mounts

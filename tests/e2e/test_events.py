@@ -42,7 +42,7 @@ def test_events_to_stdout_leave_nothing_else_there(batchq: Shell) -> None:
     batchq("add", "-c", "echo noise; exit 1")
     done = batchq("run", "--events", "-", code=1)
 
-    assert [json.loads(line)["event"] for line in done.out.splitlines()][0] == "run.start"
+    assert next(json.loads(line)["event"] for line in done.out.splitlines()) == "run.start"
 
 
 def test_the_exception_of_a_callable_is_told_with_its_traceback(batchq: Shell) -> None:

@@ -163,8 +163,9 @@ def test_a_result_file_that_is_no_json_is_a_failed_attempt(batchq: Shell, text: 
 
 
 def test_a_job_sees_what_it_is(batchq: Shell) -> None:
-    batchq("add", "--batch", "b", "--queue", "q", "--key", "k", "-c",
-           'echo "$BATCHQ_JOB_ID $BATCHQ_ATTEMPT $BATCHQ_BATCH $BATCHQ_QUEUE $BATCHQ_KEY $BATCHQ_DB"; test -n "$BATCHQ_TOKEN"')  # fmt: skip
+    names = "$BATCHQ_JOB_ID $BATCHQ_ATTEMPT $BATCHQ_BATCH $BATCHQ_QUEUE $BATCHQ_KEY $BATCHQ_DB"
+    script = f'echo "{names}"; test -n "$BATCHQ_TOKEN"'
+    batchq("add", "--batch", "b", "--queue", "q", "--key", "k", "-c", script)
     batchq("run")
 
     assert output(batchq, "stdout").decode() == f"1 1 b q k {batchq.db()}\n"

@@ -21,12 +21,18 @@ class Row(NamedTuple):
 
 
 _ROWS: list[Row] = []
+_CAUGHT: dict[str, int] = {}
 
 
 def record(suite: str, trials: int, kind: str, bad: int, **further: object) -> None:
     """Enter one row; ``further`` figures are told as they are."""
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in further.items())
     _ROWS.append(Row(suite, trials, kind, bad, told))
+
+
+def record_caught(suite: str) -> None:
+    """Enter that the suite has noticed a planted fault (mutants.py)."""
+    _CAUGHT[suite] = _CAUGHT.get(suite, 0) + 1
 
 
 def milliseconds(seconds: list[float]) -> str:
@@ -41,7 +47,7 @@ def table() -> str:
     head = ("suite", "trials", "", "bad", "95 % bound", "further")
     cells = [
         (row.suite, f"{row.trials:,}", row.kind, str(row.bad), _bound(row), row.further)
-        for row in sorted(_ROWS, key=lambda row: int(row.suite[1:].split()[0]))
+        for row in sorted(_ROWS + _planted(), key=lambda row: int(row.suite[1:].split()[0]))
     ]
     widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
     right = (1, 3, 4)
@@ -55,12 +61,16 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def _planted() -> list[Row]:
+    return [Row(f"{suite} planted faults", number, "caught", 0, "") for suite, number in _CAUGHT.items()]
+
+
 def _bound(row: Row) -> str:
-    return "" if row.bad or not row.trials else f"{3 / row.trials:.2g}"
+    return "" if row.bad or row.trials < 4 or row.kind == "caught" else f"{3 / row.trials:.2g}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table below the results."""
-    if _ROWS:
+    if _ROWS or _CAUGHT:
         terminalreporter.section(f"faults ({'soak' if sizes.SOAK else 'small'} size, seed {sizes.SEED})")
         terminalreporter.write_line(table())

@@ -14,18 +14,20 @@ def _size(small: int, large: int) -> int:
     return large if SOAK else small
 
 
-MODEL_EXAMPLES = _size(300, 20_000)  #: S1: walks of up to 40 steps over the ledger
-MUTANT_EXAMPLES = _size(300, 1_000)  #: S1: walks in which a mutant must be caught
-KILL_POINTS = _size(260, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
+MODEL_EXAMPLES = _size(400, 20_000)  #: S1: walks of up to 40 steps over the ledger
+MUTANT_EXAMPLES = _size(1_000, 3_000)  #: S1: walks in which a mutant must be caught
+KILL_POINTS = _size(600, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
 SECOND_KILLS = _size(10, 300)  #: S2: killed once more, while the next process recovers
-ERROR_POINTS = _size(100, 1 << 30)  #: S3: system calls that fail, for each error, evenly spread
-RANDOM_KILLS = _size(60, 400)  #: S4: kill -9 of running `batchq run`
-POWER_LOSSES = _size(300, 5_000)  #: S5: states after a power loss at synchronous = FULL
-CONTROL_LOSSES = _size(60, 300)  #: S5: the same for each control that must fail
+KILLED_COMMANDS = _size(8, 1 << 30)  #: S2: system calls at which run, prune and backup are killed, evenly spread
+ERROR_POINTS = _size(20, 1 << 30)  #: S3: system calls that fail, for each error and command, evenly spread
+RANDOM_KILLS = _size(60, 2_000)  #: S4: kill -9 of running `batchq run`
+KILLED_ADDS = _size(15, 300)  #: S4: kill -9 of `batchq add`
+POWER_LOSSES = _size(1_000, 20_000)  #: S5: states after a power loss at synchronous = FULL
+CONTROL_LOSSES = _size(100, 1_000)  #: S5: the same for each control that must fail
 CONTENDED_JOBS = _size(1_000, 20_000)  #: S7: no-op jobs for eight runners
-CONTENDED_CLAIMS = _size(1_200, 40_000)  #: S7: jobs that bare ledgers claim from each other
+CONTENDED_CLAIMS = _size(4_000, 40_000)  #: S7: jobs that bare ledgers claim from each other
 LOCK_WAITS = _size(150, 3_000)  #: S7: adds whose wait is measured
-RESCUES = _size(8, 200)  #: S15: runners killed whose rescue is timed
+RESCUES = _size(12, 200)  #: S15: runners killed whose rescue is timed
 
 
 def chance(purpose: str) -> random.Random:

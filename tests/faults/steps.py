@@ -1,19 +1,21 @@
 """A short life of a store in steps, each of which is one promise kept: what the crash suites cut off at every point.
 
-As a program (``python steps.py STORE``) it writes a line to stdout after each step: from then on that step is
-acknowledged. ``dump`` is what a step leaves behind, without what chance and the clock add to it.
+As a program it writes a line to the file ``acknowledged`` after each step: from then on that step is a promise.
+``dump`` is what a step leaves behind, without what chance and the clock add to it.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from sqlite3 import Connection, connect
 
 from batchq.jobs.attempt import FAILED, SUCCEEDED, Claim, Ended, Failure, Outcome, Stream
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, ledger
+from batchq.store import control, intake, keeping, ledger
 from batchq.store.connection import Store, open_at
 from batchq.store.ledger import Runner, Wanted
 from batchq.store.locks import LockFile
@@ -56,8 +58,12 @@ class World:
             executor="local", now=NOW,
         )  # fmt: skip
 
+    def checkpoint(self, *, truncate: bool) -> None:
+        assert keeping.checkpoint(self.store, truncate=truncate).is_complete
+
     def close(self) -> None:
         self.store.close()
+
 
 def add(world: World, *commands: str, **fields: object) -> None:
     """One add with one job for each command."""
@@ -93,9 +99,11 @@ STEPS: tuple[tuple[str, Callable[[World], object]], ...] = (
     ("finish and claim", lambda world: finish(world, ILL, 1)),
     ("close and open", World.reopen),
     ("add many", lambda world: add(world, *(f"job {number} {'.' * 300}" for number in range(40)), batch="b")),
+    ("checkpoint", lambda world: world.checkpoint(truncate=False)),
     ("hold", lambda world: move_by_hand(world, control.hold, (10, 25))),
     ("retry", lambda world: move_by_hand(world, control.retry, (2, 2))),
     ("finish once more", lambda world: finish(world, WELL, 4)),
+    ("checkpoint and truncate", lambda world: world.checkpoint(truncate=True)),
     ("release", lambda world: move_by_hand(world, control.release, (12, 20))),
     ("finish another", lambda world: finish(world, ILL)),
     ("finish and claim two", lambda world: finish(world, WELL, 2)),
@@ -123,10 +131,10 @@ def dump(db: Connection) -> Dump:
     return [db.execute(sql).fetchall() for sql in _DUMP]
 
 
-def history(folder: str, after: Callable[[int], object] = lambda step: None) -> list[Dump]:
+def history(folder: Path, after: Callable[[int], object] = lambda step: None) -> list[Dump]:
     """What a store holds before the first step and after each of them; ``after`` is told the number of each step."""
-    path = os.path.join(folder, "history.db")
-    world = World(path)
+    path = folder / "history.db"
+    world = World(str(path))
     dumps: list[Dump] = [[]]
     for number, (_, step) in enumerate(STEPS, start=1):
         step(world)
@@ -138,12 +146,36 @@ def history(folder: str, after: Callable[[int], object] = lambda step: None) -> 
     return dumps
 
 
-def main(path: str) -> None:
-    world = World(path)
+def live() -> None:
+    """Take all steps on ``life.db`` in the working directory."""
+    world = World(str(Path("life.db").resolve()))
+    acknowledged = os.open("acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for name, step in STEPS:
         step(world)
-        os.write(1, f"{name}\n".encode())
+        os.write(acknowledged, f"{name}\n".encode())
+
+
+def serve(mutant: str | None = None) -> None:
+    """For each folder named on stdin fork a process that will live there once its fifo ``go`` is opened; print its pid.
+
+    The modules are imported once and not for each of hundreds of lives, and strace has time to attach.
+    """
+    from batchq.store import migrations
+
+    assert migrations
+    if mutant is not None:
+        import mutants
+
+        mutants.apply(mutant)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody needs their status
+    for line in sys.stdin:
+        if (pid := os.fork()) == 0:
+            os.chdir(line.rstrip("\n"))
+            os.close(os.open("go", os.O_RDONLY))
+            live()
+            os._exit(0)
+        print(pid, flush=True)
 
 
 if __name__ == "__main__":
-    main(os.path.abspath(sys.argv[1]))
+    serve(*sys.argv[1:])

@@ -2,18 +2,24 @@
 
 import os
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import invariants
+import mutants
 import pytest
 import sizes
 import steps
 import tracing
 from conftest import Shell
-from figures import record
+from figures import record, record_caught
+from fleet import effects
 from steps import Dump
 
 from batchq.store import ledger
@@ -22,13 +28,18 @@ from batchq.store.ledger import Wanted
 
 pytest_plugins = ("figures",)
 
-LIFE = [sys.executable, steps.__file__]
 LOOK = [sys.executable, "-m", "batchq", "list", "--db"]
 
 
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> list[Dump]:
-    return steps.history(str(tmp_path_factory.mktemp("history")))
+    return steps.history(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[tracing.Nursery]:
+    with closing(tracing.Nursery(environment(tmp_path), steps.__file__)) as nursery:
+        yield nursery
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -46,7 +57,7 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
             me = ledger.register(
                 store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
             )
-            running = found[4] and sum(jobs for state, _, _, jobs in found[4] if state == "running")
+            ((running,),) = store.db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchall()
             rescued = sum(len(ledger.rescue(store, lost, steps.NOW)) for lost in ledger.lost_runners(store, me))
             if rescued != running:
                 return f"{running} jobs ran, {rescued} were rescued"
@@ -57,66 +68,197 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
     return ""
 
 
-def killed_at(folder: Path, call: str, nth: int) -> int:
-    """Kill the script at one call; how many steps it had acknowledged by then."""
+def killed_at(nursery: tracing.Nursery, folder: Path, call: str, nth: int) -> int:
+    """Kill the process at one call; how many steps it had acknowledged by then."""
     folder.mkdir()
-    done = tracing.inject([*LIFE, "life.db"], folder, environment(folder), call, nth, "signal=KILL")
-    assert done.returncode in (0, -9, 137), done
-    return done.stdout.count("\n")
+    assert nursery.kill(folder, call, nth), f"it was not killed at {call} number {nth}"
+    return acknowledged_in(folder)
+
+
+def acknowledged_in(folder: Path) -> int:
+    told = folder / "acknowledged"
+    return len(told.read_text().splitlines()) if told.exists() else 0
+
+
+def all_points(nursery: tracing.Nursery, folder: Path) -> list[tuple[str, int]]:
+    folder.mkdir()
+    points = nursery.points(folder)
+    assert acknowledged_in(folder) == len(steps.STEPS)
+    return points
+
+
+def kill_at_each(
+    nursery: tracing.Nursery, points: list[tuple[str, int]], tmp_path: Path, dumps: list[Dump]
+) -> tuple[list[str], set[int]]:
+    """What was wrong after a kill at each point, and after how many steps the kills came."""
+
+    def trial(point: tuple[str, int]) -> tuple[int, str]:
+        folder = tmp_path / "{}-{}".format(*point)
+        acknowledged = killed_at(nursery, folder, *point)
+        wrong = verdict(folder / "life.db", acknowledged, dumps)
+        shutil.rmtree(folder)
+        return acknowledged, wrong and f"{point}: {wrong}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(trial, points))
+    return [wrong for _, wrong in results if wrong], {acknowledged for acknowledged, _ in results}
 
 
 @tracing.needs_strace
 def test_a_kill_at_any_system_call_leaves_each_step_wholly_done_or_wholly_undone(
-    tmp_path: Path, dumps: list[Dump]
+    nursery: tracing.Nursery, tmp_path: Path, dumps: list[Dump]
 ) -> None:
-    (tmp_path / "count").mkdir()
-    points = tracing.calls([*LIFE, "life.db"], tmp_path / "count", environment(tmp_path))
+    points = all_points(nursery, tmp_path / "all")
     chosen = sizes.spread(points, sizes.KILL_POINTS, "S2 kill points")
+    bad, cut = kill_at_each(nursery, chosen, tmp_path, dumps)
 
-    def trial(point: tuple[str, int]) -> tuple[int, str]:
-        folder = tmp_path / "{}-{}".format(*point)
-        acknowledged = killed_at(folder, *point)
-        return acknowledged, f"{point}: {wrong}" if (wrong := verdict(folder / "life.db", acknowledged, dumps)) else ""
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(trial, chosen))
-
-    bad = [wrong for _, wrong in results if wrong]
-    steps_cut = len({acknowledged for acknowledged, _ in results})
-    record("S2 kill -9", len(results), "system calls", len(bad), of=len(points), steps_cut=f"{steps_cut}/{len(dumps) - 1}")
+    record(
+        "S2 kill -9", len(chosen), "system calls", len(bad), of=len(points), steps_cut=f"{len(cut)}/{len(steps.STEPS)}"
+    )
     assert not bad
+    assert len(cut) == len(steps.STEPS), "each step is cut somewhere"
 
 
 @tracing.needs_strace
-def test_a_second_kill_during_recovery_changes_nothing(tmp_path: Path, dumps: list[Dump]) -> None:
-    (tmp_path / "count").mkdir()
-    points = tracing.calls([*LIFE, "life.db"], tmp_path / "count", environment(tmp_path))
+@pytest.mark.parametrize("mutant", mutants.OF_COMMIT)
+def test_the_suite_catches(mutant: str, tmp_path: Path, dumps: list[Dump]) -> None:
+    with closing(tracing.Nursery(environment(tmp_path), steps.__file__, mutant)) as broken:
+        points = all_points(broken, tmp_path / "all")
+        bad, _ = kill_at_each(broken, sizes.spread(points, 40, "S2 mutant"), tmp_path, dumps)
+
+    assert bad
+    record_caught("S2")
+
+
+@tracing.needs_strace
+def test_a_second_kill_during_recovery_changes_nothing(
+    nursery: tracing.Nursery, tmp_path: Path, dumps: list[Dump]
+) -> None:
+    points = all_points(nursery, tmp_path / "all")
     chance = sizes.chance("S2 second kills")
     bad, trials = [], 0
 
-    for number, (call, nth) in enumerate(chance.sample(points, min(len(points), sizes.SECOND_KILLS))):
-        first = tmp_path / f"first-{number}"
-        acknowledged = killed_at(first, call, nth)
+    for call, nth in chance.sample(points, min(len(points), sizes.SECOND_KILLS)):
+        first = tmp_path / f"{call}-{nth}"
+        acknowledged = killed_at(nursery, first, call, nth)
         if acknowledged == 0:
             continue
-        shutil.copytree(first, copy := tmp_path / f"copy-{number}")
-        recovery = tracing.calls([*LOOK, "life.db"], copy, environment(copy), [*tracing.WRITING, "pread64"])
+        copy = tmp_path / "copy"
+        shutil.copytree(first, copy, ignore=shutil.ignore_patterns("go"))
+        recovery = tracing.calls([*LOOK, "life.db"], copy, environment(copy))
         for again in chance.sample(recovery, min(3, len(recovery))):
             shutil.rmtree(copy)
-            shutil.copytree(first, copy)
-            tracing.inject([*LOOK, "life.db"], copy, environment(copy), *again, "signal=KILL")
+            shutil.copytree(first, copy, ignore=shutil.ignore_patterns("go"))
+            done = tracing.inject([*LOOK, "life.db"], copy, environment(copy), *again, "signal=KILL")
+            assert done.returncode == -signal.SIGKILL, done
             trials += 1
             if wrong := verdict(copy / "life.db", acknowledged, dumps):
                 bad.append(f"{call} {nth}, then {again}: {wrong}")
+        shutil.rmtree(copy)
+        shutil.rmtree(first)
 
     record("S2 second kill", trials, "recoveries", len(bad))
     assert not bad
 
 
-def test_the_check_would_notice_a_lost_step(tmp_path: Path, dumps: list[Dump]) -> None:
-    path = tmp_path / "life.db"
-    done = subprocess.run([*LIFE, str(path)], env=environment(tmp_path), capture_output=True, text=True, check=True)
+def kill_command_at_each(
+    words: list[str], prepare: Callable[[Shell], object], after: Callable[[Shell], object], tmp_path: Path
+) -> None:
+    """Kill a command (each of its processes) at its system calls; ``after`` must find all well."""
+    argv = [sys.executable, "-m", "batchq", *words]
 
-    assert done.stdout.split("\n")[:-1] == [name for name, _ in steps.STEPS]
-    assert verdict(path, len(steps.STEPS) - 4, dumps).startswith("after")
-    assert verdict(path, len(steps.STEPS), dumps) == ""
+    def lay_out(name: str) -> Shell:
+        (tmp_path / name).mkdir()
+        shell = Shell(tmp_path / name)
+        shell("init")
+        prepare(shell)
+        return shell
+
+    def trial(point: tuple[str, int]) -> str:
+        shell = lay_out("{}-{}".format(*point))
+        tracing.inject(argv, shell.folder, environment(shell.folder), *point, "signal=KILL")
+        try:
+            after(shell)
+            invariants.check(shell.db())
+        except AssertionError as error:
+            return f"{point}: {error}"
+        shutil.rmtree(shell.folder)
+        return ""
+
+    shell = lay_out("all")
+    points = tracing.calls(argv, shell.folder, environment(shell.folder), about=".db")
+    chosen = sizes.spread(points, sizes.KILLED_COMMANDS, f"S2 kill -9 of {words[0]}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        bad = [wrong for wrong in pool.map(trial, chosen) if wrong]
+
+    record(f"S2 kill -9 of {words[0]}", len(chosen), "system calls", len(bad), of=len(points))
+    assert not bad
+
+
+@tracing.needs_strace
+def test_what_a_killed_run_left_is_taken_up_by_the_next(tmp_path: Path) -> None:
+    def all_have_run(shell: Shell) -> None:
+        shell("run", "-j", "1")
+        assert shell.rows("SELECT id, state FROM jobs") == [(job, "succeeded") for job in (1, 2, 3)]
+        ran = effects(shell.folder)
+        assert {job for job, _ in ran} == {1, 2, 3}
+        assert set(ran.values()) == {1}, "no attempt runs twice"
+        assert set(ran) <= set(shell.rows("SELECT job, number FROM attempts"))
+
+    jobs = "echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> effects\n" * 3
+    kill_command_at_each(
+        ["run", "-j", "1"],
+        lambda shell: shell("add", "-q", "--backoff", "1ms", "-", stdin=jobs),
+        all_have_run,
+        tmp_path,
+    )
+
+
+@tracing.needs_strace
+def test_what_a_killed_prune_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    def some_old_and_some_new_jobs(shell: Shell) -> None:
+        shell("add", "-q", "-", stdin="head -c 30000 /dev/zero\n" * 20)
+        shell("run")
+        shell("add", "-q", "-", stdin="true\n" * 5)
+
+    def only_the_new_ones_stay(shell: Shell) -> None:
+        assert shell.rows("SELECT count(*) FROM jobs WHERE state = 'queued'") == [(5,)]
+        shell("prune", "-q", "--older-than", "0s")
+        assert shell.rows("SELECT count(*) FROM jobs") == [(5,)]
+        assert shell.rows("SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM outputs)") == [(0, 0)]
+
+    kill_command_at_each(
+        ["prune", "-q", "--older-than", "0s"], some_old_and_some_new_jobs, only_the_new_ones_stay, tmp_path
+    )
+
+
+@tracing.needs_strace
+def test_a_killed_backup_leaves_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    def a_backup_that_is_out_of_date(shell: Shell) -> None:
+        shell("add", "-q", "-", stdin="true\n" * 5)
+        shell("backup", "-q", "copy.db")
+        shell("add", "-q", "-", stdin="true\n" * 5)
+
+    def there_is_a_whole_backup(shell: Shell) -> None:
+        assert jobs_in(shell.folder / "copy.db") in (5, 10)
+        shell("backup", "-q", "copy.db")
+        assert jobs_in(shell.folder / "copy.db") == 10
+        assert [path.name for path in shell.folder.glob("copy.db*")] == ["copy.db"]
+
+    kill_command_at_each(["backup", "-q", "copy.db"], a_backup_that_is_out_of_date, there_is_a_whole_backup, tmp_path)
+
+
+def jobs_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return int(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+
+def test_the_check_would_notice_a_lost_step(tmp_path: Path, dumps: list[Dump]) -> None:
+    code = "import steps; steps.live()"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(tmp_path), check=True)
+    done = acknowledged_in(tmp_path)
+
+    assert done == len(steps.STEPS)
+    assert verdict(tmp_path / "life.db", done - 4, dumps).startswith("after")
+    assert verdict(tmp_path / "life.db", done, dumps) == ""

@@ -1,0 +1,46 @@
+"""One of several processes that take jobs from each other through the bare ledger, without running any.
+
+``python contender.py STORE [MUTANT]`` prints the id of each job that it was given a claim for, and ends when nothing
+is left. What goes wrong ends it with a traceback.
+"""
+
+import os
+import sys
+
+import mutants
+
+from batchq import clock
+from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
+from batchq.store import ledger
+from batchq.store.connection import open_at
+from batchq.store.ledger import Wanted
+from batchq.store.locks import LockFile
+
+
+def main(path: str, mutant: str | None = None) -> None:
+    if mutant is not None:
+        mutants.apply(mutant)
+    with open_at(path) as store:
+        if mutant is not None:
+            store.patience = 1.0  # it will get stuck, and need not wait long
+        life = LockFile(path)
+        me = ledger.register(
+            store, Wanted(), life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=2, executor="local",
+            now=clock.now(),
+        )  # fmt: skip
+        print("ready", flush=True)
+        sys.stdin.readline()
+        ended: list[Ended] = []
+        while True:
+            done = ledger.exchange(store, me, ended, 2, clock.now())
+            assert not done.refused, done.refused
+            if not done.claims:
+                break
+            for claim in done.claims:
+                print(claim.id)
+            ended = [Ended(claim, Outcome(SUCCEEDED, exit_code=0)) for claim in done.claims]
+        ledger.leave(store, me, clock.now())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,132 @@
+"""Broken variants of batchq, each of which a suite must notice: who finds no planted fault may be blind to real ones.
+
+A mutant is a change of one place in the source text of a function or a constant; it fails loudly when that text is gone.
+"""
+
+import inspect
+import textwrap
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from batchq.runner import loop
+from batchq.store import connection, intake, keeping, ledger, states
+
+
+class Mutant(NamedTuple):
+    """In ``name`` of ``owner`` (a module or a class) the text ``old``, which is there once, becomes ``new``."""
+
+    owner: Any
+    name: str
+    old: str
+    new: str
+
+
+#: What the walk over the ledger (S1) must catch.
+OF_THE_LEDGER = {
+    "a finish that does not check the token": [
+        Mutant(ledger, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
+    ],
+    "a finish that checks neither token nor state": [
+        Mutant(ledger, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
+    ],
+    "a claim that does not check the state": [
+        Mutant(ledger, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
+    ],
+    "a claim that reads one row of what it took": [
+        Mutant(ledger, "_claim", "rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()",
+               "rows = [db.execute(_CLAIM.format(candidates=candidates), parameters).fetchone()]"),
+    ],
+    "a claim out of order": [
+        Mutant(ledger, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
+    ],
+    "a rescue that does not check the token again": [
+        Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:
+            db.execute("UPDATE jobs SET token = ? WHERE id = ? AND state = 'running'", (claim.token, claim.id))
+        settled, _ = _record("""),
+    ],
+    "a rescue of the living": [
+        Mutant(ledger, "lost_runners", "if store.lock.is_held(byte):", "if False:"),
+    ],
+    "a rescue by the clock": [
+        Mutant(ledger, "lost_runners", "if store.lock.is_held(byte):",
+               "if __import__('batchq').clock.now() - 600_000 <"
+               " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
+    ],
+    "an attempt that is recorded though it was refused": [
+        Mutant(ledger, "_record", "[_attempt_row(one, runner.id, now) for one in accepted]",
+               "[_attempt_row(one, runner.id, now) for one in settled]"),
+    ],
+    "a due job that is promoted before its time": [
+        Mutant(ledger, "_promote", " AND due_at <= :now", ""),
+    ],
+    "counters that forget a move": [
+        Mutant(states, "count", "SET jobs = jobs + ?4", "SET jobs = jobs + max(?4, 0)"),
+    ],
+    "a key that is looked up but never kept": [
+        Mutant(intake._Intake, "_finish", "for key, job in self._keys.items()]", "for key, job in ()]"),
+    ],
+}  # fmt: skip
+
+#: What the contention suite (S7) must catch.
+OF_WRITING = {
+    "a deferred BEGIN without the mutex": [
+        Mutant(connection.Writing, "__enter__", '"BEGIN IMMEDIATE"', '"BEGIN"'),
+        Mutant(connection.Writing, "__enter__", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
+    ],
+}
+
+#: What must be seen not to wait for the writer mutex (S7).
+OF_CHECKPOINTS = {
+    "a last close outside the mutex": [
+        Mutant(connection.Store, "close", "self.lock.acquire_mutex(self.patience)", "pass"),
+    ],
+    "a checkpoint outside the mutex": [
+        Mutant(keeping, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
+    ],
+}
+
+#: What the runs that are killed at random (S4) must catch.
+OF_RUNS = {
+    "a rescue that lets the processes of the dead live": [
+        Mutant(loop, "_end_processes", "(pids := tree.carriers(cookies))", "(pids := list[int]())"),
+    ],
+}
+
+#: What the kill suite (S2) must catch.
+OF_COMMIT = {
+    "each statement a transaction of its own": [
+        Mutant(connection.Writing, "__enter__", 'store.db.insist("BEGIN IMMEDIATE", (), deadline)', "pass"),
+        Mutant(connection.Writing, "__exit__", 'store.db.execute("COMMIT")', "pass"),
+    ],
+}
+
+ALL = OF_THE_LEDGER | OF_WRITING | OF_CHECKPOINTS | OF_RUNS | OF_COMMIT
+
+
+def apply(name: str) -> list[tuple[Any, str, Any]]:
+    """Break batchq in this process; what to hand to ``undo``."""
+    before = [(mutant.owner, mutant.name, getattr(mutant.owner, mutant.name)) for mutant in ALL[name]]
+    texts: dict[tuple[Any, str], str] = {}
+    for owner, attribute, old, new in ALL[name]:
+        value = getattr(owner, attribute)
+        text = texts.get((owner, attribute)) or (value if isinstance(value, str) else inspect.getsource(value))
+        assert text.count(old) == 1, f"{name}: {old!r} is not once in {attribute}, the mutant must follow the source"
+        texts[owner, attribute] = text.replace(old, new)
+    for (owner, attribute), text in texts.items():
+        setattr(owner, attribute, text if isinstance(getattr(owner, attribute), str) else _compiled(owner, text))
+    return before
+
+
+def _compiled(owner: Any, source: str) -> Any:
+    module = owner if isinstance(owner, ModuleType) else inspect.getmodule(owner)
+    assert module is not None
+    made: dict[str, Any] = {}
+    exec(compile(textwrap.dedent(source), "<mutant>", "exec"), vars(module), made)
+    (function,) = made.values()
+    return function
+
+
+def undo(before: list[tuple[Any, str, Any]]) -> None:
+    """Make batchq whole again."""
+    for owner, attribute, value in before:
+        setattr(owner, attribute, value)

@@ -1,0 +1,83 @@
+"""S14: a wall clock that jumps by an hour changes when jobs are due, and nothing else. S1 jumps at every step, too."""
+
+import subprocess
+import sys
+
+from conftest import Shell, eventually
+from figures import record
+from fleet import Fleet, rows
+
+from batchq.jobs.model import job_spec
+from batchq.store import intake, ledger
+from batchq.store.connection import Store
+from batchq.store.ledger import Runner, Wanted
+from batchq.store.locks import LockFile
+
+pytest_plugins = ("figures",)
+
+HOUR = 3_600_000
+SHIFTED = (
+    "import sys; from batchq import clock; real, shift = clock.now, int(sys.argv.pop(1));"
+    " clock.now = lambda: real() + shift; from batchq.__main__ import main; main()"
+)
+
+
+def shifted(shell: Shell, milliseconds: int, *words: str) -> None:
+    """A command that sees a clock which goes wrong by so much."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHIFTED, str(milliseconds), *words],
+        cwd=shell.folder, env=shell.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done
+
+
+def a_runner(store: Store, life: LockFile, now: int) -> Runner:
+    return ledger.register(
+        store, Wanted(), life.hold_liveness(), pid=1, host="h", boot_id="b", slots=1, executor="local", now=now
+    )
+
+
+def test_a_job_that_was_due_before_the_clock_went_back_is_not_lost(store: Store) -> None:
+    (job,) = intake.add(store, [job_spec({"command": "true", "run_at": "2030-01-01T00:00Z"}, "test", "/", "/bin")])
+    due = 1_893_456_000_000
+    life = LockFile(store.path)
+    me = a_runner(store, life, due)
+
+    def claimed(now: int) -> list[int]:
+        return [claim.id for claim in ledger.exchange(store, me, [], 1, now).claims]
+
+    assert claimed(due - 1) == []
+    assert claimed(due - HOUR) == []
+    assert store.db.execute("SELECT state, due_at FROM jobs").fetchall() == [("scheduled", due)]
+    assert claimed(due) == [job]
+    life.close()
+
+
+def test_a_retry_noted_by_a_clock_that_was_ahead_runs_when_the_clock_gets_there(batchq: Shell) -> None:
+    batchq("add", "--max-attempts", "2", "--backoff", "1ms", "-c",
+           "echo ran >> effects; test $BATCHQ_ATTEMPT = 2 || { echo $BATCHQ_JOB_ID; exit 1; }")  # fmt: skip
+    batchq("add", "--", "false")
+    shifted(batchq, HOUR, "run", "--max-jobs", "1")
+    ((state, due),) = rows(batchq, "SELECT state, due_at - created_at FROM jobs WHERE id = 1")
+    assert state == "scheduled"
+    assert due >= HOUR
+
+    shifted(batchq, 2 * HOUR, "run", "--max-jobs", "1")
+    assert rows(batchq, "SELECT number, outcome FROM attempts WHERE job = 1") == [(1, "failed"), (2, "succeeded")]
+    assert (batchq.folder / "effects").read_text() == "ran\nran\n"
+
+
+def test_a_runner_is_not_taken_for_dead_by_one_whose_clock_is_wrong(batchq: Shell) -> None:
+    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+    with Fleet(batchq) as fleet:
+        fleet.start()
+        eventually((batchq.folder / "begun").exists)
+        for jump in (HOUR, -HOUR, 1000 * HOUR):
+            shifted(batchq, jump, "run")
+        false_rescues = rows(batchq, "SELECT count(*) FROM runners WHERE state = 'dead'")[0][0]
+        (batchq.folder / "go").touch()
+        assert fleet.wait_for_all() == [0]
+
+    record("S14 clock jumps", 3, "runs with a wrong clock", false_rescues)
+    assert false_rescues == 0
+    assert rows(batchq, "SELECT number, outcome FROM attempts") == [(1, "succeeded")]

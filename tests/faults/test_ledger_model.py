@@ -1,0 +1,29 @@
+"""S1: random walks over the ledger, with two connections, late results, dead runners and a clock that jumps."""
+
+import sizes
+from figures import record
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from ledger_machine import LedgerMachine, taken
+
+pytest_plugins = ("figures",)
+
+RULES = {
+    "add", "register", "claim", "begin", "finish", "finish late", "finish two", "stop", "crash", "look for the dead",
+    "rescue", "rescue again", "retry", "hold", "release", "clock jumps", "time passes",
+}  # fmt: skip
+
+
+def test_the_ledger_does_what_its_model_says_on_every_walk() -> None:
+    taken.clear()
+    run_state_machine_as_test(
+        seed(sizes.SEED)(LedgerMachine),
+        settings=settings(
+            max_examples=sizes.MODEL_EXAMPLES, stateful_step_count=40, deadline=None, database=None,
+            suppress_health_check=list(HealthCheck), print_blob=True,
+        ),
+    )  # fmt: skip
+
+    record("S1 ledger model", taken.total(), f"steps in {sizes.MODEL_EXAMPLES:,} walks", 0,
+           rules=f"{len(taken)}/{len(RULES)}", late_results=taken["finish late"], rescues=taken["rescue"])  # fmt: skip
+    assert set(taken) == RULES, "every rule is taken somewhere"

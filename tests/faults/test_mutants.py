@@ -1,0 +1,63 @@
+"""Planted faults: every suite must notice the broken variants that concern it."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+
+import mutants
+import pytest
+import sizes
+from figures import record_caught
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from ledger_machine import LedgerMachine
+
+from batchq.errors import BatchqError
+from batchq.store.connection import Store
+
+pytest_plugins = ("figures",)
+
+
+@pytest.fixture
+def broken() -> Iterator[Callable[[str], None]]:
+    """Apply a mutant until the test is over."""
+    before: list[tuple[object, str, object]] = []
+    yield lambda name: before.extend(mutants.apply(name))
+    mutants.undo(before)
+
+
+@pytest.mark.parametrize("name", mutants.OF_THE_LEDGER)
+def test_the_walk_over_the_ledger_catches(name: str, broken: Callable[[str], None]) -> None:
+    broken(name)
+    began = time.monotonic()
+    with pytest.raises((AssertionError, BatchqError, sqlite3.Error, TypeError)):
+        run_state_machine_as_test(
+            seed(sizes.SEED)(LedgerMachine),
+            settings=settings(
+                max_examples=sizes.MUTANT_EXAMPLES, stateful_step_count=40, deadline=None, database=None,
+                suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+            ),
+        )  # fmt: skip
+    print(f"caught after {time.monotonic() - began:.1f} s")
+    record_caught("S1")
+
+
+def test_a_mutant_leaves_no_trace(broken: Callable[[str], None]) -> None:
+    for name in mutants.ALL:
+        before = mutants.apply(name)
+        assert all(getattr(owner, attribute) != value for owner, attribute, value in before)
+        mutants.undo(before)
+        assert all(getattr(owner, attribute) == value for owner, attribute, value in before)
+
+
+def test_the_schema_itself_ties_the_token_to_the_state(store: Store) -> None:
+    """Why a finish that checks the token but not the state is no mutant: there is no token on what does not run."""
+    store.db.execute("INSERT INTO contexts VALUES (1, x'', x'')")
+    columns = (
+        "id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff, max_crashes, on_crash"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        store.db.execute(
+            f"INSERT INTO jobs ({columns}, created_at, token)"
+            " VALUES (1, 1, 'queued', 'b', 'q', 'argv', '[]', 1, 0, 1, 0, 1, 'retry', 1, 'a token')"
+        )
