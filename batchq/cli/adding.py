@@ -6,17 +6,20 @@ from typing import Annotated, Any
 import typer
 
 from batchq.cli import storing
-from batchq.cli.app import Db, Global, Invocation, app, note
+from batchq.cli.app import Db, Global, Invocation, NetworkFs, app, note
 from batchq.errors import CreateError
 from batchq.store.connection import open_at
-from batchq.store.location import locate
+from batchq.store.location import allow_network, locate
 
 
 @app.command()
 def init(
-    path: Annotated[str | None, typer.Argument(help="Where (default: batchq.db here).")] = None, db: Db = None
+    path: Annotated[str | None, typer.Argument(help="Where (default: batchq.db here).")] = None,
+    allow_network_fs: NetworkFs = False,
+    db: Db = None,
 ) -> None:
     """Make a store."""
+    allow_network(allow_network_fs)
     named = path or db or Global.db or os.environ.get("BATCHQ_DB") or "batchq.db"
     where = locate(named)
     if os.path.exists(where):
@@ -65,6 +68,7 @@ def add(
         str | None, typer.Option(metavar="kill|keep", help="What becomes of processes that it leaves behind.")
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print no ids.")] = False,
+    allow_network_fs: NetworkFs = False,
     db: Db = None,
 ) -> None:
     """Store jobs and print their ids, one a line.
@@ -74,6 +78,7 @@ def add(
     batchq add -c 'sort a | uniq > b'       one job through /bin/sh -c
     batchq add jobs.toml                    the jobs of a file
     """
+    allow_network(allow_network_fs)
     request = storing.AddRequest()
     invocation: Invocation = context.obj
     request.words = invocation.words

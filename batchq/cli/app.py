@@ -21,6 +21,9 @@ Db = Annotated[
     str | None,
     typer.Option("--db", metavar="PATH", help="The store (default: $BATCHQ_DB, batchq.db here or above, …)."),
 ]
+NetworkFs = Annotated[
+    bool, typer.Option("--allow-network-fs", help="Use a store on a network file system, from this host alone.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, schema 1.")]
 
 

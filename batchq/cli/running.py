@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from batchq import clock, runner
-from batchq.cli.app import Db, Global, Json, app, note
-from batchq.errors import BatchqError, CreateError, UsageError
+from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
+from batchq.errors import BatchqError, BusyError, CreateError, UsageError
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
@@ -19,7 +19,7 @@ from batchq.runner import Plan, Tally
 from batchq.store import ledger
 from batchq.store.connection import Store, open_at
 from batchq.store.ledger import Wanted
-from batchq.store.location import locate
+from batchq.store.location import allow_network, locate, require_local
 from batchq.store.locks import LockFile
 
 if TYPE_CHECKING:
@@ -62,11 +62,16 @@ def run(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log each job, and what was left alone.")] = False,
     as_json: Json = False,
+    allow_network_fs: NetworkFs = False,
     db: Db = None,
 ) -> None:
     """Run what is claimable until nothing is left; exit 1 if a job failed."""
     path = locate(db or Global.db)
-    open_at(path).close()  # refuses what is no store before anything is forked
+    allow_network(allow_network_fs)
+    require_local(path)
+    with open_at(path) as store:  # refuses what is no store before anything is forked
+        for warning in store.warnings:
+            note(f"warning: {warning}")
     plan = Plan(Wanted(queue, batch, perform is not None), max_jobs, _seconds(grace))
     slots = _slots(jobs)
     _check_target(perform)
@@ -77,9 +82,9 @@ def run(
     telling = Telling(quiet, verbose, as_json, sys.stderr.isatty() and not quiet and not verbose, db or Global.db)
 
     def body(scratch: str) -> int:
+        inbox = Inbox()
         try:
             handlers = _handlers(events, handler or [], verbose, home)
-            inbox = Inbox()
             if limit_processes is not None:
                 machine.limit_processes(limit_processes)
             executor = LocalExecutor(
@@ -96,6 +101,8 @@ def run(
             )
             return _run(path, plan, liveness, inbox, executor, handlers, telling)
         except BatchqError as error:
+            if isinstance(error, BusyError) and inbox.received:
+                return 128 + inbox.received[0]
             note(str(error))
             return error.exit_code
 

@@ -41,6 +41,8 @@ def add(request: AddRequest) -> None:
     is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
         ids = intake.add(store, specs)
+        for warning in store.warnings:
+            sys.stderr.write(f"batchq: warning: {warning}\n")
     if request.quiet:
         return
     if is_new:

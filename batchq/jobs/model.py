@@ -259,6 +259,10 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
             raise InputError(f"{where}: field {name!r} {error}") from None
     if spec.delay is not None and spec.run_at is not None:
         raise InputError(f"{where}: fields 'delay' and 'run_at' exclude each other")
+    if spec.leftovers == "keep" and spec.kind in ("call", "payload"):
+        raise InputError(
+            f"{where}: field 'leftovers' can be 'keep' for commands only: a worker ends what a callable left"
+        )
     if spec.cwd is not cwd:
         spec.cwd = _resolve(spec.cwd, cwd)
     return spec

@@ -86,6 +86,7 @@ class _Run:
         self.look_at = 0.0
         self.rescue_at = 0.0
         self.began = time.monotonic()
+        store.interrupted = lambda: bool(inbox.received)
         self.me = ledger.register(
             store,
             plan.wanted,
@@ -103,7 +104,6 @@ class _Run:
         self.hidden: set[int] = set()
         self.is_log_stuck = False
         store.patience = PATIENCE
-        store.interrupted = lambda: bool(inbox.received)
 
     def drain(self) -> Tally:
         self.teller.run_starts(self.executor.slots, self.executor.name)
@@ -285,8 +285,9 @@ class _Run:
     def _tidy(self) -> None:
         """Apply the store's retention for a moment, so that it stops growing under a crontab."""
         until = time.monotonic() + TIDY
-        while self.stop_at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
-            continue
+        with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
+            while self.stop_at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
+                continue
 
     def _unreachable(self, error: BatchqError) -> None:
         """The store did not answer: keep the results and try again, for a minute at most; then tell them instead."""

@@ -294,26 +294,26 @@ def _contexts(db: sqlite3.Connection, ids: set[int]) -> dict[int, tuple[str, str
 
 def outlook(store: Store, runner: Runner) -> Outlook:
     """What a runner that has nothing to do could still wait for; read without a lock."""
-    db, wanted = store.db, runner.wanted
+    wanted = runner.wanted
     named = {"queue": wanted.queue, "batch": wanted.batch, "runner": runner.id}
     cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
-    queued = _exists(db, f"state = 'queued' AND {wanted.condition()}", named)
-    (next_due,) = db.execute(
+    queued = _exists(store, f"state = 'queued' AND {wanted.condition()}", named)
+    ((next_due,),) = store.fetch(
         f"SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry' AND {wanted.condition()}", named
-    ).fetchone()
+    )
     selective = wanted.queue is not None or wanted.batch is not None
-    elsewhere = selective and _exists(db, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
+    elsewhere = selective and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
     alone = dict(
-        db.execute(
+        store.fetch(
             "SELECT state, sum(jobs) FROM counters"
             f" WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
             named,
-        ).fetchall()
+        )
     )
     if not wanted.payloads:
-        (payloads,) = db.execute(
+        ((payloads,),) = store.fetch(
             f"SELECT count(*) FROM jobs WHERE state = 'queued' AND kind = 'payload' AND {cell}", named
-        ).fetchone()
+        )
         if payloads:
             alone["payload"] = payloads
     return Outlook(queued, next_due, elsewhere, alone)
@@ -321,16 +321,16 @@ def outlook(store: Store, runner: Runner) -> Outlook:
 
 def waiting(store: Store, wanted: Wanted) -> int:
     """How many jobs of this kind are queued or wait for their time; from the counters, so payload jobs count too."""
-    (jobs,) = store.db.execute(
+    ((jobs,),) = store.fetch(
         "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('queued', 'scheduled')"
         " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)",
         {"queue": wanted.queue, "batch": wanted.batch},
-    ).fetchone()
+    )
     return int(jobs)
 
 
-def _exists(db: sqlite3.Connection, where: str, parameters: Mapping[str, object]) -> bool:
-    return bool(db.execute(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", parameters).fetchone()[0])
+def _exists(store: Store, where: str, parameters: Mapping[str, object]) -> bool:
+    return bool(store.fetch(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", parameters)[0][0])
 
 
 # --- rescue ------------------------------------------------------------------------------------------------------------
@@ -365,11 +365,11 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
     Runners of another machine are left out, because their locks are not seen here, and so is one whose process lives
     although its byte is free: somebody has deleted the lock file under it.
     """
-    rows = store.db.execute(
+    rows = store.fetch(
         "SELECT id, pid, liveness, host, boot_id, namespace, born FROM runners WHERE ended_at IS NULL AND id IS NOT ?"
         " ORDER BY id",
         (None if runner is None else runner.id,),
-    ).fetchall()
+    )
     lost = []
     for row, pid, byte, host, boot_id, namespace, born in rows:
         if store.lock.is_held(byte):
@@ -380,18 +380,18 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
             is_hidden = is_now and namespace != here.namespace
             if host != here.host or (is_now and not is_hidden and born is not None and here.lives(pid, born)):
                 continue
-        lost.append(Lost(row, pid, byte, _claims_of(store.db, row), is_hidden))
+        lost.append(Lost(row, pid, byte, _claims_of(store, row), is_hidden))
     return lost
 
 
-def _claims_of(db: sqlite3.Connection, runner: int) -> list[Claim]:
-    rows = db.execute(
+def _claims_of(store: Store, runner: int) -> list[Claim]:
+    rows = store.fetch(
         "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
         " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"
         " FROM jobs WHERE state = 'running' AND runner = ?",
         (runner,),
-    ).fetchall()
-    contexts = _contexts(db, {row[14] for row in rows})
+    )
+    contexts = _contexts(store.db, {row[14] for row in rows})
     return [Claim._make((*row[:14], *contexts[row[14]], *row[15:])) for row in rows]
 
 

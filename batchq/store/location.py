@@ -89,6 +89,12 @@ def missing(path: str) -> MissingError:
     return MissingError(f"there is no store at {path}; {hint}")
 
 
+def allow_network(asked: bool) -> None:
+    """Let this process, and those that it starts, use a store on a network file system."""
+    if asked:
+        os.environ[ALLOW_NETWORK] = "1"
+
+
 def require_local(path: str) -> bool:
     """Refuse a network file system with CreateError, unless the user allowed it; whether it is one."""
     kind = network_type(path)
