@@ -6,13 +6,44 @@ import sys
 
 from batchq.errors import BatchqError, LedgerError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _Forgiving(io.RawIOBase):
+    """Descriptor 2 as a stream that never complains."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+        return os.isatty(2)
+
+    def fileno(self) -> int:
+        """2."""
+        return 2
+
+    def write(self, data: "Any") -> int:
+        """Write what can be written; all of it counts as written."""
+        try:
+            rest = memoryview(data).cast("B")
+            while rest:
+                rest = rest[os.write(2, rest) :]
+        except OSError:
+            pass
+        return len(data)
+
 
 def main() -> None:
     """Run one command line; never returns."""
+    _open_standard_streams()
     if sys.stdout is None:  # started with >&-
         sys.stdout = open(os.devnull, "w")
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")
+    # What cannot be said on stderr (closed, a full device) is lost, and changes neither the work nor the exit code.
+    sys.stderr = io.TextIOWrapper(_Forgiving(), errors="backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of jobs print also where the locale is C
     code = _command(sys.argv[1:])
@@ -23,11 +54,16 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"batchq: cannot write to stdout: {error.strerror}\n")
         code = LedgerError.exit_code
-    try:
-        sys.stderr.flush()
-    except OSError:
-        pass
     os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
+
+
+def _open_standard_streams() -> None:
+    """Fill closed descriptors 0–2, so that no pipe, lock or store file of ours lands there (``batchq run >&-``)."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _command(argv: list[str]) -> int:

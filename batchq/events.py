@@ -60,6 +60,7 @@ class NdjsonFile:
     """The handler behind ``--events FILE``: one JSON object a line, flushed with each event; ``-`` is stdout."""
 
     def __init__(self, path: str) -> None:
+        self._is_broken = False
         self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")
 
     def __call__(self, event: Event) -> None:
@@ -73,5 +74,11 @@ class NdjsonFile:
             **event.measurements,
             **event.metadata,
         }
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
-        self._file.flush()
+        if self._is_broken:
+            return
+        try:
+            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._is_broken = True
+            log.warning("the events cannot be written any more: %s", error.strerror)

@@ -9,7 +9,7 @@ import typer
 
 from batchq import clock, runner
 from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
-from batchq.errors import BatchqError, BusyError, CreateError, UsageError
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
@@ -128,8 +128,16 @@ def _run(
                 )
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, handlers)
-        _tell(store, plan, tally, telling)
-    return tally.exit_code()
+        code = tally.exit_code()
+        try:
+            _tell(store, plan, tally, telling)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return code  # whoever read has enough
+        except OSError as error:
+            note(f"cannot write the output: {error.strerror}")
+            return code if tally.signal is not None else LedgerError.exit_code
+    return code
 
 
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:

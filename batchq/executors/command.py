@@ -1,9 +1,11 @@
 """One running command: a process of its own session, watched until it has ended."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -44,9 +46,10 @@ class Place:
         """Let the captures write the attempt's log, too."""
         if self.logs is not None:
             path = os.path.join(self.logs, f"{claim.id}-{claim.attempt}.log")
-            log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            for capture in captures:
-                capture.copy = log
+            with contextlib.suppress(OSError):  # a log that cannot be made costs the log, not the job
+                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                for capture in captures:
+                    capture.copy = log
 
     def close_log(self, *captures: Capture) -> None:
         """The end of the attempt's log."""
@@ -199,10 +202,14 @@ class Command:
     def _read_result(self) -> tuple[str | None, Failure | None]:
         path = self._place.result_file(self.claim)
         try:
-            with open(path, "rb") as file:
-                data = file.read(RESULT_LIMIT + 1)
+            # It may be anything that a job can make there: a pipe would block, a link would lead elsewhere.
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            with open(fd, "rb") as file:
+                data = file.read(RESULT_LIMIT + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
             os.unlink(path)
         except OSError:
+            return None, None
+        if not data:
             return None, None
         if len(data) > RESULT_LIMIT:
             return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")

@@ -22,7 +22,7 @@ from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Fa
 from batchq.processes import guardian, tree
 from batchq.processes.capture import Capture
 from batchq.processes.signals import Inbox
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
@@ -203,7 +203,11 @@ class LocalExecutor:
                 return
 
     def _start_command(self, claim: Claim) -> None:
-        out, err = self._take_pipes()
+        try:
+            out, err = self._take_pipes()
+        except OSError as error:
+            self._refuse(claim, machine_refusal(error))
+            return
         command = Command.start(claim, self._place, out, err)
         if isinstance(command, Refusal):
             self._pipes.append((out, err))
@@ -251,7 +255,12 @@ class LocalExecutor:
     def _hire(self, claim: Claim, home: tuple[str, str]) -> Member | None:
         if len(self._members) >= self.slots:
             self._dismiss(next(member for member in self._members.values() if not member.tasks))
-        out, err = self._take_pipes()
+        try:
+            out, err = self._take_pipes()
+        except OSError as error:
+            self._backlog.popleft()
+            self._refuse(claim, machine_refusal(error))
+            return None
         member = Member.start(home, self._hook, self._place, out, err)
         if isinstance(member, Refusal):
             self._pipes.append((out, err))
@@ -382,7 +391,12 @@ class LocalExecutor:
     def _take_pipes(self) -> tuple[Capture, Capture]:
         if self._pipes:
             return self._pipes.pop()
-        pair = (Capture(), Capture())
+        first = Capture()
+        try:
+            pair = (first, Capture())
+        except OSError:
+            first.close()
+            raise
         for capture in pair:
             self._selector.register(capture.reader, selectors.EVENT_READ, capture)
         return pair

@@ -30,7 +30,6 @@ def guarded(body: Callable[[str], int]) -> int:
     ``scratch`` is a private folder that is gone when the guardian ends. Call it from the main thread of a process
     that has no other threads and no open store.
     """
-    _open_standard_streams()
     scratch = tempfile.mkdtemp(prefix="batchq-")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heard = [number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
@@ -122,15 +121,6 @@ def _reap_orphans(runner: int) -> None:
         if ended is None or ended.si_pid == runner:
             return
         os.waitpid(ended.si_pid, 0)
-
-
-def _open_standard_streams() -> None:
-    """Fill closed descriptors 0–2, so that no pipe or store file of ours lands there (``batchq run >&-``)."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _close_inherited_on_exec() -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from batchq.processes import worker
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
 
@@ -38,10 +38,18 @@ class Resident:
     @classmethod
     def start(cls, spawner: Spawner, home: tuple[str, str], cookie: str, out: int, err: int) -> "Resident | Refusal":
         """Start a worker whose output goes to ``out`` and ``err``; ``bell`` is the descriptor to watch."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            return machine_refusal(error)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        bell, rope = os.pipe()
+        try:
+            bell, rope = os.pipe()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            return machine_refusal(error)
         os.set_blocking(bell, False)
         cwd, path = home
         words = [sys.executable, "-P", worker.__file__]

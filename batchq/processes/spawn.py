@@ -28,7 +28,6 @@ class Spawner:
 
     def __init__(self) -> None:
         self._base = dict(os.environb)
-        self._cwd: str | None = None
         self._located: dict[tuple[bytes, bytes], bytes] = {}
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._umask = os.umask(0)
@@ -66,7 +65,13 @@ class Spawner:
             (os.POSIX_SPAWN_DUP2, err, 2),
         ]
         # First out of the way: dup2 of a descriptor onto its own number would leave it closed on exec.
-        parked = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in channels]
+        parked: list[int] = []
+        try:
+            parked += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in channels)
+        except OSError as error:
+            for fd in parked:
+                os.close(fd)
+            return machine_refusal(error)
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
         argv = list(map(os.fsencode, words))
         if umask is not None:
@@ -81,10 +86,7 @@ class Spawner:
 
     def _enter(self, cwd: str) -> Refusal | None:
         try:
-            if cwd != self._cwd or not os.path.isdir("."):
-                self._cwd = None
-                os.chdir(cwd)
-                self._cwd = cwd
+            os.chdir(cwd)  # each time: the folder of that name may be another one by now
         except OSError as error:
             return Refusal("NoSuchFolder", f"cannot enter the working directory {cwd!r}: {error.strerror}")
         return None
@@ -136,9 +138,14 @@ class Spawner:
         )
 
 
+def machine_refusal(error: OSError) -> Refusal:
+    """The machine has no process, memory or descriptor left."""
+    return Refusal("MachineBusy", f"cannot start a process now: {error.strerror}", of_machine=True)
+
+
 def _refusal(error: OSError, program: str) -> Refusal:
     if error.errno in _MACHINE:
-        return Refusal("MachineBusy", f"cannot start a process now: {error.strerror}", of_machine=True)
+        return machine_refusal(error)
     if error.errno == errno.E2BIG:
         return Refusal("TooLong", "the arguments and the environment together are too long for the system")
     if error.errno == errno.EACCES:

@@ -113,6 +113,8 @@ class _Worker:
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         self._set_environment(named | own)
+        with contextlib.suppress(OSError):  # each time: the folder of that name may be another one by now
+            os.chdir(self._home)
         if umask is not None:
             os.umask(umask)
         cpu, began = time.process_time(), time.monotonic()
@@ -169,14 +171,8 @@ class _Worker:
         self._as_left = _raw_environment()
 
     def _restore(self) -> None:
-        """Put back what a task may have changed of the process; its variables are compared when the next one starts."""
+        """Put back the umask; folder and variables are seen to when the next task starts."""
         os.umask(self._umask)
-        try:
-            moved = os.getcwd() != self._home
-        except OSError:
-            moved = True
-        if moved:
-            os.chdir(self._home)
 
     def _output(self) -> str:
         assert self._files is not None
