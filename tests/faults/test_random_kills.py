@@ -130,7 +130,7 @@ def add(shell: Shell, number: int) -> list[int]:
         else {"call": "traces:leave", "args": {"nap": index // 2 % len(naps) / 50}}
         for index in range(number)
     ]
-    lines = "".join(json.dumps(job | {"max_crashes": 1000, "backoff": "1ms"}) + "\n" for job in jobs)
+    lines = "".join(json.dumps(job | {"max_crashes": 1000, "backoff": "0ms"}) + "\n" for job in jobs)
     done = shell("add", "--format", "jsonl", "-", stdin=lines)
     return [int(line) for line in done.out.split()]
 
