@@ -1,0 +1,220 @@
+"""A folder with a store and jobs that misbehave, and a look at every process that may come from them.
+
+A process is found by three signs, of which it cannot shed all by accident: the variable BATCHQ_DB of its store, the path
+of the folder among its words, and the folder as its working directory. (A plugin: PYTEST_DONT_REWRITE.)
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Done, Shell, eventually
+
+from batchq.jobs import jobfile
+from batchq.store import intake
+from batchq.store.connection import open_at
+
+Row = tuple[object, ...]
+
+REST = """\
+#!/bin/sh
+echo $$ >> {pids}
+: < {never}
+"""
+
+
+class Scene:
+    """``shell`` runs batchq here. ``rest`` is a program that notes its process id and then waits without end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shell = Shell(folder)
+        self.shell.env["PYTHONDONTWRITEBYTECODE"] = "1"
+        self.pids = folder / "pids"
+        self.never = folder / "never"
+        self.rest = folder / "rest"
+        self.begun = folder / "begun"
+        self._started: list[subprocess.Popen[bytes]] = []
+        os.mkfifo(self.never)
+        self.rest.write_text(REST.format(pids=shlex.quote(str(self.pids)), never=shlex.quote(str(self.never))))
+        self.rest.chmod(0o755)
+        open_at(str(self.shell.db()), create=True).close()
+
+    # --- work ----------------------------------------------------------------------------------------------------------
+
+    def add(self, *jobs: Mapping[str, object]) -> None:
+        """Store jobs, each with the fields of a line of a .jsonl file."""
+        lines = "\n".join(json.dumps(job) for job in jobs).encode()
+        specs = jobfile.read(lines, "jsonl", "test", {}, str(self.folder), os.environ["PATH"])
+        with open_at(str(self.shell.db())) as store:
+            intake.add(store, specs)
+
+    def run(self, *options: str, code: int | None = 0, env: dict[str, str] | None = None) -> Done:
+        """``batchq run`` to its end."""
+        return self.shell("run", *options, code=code, env=env)
+
+    def start(self, *options: str) -> "subprocess.Popen[bytes]":
+        """``batchq run`` in the background; what it says goes to the file ``said``."""
+        return self.start_program(*map(os.fsdecode, self.shell.argv("run", *options)))
+
+    def start_program(self, *words: str) -> "subprocess.Popen[bytes]":
+        """Any program in the background, as ``start`` does it."""
+        with (self.folder / "said").open("ab") as said:
+            process = subprocess.Popen(
+                words,
+                cwd=self.folder,
+                env=self.shell.env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self._started.append(process)
+        return process
+
+    def said(self) -> str:
+        """What started runs have said."""
+        return (self.folder / "said").read_text(errors="replace")
+
+    def runner(self) -> int:
+        """The process id of the newest runner, as soon as the store has it."""
+        eventually(lambda: self.rows("SELECT 1 FROM runners"))
+        ((pid,),) = self.rows("SELECT pid FROM runners ORDER BY id DESC LIMIT 1")
+        assert isinstance(pid, int)
+        return pid
+
+    def rows(self, sql: str) -> list[Row]:
+        return self.shell.rows(sql)
+
+    def attempts(self, columns: str = "outcome") -> list[Row]:
+        return self.rows(f"SELECT {columns} FROM attempts ORDER BY job, number")
+
+    def jobs(self, columns: str = "state") -> list[Row]:
+        return self.rows(f"SELECT {columns} FROM jobs ORDER BY id")
+
+    def output(self, job: int = 1, stream: str = "stdout", attempt: int = 1) -> bytes:
+        """What is kept of one stream of one attempt; nothing is missing of short ones."""
+        rows = self.rows(
+            f"SELECT head, tail FROM outputs WHERE job = {job} AND number = {attempt} AND stream = '{stream}'"
+        )
+        return b"".join(part for row in rows for part in row if isinstance(part, bytes))
+
+    # --- processes -----------------------------------------------------------------------------------------------------
+
+    def survivors(self) -> list[str]:
+        """Every living process that comes from this scene."""
+        return [f"{pid} {words}" for pid, words in self._living()]
+
+    def end_survivors(self) -> None:
+        """SIGKILL what is left, as a test fails or as it wants to."""
+        while living := self._living():
+            for pid, _ in living:
+                end(pid)
+        for process in self._started:
+            process.wait()
+
+    def _living(self) -> list[tuple[int, str]]:
+        mark = os.fsencode(self.folder.resolve())
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes()
+                folder = os.fsencode((entry / "cwd").readlink())
+                signs = b"\0".join((words, (entry / "environ").read_bytes(), folder))
+            except OSError:  # gone, or a zombie
+                continue
+            if mark in signs:
+                found.append((int(entry.name), words.replace(b"\0", b" ").decode(errors="replace")[:200]))
+        return found
+
+
+@contextmanager
+def closing(folder: Path) -> Iterator[Scene]:
+    """A scene that leaves nothing behind, whatever the test did."""
+    scene = Scene(folder)
+    try:
+        yield scene
+    finally:
+        scene.end_survivors()
+
+
+@pytest.fixture
+def scene(folder: Path) -> Iterator[Scene]:
+    """An empty store, and no process of it left afterwards."""
+    with closing(folder) as opened:
+        yield opened
+        assert opened.survivors() == []
+
+
+def ended(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> int:
+    """The exit code of a started run, once it has ended."""
+    return process.wait(timeout=seconds)
+
+
+def end(pid: int) -> None:
+    """SIGKILL one process; it may be gone."""
+    signal_one(pid, signal.SIGKILL)
+
+
+def signal_one(pid: int, number: int) -> None:
+    """Signal one process that the test started; it may be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """The lines of /proc/PID/status; empty when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; it may wait to be reaped."""
+    return status_of(pid).get("State", "Z")[0] in "ZX"
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal."""
+    return status_of(pid).get("State", "")[:1] == "T"
+
+
+def python(*words: str) -> list[str]:
+    """The command that runs Python."""
+    return [sys.executable, *words]
+
+
+# --- figures -----------------------------------------------------------------------------------------------------------
+
+_TOLD: list[str] = []
+
+
+def tell(line: str) -> None:
+    """Print a figure below the results of the tests."""
+    _TOLD.append(line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was told."""
+    if _TOLD:
+        terminalreporter.section("processes")
+        for line in _TOLD:
+            terminalreporter.write_line(line)

@@ -1,0 +1,349 @@
+"""S9: each signal in each situation: the exit code, what becomes of the jobs, and that everything is gone."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import eventually
+from scene import Row, Scene, children_of, end, ended, is_stopped, python, signal_one, status_of, tell
+
+from batchq.store.locks import LockFile
+
+pytest_plugins = ("scene",)
+
+GRACE = "100ms"
+COSTS = "state, failures, crashes, interruptions"
+GIVEN_BACK: list[Row] = [("queued", 0, 0, 1)]
+Run = subprocess.Popen[bytes]
+
+
+class Situation(NamedTuple):
+    """What a run is doing; ``ready`` says that it does, ``jobs`` and ``attempts`` what is left of it after a stop."""
+
+    add: Callable[[Scene], None]
+    ready: Callable[[Scene], object]
+    jobs: list[Row] | None
+    attempts: list[Row] | None
+
+
+def add_one_that_waits_for_its_retry(scene: Scene) -> None:
+    scene.add({"command": "exit 3", "max_attempts": 2, "backoff": "1h"})
+
+
+def add_commands(scene: Scene) -> None:
+    scene.add({"command": "setsid ./rest & : > begun; : < never"})
+
+
+def add_callables(scene: Scene) -> None:
+    scene.add({"call": "mischief:leave", "args": {"kind": "popen_in_a_new_session", "how": "stay"}})
+
+
+def add_a_flood(scene: Scene) -> None:
+    scene.add({"command": "echo up > begun; exec yes"})
+
+
+def add_very_short_commands(scene: Scene) -> None:
+    scene.add(*[{"command": ["true"]}] * 4_000)
+
+
+def add_very_short_callables(scene: Scene) -> None:
+    scene.add(*[{"call": "os:getpid"}] * 20_000)
+
+
+def begun(scene: Scene) -> bool:
+    return scene.begun.exists()
+
+
+def some_succeeded(scene: Scene) -> bool:
+    return scene.rows("SELECT coalesce(sum(jobs), 0) > 50 FROM counters WHERE state = 'succeeded'") == [(1,)]
+
+
+def waits(scene: Scene) -> bool:
+    return scene.jobs() == [("scheduled",)]
+
+
+SITUATIONS = {
+    "waiting for a retry": Situation(add_one_that_waits_for_its_retry, waits, [("scheduled", 1, 0, 0)], [("failed",)]),
+    "a command": Situation(add_commands, begun, GIVEN_BACK, [("interrupted",)]),
+    "a callable": Situation(add_callables, begun, GIVEN_BACK, [("interrupted",)]),
+    "a flood of output": Situation(add_a_flood, begun, GIVEN_BACK, [("interrupted",)]),
+    "very short commands": Situation(add_very_short_commands, some_succeeded, None, None),
+    "very short callables": Situation(add_very_short_callables, some_succeeded, None, None),
+    "blocked on the store": Situation(add_commands, begun, GIVEN_BACK, [("interrupted",)]),
+}
+
+
+# --- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def once(number: int) -> Callable[[Scene, Run], None]:
+    def send(_: Scene, run: Run) -> None:
+        run.send_signal(number)
+
+    return send
+
+
+def int_then_term(_: Scene, run: Run) -> None:
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGTERM)
+
+
+def again_and_again(number: int) -> Callable[[Scene, Run], None]:
+    """The second one counts when a moment has passed since the first, as timeout(1) sends each twice."""
+
+    def send(_: Scene, run: Run) -> None:
+        def is_over() -> bool:
+            run.send_signal(number)
+            return run.poll() is not None
+
+        eventually(is_over)
+
+    return send
+
+
+def ask_how_it_goes(scene: Scene, run: Run) -> None:
+    run.send_signal(signal.SIGUSR1)
+    eventually(lambda: "jobs done" in scene.said())
+    run.send_signal(signal.SIGTERM)
+
+
+def break_the_pipe(scene: Scene, run: Run) -> None:
+    run.send_signal(signal.SIGPIPE)
+    (runner,) = children_of(run.pid)
+    signal_one(runner, signal.SIGPIPE)
+    ask_how_it_goes(scene, run)
+
+
+def suspend_and_resume(scene: Scene, run: Run) -> None:
+    (runner,) = children_of(run.pid)
+    run.send_signal(signal.SIGTSTP)
+    eventually(lambda: is_stopped(run.pid) and is_stopped(runner))
+    run.send_signal(signal.SIGCONT)
+    eventually(lambda: not is_stopped(run.pid) and not is_stopped(runner))
+    run.send_signal(signal.SIGTERM)
+
+
+SIGNALS: dict[str, tuple[Callable[[Scene, Run], None], int, str]] = {
+    "INT": (once(signal.SIGINT), 130, GRACE),
+    "TERM": (once(signal.SIGTERM), 143, GRACE),
+    "HUP": (once(signal.SIGHUP), 129, GRACE),
+    "QUIT": (once(signal.SIGQUIT), 131, "1h"),
+    "INT, then TERM": (int_then_term, 130, "1h"),
+    "TERM twice": (again_and_again(signal.SIGTERM), 143, "1h"),
+    "USR1, then TERM": (ask_how_it_goes, 143, GRACE),
+    "PIPE, then TERM": (break_the_pipe, 143, GRACE),
+    "TSTP and CONT, then TERM": (suspend_and_resume, 143, GRACE),
+}
+
+_LATENCIES: list[float] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def latencies() -> Iterator[None]:
+    yield
+    ordered = sorted(_LATENCIES)
+    if ordered:
+        p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.99))
+        tell(
+            f"S9: {len(ordered)} stops with a grace of {GRACE} or none: p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms,"
+            f" max {ordered[-1] * 1000:.0f} ms"
+        )
+
+
+@pytest.mark.parametrize("signals", SIGNALS)
+@pytest.mark.parametrize("name", [name for name in SITUATIONS if name != "blocked on the store"])
+def test_a_signal_stops_the_run_in_order_whatever_it_does(scene: Scene, name: str, signals: str) -> None:
+    situation, (send, code, grace) = SITUATIONS[name], SIGNALS[signals]
+    situation.add(scene)
+    run = scene.start("-j", "2", "--grace", grace)
+    eventually(lambda: situation.ready(scene))
+    began = time.monotonic()
+    send(scene, run)
+
+    assert ended(run) == code
+    _LATENCIES.append(time.monotonic() - began)
+    assert scene.survivors() == []
+    assert "Traceback" not in scene.said()
+    check_what_became_of_the_jobs(scene, situation)
+
+
+def check_what_became_of_the_jobs(scene: Scene, situation: Situation) -> None:
+    if situation.jobs is not None:
+        assert scene.jobs(COSTS) == situation.jobs
+        assert scene.attempts() == situation.attempts
+        return
+    states = scene.rows("SELECT DISTINCT state, failures, crashes FROM jobs ORDER BY state")
+    assert states in ([("queued", 0, 0), ("succeeded", 0, 0)], [("succeeded", 0, 0)])
+    assert scene.rows("SELECT count(*) FROM jobs WHERE interruptions > 1") == [(0,)]
+    assert scene.rows("SELECT count(*) FROM attempts WHERE outcome NOT IN ('succeeded', 'interrupted')") == [(0,)]
+
+
+def is_blocked(pid: int, lock: os.stat_result) -> bool:
+    """Whether a process waits for a lock on this file: the lines of waiters in /proc/locks have an arrow."""
+    with Path("/proc/locks").open() as file:
+        waiters = [line.split() for line in file if "->" in line]
+    return any(words[6].endswith(f":{lock.st_ino}") for words in waiters) and bool(status_of(pid))
+
+
+@pytest.mark.parametrize("signals", [name for name in SIGNALS if "USR1" not in name and "PIPE" not in name])
+def test_a_signal_stops_a_run_that_is_blocked_on_its_store(scene: Scene, signals: str) -> None:
+    situation, (send, code, grace) = SITUATIONS["blocked on the store"], SIGNALS[signals]
+    situation.add(scene)
+    run = scene.start("-j", "2", "--grace", grace)
+    eventually(lambda: situation.ready(scene))
+    runner = scene.runner()
+    eventually(lambda: scene.pids.exists() and scene.pids.read_text().strip())
+    leader = int(scene.pids.read_text())
+    mutex = LockFile(str(scene.shell.db()))
+    mutex.acquire_mutex(10)
+    sidecar = Path(mutex.path).stat()
+    try:
+        eventually(lambda: is_blocked(runner, sidecar))
+        began = time.monotonic()
+        if signals == "TERM twice":
+            send = int_then_term  # it cannot end as long as the store is locked
+            code = 130
+        send(scene, run)
+        eventually(lambda: not status_of(leader))  # the job is dead, and that cannot be recorded yet
+    finally:
+        mutex.close()
+
+    assert ended(run) == code
+    _LATENCIES.append(time.monotonic() - began)
+    assert scene.survivors() == []
+    assert "Traceback" not in scene.said()
+    check_what_became_of_the_jobs(scene, situation)
+
+
+def test_a_run_whose_store_stays_locked_tells_what_it_could_not_record(scene: Scene) -> None:
+    add_commands(scene)
+    run = scene.start("--grace", "0s")
+    eventually(scene.begun.exists)
+    mutex = LockFile(str(scene.shell.db()))
+    mutex.acquire_mutex(10)
+    try:
+        run.send_signal(signal.SIGTERM)
+        assert ended(run) == 143
+    finally:
+        mutex.close()
+
+    assert scene.survivors() == []
+    assert "could not be recorded" in scene.said()
+    assert "Traceback" not in scene.said()
+    scene.add({"command": "true"})
+    scene.run("--max-jobs", "1")  # which also rescues the other
+
+
+# --- who hears what ----------------------------------------------------------------------------------------------------
+
+
+def ignoring(scene: Scene, *numbers: str) -> Run:
+    """A run that is started with some signals ignored, as nohup and a shell's & do it."""
+    words = [os.fsdecode(word) for word in scene.shell.argv("run", "--grace", GRACE)]
+    return scene.start_program("sh", "-c", f'trap "" {" ".join(numbers)}; exec "$@"', "sh", *words)
+
+
+@pytest.mark.parametrize("name", ["INT", "HUP", "TERM", "QUIT"])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(scene: Scene, name: str) -> None:
+    scene.add({"command": "grep SigIgn /proc/self/status; : > begun; until [ -e go ]; do sleep 0.01; done"})
+    run = ignoring(scene, name)
+    eventually(scene.begun.exists)
+    run.send_signal(signal.Signals[f"SIG{name}"])
+    run.send_signal(signal.SIGUSR1)
+    eventually(lambda: "jobs done" in scene.said())
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0
+    assert scene.attempts() == [("succeeded",)]
+
+
+def test_jobs_start_with_default_signals_and_an_empty_mask(scene: Scene) -> None:
+    (scene.folder / "mine.py").write_text(
+        "def masks():\n"
+        "    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return [line.split()[1] for line in lines if line.startswith(('SigBlk', 'SigIgn'))]\n"
+    )
+    scene.add({"command": ["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]}, {"call": "mine:masks"})
+    blocking = (
+        "import os, signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR2])\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_IGN)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    words = [os.fsdecode(word) for word in scene.shell.argv("run")]
+    assert ended(scene.start_program(*python("-c", blocking, *words))) == 0
+
+    # glibc's posix_spawn leaves the two signals ignored that it keeps to itself, 32 and 33.
+    masks = [int(line.split()[1], 16) & 0x7FFFFFFF for line in scene.output().decode().splitlines()]
+    assert masks == [0, 0]
+    ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
+    blocked, ignored = (int(word, 16) for word in str(result).strip('[]"').replace('"', "").split(","))
+    assert blocked == 0
+    # Python itself ignores these two.
+    assert ignored & 0x7FFFFFFF & ~(1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1) == 0
+
+
+def test_a_signal_to_the_whole_group_of_the_run_reaches_it_once(scene: Scene) -> None:
+    # timeout(1) signals its child and then the group; that is one wish to stop, and running jobs may finish.
+    scene.add({"command": "echo up > begun; until [ -e go ]; do sleep 0.01; done"})
+    run = scene.start("--grace", "1h")
+    eventually(scene.begun.exists)
+    os.kill(run.pid, signal.SIGTERM)
+    os.killpg(run.pid, signal.SIGTERM)
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 143
+    assert scene.attempts() == [("succeeded",)]
+
+
+def test_an_interrupt_from_the_terminal_lets_running_jobs_finish(scene: Scene) -> None:
+    scene.add({"command": "echo up > begun; until [ -e go ]; do sleep 0.01; done"}, {"command": "true"})
+    ours, theirs = os.openpty()
+    words = [os.fsdecode(word) for word in scene.shell.argv("run", "-j", "1", "--grace", "1h")]
+    take_terminal = (
+        "import fcntl, os, sys, termios\n"
+        "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    run = subprocess.Popen(
+        python("-c", take_terminal, *words), cwd=scene.folder, env=scene.shell.env, stdin=theirs, stdout=theirs,
+        stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        eventually(scene.begun.exists)
+        os.write(ours, b"\x03")
+        os.set_blocking(ours, False)
+        (scene.folder / "go").touch()
+        assert ended(run) == 130
+    finally:
+        run.kill()
+        run.wait()
+        os.close(ours)
+
+    assert scene.jobs() == [("succeeded",), ("queued",)]
+    assert scene.survivors() == []
+
+
+def test_the_death_of_the_guardian_is_heard_while_the_store_is_locked(scene: Scene) -> None:
+    add_commands(scene)
+    run = scene.start("--grace", GRACE)
+    eventually(lambda: scene.pids.exists() and scene.pids.read_text().strip())
+    runner, left = scene.runner(), int(scene.pids.read_text())
+    mutex = LockFile(str(scene.shell.db()))
+    mutex.acquire_mutex(10)
+    try:
+        end(run.pid)
+        ended(run)
+        eventually(lambda: not status_of(left))
+    finally:
+        mutex.close()
+    eventually(lambda: not status_of(runner))
+
+    assert scene.survivors() == []
+    assert scene.jobs(COSTS) == GIVEN_BACK
