@@ -26,7 +26,7 @@ from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
-MOST_AHEAD = 1024  #: claims
+MOST_AHEAD = 256  #: claims
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
