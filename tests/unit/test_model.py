@@ -20,7 +20,7 @@ from batchq.jobs.work import ARGUMENT_LIMIT, FIELD_LIMIT
 def spec_of(**fields: Any) -> JobSpec:
     if not {"command", "call", "payload"} & set(fields):
         fields["command"] = ["true"]
-    return job_spec(fields, "jobs.toml, job 3 (load)", "/work", "/bin")
+    return job_spec(fields, "jobs.toml, job 3 (load)", "/home/ann", "/bin")
 
 
 def test_a_job_without_fields_has_the_documented_defaults() -> None:
@@ -34,7 +34,7 @@ def test_a_job_without_fields_has_the_documented_defaults() -> None:
         0,
     )
     assert (spec.max_attempts, spec.backoff, spec.max_crashes, spec.on_crash) == (1, 1000, 3, "retry")
-    assert (spec.hold, spec.cwd, spec.path) == (False, "/work", "/bin")
+    assert (spec.hold, spec.cwd, spec.path) == (False, "/home/ann", "/bin")
     optional = ("name", "timeout", "delay", "run_at", "key", "env", "stdin", "umask", "tags")
     assert [getattr(spec, name) for name in optional] == [None] * len(optional)
 
@@ -59,9 +59,9 @@ def test_a_job_without_fields_has_the_documented_defaults() -> None:
         ("umask", "027", 0o27),
         ("tags", ["a", "b"], '["a","b"]'),
         ("tags", [], None),
-        ("cwd", "sub/../data", "/work/data"),
+        ("cwd", "sub/../data", "/home/ann/data"),
         ("cwd", "/abs", "/abs"),
-        ("cwd", "caf\udce9", "/work/caf\udce9"),
+        ("cwd", "caf\udce9", "/home/ann/caf\udce9"),
     ],
 )
 def test_a_field_is_stored_in_one_normal_form(field: str, said: object, stored: object) -> None:
@@ -213,7 +213,7 @@ ANY = st.recursive(
 @settings(deadline=None)
 def test_any_fields_give_a_job_or_an_input_error(fields: dict[str, Any]) -> None:
     try:
-        spec = job_spec(fields, "x", "/work", "/bin")
+        spec = job_spec(fields, "x", "/home/ann", "/bin")
     except InputError as error:
         assert str(error).startswith("x: ") and str(error).isprintable()
         return
