@@ -18,7 +18,7 @@ FILES = {"toml": "jobs.toml", "jsonl": "jobs.jsonl", "lines": "stdin"}
 
 def read(format: str, data: bytes | str, *, nul: bool = False, **common: Any) -> list[JobSpec]:
     raw = data.encode() if isinstance(data, str) else data
-    return jobfile.read(raw, format, FILES[format], common, "/work", "/bin", nul=nul)
+    return jobfile.read(raw, format, FILES[format], common, "/home/ann", "/bin", nul=nul)
 
 
 def scripts(specs: list[JobSpec]) -> list[str]:
@@ -30,7 +30,7 @@ def test_each_line_is_a_shell_command_and_the_last_needs_no_newline() -> None:
 
     assert scripts(specs) == ["make all", "echo 'a \"b\"' | tee \\\\x", "ls\tä"]
     assert {(spec.kind, spec.queue, spec.max_attempts, spec.cwd, spec.path) for spec in specs} == {
-        ("shell", "etl", 3, "/work", "/bin")
+        ("shell", "etl", 3, "/home/ann", "/bin")
     }
 
 
