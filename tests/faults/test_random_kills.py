@@ -27,12 +27,12 @@ def test_no_kill_9_loses_a_job_or_lets_two_attempts_meet(batchq: Shell) -> None:
     began = time.monotonic()
 
     with Fleet(batchq, "-j", "2") as fleet:
-        for _ in range(3):
-            fleet.start()
         while kills < sizes.RANDOM_KILLS:
             if rows(batchq, "SELECT total(jobs) FROM counters WHERE state = 'queued'")[0][0] < 100:
                 acknowledged += add(batchq, 200)
-            eventually(fleet.registered)
+            while len(fleet.living()) < chance.randint(2, 4):
+                fleet.start()
+            eventually(lambda: fleet.registered() or not fleet.living())
             time.sleep(chance.uniform(0, 0.05))  # when it happens is up to chance
             if not (there := fleet.registered()):
                 continue
@@ -40,8 +40,6 @@ def test_no_kill_9_loses_a_job_or_lets_two_attempts_meet(batchq: Shell) -> None:
             at_work += jobs_at_work(batchq, victim)
             victim.kill(target)
             kills += 1
-            while len(fleet.living()) < chance.randint(2, 4):
-                fleet.start()
         seconds = time.monotonic() - began
         fleet.wait_for_all()
     drain(batchq)
@@ -69,16 +67,18 @@ def test_no_kill_9_loses_a_job_or_lets_two_attempts_meet(batchq: Shell) -> None:
 def killed_whole_then_run(shell: Shell, mutant: str | None = None) -> bool:
     """Kill guardian and runner of a job that goes on, and run again: whether its two attempts met."""
     shell("add", "--backoff", "1ms", "-c", f"{EFFECT}; test $BATCHQ_ATTEMPT = 2 || sleep 60")
-    with Fleet(shell) as fleet:
-        first = fleet.start()
-        eventually(lambda: effects(shell.folder))
-        first.kill()
-        second = fleet.start(mutant=mutant)
-        assert second.process.wait(timeout=60) == 0
-    left = invariants.carriers(shell.db())
-    for told in left:
-        os.kill(int(told.split()[0]), signal.SIGKILL)
-    eventually(lambda: not invariants.carriers(shell.db()))
+    try:
+        with Fleet(shell) as fleet:
+            first = fleet.start()
+            eventually(lambda: effects(shell.folder))
+            first.kill()
+            second = fleet.start(mutant=mutant)
+            assert second.process.wait(timeout=60) == 0, (shell.folder / "told").read_text()
+    finally:
+        left = invariants.carriers(shell.db())
+        for told in left:
+            os.kill(int(told.split()[0]), signal.SIGKILL)
+        eventually(lambda: not invariants.carriers(shell.db()))
     assert len(effects(shell.folder)) == 2
     assert bool(left) == (shell.folder / "overlaps").exists()
     return bool(left)
