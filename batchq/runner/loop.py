@@ -104,6 +104,7 @@ class _Run:
         self.hidden: set[int] = set()
         self.is_log_stuck = False
         store.patience = PATIENCE
+        store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
         self.teller.run_starts(self.executor.slots, self.executor.name)
@@ -285,6 +286,7 @@ class _Run:
     def _tidy(self) -> None:
         """Apply the store's retention for a moment, so that it stops growing under a crontab."""
         until = time.monotonic() + TIDY
+        self.store.check_references(on=True)
         with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
             while self.stop_at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
                 continue

@@ -70,6 +70,10 @@ class Store:
         """One write transaction: all of it is on disk when the block ends, or none of it."""
         return Writing(self)
 
+    def check_references(self, *, on: bool) -> None:
+        """Whether SQLite checks foreign keys from now on, and removes with a row what refers to it."""
+        self.db.execute(f"PRAGMA foreign_keys = {'ON' if on else 'OFF'}")
+
     def fetch(self, sql: str, parameters: "Any" = ()) -> "list[tuple[Any, ...]]":
         """All rows of one reading statement; what SQLite refuses leaves as a BatchqError."""
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome, Printed, Stream
+from batchq.jobs.attempt import CRASHED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed, Stream
 from batchq.jobs.lifecycle import FINAL, Settlement, settle
 from batchq.store import states
 from batchq.store.connection import Store
@@ -147,10 +147,21 @@ def leave(store: Store, runner: Runner, now: int) -> None:
 # --- recording ---------------------------------------------------------------------------------------------------------
 
 
+# Most attempts succeed, and each value that is bound costs time (None most of all), so a plain success has statements
+# of its own: what is the same for all of them stands in the text.
+_SUCCEED = """
+UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?,
+    token = NULL, runner = NULL
+WHERE id = ? AND token = ? AND state = 'running'"""
 _FINISH = """
 UPDATE jobs SET state = ?, due_at = ?, failures = ?, crashes = ?, interruptions = ?, why = ?, finished_at = ?,
     started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
+_NOTE_SUCCESS = """
+INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib,
+    exit_code, result, leftovers)
+VALUES (?, ?, ?, ?, 'succeeded', ?, ?, ?, ?, ?, ?, ?, ?)"""
+_NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
 
 
 def _record(
@@ -160,34 +171,48 @@ def _record(
         return [], []
     settled = [Settled(claim, outcome, settle(claim, outcome, now)) for claim, outcome in ended]
     accepted, refused = _finish(db, settled, now)
-    db.executemany(
-        f"INSERT INTO attempts VALUES ({','.join('?' * 17)})", [_attempt_row(one, runner.id, now) for one in accepted]
-    )
+    good, others = _parted(accepted)
+    db.executemany(_NOTE_SUCCESS, [_success_row(one, runner.id, now) for one in good])
+    db.executemany(_NOTE, [_attempt_row(one, runner.id, now) for one in others])
+    printed = [one for one in accepted if one.outcome.stdout or one.outcome.stderr]
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
-        [row for one in accepted for row in _output_rows(one.claim, one.outcome.stdout, one.outcome.stderr)],
+        [row for one in printed for row in _output_rows(one.claim, one.outcome.stdout, one.outcome.stderr)],
     )
     states.count(db, states.tally_moves(
-        ("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted
+        [("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted]
     ))  # fmt: skip
     return accepted, refused
 
 
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
-    rows = [_finish_row(one, now) for one in settled]
+    good, others = _parted(settled)
     db.execute("SAVEPOINT finish")
-    if db.executemany(_FINISH, rows).rowcount == len(rows):
+    finished = db.executemany(_SUCCEED, [_succeed_row(one, now) for one in good]).rowcount if good else 0
+    finished += db.executemany(_FINISH, [_finish_row(one, now) for one in others]).rowcount if others else 0
+    if finished == len(settled):
         db.execute("RELEASE finish")
         return settled, []
     db.execute("ROLLBACK TO finish")  # someone rescued one of these jobs: find out which, one by one
     db.execute("RELEASE finish")
     accepted, refused = [], []
-    for one, row in zip(settled, rows, strict=True):
-        if db.execute(_FINISH, row).rowcount == 1:
+    for one in settled:
+        if db.execute(_FINISH, _finish_row(one, now)).rowcount == 1:
             accepted.append(one)
         else:
             refused.append(Ended(one.claim, one.outcome))
     return accepted, refused
+
+
+def _parted(settled: list[Settled]) -> tuple[list[Settled], list[Settled]]:
+    """Those that succeeded, and the others."""
+    good = [one for one in settled if one.outcome.status == SUCCEEDED]
+    return good, [] if len(good) == len(settled) else [one for one in settled if one.outcome.status != SUCCEEDED]
+
+
+def _succeed_row(one: Settled, now: int) -> tuple[object, ...]:
+    claim, outcome, _ = one
+    return outcome.started_at or claim.started_at or now, now, claim.id, claim.token
 
 
 def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
@@ -197,6 +222,14 @@ def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     return (
         to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, started, one.claim.id,
         one.claim.token,
+    )  # fmt: skip
+
+
+def _success_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
+    claim, out, _ = one
+    return (
+        claim.id, claim.attempt, claim.token, runner, out.started_at or now, out.finished_at or now, out.seconds,
+        out.cpu, out.peak, out.exit_code, out.result, out.leftovers,
     )  # fmt: skip
 
 

@@ -125,11 +125,11 @@ def remove_contexts(store: Store) -> None:
 @contextmanager
 def _unchecked(store: Store) -> Iterator[None]:
     """Without foreign keys: to check one deletion SQLite would read all jobs, as no whole index leads back to them."""
-    store.db.execute("PRAGMA foreign_keys = OFF")
+    store.check_references(on=False)
     try:
         yield
     finally:
-        store.db.execute("PRAGMA foreign_keys = ON")
+        store.check_references(on=True)
 
 
 def give_back(store: Store) -> bool:
