@@ -17,7 +17,7 @@ HOSTILE = b"\x1b]0;pwned\x07\x1b[2J\x9b31m\xe2\x80\xae gone \xff\n"  #: what a j
 def add(store: Store, *commands: str, **fields: Any) -> list[int]:
     """Add one job for each shell command (or one of ``call`` or ``payload``), in one add; their ids."""
     works: list[dict[str, Any]] = [{"command": command} for command in commands] or [{}]
-    return intake.add(store, [job_spec(work | fields, "test", "/srv/shop", "/usr/bin") for work in works])
+    return intake.add(store, [job_spec(work | fields, "test", "/srv/shop", "/usr/bin") for work in works]).ids
 
 
 def a_runner(store: Store) -> Runner:

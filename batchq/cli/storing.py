@@ -40,7 +40,7 @@ def add(request: AddRequest) -> None:
     path = locate(request.db)
     is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
-        ids = intake.add(store, specs)
+        ids = intake.add(store, specs).ids
         for warning in store.warnings:
             sys.stderr.write(f"batchq: warning: {warning}\n")
     if request.quiet:

@@ -40,6 +40,9 @@ class Claim(NamedTuple):
     interruptions: int
     backoff: int
     started_at: int | None
+    slots: int = 1
+    retry_on: str | None = None
+    no_retry_on: str | None = None
 
 
 class Stream(NamedTuple):

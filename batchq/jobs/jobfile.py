@@ -5,7 +5,7 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 """
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import WORK_FIELDS, job_spec
+from batchq.jobs.model import AUTO, WORK_FIELDS, job_spec
 from batchq.jobs.work import NAME_LIMIT, did_you_mean, quoted, shell_work, to_json
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def read(
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
     # The store takes one job a key: without this all jobs but the first would vanish without a word.
-    if pattern.key is not None and sum(spec.key == pattern.key for spec in specs) > 1:
+    if pattern.key not in (None, AUTO) and sum(spec.key == pattern.key for spec in specs) > 1:
         raise InputError(
             f"{source}: has several jobs, but the key {quoted(pattern.key)} can belong to only one of them"
         )
@@ -178,7 +178,7 @@ def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
     if not isinstance(defaults, dict):
         raise InputError(f"{where}: must be a table: write [defaults] above its fields")
     for name in (*WORK_FIELDS, "key"):
-        if name in defaults:
+        if name in defaults and not (name == "key" and defaults[name] == AUTO):
             raise InputError(f"{where}: field {name!r} belongs to one job: write it under its [[job]]")
     job_spec({"command": "true", **defaults}, where, cwd, path)
 

@@ -16,6 +16,7 @@ from batchq.jobs.attempt import (
     Claim,
     Outcome,
 )
+from batchq.jobs.retrying import allows
 
 STATES = ("held", "blocked", "scheduled", "queued", "running", "succeeded", "failed", "cancelled")
 FINAL = ("succeeded", "failed", "cancelled")
@@ -59,6 +60,13 @@ def settle(claim: Claim, outcome: Outcome, now: int, delay: Delay = full_jitter)
     return _TABLE[outcome.status](claim, outcome, now, delay)
 
 
+def withdrawn(to: Settlement) -> Settlement:
+    """What becomes of a job that was cancelled while it ran: it is not tried again, but how it ended stays true."""
+    if to.state in FINAL:
+        return to
+    return to._replace(state="cancelled", due_at=None, why="cancelled by hand")
+
+
 _AT_ONCE = Settlement("succeeded", None, 0, 0, 0, None)
 
 
@@ -72,6 +80,8 @@ def _failed(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlemen
     failures = claim.failures + 1
     if outcome.is_final:
         return Settlement("failed", None, failures, claim.crashes, 0, "the job asked not to be tried again")
+    if failures < claim.max_attempts and not allows(claim, outcome):
+        return Settlement("failed", None, failures, claim.crashes, 0, "a failure of this kind is not retried")
     if failures < claim.max_attempts:
         due = now + (delay(claim.backoff, failures) if outcome.retry_after is None else outcome.retry_after)
         return Settlement("scheduled", due, failures, claim.crashes, 0, "retry")

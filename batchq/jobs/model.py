@@ -6,6 +6,7 @@ imported by every ``batchq add``, so it imports nothing that costs start-up time
 
 from batchq import clock
 from batchq.errors import InputError
+from batchq.jobs import retrying
 from batchq.jobs.work import (
     FIELD_LIMIT,
     NAME_LIMIT,
@@ -33,37 +34,51 @@ ENVIRONMENT_LIMIT = 512 * 1024  #: all of ``env``; with an argv it must leave ro
 DEFAULT_BACKOFF = 1_000  #: the base of the retry delay, in milliseconds
 DEFAULT_CRASHES = 3  #: how often a job may die with its runner before it is given up
 SHELL = "/bin/sh"
+AUTO = "auto"  #: the key that is made of what the job does
+EVER, ACTIVE = "ever", "active"
+PARENTS_LIMIT = 10_000  #: names, ids and batches in one ``after``
 
 
 class JobSpec:
     """One job to be stored: ``kind`` and ``work``, plus what ``FIELDS`` allows, all checked and normalised.
 
     ``kind`` is ``argv`` (``work`` is the JSON list of words), ``shell`` (JSON list: the script, then ``$1`` …),
-    ``call`` (JSON object: call, args) or ``payload`` (any JSON). Durations and instants are milliseconds.
+    ``call`` (JSON object: call, args) or ``payload`` (any JSON). Durations and instants are milliseconds. ``where`` tells
+    where it was written, for a complaint that only the store can make.
     """
 
     __slots__ = (
+        "after",
+        "after_any",
         "backoff",
         "batch",
         "cwd",
         "delay",
         "env",
         "hold",
+        "if_exists",
+        "inputs",
         "key",
         "kind",
         "leftovers",
         "max_attempts",
         "max_crashes",
         "name",
+        "no_retry_on",
         "on_crash",
         "path",
         "priority",
         "queue",
+        "retry_on",
+        "retry_timeout_factor",
         "run_at",
+        "slots",
         "stdin",
         "tags",
         "timeout",
         "umask",
+        "unique",
+        "where",
         "work",
     )
 
@@ -82,7 +97,16 @@ class JobSpec:
         self.hold = False
         self.on_crash = "retry"
         self.max_crashes = DEFAULT_CRASHES
+        self.retry_on: str | None = None
+        self.no_retry_on: str | None = None
+        self.retry_timeout_factor: float | None = None
         self.key: str | None = None
+        self.unique: str | int = EVER
+        self.if_exists = "skip"
+        self.inputs: str | None = None
+        self.after: tuple[str, ...] = ()
+        self.after_any: tuple[str, ...] = ()
+        self.slots = 1
         self.leftovers = "kill"
         self.env: str | None = None
         self.stdin: bytes | None = None
@@ -90,6 +114,7 @@ class JobSpec:
         self.tags: str | None = None
         self.cwd = ""
         self.path = ""
+        self.where = ""
 
     def like(self, kind: str, work: str) -> "JobSpec":
         """A new job with this ``kind`` and ``work`` and with every other field of this one; nothing is checked."""
@@ -101,6 +126,10 @@ class JobSpec:
         spec.max_attempts, spec.backoff, spec.timeout = self.max_attempts, self.backoff, self.timeout
         spec.on_crash, spec.max_crashes, spec.leftovers = self.on_crash, self.max_crashes, self.leftovers
         spec.env, spec.stdin, spec.umask, spec.cwd, spec.path = self.env, self.stdin, self.umask, self.cwd, self.path
+        spec.after, spec.after_any, spec.slots, spec.inputs = self.after, self.after_any, self.slots, self.inputs
+        spec.unique, spec.if_exists, spec.retry_on = self.unique, self.if_exists, self.retry_on
+        spec.no_retry_on, spec.retry_timeout_factor = self.no_retry_on, self.retry_timeout_factor
+        spec.where = self.where
         return spec
 
 
@@ -214,6 +243,47 @@ def _tags(value: object) -> str | None:
     return bounded_json([_label(tag) for tag in value]) if value else None
 
 
+def _unique(value: object) -> str | int:
+    if value in (EVER, ACTIVE):
+        return str(value)
+    try:
+        return _timeout(value)
+    except ValueError:
+        raise ValueError(f"must be '{EVER}', '{ACTIVE}' or a duration such as '1d'") from None
+
+
+def _parents(value: object) -> tuple[str, ...]:
+    """Names of jobs, ids, and batches as ``batch:NAME``; each once."""
+    words = [value] if isinstance(value, (str, int)) else value
+    if not isinstance(words, list):
+        raise ValueError(f"must be a list of names, ids or 'batch:NAME', not {kind_of(value)}")
+    if len(words) > PARENTS_LIMIT:
+        raise ValueError(f"has over {PARENTS_LIMIT} entries: give those jobs one name or a batch of their own")
+    found: dict[str, None] = {}
+    for word in words:
+        if isinstance(word, int) and not isinstance(word, bool) and 0 < word < 2**63:
+            found[str(word)] = None
+            continue
+        text = _label(word)
+        if text.startswith("batch:") and text == "batch:":
+            raise ValueError("names a batch, but not which: write 'batch:NAME'")
+        found[text] = None
+    return tuple(found)
+
+
+def _inputs(value: object) -> str | None:
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise ValueError(f"must be a list of files, not {kind_of(value)}")
+    return raw_json([argument(word) for word in words]) if words else None
+
+
+def _factor(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 100:
+        raise ValueError("must be a number from 1 to 100")
+    return float(value)
+
+
 FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "name": _label,
     "batch": _label,
@@ -228,7 +298,16 @@ FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "max_crashes": _integer(1, 1_000_000),
     "hold": _truth,
     "leftovers": _one_of("kill", "keep"),
+    "retry_on": retrying.rules,
+    "no_retry_on": retrying.rules,
+    "retry_timeout_factor": _factor,
     "key": _label,
+    "unique": _unique,
+    "if_exists": _one_of("skip", "reject", "replace", "rerun-failed"),
+    "inputs": _inputs,
+    "after": _parents,
+    "after_any": _parents,
+    "slots": _integer(1, 10_000),
     "env": _env,
     "stdin": _stdin,
     "umask": _umask,
@@ -248,7 +327,7 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
         if name not in FIELDS and name not in WORK_FIELDS:
             raise InputError(f"{where}: unknown field {quoted(name)}{did_you_mean(name, [*FIELDS, *WORK_FIELDS])}")
     spec = JobSpec(*_work(fields, where))
-    spec.cwd, spec.path = cwd, path
+    spec.cwd, spec.path, spec.where = cwd, path, where
     for name, value in fields.items():
         check = FIELDS.get(name)
         if check is None:
@@ -265,6 +344,10 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
         )
     if spec.cwd is not cwd:
         spec.cwd = _resolve(spec.cwd, cwd)
+    if spec.inputs is not None:
+        import json
+
+        spec.inputs = raw_json([_resolve(file, cwd) for file in json.loads(spec.inputs)])
     return spec
 
 

@@ -1,6 +1,8 @@
 """Signals as the runner hears them: handlers only note the number and wake the loop."""
 
+import contextlib
 import os
+import select
 import signal
 
 GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian is gone

@@ -6,20 +6,45 @@ from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.store.ledger import Settled, Wanted
 
 
+class Halt(NamedTuple):
+    """When failures end a run: ``now`` ends what runs, else it may finish; from ``failed`` failed jobs on, or from
+    that ``percent`` of the jobs that are over (of three at least, as in GNU parallel)."""
+
+    now: bool
+    failed: int | None = 1
+    percent: float | None = None
+
+    def is_due(self, failed: int, over: int) -> bool:
+        """Whether so many failures are enough."""
+        if self.percent is None:
+            return self.failed is not None and failed >= self.failed
+        return over >= 3 and failed * 100 >= self.percent * over
+
+
 class Plan(NamedTuple):
-    """What one run is to do: which jobs, at most how many, and how long running jobs may finish when it is stopped."""
+    """What one run is to do: which jobs, at most how many and for how long, and when failures end it.
+
+    ``grace`` (seconds) is how long running jobs may finish when it is stopped. With ``watch`` it stays when nothing is
+    left, and takes what is added.
+    """
 
     wanted: Wanted
     max_jobs: int | None = None
     grace: float = 10.0
+    max_seconds: float | None = None
+    halt: Halt | None = None
+    watch: bool = False
 
 
 class Tally:
-    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for."""
+    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for.
+
+    ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
+    """
 
     def __init__(self) -> None:
         self.succeeded = 0
-        self.failed: list[int] = []
+        self.failed: dict[int, None] = {}
         self.retried = 0
         self.interrupted = 0
         self.other = 0
@@ -30,7 +55,7 @@ class Tally:
         self.refusal: str | None = None
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
-        self.work_left = False
+        self.stopped_at: str | None = None
 
     def exit_code(self) -> int:
         """What a script sees: a signal comes before a lost result, that before a failed job, that before success."""
@@ -40,7 +65,7 @@ class Tally:
             return 74
         if self.refusal is not None:
             return 78
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.stopped_at == "--halt" else 0
 
     def take(self, one: Settled) -> None:
         """Count an accepted outcome."""
@@ -49,8 +74,9 @@ class Tally:
             self.interrupted += 1
         elif state == "succeeded":
             self.succeeded += 1
+            self.failed.pop(one.claim.id, None)  # somebody has retried it meanwhile: how it ended counts
         elif state == "failed":
-            self.failed.append(one.claim.id)
+            self.failed[one.claim.id] = None
         elif state == "scheduled":
             self.retried += 1
         else:

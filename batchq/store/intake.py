@@ -3,70 +3,101 @@
 import os
 
 from batchq import clock, failpoints
-from batchq.store import states
+from batchq.jobs.model import AUTO
+from batchq.store import keys, states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from batchq.jobs.model import JobSpec
     from batchq.store.connection import Store
 
 _SHARED = (
     "add_id, created_at, context, state, due_at, why, batch, queue, kind, priority, max_attempts, backoff,"
-    " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers"
+    " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers, slots, inputs, retry_on, no_retry_on,"
+    " retry_timeout_factor"
 )
 _OWN = "id, name, key, work"
-_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 20}?, ?, ?, ?)"
+_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 25}?, ?, ?, ?)"
 _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
-def add(store: "Store", specs: "Iterable[JobSpec]") -> list[int]:
-    """Store the jobs and return their ids, in order.
+class Added:
+    """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead."""
 
-    A job whose ``key`` is known is not stored again: the id of the first job of that key stands in its place.
-    Ids grow and are never given twice, also after pruning. An error of ``specs`` itself leaves the store untouched.
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.others: dict[int, str] = {}
+
+    def fate(self, position: int) -> str:
+        """``added``, ``skipped``, ``replaced`` or ``rerun``."""
+        return self.others.get(position, keys.ADDED)
+
+
+def add(store: "Store", specs: "Sequence[JobSpec]") -> Added:
+    """Store the jobs; the ids come in their order.
+
+    A job whose ``key`` is known is not stored again: ``if_exists`` says what happens instead. Ids grow and are never
+    given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
+    and for jobs that wait for each other; then, as after any error, nothing was stored.
     """
+    for spec in specs:
+        if spec.key == AUTO:
+            from batchq.jobs.identity import automatic_key
+
+            spec.key = automatic_key(spec)
     with store.writing() as db:
         first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
         intake = _Intake(db, first)
         intake.store(specs)
         failpoints.hit("add_before_commit")
-    return intake.ids
+    return intake.done
 
 
 class _Intake:
     """The state of one add: which ids it has given, and what it must note when the rows are in."""
 
     def __init__(self, db: "sqlite3.Connection", first: int) -> None:
-        self.ids: list[int] = []
+        self.done = Added()
         self._db = db
         self._first = first
         self._next = first
         self._now = clock.now()
         self._contexts: dict[tuple[str, str], int] = {}
         self._keys: dict[str, int] = {}
+        self._named: dict[str, list[int]] = {}
+        self._ties: list[tuple[int, JobSpec]] = []
+        self._changed: dict[int, JobSpec] = {}
+        self._rerun: list[int] = []
+        self._gone: dict[int, str | None] = {}
 
-    def store(self, specs: "Iterable[JobSpec]") -> None:
-        now, first = self._now, self._first
+    def store(self, specs: "Sequence[JobSpec]") -> None:
+        """Insert what is new, change what is to be changed, and bind both to their parents."""
+        now, first, ids = self._now, self._first, self.done.ids
         single: list[tuple[object, ...]] = []
         shared: tuple[object, ...] = ()
         run: list[tuple[object, ...]] = []
         for spec in specs:
-            if spec.key is not None and (known := self._known(spec.key)):
-                self.ids.append(known)
+            if spec.key is not None and (known := self._known(spec, spec.key)) is not None:
+                self._meet(spec, known)
                 continue
             job = self._next
             self._next += 1
-            self.ids.append(job)
+            ids.append(job)
             if spec.key is not None:
                 self._keys[spec.key] = job
+            if spec.name is not None:
+                self._named.setdefault(spec.name, []).append(job)
+            if spec.after or spec.after_any:
+                self._ties.append((job, spec))
             place = (spec.cwd, spec.path)
             before, shared = shared, (
                 first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
                 spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
-                spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
+                spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers, spec.slots,
+                spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
             )  # fmt: skip
             if shared != before:
                 self._insert_run(before, run, single)
@@ -81,7 +112,7 @@ class _Intake:
     ) -> None:
         """Insert jobs that differ in name, key and work alone; a few of them join ``single``, which is inserted at the end.
 
-        Binding 23 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
+        Binding 29 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
         SQLite's own quote() writes.
         """
         if len(run) < _LONG_RUN:
@@ -91,18 +122,12 @@ class _Intake:
         self._db.executemany(f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({', '.join(quoted)}, ?, ?, ?, ?)", run)
 
     def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
-        if spec.hold:
-            return "held", None, "added with hold"
         due = self._now + spec.delay if spec.delay else spec.run_at
-        if due is not None and due > self._now:
-            return "scheduled", due, "delay"
-        return "queued", None, None
-
-    def _known(self, key: str) -> int | None:
-        if key in self._keys:
-            return self._keys[key]
-        row = self._db.execute("SELECT job FROM keys WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        if due is not None and due <= self._now:
+            due = None
+        if spec.hold:
+            return "held", due, "added with hold"
+        return ("queued", None, None) if due is None else ("scheduled", due, "delay")
 
     def _context(self, place: tuple[str, str]) -> int:
         stored = tuple(map(os.fsencode, place))
@@ -112,13 +137,72 @@ class _Intake:
         return found
 
     def _finish(self) -> None:
-        if self._next == self._first:
-            return
         db = self._db
-        db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
-        db.executemany("INSERT INTO keys (key, job, added_at) VALUES (?, ?, ?)",
-                       [(key, job, self._now) for key, job in self._keys.items()])  # fmt: skip
-        groups = db.execute(
-            "SELECT state, queue, batch, count(*) FROM jobs WHERE id >= ? GROUP BY state, queue, batch", (self._first,)
-        ).fetchall()
-        states.count(db, {(state, queue, batch): jobs for state, queue, batch, jobs in groups})
+        if self._next > self._first:
+            db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
+            keys.remember(db, self._keys.items(), self._now)
+            groups = db.execute(
+                "SELECT state, queue, batch, count(*) FROM jobs WHERE id >= ? GROUP BY state, queue, batch",
+                (self._first,),
+            ).fetchall()
+            states.count(db, {(state, queue, batch): jobs for state, queue, batch, jobs in groups})
+        for job, spec in self._changed.items():
+            self._replace(job, spec)
+        if self._rerun:
+            import json
+
+            from batchq.store import order
+
+            order.reopen(db, "jobs.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(self._rerun)})
+        if self._ties:
+            from batchq.store import order
+
+            order.bind(db, self._ties, self._named, self._gone, self._first, self._now)
+
+    # --- jobs whose key is known ---------------------------------------------------------------------------------------
+
+    def _known(self, spec: "JobSpec", key: str) -> "keys.Known | None":
+        if key in self._keys:
+            return self._keys[key], "queued", True
+        return keys.known(self._db, spec, self._now)
+
+    def _meet(self, spec: "JobSpec", known: "keys.Known") -> None:
+        """Take the known job in the place of the new one, as it is, changed or put back."""
+        job, state, is_here = known
+        fate = keys.fate(spec, known)
+        self.done.others[len(self.done.ids)] = fate
+        self.done.ids.append(job)
+        if not is_here:
+            self._gone[job] = state
+        if spec.name is not None:
+            self._named.setdefault(spec.name, []).append(job)
+        if fate == keys.REPLACED:
+            self._changed[job] = spec
+            self._ties = [tie for tie in self._ties if tie[0] != job]
+            if spec.after or spec.after_any:
+                self._ties.append((job, spec))
+        elif fate == keys.RERUN:
+            self._rerun.append(job)
+
+    def _replace(self, job: int, spec: "JobSpec") -> None:
+        """Give a stored job another definition; it begins anew, with the same id."""
+        db = self._db
+        before = db.execute("SELECT state, queue, batch FROM jobs WHERE id = ?", (job,)).fetchone()
+        state, due_at, why = self._start(spec)
+        context = self._contexts.get((spec.cwd, spec.path)) or self._context((spec.cwd, spec.path))
+        values = {
+            "context": context, "state": state, "due_at": due_at, "why": why, "batch": spec.batch, "queue": spec.queue,
+            "kind": spec.kind, "work": spec.work, "name": spec.name, "priority": spec.priority,
+            "max_attempts": spec.max_attempts, "backoff": spec.backoff, "max_crashes": spec.max_crashes,
+            "on_crash": spec.on_crash, "timeout": spec.timeout, "env": spec.env, "stdin": spec.stdin,
+            "umask": spec.umask, "tags": spec.tags, "leftovers": spec.leftovers, "slots": spec.slots,
+            "inputs": spec.inputs, "retry_on": spec.retry_on, "no_retry_on": spec.no_retry_on,
+            "retry_timeout_factor": spec.retry_timeout_factor, "open_parents": 0, "failures": 0, "crashes": 0,
+            "interruptions": 0,
+        }  # fmt: skip
+        db.execute("DELETE FROM dependencies WHERE child = ?", (job,))
+        db.execute(
+            f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id", values | {"id": job}
+        )
+        states.count(db, {before: -1})
+        states.count(db, {(state, spec.queue, spec.batch): 1})

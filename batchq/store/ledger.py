@@ -11,26 +11,54 @@ from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed, Stream
-from batchq.jobs.lifecycle import FINAL, Settlement, settle
-from batchq.store import states
+from batchq.jobs.lifecycle import FINAL, Settlement, settle, withdrawn
+from batchq.jobs.selection import Range
+from batchq.store import claiming, order, states
 from batchq.store.connection import Store
+from batchq.store.limits import Lane
 
 PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that no transaction grows long
 
 
 class Wanted(NamedTuple):
-    """Which jobs a runner takes: of one queue, of one batch, with or without payload jobs; ``None`` means any."""
+    """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
+
+    Jobs with a payload are among them only with ``payloads``.
+    """
 
     queue: str | None = None
     batch: str | None = None
     payloads: bool = False
+    ids: tuple[Range, ...] | None = None
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether this is a choice of jobs, and not whatever there is."""
+        return self.queue is not None or self.batch is not None or self.ids is not None
 
     def condition(self) -> str:
-        """The SQL that holds for such jobs, with ``:queue`` and ``:batch`` to be bound."""
-        parts = ["1" if self.payloads else "kind <> 'payload'"]
-        parts += ["queue = :queue"] if self.queue is not None else []
+        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound."""
+        parts = ["queue = :queue"] if self.queue is not None else []
         parts += ["batch = :batch"] if self.batch is not None else []
-        return " AND ".join(parts)
+        parts += ["batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
+        if self.ids is not None and len(self.ids) == 1:
+            parts += ["id BETWEEN :low AND :high"]
+        elif self.ids is not None:
+            parts += [
+                "EXISTS (SELECT 1 FROM json_each(:ids) AS span WHERE id BETWEEN json_extract(span.value, '$[0]')"
+                " AND json_extract(span.value, '$[1]'))"
+            ]
+        return " AND ".join(parts) or "1"
+
+    def named(self) -> dict[str, object]:
+        """What ``condition`` needs."""
+        low, high = self.ids[0] if self.ids else (None, None)
+        return {"queue": self.queue, "batch": self.batch, "low": low, "high": high, "ids": json.dumps(self.ids)}
+
+    def text(self) -> str:
+        """The selection as the ledger keeps it; two runners have the same text if they take the same jobs."""
+        chosen = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
+        return json.dumps(chosen if self.ids is None else chosen | {"ids": self.ids})
 
 
 class Runner(NamedTuple):
@@ -39,6 +67,7 @@ class Runner(NamedTuple):
     id: int
     liveness: int
     wanted: Wanted
+    slots: int = 1
 
 
 class Settled(NamedTuple):
@@ -50,23 +79,34 @@ class Settled(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims."""
+    """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims.
+
+    ``again_at`` (milliseconds) is when the rate of a queue lets the next job through.
+    """
 
     settled: list[Settled]
     refused: list[Ended]
     claims: list[Claim]
+    again_at: int | None = None
 
 
 class Outlook(NamedTuple):
-    """What is still to come for a runner: work now, retries at ``next_due`` (ms), jobs that others run.
+    """What is still to come for a runner: work now or as soon as limits and rates let it, retries at ``next_due`` (ms),
+    jobs that others run and for which it waits.
 
-    ``left_alone`` counts by state what it will not take: held, scheduled for later, blocked, payload without --perform.
+    ``left_alone`` counts what it will not take: held, scheduled for later, blocked, in a paused queue (``paused``),
+    payload without --perform, more ``slots`` than it has.
     """
 
     queued: bool
     next_due: int | None
     running_elsewhere: bool
     left_alone: dict[str, int]
+
+    @property
+    def is_work_left(self) -> bool:
+        """Whether a run that drains goes on."""
+        return self.queued or self.next_due is not None or self.running_elsewhere
 
 
 def register(
@@ -84,14 +124,13 @@ def register(
     born: int | None = None,
 ) -> Runner:
     """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid."""
-    selection = json.dumps({"queue": wanted.queue, "batch": wanted.batch})
     with store.writing() as db:
         (row,) = db.execute(
             "INSERT INTO runners (state, pid, host, boot_id, namespace, born, liveness, slots, executor, selection,"
             " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (pid, host, boot_id, namespace, born, liveness, slots, executor, selection, now),
+            (pid, host, boot_id, namespace, born, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
-    return Runner(row[0], liveness, wanted)
+    return Runner(row[0], liveness, wanted, slots)
 
 
 def exchange(
@@ -122,18 +161,38 @@ def exchange(
         )
         db.executemany(_PRINT, [row for one in printed for row in _output_rows(one.claim, one.stdout, one.stderr)])
         claims: list[Claim] = []
+        again_at = None
         if free > 0:
             _promote(db, now)
-            claims = _claim(db, runner, free, started_at=now)
+            claims, again_at = claiming.claim(db, runner, free, now)
         if ahead > 0 and len(claims) == free:
-            claims += _claim(db, runner, ahead, started_at=None)
+            claims += claiming.claim_ahead(db, runner, ahead, now)
         if ended:
             failpoints.hit("before_finish")
     if claims:
         failpoints.hit("after_claim")
     if ended:
         failpoints.hit("after_finish")
-    return Exchange(settled, refused, claims)
+    return Exchange(settled, refused, claims, again_at)
+
+
+def retire(store: Store, runner: Runner) -> bool:
+    """Enter that a runner claims no more, if nothing is left for it; whether that is so.
+
+    Looked up and entered in one transaction: what is added before is seen here, and who adds later finds no runner of
+    which it could think that it will take the job (``run --if-running skip``).
+    """
+    with store.writing() as db:
+        if outlook(store, runner).is_work_left:
+            return False
+        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+    return True
+
+
+def stop_claiming(store: Store, runner: Runner) -> None:
+    """Enter that a runner claims no more although something may be left."""
+    with store.writing() as db:
+        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
 
 
 def leave(store: Store, runner: Runner, now: int) -> None:
@@ -169,7 +228,17 @@ def _record(
 ) -> tuple[list[Settled], list[Ended]]:
     if not ended:
         return [], []
+    unwanted = {
+        id
+        for (id,) in db.execute(
+            "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
+        )
+    }
     settled = [Settled(claim, outcome, settle(claim, outcome, now)) for claim, outcome in ended]
+    if unwanted:
+        settled = [
+            one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
+        ]
     accepted, refused = _finish(db, settled, now)
     good, others = _parted(accepted)
     db.executemany(_NOTE_SUCCESS, [_success_row(one, runner.id, now) for one in good])
@@ -182,6 +251,9 @@ def _record(
     states.count(db, states.tally_moves(
         [("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted]
     ))  # fmt: skip
+    ended_ids = [one.claim.id for one in accepted if one.settlement.state in FINAL]
+    dead = [one.claim.id for one in accepted if one.settlement.state in ("failed", "cancelled")]
+    order.over(db, ended_ids, dead, now)
     return accepted, refused
 
 
@@ -272,93 +344,95 @@ def _promote(db: sqlite3.Connection, now: int) -> None:
         )
 
 
-# RETURNING gives rows in no promised order, so the claims are sorted afterwards.
-_CLAIM = """
-UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
-    started_at = :started
-WHERE id IN (SELECT id FROM ({candidates}) ORDER BY priority DESC, id LIMIT :most)
-RETURNING -priority, id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers,
-    context, max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"""
-_CANDIDATES = (
-    "SELECT * FROM (SELECT id, priority FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :most)"
-)
-
-
-def _claim(db: sqlite3.Connection, runner: Runner, most: int, *, started_at: int | None) -> list[Claim]:
-    wanted = runner.wanted
-    queues = [
-        row[0]
-        for row in db.execute(
-            "SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0"
-            " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)",
-            {"queue": wanted.queue, "batch": wanted.batch},
-        )
-    ]
-    if not queues:
-        return []
-    kinds = ("kind <> 'payload'", "kind = 'payload'") if wanted.payloads else ("kind <> 'payload'",)
-    also = "" if wanted.batch is None else " AND batch = :batch"
-    also += " AND batch <> 'default'" if wanted.batch not in (None, "default") else ""
-    also += " AND on_crash <> 'hold'" if started_at is None else ""
-    candidates = " UNION ALL ".join(
-        _CANDIDATES.format(f"queue = :queue{number} AND {kind}{also}")
-        for number in range(len(queues))
-        for kind in kinds
-    )
-    parameters: dict[str, object] = {"runner": runner.id, "started": started_at, "most": most, "batch": wanted.batch}
-    parameters |= {f"queue{number}": queue for number, queue in enumerate(queues)}
-    rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()
-    rows.sort()
-    contexts = _contexts(db, {row[15] for row in rows})
-    claims = [Claim._make((*row[1:15], *contexts[row[15]], *row[16:])) for row in rows]
-    states.count(db, states.tally_moves(("queued", "running", claim.queue, claim.batch) for claim in claims))
-    return claims
-
-
-def _contexts(db: sqlite3.Connection, ids: set[int]) -> dict[int, tuple[str, str]]:
-    import os
-
-    found = {}
-    for context in ids:
-        cwd, path = db.execute("SELECT cwd, path FROM contexts WHERE id = ?", (context,)).fetchone()
-        found[context] = (os.fsdecode(cwd), os.fsdecode(path))
-    return found
+# --- what is left ------------------------------------------------------------------------------------------------------
 
 
 def outlook(store: Store, runner: Runner) -> Outlook:
     """What a runner that has nothing to do could still wait for; read without a lock."""
     wanted = runner.wanted
-    named = {"queue": wanted.queue, "batch": wanted.batch, "runner": runner.id}
-    cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
-    queued = _exists(store, f"state = 'queued' AND {wanted.condition()}", named)
+    named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
+    lanes = claiming.lanes(store.db, wanted)
+    kinds = "1" if wanted.payloads else "kind <> 'payload'"
+    mine = f"state = 'queued' AND {kinds} AND slots <= :slots AND {wanted.condition()}"
+    queued = any(
+        _exists(store, f"{mine} AND jobs.queue = :lane", named | {"lane": lane.name})
+        for lane in lanes
+        if not lane.is_shut
+    )
     ((next_due,),) = store.fetch(
-        f"SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry' AND {wanted.condition()}", named
+        "SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry'"
+        f" AND {kinds} AND slots <= :slots AND {wanted.condition()} AND NOT EXISTS (SELECT 1 FROM queues"
+        " WHERE name = jobs.queue AND (paused OR running_limit = 0))",
+        named,
     )
-    selective = wanted.queue is not None or wanted.batch is not None
-    elsewhere = selective and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
-    alone = dict(
-        store.fetch(
-            "SELECT state, sum(jobs) FROM counters"
-            f" WHERE state IN ('held', 'scheduled', 'blocked') AND {cell} GROUP BY state",
-            named,
-        )
+    elsewhere = (
+        wanted.is_selective
+        and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
+    ) or _is_awaited(store, wanted, named)
+    return Outlook(queued, next_due, elsewhere, _left_alone(store, runner, lanes, named))
+
+
+def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
+    """Whether a job that this runner may take waits, directly or not, for one that another runner runs."""
+    below = """
+        WITH RECURSIVE below (id) AS (
+            SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
+                WHERE p.state = 'running' AND p.runner <> :runner
+            UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
+        SELECT id FROM below"""
+    return bool(store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1")) and _exists(
+        store, f"id IN ({below}) AND state = 'blocked' AND {wanted.condition()}", named
     )
-    if not wanted.payloads:
-        ((payloads,),) = store.fetch(
-            f"SELECT count(*) FROM jobs WHERE state = 'queued' AND kind = 'payload' AND {cell}", named
-        )
-        if payloads:
-            alone["payload"] = payloads
-    return Outlook(queued, next_due, elsewhere, alone)
+
+
+def _left_alone(store: Store, runner: Runner, lanes: Sequence[Lane], named: dict[str, object]) -> dict[str, int]:
+    wanted = runner.wanted
+    if wanted.ids is None:
+        cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
+        left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
+        alone = dict(store.fetch(left.format(cell), named))
+    else:
+        cell = wanted.condition()
+        left = "SELECT state, count(*) FROM jobs WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
+        alone = dict(store.fetch(left.format(cell), named))
+    for reason, where in (
+        ("payload", "0" if wanted.payloads else "kind = 'payload'"),
+        ("paused", "queue IN (SELECT name FROM queues WHERE paused OR running_limit = 0)"),
+        ("slots", "slots > 1 AND slots > :slots"),
+    ):
+        if where == "0" or (reason == "paused" and not any(lane.is_shut for lane in lanes)):
+            continue
+        condition = wanted.condition() if reason != "slots" else f"{wanted.condition()} AND kind <> 'payload'"
+        ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {where} AND {condition}", named)
+        if jobs:
+            alone[reason] = jobs
+    return alone
+
+
+def unwanted(store: Store, runner: Runner) -> list[str]:
+    """The tokens of the jobs that this runner runs and that were cancelled; read without a lock."""
+    rows = store.fetch(
+        "SELECT token FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
+    )
+    return [token for (token,) in rows]
+
+
+def failed_since(store: Store, wanted: Wanted, since: int) -> list[int]:
+    """The jobs of a selection that ended failed at or after ``since`` (milliseconds), whoever ran them."""
+    where = f"state = 'failed' AND finished_at >= :since AND {wanted.condition()}"
+    rows = store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", wanted.named() | {"since": since})
+    return [id for (id,) in rows]
 
 
 def waiting(store: Store, wanted: Wanted) -> int:
-    """How many jobs of this kind are queued or wait for their time; from the counters, so payload jobs count too."""
-    ((jobs,),) = store.fetch(
-        "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('queued', 'scheduled')"
-        " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)",
-        {"queue": wanted.queue, "batch": wanted.batch},
-    )
+    """How many jobs of this kind are queued or wait for their time or their parents; payload jobs count too."""
+    states = "state IN ('queued', 'scheduled', 'blocked')"
+    if wanted.ids is None:  # from the counters
+        cell = "(:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)"
+        sql = f"SELECT coalesce(sum(jobs), 0) FROM counters WHERE {states} AND {cell}"
+    else:
+        sql = f"SELECT count(*) FROM jobs WHERE {states} AND {wanted.condition()}"
+    ((jobs,),) = store.fetch(sql, wanted.named())
     return int(jobs)
 
 
@@ -418,14 +492,8 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
 
 
 def _claims_of(store: Store, runner: int) -> list[Claim]:
-    rows = store.fetch(
-        "SELECT id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
-        " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at"
-        " FROM jobs WHERE state = 'running' AND runner = ?",
-        (runner,),
-    )
-    contexts = _contexts(store.db, {row[14] for row in rows})
-    return [Claim._make((*row[:14], *contexts[row[14]], *row[15:])) for row in rows]
+    rows = store.fetch(f"SELECT {claiming.COLUMNS} FROM jobs WHERE state = 'running' AND runner = ?", (runner,))
+    return claiming.claims_of(store.db, rows)
 
 
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:

@@ -67,6 +67,7 @@ CREATE TABLE jobs (
     inputs TEXT,
     retry_on TEXT,
     no_retry_on TEXT,
+    retry_timeout_factor REAL,
     leftovers TEXT NOT NULL DEFAULT 'kill' CHECK (leftovers = 'kill' OR leftovers = 'keep'),
     slots INTEGER NOT NULL DEFAULT 1 CHECK (slots >= 1),
     open_parents INTEGER NOT NULL DEFAULT 0 CHECK (open_parents >= 0),
@@ -77,6 +78,8 @@ CREATE TABLE jobs (
     token TEXT,
     runner INTEGER REFERENCES runners (id),
     cancel_asked INTEGER NOT NULL DEFAULT 0,
+    -- the parent whose failure cancelled this job: a retry of that one brings it back
+    cause INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
     -- CASE and not IN: an IN list is built anew for each inserted row, which halved the speed of adding.
@@ -86,10 +89,11 @@ CREATE TABLE jobs (
         WHEN 'succeeded' THEN finished_at IS NOT NULL AND coalesce(token, runner, due_at) IS NULL
         WHEN 'failed' THEN finished_at IS NOT NULL AND coalesce(token, runner, due_at) IS NULL
         WHEN 'cancelled' THEN finished_at IS NOT NULL AND coalesce(token, runner, due_at) IS NULL
+        -- blocked and held jobs remember a time before which they may not start
         WHEN 'scheduled' THEN due_at IS NOT NULL AND coalesce(token, runner, finished_at) IS NULL
             AND (why = 'delay' OR why = 'retry')
-        WHEN 'blocked' THEN open_parents > 0 AND coalesce(token, runner, due_at, finished_at) IS NULL
-        WHEN 'held' THEN coalesce(token, runner, due_at, finished_at) IS NULL
+        WHEN 'blocked' THEN open_parents > 0 AND coalesce(token, runner, finished_at) IS NULL
+        WHEN 'held' THEN coalesce(token, runner, finished_at) IS NULL
         ELSE 0
     END)
 ) STRICT""",
@@ -105,6 +109,8 @@ CREATE INDEX jobs_claimable_batch ON jobs (batch, queue, priority DESC, id)
     WHERE state = 'queued' AND batch <> 'default'""",
     "CREATE INDEX jobs_due ON jobs (why, due_at) WHERE state = 'scheduled'",
     "CREATE INDEX jobs_running ON jobs (runner) WHERE state = 'running'",
+    "CREATE INDEX jobs_unwanted ON jobs (runner) WHERE cancel_asked <> 0 AND finished_at IS NULL",
+    "CREATE INDEX jobs_wide ON jobs (queue, slots) WHERE state = 'queued' AND slots > 1",
     "CREATE INDEX jobs_failed ON jobs (id) WHERE state = 'failed'",
     "CREATE INDEX jobs_batch ON jobs (batch, id) WHERE batch <> 'default'",
     "CREATE INDEX jobs_name ON jobs (name, id) WHERE name IS NOT NULL",
@@ -146,7 +152,9 @@ CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     job INTEGER NOT NULL,
     added_at INTEGER NOT NULL,
-    until INTEGER
+    seen_at INTEGER NOT NULL,
+    -- how the job ended, where it was removed since
+    state TEXT
 ) STRICT, WITHOUT ROWID""",
     """
 CREATE TABLE dependencies (

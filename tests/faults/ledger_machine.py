@@ -166,7 +166,7 @@ class LedgerMachine(RuleBasedStateMachine):
         }  # fmt: skip
         more: dict[str, Any] = {"delay": "1m"} if start == "delay" else {"hold": True} if start == "hold" else {}
         more |= {} if key is None else {"key": key}
-        ids = intake.add(self.store(), [job_spec(fields | more, "model", "/", "/bin") for _ in range(number)])
+        ids = intake.add(self.store(), [job_spec(fields | more, "model", "/", "/bin") for _ in range(number)]).ids
         due = self.now + 60_000 if start == "delay" else None
         expected = []
         for _ in range(number):
@@ -181,7 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 "state": {"delay": "scheduled", "hold": "held"}.get(start or "", "queued"), "queue": queue,
                 "priority": priority, "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None,
                 "runner": None, "begun": False, "due_at": due, "budget": budget, "max_crashes": crashes,
-                "on_crash": on_crash, "backoff": backoff,
+                "on_crash": on_crash, "backoff": backoff, "is_delayed": start == "delay",
             }  # fmt: skip
         assert ids == expected
 
@@ -310,12 +310,18 @@ class LedgerMachine(RuleBasedStateMachine):
         sources = {"retry": ("failed", "cancelled", "succeeded"), "hold": ("queued", "scheduled"), "release": ("held",)}
         afresh = {"failures": 0, "crashes": 0, "interruptions": 0}
         also = {"retry": afresh, "hold": {}, "release": {"interruptions": 0}}
-        change = {"retry": control.retry, "hold": control.hold, "release": control.release}
-        target = "held" if verb == "hold" else "queued"
+        now = self.now
+        change: dict[str, Callable[[Store, Selection], control.Changed]] = {
+            "retry": control.retry, "hold": control.hold,
+            "release": lambda store, selection: control.release(store, selection, now=now),
+        }  # fmt: skip
         chosen = [row for job, row in self.jobs.items() if low <= job <= high and row["state"] in sources[verb]]
         assert change[verb](self.store(), Selection(((low, high),))).jobs == len(chosen)
         for row in chosen:
-            row.update({"state": target, "due_at": None} | also[verb])
+            due = row["due_at"] if row["is_delayed"] else None  # a time to wait for outlives a hold, a retry does not
+            due = due if verb == "hold" or (verb == "release" and due is not None and due > now) else None
+            target = "held" if verb == "hold" else "queued" if due is None else "scheduled"
+            row.update({"state": target, "due_at": due} | also[verb])
 
     @rule(hours=st.sampled_from([-1, 1]))
     def clock_jumps(self, hours: int) -> None:
@@ -369,7 +375,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _promote(self) -> None:
         for row in self.jobs.values():
             if row["state"] == "scheduled" and row["due_at"] <= self.now:
-                row |= {"state": "queued", "due_at": None}
+                row |= {"state": "queued", "due_at": None, "is_delayed": False}
 
     def _settle(self, claim: Claim, status: str, due: int | None) -> None:
         """The table of docs/semantics.md, written down once more and differently."""

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from batchq.runner import loop
-from batchq.store import connection, intake, keeping, ledger, states
+from batchq.store import claiming, connection, intake, keeping, ledger, states
 
 
 class Mutant(NamedTuple):
@@ -32,14 +32,14 @@ OF_THE_LEDGER = {
         Mutant(ledger, "_SUCCEED", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
     ],
     "a claim that does not check the state": [
-        Mutant(ledger, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
+        Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
     "a claim that reads one row of what it took": [
-        Mutant(ledger, "_claim", "rows = db.execute(_CLAIM.format(candidates=candidates), parameters).fetchall()",
-               "rows = [db.execute(_CLAIM.format(candidates=candidates), parameters).fetchone()]"),
+        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()",
+               "rows = [db.execute(_CLAIM.format(candidates=chosen), parameters).fetchone()]"),
     ],
     "a claim out of order": [
-        Mutant(ledger, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
+        Mutant(claiming, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
         Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:
@@ -64,7 +64,7 @@ OF_THE_LEDGER = {
         Mutant(states, "count", "SET jobs = jobs + ?4", "SET jobs = jobs + max(?4, 0)"),
     ],
     "a key that is looked up but never kept": [
-        Mutant(intake._Intake, "_finish", "for key, job in self._keys.items()]", "for key, job in ()]"),
+        Mutant(intake._Intake, "_finish", "remember(db, self._keys.items()", "remember(db, ()"),
     ],
 }  # fmt: skip
 

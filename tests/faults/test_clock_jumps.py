@@ -38,7 +38,7 @@ def a_runner(store: Store, life: LockFile, now: int) -> Runner:
 
 
 def test_a_job_that_was_due_before_the_clock_went_back_is_not_lost(store: Store) -> None:
-    (job,) = intake.add(store, [job_spec({"command": "true", "run_at": "2030-01-01T00:00Z"}, "test", "/", "/bin")])
+    (job,) = intake.add(store, [job_spec({"command": "true", "run_at": "2030-01-01T00:00Z"}, "test", "/", "/bin")]).ids
     due = 1_893_456_000_000
     life = LockFile(store.path)
     me = a_runner(store, life, due)

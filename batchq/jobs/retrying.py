@@ -1,0 +1,158 @@
+"""Which failures are worth another attempt: ``retry_on`` and ``no_retry_on``, checked when added and asked when settled.
+
+A rule is an exit code (``75``), ``timeout``, ``signal:KILL``, the name of an exception (``ConnectionError``; for Python's
+own also that of a base class), or ``stderr:REGEX``, looked for in each line that was kept of stderr.
+"""
+
+from batchq.jobs.work import FIELD_LIMIT, did_you_mean, kind_of, quoted, text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchq.jobs.attempt import Claim, Outcome
+
+HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
+TEMPORARY = 75  #: the exit code of sysexits.h that asks for a retry, whatever ``retry_on`` lists
+LINE = 4096  #: characters of a line of stderr that a regular expression sees
+_NO_PROGRAM = {"NotExecutable": 126, "NoSuchProgram": 127}  # what a shell would have ended with
+_WORDS = ["timeout", "signal:", "stderr:"]
+
+
+def rules(value: object) -> str | None:
+    """The stored form of a list of rules, None for none; ValueError with the end of a sentence."""
+    words = [value] if isinstance(value, (str, int)) else value
+    if not isinstance(words, list):
+        raise ValueError(
+            f"must be a list of exit codes, 'timeout', 'signal:NAME', exceptions or 'stderr:REGEX', not {kind_of(value)}"
+        )
+    checked = [_rule(word) for word in words]
+    if not checked:
+        return None
+    import json
+
+    text = json.dumps(checked)
+    if len(text) > FIELD_LIMIT:
+        raise ValueError("is over 1 MiB")
+    return text
+
+
+def _rule(word: object) -> str | int:
+    if isinstance(word, int) and not isinstance(word, bool):
+        if not 1 <= word <= 255:
+            raise ValueError(f"has the exit code {word}: a failure has one from 1 to 255")
+        return word
+    text = text_of(word)
+    if text.isascii() and text.isdecimal() and len(text) < 5:
+        return _rule(int(text))
+    kind, colon, rest = text.partition(":")
+    if colon and kind == "signal":
+        return f"signal:{_signal(rest)}"
+    if colon and kind == "stderr":
+        _check_pattern(rest)
+        return text
+    is_exception = text.replace(".", "_").isidentifier() and (text != text.lower() or text.endswith("error"))
+    if text == "timeout" or is_exception:
+        return text
+    raise ValueError(
+        f"has {quoted(text)}{did_you_mean(text, _WORDS)}: write an exit code, 'timeout', 'signal:NAME', the name of an"
+        " exception, or 'stderr:REGEX'"
+    )
+
+
+def _signal(name: str) -> int:
+    import signal
+
+    number = int(name) if name.isdecimal() and name.isascii() and len(name) < 4 else 0
+    found = getattr(signal, f"SIG{name.upper().removeprefix('SIG')}", number)
+    if not isinstance(found, int) or found not in signal.valid_signals():
+        raise ValueError(f"has the unknown signal {quoted(name)}: write it as in 'signal:KILL'")
+    return int(found)
+
+
+def _check_pattern(pattern: str) -> None:
+    import re
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern)
+            from re import _parser  # type: ignore[attr-defined]
+
+            tree = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
+        raise ValueError(f"has the regular expression {quoted(pattern)}, which is wrong: {error}") from None
+    if _repeats_a_repeat(tree, False):
+        # As in (a+)+: on some texts that takes longer than the universe will last, and the runner with it.
+        raise ValueError(f"has the regular expression {quoted(pattern)}, which repeats a repetition: write it without")
+
+
+def _repeats_a_repeat(tree: "Iterable[object]", inside: bool) -> bool:
+    for node in tree:
+        if not isinstance(node, tuple):
+            if hasattr(node, "__iter__") and not isinstance(node, str) and _repeats_a_repeat(node, inside):
+                return True
+            continue
+        is_repeat = len(node) == 2 and str(node[0]) in ("MAX_REPEAT", "MIN_REPEAT") and int(node[1][1]) > 1
+        if (is_repeat and inside) or _repeats_a_repeat(node, inside or is_repeat):
+            return True
+    return False
+
+
+def allows(claim: "Claim", outcome: "Outcome") -> bool:
+    """Whether a failed or timed out attempt is of a class that is retried, if the budget allows."""
+    if outcome.retry_after is not None or (outcome.failure is not None and outcome.failure.type == "Retry"):
+        return True
+    code = _code(outcome)
+    if claim.no_retry_on is not None and _match(claim.no_retry_on, outcome, code):
+        return False
+    if claim.retry_on is not None:
+        return code == TEMPORARY or _match(claim.retry_on, outcome, code)
+    return code not in HOPELESS
+
+
+def _code(outcome: "Outcome") -> int | None:
+    if outcome.status == "timed_out":
+        return None
+    if outcome.exit_code is None and outcome.failure is not None:
+        return _NO_PROGRAM.get(outcome.failure.type)
+    return outcome.exit_code
+
+
+def _match(stored: str, outcome: "Outcome", code: int | None) -> bool:
+    import json
+
+    return any(_matches(rule, outcome, code) for rule in json.loads(stored))
+
+
+def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
+    if isinstance(rule, int):
+        return code == rule
+    kind, colon, rest = rule.partition(":")
+    if colon and kind == "signal":
+        return outcome.status == "failed" and outcome.signal == int(rest)
+    if colon and kind == "stderr":
+        return _printed(rest, outcome)
+    if rule == "timeout":
+        return outcome.status == "timed_out"
+    return outcome.failure is not None and _is_kind_of(outcome.failure.type, rule.rpartition(".")[2])
+
+
+def _printed(pattern: str, outcome: "Outcome") -> bool:
+    import re
+
+    if outcome.stderr is None:
+        return False
+    text = (outcome.stderr.head + outcome.stderr.tail).decode(errors="replace")
+    search = re.compile(pattern).search
+    return any(search(line[:LINE]) for line in text.splitlines())
+
+
+def _is_kind_of(raised: str, named: str) -> bool:
+    import builtins
+
+    one, other = getattr(builtins, raised, None), getattr(builtins, named, None)
+    if isinstance(one, type) and isinstance(other, type):
+        return issubclass(one, other)
+    return raised == named

@@ -1,0 +1,138 @@
+"""Claiming: which queued jobs a runner gets, within the limits, rates and pauses of their queues, and within its slots."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from batchq.jobs.attempt import Claim
+from batchq.store import limits, states
+from batchq.store.limits import Lane
+
+if TYPE_CHECKING:
+    from batchq.store.ledger import Runner, Wanted
+
+#: What a claim is made of; the context stands for folder and PATH, the last two make its timeout.
+COLUMNS = (
+    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
+    " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at, slots, retry_on,"
+    " no_retry_on, retry_timeout_factor"
+)
+# RETURNING gives rows in no promised order, so the claims are sorted afterwards.
+_CLAIM = f"""
+UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
+    started_at = :started
+WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :most)
+RETURNING -priority, {COLUMNS}"""
+_CANDIDATES = """
+SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
+# Jobs of several slots are taken in order too: one that does not fit yet keeps its place, or it would starve.
+_FITTING = """
+SELECT id, priority FROM (
+    SELECT id, priority, sum(slots) OVER (ORDER BY priority DESC, id ROWS UNBOUNDED PRECEDING) AS used FROM ({candidates}))
+WHERE used <= :most"""
+
+
+def claim(db: sqlite3.Connection, runner: "Runner", free: int, now: int) -> tuple[list[Claim], int | None]:
+    """Claim jobs that fill up to ``free`` slots, in the order in which they should start.
+
+    Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
+    """
+    open_lanes = [lane for lane in lanes(db, runner.wanted) if not lane.is_shut]
+    room = {lane.name: limits.room(lane, _running(db, lane), free, now) for lane in open_lanes}
+    claims = _take(db, runner, {name: most for name, most in room.items() if most}, free, started_at=now)
+    taken = Counter(one.queue for one in claims)
+    for lane in open_lanes:
+        if lane.rate is not None and taken[lane.name]:
+            left = limits.tokens(lane, now) - taken[lane.name]
+            db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, now, lane.name))
+    if not any(lane.rate for lane in open_lanes):
+        return claims, None
+    waits = [limits.next_start(lane, now) for lane in lanes(db, runner.wanted)]
+    return claims, min((at for at in waits if at is not None), default=None)
+
+
+def claim_ahead(db: sqlite3.Connection, runner: "Runner", most: int, now: int) -> list[Claim]:
+    """Claim jobs that will start soon: none that must not run twice, and none of a queue with a limit or a rate, where
+    they would count as running before they do."""
+    if _is_any_wide(db):
+        return []
+    free = {lane.name: most for lane in lanes(db, runner.wanted) if not lane.is_bounded}
+    return _take(db, runner, free, most, started_at=None)
+
+
+def lanes(db: sqlite3.Connection, wanted: "Wanted") -> list[Lane]:
+    """The queues in which something waits that is wanted."""
+    rows = db.execute(
+        "SELECT waiting.queue, coalesce(q.paused, 0), q.running_limit, q.rate, q.allowance, q.allowance_at FROM"
+        " (SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0"
+        "  AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)) AS waiting"
+        " LEFT JOIN queues AS q ON q.name = waiting.queue",
+        wanted.named(),
+    ).fetchall()
+    return [Lane._make(row) for row in rows]
+
+
+def claims_of(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """The claims in rows of ``COLUMNS``."""
+    contexts = _contexts(db, {row[14] for row in rows})
+    claims = [Claim._make((*row[:14], *contexts[row[14]], *row[15:26])) for row in rows]
+    return [
+        one
+        if row[26] is None or one.timeout is None
+        else one._replace(timeout=round(one.timeout * row[26] ** one.failures))
+        for one, row in zip(claims, rows, strict=True)
+    ]
+
+
+def _running(db: sqlite3.Connection, lane: Lane) -> int:
+    if lane.limit is None:
+        return 0
+    ((jobs,),) = db.execute("SELECT total(jobs) FROM counters WHERE state = 'running' AND queue = ?", (lane.name,))
+    return int(jobs)
+
+
+def _is_any_wide(db: sqlite3.Connection) -> bool:
+    ((found,),) = db.execute("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND slots > 1)")
+    return bool(found)
+
+
+def _take(
+    db: sqlite3.Connection, runner: "Runner", room: dict[str, int], most: int, *, started_at: int | None
+) -> list[Claim]:
+    """Claim up to ``most`` slots' worth of jobs, from each queue no more jobs than ``room`` says."""
+    if not room:
+        return []
+    wanted = runner.wanted
+    kinds = ("kind <> 'payload'", "kind = 'payload'") if wanted.payloads else ("kind <> 'payload'",)
+    also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
+    is_any_wide = started_at is not None and _is_any_wide(db)
+    also += " AND slots <= :slots" if is_any_wide else ""
+    parameters = wanted.named() | {"runner": runner.id, "started": started_at, "most": most, "slots": runner.slots}
+    candidates = []
+    for number, (queue, jobs) in enumerate(room.items()):
+        parameters |= {f"queue{number}": queue, f"room{number}": jobs}
+        # Two kinds are two indexes, so each gives as many; what is over the queue's room is cut off behind them.
+        both = [_CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds]
+        candidates.append(both[0] if len(both) == 1 else _first(both, f":room{number}"))
+    chosen = " UNION ALL ".join(candidates)
+    if is_any_wide:
+        chosen = _FITTING.format(candidates=chosen)
+    rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()
+    rows.sort()
+    claims = claims_of(db, [row[1:] for row in rows])
+    states.count(db, states.tally_moves(("queued", "running", one.queue, one.batch) for one in claims))
+    return claims
+
+
+def _first(selects: Iterable[str], most: str) -> str:
+    return f"SELECT * FROM ({' UNION ALL '.join(selects)} ORDER BY priority DESC, id LIMIT {most})"
+
+
+def _contexts(db: sqlite3.Connection, ids: set[int]) -> dict[int, tuple[str, str]]:
+    found = {}
+    for context in ids:
+        cwd, path = db.execute("SELECT cwd, path FROM contexts WHERE id = ?", (context,)).fetchone()
+        found[context] = (os.fsdecode(cwd), os.fsdecode(path))
+    return found

@@ -1,0 +1,57 @@
+"""How much a queue lets through now: its pause, its limit of running jobs, and its rate. Pure.
+
+The rate is a token bucket (as in Slurm's and Kubernetes' rate limiters): ``rate`` tokens come in a second and each start
+takes one; no more than a twentieth of a second's worth, but at least one, is saved up while nothing starts.
+"""
+
+from typing import NamedTuple
+
+SAVED = 0.05  #: seconds' worth of starts that may be saved up
+
+
+class Lane(NamedTuple):
+    """One queue as the ledger keeps it; None where nothing was set. ``allowance`` tokens were left ``at`` that moment."""
+
+    name: str
+    paused: bool = False
+    limit: int | None = None
+    rate: float | None = None
+    allowance: float | None = None
+    at: int | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing of it starts until somebody changes that."""
+        return self.paused or self.limit == 0
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether anything was set for it."""
+        return self.paused or self.limit is not None or self.rate is not None
+
+
+def room(lane: Lane, running: int, most: int, now: int) -> int:
+    """How many jobs of the queue may start now, ``most`` at the utmost, when ``running`` run everywhere."""
+    if lane.paused:
+        return 0
+    if lane.limit is not None:
+        most = min(most, lane.limit - running)
+    if lane.rate is not None:
+        most = min(most, int(tokens(lane, now)))
+    return max(0, most)
+
+
+def tokens(lane: Lane, now: int) -> float:
+    """What the bucket holds; a clock that was set back adds nothing."""
+    assert lane.rate is not None
+    full = max(1.0, lane.rate * SAVED)
+    if lane.allowance is None or lane.at is None:
+        return full
+    return min(full, lane.allowance + max(0, now - lane.at) / 1000 * lane.rate)
+
+
+def next_start(lane: Lane, now: int) -> int | None:
+    """When the rate lets the next job through, in milliseconds since 1970; None where it does now, or has no say."""
+    if lane.rate is None or lane.is_shut or (left := tokens(lane, now)) >= 1:
+        return None
+    return now + 1 + int((1 - left) / lane.rate * 1000)
