@@ -166,8 +166,9 @@ def _tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
         from batchq.report.digest import IN_FULL, digest, retry_command
         from batchq.store import queries
 
-        shown = queries.failures(store, tally.failed[:IN_FULL], IN_FULL)
-        again = retry_command(tally.failed, Selection(batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
+        failed = list(tally.failed)
+        shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
+        again = retry_command(failed, Selection(batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
         sys.stderr.write(digest(shown, len(tally.failed), again))
 
 
@@ -179,7 +180,7 @@ def _left_alone(tally: Tally) -> list[str]:
         "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
     }
     lines = [f"left alone: {count} {words[state]}" for state, count in sorted(tally.left_alone.items()) if count]
-    return [*lines, "stopped at --max-jobs with work left"] if tally.work_left else lines
+    return lines if tally.stopped_at is None else [*lines, f"stopped at {tally.stopped_at} with work left"]
 
 
 def _slots(text: str) -> int:

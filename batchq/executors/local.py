@@ -73,6 +73,7 @@ class LocalExecutor:
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
         self._leftovers = Leftovers()
+        self._any_wide = False  # whether a job of several slots has come
         self._pace: float | None = None
         self._told = time.monotonic()
         self._rest_until = 0.0
@@ -80,13 +81,17 @@ class LocalExecutor:
     # --- how much ------------------------------------------------------------------------------------------------------
 
     def _empty(self) -> int:
-        return self.slots - len(self._commands) - sum(bool(member.tasks) for member in self._members.values())
+        commands = (
+            len(self._commands) if not self._any_wide else sum(one.claim.slots for one in self._commands.values())
+        )
+        return self.slots - commands - sum(one.tasks[0].slots for one in self._members.values() if one.tasks)
 
     def free(self) -> int:
         """How many claims would start at once; none for a moment after the machine refused to start a process."""
         if time.monotonic() < self._rest_until:
             return 0
-        return max(0, self._empty() - len(self._backlog))
+        waiting = len(self._backlog) if not self._any_wide else sum(claim.slots for claim in self._backlog)
+        return max(0, self._empty() - waiting)
 
     def ahead(self) -> int:
         """Claims that keep all slots busy for ``AT_HAND`` seconds at the present pace; none for jobs that take longer."""
@@ -100,6 +105,7 @@ class LocalExecutor:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start what finds an empty slot; the rest waits here."""
+        self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         self._backlog.extend(claims)
         self._fill()
 
@@ -196,7 +202,7 @@ class LocalExecutor:
             if claim.kind in ("call", "payload"):
                 if not self._give():
                     return
-            elif self._empty() > 0:
+            elif self._empty() >= claim.slots:
                 self._backlog.popleft()
                 self._start_command(claim)
             else:
@@ -221,8 +227,9 @@ class LocalExecutor:
         first = self._backlog[0]
         home = (first.cwd, first.path)
         mine = [member for member in self._members.values() if member.home == home]
-        member = next((member for member in mine if not member.tasks), None)
-        if member is None and self._empty() > 0:
+        has_place = self._empty() >= first.slots
+        member = next((member for member in mine if not member.tasks), None) if has_place else None
+        if member is None and has_place:
             member = self._hire(first, home)
             if member is None:
                 return True
@@ -247,7 +254,7 @@ class LocalExecutor:
         claims: list[Claim] = []
         while self._backlog and len(claims) < most:
             claim = self._backlog[0]
-            if claim.kind != kind or (claim.cwd, claim.path) != home:
+            if claim.kind != kind or (claim.cwd, claim.path) != home or (claims and claim.slots > 1):
                 break
             claims.append(self._backlog.popleft())
         return claims

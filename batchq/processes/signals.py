@@ -1,6 +1,5 @@
 """Signals as the runner hears them: handlers only note the number and wake the loop."""
 
-import contextlib
 import os
 import select
 import signal
@@ -13,12 +12,17 @@ STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
 class Inbox:
     """The signals that came in since the start, and a file descriptor that becomes readable with each of them.
 
+    ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux).
+
     A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
+        self._both = select.epoll() if hasattr(select, "epoll") else None
+        if self._both is not None:
+            self._both.register(self._read, select.EPOLLIN)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
         for number in (*STOPPING, *STOPPING_NOW, signal.SIGUSR1, signal.SIGTSTP):
@@ -27,7 +31,12 @@ class Inbox:
 
     def fileno(self) -> int:
         """The descriptor to watch."""
-        return self._read
+        return self._read if self._both is None else self._both.fileno()
+
+    def listen(self, fd: int) -> None:
+        """Become readable also when ``fd`` does; whoever asked for it must read it empty."""
+        if self._both is not None:
+            self._both.register(fd, select.EPOLLIN)
 
     def drain(self) -> None:
         """Empty the descriptor; the notes stay."""

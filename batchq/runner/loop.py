@@ -5,6 +5,7 @@ or when it is told to stop; then running jobs may finish within ``grace`` and th
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from batchq.errors import BatchqError, BusyError
 from batchq.events import Handler
 from batchq.executors.seam import Executor, Lost, Refused, Report, Started
 from batchq.jobs.attempt import (
+    CANCELLED,
     CRASHED,
     INTERRUPTED,
     Claim,
@@ -29,11 +31,13 @@ from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller
 from batchq.store import keeping, ledger
+from batchq.store.bell import Bell
 from batchq.store.connection import Store
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 256  #: results that wait for no more
-LOOK = 0.25  #: seconds between looks for new work while a slot is free
+LOOK = 0.25  #: seconds between looks for new work while a slot is free, and for jobs that were cancelled
+SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
@@ -85,7 +89,14 @@ class _Run:
         self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
         self.look_at = 0.0
         self.rescue_at = 0.0
+        self.withdraw_at = 0.0
+        self.withdrawn: set[str] = set()  # the tokens of jobs that were cancelled and are being ended
+        self.looked = 0.0
         self.began = time.monotonic()
+        self.since = clock.now()
+        self.bell = Bell(store.path)
+        if self.bell.fd is not None:
+            inbox.listen(self.bell.fd)
         store.interrupted = lambda: bool(inbox.received)
         self.me = ledger.register(
             store,
@@ -110,13 +121,17 @@ class _Run:
         self.teller.run_starts(self.executor.slots, self.executor.name)
         while True:
             self._hear_signals()
+            self._keep_time()
             self._rescue()
+            self._withdraw()
             self._exchange()
             self.observe(self.tally)
             if not self.running and not self.ended and self._is_over():
                 break
             self._take_in(self.executor.poll(self._timeout()))
+            self._hear_bell()
         self.executor.close()
+        self.bell.close()
         self._leave()
         return self.tally
 
@@ -142,6 +157,8 @@ class _Run:
         except BatchqError as error:
             self._unreachable(error)
             return
+        self.bell.has_rung()  # that was us
+        self.looked = now
         self.unreachable_since = None
         self.ended = []
         self.begun = {}
@@ -149,12 +166,16 @@ class _Run:
         for one in done.settled:
             self.tally.take(one)
             self.teller.job_ends(one)
+            self.withdrawn.discard(one.claim.token)
         for late in done.refused:
             _warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
         self._checkpoint()
         # A short answer means that the store is empty for us: look again later, or when a job has ended.
-        self.look_at = 0.0 if len(done.claims) >= free else now + LOOK
+        self.look_at = 0.0 if sum(one.slots for one in done.claims) >= free else now + LOOK
+        if done.again_at is not None:
+            self.look_at = min(self.look_at, now + max(0, done.again_at - clock.now()) / 1000)
+        self._halt()
 
     def _checkpoint(self) -> None:
         """Keep the store's log short; say once when a program that reads the store for long prevents it."""
@@ -212,7 +233,7 @@ class _Run:
                 self.ended_since = time.monotonic()
             self.running.pop(token, None)
             self.begun.pop(token, None)
-            self.ended.append(Ended(report.claim, _lost(report)) if isinstance(report, Lost) else report)
+            self.ended.append(Ended(report.claim, self._lost(report)) if isinstance(report, Lost) else report)
         self.tally.running = len(self.running)
 
     def _timeout(self) -> float:
@@ -225,8 +246,12 @@ class _Run:
             waits.append(0.0 if self._is_due(now) else self.ended_since + GROUP - now)
         elif self.begun or self._room()[0]:
             waits.append(self.look_at - now)
+        if self.running:
+            waits.append(self.withdraw_at - now)
         if self.stop_at is not None and self.running:
             waits.append(self.stop_at - now)
+        elif self.plan.max_seconds is not None and self.stop_at is None:
+            waits.append(self.began + self.plan.max_seconds - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:
@@ -234,22 +259,54 @@ class _Run:
         if self.stop_at is not None or self.tally.refusal is not None:
             return True
         try:
-            outlook = ledger.outlook(self.store, self.me)
+            return self._is_drained(ledger.outlook(self.store, self.me))
         except BatchqError as error:
             self._unreachable(error)
             return False
+
+    def _is_drained(self, outlook: ledger.Outlook) -> bool:
         self.tally.left_alone = outlook.left_alone
         if self.plan.max_jobs is not None and self.tally.started >= self.plan.max_jobs:
-            self.tally.work_left = outlook.queued or outlook.next_due is not None
+            self.tally.stopped_at = "--max-jobs" if outlook.is_work_left else None
             return True
-        if outlook.queued:
-            self.look_at = min(self.look_at, time.monotonic() + 0.01)
+        now = time.monotonic()
+        if outlook.is_work_left or self.plan.watch:
+            self.look_at = min(self.look_at, now + LOOK)  # a limit, or the last look was a moment ago
+            if outlook.next_due is not None:
+                self.look_at = min(self.look_at, now + max(0, outlook.next_due - clock.now()) / 1000)
             return False
-        if outlook.next_due is not None:
-            wait = max(0.0, (outlook.next_due - clock.now()) / 1000)
-            self.look_at = min(self.look_at, time.monotonic() + wait)
-            return False
-        return not outlook.running_elsewhere
+        self.look_at = now
+        return ledger.retire(self.store, self.me)
+
+    def _hear_bell(self) -> None:
+        """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
+        if self.bell.has_rung():
+            soon = self.looked + SOON
+            self.look_at, self.withdraw_at = min(self.look_at, soon), min(self.withdraw_at, soon)
+
+    # --- cancelled jobs ------------------------------------------------------------------------------------------------
+
+    def _withdraw(self) -> None:
+        """End what was cancelled while it ran."""
+        now = time.monotonic()
+        if not self.running or now < self.withdraw_at:
+            return
+        self.withdraw_at = now + LOOK
+        try:
+            tokens = set(ledger.unwanted(self.store, self.me)).difference(self.withdrawn)
+        except BatchqError as error:
+            self._unreachable(error)
+            return
+        if tokens:
+            self.withdrawn |= tokens
+            self.executor.stop(tokens, CANCELLED, self.plan.grace)
+
+    def _lost(self, report: Lost) -> Outcome:
+        if report.claim.token in self.withdrawn:
+            return Outcome(CANCELLED)
+        if not report.started:
+            return Outcome(INTERRUPTED)
+        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
 
     # --- stopping ------------------------------------------------------------------------------------------------------
 
@@ -265,18 +322,48 @@ class _Run:
                 tree.stop_self()
                 self.executor.resume()
                 continue
-            orderly = number in STOPPING and self.stop_at is None
+            orderly = number in STOPPING and self.tally.signal is None
             if self.tally.signal is None:
                 self.tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
-            self.stop_at = time.monotonic() + (self.plan.grace if orderly else 0)
-            waiting = [token for token, claim in self.running.items() if claim.started_at is None]
-            self.executor.stop(waiting if orderly else list(self.running), INTERRUPTED, 0)
+            self._stop(self.plan.grace if orderly else 0)
+            if not orderly:
+                self.executor.stop(list(self.running), INTERRUPTED, 0)
+
+    def _keep_time(self) -> None:
+        """End a run that was told how long it may take, and what outlives the grace of a stop."""
+        now = time.monotonic()
+        if self.plan.max_seconds is not None and self.stop_at is None and now >= self.began + self.plan.max_seconds:
+            self.tally.stopped_at = "--max-time"
+            self._stop(self.plan.grace)
         if self.stop_at is not None and self.running and time.monotonic() >= self.stop_at:
             self.executor.stop(list(self.running), INTERRUPTED, TERM_TO_KILL)
             self.stop_at = time.monotonic() + TERM_TO_KILL
 
+    def _halt(self) -> None:
+        """End the run when so many jobs have failed as ``--halt`` says."""
+        halt, tally = self.plan.halt, self.tally
+        if halt is None or self.stop_at is not None:
+            return
+        if halt.is_due(len(tally.failed), tally.succeeded + len(tally.failed)):
+            tally.stopped_at = "--halt"
+            self._stop(0 if halt.now else math.inf)
+
+    def _stop(self, grace: float) -> None:
+        """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
+        if self.stop_at is None:
+            patience, self.store.patience = self.store.patience, SOON
+            with contextlib.suppress(BatchqError):  # then others count on us for a moment longer
+                ledger.stop_claiming(self.store, self.me)
+            self.store.patience = patience
+        self.stop_at = time.monotonic() + grace
+        self.executor.stop([token for token, claim in self.running.items() if claim.started_at is None], INTERRUPTED, 0)
+
     def _leave(self) -> None:
         try:
+            if self.tally.stopped_at == "--max-time" and not ledger.outlook(self.store, self.me).is_work_left:
+                self.tally.stopped_at = None
+            if self.plan.wanted.is_selective:
+                self.tally.failed |= dict.fromkeys(ledger.failed_since(self.store, self.plan.wanted, self.since))
             self._tidy()
             ledger.leave(self.store, self.me, clock.now())
         except BatchqError as error:
@@ -348,12 +435,6 @@ class _Run:
 
 def _lives(pid: int, born: int) -> bool:
     return tree.started_ticks(pid) == born and not tree.is_zombie(pid)
-
-
-def _lost(report: Lost) -> Outcome:
-    if not report.started:
-        return Outcome(INTERRUPTED)
-    return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
 
 
 def _end_processes(lost: ledger.Lost) -> None:
