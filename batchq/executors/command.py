@@ -36,6 +36,12 @@ class Place:
         self.cookie = cookie
         self.logs = logs
         self._oom_kills = machine.oom_kills()
+        self._spills = 0
+
+    def spill(self) -> str:
+        """Where one more worker may put the output of its tasks: the beginning of a path."""
+        self._spills += 1
+        return os.path.join(self.scratch, f"spill-{self._spills}")
 
     def saw_oom_kill(self) -> bool:
         """Whether the kernel has killed for want of memory since this was asked last."""
@@ -132,6 +138,7 @@ class Command:
             words = [SHELL, "-c", words[0], "sh", *words[1:]]
         named = {} if claim.env is None else json.loads(claim.env)
         environment = place.spawner.environment(claim.path, named, place.variables(claim))
+        place.open_log(claim, out, err)
         stdin = _input(claim.stdin)
         pid = place.spawner.spawn(words, environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask)
         if stdin is not None:

@@ -30,6 +30,7 @@ MOST_AHEAD = 256  #: claims
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
+NO_FILES = Refusal("MachineBusy", "a worker cannot open files for the output of its tasks now", of_machine=True)
 
 
 class LocalExecutor:
@@ -115,7 +116,10 @@ class LocalExecutor:
             if key.data is None:
                 self._inbox.drain()
             elif isinstance(key.data, Member):
-                self._hear(key.data)
+                if key.fd == key.data.resident.bell:
+                    self._hear(key.data)
+                else:
+                    self._push(key.data)
             else:
                 key.data.pump()
         self._reap()
@@ -124,7 +128,7 @@ class LocalExecutor:
             if len(member.tasks) > 1 and now - member.looked > TICK:
                 self._hear(member)
         for running in self._running():
-            if running.deadline is not None and running.deadline <= now:
+            if self._is_over_time(running, now):
                 if running.is_killed():
                     self._give_up(running)
                 else:
@@ -136,11 +140,21 @@ class LocalExecutor:
         reports, self._reports = self._reports, []
         return reports
 
+    def _is_over_time(self, running: Command | Member, now: float) -> bool:
+        if running.deadline is None or running.deadline > now:
+            return False
+        if isinstance(running, Member):
+            self._hear(running)  # what has ended meanwhile is not late, and what is behind it has time of its own
+        return running.deadline is not None and running.deadline <= now
+
     def _news(self) -> list[Printed]:
         """What running jobs have printed since the last look."""
-        singles = [member for member in self._members.values() if member.is_single()]
-        running = [(one.claim, one) for one in self._commands.values()] + [(one.tasks[0], one) for one in singles]
-        news = [Printed(claim, one.out.news(), one.err.news()) for claim, one in running]
+        news = [Printed(one.claim, one.out.news(), one.err.news()) for one in self._commands.values()]
+        for member in list(self._members.values()):
+            printed = member.news(NEWS)
+            self._hear(member)
+            if printed is not None and member.tasks and member.tasks[0].token == printed.claim.token:
+                news.append(printed)
         return [one for one in news if one.stdout is not None or one.stderr is not None]
 
     def _patience(self, timeout: float | None) -> float | None:
@@ -166,7 +180,8 @@ class LocalExecutor:
         for command in self._commands.values():
             if command.claim.token in chosen:
                 command.enforce(status, grace)
-        for member in self._members.values():
+        for member in list(self._members.values()):
+            self._hear(member)
             if member.tasks and member.tasks[0].token in chosen and member.tasks[0].token in self._began:
                 member.enforce(status, grace)
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
@@ -197,6 +212,8 @@ class LocalExecutor:
     # --- starting ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        if self._worker_jobs:
+            self._retire()
         while self._backlog:
             claim = self._backlog[0]
             if claim.kind in ("call", "payload"):
@@ -227,19 +244,20 @@ class LocalExecutor:
         first = self._backlog[0]
         home = (first.cwd, first.path)
         mine = [member for member in self._members.values() if member.home == home]
-        has_place = self._empty() >= first.slots
-        member = next((member for member in mine if not member.tasks), None) if has_place else None
-        if member is None and has_place:
-            member = self._hire(first, home)
+        member = None
+        if self._empty() >= first.slots:
+            member = next((member for member in mine if not member.tasks), None) or self._hire(first, home)
             if member is None:
                 return True
         if member is None and self._is_fast():
-            member = min((one for one in mine if one.has_room()), key=lambda one: len(one.tasks), default=None)
+            roomy = (one for one in mine if one.tasks and one.has_room() and self._remaining(one) > 0)
+            member = min(roomy, key=lambda one: len(one.tasks), default=None)
         if member is None:
             return False
-        claims = self._message(home, first.kind)
+        claims = self._message(home, first.kind, self._remaining(member))
         was_idle = not member.tasks
         member.give(claims, single=not self._is_fast())
+        self._push(member)
         if was_idle:
             self._note_start(claims[0], clock.now())
         return True
@@ -248,9 +266,22 @@ class LocalExecutor:
         """Whether callables end so soon that several go into one message; with a log folder each goes alone."""
         return self._pace is not None and self._pace < MESSAGE and self._place.logs is None
 
-    def _message(self, home: tuple[str, str], kind: str) -> list[Claim]:
-        most = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
-        most = min(most, -(-len(self._backlog) // max(1, self._empty())))
+    def _remaining(self, member: Member) -> int:
+        """How many tasks more it may get before it is replaced."""
+        return self._worker_jobs - member.performed - len(member.tasks) if self._worker_jobs else MOST_AHEAD
+
+    def _push(self, member: Member) -> None:
+        """Send what the worker has room for; the selector says when there is more."""
+        is_watched = member.resident.fileno() in self._selector.get_map()
+        if member.resident.push() == is_watched:
+            if is_watched:
+                self._selector.unregister(member.resident.fileno())
+            else:
+                self._selector.register(member.resident.fileno(), selectors.EVENT_WRITE, member)
+
+    def _message(self, home: tuple[str, str], kind: str, most: int) -> list[Claim]:
+        fitting = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
+        most = min(most, fitting, -(-len(self._backlog) // max(1, self._empty())))
         claims: list[Claim] = []
         while self._backlog and len(claims) < most:
             claim = self._backlog[0]
@@ -297,17 +328,16 @@ class LocalExecutor:
         ended = member.hear()
         for one in ended:
             self._end(one)
-        if ended and member.tasks:
+        if ended and member.tasks and not member.resident.is_leaving:
             self._note_start(member.tasks[0], clock.now())
         if ended:
             self._sweep({})
-        if (
-            not member.tasks
-            and self._worker_jobs
-            and member.performed >= self._worker_jobs
-            and member.pid in self._members
-        ):
-            self._dismiss(member)
+
+    def _retire(self) -> None:
+        """Dismiss the workers that have performed as many tasks as they may."""
+        for member in list(self._members.values()):
+            if not member.tasks and self._remaining(member) <= 0:
+                self._dismiss(member)
 
     def _end(self, ended: Ended) -> None:
         self._began.pop(ended.claim.token, None)
@@ -359,14 +389,14 @@ class LocalExecutor:
 
     def _bury(self, member: Member, code: int) -> None:
         self._hear(member)
-        del self._members[member.pid]
-        self._selector.unregister(member.resident.bell)
-        member.resident.close()
         started_at = self._began.get(member.tasks[0].token, clock.now()) if member.tasks else 0
         ended, unbegun = member.died(code, started_at)
+        self._forget(member)
         self._sweep({member.pid: ended.claim.token} if ended is not None else {})
         if ended is not None:
             self._end(ended)
+        if unbegun and member.resident.is_leaving and not member.performed:
+            self._refuse(unbegun.pop(0), NO_FILES)
         for claim in reversed(unbegun):
             if claim.token in self._unwanted:
                 self._unwanted.discard(claim.token)
@@ -375,11 +405,16 @@ class LocalExecutor:
                 self._backlog.appendleft(claim)
         self._put_pipes(member.out, member.err)
 
-    def _dismiss(self, member: Member) -> None:
-        """End an idle worker, and wait for it: its pipes are the next job's."""
+    def _forget(self, member: Member) -> None:
         del self._members[member.pid]
         self._selector.unregister(member.resident.bell)
+        if member.resident.fileno() in self._selector.get_map():
+            self._selector.unregister(member.resident.fileno())
         member.resident.close()
+
+    def _dismiss(self, member: Member) -> None:
+        """End an idle worker, and wait for it: its pipes are the next job's."""
+        self._forget(member)
         tree.kill_group(member.pid, signal.SIGKILL)
         os.waitpid(member.pid, 0)
         member.out.take()
@@ -413,6 +448,8 @@ class LocalExecutor:
         if self._leftovers.kept or self._leftovers.unkillable or self._leftovers.are_hidden(self._alive()):
             self._discard(out, err)
         else:
+            for capture in (out, err):
+                capture.reset()
             self._pipes.append((out, err))
 
     def _discard(self, *captures: Capture) -> None:

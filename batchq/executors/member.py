@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -9,7 +10,19 @@ from typing import NamedTuple
 
 from batchq import clock
 from batchq.executors.command import Place, Sentence, overrun
-from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Stream
+from batchq.jobs.attempt import (
+    CRASHED,
+    FAILED,
+    INTERRUPTED,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Ended,
+    Failure,
+    Outcome,
+    Printed,
+    Stream,
+)
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
@@ -41,13 +54,16 @@ class Member:
         self._sizes: deque[int] = deque()
         self._sentence = Sentence()
         self._single = True
+        self._signalled = False
+        self._began = 0.0
+        self._told = (0, 0)
         self._described: tuple[object, ...] = ()
         self._description = ""
 
     @classmethod
     def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer)
+        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer, place.spill())
         return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
 
     def has_room(self) -> bool:
@@ -71,9 +87,23 @@ class Member:
         if was_idle:
             self._begin_next()
 
-    def is_single(self) -> bool:
-        """Whether what comes out of the pipes is the output of the one task that runs."""
-        return self._single and bool(self.tasks)
+    def news(self, patience: float) -> Printed | None:
+        """What the running task has printed, if that is new. It may have ended since: ``hear`` before it is told.
+
+        One that shares its message with others is left alone for ``patience`` seconds: most end sooner.
+        """
+        if not self.tasks:
+            return None
+        if self._single:
+            return Printed(self.tasks[0], self.out.news(), self.err.news())
+        if time.monotonic() - self._began < patience:
+            return None
+        out, err = self.resident.spilled()
+        told = (out.total if out else 0, err.total if err else 0)
+        if told == self._told:
+            return None
+        self._told = told
+        return Printed(self.tasks[0], out, err)
 
     def _about(self, claim: Claim) -> str:
         """What the worker is told of a task beside its work, as JSON; that of the last one, where they are alike."""
@@ -87,11 +117,14 @@ class Member:
     def _begin_next(self) -> None:
         if self.tasks and self._single:
             self._place.open_log(self.tasks[0], self.out, self.err)
+        self._began = time.monotonic()
+        self._told = (0, 0)
         timeout = self.tasks[0].timeout if self.tasks else None
         self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
 
     def enforce(self, status: str, grace: float) -> None:
-        """End the task that runs as ``status``, and the worker with it."""
+        """End the task that runs as ``status``, and the worker with it unless the task hears TERM."""
+        self._signalled = True
         self.deadline = self._sentence.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
@@ -102,17 +135,29 @@ class Member:
         """The tasks that have ended since the last call."""
         self.looked = time.monotonic()
         answers = self.resident.answers()
-        if not answers or self._sentence.status is not None:
+        if not answers:
             return []
-        ended = [Ended(self.tasks.popleft(), self._outcome(answer)) for answer in answers]
-        self._place.close_log(self.out, self.err)
-        self.performed += len(answers)
-        for _ in answers:
+        ended = []
+        for answer in answers:
+            claim = self.tasks.popleft()
+            ended.append(Ended(claim, self._sentenced(claim, self._outcome(answer))))
             self._sizes[0] -= 1
             if not self._sizes[0]:
                 self._sizes.popleft()
-        self._begin_next()
+        self._place.close_log(self.out, self.err)
+        self.performed += len(answers)
+        if not self.resident.is_leaving:
+            self._begin_next()
         return ended
+
+    def _sentenced(self, claim: Claim, outcome: Outcome) -> Outcome:
+        """A task that ended by itself after its end was imposed; what is behind it was not meant."""
+        status = self._sentence.status
+        if status is None:
+            self._signalled = False
+            return outcome
+        self._sentence = Sentence()
+        return outcome._replace(status=status, result=None, failure=overrun(claim) if status == TIMED_OUT else None)
 
     def _outcome(self, answer: Answer) -> Outcome:
         failure, result = None, None
@@ -148,14 +193,19 @@ class Member:
 
     def died(self, code: int, started_at: int) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped: how the task that ran ended, and the claims that never began."""
-        if not self.tasks:
-            return None, []
+        if not self.tasks or self.resident.is_leaving:
+            unbegun = list(self.tasks)
+            self.tasks.clear()
+            return None, unbegun
         claim = self.tasks.popleft()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         failure: Failure | None = Failure("WorkerDied", f"its worker process {how}")
         status = self._sentence.status or CRASHED
         if self._sentence.status is not None:
             failure = overrun(claim) if status == TIMED_OUT else None
+        elif self._signalled and code in (-signal.SIGTERM, -signal.SIGKILL):
+            status, failure = INTERRUPTED, None  # meant for the task before, which ended in the same moment
+        out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
         now = clock.now()
         outcome = Outcome(
             status,
@@ -163,8 +213,8 @@ class Member:
             signal=-code if code < 0 else None,
             seconds=max(0, now - started_at) / 1000,
             failure=failure,
-            stdout=self.out.take(),
-            stderr=self.err.take(),
+            stdout=out,
+            stderr=err,
             started_at=started_at,
             finished_at=now,
         )

@@ -70,6 +70,24 @@ class Capture:
         self._total = self._told = 0
         return stream
 
+    def reset(self) -> None:
+        """Make writers wait for room again: a job that set O_NONBLOCK has set it for all who will hold this pipe."""
+        os.set_blocking(self.writer, True)
+
+
+def read_kept(path: str) -> Stream | None:
+    """What a file has of a stream, as much as is kept of it; None for nothing."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        total = os.fstat(fd).st_size
+        head = os.pread(fd, KEPT, 0)
+        return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total) if total else None
+    finally:
+        os.close(fd)
+
 
 def _write_all(fd: int, data: bytes) -> None:
     """A log that cannot be written (disk full) must not end the job: what does not fit is lost there, not in the store."""

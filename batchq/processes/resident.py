@@ -1,13 +1,17 @@
 """The runner's side of a worker: a resident child process that performs callables, one after the other."""
 
+import contextlib
 import os
 import socket
 import sys
 from typing import NamedTuple
 
-from batchq.processes import worker
+from batchq.jobs.attempt import Stream
+from batchq.processes.capture import read_kept
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
+from batchq.processes.worker import FAREWELL, START, spill_names
 
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
 
 
@@ -26,18 +30,29 @@ class Answer(NamedTuple):
 
 
 class Resident:
-    """One worker process. It serves one folder and one PATH (``home``), so two projects' modules of one name never meet."""
+    """One worker process. It serves one folder and one PATH (``home``), so two projects' modules of one name never meet.
 
-    def __init__(self, pid: int, channel: socket.socket, bell: int, home: tuple[str, str]) -> None:
+    ``is_leaving``: it said farewell, and none of the tasks that it still has will begin.
+    """
+
+    def __init__(self, pid: int, channel: socket.socket, bell: int, home: tuple[str, str], spill: str) -> None:
         self.pid = pid
         self.home = home
         self.bell = bell
+        self.is_leaving = False
         self._channel = channel
+        self._spill = spill
+        self._unsent = b""
         self._unread = b""
 
     @classmethod
-    def start(cls, spawner: Spawner, home: tuple[str, str], cookie: str, out: int, err: int) -> "Resident | Refusal":
-        """Start a worker whose output goes to ``out`` and ``err``; ``bell`` is the descriptor to watch."""
+    def start(
+        cls, spawner: Spawner, home: tuple[str, str], cookie: str, out: int, err: int, spill: str
+    ) -> "Resident | Refusal":
+        """Start a worker whose output goes to ``out`` and ``err``, or to files that begin with ``spill``.
+
+        ``bell`` is the descriptor to watch.
+        """
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
@@ -52,7 +67,7 @@ class Resident:
             return machine_refusal(error)
         os.set_blocking(bell, False)
         cwd, path = home
-        words = [sys.executable, "-P", worker.__file__]
+        words = [sys.executable, "-P", "-c", START, _ROOT, spill]
         environment = spawner.environment(path, {}, {"BATCHQ_RUNNER": cookie})
         pid = spawner.spawn(words, environment, cwd, out, err, channels=(theirs.fileno(), rope))
         theirs.close()
@@ -61,15 +76,28 @@ class Resident:
             ours.close()
             os.close(bell)
             return pid
-        return cls(pid, ours, bell, home)
+        return cls(pid, ours, bell, home, spill)
+
+    def fileno(self) -> int:
+        """The descriptor on which to wait until ``push`` can go on."""
+        return self._channel.fileno()
 
     def send(self, message: str) -> None:
-        """Hand over a message. A worker that is gone takes it to its grave: its end is noticed when it is reaped."""
+        """Hand over a message, as much as there is room for; ``push`` hands over the rest."""
         data = message.encode()
+        self._unsent += len(data).to_bytes(4, "little") + data
+        self.push()
+
+    def push(self) -> bool:
+        """Send what has room now; whether that was all. A worker that is gone takes it to its grave: it will be reaped."""
         try:
-            self._channel.sendall(len(data).to_bytes(4, "little") + data)
+            while self._unsent:
+                self._unsent = self._unsent[self._channel.send(self._unsent, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return False
         except OSError:
-            return
+            self._unsent = b""
+        return True
 
     def answers(self) -> list[Answer]:
         """The answers that have come, without waiting for more."""
@@ -85,12 +113,23 @@ class Resident:
         except (BlockingIOError, ConnectionResetError):
             pass
         *lines, self._unread = b"".join(parts).split(b"\n")
+        if lines and lines[-1] == FAREWELL:
+            self.is_leaving = True
+            lines.pop()
         return [_decoded(line) for line in lines]
+
+    def spilled(self) -> tuple[Stream | None, Stream | None]:
+        """What the running task has printed to the files so far."""
+        out, err = spill_names(self._spill)
+        return read_kept(out), read_kept(err)
 
     def close(self) -> None:
         """Let the worker end: it sees the closed socket."""
         self._channel.close()
         os.close(self.bell)
+        for name in spill_names(self._spill):
+            with contextlib.suppress(OSError):
+                os.unlink(name)
 
 
 def _decoded(line: bytes) -> Answer:

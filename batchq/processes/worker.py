@@ -1,13 +1,15 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
-Started as a file by the runner; it imports the standard library only. Descriptor 3 is a socket: tasks come in messages
-of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as it has ended, so that a
-worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when the last
-task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket closes.
+Started by the runner with ``START``; it imports the standard library only. Descriptor 3 is a socket: tasks come in
+messages of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as it has ended,
+so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when
+the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket
+closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put back.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``. In a message
 of several short tasks the output of each goes to a file, where its end can be seen; in a single one to the runner's
-pipes, where it is bounded while it runs. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
+pipes, where it is bounded while it runs. The files have names (``spill_names``): the runner reads them when it must end
+the worker, or when that dies. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
 """
 
 import base64
@@ -16,15 +18,21 @@ import importlib
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 import traceback
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+from batchq.processes.surroundings import Surroundings, keep
+
+#: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
+#: folder of a job is where modules are looked for, what the worker needs has been imported.
+START = "import sys; sys.path.insert(0, sys.argv[1]); from batchq.processes.worker import main; main()"
+FAREWELL = b"farewell"  #: the line behind the last answer of a worker that must be replaced
 ANSWER = ("kind", "ended_at", "seconds", "cpu", "peak", "exit", "leftovers", "output", "value")
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
@@ -47,57 +55,88 @@ class Job(NamedTuple):
 
 def main() -> None:
     """Serve until the runner closes the socket."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    _, root, spill = sys.argv
+    sys.argv[:] = [__file__]
+    sys.path.remove(root)
     sys.path.insert(0, os.getcwd())
     sys.path.append(root)  # a callable may import batchq, also from a source tree
-    for fd in (3, 4):
-        os.set_inheritable(fd, False)
     _bind_to_runner()
-    worker = _Worker(socket.socket(fileno=3), 4)
+    channel, bell = keep(3), keep(4)
+    os.close(3)
+    os.close(4)
+    worker = _Worker(socket.socket(fileno=channel), bell, spill)
     while (message := receive(worker.channel)) is not None:
         worker.serve(message)
 
 
+def spill_names(spill: str) -> tuple[str, str]:
+    """The files that have stdout and stderr of the task that runs, where it shares its message with others."""
+    return f"{spill}.out", f"{spill}.err"
+
+
 class _Worker:
-    def __init__(self, channel: socket.socket, bell: int) -> None:
+    def __init__(self, channel: socket.socket, bell: int, spill: str) -> None:
         self.channel = channel
         self._bell = bell
+        self._pid = os.getpid()
+        self._spill = spill
         self._home = os.getcwd()
         self._environment = dict(os.environ)
         self._own: dict[str, str] = {}
         self._as_left = _raw_environment()
-        self._umask = os.umask(0)
-        os.umask(self._umask)
-        self._pipes = (os.dup(1), os.dup(2))
-        self._files: tuple[int, int] | None = None
+        self._around = Surroundings()
+        self._pipes = self._around.streams[1:]
+        self._files: list[int] = []
         self._to_files = False
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
         self._peak: int | None = None
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
 
     def serve(self, message: dict[str, Any]) -> None:
         """Run the tasks of one message in order."""
         self._direct_output(to_files=not message["single"])
         for task in message["tasks"]:
-            answer = self._perform(task, message["target"], message["also"])
-            self.channel.sendall(answer.encode())
+            self._perform(task, message["target"], message["also"])
         os.write(self._bell, b"!")
 
     def _direct_output(self, *, to_files: bool) -> None:
-        if to_files == self._to_files:
-            return
-        if to_files and self._files is None:
-            with tempfile.TemporaryFile(buffering=0) as out, tempfile.TemporaryFile(buffering=0) as err:
-                self._files = (os.dup(out.fileno()), os.dup(err.fileno()))
-            for fd in self._files:
-                _append_only(fd)
-        for fd, target in zip((1, 2), (self._files if to_files else None) or self._pipes, strict=True):
-            os.dup2(target, fd)
-        self._to_files = to_files
+        if to_files and not self._files:
+            try:
+                self._files += map(_spill_file, spill_names(self._spill))
+            except OSError:
+                self._leave(b"")
+        if to_files != self._to_files:
+            self._to_files = to_files
+            self._around.streams[1:] = self._files if to_files else self._pipes
+            for fd in (1, 2):
+                os.dup2(self._around.streams[fd], fd)
 
-    def _perform(self, task: list[Any], target: str | None, also: str | None) -> str:
+    def _send(self, data: bytes) -> None:
+        """Send without waiting where there is room; else wake the runner, which makes some."""
+        rest = memoryview(data)
+        try:
+            while rest := rest[self._send_some(rest) :]:
+                os.write(self._bell, b"!")
+                waiting = select.poll()
+                waiting.register(self.channel, select.POLLOUT)
+                waiting.poll()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
+            os._exit(1)
+
+    def _send_some(self, data: memoryview) -> int:
+        try:
+            return self.channel.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def _leave(self, answer: bytes) -> NoReturn:
+        """Say the last answer and go; threads that a task left are not waited for."""
+        self._send(answer + FAREWELL + b"\n")
+        os._exit(0)
+
+    def _perform(self, task: list[Any], target: str | None, also: str | None) -> None:
         id_, attempt, token, about, work = task
         name, batch, queue, key, db, named, umask, timeout = about
         own = {
@@ -113,11 +152,15 @@ class _Worker:
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         self._set_environment(named | own)
-        with contextlib.suppress(OSError):  # each time: the folder of that name may be another one by now
-            os.chdir(self._home)
         if umask is not None:
             os.umask(umask)
         cpu, began = time.process_time(), time.monotonic()
+        try:
+            os.chdir(self._home)  # each time: the folder of that name may be another one by now
+        except OSError as error:
+            problem = f"cannot enter the working directory {self._home!r}: {error.strerror}"
+            self._answer("error", cpu, began, "", json.dumps(["NoSuchFolder", problem, ""]))
+            return
         try:
             if target is None:
                 value = self._found(work["call"], None)(**work["args"])
@@ -128,23 +171,29 @@ class _Worker:
             kind, exit_code, text = _left(end)
         except BaseException as error:
             kind, exit_code, text = _asked(error), "", json.dumps(_described(error))
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        seconds = time.monotonic() - began
+        if os.getpid() != self._pid:
+            os._exit(1)  # a child that the callable forked, and that came back here
+        self._answer(kind, cpu, began, exit_code, text)
+
+    def _answer(self, kind: str, cpu: float, began: float, exit_code: str, text: str) -> None:
+        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+        is_whole = self._around.put_back()
         answer = (
             kind,
             str(time.time_ns() // 1_000_000),
             f"{seconds:.6f}",
-            f"{time.process_time() - cpu:.6f}",
+            f"{cpu:.6f}",
             self._peak_memory(slow=seconds > _SLOW),
             exit_code,
             str(_end_children()),
             self._output() if self._to_files else "",
             text,
         )
-        self._restore()
-        return "\t".join(answer) + "\n"
+        line = ("\t".join(answer) + "\n").encode()
+        if is_whole:
+            self._send(line)
+        else:
+            self._leave(line)
 
     def _found(self, target: str, also: str | None) -> Any:
         found = self._functions.get(target)
@@ -152,9 +201,11 @@ class _Worker:
             module, _, attribute = target.partition(":")
             if also is not None and also not in sys.path:
                 sys.path.insert(1, also)
+            before = dict(os.environ)
             found = importlib.import_module(module)
             for name in attribute.split("."):
                 found = getattr(found, name)
+            self._adopt(before)
             self._functions[target] = found
         return found
 
@@ -170,12 +221,14 @@ class _Worker:
         self._own = own
         self._as_left = _raw_environment()
 
-    def _restore(self) -> None:
-        """Put back the umask; folder and variables are seen to when the next task starts."""
-        os.umask(self._umask)
+    def _adopt(self, before: dict[str, str]) -> None:
+        """What a module sets while it is imported stays: it will not be imported again."""
+        self._around.adopt()
+        after = dict(os.environ)
+        self._environment = {name: value for name, value in self._environment.items() if name in after}
+        self._environment |= {name: value for name, value in after.items() if before.get(name) != value}
 
     def _output(self) -> str:
-        assert self._files is not None
         told = {}
         for name, fd in zip(("stdout", "stderr"), self._files, strict=True):
             size = os.fstat(fd).st_size
@@ -216,10 +269,11 @@ def _raw_environment() -> dict[bytes, bytes]:
     return os.environ._data.copy()  # type: ignore[attr-defined,no-any-return]
 
 
-def _append_only(fd: int) -> None:
-    import fcntl
-
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+def _spill_file(path: str) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    kept = keep(fd)
+    os.close(fd)
+    return kept
 
 
 def _end_children() -> int:
@@ -306,7 +360,14 @@ def _described(error: BaseException) -> list[str]:
     if len(trace) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
         trace = f"{trace[:half]}\n[… {len(trace) - TRACEBACK_LIMIT} characters cut …]\n{trace[-half:]}"
-    return [_clean(type(error).__name__), _clean(message[:TRACEBACK_LIMIT]), _clean(trace)]
+    return [_clean(_type_name(error)), _clean(message[:TRACEBACK_LIMIT]), _clean(trace)]
+
+
+def _type_name(error: BaseException) -> str:
+    try:
+        return str(type(error).__name__)
+    except BaseException:  # its metaclass says what a name is
+        return "Exception"
 
 
 def _own_frames_cut(trace: TracebackType | None) -> TracebackType | None:
@@ -343,7 +404,3 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
             return None
         data += part
     return bytes(data)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,9 @@ It returns when they have.
 
 import contextlib
 import ctypes
+import gc
+import io
+import locale
 import multiprocessing
 import os
 import resource
@@ -289,6 +292,67 @@ def exchange_descriptors() -> None:
     os.close(null)
 
 
+def close_all_descriptors_that_are_near() -> None:
+    os.closerange(0, 256)
+
+
+def close_streams() -> None:
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+
+
+def detach_stdout() -> None:
+    sys.stdout = io.TextIOWrapper(sys.stdout.detach(), "ascii")  # type: ignore[union-attr]
+    print("words of its own")
+
+
+def say_words_that_cannot_be_written() -> None:
+    sys.stdout.write("lost words")
+    os.close(1)
+
+
+def leave_a_thread_that_speaks() -> None:
+    def speak() -> None:
+        while True:
+            os.write(1, b"of a thread\n")
+            os.chdir("/")
+            time.sleep(0.0001)
+
+    threading.Thread(target=speak, daemon=True).start()
+
+
+def fork_a_child_that_comes_back() -> None:
+    if os.fork():
+        os.wait()
+
+
+def lower_limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def change_interpreter() -> None:
+    sys.setrecursionlimit(400)
+    sys.path.insert(0, "/nowhere")
+    sys.path = ["/made up", *sys.path]
+    locale.setlocale(locale.LC_ALL, "C")
+    sys.setprofile(lambda *_: None)
+    gc.disable()
+
+
+def change_scheduling() -> None:
+    os.nice(3)
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+
+
+def leave_an_alarm_that_raises() -> None:
+    def overdue(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, overdue)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+
+
 def leave_buffered_words() -> None:
     sys.stdout.reconfigure(line_buffering=False)  # type: ignore[union-attr]
     sys.stdout.write("words without an end of line")
@@ -310,6 +374,15 @@ def describe(seconds: float = 0.2) -> dict[str, object]:
         "limits": [resource.getrlimit(number) for number in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
         "term": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
         "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "recursion": sys.getrecursionlimit(),
+        "path": sys.path,
+        "locale": locale.setlocale(locale.LC_ALL),
+        "profile": sys.getprofile() is not None,
+        "gc": gc.isenabled(),
+        "priority": os.nice(0),
+        "cores": sorted(os.sched_getaffinity(0)),
+        "threads": threading.active_count(),
+        "stdin": sys.stdin.read(),
     }
 
 
