@@ -249,7 +249,7 @@ class LocalExecutor:
             member = next((member for member in mine if not member.tasks), None) or self._hire(first, home)
             if member is None:
                 return True
-        if member is None and self._is_fast():
+        if member is None and first.slots == 1 and self._is_fast():
             roomy = (one for one in mine if one.tasks and one.has_room() and self._remaining(one) > 0)
             member = min(roomy, key=lambda one: len(one.tasks), default=None)
         if member is None:
