@@ -4,9 +4,9 @@ from typing import Any
 
 from batchq.jobs.attempt import Claim, Ended, Outcome, Stream
 from batchq.jobs.model import job_spec
-from batchq.store import intake, ledger, states
+from batchq.store import intake, ledger, runners, states
 from batchq.store.connection import Store
-from batchq.store.ledger import Runner, Wanted
+from batchq.store.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
 SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)
@@ -22,7 +22,7 @@ def add(store: Store, *commands: str, **fields: Any) -> list[int]:
 
 def a_runner(store: Store) -> Runner:
     """A runner that takes anything."""
-    return ledger.register(
+    return runners.register(
         store, Wanted(payloads=True), 1, pid=1, host="here", boot_id="b", slots=9, executor="local", now=NOW
     )
 
@@ -39,7 +39,7 @@ def end(store: Store, claimed: Claim, outcome: Outcome, *, now: int = NOW) -> No
     ended = Ended(claimed, outcome._replace(started_at=now, finished_at=now + round(outcome.seconds * 1000)))
     runner = Runner(row[0], 1, Wanted())
     assert ledger.exchange(store, runner, [ended], 0, now + round(outcome.seconds * 1000)).settled
-    ledger.leave(store, runner, now)
+    runners.leave(store, runner, now)
 
 
 def play(store: Store, *outcomes: Outcome, now: int = NOW) -> None:

@@ -1,4 +1,4 @@
-"""``batchq retry``, ``hold`` and ``release``: changing what was added, as one set and in one transaction."""
+"""``batchq retry``, ``cancel``, ``hold`` and ``release``: changing what was added, as one set and in one transaction."""
 
 import sys
 from collections.abc import Callable
@@ -21,8 +21,20 @@ def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
     batchq retry --batch night    the failed and cancelled jobs of a batch
     """
     done = _change("retry", control.retry, selection, json, db)
-    hints = {"succeeded": "succeeded: name them by id or with --state succeeded", "held": "held: batchq release"}
+    hints = {
+        "succeeded": "succeeded: name them by id or with --state succeeded",
+        "held": "held: batchq release",
+        "cancelled": "cancelled, and a job after which they are to run has failed: retry that one",
+    }
     _tell("retry", "queued again", done, hints)
+
+
+@app.command()
+@selecting
+def cancel(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+    """Cancel jobs that are not over; those that run are ended by their runner within a second."""
+    done = _change("cancel", control.cancel, selection, json, db)
+    _tell("cancel", "cancelled", done, {})
 
 
 @app.command()
@@ -56,6 +68,10 @@ def _change(
 def _tell(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
     jobs = f"{done.jobs:,} {'job' if done.jobs == 1 else 'jobs'}"
     parts = [f"{jobs} {what}" if done.jobs else "nothing to do"]
+    if done.also:
+        parts[0] += (
+            f", and {done.also:,} that {'runs' if done.also == 1 else 'run'} after {'it' if done.jobs == 1 else 'them'}"
+        )
     if left := done.left_alone:
         about = ", ".join(
             f"{number:,} {hints.get(state, state)}" if len(left) > 1 else hints.get(state, state)

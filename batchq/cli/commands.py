@@ -4,10 +4,10 @@ from typing import Any
 
 import typer
 
-from batchq.cli import adding, changing, keeping, looking, running
+from batchq.cli import adding, changing, explaining, keeping, looking, queueing, running, waiting
 from batchq.cli.app import Invocation, app
 
-__all__ = ["adding", "changing", "keeping", "looking", "run", "running"]
+__all__ = ["adding", "changing", "explaining", "keeping", "looking", "queueing", "run", "running", "waiting"]
 
 # The family of errors that typer words itself; it exports but this one member of it.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

@@ -1,49 +1,56 @@
 """``batchq run``: wire store, executor and runner together under a guardian, and tell how it went."""
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchq import clock, runner
+from batchq import runner
+from batchq.cli import plans, storing, telling
 from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
+from batchq.cli.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
+from batchq.jobs.selection import NO_JOB, Range, merged
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
-from batchq.store import ledger
+from batchq.store import intake, outlook
 from batchq.store.connection import Store, open_at
-from batchq.store.ledger import Wanted
 from batchq.store.location import allow_network, locate, require_local
 from batchq.store.locks import LockFile
+from batchq.store.runners import Wanted
 
 if TYPE_CHECKING:
     from batchq.report.progress import Progress
 
 
-class Telling(NamedTuple):
-    """How a run is told: ``live`` draws a bar; ``db`` is what the user named the store, for the command to retry."""
-
-    quiet: bool
-    verbose: bool
-    as_json: bool
-    live: bool
-    db: str | None
-
-
 @app.command()
 def run(
+    context: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE|-]...", help="Add these jobs, run exactly them, and answer for exactly them."),
+    ] = None,
     jobs: Annotated[
         str, typer.Option("-j", "--jobs", metavar="N", help="Jobs at once; 0 or 100%: one for each core.")
     ] = "0",
     queue: Annotated[str | None, typer.Option(help="Only this queue.")] = None,
     batch: Annotated[str | None, typer.Option(help="Only this batch.")] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="Start so many, then stop.")] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Start nothing more after so long, then stop.")
+    ] = None,
+    halt: Annotated[
+        str, typer.Option(metavar="WHEN", help="never, or soon|now[,fail=N|N%]: stop at so many failed jobs.")
+    ] = "never",
+    if_running: Annotated[
+        str, typer.Option(metavar="WHAT", help="If these jobs are being run already: join, skip, wait[=60s] or fail.")
+    ] = "join",
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and take new work as soon as it is added.")] = False,
     perform: Annotated[
         str | None, typer.Option(metavar="MODULE:FUNCTION", help="What does the jobs that are a payload.")
     ] = None,
@@ -69,17 +76,31 @@ def run(
     path = locate(db or Global.db)
     allow_network(allow_network_fs)
     require_local(path)
-    with open_at(path) as store:  # refuses what is no store before anything is forked
-        for warning in store.warnings:
-            note(f"warning: {warning}")
-    plan = Plan(Wanted(queue, batch, perform is not None), max_jobs, _seconds(grace))
-    slots = _slots(jobs)
+    mode, patience = plans.if_running(if_running)
+    plan = Plan(
+        Wanted(queue, batch, perform is not None),
+        max_jobs,
+        plans.seconds(grace, "--grace"),
+        None if max_time is None else plans.seconds(max_time, "--max-time"),
+        plans.halt(halt),
+        watch,
+        mode,
+        patience,
+    )
+    slots = plans.slots(jobs)
     _check_target(perform)
+    words = [*(files or []), *(getattr(context.obj, "words", None) or [])]
+    if words and (queue is not None or batch is not None or watch):
+        raise UsageError(
+            "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
+        )
+    ids = _open(path, words, db, quiet=quiet)
+    plan = plan._replace(wanted=plan.wanted._replace(ids=ids))
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = os.getcwd()
     logs = _folder(log_dir)
-    telling = Telling(quiet, verbose, as_json, sys.stderr.isatty() and not quiet and not verbose, db or Global.db)
+    told = Telling(quiet, verbose, as_json, sys.stderr.isatty() and not quiet and not verbose, db or Global.db)
 
     def body(scratch: str) -> int:
         inbox = Inbox()
@@ -99,7 +120,7 @@ def run(
                 logs=logs,
                 worker_jobs=worker_jobs,
             )
-            return _run(path, plan, liveness, inbox, executor, handlers, telling)
+            return _run(path, plan, liveness, inbox, executor, handlers, told)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return 128 + inbox.received[0]
@@ -109,6 +130,23 @@ def run(
     raise typer.Exit(guardian.guarded(body))
 
 
+def _open(path: str, files: list[str], db: str | None, *, quiet: bool) -> tuple[Range, ...] | None:
+    """Refuse what is no store before anything is forked; add the jobs of ``files``, if any, and return their ids."""
+    if not files:
+        with open_at(path) as store:
+            for warning in store.warnings:
+                note(f"warning: {warning}")
+        return None
+    request = storing.AddRequest()
+    request.files, request.db = files, db or Global.db
+    specs = storing.specs_of(request)
+    if not os.path.exists(path) and not quiet:
+        note(f"made the store {path}")
+    with open_at(path, create=True) as store:
+        ids = intake.add(store, specs).ids
+    return tuple(merged((id, id) for id in ids)) or NO_JOB
+
+
 def _run(
     path: str,
     plan: Plan,
@@ -116,10 +154,10 @@ def _run(
     inbox: Inbox,
     executor: Executor,
     handlers: list[Handler],
-    telling: Telling,
+    told: Telling,
 ) -> int:
     with open_at(path) as store:
-        if telling.live:
+        if told.live:
             from batchq.report.progress import Progress
 
             with Progress() as bar:
@@ -130,7 +168,7 @@ def _run(
             tally = runner.run(store, executor, plan, liveness, inbox, handlers)
         code = tally.exit_code()
         try:
-            _tell(store, plan, tally, telling)
+            telling.tell(store, plan, tally, told)
             sys.stdout.flush()
         except BrokenPipeError:
             return code  # whoever read has enough
@@ -143,57 +181,8 @@ def _run(
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
     if bar.is_due():
         failed = len(now.failed)
-        waiting = ledger.waiting(store, plan.wanted)
+        waiting = outlook.waiting(store, plan.wanted)
         bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
-
-
-def _tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
-    if telling.as_json:
-        facts = {
-            "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded, "failed": tally.failed,
-            "retried": tally.retried, "interrupted": tally.interrupted, "rescued": tally.rescued,
-        }  # fmt: skip
-        sys.stdout.write(json.dumps(facts) + "\n")
-    if telling.quiet:
-        return
-    if tally.refusal is not None:
-        note(tally.refusal)
-    if telling.live or telling.verbose:
-        for line in _left_alone(tally):
-            note(line)
-    if tally.failed:
-        from batchq.jobs.selection import Selection
-        from batchq.report.digest import IN_FULL, digest, retry_command
-        from batchq.store import queries
-
-        failed = list(tally.failed)
-        shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
-        again = retry_command(failed, Selection(batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
-        sys.stderr.write(digest(shown, len(tally.failed), again))
-
-
-def _left_alone(tally: Tally) -> list[str]:
-    words = {
-        "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
-        "scheduled": "scheduled for later",
-        "blocked": "blocked by jobs that are not over",
-        "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
-    }
-    lines = [f"left alone: {count} {words[state]}" for state, count in sorted(tally.left_alone.items()) if count]
-    return lines if tally.stopped_at is None else [*lines, f"stopped at {tally.stopped_at} with work left"]
-
-
-def _slots(text: str) -> int:
-    cores = machine.cores()
-    try:
-        if text.endswith("%"):
-            return max(1, round(cores * float(text[:-1]) / 100))
-        slots = int(text)
-    except ValueError:
-        slots = -1
-    if not 0 <= slots <= 10_000:
-        raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
-    return slots or cores
 
 
 def _folder(path: str | None) -> str | None:
@@ -204,13 +193,6 @@ def _folder(path: str | None) -> str | None:
     except OSError as error:
         raise CreateError(f"--log-dir {path}: {error.strerror}") from None
     return os.path.abspath(path)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return clock.duration(text) / 1000
-    except ValueError as error:
-        raise UsageError(f"--grace {error}") from None
 
 
 def _check_target(target: str | None) -> None:

@@ -36,7 +36,7 @@ class AddRequest:
 def add(request: AddRequest) -> None:
     """Store the jobs of one command line and print their ids, one a line. Raises BatchqError; then nothing is stored."""
     _check_sources(request)
-    specs = _specs(request)
+    specs = specs_of(request)
     path = locate(request.db)
     is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
@@ -75,7 +75,8 @@ def _check_sources(request: AddRequest) -> None:
         raise UsageError("--format and -0 belong to FILE or '-'")
 
 
-def _specs(request: AddRequest) -> list[JobSpec]:
+def specs_of(request: AddRequest) -> list[JobSpec]:
+    """The checked jobs of one command line. Raises BatchqError."""
     fields = _fields(request)
     cwd, path = _working_directory(), os.environ.get("PATH", os.defpath)
     if request.files:

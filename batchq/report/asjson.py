@@ -6,13 +6,15 @@ no UTF-8 appear as ``\\xff`` (four characters).
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchq.clock import iso
 from batchq.report.ending import ending
+from batchq.report.explanation import Reason
 from batchq.report.summary import Report
 from batchq.store.control import Changed
+from batchq.store.queues import Queue
 from batchq.store.rows import Attempt, Detail, End, Failure, Job
 
 SCHEMA = 1
@@ -144,6 +146,22 @@ def _end(end: End | None) -> dict[str, Any]:
         "error_type": end and end.error_type,
         "error": end and end.error,
     }
+
+
+def explanation(job: Job, reasons: Sequence[Reason]) -> str:
+    """Why one job waits, or ended as it did."""
+    told = [{"reason": one.word, "text": one.text} for one in reasons]
+    return _document("explanation", job=job.id, state=job.state, reasons=told)
+
+
+def queues(found: Sequence[Queue]) -> str:
+    """The queues with what was set for them and their jobs by state; ``rate`` is in starts a second."""
+    return _document("queues", queues=[one._asdict() for one in found])
+
+
+def waited(counts: Mapping[str, int], status: int) -> str:
+    """How the jobs stand for which somebody waited."""
+    return _document("wait", status=status, jobs=dict(counts))
 
 
 def _seconds(ms: int | None) -> float | None:

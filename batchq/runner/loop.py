@@ -6,7 +6,6 @@ or when it is told to stop; then running jobs may finish within ``grace`` and th
 
 import contextlib
 import math
-import os
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ from batchq.jobs.attempt import (
     CANCELLED,
     CRASHED,
     INTERRUPTED,
+    SUCCEEDED,
     Claim,
     Ended,
     Failure,
@@ -28,11 +28,13 @@ from batchq.jobs.attempt import (
 )
 from batchq.processes import machine, tree
 from batchq.processes.signals import STOPPING, Inbox
+from batchq.runner import admission
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller
-from batchq.store import keeping, ledger
+from batchq.store import keeping, ledger, outlook, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
+from batchq.store.runners import Runner
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 256  #: results that wait for no more
@@ -59,7 +61,11 @@ def run(
 
     ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step.
     """
-    return _Run(store, executor, plan, liveness, inbox, handlers, observe).drain()
+    tally = Tally()
+    me = admission.enter(store, executor, plan, liveness, inbox, tally)
+    if me is None:
+        return tally
+    return _Run(store, executor, plan, me, inbox, handlers, observe, tally).drain()
 
 
 class _Run:
@@ -68,10 +74,11 @@ class _Run:
         store: Store,
         executor: Executor,
         plan: Plan,
-        liveness: int,
+        me: Runner,
         inbox: Inbox,
         handlers: Sequence[Handler],
         observe: Callable[[Tally], None],
+        tally: Tally,
     ) -> None:
         self.store = store
         self.executor = executor
@@ -79,7 +86,7 @@ class _Run:
         self.inbox = inbox
         self.teller = Teller(handlers, store.path)
         self.observe = observe
-        self.tally = Tally()
+        self.tally = tally
         self.running: dict[str, Claim] = {}
         self.ended: list[Ended] = []
         self.ended_since = 0.0
@@ -98,19 +105,7 @@ class _Run:
         if self.bell.fd is not None:
             inbox.listen(self.bell.fd)
         store.interrupted = lambda: bool(inbox.received)
-        self.me = ledger.register(
-            store,
-            plan.wanted,
-            liveness,
-            pid=os.getpid(),
-            host=machine.host(),
-            boot_id=machine.boot_id(),
-            namespace=machine.namespace(),
-            born=tree.started_ticks(os.getpid()),
-            slots=executor.slots,
-            executor=executor.name,
-            now=clock.now(),
-        )
+        self.me = me
         self.here = ledger.Here(machine.host(), machine.boot_id(), machine.namespace(), _lives)
         self.hidden: set[int] = set()
         self.is_log_stuck = False
@@ -201,6 +196,9 @@ class _Run:
         if self.stop_at is not None or self.tally.refusal is not None:
             return 0, 0
         free, ahead = self.executor.free(), self.executor.ahead()
+        if self.plan.halt is not None:  # nothing may be under way that a failure could still prevent
+            ahead = 0
+            free = free if all(one.outcome.status == SUCCEEDED for one in self.ended) else 0
         if self.plan.max_jobs is None:
             return free, ahead
         left = self.plan.max_jobs - self.tally.started
@@ -212,6 +210,8 @@ class _Run:
             if claim.started_at is not None:
                 self.teller.job_starts(claim)
         self.tally.started += len(claims)
+        if self.tally.started == self.plan.max_jobs:
+            self._claim_no_more()
         self.tally.running = len(self.running)
         if claims:
             self.executor.start(claims)
@@ -220,6 +220,7 @@ class _Run:
         for report in reports:
             if isinstance(report, Refused):
                 self.tally.refusal = report.reason
+                self._claim_no_more()
                 continue
             token = report.claim.token
             if isinstance(report, Printed):
@@ -259,24 +260,24 @@ class _Run:
         if self.stop_at is not None or self.tally.refusal is not None:
             return True
         try:
-            return self._is_drained(ledger.outlook(self.store, self.me))
+            return self._is_drained(outlook.look(self.store, self.me))
         except BatchqError as error:
             self._unreachable(error)
             return False
 
-    def _is_drained(self, outlook: ledger.Outlook) -> bool:
-        self.tally.left_alone = outlook.left_alone
+    def _is_drained(self, left: outlook.Outlook) -> bool:
+        self.tally.left_alone = left.left_alone
         if self.plan.max_jobs is not None and self.tally.started >= self.plan.max_jobs:
-            self.tally.stopped_at = "--max-jobs" if outlook.is_work_left else None
+            self.tally.stopped_at = "--max-jobs" if left.is_work_left else None
             return True
         now = time.monotonic()
-        if outlook.is_work_left or self.plan.watch:
+        if left.is_work_left or self.plan.watch:
             self.look_at = min(self.look_at, now + LOOK)  # a limit, or the last look was a moment ago
-            if outlook.next_due is not None:
-                self.look_at = min(self.look_at, now + max(0, outlook.next_due - clock.now()) / 1000)
+            if left.next_due is not None:
+                self.look_at = min(self.look_at, now + max(0, left.next_due - clock.now()) / 1000)
             return False
         self.look_at = now
-        return ledger.retire(self.store, self.me)
+        return outlook.retire(self.store, self.me)
 
     def _hear_bell(self) -> None:
         """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
@@ -293,7 +294,7 @@ class _Run:
             return
         self.withdraw_at = now + LOOK
         try:
-            tokens = set(ledger.unwanted(self.store, self.me)).difference(self.withdrawn)
+            tokens = set(outlook.unwanted(self.store, self.me)).difference(self.withdrawn)
         except BatchqError as error:
             self._unreachable(error)
             return
@@ -351,21 +352,25 @@ class _Run:
     def _stop(self, grace: float) -> None:
         """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
         if self.stop_at is None:
-            patience, self.store.patience = self.store.patience, SOON
-            with contextlib.suppress(BatchqError):  # then others count on us for a moment longer
-                ledger.stop_claiming(self.store, self.me)
-            self.store.patience = patience
+            self._claim_no_more()
         self.stop_at = time.monotonic() + grace
         self.executor.stop([token for token, claim in self.running.items() if claim.started_at is None], INTERRUPTED, 0)
 
+    def _claim_no_more(self) -> None:
+        """Let others know, who would skip their run and count on this one."""
+        patience, self.store.patience = self.store.patience, SOON
+        with contextlib.suppress(BatchqError):  # then they count on us for a moment longer
+            runners.stop_claiming(self.store, self.me)
+        self.store.patience = patience
+
     def _leave(self) -> None:
         try:
-            if self.tally.stopped_at == "--max-time" and not ledger.outlook(self.store, self.me).is_work_left:
+            if self.tally.stopped_at == "--max-time" and not outlook.look(self.store, self.me).is_work_left:
                 self.tally.stopped_at = None
             if self.plan.wanted.is_selective:
-                self.tally.failed |= dict.fromkeys(ledger.failed_since(self.store, self.plan.wanted, self.since))
+                self.tally.failed |= dict.fromkeys(outlook.failed_since(self.store, self.plan.wanted, self.since))
             self._tidy()
-            ledger.leave(self.store, self.me, clock.now())
+            runners.leave(self.store, self.me, clock.now())
         except BatchqError as error:
             _warn(f"{error}; the end of this run could not be recorded")
         self.teller.run_stops(self.tally, time.monotonic() - self.began)

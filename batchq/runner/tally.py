@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from batchq.jobs.attempt import INTERRUPTED, Ended
-from batchq.store.ledger import Settled, Wanted
+from batchq.store.ledger import Settled
+from batchq.store.runners import Wanted
 
 
 class Halt(NamedTuple):
@@ -25,7 +26,8 @@ class Plan(NamedTuple):
     """What one run is to do: which jobs, at most how many and for how long, and when failures end it.
 
     ``grace`` (seconds) is how long running jobs may finish when it is stopped. With ``watch`` it stays when nothing is
-    left, and takes what is added.
+    left, and takes what is added. ``if_running`` says what another run of the same jobs means for this one: ``join``,
+    ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: as long as it takes).
     """
 
     wanted: Wanted
@@ -34,12 +36,15 @@ class Plan(NamedTuple):
     max_seconds: float | None = None
     halt: Halt | None = None
     watch: bool = False
+    if_running: str = "join"
+    patience: float | None = None
 
 
 class Tally:
     """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for.
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
+    ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
     """
 
     def __init__(self) -> None:
@@ -56,11 +61,15 @@ class Tally:
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
         self.stopped_at: str | None = None
+        self.occupied_by: int | None = None
+        self.is_turned_away = False
 
     def exit_code(self) -> int:
         """What a script sees: a signal comes before a lost result, that before a failed job, that before success."""
         if self.signal is not None:
             return 128 + self.signal
+        if self.is_turned_away:
+            return 75
         if self.unrecorded:
             return 74
         if self.refusal is not None:

@@ -11,7 +11,7 @@ from batchq.store import limits, states
 from batchq.store.limits import Lane
 
 if TYPE_CHECKING:
-    from batchq.store.ledger import Runner, Wanted
+    from batchq.store.runners import Runner, Wanted
 
 #: What a claim is made of; the context stands for folder and PATH, the last two make its timeout.
 COLUMNS = (
@@ -40,7 +40,10 @@ def claim(db: sqlite3.Connection, runner: "Runner", free: int, now: int) -> tupl
     Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
     """
     open_lanes = [lane for lane in lanes(db, runner.wanted) if not lane.is_shut]
-    room = {lane.name: limits.room(lane, _running(db, lane), free, now) for lane in open_lanes}
+    room = {
+        lane.name: limits.room(lane, 0 if lane.limit is None else running_in(db, lane.name), free, now)
+        for lane in open_lanes
+    }
     claims = _take(db, runner, {name: most for name, most in room.items() if most}, free, started_at=now)
     taken = Counter(one.queue for one in claims)
     for lane in open_lanes:
@@ -67,11 +70,24 @@ def lanes(db: sqlite3.Connection, wanted: "Wanted") -> list[Lane]:
     rows = db.execute(
         "SELECT waiting.queue, coalesce(q.paused, 0), q.running_limit, q.rate, q.allowance, q.allowance_at FROM"
         " (SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0"
-        "  AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)) AS waiting"
+        "  AND (:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)) AS waiting"
         " LEFT JOIN queues AS q ON q.name = waiting.queue",
         wanted.named(),
     ).fetchall()
     return [Lane._make(row) for row in rows]
+
+
+def lanes_named(db: sqlite3.Connection, queues: Iterable[str]) -> list[Lane]:
+    """The queues of these names, with what was set for them."""
+    select = "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE name = ?"
+    rows = [db.execute(select, (name,)).fetchone() or (name,) for name in queues]
+    return [Lane._make(row) if len(row) > 1 else Lane(*row) for row in rows]
+
+
+def running_in(db: sqlite3.Connection, queue: str) -> int:
+    """How many jobs of a queue run, whoever runs them."""
+    ((jobs,),) = db.execute("SELECT total(jobs) FROM counters WHERE state = 'running' AND queue = ?", (queue,))
+    return int(jobs)
 
 
 def claims_of(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
@@ -84,13 +100,6 @@ def claims_of(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[C
         else one._replace(timeout=round(one.timeout * row[26] ** one.failures))
         for one, row in zip(claims, rows, strict=True)
     ]
-
-
-def _running(db: sqlite3.Connection, lane: Lane) -> int:
-    if lane.limit is None:
-        return 0
-    ((jobs,),) = db.execute("SELECT total(jobs) FROM counters WHERE state = 'running' AND queue = ?", (lane.name,))
-    return int(jobs)
 
 
 def _is_any_wide(db: sqlite3.Connection) -> bool:
@@ -114,7 +123,9 @@ def _take(
     for number, (queue, jobs) in enumerate(room.items()):
         parameters |= {f"queue{number}": queue, f"room{number}": jobs}
         # Two kinds are two indexes, so each gives as many; what is over the queue's room is cut off behind them.
-        both = [_CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds]
+        both = [
+            _CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds
+        ]
         candidates.append(both[0] if len(both) == 1 else _first(both, f":room{number}"))
     chosen = " UNION ALL ".join(candidates)
     if is_any_wide:

@@ -103,6 +103,15 @@ class Detail(NamedTuple):
     attempts: tuple[Attempt, ...]
 
 
+class Parent(NamedTuple):
+    """A job after which another one runs; ``kind`` is ``after`` (its success) or ``after_any`` (its end)."""
+
+    id: int
+    name: str | None
+    state: str
+    kind: str
+
+
 class Output(NamedTuple):
     """What one stream of an attempt printed: ``tail`` follows ``head``; bytes between them are lost if ``cut``."""
 

@@ -12,10 +12,10 @@ from history import a_night, add
 
 from batchq.errors import BatchqError, StoreError
 from batchq.jobs.selection import Selection
-from batchq.store import intake, ledger, readonly, schema, tallies, trust
+from batchq.store import intake, ledger, readonly, runners, schema, tallies, trust
 from batchq.store.connection import Store, open_at
 from batchq.store.examination import examine
-from batchq.store.ledger import Wanted
+from batchq.store.runners import Wanted
 
 JOB = (
     "INSERT INTO jobs (id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff, max_crashes,"
@@ -176,7 +176,7 @@ def use(path: Path) -> None:
         store.fetch("SELECT * FROM job_report")
         intake.add(store, [])
         add(store, "true")
-        me = ledger.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
+        me = runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
         ledger.exchange(store, me, [], 5, 0)
 
 

@@ -154,10 +154,10 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
         from batchq.store.locks import LockFile
         store = open_at(path)
         life = LockFile(path).hold_liveness()
-        runner = ledger.register(
-            store, ledger.Wanted(), life, pid=4711, host="h", boot_id="b", slots=1, executor="local", now=0)
+        runner = runners.register(
+            store, runners.Wanted(), life, pid=4711, host="h", boot_id="b", slots=1, executor="local", now=0)
         wait()
-        ledger.leave(store, runner, 1)
+        runners.leave(store, runner, 1)
     """
     upgrade = (
         f"{TOMORROW}from batchq.errors import BusyError\n"

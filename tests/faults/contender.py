@@ -11,10 +11,10 @@ import mutants
 
 from batchq import clock
 from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
-from batchq.store import ledger
+from batchq.store import ledger, runners
 from batchq.store.connection import open_at
-from batchq.store.ledger import Wanted
 from batchq.store.locks import LockFile
+from batchq.store.runners import Wanted
 
 
 def main(path: str, mutant: str | None = None) -> None:
@@ -24,7 +24,7 @@ def main(path: str, mutant: str | None = None) -> None:
         if mutant is not None:
             store.patience = 1.0  # it will get stuck, and need not wait long
         life = LockFile(path)
-        me = ledger.register(
+        me = runners.register(
             store, Wanted(), life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=2, executor="local",
             now=clock.now(),
         )  # fmt: skip
@@ -39,7 +39,7 @@ def main(path: str, mutant: str | None = None) -> None:
             for claim in done.claims:
                 print(claim.id)
             ended = [Ended(claim, Outcome(SUCCEEDED, exit_code=0)) for claim in done.claims]
-        ledger.leave(store, me, clock.now())
+        runners.leave(store, me, clock.now())
 
 
 if __name__ == "__main__":

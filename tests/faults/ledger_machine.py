@@ -20,10 +20,11 @@ from batchq import clock
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, ledger
+from batchq.store import control, intake, ledger, runners
 from batchq.store.connection import Store, open_at
-from batchq.store.ledger import Lost, Runner, Wanted
+from batchq.store.ledger import Lost
 from batchq.store.locks import LockFile
+from batchq.store.runners import Runner, Wanted
 
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])
@@ -190,7 +191,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def register(self, which: int, queue: str | None) -> None:
         taken["register"] += 1
         lock = LockFile(str(self.path))
-        runner = ledger.register(
+        runner = runners.register(
             self.stores[which], Wanted(queue), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3,
             executor="local", now=self.now,
         )  # fmt: skip
@@ -241,7 +242,7 @@ class LedgerMachine(RuleBasedStateMachine):
         taken["stop"] += 1
         mine = [held.claim for held in current(self) if held.life is life]
         self._exchange(life, [(claim, INTERRUPTED) for claim in mine], 0)
-        ledger.leave(self.stores[life.store], life.runner, self.now)
+        runners.leave(self.stores[life.store], life.runner, self.now)
         life.row = "ended"
         self._die(life)
 

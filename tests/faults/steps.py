@@ -15,10 +15,10 @@ from batchq.jobs.attempt import FAILED, SUCCEEDED, Claim, Ended, Failure, Outcom
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, keeping, ledger
+from batchq.store import control, intake, keeping, ledger, runners
 from batchq.store.connection import Store, open_at
-from batchq.store.ledger import Runner, Wanted
 from batchq.store.locks import LockFile
+from batchq.store.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
 
@@ -53,7 +53,7 @@ class World:
 
     def register(self) -> None:
         self._life = LockFile(self.path)
-        self._runner = ledger.register(
+        self._runner = runners.register(
             self.store, Wanted(), self._life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=4,
             executor="local", now=NOW,
         )  # fmt: skip

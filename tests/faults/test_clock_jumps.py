@@ -8,10 +8,10 @@ from figures import record
 from fleet import Fleet, rows
 
 from batchq.jobs.model import job_spec
-from batchq.store import intake, ledger
+from batchq.store import intake, ledger, runners
 from batchq.store.connection import Store
-from batchq.store.ledger import Runner, Wanted
 from batchq.store.locks import LockFile
+from batchq.store.runners import Runner, Wanted
 
 pytest_plugins = ("figures",)
 
@@ -32,7 +32,7 @@ def shifted(shell: Shell, milliseconds: int, *words: str) -> None:
 
 
 def a_runner(store: Store, life: LockFile, now: int) -> Runner:
-    return ledger.register(
+    return runners.register(
         store, Wanted(), life.hold_liveness(), pid=1, host="h", boot_id="b", slots=1, executor="local", now=now
     )
 

@@ -22,9 +22,9 @@ from figures import record, record_caught
 from fleet import effects
 from steps import Dump
 
-from batchq.store import ledger
+from batchq.store import ledger, runners
 from batchq.store.connection import open_at
-from batchq.store.ledger import Wanted
+from batchq.store.runners import Wanted
 
 pytest_plugins = ("figures",)
 
@@ -54,14 +54,14 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
             allowed = dumps[max(acknowledged, 1) : acknowledged + 2]
             if found not in allowed:
                 return f"after {acknowledged} steps it holds {found}"
-            me = ledger.register(
+            me = runners.register(
                 store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
             )
             ((running,),) = store.db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchall()
             rescued = sum(len(ledger.rescue(store, lost, steps.NOW)) for lost in ledger.lost_runners(store, me))
             if rescued != running:
                 return f"{running} jobs ran, {rescued} were rescued"
-            ledger.leave(store, me, steps.NOW)
+            runners.leave(store, me, steps.NOW)
         invariants.check(path)
     except Exception as error:
         return f"after {acknowledged} steps: {type(error).__name__}: {error}"

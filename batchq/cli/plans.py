@@ -1,0 +1,63 @@
+"""From the words of ``batchq run`` to a Plan: slots, durations, ``--halt``, ``--if-running``."""
+
+import math
+
+from batchq import clock
+from batchq.errors import UsageError
+from batchq.processes import machine
+from batchq.runner.tally import Halt
+
+IF_RUNNING = ("join", "skip", "wait", "fail")
+
+
+def slots(text: str) -> int:
+    """``4``, ``50%`` of the cores, or ``0`` for as many as there are cores."""
+    cores = machine.cores()
+    try:
+        number = max(1, round(cores * float(text[:-1]) / 100)) if text.endswith("%") else int(text)
+    except (ValueError, OverflowError):
+        number = -1
+    if not 0 <= number <= 10_000:
+        raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
+    return number or cores
+
+
+def seconds(text: str, option: str) -> float:
+    """A duration such as ``90s``, in seconds."""
+    try:
+        return clock.duration(text) / 1000
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from None
+
+
+def halt(text: str) -> Halt | None:
+    """``never``, ``soon`` or ``now``; the last two also with ``,fail=N`` or ``,fail=N%`` (default: 1 failed job)."""
+    when, comma, rest = text.partition(",")
+    if text == "never":
+        return None
+    word, equals, number = rest.partition("=")
+    if when in ("soon", "now") and not comma:
+        return Halt(when == "now")
+    try:
+        if when not in ("soon", "now") or word != "fail" or not equals:
+            raise ValueError
+        if number.endswith("%"):
+            percent = float(number[:-1])
+            if not (math.isfinite(percent) and 0 < percent <= 100):
+                raise ValueError
+            return Halt(when == "now", None, percent)
+        if int(number) < 1:
+            raise ValueError
+        return Halt(when == "now", int(number))
+    except ValueError:
+        raise UsageError(
+            f"--halt {text!r}: write never, soon or now, the last two also as in soon,fail=3 or now,fail=10%"
+        ) from None
+
+
+def if_running(text: str) -> tuple[str, float | None]:
+    """``join``, ``skip``, ``fail`` or ``wait``, and how many seconds to wait: ``wait=60s``."""
+    word, equals, duration = text.partition("=")
+    if word not in IF_RUNNING or (equals and word != "wait"):
+        raise UsageError(f"--if-running {text!r}: write {', '.join(IF_RUNNING)} or wait=60s")
+    return word, seconds(duration, "--if-running wait") if equals else None

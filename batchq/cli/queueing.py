@@ -1,0 +1,117 @@
+"""``batchq queue``: the limits, rates and pauses of queues, which running runners obey with their next claim."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from batchq.cli.app import Db, Global, Json, app, note, store_for
+from batchq.errors import InputError, UsageError
+from batchq.jobs.model import FIELDS
+from batchq.store import queues
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+group = typer.Typer(
+    help="Show the queues, or set their limits: obeyed by all runners at once.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(group, name="queue")
+
+
+@group.callback()
+def queue(context: typer.Context, as_json: Json = False, db: Db = None) -> None:
+    """Show the queues, or set their limits: obeyed by all runners at once.
+
+    \b
+    batchq queue                             what waits and runs, limits, rates
+    batchq queue set net --limit 4           at most 4 jobs at once, over all runners
+    batchq queue set api --rate 10/s         at most 10 starts a second; also 100/m, 5/h
+    batchq queue set net --limit none        no limit any more
+    batchq queue pause net                   start no more of them
+    """
+    Global.db = db or Global.db
+    if context.invoked_subcommand is None:
+        _show(as_json, db)
+
+
+@group.command("list")
+def list_queues(as_json: Json = False, db: Db = None) -> None:
+    """Show the queues: jobs by state, limits, rates, pauses."""
+    _show(as_json, db)
+
+
+@group.command("set")
+def set_queue(
+    name: Name,
+    limit: Annotated[str | None, typer.Option(metavar="N", help="Jobs that may run at once; none: any number.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/s", help="Starts a second (or /m, /h, /d); none: any number.")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Set the limit or the rate of a queue."""
+    if limit is None and rate is None:
+        raise UsageError("say what to set: --limit N or --rate N/s")
+    most, speed = _limit(limit), _rate(rate)
+    with store_for(db) as store:
+        if limit is not None:
+            queues.set_limit(store, _checked(name), most)
+        if rate is not None:
+            queues.set_rate(store, _checked(name), speed)
+
+
+@group.command()
+def pause(name: Name, db: Db = None) -> None:
+    """Start no more jobs of a queue; those that run go on."""
+    with store_for(db) as store:
+        queues.pause(store, _checked(name))
+
+
+@group.command()
+def resume(name: Name, db: Db = None) -> None:
+    """Let a paused queue go on."""
+    with store_for(db) as store:
+        queues.resume(store, _checked(name))
+
+
+def _show(as_json: bool, db: str | None) -> None:
+    from batchq.report import asjson, lanes
+    from batchq.report.layout import look
+
+    with store_for(db, reading=True) as store:
+        found = queues.queues(store)
+    if not found and not as_json:
+        note("queue: there is none yet; a queue comes with its first job, or with its first limit")
+    sys.stdout.write(asjson.queues(found) if as_json else lanes.table(found, look(sys.stdout, "auto", os.environ)))
+
+
+def _limit(text: str | None) -> int | None:
+    if text in (None, "none"):
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) > 1_000_000:
+        raise UsageError(f"--limit {text!r} is no number of jobs: write 4, or none")
+    return int(text)
+
+
+def _rate(text: str | None) -> float | None:
+    if text in (None, "none"):
+        return None
+    number, slash, unit = text.partition("/")
+    try:
+        rate = float(number) / _UNITS[unit if slash else "s"]
+    except (ValueError, KeyError):
+        rate = 0.0
+    if not 0 < rate <= 1_000_000:
+        raise UsageError(f"--rate {text!r} is no rate: write 10/s, 100/m, 5/h, or none")
+    return rate
+
+
+def _checked(name: str) -> str:
+    try:
+        return str(FIELDS["queue"](name))
+    except ValueError as error:
+        raise InputError(f"the name of a queue {error}") from None

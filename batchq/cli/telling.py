@@ -1,0 +1,72 @@
+"""How a run is told when it is over: nothing, one digest of what failed, JSON; on a terminal also what was left alone."""
+
+import json
+import sys
+from typing import NamedTuple
+
+from batchq.cli.app import note
+from batchq.runner.tally import Plan, Tally
+from batchq.store.connection import Store
+
+_LEFT_ALONE = {
+    "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
+    "scheduled": "scheduled for later",
+    "blocked": "blocked by jobs that are not over: 'batchq explain ID' names them",
+    "paused": "in a queue that is paused: 'batchq queue resume NAME'",
+    "slots": "that need more slots than -j gives",
+    "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
+}
+
+
+class Telling(NamedTuple):
+    """How a run is told: ``live`` draws a bar; ``db`` is what the user named the store, for the command to retry."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    live: bool
+    db: str | None
+
+
+def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
+    """Print what there is to say."""
+    if telling.as_json:
+        facts = {
+            "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded,
+            "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
+            "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(facts) + "\n")
+    if telling.quiet:
+        return
+    if tally.refusal is not None:
+        note(tally.refusal)
+    if tally.occupied_by is not None and (tally.is_turned_away or telling.live or telling.verbose):
+        note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
+    if telling.live or telling.verbose:
+        for line in _left_alone(tally):
+            note(line)
+    if tally.stopped_at == "--halt":
+        note(
+            f"halted after {len(tally.failed)} failed {'job' if len(tally.failed) == 1 else 'jobs'}; the rest is queued"
+        )
+    if tally.failed:
+        _tell_failures(store, plan, list(tally.failed), telling)
+
+
+def _tell_failures(store: Store, plan: Plan, failed: list[int], telling: Telling) -> None:
+    from batchq.jobs.selection import Selection
+    from batchq.report.digest import IN_FULL, digest, retry_command
+    from batchq.store import queries
+
+    shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
+    again = retry_command(
+        failed, Selection(plan.wanted.ids or (), batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db
+    )
+    sys.stderr.write(digest(shown, len(failed), again))
+
+
+def _left_alone(tally: Tally) -> list[str]:
+    lines = [f"left alone: {count} {_LEFT_ALONE[state]}" for state, count in sorted(tally.left_alone.items()) if count]
+    stopped = tally.stopped_at
+    return [*lines, f"stopped at {stopped} with work left"] if stopped not in (None, "--halt") else lines

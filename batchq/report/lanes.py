@@ -1,0 +1,39 @@
+"""``batchq queue``: the queues as a table."""
+
+from collections.abc import Sequence
+
+from batchq.report.layout import Columns, Look, Part, render
+from batchq.report.table import state
+from batchq.report.visible import visible
+from batchq.store.queues import Queue
+
+_STATES = ("queued", "running", "scheduled", "blocked", "held", "succeeded", "failed", "cancelled")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def table(queues: Sequence[Queue], look: Look) -> str:
+    """One line for each queue: limit, rate, and its jobs by state; states in which no queue has a job are left out."""
+    if not queues:
+        return ""
+    shown = [name for name in _STATES if any(queue.jobs.get(name) for queue in queues)]
+    titles = ["QUEUE", "LIMIT", "RATE", *map(str.upper, shown), ""]
+    columns = Columns(titles, right=titles[1:])
+    rows: list[list[Part]] = []
+    for queue in queues:
+        limit: Part = ("paused", "yellow") if queue.paused else ("-" if queue.limit is None else f"{queue.limit:,}", "")
+        counts = [
+            (f"{number:,}", state(name)[1]) if (number := queue.jobs.get(name, 0)) else ("-", "") for name in shown
+        ]
+        rows.append([(visible(queue.name, one_line=True), ""), limit, (_rate(queue.rate), ""), *counts, ("", "")])
+    lines = columns.rows(rows)
+    return render([columns.head(), *lines], look)
+
+
+def _rate(rate: float | None) -> str:
+    """``10/s``, ``30/m``, ``5/h``: in the first unit in which it is at least one."""
+    if rate is None:
+        return "-"
+    for unit, seconds in _UNITS.items():
+        if rate * seconds >= 1:
+            return f"{round(rate * seconds, 3):g}/{unit}"
+    return f"{round(rate * 86_400, 3):g}/d"

@@ -1,0 +1,62 @@
+"""Whether a run may begin while another one with the same selection is at work: ``--if-running``."""
+
+import os
+import select
+import time
+
+from batchq import clock
+from batchq.executors.seam import Executor
+from batchq.processes import machine, tree
+from batchq.processes.signals import Inbox
+from batchq.runner.tally import Plan, Tally
+from batchq.store import runners
+from batchq.store.bell import Bell
+from batchq.store.connection import Store
+from batchq.store.runners import Occupied, Runner
+
+LOOK = 0.25  #: seconds between looks at whether the other run is gone
+
+
+def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: Inbox, tally: Tally) -> Runner | None:
+    """Register this process as a runner; None where ``plan.if_running`` does not let it, and ``tally`` says why.
+
+    Looking for the other run and registering are one transaction, so two that start at once do not both begin.
+    """
+    until = None if plan.patience is None else time.monotonic() + plan.patience
+    bell = Bell(store.path)
+    try:
+        while True:
+            try:
+                return runners.register(
+                    store,
+                    plan.wanted,
+                    liveness,
+                    pid=os.getpid(),
+                    host=machine.host(),
+                    boot_id=machine.boot_id(),
+                    namespace=machine.namespace(),
+                    born=tree.started_ticks(os.getpid()),
+                    slots=executor.slots,
+                    executor=executor.name,
+                    now=clock.now(),
+                    alone=plan.if_running != "join",
+                )
+            except Occupied as occupied:
+                tally.occupied_by = occupied.pid
+            if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
+                tally.is_turned_away = plan.if_running != "skip"
+                return None
+            _wait(bell, inbox, until)
+            if inbox.received:
+                tally.signal = inbox.received.pop(0)
+                return None
+    finally:
+        bell.close()
+
+
+def _wait(bell: Bell, inbox: Inbox, until: float | None) -> None:
+    patience = LOOK if until is None else min(LOOK, max(0.0, until - time.monotonic()))
+    heard = [fd for fd in (inbox.fileno(), bell.fd) if fd is not None]
+    select.select(heard, [], [], patience)
+    inbox.drain()
+    bell.has_rung()

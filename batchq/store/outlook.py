@@ -1,0 +1,134 @@
+"""What is still to come for a runner that has nothing to do: how a drain knows that it is over. Read without a lock."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from batchq.store import claiming
+from batchq.store.connection import Store
+from batchq.store.limits import Lane
+from batchq.store.runners import Runner, Wanted
+
+
+class Outlook(NamedTuple):
+    """What is still to come for a runner: work now or as soon as limits and rates let it, retries at ``next_due`` (ms),
+    jobs that others run and for which it waits.
+
+    ``left_alone`` counts what it will not take: held, scheduled for later, blocked, in a paused queue (``paused``),
+    payload without --perform, more ``slots`` than it has.
+    """
+
+    queued: bool
+    next_due: int | None
+    running_elsewhere: bool
+    left_alone: dict[str, int]
+
+    @property
+    def is_work_left(self) -> bool:
+        """Whether a run that drains goes on."""
+        return self.queued or self.next_due is not None or self.running_elsewhere
+
+
+def look(store: Store, runner: Runner) -> Outlook:
+    """What a runner that has nothing to do could still wait for; read without a lock."""
+    wanted = runner.wanted
+    named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
+    lanes = claiming.lanes(store.db, wanted)
+    kinds = "1" if wanted.payloads else "kind <> 'payload'"
+    mine = f"state = 'queued' AND {kinds} AND slots <= :slots AND {wanted.condition()}"
+    queued = any(
+        _exists(store, f"{mine} AND jobs.queue = :lane", named | {"lane": lane.name})
+        for lane in lanes
+        if not lane.is_shut
+    )
+    ((next_due,),) = store.fetch(
+        "SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry'"
+        f" AND {kinds} AND slots <= :slots AND {wanted.condition()} AND NOT EXISTS (SELECT 1 FROM queues"
+        " WHERE name = jobs.queue AND (paused OR running_limit = 0))",
+        named,
+    )
+    elsewhere = (
+        wanted.is_selective
+        and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
+    ) or _is_awaited(store, wanted, named)
+    return Outlook(queued, next_due, elsewhere, _left_alone(store, runner, lanes, named))
+
+
+def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
+    """Whether a job that this runner may take waits, directly or not, for one that another runner runs."""
+    below = """
+        WITH RECURSIVE below (id) AS (
+            SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
+                WHERE p.state = 'running' AND p.runner <> :runner
+            UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
+        SELECT id FROM below"""
+    return bool(store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1")) and _exists(
+        store, f"id IN ({below}) AND state = 'blocked' AND {wanted.condition()}", named
+    )
+
+
+def _left_alone(store: Store, runner: Runner, lanes: Sequence[Lane], named: dict[str, object]) -> dict[str, int]:
+    wanted = runner.wanted
+    if wanted.ids is None:
+        cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
+        left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
+        alone = dict(store.fetch(left.format(cell), named))
+    else:
+        cell = wanted.condition()
+        left = "SELECT state, count(*) FROM jobs WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
+        alone = dict(store.fetch(left.format(cell), named))
+    for reason, where in (
+        ("payload", "0" if wanted.payloads else "kind = 'payload'"),
+        ("paused", "queue IN (SELECT name FROM queues WHERE paused OR running_limit = 0)"),
+        ("slots", "slots > 1 AND slots > :slots"),
+    ):
+        if where == "0" or (reason == "paused" and not any(lane.is_shut for lane in lanes)):
+            continue
+        condition = wanted.condition() if reason != "slots" else f"{wanted.condition()} AND kind <> 'payload'"
+        ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {where} AND {condition}", named)
+        if jobs:
+            alone[reason] = jobs
+    return alone
+
+
+def unwanted(store: Store, runner: Runner) -> list[str]:
+    """The tokens of the jobs that this runner runs and that were cancelled; read without a lock."""
+    rows = store.fetch(
+        "SELECT token FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
+    )
+    return [token for (token,) in rows]
+
+
+def failed_since(store: Store, wanted: Wanted, since: int) -> list[int]:
+    """The jobs of a selection that ended failed at or after ``since`` (milliseconds), whoever ran them."""
+    where = f"state = 'failed' AND finished_at >= :since AND {wanted.condition()}"
+    rows = store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", wanted.named() | {"since": since})
+    return [id for (id,) in rows]
+
+
+def waiting(store: Store, wanted: Wanted) -> int:
+    """How many jobs of this kind are queued or wait for their time or their parents; payload jobs count too."""
+    states = "state IN ('queued', 'scheduled', 'blocked')"
+    if wanted.ids is None:  # from the counters
+        cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
+        sql = f"SELECT coalesce(sum(jobs), 0) FROM counters WHERE {states} AND {cell}"
+    else:
+        sql = f"SELECT count(*) FROM jobs WHERE {states} AND {wanted.condition()}"
+    ((jobs,),) = store.fetch(sql, wanted.named())
+    return int(jobs)
+
+
+def _exists(store: Store, where: str, parameters: Mapping[str, object]) -> bool:
+    return bool(store.fetch(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", parameters)[0][0])
+
+
+def retire(store: Store, runner: Runner) -> bool:
+    """Enter that a runner claims no more, if nothing is left for it; whether that is so.
+
+    Looked up and entered in one transaction: what is added before is seen here, and who adds later finds no runner of
+    which it could think that it will take the job (``run --if-running skip``).
+    """
+    with store.writing() as db:
+        if look(store, runner).is_work_left:
+            return False
+        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+    return True

@@ -1,0 +1,55 @@
+"""Queues: their limit, rate and pause. What is set here binds every runner of the store with its next claim."""
+
+from typing import NamedTuple
+
+from batchq.store.connection import Store
+
+
+class Queue(NamedTuple):
+    """A queue with what was set for it, and how many of its jobs are in each state. ``rate`` is in starts a second."""
+
+    name: str
+    paused: bool
+    limit: int | None
+    rate: float | None
+    jobs: dict[str, int]
+
+
+def queues(store: Store) -> list[Queue]:
+    """Every queue that has jobs or settings, by name."""
+    rows = store.fetch("SELECT name, paused, running_limit, rate FROM queues")
+    settings = {name: (bool(paused), limit, rate) for name, paused, limit, rate in rows}
+    jobs: dict[str, dict[str, int]] = {name: {} for name in settings}
+    for name, state, number in store.fetch("SELECT queue, state, sum(jobs) FROM counters GROUP BY queue, state"):
+        jobs.setdefault(name, {})[state] = number
+    return [Queue(name, *settings.get(name, (False, None, None)), jobs[name]) for name in sorted(jobs)]
+
+
+def set_limit(store: Store, name: str, limit: int | None) -> None:
+    """Let at most ``limit`` jobs of a queue run at once, over all runners; None: any number."""
+    _set(store, name, "running_limit", limit)
+
+
+def set_rate(store: Store, name: str, rate: float | None) -> None:
+    """Let at most ``rate`` jobs of a queue start in a second, over all runners; None: any number."""
+    _set(store, name, "rate", rate)
+
+
+def pause(store: Store, name: str) -> None:
+    """Let no further job of a queue start; those that run go on."""
+    _set(store, name, "paused", 1)
+
+
+def resume(store: Store, name: str) -> None:
+    """Let the jobs of a paused queue start again."""
+    _set(store, name, "paused", 0)
+
+
+def _set(store: Store, name: str, column: str, value: float | None) -> None:
+    also = ", allowance = NULL, allowance_at = NULL" if column == "rate" else ""
+    with store.writing() as db:
+        db.execute("INSERT INTO queues (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+        db.execute(f"UPDATE queues SET {column} = ?{also} WHERE name = ?", (value, name))
+        db.execute(
+            "DELETE FROM queues WHERE name = ? AND NOT paused AND running_limit IS NULL AND rate IS NULL", (name,)
+        )

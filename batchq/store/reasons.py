@@ -1,0 +1,102 @@
+"""The facts from which it follows why a job waits, or why it ended as it did: from the ledger alone, without a lock."""
+
+from typing import NamedTuple
+
+from batchq.errors import MissingError
+from batchq.jobs.selection import Selection
+from batchq.store import claiming, queries, runners
+from batchq.store.connection import Store
+from batchq.store.limits import Lane
+from batchq.store.rows import Detail, Parent
+from batchq.store.runners import Living
+from batchq.store.selecting import condition
+
+PARENTS = 10  #: that are named
+QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
+
+
+class Facts(NamedTuple):
+    """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
+    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all."""
+
+    detail: Detail
+    parents: list[Parent]
+    open_parents: int
+    needs: int
+    cause: Parent | None
+    lane: Lane
+    running: int
+    before: int
+    takers: list[Living]
+    at_work: int
+
+
+def gather(store: Store, id: int) -> Facts:
+    """All of that, of one moment. Raises MissingError."""
+    with queries.snapshot(store):
+        detail = queries.job(store, id)
+        job = detail.job
+        rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))
+        if not rows:
+            raise MissingError(f"there is no job {id} in {store.path}")
+        ((open_parents, needs, cause),) = rows
+        living = runners.living(store)
+        (lane,) = claiming.lanes_named(store.db, [job.queue])
+        return Facts(
+            detail,
+            _parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
+            open_parents,
+            needs,
+            next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
+            lane,
+            claiming.running_in(store.db, job.queue),
+            _before(store, id, job.queue, job.priority) if job.state == "queued" else 0,
+            [one for one in living if _takes(store, one, id, needs, job.kind)],
+            len(living),
+        )
+
+
+def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Parent]:
+    rows = store.fetch(
+        f"SELECT p.id, p.name, p.state, d.kind FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE {where}",
+        parameters,
+    )
+    return [Parent._make(row) for row in rows]
+
+
+def _before(store: Store, id: int, queue: str, priority: int) -> int:
+    """How many queued jobs of the queue come first; the two ranges are parts of one index."""
+    total = 0
+    for first in ("priority > :priority", "priority = :priority AND id < :id"):
+        ((jobs,),) = store.fetch(
+            "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND kind <> 'payload' AND queue = :queue"
+            f" AND {first} LIMIT :most)",
+            {"priority": priority, "id": id, "queue": queue, "most": QUEUE_LOOK},
+        )
+        total += jobs
+    return min(total, QUEUE_LOOK)
+
+
+def _takes(store: Store, runner: Living, id: int, needs: int, kind: str) -> bool:
+    wanted = runner.wanted
+    if needs > runner.slots or (kind == "payload" and not wanted.payloads):
+        return False
+    return bool(store.fetch(f"SELECT 1 FROM jobs WHERE id = :id AND {wanted.condition()}", wanted.named() | {"id": id}))
+
+
+def is_anyone_coming(store: Store, selection: Selection) -> bool:
+    """Whether some run at work takes one of the selected jobs that are not over."""
+    where, named = condition(selection)
+    return any(
+        store.fetch(
+            f"SELECT 1 FROM jobs WHERE finished_at IS NULL AND {where} AND {one.wanted.condition()} LIMIT 1",
+            named | one.wanted.named(),
+        )
+        for one in runners.living(store)
+    )
+
+
+def ended_since(store: Store, since: int) -> dict[str, int]:
+    """How many jobs ended at or after ``since`` (milliseconds), by state."""
+    rows = store.fetch("SELECT state, count(*) FROM jobs WHERE finished_at >= ? GROUP BY state", (since,))
+    return dict(rows)

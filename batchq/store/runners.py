@@ -1,0 +1,138 @@
+"""Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
+
+import json
+from typing import NamedTuple
+
+from batchq.errors import BusyError
+from batchq.jobs.selection import Range
+from batchq.store.connection import Store
+
+
+class Wanted(NamedTuple):
+    """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
+
+    Jobs with a payload are among them only with ``payloads``.
+    """
+
+    queue: str | None = None
+    batch: str | None = None
+    payloads: bool = False
+    ids: tuple[Range, ...] | None = None
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether this is a choice of jobs, and not whatever there is."""
+        return self.queue is not None or self.batch is not None or self.ids is not None
+
+    def condition(self) -> str:
+        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound."""
+        parts = ["queue = :my_queue"] if self.queue is not None else []
+        parts += ["batch = :my_batch"] if self.batch is not None else []
+        parts += ["batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
+        if self.ids is not None and len(self.ids) == 1:
+            parts += ["id BETWEEN :my_low AND :my_high"]
+        elif self.ids is not None:
+            parts += [
+                "EXISTS (SELECT 1 FROM json_each(:my_ids) AS span WHERE id BETWEEN json_extract(span.value, '$[0]')"
+                " AND json_extract(span.value, '$[1]'))"
+            ]
+        return " AND ".join(parts) or "1"
+
+    def named(self) -> dict[str, object]:
+        """What ``condition`` needs; the names differ from those of a Selection, so that both fit into one statement."""
+        low, high = self.ids[0] if self.ids else (None, None)
+        ids = json.dumps(self.ids)
+        return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids}
+
+    def text(self) -> str:
+        """The selection as the ledger keeps it; two runners have the same text if they take the same jobs."""
+        chosen = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
+        return json.dumps(chosen if self.ids is None else chosen | {"ids": self.ids})
+
+
+class Runner(NamedTuple):
+    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file."""
+
+    id: int
+    liveness: int
+    wanted: Wanted
+    slots: int = 1
+
+
+class Occupied(BusyError):
+    """Another run of the same jobs is at work, in the process ``pid``."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"process {pid} runs these jobs already")
+        self.pid = pid
+
+
+def register(
+    store: Store,
+    wanted: Wanted,
+    liveness: int,
+    *,
+    pid: int,
+    host: str,
+    boot_id: str,
+    slots: int,
+    executor: str,
+    now: int,
+    namespace: str = "",
+    born: int | None = None,
+    alone: bool = False,
+) -> Runner:
+    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid.
+
+    Raises Occupied, with ``alone``, while another one with the same selection claims jobs.
+    """
+    with store.writing() as db:
+        if alone:
+            for other in living(store):
+                if other.selection == wanted.text():
+                    raise Occupied(other.pid)
+        (row,) = db.execute(
+            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, liveness, slots, executor, selection,"
+            " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, namespace, born, liveness, slots, executor, wanted.text(), now),
+        ).fetchall()
+    return Runner(row[0], liveness, wanted, slots)
+
+
+class Living(NamedTuple):
+    """A runner at work that claims jobs: its row, its process and its selection."""
+
+    id: int
+    pid: int
+    slots: int
+    selection: str
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which jobs it takes."""
+        chosen = json.loads(self.selection)
+        ids = chosen.get("ids")
+        ranges = None if ids is None else tuple((low, high) for low, high in ids)
+        return Wanted(chosen["queue"], chosen["batch"], chosen["payloads"], ranges)
+
+
+def living(store: Store) -> list[Living]:
+    """The runners that claim jobs now, by the kernel's word: one that stops, or is dead, does not count."""
+    rows = store.fetch(
+        "SELECT id, pid, slots, selection, liveness FROM runners WHERE ended_at IS NULL AND state = 'running'"
+    )
+    return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
+
+
+def stop_claiming(store: Store, runner: Runner) -> None:
+    """Enter that a runner claims no more although something may be left."""
+    with store.writing() as db:
+        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+
+
+def leave(store: Store, runner: Runner, now: int) -> None:
+    """Enter the orderly end of a runner."""
+    with store.writing() as db:
+        db.execute(
+            "UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, runner.id)
+        )
