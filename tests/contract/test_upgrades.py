@@ -149,7 +149,7 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
     path = a_copy(GOLDEN[-1], folder)
     before = path.read_bytes()
     older = """
-        from batchq.store import ledger
+        from batchq.store import runners
         from batchq.store.connection import open_at
         from batchq.store.locks import LockFile
         store = open_at(path)
