@@ -88,6 +88,10 @@ def prune(
         typer.Option("--state", metavar="STATE", help="Only succeeded, failed or cancelled jobs; may be repeated."),
     ] = None,
     keep: Annotated[int, typer.Option(min=0, metavar="N", help="But not the newest N of them.")] = 0,
+    forget_keys: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="And keys of removed jobs that no add has named for so long."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
     set_retention: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Have runners remove by and by what is older.")
@@ -98,7 +102,9 @@ def prune(
     as_json: Json = False,
     db: Db = None,
 ) -> None:
-    """Remove jobs that are over, with their attempts and output, and make the file smaller. Their keys stay known.
+    """Remove jobs that are over, with their attempts and output, and make the file smaller.
+
+    Their keys stay known, so that nothing is added twice, unless --forget-keys is given.
 
     \b
     batchq prune --older-than 30d                     now
@@ -119,9 +125,9 @@ def prune(
         raise UsageError("prune takes one of --older-than, --set-retention, --no-retention and --show")
     if dry_run and older_than is None:
         raise UsageError("--dry-run belongs to --older-than")
-    if (states or keep) and (no_retention or show):
-        raise UsageError(f"--state and --keep do not go with {ways[0]}")
-    policy = _policy(ways[0], older_than or set_retention, states or [], keep)
+    if (states or keep or forget_keys) and (no_retention or show):
+        raise UsageError(f"--state, --keep and --forget-keys do not go with {ways[0]}")
+    policy = _policy(ways[0], older_than or set_retention, states or [], keep, forget_keys)
     with store_for(db, reading=show or dry_run) as store:
         if policy is not None and older_than is not None:
             facts, text = _prune(store, policy, dry_run)
@@ -143,8 +149,10 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
         jobs = sum(counts.values())
         return {"dry_run": True, "jobs": jobs, "states": counts}, f"{_jobs(jobs)} would be removed"
     done = keeping.prune(store, policy, clock.now())
-    facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "bytes": done.bytes}
-    return facts, f"{_jobs(done.jobs)} removed, the store is {done.bytes:,} bytes smaller"
+    facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "keys": done.keys}
+    facts["bytes"] = done.bytes
+    keys = f" and {done.keys:,} {'key' if done.keys == 1 else 'keys'}" if done.keys else ""
+    return facts, f"{_jobs(done.jobs)}{keys} removed, the store is {done.bytes:,} bytes smaller"
 
 
 def _retention(store: Store) -> tuple[dict[str, object], str]:
@@ -152,21 +160,30 @@ def _retention(store: Store) -> tuple[dict[str, object], str]:
     if policy is None:
         return {"retention": None}, "runners remove nothing: this store keeps all jobs"
     facts = {"older_than_seconds": policy.older_than / 1000, "states": [*policy.states], "keep": policy.keep}
+    facts["forget_keys_seconds"] = None if policy.keys is None else policy.keys / 1000
     text = f"runners remove {', '.join(policy.states)} jobs older than {clock.show_duration(policy.older_than)}"
-    return {"retention": facts}, text + (f", but not the newest {policy.keep:,}" if policy.keep else "")
+    text += f", but not the newest {policy.keep:,}" if policy.keep else ""
+    if policy.keys is not None:
+        text += f"; they forget keys that no add has named for {clock.show_duration(policy.keys)}"
+    return {"retention": facts}, text
 
 
-def _policy(option: str, duration: str | None, words: list[str], keep: int) -> Policy | None:
+def _policy(option: str, duration: str | None, words: list[str], keep: int, forget_keys: str | None) -> Policy | None:
     if duration is None:
         return None
-    try:
-        older_than = clock.duration(duration)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
+    older_than = _duration(option, duration)
+    keys = None if forget_keys is None else _duration("--forget-keys", forget_keys)
     chosen = {state.strip() for word in words for state in word.split(",")}
     for state in sorted(chosen.difference(FINAL)):
         raise UsageError(f"--state {state}: only jobs that are over can be removed: {', '.join(FINAL)}")
-    return Policy(older_than, tuple(state for state in FINAL if not chosen or state in chosen), keep)
+    return Policy(older_than, tuple(state for state in FINAL if not chosen or state in chosen), keep, keys)
+
+
+def _duration(option: str, text: str) -> int:
+    try:
+        return clock.duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _jobs(number: int) -> str:

@@ -123,9 +123,7 @@ def _take(
     for number, (queue, jobs) in enumerate(room.items()):
         parameters |= {f"queue{number}": queue, f"room{number}": jobs}
         # Two kinds are two indexes, so each gives as many; what is over the queue's room is cut off behind them.
-        both = [
-            _CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds
-        ]
+        both = [_CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds]
         candidates.append(both[0] if len(both) == 1 else _first(both, f":room{number}"))
     chosen = " UNION ALL ".join(candidates)
     if is_any_wide:

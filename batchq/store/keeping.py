@@ -87,6 +87,7 @@ class Pruned(NamedTuple):
 
     jobs: int
     runners: int
+    keys: int
     bytes: int
 
 
@@ -106,11 +107,14 @@ def prune(store: Store, policy: Policy, now: int) -> Pruned:
     while ended := pruning.ended_runners(store, rule, last):
         last = ended[-1]
         runners += pruning.remove_runners(store, ended)
+    forgotten = 0
+    while found_keys := pruning.forget_keys(store, policy, now):
+        forgotten += found_keys
     pruning.remove_contexts(store)
     while pruning.give_back(store):
         checkpoint_if_due(store)
     checkpoint(store, truncate=True)
-    return Pruned(jobs, runners, max(0, size - os.stat(store.path).st_size))
+    return Pruned(jobs, runners, forgotten, max(0, size - os.stat(store.path).st_size))
 
 
 def retention(store: Store) -> Policy | None:
@@ -118,8 +122,8 @@ def retention(store: Store) -> Policy | None:
     rows = store.fetch("SELECT value FROM settings WHERE name = 'retention'")
     if not rows:
         return None
-    older_than, chosen, keep = json.loads(rows[0][0])
-    return Policy(older_than, tuple(chosen), keep)
+    older_than, chosen, keep, keys = json.loads(rows[0][0])
+    return Policy(older_than, tuple(chosen), keep, keys)
 
 
 def set_retention(store: Store, policy: Policy | None) -> None:
@@ -149,6 +153,7 @@ def tidy(store: Store, now: int) -> int:
     for after in _starts(store, "runners"):
         if ended := pruning.ended_runners(store, rule, after):
             pruning.remove_runners(store, ended)
+    pruning.forget_keys(store, policy, now)
     if removed and _contexts_are_worth_a_look(store):
         pruning.remove_contexts(store)
     return removed

@@ -71,9 +71,12 @@ def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]
 
 
 def forget(db: sqlite3.Connection, before: int, most: int) -> int:
-    """Remove keys that no add has named since ``before`` and whose jobs are gone; how many."""
+    """Remove keys that no add has named since ``before`` and whose jobs are gone, ``most`` of them; how many.
+
+    That a key is in use is noted once a day, so it is given a day more.
+    """
     return db.execute(
         "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE seen_at < ? AND NOT EXISTS"
         " (SELECT 1 FROM jobs WHERE jobs.id = keys.job) LIMIT ?)",
-        (before, most),
+        (before - SEEN_AGAIN, most),
     ).rowcount

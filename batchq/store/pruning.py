@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.lifecycle import FINAL
-from batchq.store import states
+from batchq.store import keys, states
 from batchq.store.connection import Store
 
 AT_ONCE = 500  #: rows that one transaction removes
@@ -21,12 +21,14 @@ PAGES_AT_ONCE = 500  #: free pages that one transaction gives back to the file s
 class Policy(NamedTuple):
     """Which jobs may go: over for more than ``older_than`` ms, in one of ``states``, and not among the ``keep`` newest.
 
-    The parents of jobs that are not over stay in any case.
+    The parents of jobs that are not over stay in any case. Keys go that no add has named for ``keys`` ms (None: never)
+    and whose jobs are gone; a piece of work whose key was forgotten is new.
     """
 
     older_than: int
     states: tuple[str, ...] = FINAL
     keep: int = 0
+    keys: int | None = None
 
 
 class Rule(NamedTuple):
@@ -80,13 +82,14 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
     with store.writing() as db:
         gone = db.execute(
             f"DELETE FROM jobs WHERE jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
-            " RETURNING state, queue, batch",
+            " RETURNING state, queue, batch, key, id",
             rule.named | {"ids": json.dumps(ids)},
         ).fetchall()
         tally: dict[tuple[str, str, str], int] = {}
-        for cell in gone:
-            tally[cell] = tally.get(cell, 0) - 1
+        for state, queue, batch, _, _ in gone:
+            tally[state, queue, batch] = tally.get((state, queue, batch), 0) - 1
         states.count(db, tally)
+        keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
         failpoints.hit("prune_before_commit")
     return len(gone)
 
@@ -107,6 +110,14 @@ def remove_runners(store: Store, ids: list[int]) -> int:
             " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)",
             (json.dumps(ids),),
         ).rowcount
+
+
+def forget_keys(store: Store, policy: Policy, now: int) -> int:
+    """Forget some of the keys that the policy lets go; how many."""
+    if policy.keys is None:
+        return 0
+    with store.writing() as db:
+        return keys.forget(db, now - policy.keys, AT_ONCE)
 
 
 def remove_contexts(store: Store) -> None:
