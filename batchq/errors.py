@@ -7,6 +7,7 @@
     ├── CreateError    73   a file cannot be created or written
     ├── LedgerError    74   input-output error: disk full, corrupt or vanished store
     ├── BusyError      75   the store is locked by another process; try again later
+    ├── ScarceError    75   the machine grants this process too few descriptors; raise the limit and try again
     └── StoreError     78   the file is no batchq store, or a newer batchq made it
 
 The numbers from 65 up are those of sysexits.h (BSD). A message is one clear sentence: what, where, what to do.
@@ -51,6 +52,12 @@ class LedgerError(BatchqError):
 
 class BusyError(BatchqError):
     """Another process holds the store past the deadline."""
+
+    exit_code = 75
+
+
+class ScarceError(BatchqError):
+    """The machine grants this process too little to run even one job at once."""
 
     exit_code = 75
 

@@ -148,14 +148,16 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
     if not (job := _only(selection)):
         raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
     shown: dict[tuple[int, str], int] = {}
+    first = queries.job(store, job).job.attempt
     while True:
-        is_over = queries.job(store, job).job.state in FINAL
-        for stream in streams:
-            output = queries.output(store, job, None, stream)
-            seen = shown.get((output.attempt, stream), 0)
-            _print_new(output, seen)
-            shown[output.attempt, stream] = output.total
-        if is_over:
+        now = queries.job(store, job).job
+        for attempt in range(first or 1, now.attempt + 1):
+            for stream in streams:
+                output = queries.output(store, job, attempt, stream)
+                _print_new(output, shown.get((attempt, stream), 0))
+                shown[attempt, stream] = output.total
+        first = now.attempt  # also if there are later ones by now: this one may still have had something to say
+        if now.state in FINAL:
             return
         time.sleep(FOLLOW)
 

@@ -3,10 +3,13 @@
 import math
 
 from batchq import clock
-from batchq.errors import UsageError
+from batchq.cli.app import note
+from batchq.errors import ScarceError, UsageError
 from batchq.processes import machine
 from batchq.runner.tally import Halt
 
+RUN_NEEDS = 20  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
+SLOT_NEEDS = 7  #: descriptors of each slot: two pipes, a worker's socket and bell, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 
@@ -20,6 +23,19 @@ def slots(text: str) -> int:
     if not 0 <= number <= 10_000:
         raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
     return number or cores
+
+
+def affordable(slots: int) -> int:
+    """As many slots as there are descriptors for: a job that finds none would be given back, again and again."""
+    free = machine.free_descriptors()
+    if free < RUN_NEEDS + SLOT_NEEDS:
+        raise ScarceError(
+            f"a run needs {RUN_NEEDS + SLOT_NEEDS} file descriptors and can get {free:.0f}: raise the limit (ulimit -n)"
+        )
+    most = min(slots, int(min(free, 1e9) - RUN_NEEDS) // SLOT_NEEDS)
+    if most < slots:
+        note(f"warning: -j {slots} needs more file descriptors than there are: {most} at once (see ulimit -n)")
+    return most
 
 
 def seconds(text: str, option: str) -> float:

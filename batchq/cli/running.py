@@ -87,7 +87,7 @@ def run(
         mode,
         patience,
     )
-    slots = plans.slots(jobs)
+    slots = plans.affordable(plans.slots(jobs))
     _check_target(perform)
     words = [*(files or []), *(getattr(context.obj, "words", None) or [])]
     if words and (queue is not None or batch is not None or watch):

@@ -27,6 +27,7 @@ from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
 
+SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 2  #: in flight at once, so that a worker never waits for the next
 
 
@@ -54,7 +55,7 @@ class Member:
         self._sizes: deque[int] = deque()
         self._sentence = Sentence()
         self._single = True
-        self._signalled = False
+        self._signalled_at: int | None = None
         self._began = 0.0
         self._told = (0, 0)
         self._described: tuple[object, ...] = ()
@@ -124,7 +125,7 @@ class Member:
 
     def enforce(self, status: str, grace: float) -> None:
         """End the task that runs as ``status``, and the worker with it unless the task hears TERM."""
-        self._signalled = True
+        self._signalled_at = clock.now()
         self.deadline = self._sentence.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
@@ -140,7 +141,7 @@ class Member:
         ended = []
         for answer in answers:
             claim = self.tasks.popleft()
-            ended.append(Ended(claim, self._sentenced(claim, self._outcome(answer))))
+            ended.append(Ended(claim, self._sentenced(claim, answer)))
             self._sizes[0] -= 1
             if not self._sizes[0]:
                 self._sizes.popleft()
@@ -150,13 +151,19 @@ class Member:
             self._begin_next()
         return ended
 
-    def _sentenced(self, claim: Claim, outcome: Outcome) -> Outcome:
-        """A task that ended by itself after its end was imposed; what is behind it was not meant."""
-        status = self._sentence.status
+    def _sentenced(self, claim: Claim, answer: Answer) -> Outcome:
+        """How a task ended by itself after its end was imposed, or in the same moment; what is behind it is not meant."""
+        outcome, status = self._outcome(answer), self._sentence.status
+        if self._signalled_at is None:
+            return outcome
+        is_late = answer.ended_at >= self._signalled_at
+        if answer.ended_at > self._signalled_at + SURVIVED:
+            self._signalled_at = None
         if status is None:
-            self._signalled = False
             return outcome
         self._sentence = Sentence()
+        if not is_late:
+            return outcome
         return outcome._replace(status=status, result=None, failure=overrun(claim) if status == TIMED_OUT else None)
 
     def _outcome(self, answer: Answer) -> Outcome:
@@ -203,7 +210,7 @@ class Member:
         status = self._sentence.status or CRASHED
         if self._sentence.status is not None:
             failure = overrun(claim) if status == TIMED_OUT else None
-        elif self._signalled and code in (-signal.SIGTERM, -signal.SIGKILL):
+        elif self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
             status, failure = INTERRUPTED, None  # meant for the task before, which ended in the same moment
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
         now = clock.now()

@@ -44,6 +44,16 @@ def limit_processes(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
+def free_descriptors() -> float:
+    """How many files, pipes and sockets this process may still open (RLIMIT_NOFILE)."""
+    import resource
+
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return float("inf")
+    return most - len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"))
+
+
 def cores() -> int:
     """The cores that this process may use."""
     try:

@@ -43,6 +43,7 @@ SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
+HASTE = 0.1  #: seconds that it waits instead once running jobs get no grace: whoever asked for that will not wait long
 UNKILLABLE = 5.0  #: seconds after which a rescue goes on although a process survives SIGKILL
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
@@ -94,6 +95,7 @@ class _Run:
         self.printed: list[Printed] = []
         self.unreachable_since: float | None = None
         self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
+        self.is_hurried = False  # whether running jobs got no grace at all
         self.look_at = 0.0
         self.rescue_at = 0.0
         self.withdraw_at = 0.0
@@ -138,6 +140,9 @@ class _Run:
         if not self._is_due(now):
             return
         free, ahead = self._room()
+        if self.stop_at is not None:  # what outlives its grace is not kept waiting for the store
+            left = 0 if self.is_hurried else self.stop_at - now
+            self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or self.is_hurried else PATIENCE
         try:
             done = ledger.exchange(
                 self.store,
@@ -353,6 +358,7 @@ class _Run:
         """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
         if self.stop_at is None:
             self._claim_no_more()
+        self.is_hurried = not grace
         self.stop_at = time.monotonic() + grace
         self.executor.stop([token for token, claim in self.running.items() if claim.started_at is None], INTERRUPTED, 0)
 
@@ -390,10 +396,8 @@ class _Run:
             self.unreachable_since = now
             if not isinstance(error, BusyError):
                 _warn(f"{error}; trying again for {INSISTENCE:.0f} s")
-        self.look_at = now + LOOK
-        if now - self.unreachable_since < INSISTENCE and not (
-            self.stop_at is not None and now > self.stop_at + PATIENCE
-        ):
+        self.look_at = now + (SOON if isinstance(error, BusyError) else LOOK)  # the wait for a lock is long enough
+        if now - self.unreachable_since < INSISTENCE and not self._is_in_haste(now):
             return
         for lost in self.ended:
             code = "" if lost.outcome.exit_code is None else f", exit code {lost.outcome.exit_code}"
@@ -405,6 +409,12 @@ class _Run:
         self.stop_at = self.stop_at if self.stop_at is not None else now + self.plan.grace
         if not self.tally.unrecorded and self.tally.refusal is None:
             self.tally.refusal = str(error)
+
+    def _is_in_haste(self, now: float) -> bool:
+        """Whether it was told to stop so long ago that nobody waits for a store that does not answer."""
+        if self.stop_at is None:
+            return False
+        return now > self.stop_at + PATIENCE or (self.is_hurried and not self.running)
 
     # --- rescue --------------------------------------------------------------------------------------------------------
 
@@ -443,12 +453,15 @@ def _lives(pid: int, born: int) -> bool:
 
 
 def _end_processes(lost: ledger.Lost) -> None:
-    """SIGKILL what still runs of a dead runner, until nothing carries its cookie or the tokens of its attempts."""
+    """SIGKILL what still runs of a dead runner, until nothing carries its cookie or the tokens of its attempts.
+
+    With all below: a run of another store that a job of it started has put its own cookie in their place.
+    """
     cookies = {f"BATCHQ_TOKEN={claim.token}".encode() for claim in lost.claims}
     cookies.add(f"BATCHQ_RUNNER={lost.liveness}".encode())
     deadline = time.monotonic() + UNKILLABLE
     while (pids := tree.carriers(cookies)) and time.monotonic() < deadline:
-        for pid in pids:
+        for pid in [one for carrier in pids for one in (carrier, *tree.descendants(carrier))]:
             tree.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
 

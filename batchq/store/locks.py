@@ -96,7 +96,8 @@ class LockFile:
         except ValueError:
             self._acquire_by_trying(wait)
             return
-        timer = signal.setitimer(signal.ITIMER_REAL, _TICK if interrupted else max(seconds, 0.001), _TICK)
+        first = max(0.001, min(_TICK, seconds) if interrupted else seconds)
+        timer = signal.setitimer(signal.ITIMER_REAL, first, _TICK)
         try:
             self._lock(MUTEX_BYTE, wait=True)
             wait.is_open = False

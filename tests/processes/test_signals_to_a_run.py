@@ -235,8 +235,8 @@ def test_a_run_whose_store_stays_locked_tells_what_it_could_not_record(scene: Sc
     assert scene.survivors() == []
     assert "could not be recorded" in scene.said()
     assert "Traceback" not in scene.said()
-    scene.add({"command": "true"})
-    scene.run("--max-jobs", "1")  # which also rescues the other
+    scene.add({"command": "true", "priority": 1})  # the other waits without end, and may be due at once
+    scene.run("--max-jobs", "1")
 
 
 # --- who hears what ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,336 @@
+"""How attempts end: every exit code and every signal, timeouts, programs that cannot be started, a machine that is full."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+from scene import Scene, ended, python
+
+pytest_plugins = ("scene",)
+
+COSTS = "state, failures, crashes, interruptions"
+HARMLESS = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
+STOPPING = ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
+LETHAL = [number for number in range(1, 32) if signal.Signals(number).name not in (*HARMLESS, *STOPPING)]
+
+
+def test_every_exit_code_is_recorded_as_it_is(scene: Scene) -> None:
+    scene.add(*({"command": f"exit {code}"} for code in range(256)))
+    scene.run("-q", code=1)
+
+    assert scene.attempts("outcome, exit_code, signal") == [
+        ("failed" if code else "succeeded", code, None) for code in range(256)
+    ]
+
+
+def test_every_lethal_signal_is_recorded_as_a_signal_and_128_plus_n_as_a_code(scene: Scene) -> None:
+    numbers = [*LETHAL, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)]
+    die = (
+        "import os, signal, sys; n = int(sys.argv[1])\n"
+        "if n != 9: signal.signal(n, signal.SIG_DFL)\n"
+        "os.kill(os.getpid(), n)"
+    )
+    in_a_shell = [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV]
+    scene.add(*({"command": python("-S", "-c", die, str(int(number)))} for number in numbers))
+    scene.add(*({"command": f"sh -c 'kill -{number} $$'; exit $?"} for number in in_a_shell))
+    scene.run("-q", code=1)
+
+    assert scene.attempts("outcome, exit_code, signal") == (
+        [("failed", None, number) for number in numbers] + [("failed", 128 + number, None) for number in in_a_shell]
+    )
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, "SIGTSTP", "SIGTTIN"])
+def test_a_signal_that_does_not_kill_changes_nothing(scene: Scene, name: str) -> None:
+    # A process group without a parent in its session, as a job's, is not stopped by the signals of a terminal.
+    scene.add({"command": f"kill -{name[3:]} $$; exit 3", "timeout": "20s"})
+    scene.run("-q", code=1)
+
+    assert scene.attempts("outcome, exit_code, signal") == [("failed", 3, None)]
+
+
+# --- timeouts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_timeout_is_term_then_grace_then_kill(scene: Scene) -> None:
+    scene.add(
+        {"command": "trap 'echo term; exit 0' TERM; while :; do sleep 0.01; done", "timeout": "200ms"},
+        {"command": "trap 'echo term' TERM; while :; do sleep 0.01; done", "timeout": "200ms"},
+        {"command": "trap '' TERM; exec sleep 60", "timeout": "200ms"},
+    )
+    scene.run("-q", "-j", "3", "--grace", "300ms", code=1)
+
+    assert scene.attempts("outcome, exit_code, signal, error_type") == [
+        ("timed_out", 0, None, "TimedOut"),
+        ("timed_out", None, 9, "TimedOut"),
+        ("timed_out", None, 9, "TimedOut"),
+    ]
+    assert scene.output(1) == scene.output(2) == b"term\n"
+    seconds = [row[0] for row in scene.attempts("seconds")]
+    assert all(isinstance(one, float) and one >= 0.2 for one in seconds)
+    assert all(isinstance(one, float) and one >= 0.5 for one in seconds[1:])
+
+
+def test_term_reaches_the_whole_group_and_not_only_the_shell(scene: Scene) -> None:
+    child = "trap 'echo child; exit' TERM; while :; do sleep 0.01; done"
+    scene.add({"command": ["bash", "-c", 'trap "wait; exit" TERM; bash -c "$0" & wait', child], "timeout": "300ms"})
+    scene.run("-q", "--grace", "20s", code=1)
+
+    assert scene.output() == b"child\n"
+
+
+@pytest.mark.parametrize("function", ["nap", "stubborn"])
+def test_a_timeout_of_a_callable_costs_its_worker_and_no_other_job(scene: Scene, function: str) -> None:
+    (scene.folder / "mine.py").write_text(
+        "import signal, time\n"
+        "def nap(): time.sleep(60)\n"
+        "def stubborn():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(60)\n"
+        "def well(): return 1\n"
+    )
+    scene.add({"call": f"mine:{function}", "timeout": "300ms"}, *({"call": "mine:well"} for _ in range(5)))
+    scene.run("-q", "-j", "1", "--grace", "100ms", code=1)
+
+    assert scene.attempts("outcome, number") == [("timed_out", 1)] + [("succeeded", 1)] * 5
+
+
+def test_an_import_that_hangs_or_prints_is_the_jobs_own(scene: Scene) -> None:
+    (scene.folder / "hangs.py").write_text("print('hanging', flush=True)\nimport time\ntime.sleep(60)\n")
+    (scene.folder / "speaks.py").write_text("print('hello from the import')\ndef f(): print('hello from f')\n")
+    (scene.folder / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    (scene.folder / "dies.py").write_text("import os\nos._exit(3)\n")
+    scene.add(
+        {"call": "hangs:f", "timeout": "300ms"},
+        {"call": "speaks:f"},
+        {"call": "leaves:f"},
+        {"call": "dies:f", "max_crashes": 1},
+        {"call": "speaks:f"},
+    )
+    scene.run("-q", "-j", "1", "--grace", "50ms", code=1)
+
+    assert scene.attempts("outcome, exit_code") == [
+        ("timed_out", None), ("succeeded", None), ("failed", 3), ("crashed", 3), ("succeeded", None),
+    ]  # fmt: skip
+    assert scene.output(1) == b"hanging\n"
+    assert scene.output(2) == b"hello from the import\nhello from f\n"
+
+
+# --- what cannot be started --------------------------------------------------------------------------------------------
+
+
+def test_why_a_program_cannot_be_started_is_told_by_kind(scene: Scene) -> None:
+    folder = scene.folder
+    (folder / "plain").write_text("true")
+    (folder / "wrong").write_text("#!/no/such/interpreter\n")
+    (folder / "binary").write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 57)
+    (folder / "empty").touch()
+    (folder / "a folder").mkdir()
+    for name in ("wrong", "binary", "empty"):
+        (folder / name).chmod(0o755)
+    scene.add(
+        {"command": ["no-such-program"]},
+        {"command": ["./no-such-program"]},
+        {"command": ["./plain"]},
+        {"command": ["./wrong"]},
+        {"command": ["./a folder"]},
+        {"command": ["true"], "cwd": str(folder / "nowhere")},
+        {"command": ["true"], "cwd": str(folder / "plain")},
+        {"command": "no-such-program"},
+        {"command": "./plain"},
+        {"command": ["./empty"]},
+        {"command": ["true"], "env": {"PATH": str(folder)}},
+    )
+    scene.run("-q", code=1)
+
+    assert scene.attempts("outcome, error_type, exit_code") == [
+        ("failed", "NoSuchProgram", None),
+        ("failed", "NoSuchProgram", None),
+        ("failed", "NotExecutable", None),
+        ("failed", "NoSuchProgram", None),
+        ("failed", "NotExecutable", None),
+        ("failed", "NoSuchFolder", None),
+        ("failed", "NoSuchFolder", None),
+        ("failed", None, 127),
+        ("failed", None, 126),
+        ("succeeded", None, 0),
+        ("failed", "NoSuchProgram", None),
+    ]
+
+
+def test_a_file_that_is_no_program_costs_its_own_attempt_alone(scene: Scene) -> None:
+    (scene.folder / "binary").write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 57)
+    (scene.folder / "binary").chmod(0o755)
+    scene.add({"command": ["./binary"]}, {"command": "true"})
+    scene.run("-q", code=1)
+
+    assert scene.attempts() == [("failed",), ("succeeded",)]
+
+
+def test_a_result_file_of_any_kind_is_read_or_passed_over(scene: Scene) -> None:
+    def make(how: str) -> dict[str, object]:
+        return {"command": f'rm -f "$BATCHQ_RESULT_FILE"; {how}'}
+
+    scene.add(
+        make('mkfifo "$BATCHQ_RESULT_FILE"'),
+        make('mkdir "$BATCHQ_RESULT_FILE"'),
+        make('ln -s /dev/zero "$BATCHQ_RESULT_FILE"'),
+        make('ln -s nowhere "$BATCHQ_RESULT_FILE"'),
+        make('ln -s "$BATCHQ_RESULT_FILE" "$BATCHQ_RESULT_FILE"'),
+        make('head -c 2000000 /dev/zero > "$BATCHQ_RESULT_FILE"'),
+        make('printf "\\377" > "$BATCHQ_RESULT_FILE"'),
+        make('printf "%1000000s" "" | tr " " "[" > "$BATCHQ_RESULT_FILE"'),
+        make('echo 7 > "$BATCHQ_RESULT_FILE"'),
+    )
+    ended(scene.start("-j", "2", "-q"), 15)
+
+    outcomes = scene.attempts("outcome, result")
+    assert len(outcomes) == 9
+    assert outcomes[-1] == ("succeeded", "7")
+    assert outcomes[5] == outcomes[6] == outcomes[7] == ("failed", None)
+
+
+# --- a machine that is full --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("descriptors", [12, 16, 20, 26, 33, 40, 60])
+def test_with_too_few_descriptors_a_run_does_with_fewer_slots_or_says_so(scene: Scene, descriptors: int) -> None:
+    command: dict[str, object] = {"command": "cat >> ran", "stdin": "x"}
+    function: dict[str, object] = {"call": "os:getpid"}
+    scene.add(*[command, function] * 6)
+    limited = 'ulimit -n "$0" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", limited, str(descriptors), *scene.shell.argv("run", "-j", "4", "--log-dir", "logs")],
+        cwd=scene.folder, env=scene.shell.env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    if descriptors < 30:
+        assert (done.returncode, done.stderr.count("\n")) == (75, 1)
+        assert "file descriptors" in done.stderr
+        assert set(scene.jobs(COSTS)) == {("queued", 0, 0, 0)}
+        scene.run("-j", "4")
+    else:
+        assert done.returncode == 0
+        assert done.stderr.startswith("batchq: warning: -j 4 needs more file descriptors") or descriptors == 60
+    assert set(scene.jobs(COSTS)) == {("succeeded", 0, 0, 0)}
+
+
+def test_a_temporary_folder_that_is_gone_or_full_is_no_traceback(scene: Scene) -> None:
+    scene.add({"command": "true"})
+    done = scene.run(code=None, env={"TMPDIR": str(scene.folder / "nowhere")})
+
+    assert "Traceback" not in done.err
+    assert scene.rows("SELECT sum(failures), sum(crashes) FROM jobs") == [(0, 0)]
+
+
+def test_a_log_folder_that_vanishes_costs_the_log_and_not_the_run(scene: Scene) -> None:
+    scene.add({"command": "rm -r logs; echo one"}, {"command": "echo two"}, {"call": "os:getpid"})
+    done = scene.run("-j", "1", "--log-dir", "logs", code=None)
+
+    assert "Traceback" not in done.err
+    assert scene.jobs() == [("succeeded",)] * 3
+    assert scene.output(2) == b"two\n"
+
+
+def test_a_job_has_descriptors_0_to_2_alone(scene: Scene) -> None:
+    scene.add({"command": "ls /proc/self/fd"}, {"call": "mischief:open_descriptors"})
+    # The script that runs batchq holds a lock on its descriptor 9; no job may inherit it.
+    subprocess.run(
+        ["bash", "-c", 'exec 9>held; flock 9; "$@"', "bash", *scene.shell.argv("run", "-j", "1")],
+        cwd=scene.folder, env=scene.shell.env, timeout=60, check=True,
+    )  # fmt: skip
+
+    assert len(scene.output(1).split()) == 4  # and the folder that ls reads
+    ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
+    open_ones = json.loads(str(result))
+    assert not [entry for entry in open_ones if "held" in entry or "batchq.db" in entry]
+    # The worker's own: input, two streams, where they may lead to, the socket, the bell.
+    assert len(open_ones) <= 10
+
+
+def test_the_runner_goes_on_when_its_folder_is_gone(scene: Scene) -> None:
+    (scene.folder / "here").mkdir()
+    scene.add(
+        {"command": "rmdir ../here", "cwd": str(scene.folder / "here")},
+        {"command": "true", "cwd": str(scene.folder / "here")},
+        {"call": "os:getpid", "cwd": str(scene.folder / "here")},
+        {"command": "true"},
+        {"call": "os:getpid"},
+    )
+    scene.run("-q", "-j", "1", code=1)
+
+    assert scene.attempts("outcome, error_type") == [
+        ("succeeded", None), ("failed", "NoSuchFolder"), ("failed", "NoSuchFolder"), ("succeeded", None),
+        ("succeeded", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["command", "callable"])
+def test_a_folder_that_was_made_anew_is_the_new_one(scene: Scene, kind: str) -> None:
+    (scene.folder / "here").mkdir()
+    here = str(scene.folder / "here")
+    (scene.folder / "mine.py").write_text("import pathlib\ndef touch(name): pathlib.Path(name).touch()\n")
+    shared = {"PYTHONPATH": f"{scene.folder}:{scene.shell.env['PYTHONPATH']}"}
+
+    def touch(name: str) -> dict[str, object]:
+        if kind == "command":
+            return {"command": ["touch", name], "cwd": here}
+        return {"call": "mine:touch", "args": {"name": name}, "cwd": here}
+
+    scene.add(touch("old"), {"command": "cd ..; rm -r here; mkdir here", "cwd": here}, touch("new"))
+    scene.run("-j", "1", env=shared)
+
+    assert [path.name for path in (scene.folder / "here").iterdir()] == ["new"]
+    assert scene.jobs() == [("succeeded",)] * 3
+
+
+def test_with_one_slot_no_two_jobs_ever_run_at_once(scene: Scene) -> None:
+    (scene.folder / "mine.py").write_text(
+        "import os, time\ndef alone():\n    os.mkdir('busy'); time.sleep(0.01); os.rmdir('busy')\n"
+    )
+    alone: list[dict[str, object]] = [{"command": "mkdir busy && sleep 0.01 && rmdir busy"}, {"call": "mine:alone"}]
+    scene.add(*alone * 25)
+    scene.run("-q", "-j", "1")
+
+    assert scene.attempts() == [("succeeded",)] * 50
+
+
+def test_the_output_of_a_job_that_never_ends_does_not_keep_the_run_from_anything(scene: Scene) -> None:
+    # Two that print as fast as they can, one of them over its time; a third one runs beside them.
+    scene.add(
+        {"command": ["yes"], "timeout": "300ms"},
+        {"command": ["sh", "-c", "exec yes >&2"], "timeout": "300ms"},
+        {"command": "echo well"},
+    )
+    scene.run("-q", "-j", "2", "--grace", "100ms", code=1)
+
+    assert scene.attempts() == [("timed_out",), ("timed_out",), ("succeeded",)]
+
+
+def test_what_stays_and_prints_without_end_does_not_keep_its_job_from_ending(scene: Scene) -> None:
+    (scene.folder / "spam").write_text("trap '' PIPE; echo $$ >> pids; while :; do echo spam; done\n")
+    leave = "setsid bash ./spam & until [ -e pids ]; do sleep 0.01; done"
+    scene.add({"command": ["bash", "-c", leave], "leftovers": "keep"})
+    assert ended(scene.start("-q"), 15) == 0
+
+    assert scene.attempts() == [("succeeded",)]
+    scene.end_survivors()
+
+
+def test_what_a_callable_leaves_and_prints_without_end_does_not_keep_it_from_ending(scene: Scene) -> None:
+    (scene.folder / "mine.py").write_text(
+        "import os, time\n"
+        "def spam():\n"
+        "    first = os.fork()\n"
+        "    if first == 0:\n"
+        "        if os.fork() == 0:\n"
+        "            open('pids', 'w').close()\n"
+        "            while True: os.write(1, b'y' * 65536)\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(first, 0)\n"
+        "    while not os.path.exists('pids'): time.sleep(0.01)\n"
+    )
+    scene.add({"call": "mine:spam"}, {"call": "os:getpid"})
+    assert ended(scene.start("-q", "-j", "1"), 15) == 0
+
+    assert scene.attempts() == [("succeeded",)] * 2
+    assert scene.output(2) == b""
