@@ -12,16 +12,29 @@ _TEXTS = {
     "--call": "call",
     "--args": "args",
     "--format": "format",
+    "--from": "source",
     "--db": "db",
 }
-_FLAGS = {"-q": "quiet", "--quiet": "quiet", "-0": "nul", "--null": "nul"}
-FIELD_OPTIONS = {
+_FLAGS = {
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "-0": "nul",
+    "--null": "nul",
+    "--each": "each",
+    "--csv": "csv",
+    "--tsv": "tsv",
+    "--dry-run": "dry_run",
+    "--json": "json",
+}
+_FIELD_TEXTS = {
     "--name": "name",
     "--batch": "batch",
     "--queue": "queue",
     "--timeout": "timeout",
     "--backoff": "backoff",
     "--key": "key",
+    "--unique": "unique",
+    "--if-exists": "if_exists",
     "--cwd": "cwd",
     "--delay": "delay",
     "--run-at": "run_at",
@@ -30,7 +43,21 @@ FIELD_OPTIONS = {
     "--umask": "umask",
     "--leftovers": "leftovers",
 }
-NUMBER_OPTIONS = {"--priority": "priority", "--max-attempts": "max_attempts", "--max-crashes": "max_crashes"}
+_FIELD_LISTS = {
+    "--retry-on": "retry_on",
+    "--no-retry-on": "no_retry_on",
+    "--after": "after",
+    "--after-any": "after_any",
+    "--input": "inputs",
+    "--tag": "tags",
+}
+_FIELD_NUMBERS = {
+    "--priority": "priority",
+    "--max-attempts": "max_attempts",
+    "--max-crashes": "max_crashes",
+    "--slots": "slots",
+}
+_TAKING = {*_TEXTS, *_FIELD_TEXTS, *_FIELD_LISTS, *_FIELD_NUMBERS, "--env", "--retry-timeout-factor"}
 
 
 def parse(argv: list[str], words: list[str] | None) -> AddRequest | None:
@@ -45,8 +72,11 @@ def parse(argv: list[str], words: list[str] | None) -> AddRequest | None:
         if word in _FLAGS:
             setattr(request, _FLAGS[word], True)
             continue
+        if word == "--hold":
+            request.fields["hold"] = True
+            continue
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-        if name not in _TEXTS and name not in FIELD_OPTIONS and name not in NUMBER_OPTIONS and name != "--env":
+        if name not in _TAKING:
             return None
         if not equals:
             following = next(rest, None)
@@ -61,12 +91,17 @@ def parse(argv: list[str], words: list[str] | None) -> AddRequest | None:
 def _take(request: AddRequest, name: str, value: str) -> bool:
     if name in _TEXTS:
         setattr(request, _TEXTS[name], value)
-    elif name in FIELD_OPTIONS:
-        request.fields[FIELD_OPTIONS[name]] = value
+    elif name in _FIELD_TEXTS:
+        request.fields[_FIELD_TEXTS[name]] = value
+    elif name in _FIELD_LISTS:
+        request.fields.setdefault(_FIELD_LISTS[name], []).append(value)
     elif name == "--env":
         request.env.append(value)
-    elif value.isascii() and value.isdecimal():
-        request.fields[NUMBER_OPTIONS[name]] = int(value)
+    elif value.isascii() and value.isdecimal() and len(value) < 20:
+        if name == "--retry-timeout-factor":
+            request.fields["retry_timeout_factor"] = float(value)
+        else:
+            request.fields[_FIELD_NUMBERS[name]] = int(value)
     else:
         return False
     return True

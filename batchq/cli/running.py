@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchq import runner
-from batchq.cli import plans, storing, telling
+from batchq.cli import plans, sources, storing, telling
 from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
 from batchq.cli.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
@@ -139,7 +139,7 @@ def _open(path: str, files: list[str], db: str | None, *, quiet: bool) -> tuple[
         return None
     request = storing.AddRequest()
     request.files, request.db = files, db or Global.db
-    specs = storing.specs_of(request)
+    specs = sources.specs_of(request)
     if not os.path.exists(path) and not quiet:
         note(f"made the store {path}")
     with open_at(path, create=True) as store:

@@ -3,10 +3,7 @@
 import os
 import sys
 
-from batchq.errors import InputError, MissingError, UsageError
-from batchq.jobs import jobfile
-from batchq.jobs.model import FIELDS, JobSpec, job_spec
-from batchq.jobs.work import argv_work, call_work, shell_work
+from batchq.cli import sources
 from batchq.store import intake
 from batchq.store.connection import open_at
 from batchq.store.location import locate
@@ -14,6 +11,8 @@ from batchq.store.location import locate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from batchq.jobs.model import JobSpec
 
 
 class AddRequest:
@@ -27,116 +26,68 @@ class AddRequest:
         self.files: list[str] = []
         self.format: str | None = None
         self.nul = False
+        self.each = False
+        self.source: str | None = None
+        self.csv = False
+        self.tsv = False
         self.quiet = False
+        self.dry_run = False
+        self.json = False
         self.db: str | None = None
         self.fields: dict[str, Any] = {}
         self.env: list[str] = []
 
 
 def add(request: AddRequest) -> None:
-    """Store the jobs of one command line and print their ids, one a line. Raises BatchqError; then nothing is stored."""
-    _check_sources(request)
-    specs = specs_of(request)
+    """Store the jobs of one command line and print their ids, one a line; or, with ``dry_run``, what would be stored.
+
+    With ``json`` one document is printed instead. Raises BatchqError; then nothing is stored.
+    """
+    specs = sources.specs_of(request)
     path = locate(request.db)
+    if request.dry_run:
+        _tell(specs, _rehearsed(path, specs), request)
+        return
     is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
-        ids = intake.add(store, specs).ids
-        for warning in store.warnings:
-            sys.stderr.write(f"batchq: warning: {warning}\n")
+        done = intake.add(store, specs)
+        _warn(store.warnings)
+    if is_new and not request.quiet:
+        sys.stderr.write(f"batchq: made the store {path}\n")
+    if request.json:
+        _tell(specs, done, request)
+    elif done.ids and not request.quiet:
+        sys.stdout.write("\n".join(map(str, done.ids)) + "\n")
+
+
+def _rehearsed(path: str, specs: "list[JobSpec]") -> intake.Added:
+    if os.path.exists(path):
+        with open_at(path) as store:
+            _warn(store.warnings)
+            return intake.rehearse(store, specs)
+    import tempfile
+
+    # No store is made, but parents, circles and keys within the add are looked for all the same.
+    with tempfile.TemporaryDirectory() as folder, open_at(f"{folder}/batchq.db", create=True) as store:
+        return intake.rehearse(store, specs)
+
+
+def _tell(specs: "list[JobSpec]", done: intake.Added, request: AddRequest) -> None:
+    from batchq.report import added
+
+    if request.json:
+        for text in added.document(specs, done, is_rehearsal=request.dry_run):
+            sys.stdout.write(text)
+        return
     if request.quiet:
         return
-    if is_new:
-        sys.stderr.write(f"batchq: made the store {path}\n")
-    if ids:
-        sys.stdout.write("\n".join(map(str, ids)) + "\n")
+    from batchq.report.layout import look
+
+    for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
+        sys.stdout.write(text)
+    sys.stderr.write(f"batchq: add: {added.told(done)}; this is a dry run, and nothing was stored\n")
 
 
-def _check_sources(request: AddRequest) -> None:
-    given = [
-        name
-        for name, present in (
-            ("FILE", request.files),
-            ("-c", request.command is not None),
-            ("--call", request.call is not None),
-        )
-        if present
-    ]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
-    if not given and request.words is None:
-        raise UsageError(
-            "nothing to add: give a FILE, '-' for stdin, -c 'COMMAND', --call MODULE:FUNCTION or -- COMMAND"
-        )
-    if given and given != ["-c"] and request.words is not None:
-        raise UsageError(f"{given[0]} and a command after -- exclude each other; run 'batchq add' once for each")
-    if request.args is not None and request.call is None:
-        raise UsageError("--args belongs to --call")
-    if (request.format or request.nul) and not request.files:
-        raise UsageError("--format and -0 belong to FILE or '-'")
-
-
-def specs_of(request: AddRequest) -> list[JobSpec]:
-    """The checked jobs of one command line. Raises BatchqError."""
-    fields = _fields(request)
-    cwd, path = _working_directory(), os.environ.get("PATH", os.defpath)
-    if request.files:
-        return [spec for file in request.files for spec in _read(file, request, fields, cwd, path)]
-    spec = job_spec(fields | {"command": "true"}, "the command line", cwd, path)  # the work itself follows
-    try:
-        if request.call is not None:
-            spec.kind, spec.work = "call", call_work(request.call, _args(request.args))
-        elif request.command is not None:
-            spec.kind, spec.work = "shell", shell_work([request.command, *(request.words or [])])
-        else:
-            spec.kind, spec.work = "argv", argv_work(request.words)
-    except ValueError as error:
-        raise InputError(f"the command {error}") from None
-    return [spec]
-
-
-def _fields(request: AddRequest) -> "dict[str, Any]":
-    fields = dict(request.fields)
-    if request.env:
-        fields["env"] = {}
-        for item in request.env:
-            name, equals, value = item.partition("=")
-            if not equals and name not in os.environ:
-                raise UsageError(f"--env {name}: there is no such variable here; write --env {name}=VALUE")
-            fields["env"][name] = value if equals else os.environ[name]
-    for name, value in fields.items():
-        try:
-            FIELDS[name](value)
-        except ValueError as error:
-            raise UsageError(f"option --{name.replace('_', '-')} {error}") from None
-    return fields
-
-
-def _args(text: str | None) -> object:
-    if text is None:
-        return {}
-    return jobfile.json_value(text, "--args")
-
-
-def _read(file: str, request: AddRequest, fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
-    name = "stdin" if file == "-" else file
-    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
-    return jobfile.read(_contents(file), kind, name, fields, cwd, path, nul=request.nul)
-
-
-def _contents(file: str) -> bytes:
-    try:
-        if file == "-":
-            if sys.stdin is None:
-                raise MissingError("stdin is closed: there is nothing to read jobs from")
-            return sys.stdin.buffer.read()
-        with open(file, "rb") as opened:
-            return opened.read()
-    except OSError as error:
-        raise MissingError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise MissingError("the current directory does not exist any more; change to another one") from None
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"batchq: warning: {warning}\n")

@@ -1,4 +1,4 @@
-"""The files that describe jobs: TOML, JSON lines, and plain lists of shell commands.
+"""The files that describe jobs: TOML, JSON lines, CSV, and plain lists of shell commands.
 
 Whatever the bytes, the answer is a list of checked jobs or one InputError that says where and what. A list of
 commands needs no import beyond this one, because ``batchq add -`` starts in the time of bare Python.
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from batchq.jobs.model import JobSpec
 
-FORMATS = ("toml", "jsonl", "lines")
+FORMATS = ("toml", "jsonl", "csv", "lines")
 TOML_LIMIT = 64 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs a minute and gigabytes for that much
 KEY_PARTS = 64  #: of a dotted TOML key
-_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl"}
+_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
 _TOO_LONG = "holds a whole number of more than 4300 digits"
 _PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
 
 
 def format_of(filename: str) -> str:
-    """``toml`` or ``jsonl``, by the suffix of a file name; UsageError for any other suffix."""
+    """``toml``, ``jsonl`` or ``csv``, by the suffix of a file name; UsageError for any other suffix."""
     stem, _, suffix = filename.rpartition(".")
     if not stem or suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{quoted(filename)} has no suffix .toml or .jsonl: say its format with --format")
+        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv: say its format with --format")
     return _SUFFIXES[suffix.lower()]
 
 
@@ -36,7 +36,7 @@ def read(
 ) -> "list[JobSpec]":
     """The jobs that ``data`` describes, in order; none for an empty file.
 
-    ``format`` is ``toml``, ``jsonl`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
+    ``format`` is ``toml``, ``jsonl``, ``csv`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
     input. ``common`` holds fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
     own fields override both. The ``env`` tables of all three are merged; a job's own ``run_at`` displaces a ``delay``
     from outside and the reverse. ``cwd`` and ``path`` are as for ``job_spec``.
@@ -52,8 +52,7 @@ def read(
     if format == "lines":
         specs = _lines(data, source, pattern, nul)
     elif format in FORMATS:
-        found = _toml(data, source, common, cwd, path) if format == "toml" else _jsonl(data, source, common)
-        specs = [job_spec(fields, where, cwd, path) for where, fields in found]
+        specs = _described(_found(data, format, source, common, cwd, path), cwd, path)
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
     # The store takes one job a key: without this all jobs but the first would vanish without a word.
@@ -61,6 +60,30 @@ def read(
         raise InputError(
             f"{source}: has several jobs, but the key {quoted(pattern.key)} can belong to only one of them"
         )
+    return specs
+
+
+def _found(
+    data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    if format == "toml":
+        return _toml(data, source, common, cwd, path)
+    if format == "jsonl":
+        return _jsonl(data, source, common)
+    from batchq.jobs import csvjobs
+
+    return ((where + _named(own), _merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
+
+
+def _described(found: "Iterator[tuple[str, dict[str, Any]]]", cwd: str, path: str) -> "list[JobSpec]":
+    specs: list[JobSpec] = []
+    for where, fields in found:
+        if "matrix" in fields:
+            from batchq.jobs import matrix
+
+            specs.extend(matrix.jobs(fields, where, cwd, path))
+        else:
+            specs.append(job_spec(fields, where, cwd, path))
     return specs
 
 
@@ -177,7 +200,7 @@ def _toml(
 def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
     if not isinstance(defaults, dict):
         raise InputError(f"{where}: must be a table: write [defaults] above its fields")
-    for name in (*WORK_FIELDS, "key"):
+    for name in (*WORK_FIELDS, "matrix", "key"):
         if name in defaults and not (name == "key" and defaults[name] == AUTO):
             raise InputError(f"{where}: field {name!r} belongs to one job: write it under its [[job]]")
     job_spec({"command": "true", **defaults}, where, cwd, path)

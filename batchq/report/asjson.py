@@ -54,7 +54,7 @@ def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
     before = "\n"
     for page in pages:
         for job in page:
-            yield before + _dump(_job(job))
+            yield before + dump(_job(job))
             before = ",\n"
     yield "\n]}\n"
 
@@ -94,7 +94,7 @@ def _job(job: Job) -> dict[str, Any]:
         "why": job.why,
         "kind": job.kind,
         "command": job.command,
-        "work": _parsed(job.work),
+        "work": parsed(job.work),
         "priority": job.priority,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
@@ -129,7 +129,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "cpu_seconds": attempt.cpu_seconds,
         "peak_kib": attempt.peak_kib,
         "leftovers": attempt.leftovers,
-        "result": _parsed(attempt.result) if attempt.result else None,
+        "result": parsed(attempt.result) if attempt.result else None,
         "traceback": attempt.traceback,
         "runner": attempt.runner,
         "stdout_bytes": attempt.stdout_bytes,
@@ -169,10 +169,11 @@ def _seconds(ms: int | None) -> float | None:
 
 
 def _document(kind: str, **fields: Any) -> str:
-    return _dump({"schema": SCHEMA, "kind": kind} | fields, indent=2) + "\n"
+    return dump({"schema": SCHEMA, "kind": kind} | fields, indent=2) + "\n"
 
 
-def _dump(value: Any, indent: int | None = None) -> str:
+def dump(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON in ASCII without DEL; bytes that are no UTF-8 as ``\\\\xff``."""
     try:
         text = json.dumps(value, indent=indent)
     except RecursionError:  # with an indent it is written by Python code, whose stack is smaller
@@ -189,7 +190,8 @@ def _no_lone_surrogate(match: re.Match[str]) -> str:
     return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\\" + match[0]
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """Stored JSON as a value; as its text where it is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -43,16 +43,40 @@ def add(store: "Store", specs: "Sequence[JobSpec]") -> Added:
     given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
     and for jobs that wait for each other; then, as after any error, nothing was stored.
     """
+    _find_keys(specs)
+    with store.writing() as db:
+        done = _entered(db, specs)
+        failpoints.hit("add_before_commit")
+    return done
+
+
+def rehearse(store: "Store", specs: "Sequence[JobSpec]") -> Added:
+    """What ``add`` would make of the jobs, with all of its complaints; nothing is stored. New ids are no promise."""
+    _find_keys(specs)
+    try:
+        with store.writing() as db:
+            done = _entered(db, specs)
+            raise _Rehearsed
+    except _Rehearsed:
+        return done
+
+
+class _Rehearsed(Exception):
+    """All was found well and is to be taken back."""
+
+
+def _find_keys(specs: "Sequence[JobSpec]") -> None:
     for spec in specs:
         if spec.key == AUTO:
             from batchq.jobs.identity import automatic_key
 
             spec.key = automatic_key(spec)
-    with store.writing() as db:
-        first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
-        intake = _Intake(db, first)
-        intake.store(specs)
-        failpoints.hit("add_before_commit")
+
+
+def _entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]") -> Added:
+    first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
+    intake = _Intake(db, first)
+    intake.store(specs)
     return intake.done
 
 

@@ -1,0 +1,141 @@
+"""Where ``batchq add`` takes its jobs from: the words of its command line, files, stdin, a template for each line."""
+
+import os
+import sys
+
+from batchq.errors import InputError, MissingError, UsageError
+from batchq.jobs import jobfile
+from batchq.jobs.model import FIELDS, JobSpec, job_spec
+from batchq.jobs.work import argv_work, shell_work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.cli.storing import AddRequest
+
+OPTIONS = {"tags": "tag", "inputs": "input"}  #: options that are not called like their fields
+
+
+def specs_of(request: "AddRequest") -> list[JobSpec]:
+    """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError."""
+    _check_sources(request)
+    _check_each(request)
+    fields = _fields(request)
+    cwd, path = _working_directory(), os.environ.get("PATH", os.defpath)
+    if request.each:
+        return _each(request, fields, cwd, path)
+    if request.files:
+        return [spec for file in request.files for spec in _read(file, request, fields, cwd, path)]
+    if request.call is not None:
+        work = {"call": request.call, "args": _args(request.args)}
+        return [job_spec(fields | work, "the command line", cwd, path)]
+    spec = job_spec(fields | {"command": "true"}, "the command line", cwd, path)  # the work itself follows
+    try:
+        if request.command is not None:
+            spec.kind, spec.work = "shell", shell_work([request.command, *(request.words or [])])
+        else:
+            spec.kind, spec.work = "argv", argv_work(request.words)
+    except ValueError as error:
+        raise InputError(f"the command {error}") from None
+    return [spec]
+
+
+def _check_sources(request: "AddRequest") -> None:
+    given = [
+        name
+        for name, present in (
+            ("FILE", request.files),
+            ("-c", request.command is not None),
+            ("--call", request.call is not None),
+        )
+        if present
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
+    if not given and request.words is None:
+        raise UsageError(
+            "--each needs a template: -- COMMAND…, -c 'SCRIPT' or --call MODULE:FUNCTION"
+            if request.each
+            else "nothing to add: give a FILE, '-' for stdin, -c 'COMMAND', --call MODULE:FUNCTION or -- COMMAND"
+        )
+    if given and given != ["-c"] and request.words is not None:
+        raise UsageError(f"{given[0]} and a command after -- exclude each other; run 'batchq add' once for each")
+    if request.args is not None and request.call is None:
+        raise UsageError("--args belongs to --call")
+    if request.format is not None and not request.files:
+        raise UsageError("--format belongs to FILE or '-'")
+    if request.nul and not request.files and not request.each:
+        raise UsageError("-0 belongs to FILE, '-' or --each")
+
+
+def _check_each(request: "AddRequest") -> None:
+    if not request.each:
+        options = (("--from", request.source is not None), ("--csv", request.csv), ("--tsv", request.tsv))
+        for option, present in options:
+            if present:
+                raise UsageError(f"{option} belongs to --each")
+        return
+    if request.files:
+        raise UsageError("--each and FILE exclude each other: --each reads its lines from stdin or --from FILE")
+    layouts = [name for name, given in (("--csv", request.csv), ("--tsv", request.tsv), ("-0", request.nul)) if given]
+    if len(layouts) > 1:
+        raise UsageError(f"{' and '.join(layouts)} exclude each other")
+
+
+def _fields(request: "AddRequest") -> "dict[str, Any]":
+    fields = dict(request.fields)
+    if request.env:
+        fields["env"] = {}
+        for item in request.env:
+            name, equals, value = item.partition("=")
+            if not equals and name not in os.environ:
+                raise UsageError(f"--env {name}: there is no such variable here; write --env {name}=VALUE")
+            fields["env"][name] = value if equals else os.environ[name]
+    for name, value in fields.items():
+        try:
+            FIELDS[name](value)
+        except ValueError as error:
+            raise UsageError(f"option --{OPTIONS.get(name, name).replace('_', '-')} {error}") from None
+    return fields
+
+
+def _args(text: str | None) -> object:
+    if text is None:
+        return {}
+    return jobfile.json_value(text, "--args")
+
+
+def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
+    from batchq.jobs import each
+
+    layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
+    file = request.source or "-"
+    name = "stdin" if file == "-" else file
+    pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
+    return each.jobs(_contents(file), layout, name, pattern, fields, cwd, path)
+
+
+def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
+    name = "stdin" if file == "-" else file
+    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
+    return jobfile.read(_contents(file), kind, name, fields, cwd, path, nul=request.nul)
+
+
+def _contents(file: str) -> bytes:
+    try:
+        if file == "-":
+            if sys.stdin is None:
+                raise MissingError("stdin is closed: there is nothing to read jobs from")
+            return sys.stdin.buffer.read()
+        with open(file, "rb") as opened:
+            return opened.read()
+    except OSError as error:
+        raise MissingError(f"cannot read {file}: {error.strerror}") from None
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise MissingError("the current directory does not exist any more; change to another one") from None

@@ -1,0 +1,97 @@
+"""Placeholders in texts: ``{}``, ``{/}``, ``{name}`` …, all filled in one pass, so that no value is ever filled again.
+
+A placeholder is known by what stands between its braces. What is not known stays as it stands, braces and all.
+"""
+
+import os.path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any
+
+#: Placeholders that are made of the line: base name, folder, without suffix, base name without suffix
+DERIVED: "dict[str, Callable[[str], str]]" = {
+    "/": lambda line: os.path.basename(_place(line)) or "/",
+    "//": lambda line: os.path.dirname(_place(line)) or ".",
+    ".": lambda line: os.path.splitext(line)[0],
+    "/.": lambda line: os.path.splitext(os.path.basename(_place(line)))[0] or "/",
+}
+#: The fields besides the work that may hold placeholders: all that are free text
+FILLED = ("name", "batch", "queue", "key", "cwd", "stdin", "env", "tags", "inputs", "after", "after_any")
+
+
+class Line(dict[str, str]):
+    """What each placeholder stands for on one line of input: ``{}`` and ``{#}``, columns by number and by name."""
+
+    def __init__(self, line: str, number: int, columns: "list[str]", names: "list[str]") -> None:
+        self.update(zip(names, columns, strict=False))
+        self.update((str(position), column) for position, column in enumerate(columns, 1))
+        self[""] = line
+        self["#"] = str(number)
+
+    def __missing__(self, token: str) -> str:
+        return DERIVED[token](self[""])
+
+
+def of_lines(names: "list[str]") -> set[str]:
+    """The placeholders that a line with these columns knows; without a name for any, it is one column itself."""
+    numbers = map(str, range(1, max(1, len(names)) + 1))
+    return {"", "#", *DERIVED, *numbers, *names}
+
+
+def taken_apart(text: str, known: "Collection[str]") -> list[str]:
+    """``text`` as literal, placeholder, literal, …, literal: whatever is at an odd position is to be filled."""
+    literal, *pieces = text.split("{")
+    parts, open_literal = [], [literal]
+    for piece in pieces:
+        token, brace, rest = piece.partition("}")
+        if brace and token in known:
+            parts += ["".join(open_literal), token]
+            open_literal = [rest]
+        else:
+            open_literal += ["{", piece]
+    return [*parts, "".join(open_literal)]
+
+
+def fill(parts: list[str], values: "Mapping[str, str]") -> str:
+    """The text that was taken apart, with the values in place."""
+    if len(parts) == 1:
+        return parts[0]
+    filled = parts[:]
+    filled[1::2] = [values[token] for token in parts[1::2]]
+    return "".join(filled)
+
+
+def fill_all(value: "Any", values: "Mapping[str, str]", known: "Collection[str]", alone: "Mapping[str, Any]") -> "Any":
+    """``value`` with every string in it filled, however deep, but for the keys of tables.
+
+    A string that is nothing but one placeholder becomes what ``alone`` has for it, say a number, else text like any
+    other. Raises RecursionError for endless nesting.
+    """
+    if isinstance(value, str):
+        parts = taken_apart(value, known)
+        if len(parts) == 3 and not parts[0] and not parts[2] and parts[1] in alone:
+            return alone[parts[1]]
+        return fill(parts, values)
+    if isinstance(value, list):
+        return [fill_all(inner, values, known, alone) for inner in value]
+    if isinstance(value, dict):
+        return {name: fill_all(inner, values, known, alone) for name, inner in value.items()}
+    return value
+
+
+def first_in(value: "Any", known: "Collection[str]") -> str | None:
+    """The first placeholder in the strings of ``value``, with its braces; None where there is none."""
+    if isinstance(value, str):
+        parts = taken_apart(value, known)
+        return f"{{{parts[1]}}}" if len(parts) > 1 else None
+    if isinstance(value, (list, dict)):
+        inner = value.values() if isinstance(value, dict) else value
+        return next((found for part in inner if (found := first_in(part, known)) is not None), None)
+    return None
+
+
+def _place(line: str) -> str:
+    # As basename(1) and dirname(1) have it, a folder may be written with slashes behind it.
+    return line.rstrip("/") or line

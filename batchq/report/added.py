@@ -1,0 +1,83 @@
+"""What an add stored, or would store: as a listing for people, and as JSON, schema 1."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from batchq.clock import iso
+from batchq.jobs.model import JobSpec
+from batchq.report.asjson import SCHEMA, dump, parsed
+from batchq.report.layout import Columns, Look, Part, render
+from batchq.report.visible import visible
+from batchq.store.intake import Added
+from batchq.store.keys import ADDED, REPLACED, RERUN, SKIPPED
+from batchq.store.rows import command
+
+PAGE = 1000
+_STYLES = {ADDED: "green", SKIPPED: "dim", REPLACED: "yellow", RERUN: "cyan"}
+
+
+def document(specs: Sequence[JobSpec], done: Added, *, is_rehearsal: bool) -> Iterator[str]:
+    """One document of kind ``add``, piece by piece, one job a line; a job that is not stored has no id yet."""
+    counts = dump(_counts(done))
+    yield f'{{"schema": {SCHEMA}, "kind": "add", "dry_run": {dump(is_rehearsal)}, "counts": {counts}, "jobs": ['
+    before = "\n"
+    for position, spec in enumerate(specs):
+        fate = done.fate(position)
+        job = None if is_rehearsal and fate == ADDED else done.ids[position]
+        yield before + dump({"id": job, "fate": fate} | _job(spec))
+        before = ",\n"
+    yield "\n]}\n"
+
+
+def listing(specs: Sequence[JobSpec], done: Added, look: Look) -> Iterator[str]:
+    """One line for each job, page by page."""
+    columns = Columns(("WOULD BE", "ID", "BATCH", "QUEUE", "NAME", "COMMAND"), right=("ID",))
+    for start in range(0, len(specs), PAGE):
+        rows = [_cells(spec, done, start + offset) for offset, spec in enumerate(specs[start : start + PAGE])]
+        lines = columns.rows(rows)
+        yield render(lines if start else [columns.head(), *lines], look)
+
+
+def told(done: Added) -> str:
+    """``3 added, 1 skipped``: what became, or would become, of how many jobs."""
+    return ", ".join(f"{number:,} {fate}" for fate, number in _counts(done).items() if number) or "no jobs"
+
+
+def _counts(done: Added) -> dict[str, int]:
+    fates = list(done.others.values())
+    counts = {fate: fates.count(fate) for fate in (SKIPPED, REPLACED, RERUN)}
+    return {ADDED: len(done.ids) - len(fates)} | counts
+
+
+def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
+    fate = done.fate(position)
+    labels = ("-" if fate == ADDED else str(done.ids[position]), spec.batch, spec.queue, spec.name or "-")
+    text = visible(command(spec.kind, spec.work), one_line=True)
+    return [(fate, _STYLES[fate]), *((visible(label, one_line=True), "") for label in labels), (text, "")]
+
+
+def _job(spec: JobSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "batch": spec.batch,
+        "queue": spec.queue,
+        "key": spec.key,
+        "kind": spec.kind,
+        "command": command(spec.kind, spec.work),
+        "work": parsed(spec.work),
+        "priority": spec.priority,
+        "max_attempts": spec.max_attempts,
+        "timeout": None if spec.timeout is None else spec.timeout / 1000,
+        "delay": None if spec.delay is None else spec.delay / 1000,
+        "run_at": iso(spec.run_at),
+        "hold": spec.hold,
+        "slots": spec.slots,
+        "after": spec.after,
+        "after_any": spec.after_any,
+        "tags": json.loads(spec.tags or "[]"),
+        "env": json.loads(spec.env or "{}"),
+        "inputs": json.loads(spec.inputs or "[]"),
+        "stdin_bytes": None if spec.stdin is None else len(spec.stdin),
+        "cwd": spec.cwd,
+    }
