@@ -91,7 +91,10 @@ def _maker(pattern: Pattern, known: "Collection[str]") -> "Make | None":
             "shell",
             shell_work([script, *columns, *(placeholders.fill(part, line) for part in parts)]),
         )
-    argv_work(pattern.words)
+    try:
+        argv_work(pattern.words)
+    except ValueError as error:
+        raise InputError(f"the command {error}") from None
     is_filled = any(len(part) > 1 for part in parts)
     return lambda line, columns: (
         "argv",
