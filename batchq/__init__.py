@@ -6,14 +6,51 @@ imported when it is first asked for.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from batchq import errors
+    from batchq.api.found import JobInfo
+    from batchq.api.functions import Job, job
+    from batchq.api.runs import RunResult, run
+    from batchq.api.stores import Store, open
     from batchq.context import Context, Discard, Retry, current_job
+    from batchq.errors import BatchqError
 
-__all__ = ["Context", "Discard", "Retry", "current_job"]
+__all__ = [
+    "BatchqError",
+    "Context",
+    "Discard",
+    "Job",
+    "JobInfo",
+    "Retry",
+    "RunResult",
+    "Store",
+    "current_job",
+    "errors",
+    "job",
+    "open",
+    "run",
+]
+
+_HOMES = {
+    "batchq.api.functions": ("Job", "job"),
+    "batchq.api.found": ("JobInfo",),
+    "batchq.api.runs": ("RunResult", "run"),
+    "batchq.api.stores": ("Store", "open"),
+    "batchq.context": ("Context", "Discard", "Retry", "current_job"),
+    "batchq.errors": ("BatchqError",),
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        from batchq import context
+    if name == "errors":
+        import batchq.errors as found
 
-        return getattr(context, name)
+        return found
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(__import__(home, fromlist=[name]), name)
+            return value
     raise AttributeError(f"module 'batchq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ from batchq.jobs.work import NAME_LIMIT, did_you_mean, quoted, shell_work, to_js
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, NoReturn
 
     from batchq.jobs.model import JobSpec
@@ -63,6 +63,19 @@ def read(
     return specs
 
 
+def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
+    """The jobs that mappings of fields describe, a ``matrix`` included. Raises InputError, which begins with the place,
+    as in ``job 3 (load)``."""
+    return _described(_placed(jobs), cwd, path)
+
+
+def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
+    for number, own in enumerate(jobs, 1):
+        if not isinstance(own, dict) or not all(isinstance(name, str) for name in own):
+            raise InputError(f"job {number}: must be a mapping of the fields of a job, as in {{'command': ['make']}}")
+        yield f"job {number}{_named(own)}", own
+
+
 def _found(
     data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
@@ -72,7 +85,7 @@ def _found(
         return _jsonl(data, source, common)
     from batchq.jobs import csvjobs
 
-    return ((where + _named(own), _merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
+    return ((where + _named(own), merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
 
 
 def _described(found: "Iterator[tuple[str, dict[str, Any]]]", cwd: str, path: str) -> "list[JobSpec]":
@@ -125,7 +138,7 @@ def _jsonl(data: bytes, source: str, common: "Mapping[str, Any]") -> "Iterator[t
         where += _named(own)
         if "\\ud" in line or "\\uD" in line:
             _refuse_surrogates(own, where)
-        yield where, _merged(common, own)
+        yield where, merged(common, own)
 
 
 def json_value(text: str, where: str) -> "Any":
@@ -186,7 +199,7 @@ def _toml(
             raise InputError(f"{source}: unknown table {quoted(name)}{hint}: a file holds [defaults] and [[job]] only")
     defaults = tables.get("defaults", {})
     _check_defaults(defaults, f"{source}, [defaults]", cwd, path)
-    outer = _merged(defaults, common)
+    outer = merged(defaults, common)
     jobs = tables.get("job", [])
     if not isinstance(jobs, list):
         raise InputError(f"{source}: 'job' must be a list of tables: write [[job]] above each job")
@@ -194,7 +207,7 @@ def _toml(
         where = f"{source}, job {number}"
         if not isinstance(own, dict):
             raise InputError(f"{where}: must be a table: write [[job]] above each job")
-        yield where + _named(own), _merged(outer, own)
+        yield where + _named(own), merged(outer, own)
 
 
 def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
@@ -273,7 +286,8 @@ def _named(own: "dict[str, Any]") -> str:
     return f" ({name})" if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() else ""
 
 
-def _merged(outer: "Mapping[str, Any]", own: "Mapping[str, Any]") -> "dict[str, Any]":
+def merged(outer: "Mapping[str, Any]", own: "Mapping[str, Any]") -> "dict[str, Any]":
+    """``own`` fields over those from outside: ``env`` is merged, and ``run_at`` displaces ``delay`` and the reverse."""
     fields = {**outer, **own}
     if isinstance(outer.get("env"), dict) and isinstance(own.get("env"), dict):
         fields["env"] = {**outer["env"], **own["env"]}

@@ -26,6 +26,13 @@ def die_with_parent(number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
+def stop_with_parent(parent: int) -> None:
+    """Be sent SIGTERM when the thread of process ``parent`` that started this one has ended (Linux; else nothing)."""
+    die_with_parent(signal.SIGTERM)
+    if CAN_TRACE and os.getppid() != parent:
+        os._exit(128 + signal.SIGTERM)
+
+
 def _prctl(option: int, value: int) -> None:
     if CAN_TRACE:
         import ctypes

@@ -371,10 +371,11 @@ def _type_name(error: BaseException) -> str:
 
 
 def _own_frames_cut(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that is the job's: without the frames of this file and of the import system."""
+    """The part of a traceback that is the job's: without the frames of batchq and of the import system."""
+    package = os.path.dirname(os.path.dirname(__file__)) + os.sep
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
+        if file != importlib.__file__ and not file.startswith((package, "<frozen importlib")):
             break
         trace = trace.tb_next
     return trace

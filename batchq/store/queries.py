@@ -74,6 +74,17 @@ def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
     return _output(store, id, number, stream)
 
 
+def results(store: Store, ids: list[int]) -> dict[int, str]:
+    """What the last attempts of these jobs returned, as JSON, by job; a job is missing where that is nothing."""
+    rows = fetch(
+        store,
+        "SELECT a.job, a.result FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value"
+        " JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE a.result IS NOT NULL",
+        {"ids": json.dumps(ids)},
+    )
+    return {job: result for job, result in rows}
+
+
 def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> list[Failure]:
     """The first ``limit`` failed jobs of a selection, or of the given ids, in the order of their ids."""
     selection = chosen if isinstance(chosen, Selection) else of_ids(chosen)

@@ -66,3 +66,20 @@ def test_the_package_itself_imports_nothing(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "['batchq']"
+
+
+@pytest.mark.parametrize(
+    ("statement", "unneeded"),
+    [
+        ("batchq.job(print)", {"sqlite3", "inspect", "subprocess", "threading"}),
+        ("batchq.open('batchq.db').add({'command': 'true'})", {"inspect", "subprocess", "threading"}),
+        ("batchq.current_job", {"sqlite3", "inspect", "subprocess", "batchq.api"}),
+    ],
+)
+def test_python_loads_only_what_is_asked_for(batchq: Shell, statement: str, unneeded: set[str]) -> None:
+    code = f"import sys; before = set(sys.modules); import batchq; {statement}; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=batchq.folder, env=batchq.env, capture_output=True, text=True, check=True
+    )
+
+    assert not set(done.stdout.split()) & (unneeded | {"typer", "rich", "sqlite_utils", "tenacity", "asyncio"})

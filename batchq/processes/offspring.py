@@ -1,0 +1,48 @@
+"""``batchq`` as a child process of a Python program, which stays its master and becomes no guardian."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from batchq.errors import BatchqError
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# The program of the child: the very batchq of its parent, wherever that was found, and what lies beside it.
+_START = (
+    "import sys; root, parent = sys.argv[1:3]; sys.argv[:3] = ['batchq'];"
+    " sys.path.insert(0, root); import batchq; sys.path.append(sys.path.pop(0));"
+    " from batchq.processes import tree; tree.stop_with_parent(int(parent));"
+    " from batchq.__main__ import main; main()"
+)
+
+
+def run_to_end(words: list[str]) -> tuple[int, bytes]:
+    """Run ``batchq WORDS…`` to its end: its exit status (-n: killed by signal n), and what it printed to stdout.
+
+    It has this process's stderr and folder, and nothing to read. An exception that ends the wait is passed on when the
+    child has ended: it is told to stop by SIGINT for KeyboardInterrupt, by SIGTERM for any other, and once more for each
+    further one. If this process is killed, the child stops by itself (Linux).
+    """
+    if not sys.executable:
+        raise BatchqError("this Python does not know its own program (sys.executable), so it cannot start batchq")
+    argv = [sys.executable, "-P", "-c", _START, _ROOT, str(os.getpid()), *words]
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    printed, stopped_by = b"", None
+    with process.stdout as stdout:
+        while True:
+            # Not communicate(): after Ctrl-C that waits for 0.25 s. The child hears the terminal's SIGINT itself, and
+            # takes ours for the same one only if that comes at once.
+            try:
+                while part := os.read(stdout.fileno(), 65536):
+                    printed += part
+                status = process.wait()
+                break
+            except BaseException as error:
+                process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+                stopped_by = error
+    if stopped_by is not None:
+        raise stopped_by
+    return status, printed

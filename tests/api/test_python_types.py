@@ -1,0 +1,46 @@
+"""What type checkers know: mypy reads this file, too, and fails where a line that it must refuse passes."""
+
+from pathlib import Path
+from typing import Any, assert_type
+
+import decorated
+import pytest
+
+import batchq
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHQ_DB", str(folder / "batchq.db"))
+
+
+def plain() -> None: ...
+
+
+def test_the_function_keeps_its_types() -> None:
+    assert_type(decorated.resize("a.png", width=3), dict[str, object])
+    assert_type(decorated.resize.add("a.png", width=3), int)
+    assert_type(decorated.resize.add_many([{"path": "a.png"}]), list[int])
+    assert_type(decorated.resize.job("a.png"), dict[str, Any])
+    assert_type(decorated.resize.options(priority=3)("a.png"), dict[str, object])
+    assert_type(decorated.fail.add("no"), int)
+
+
+def test_wrong_arguments_and_options_are_seen() -> None:
+    with pytest.raises(TypeError):
+        decorated.resize.add()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        decorated.resize.add(path="a", hight=3)  # type: ignore[call-arg]
+    with pytest.raises(batchq.BatchqError):
+        decorated.resize.options(priorty=3)  # type: ignore[call-arg]
+    with pytest.raises(batchq.BatchqError):
+        batchq.job(timeout=[])(plain)  # type: ignore[call-overload]
+    assert decorated.resize.add(path=3) == 1  # type: ignore[arg-type]
+
+
+def test_the_rest_has_types(folder: Path) -> None:
+    with batchq.open(folder / "batchq.db") as store:
+        assert_type(store, batchq.Store)
+        assert_type(store.add({"payload": 1}), list[int])
+        assert_type(store.job(1), batchq.JobInfo)
+        assert_type(batchq.run(store, queue="none"), batchq.RunResult)
