@@ -88,11 +88,12 @@ def told(command: str, shell: Shell, bin: Path) -> str:
 
 @pytest.fixture
 def bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the command ``batchq``, for the PATH."""
-    program = tmp_path_factory.mktemp("bin") / "batchq"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m batchq "$@"\n')
-    program.chmod(0o755)
-    return program.parent
+    """A folder with the commands ``batchq`` and ``python3``, for the PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name, start in (("batchq", f'"{sys.executable}" -m batchq'), ("python3", f'"{sys.executable}"')):
+        (folder / name).write_text(f'#!/bin/sh\nexec {start} "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -118,7 +119,12 @@ def test_the_comparison_lets_pass_only_what_varies() -> None:
 
 
 def test_there_are_sessions_to_run() -> None:
-    assert [page.name for page in PAGES if any(map(is_session, blocks(page)))] == ["README.md", "cli.md", "jobfile.md"]
+    assert [page.name for page in PAGES if any(map(is_session, blocks(page)))] == [
+        "README.md",
+        "cli.md",
+        "jobfile.md",
+        "python.md",
+    ]
 
 
 JOB_FILES = [
