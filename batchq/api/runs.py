@@ -18,7 +18,8 @@ _TOLD = (0, 1, 129, 130, 143)  #: exit codes of a run that did what it was told;
 
 class RunResult(NamedTuple):
     """How a run went. ``status`` is its exit code: 0 all went well, 1 a job ended failed, 129, 130 or 143 a signal
-    stopped it. ``failed`` are the ids of the jobs that ended failed; the rest are numbers, as in ``run --json``."""
+    stopped it. ``failed`` are the ids of the jobs that ended failed, ``stopped_at`` the option that ended it with work
+    left (``--max-jobs``, ``--max-time``, ``--halt``); the rest are numbers of jobs, as in ``batchq run --json``."""
 
     status: int
     succeeded: int
@@ -26,6 +27,7 @@ class RunResult(NamedTuple):
     retried: int
     interrupted: int
     rescued: int
+    stopped_at: str | None
 
 
 def run(
@@ -35,6 +37,10 @@ def run(
     queue: str | None = None,
     batch: str | None = None,
     max_jobs: int | None = None,
+    max_time: "Duration | None" = None,
+    halt: str | None = None,
+    if_running: str | None = None,
+    watch: bool = False,
     perform: str | None = None,
     events: "Path | None" = None,
     handler: str | Iterable[str] = (),
@@ -62,13 +68,13 @@ def run(
     if events is not None and os.fsdecode(events) == "-":
         raise errors.UsageError("events cannot go to stdout from Python: name a file")
     given = plain({
-        "--jobs": slots, "--queue": queue, "--batch": batch, "--max-jobs": max_jobs, "--perform": perform,
-        "--events": events, "--grace": grace, "--log-dir": log_dir, "--worker-jobs": worker_jobs,
-        "--limit-processes": limit_processes,
+        "--jobs": slots, "--queue": queue, "--batch": batch, "--max-jobs": max_jobs, "--max-time": max_time,
+        "--halt": halt, "--if-running": if_running, "--perform": perform, "--events": events, "--grace": grace,
+        "--log-dir": log_dir, "--worker-jobs": worker_jobs, "--limit-processes": limit_processes,
     })  # fmt: skip
     words = [f"{option}={value}" for option, value in given.items() if value is not None]
     words += [f"--handler={target}" for target in ([handler] if isinstance(handler, str) else handler)]
-    words += ["--quiet"] * quiet + ["--verbose"] * verbose
+    words += ["--watch"] * watch + ["--quiet"] * quiet + ["--verbose"] * verbose
     return _result(*run_to_end(["run", f"--db={path}", "--json", *words]))
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import decorated
@@ -36,7 +37,9 @@ def test_a_run_tells_how_it_went(project: Path, capfd: pytest.CaptureFixture[str
     decorated.give_up.add()
     result = batchq.run(slots=1)
 
-    assert result == batchq.RunResult(status=1, succeeded=2, failed=(2, 4), retried=2, interrupted=0, rescued=0)
+    assert result == batchq.RunResult(
+        status=1, succeeded=2, failed=(2, 4), retried=2, interrupted=0, rescued=0, stopped_at=None
+    )
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "2 jobs failed" in printed.err
@@ -50,7 +53,7 @@ def test_a_run_tells_how_it_went(project: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_nothing_to_do_is_success(project: Path) -> None:
-    assert batchq.run("batchq.db") == batchq.RunResult(0, 0, (), 0, 0, 0)
+    assert batchq.run("batchq.db") == batchq.RunResult(0, 0, (), 0, 0, 0, None)
 
 
 def test_a_function_knows_which_job_it_is(project: Path) -> None:
@@ -66,15 +69,18 @@ def test_a_run_takes_what_its_options_say(project: Path) -> None:
     with batchq.open() as store:
         store.add({"command": ["true"], "queue": queue} for queue in ("a", "a", "b"))
 
-        assert batchq.run(store, queue="a", max_jobs=1, slots="50%", grace=2.5).succeeded == 1
-        assert batchq.run(store, queue="a", events=project / "events").succeeded == 1
+        first = batchq.run(store, queue="a", max_jobs=1, slots="50%", grace=2.5, max_time=timedelta(minutes=1))
+        assert (first.succeeded, first.stopped_at) == (1, "--max-jobs")
+        again = batchq.run(store, queue="a", events=project / "events", halt="soon", if_running="fail")
+        assert (again.succeeded, again.stopped_at) == (1, None)
         assert [job.state for job in store.jobs()] == ["succeeded", "succeeded", "queued"]
     assert '"run.stop"' in (project / "events").read_text()
 
 
 def test_the_options_are_those_of_the_command() -> None:
     renamed = {"jobs": "slots", "db": "store"}
-    only_there = {"as_json", "allow_network_fs"}  # it always asks for JSON; the variable serves for the other
+    # JSON is always asked for, the variable serves for the network, and jobs are added with Store.add.
+    only_there = {"as_json", "allow_network_fs", "files", "context"}
     there = {renamed.get(name, name) for name in inspect.signature(command).parameters} - only_there
 
     assert set(inspect.signature(batchq.run).parameters) == there
