@@ -51,8 +51,9 @@ class Store:
     def add(self, jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[int]:
         """Store one job or many, each a mapping with the fields of a job file; their ids, in order.
 
-        One transaction: all or none. A job whose ``key`` is known gives the id of that job. The working directory and
-        PATH of this process are stored with each. Raises InputError that names the job and the field.
+        One transaction: all or none. A ``matrix`` gives one id for each combination, a ``key`` that is known the id of
+        the job that has it. The working directory and PATH of this process are stored with each. Raises InputError that
+        names the job and the field.
         """
         given = [jobs] if isinstance(jobs, Mapping) else jobs
         specs = jobfile.described(map(_plain, given), _folder(), os.environ.get("PATH", os.defpath))

@@ -83,6 +83,13 @@ def test_an_add_takes_one_job_or_many(batchq_store: Path) -> None:
         assert [job.command for job in store.jobs()] == ["true", "true | true", "m:f(a=1)", "7", "cp a b", "cp a b"]
 
 
+def test_a_matrix_is_a_job_for_each_combination(batchq_store: Path) -> None:
+    with batchq.open(batchq_store) as store:
+        assert store.add({"command": ["echo", "{day}"], "matrix": {"day": ["mon", "tue"]}}) == [1, 2]
+
+        assert [job.command for job in store.jobs()] == ["echo mon", "echo tue"]
+
+
 def test_calls_of_functions_are_jobs_like_others(batchq_store: Path) -> None:
     with batchq.open(batchq_store) as store:
         assert store.add([decorated.resize.job("a.png"), {"command": ["true"], "after": [1]}]) == [1, 2]
