@@ -77,7 +77,9 @@ def _check_each(request: "AddRequest") -> None:
                 raise UsageError(f"{option} belongs to --each")
         return
     if request.files:
-        raise UsageError("--each and FILE exclude each other: --each reads its lines from stdin or --from FILE")
+        raise UsageError(
+            "--each and FILE exclude each other: write the command after --, and read the lines from --from FILE"
+        )
     layouts = [name for name, given in (("--csv", request.csv), ("--tsv", request.tsv), ("-0", request.nul)) if given]
     if len(layouts) > 1:
         raise UsageError(f"{' and '.join(layouts)} exclude each other")

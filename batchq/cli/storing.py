@@ -85,6 +85,7 @@ def _tell(specs: "list[JobSpec]", done: intake.Added, request: AddRequest) -> No
 
     for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
         sys.stdout.write(text)
+    sys.stdout.flush()  # the note belongs below the listing
     sys.stderr.write(f"batchq: add: {added.told(done)}; this is a dry run, and nothing was stored\n")
 
 

@@ -41,7 +41,14 @@ def loaded(shell: Shell, *words: str, stdin: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [("add", "--", "true"), ("add", "-c", "true | true"), ("add", "-q", "--queue", "a", "-")]
+    "words",
+    [
+        ("add", "--", "true"),
+        ("add", "-c", "true | true"),
+        ("add", "-q", "--queue", "a", "-"),
+        ("add", "--each", "--name", "n{#}", "--", "echo", "{.}"),
+        ("add", "--each", "--slots", "2", "-c", 'echo "$1"'),
+    ],
 )
 def test_add_loads_nothing_that_costs_start_up_time(batchq: Shell, words: tuple[str, ...]) -> None:
     modules = loaded(batchq, *words, stdin="true\n")
