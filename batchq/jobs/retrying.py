@@ -8,7 +8,7 @@ from batchq.jobs.work import FIELD_LIMIT, did_you_mean, kind_of, quoted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from typing import Any
 
     from batchq.jobs.attempt import Claim, Outcome
 
@@ -88,14 +88,14 @@ def _check_pattern(pattern: str) -> None:
         raise ValueError(f"has the regular expression {quoted(pattern)}, which repeats a repetition: write it without")
 
 
-def _repeats_a_repeat(tree: "Iterable[object]", inside: bool) -> bool:
+def _repeats_a_repeat(tree: "Any", inside: bool) -> bool:
+    """Whether a part of the parsed pattern that may occur several times holds another such part."""
     for node in tree:
-        if not isinstance(node, tuple):
-            if hasattr(node, "__iter__") and not isinstance(node, str) and _repeats_a_repeat(node, inside):
+        if isinstance(node, tuple) and len(node) == 2 and str(node[0]) in ("MAX_REPEAT", "MIN_REPEAT"):
+            is_repeat = int(node[1][1]) > 1
+            if (is_repeat and inside) or _repeats_a_repeat(node[1], inside or is_repeat):
                 return True
-            continue
-        is_repeat = len(node) == 2 and str(node[0]) in ("MAX_REPEAT", "MIN_REPEAT") and int(node[1][1]) > 1
-        if (is_repeat and inside) or _repeats_a_repeat(node, inside or is_repeat):
+        elif hasattr(node, "__getitem__") and not isinstance(node, str) and _repeats_a_repeat(node, inside):
             return True
     return False
 

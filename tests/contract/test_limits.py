@@ -1,0 +1,117 @@
+"""Limits, rates, pauses and slots: what one claim takes, in one process and with a clock of its own."""
+
+from history import NOW, SUCCEEDED, add
+
+from batchq.jobs.attempt import Claim, Ended, Outcome
+from batchq.store import ledger, outlook, queues, runners
+from batchq.store.connection import Store
+from batchq.store.runners import Runner, Wanted
+
+
+def a_runner(store: Store, slots: int = 4) -> Runner:
+    return runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=slots, executor="local", now=NOW)
+
+
+def take(store: Store, runner: Runner, free: int = 4, *, now: int = NOW, ahead: int = 0) -> list[Claim]:
+    return ledger.exchange(store, runner, [], free, now, ahead=ahead).claims
+
+
+def end(store: Store, runner: Runner, claim: Claim, outcome: Outcome = SUCCEEDED, *, now: int = NOW) -> None:
+    assert ledger.exchange(store, runner, [Ended(claim, outcome._replace(started_at=now))], 0, now).settled
+
+
+def test_a_limit_counts_what_all_runners_run_and_holds_for_the_next_claim(store: Store) -> None:
+    add(store, *["true"] * 9, queue="net")
+    queues.set_limit(store, "net", 3)
+    first, second = a_runner(store), a_runner(store)
+
+    mine = take(store, first, 2)
+    assert (len(mine), len(take(store, second, 4)), len(take(store, first, 4))) == (2, 1, 0)
+
+    end(store, first, mine[0])
+    assert len(take(store, second)) == 1
+    queues.set_limit(store, "net", 5)
+    assert len(take(store, second)) == 2
+    queues.set_limit(store, "net", None)
+    assert len(take(store, second)) == 3
+
+
+def test_a_queue_at_its_limit_does_not_stand_in_the_way_of_others(store: Store) -> None:
+    add(store, *["true"] * 3, queue="net", priority=9)
+    add(store, *["true"] * 3)
+    queues.set_limit(store, "net", 1)
+
+    assert [claim.queue for claim in take(store, a_runner(store), 3)] == ["net", "default", "default"]
+
+
+def test_a_paused_queue_gives_nothing_and_goes_on_where_it_stood(store: Store) -> None:
+    add(store, *["true"] * 2, queue="net")
+    queues.pause(store, "net")
+    runner = a_runner(store)
+
+    assert take(store, runner) == []
+    left = outlook.look(store, runner)
+    assert not left.is_work_left
+    assert left.left_alone == {"paused": 2}
+
+    queues.resume(store, "net")
+    assert [claim.id for claim in take(store, runner)] == [1, 2]
+    assert queues.queues(store)[0] == ("net", False, None, None, {"running": 2})
+
+
+def test_a_rate_lets_jobs_through_one_by_one_and_says_when_the_next_may_start(store: Store) -> None:
+    add(store, *["true"] * 5, queue="api")
+    queues.set_rate(store, "api", 2.0)
+    runner = a_runner(store)
+
+    done = ledger.exchange(store, runner, [], 4, NOW)
+    assert (len(done.claims), done.again_at) == (1, NOW + 501)
+    assert take(store, runner, now=NOW + 499) == []
+    assert len(take(store, runner, now=NOW + 501)) == 1
+    assert len(take(store, runner, now=NOW + 3_600_000)) == 1, "nothing is saved up"
+    assert take(store, runner, now=NOW - 3_600_000) == [], "a clock that was set back adds nothing"
+
+
+def test_what_is_limited_is_not_claimed_ahead(store: Store) -> None:
+    add(store, *["true"] * 4, queue="net")
+    add(store, *["true"] * 4)
+    queues.set_limit(store, "net", 2)
+
+    claims = take(store, a_runner(store), 1, ahead=9)
+    assert [(claim.queue, claim.started_at is None) for claim in claims] == [("net", False)] + [("default", True)] * 4
+
+
+def test_a_job_of_several_slots_waits_for_them_and_keeps_its_place(store: Store) -> None:
+    add(store, "narrow")
+    add(store, "wide", slots=3)
+    add(store, "narrow", "narrow")
+    runner = a_runner(store)
+
+    claims = take(store, runner, 3)
+    assert [claim.id for claim in claims] == [1], "the wide one is next, and does not fit beside the first"
+    assert take(store, runner, 2, ahead=9) == []
+    end(store, runner, claims[0])
+    assert [(claim.id, claim.slots) for claim in take(store, runner, 4)] == [(2, 3), (3, 1)]
+
+
+def test_a_job_of_more_slots_than_there_are_is_left_alone(store: Store) -> None:
+    add(store, "wide", slots=5)
+    add(store, "narrow")
+    runner = a_runner(store)
+
+    assert [claim.id for claim in take(store, runner)] == [2]
+    assert outlook.look(store, runner).left_alone == {"slots": 1}
+    assert not outlook.look(store, runner).is_work_left
+    assert [claim.id for claim in take(store, a_runner(store, slots=5), 5)] == [1]
+
+
+def test_a_retry_may_take_longer_where_the_job_says_so(store: Store) -> None:
+    add(store, "slow", timeout="10s", retry_timeout_factor=3, max_attempts=3, backoff="0s")
+    runner = a_runner(store)
+    seen = []
+    for attempt in range(3):
+        (claim,) = take(store, runner, now=NOW + attempt * 60_000)
+        seen.append(claim.timeout)
+        end(store, runner, claim, Outcome("timed_out", seconds=1.0), now=NOW + attempt * 60_000)
+
+    assert seen == [10_000, 30_000, 90_000]
