@@ -1,0 +1,149 @@
+"""``batchq queue``, ``cancel``, ``wait`` and ``explain`` as a user types them."""
+
+import json
+import signal
+
+import pytest
+from conftest import Shell, eventually, finish, send
+
+
+def running(batchq: Shell) -> bool:
+    return bool(batchq.rows("SELECT 1 FROM jobs WHERE state = 'running' AND started_at IS NOT NULL"))
+
+
+def test_queue_shows_and_sets_limits(batchq: Shell) -> None:
+    assert "there is none yet" in batchq("queue").err
+    batchq("add", "-q", "--queue", "net", "--", "true")
+    batchq("queue", "set", "net", "--limit", "4", "--rate", "30/m")
+    batchq("queue", "pause", "mail")
+
+    assert batchq("queue").out.split("\n") == [
+        "QUEUE   LIMIT  RATE  QUEUED",
+        "mail   paused     -       -",
+        "net         4  30/m       1",
+        "",
+    ]
+    batchq("queue", "resume", "mail")
+    batchq("queue", "set", "net", "--limit", "none", "--rate", "none")
+    (net,) = json.loads(batchq("queue", "list", "--json").out)["queues"]
+    assert net == {"name": "net", "paused": False, "limit": None, "rate": None, "jobs": {"queued": 1}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["set", "net"], ["set", "net", "--limit", "-1"], ["set", "net", "--rate", "5/y"], ["set", "net", "--rate", "0/s"]],
+)
+def test_a_limit_that_means_nothing_is_a_wrong_usage(batchq: Shell, words: list[str]) -> None:
+    batchq("queue", *words, code=2)
+    assert batchq.rows("SELECT * FROM queues") == []
+
+
+def test_a_pause_and_a_limit_reach_a_run_at_work(batchq: Shell) -> None:
+    with batchq.start("run", "--watch") as run:
+        batchq("queue", "pause", "default")
+        batchq("add", "-q", "-", stdin="true\n" * 3)
+        assert "its queue 'default' is paused" in batchq("explain", "1").out
+        batchq("queue", "resume", "default")
+        eventually(lambda: not batchq.rows("SELECT 1 FROM jobs WHERE finished_at IS NULL"))
+        send(run, signal.SIGTERM)
+        finish(run)
+
+
+def test_cancel_ends_a_running_job_and_the_run_is_content(batchq: Shell) -> None:
+    batchq("add", "-q", "--name", "slow", "-c", "sleep 60")
+    (batchq.folder / "after.jsonl").write_text('{"command": "true", "after": [1]}\n')
+    batchq("add", "-q", "after.jsonl")
+    with batchq.start("run") as run:
+        eventually(lambda: running(batchq))
+        assert batchq("cancel", "1").err == "batchq: cancel: 1 job cancelled\n"
+        done = finish(run)
+    assert (done.code, done.err) == (0, "")
+    assert batchq.rows("SELECT state, why FROM jobs") == [
+        ("cancelled", "cancelled while it ran"),
+        ("cancelled", "job 1 (slow), after which it was to run, was cancelled"),
+    ]
+    assert batchq("wait", "1-2", code=1).err == "batchq: wait: 2 cancelled\n"
+
+
+def test_cancel_of_what_waits_cancels_what_runs_after_it(batchq: Shell) -> None:
+    (batchq.folder / "j.toml").write_text(
+        '[[job]]\nname = "a"\ncommand = "true"\n[[job]]\nafter = ["a"]\ncommand = "true"\n'
+    )
+    batchq("add", "-q", "j.toml")
+
+    assert "1 job cancelled, and 1 that runs after it" in batchq("cancel", "1").err
+    assert "nothing to do; 1 left alone (cancelled, and a job after" in batchq("retry", "2").err
+    assert "1 job queued again, and 1 that runs after it" in batchq("retry", "1").err
+    told = json.loads(batchq("cancel", "--json", "1").out)
+    assert (told["kind"], told["ids"]) == ("cancel", [1, 2])
+
+
+def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> None:
+    gate = batchq.folder / "gate"
+    batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
+    batchq("add", "-q", "--batch", "bad", "-c", "exit 1")
+
+    assert "no run is at work that takes these jobs (2 queued)" in batchq("wait", "--timeout", "0s", code=3).err
+    with batchq.start("run") as run:
+        eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'failed'"))
+        waiting = batchq.start("wait", "1")
+        everything = batchq.start("wait")
+        assert batchq("wait", "--batch", "bad", code=1).err == "batchq: wait: 1 failed\n"
+        assert "time is over: 1 running" in batchq("wait", "1", "--timeout", "10ms", code=3).err
+        gate.touch()
+        ended = finish(waiting)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+        assert finish(everything).code == 0, "it answers for what ended while it waited"
+        finish(run)
+    assert json.loads(batchq("wait", "--json", "--all", code=1).out)["jobs"] == {"succeeded": 1, "failed": 1}
+    batchq("wait", "99", code=66)
+
+
+def explained(batchq: Shell, job: int) -> list[str]:
+    told = json.loads(batchq("explain", "--json", str(job)).out)
+    text = batchq("explain", str(job)).out
+    assert all(one["text"] in text for one in told["reasons"])
+    return [one["reason"] for one in told["reasons"]]
+
+
+def test_explain_names_each_reason_to_wait(batchq: Shell) -> None:
+    batchq("add", "-q", "--queue", "net", "-", stdin="true\ntrue\n")
+    batchq("add", "-q", "--hold", "--", "true")
+    batchq("add", "-q", "--delay", "1h", "--", "true")
+    (batchq.folder / "more.jsonl").write_text(
+        '{"command": "true", "after": [1], "after_any": [2]}\n{"command": "true", "slots": 99}\n{"payload": 1}\n'
+    )
+    batchq("add", "-q", "more.jsonl")
+
+    assert explained(batchq, 1) == ["no runner"]
+    assert explained(batchq, 2) == ["order", "no runner"]
+    batchq("queue", "set", "net", "--limit", "0")
+    assert explained(batchq, 1) == ["limit", "no runner"]
+    batchq("queue", "pause", "net")
+    assert explained(batchq, 1)[0] == "paused"
+    assert explained(batchq, 3) == ["held"]
+    assert explained(batchq, 4) == ["delay", "no runner"]
+    assert explained(batchq, 5) == ["parent", "parent"]
+    with batchq.start("run", "--watch", "-j2") as run:
+        eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
+        assert "takes it (it needs 99 slots): start 'batchq run -j 99'" in batchq("explain", "6").out
+        assert "--perform MODULE:FUNCTION" in batchq("explain", "7").out
+        assert "it is taken by the run at work" in batchq("explain", "4").out
+        send(run, signal.SIGTERM)
+        finish(run)
+
+
+def test_explain_tells_why_a_job_ended_as_it_did(batchq: Shell) -> None:
+    batchq("add", "-q", "--max-attempts", "3", "--backoff", "1ms", "-", stdin="exit 65\nexit 3\n")
+    batchq("run", code=1)
+
+    assert "exit code 65" in batchq("explain", "1").out
+    assert "not tried again: a failure of this kind is not retried" in batchq("explain", "1").out
+    assert "not tried again: all of its 3 attempts are spent" in batchq("explain", "2").out
+    batchq("retry", "2")
+    assert explained(batchq, 2)[0] == "again"
+    batchq("cancel", "2")
+    assert explained(batchq, 2) == ["cancelled", "retry"]
+    batchq("explain", code=2)
+    batchq("explain", "1-2", code=2)
+    batchq("explain", "99", code=66)
