@@ -81,7 +81,7 @@ def detail(detail: Detail) -> str:
 
 def changed(verb: str, done: Changed) -> str:
     """What a changing command did, as one document whose kind is the verb."""
-    return _document(verb, changed=done.jobs, left_alone=done.left_alone, jobs=done.ids)
+    return _document(verb, changed=done.jobs, followed=done.also, left_alone=done.left_alone, jobs=done.ids)
 
 
 def _job(job: Job) -> dict[str, Any]:

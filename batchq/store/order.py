@@ -271,7 +271,8 @@ def has_any(db: sqlite3.Connection) -> bool:
 
 
 class Opened(NamedTuple):
-    """How many jobs of the chosen ones left each final state, how many others came back with them, and all ids."""
+    """How many jobs of the chosen ones left each final state, how many others came back with them, and the ids of the
+    chosen ones."""
 
     chosen: dict[str, int]
     followed: int
@@ -303,7 +304,7 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") ->
             f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE state IN ('blocked', 'held')"
             " AND id IN (SELECT child FROM dependencies WHERE parent IN (SELECT id FROM reopened))"
         )
-        ids = [id for (id,) in db.execute("SELECT id FROM reopened ORDER BY id")]
+        ids = [id for (id,) in db.execute("SELECT id FROM reopened WHERE chosen ORDER BY id")]
     finally:
         db.execute("DROP TABLE reopened")
     return Opened(chosen, total - sum(chosen.values()), ids)

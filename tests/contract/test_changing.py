@@ -26,6 +26,7 @@ def test_retry_in_json_lists_the_ids(store: Store) -> None:
         "schema": 1,
         "kind": "retry",
         "changed": 1,
+        "followed": 0,
         "left_alone": {"queued": 1},
         "jobs": [1],
     }
