@@ -121,6 +121,8 @@ def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) 
 def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
     name = "stdin" if file == "-" else file
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
+    if request.nul and kind != "lines":
+        raise UsageError(f"-0 belongs to lines, not to the format {kind}")
     return jobfile.read(_contents(file), kind, name, fields, cwd, path, nul=request.nul)
 
 

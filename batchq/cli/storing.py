@@ -4,6 +4,7 @@ import os
 import sys
 
 from batchq.cli import sources
+from batchq.errors import CreateError
 from batchq.store import intake
 from batchq.store.connection import open_at
 from batchq.store.location import locate
@@ -65,10 +66,15 @@ def _rehearsed(path: str, specs: "list[JobSpec]") -> intake.Added:
         with open_at(path) as store:
             _warn(store.warnings)
             return intake.rehearse(store, specs)
+    folder = os.path.dirname(path)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise CreateError(f"cannot create the store {path}: {folder} is no folder that can be written")
     import tempfile
 
     # No store is made, but parents, circles and keys within the add are looked for all the same.
-    with tempfile.TemporaryDirectory() as folder, open_at(f"{folder}/batchq.db", create=True) as store:
+    with tempfile.TemporaryDirectory() as stage, open_at(f"{stage}/batchq.db", create=True) as store:
         return intake.rehearse(store, specs)
 
 

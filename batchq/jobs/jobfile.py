@@ -5,8 +5,8 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 """
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import AUTO, WORK_FIELDS, job_spec
-from batchq.jobs.work import NAME_LIMIT, did_you_mean, quoted, shell_work, to_json
+from batchq.jobs.model import AUTO, job_spec
+from batchq.jobs.work import NAME_LIMIT, quoted, shell_work, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from batchq.jobs.model import JobSpec
 
 FORMATS = ("toml", "jsonl", "csv", "lines")
-TOML_LIMIT = 64 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs a minute and gigabytes for that much
-KEY_PARTS = 64  #: of a dotted TOML key
 _SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
-_TOO_LONG = "holds a whole number of more than 4300 digits"
+TOO_LONG = "holds a whole number of more than 4300 digits"
 _PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
 
 
@@ -73,19 +71,21 @@ def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
     for number, own in enumerate(jobs, 1):
         if not isinstance(own, dict) or not all(isinstance(name, str) for name in own):
             raise InputError(f"job {number}: must be a mapping of the fields of a job, as in {{'command': ['make']}}")
-        yield f"job {number}{_named(own)}", own
+        yield f"job {number}{named(own)}", own
 
 
 def _found(
     data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
     if format == "toml":
-        return _toml(data, source, common, cwd, path)
+        from batchq.jobs import tomljobs
+
+        return tomljobs.jobs(data, source, common, cwd, path)
     if format == "jsonl":
         return _jsonl(data, source, common)
     from batchq.jobs import csvjobs
 
-    return ((where + _named(own), merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
+    return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
 
 
 def _described(found: "Iterator[tuple[str, dict[str, Any]]]", cwd: str, path: str) -> "list[JobSpec]":
@@ -128,14 +128,14 @@ def _jsonl(data: bytes, source: str, common: "Mapping[str, Any]") -> "Iterator[t
     import json
 
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
-    for number, line in enumerate(_text(data, source).split("\n"), 1):
+    for number, line in enumerate(text_of_file(data, source).split("\n"), 1):
         if not line or line.isspace():
             continue
         where = f"{source}, line {number}"
         own = _decoded(decode, line, where)
         if not isinstance(own, dict):
             raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
-        where += _named(own)
+        where += named(own)
         if "\\ud" in line or "\\uD" in line:
             _refuse_surrogates(own, where)
         yield where, merged(common, own)
@@ -160,7 +160,7 @@ def _decoded(decode: "Callable[[str], Any]", line: str, where: str) -> "Any":
     except json.JSONDecodeError as error:
         problem = f"is no JSON: {error.msg} at column {error.colno}"
     except ValueError:  # from int(), which json lets through
-        problem = _TOO_LONG
+        problem = TOO_LONG
     raise InputError(f"{where}: {problem}")
 
 
@@ -186,89 +186,11 @@ def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
             raise InputError(f"{where}: field {quoted(name)} {error}") from None
 
 
-# --- TOML -------------------------------------------------------------------------------------------------------------
+# --- what the formats share -------------------------------------------------------------------------------------------
 
 
-def _toml(
-    data: bytes, source: str, common: "Mapping[str, Any]", cwd: str, path: str
-) -> "Iterator[tuple[str, dict[str, Any]]]":
-    tables = _parsed(data, source)
-    for name in tables:
-        if name not in ("defaults", "job"):
-            hint = did_you_mean(name, ["defaults", "job"])
-            raise InputError(f"{source}: unknown table {quoted(name)}{hint}: a file holds [defaults] and [[job]] only")
-    defaults = tables.get("defaults", {})
-    _check_defaults(defaults, f"{source}, [defaults]", cwd, path)
-    outer = merged(defaults, common)
-    jobs = tables.get("job", [])
-    if not isinstance(jobs, list):
-        raise InputError(f"{source}: 'job' must be a list of tables: write [[job]] above each job")
-    for number, own in enumerate(jobs, 1):
-        where = f"{source}, job {number}"
-        if not isinstance(own, dict):
-            raise InputError(f"{where}: must be a table: write [[job]] above each job")
-        yield where + _named(own), merged(outer, own)
-
-
-def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
-    if not isinstance(defaults, dict):
-        raise InputError(f"{where}: must be a table: write [defaults] above its fields")
-    for name in (*WORK_FIELDS, "matrix", "key"):
-        if name in defaults and not (name == "key" and defaults[name] == AUTO):
-            raise InputError(f"{where}: field {name!r} belongs to one job: write it under its [[job]]")
-    job_spec({"command": "true", **defaults}, where, cwd, path)
-
-
-def _parsed(data: bytes, source: str) -> "dict[str, Any]":
-    import tomllib
-
-    if len(data) > TOML_LIMIT:
-        raise InputError(f"{source}: is over {TOML_LIMIT >> 20} MiB: write so many jobs as JSON lines")
-    text = _text(data, source)
-    _refuse_long_keys(text, source)
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        problem = "is nested too deeply"
-    except tomllib.TOMLDecodeError as error:
-        said = str(error)
-        problem = f"is no TOML: {said if len(said) <= 200 else f'{said[:100]} … {said[-60:]}'}"
-    except ValueError:  # from int(), which tomllib lets through
-        problem = _TOO_LONG
-    raise InputError(f"{source}: {problem}")
-
-
-def _refuse_long_keys(text: str, source: str) -> None:
-    # The parser's time grows with the square of the parts of a dotted key: 40 KB of them take it six seconds.
-    if not any(line.count(".") >= KEY_PARTS for line in text.split("\n")):
-        return
-    import re
-
-    masked = _without_strings(text)  # strings and comments may have any number of dots
-    found = re.search(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{KEY_PARTS}}}", masked)
-    if found:
-        line = masked.count("\n", 0, found.start()) + 1
-        raise InputError(f"{source}, line {line}: has a dotted key of more than {KEY_PARTS} parts")
-
-
-def _without_strings(text: str) -> str:
-    """The TOML text with an ``s`` in place of each string, nothing in place of comments, and all its lines."""
-    import re
-
-    opening = re.compile(r"""\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|#[^\n]*""")
-    closing = {'"""': re.compile(r'(?:[^"\\]|\\.|"(?!""))*"{0,5}', re.S), "'''": re.compile(r"(?:[^']|'(?!''))*'{0,5}")}
-    parts, here = [], 0
-    while found := opening.search(text, here):
-        parts.append(text[here : found.start()])
-        end = found.end()
-        if (rest := closing.get(found[0])) is not None and (tail := rest.match(text, end)) is not None:
-            end = tail.end()
-        parts.append("" if found[0][0] == "#" else "s" + "\n" * text.count("\n", found.start(), end))
-        here = end
-    return "".join((*parts, text[here:]))
-
-
-def _text(data: bytes, source: str) -> str:
+def text_of_file(data: bytes, source: str) -> str:
+    """The text of a file in UTF-8. Raises InputError, with the line, for what is none."""
     problem = "holds a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
     at = data.find(b"\0")
     try:
@@ -281,7 +203,8 @@ def _text(data: bytes, source: str) -> str:
     raise InputError(f"{source}, line {line}: {problem} (at byte {at} of the file): save the file as UTF-8")
 
 
-def _named(own: "dict[str, Any]") -> str:
+def named(own: "dict[str, Any]") -> str:
+    """The name of a job, for its place in a message: ``" (load)"``, or nothing."""
     name = own.get("name")
     return f" ({name})" if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() else ""
 

@@ -66,7 +66,7 @@ def _axes(matrix: "Any", what: str) -> "dict[str, list[Any]]":
         raise InputError(f"{what} must be a table of lists, as in {{ day = ['mon', 'tue'] }}, not {kind_of(matrix)}")
     total = 1
     for name, values in matrix.items():
-        if not name.replace("-", "_").isidentifier():
+        if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
             raise InputError(
                 f"{what} has the name {quoted(name)}: it must begin with a letter, and hold letters, digits, _ and -"
             )

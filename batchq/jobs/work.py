@@ -20,7 +20,7 @@ def text_of(value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("holds a lone surrogate, which is no text") from None
+        raise ValueError("holds a lone surrogate or bytes that are no UTF-8, which are no text") from None
     return value
 
 

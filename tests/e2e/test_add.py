@@ -77,6 +77,26 @@ def test_json_lines_from_stdin(batchq: Shell) -> None:
     assert batchq.rows("SELECT kind, priority FROM jobs ORDER BY id") == [("argv", 5), ("payload", 0)]
 
 
+def test_csv_by_suffix_or_from_stdin(batchq: Shell) -> None:
+    (batchq.folder / "jobs.csv").write_text('name,command,queue,tags\nload,"ls | wc -l",etl,a;b\n,true,,\n')
+    batchq("add", "jobs.csv")
+    batchq("add", "--format", "csv", "-", stdin="payload\n17\n")
+
+    assert batchq.rows("SELECT name, kind, work, queue, tags FROM jobs ORDER BY id") == [
+        ("load", "shell", '["ls | wc -l"]', "etl", '["a","b"]'),
+        (None, "shell", '["true"]', "default", None),
+        (None, "payload", "17", "default", None),
+    ]
+
+
+def test_a_bad_cell_is_told_with_file_line_and_field(batchq: Shell) -> None:
+    (batchq.folder / "jobs.csv").write_text("name,command,slots\na,true,1\nload,true,many\n")
+    done = batchq("add", "jobs.csv", code=65)
+
+    assert done.err == "batchq: jobs.csv, line 3 (load): field 'slots' must be a whole number, not a string\n"
+    assert works(batchq) == []
+
+
 def test_a_key_is_stored_once_and_its_id_is_told_again(batchq: Shell) -> None:
     first = batchq("add", "--key", "nightly", "--", "true")
     again = batchq("add", "--key", "nightly", "--", "true")
@@ -157,6 +177,8 @@ def test_db_is_taken_before_and_after_the_verb(batchq: Shell, words: tuple[str, 
         (("--env", "NOT_THERE", "--", "true"), 2, "NOT_THERE"),
         (("missing.toml",), 66, "missing.toml"),
         (("jobs.txt",), 2, "--format"),
+        (("-0", "--format", "jsonl", "-"), 2, "-0 belongs to lines, not to the format jsonl"),
+        (("--call", "a:b", "--leftovers", "keep"), 65, "leftovers"),
         (("--call", "no-colon"), 65, "package.module:function"),
         (("--call", "a:b", "--args", "{"), 65, "--args"),
         (("--call", "a:b", "--args", "[1]"), 65, "keyword arguments"),

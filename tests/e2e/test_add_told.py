@@ -109,3 +109,9 @@ def test_quiet_silences_ids_and_notes_but_not_the_document(batchq: Shell) -> Non
     done = batchq("add", "-q", "--json", "--", "true")
 
     assert (json.loads(done.out)["kind"], done.err) == ("add", "")
+
+
+def test_a_dry_run_tells_where_no_store_could_be_made(batchq: Shell) -> None:
+    (batchq.folder / "file").touch()
+
+    assert "file/q.db" in batchq("add", "--db", "file/q.db", "--dry-run", "--", "true", code=73).err

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchq.errors import InputError
 from batchq.jobs import jobfile
@@ -54,6 +56,26 @@ def test_a_value_is_never_filled_again() -> None:
     (spec,) = toml("[[job]]\ncommand = ['x', '{a}{b}']\nmatrix = { a = ['{b}'], b = ['{a}'] }")
 
     assert json.loads(spec.work) == ["x", "{b}{a}"]
+
+
+HOSTILE = st.sampled_from(["{a}", "{b}", "{#}", "$(id)", "; id", "-rf", "'\"`\n", "{", "}"]) | st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), max_size=5
+)
+
+
+@given(st.lists(HOSTILE, min_size=1, max_size=3), st.lists(HOSTILE, min_size=1, max_size=3))
+@settings(deadline=None)
+def test_hostile_values_stand_in_their_place_as_they_are(first: list[str], second: list[str]) -> None:
+    both = {"matrix": {"a": first, "b": second}, "env": {"V": "{b}"}}
+    lines = [both | {"command": ["x", "<{a}>{b}", "{c}"]}, both | {"command": 'x "$1"'}]
+
+    specs = jobfile.read("\n".join(map(json.dumps, lines)).encode(), "jsonl", "jobs.jsonl", {}, "/", "/bin")
+    pairs = [(one, other) for one in first for other in second]
+    assert [json.loads(spec.work) for spec in specs] == [
+        *(["x", f"<{one}>{other}", "{c}"] for one, other in pairs),
+        *(['x "$1"', one, other] for one, other in pairs),
+    ]
+    assert [json.loads(spec.env or "")["V"] for spec in specs] == [other for _, other in pairs] * 2
 
 
 def test_a_shell_gets_the_values_as_parameters_in_the_order_of_the_names() -> None:
