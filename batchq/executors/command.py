@@ -117,6 +117,11 @@ def overrun(claim: Claim) -> Failure:
     return Failure("TimedOut", f"ran longer than its timeout of {clock.show_duration(claim.timeout)}")
 
 
+def unkillable(pid: int) -> Failure:
+    """The failure of an attempt whose process cannot be ended."""
+    return Failure("Unkillable", f"process {pid} survives SIGKILL: the system has it in a call that does not end")
+
+
 class Command:
     """One attempt of a command; ``deadline`` (monotonic seconds) is when ``enforce`` is due."""
 
@@ -159,13 +164,10 @@ class Command:
     def given_up(self) -> Ended:
         """The end of an attempt whose process cannot be killed."""
         now = clock.now()
-        failure = Failure(
-            "Unkillable", f"process {self.pid} survives SIGKILL: the system has it in a call that does not end"
-        )
         outcome = Outcome(
             self._sentence.status or FAILED,
             seconds=time.monotonic() - self._started,
-            failure=failure,
+            failure=unkillable(self.pid),
             started_at=self.started_at,
             finished_at=now,
         )

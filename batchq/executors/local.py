@@ -378,7 +378,7 @@ class LocalExecutor:
         """Free the slot of a process that SIGKILL does not end."""
         self._leftovers.unkillable.add(running.pid)
         if isinstance(running, Member):
-            self._bury(running, -signal.SIGKILL)
+            self._bury(running, None)
         else:
             del self._commands[running.pid]
             self._end(running.given_up())
@@ -387,7 +387,7 @@ class LocalExecutor:
         self._leftovers.kept.add(command.claim.token)
         guardian.keep(self._place.scratch, command.claim.token)
 
-    def _bury(self, member: Member, code: int) -> None:
+    def _bury(self, member: Member, code: int | None) -> None:
         self._hear(member)
         started_at = self._began.get(member.tasks[0].token, clock.now()) if member.tasks else 0
         ended, unbegun = member.died(code, started_at)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq import clock
-from batchq.executors.command import Place, Sentence, overrun
+from batchq.executors.command import Place, Sentence, overrun, unkillable
 from batchq.jobs.attempt import (
     CRASHED,
     FAILED,
@@ -198,26 +198,20 @@ class Member:
         head, tail, total = told
         return Stream(base64.b64decode(head), base64.b64decode(tail), total)
 
-    def died(self, code: int, started_at: int) -> tuple[Ended | None, list[Claim]]:
-        """The worker has been reaped: how the task that ran ended, and the claims that never began."""
+    def died(self, code: int | None, started_at: int) -> tuple[Ended | None, list[Claim]]:
+        """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
         if not self.tasks or self.resident.is_leaving:
             unbegun = list(self.tasks)
             self.tasks.clear()
             return None, unbegun
         claim = self.tasks.popleft()
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        failure: Failure | None = Failure("WorkerDied", f"its worker process {how}")
-        status = self._sentence.status or CRASHED
-        if self._sentence.status is not None:
-            failure = overrun(claim) if status == TIMED_OUT else None
-        elif self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
-            status, failure = INTERRUPTED, None  # meant for the task before, which ended in the same moment
+        status, failure = self._fate(claim, code)
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
         now = clock.now()
         outcome = Outcome(
             status,
-            exit_code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
             seconds=max(0, now - started_at) / 1000,
             failure=failure,
             stdout=out,
@@ -229,3 +223,14 @@ class Member:
         unbegun = list(self.tasks)
         self.tasks.clear()
         return Ended(claim, outcome), unbegun
+
+    def _fate(self, claim: Claim, code: int | None) -> tuple[str, Failure | None]:
+        """What the end of the worker means for the task that ran."""
+        if code is None:
+            return self._sentence.status or FAILED, unkillable(self.pid)
+        if self._sentence.status is not None:
+            return self._sentence.status, overrun(claim) if self._sentence.status == TIMED_OUT else None
+        if self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
+            return INTERRUPTED, None  # meant for the task before, which ended in the same moment
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return CRASHED, Failure("WorkerDied", f"its worker process {how}")

@@ -26,6 +26,7 @@ _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if nam
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered just below, or where the limit allows
 _ROOM = 32
+_LONGEST = 4096  #: bytes of a variable that is kept in place
 _FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
 
 
@@ -155,6 +156,34 @@ class Surroundings:
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(self._null, fd)
                 stream.flush()
+
+
+class Variables:
+    """The environment of the process, for values that are other ones in each task.
+
+    ``os.environ[name] = value`` calls setenv(3), and that of glibc keeps every value that it has ever seen: a worker
+    would grow by 80 bytes a task. putenv(3) takes memory of ours, in which the value can change (Linux).
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Any] = {}
+        self._putenv: Any = None
+        if sys.platform == "linux":
+            import ctypes
+
+            self._putenv, self._memory = ctypes.CDLL(None).putenv, ctypes.create_string_buffer
+
+    def put(self, name: str, value: str) -> None:
+        """Set one variable."""
+        entry = f"{name}={value}".encode("utf-8", "surrogateescape")
+        if self._putenv is None or len(entry) >= _LONGEST or not name.startswith("BATCHQ_"):
+            os.environ[name] = value
+            return
+        if name not in self._entries:
+            self._entries[name] = self._memory(_LONGEST)
+        self._entries[name].value = entry
+        self._putenv(self._entries[name])
+        os.environ._data[name.encode()] = entry[len(name) + 1 :]  # type: ignore[attr-defined]
 
 
 def keep(fd: int) -> int:

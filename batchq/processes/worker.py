@@ -27,7 +27,7 @@ import traceback
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
-from batchq.processes.surroundings import Surroundings, keep
+from batchq.processes.surroundings import Surroundings, Variables, keep
 
 #: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
@@ -84,6 +84,7 @@ class _Worker:
         self._environment = dict(os.environ)
         self._own: dict[str, str] = {}
         self._as_left = _raw_environment()
+        self._variables = Variables()
         self._around = Surroundings()
         self._pipes = self._around.streams[1:]
         self._files: list[int] = []
@@ -217,7 +218,7 @@ class _Worker:
             self._own = {}
         for name, value in own.items():
             if self._own.get(name) != value:
-                os.environ[name] = value
+                self._variables.put(name, value)
         self._own = own
         self._as_left = _raw_environment()
 

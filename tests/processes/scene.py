@@ -22,6 +22,7 @@ from batchq.store import intake
 from batchq.store.connection import open_at
 
 Row = tuple[object, ...]
+SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")  #: whether the suites run at the size of scripts/soak
 
 REST = """\
 #!/bin/sh

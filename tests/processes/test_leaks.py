@@ -3,6 +3,7 @@
 BATCHQ_SOAK=1 runs a hundred thousand.
 """
 
+import math
 import os
 import subprocess
 import time
@@ -11,14 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from scene import Scene, children_of, ended, is_gone, status_of, tell
+from scene import SOAK, Scene, children_of, ended, is_gone, status_of, tell
 
 pytest_plugins = ("scene",)
 
-JOBS = 100_000 if os.environ.get("BATCHQ_SOAK", "") not in ("", "0") else 3_300
+JOBS = 100_000 if SOAK else 5_500
 COMMANDS = JOBS // 11
 SLOTS = 2
 EVERY = 0.005  #: seconds between samples
+GROWTH = {"guardian": 4, "worker": 20} | ({"runner": 4} if SOAK else {})  #: KiB per 1,000 jobs; a short run warms up
 
 
 class Sample(NamedTuple):
@@ -83,18 +85,16 @@ def slope(samples: list[Sample], of: Callable[[Sample], float]) -> float:
     return steep * times[-1]
 
 
-def growth(samples: list[Sample]) -> str:
+def growth(samples: list[Sample]) -> dict[str, float]:
     """What every thousand jobs add after the first quarter, in which a run warms up."""
     warm = samples[len(samples) // 4 :]
-    figures = {
-        "descriptors": slope(warm, lambda sample: sample.descriptors),
-        "threads": slope(warm, lambda sample: sample.threads),
-        "KiB": slope(warm, lambda sample: sample.resident),
-        "zombies": slope(warm, lambda sample: sample.zombies),
-    }
     thousands = 0.75 * 11 * COMMANDS / 1000
-    told = ", ".join(f"{grown / thousands:+.2f} {name}" for name, grown in figures.items())
-    return f"{told}, peak {max(sample.resident for sample in samples) / 1024:.1f} MiB"
+    return {
+        "descriptors": slope(warm, lambda sample: sample.descriptors) / thousands,
+        "threads": slope(warm, lambda sample: sample.threads) / thousands,
+        "KiB": slope(warm, lambda sample: sample.resident) / thousands,
+        "zombies": slope(warm, lambda sample: sample.zombies) / thousands,
+    }
 
 
 def most(samples: list[Sample], of: Callable[[Sample], int]) -> tuple[int, int]:
@@ -113,13 +113,16 @@ def test_a_run_of_very_many_jobs_leaks_nothing(scene: Scene) -> None:
     assert scene.survivors() == []
     for name, looks in samples.items():
         assert len(looks) > 20, name
-        tell(f"S16 {name}: per 1,000 jobs {growth(looks)} ({len(looks)} samples, {11 * COMMANDS:,} jobs)")
+        told = ", ".join(f"{grown:+.2f} {what}" for what, grown in growth(looks).items())
+        peak = max(sample.resident for sample in looks) / 1024
+        tell(f"S16 {name}: per 1,000 jobs {told}, peak {peak:.1f} MiB ({len(looks)} samples, {11 * COMMANDS:,} jobs)")
     for name, looks in samples.items():
         early, late = most(looks, lambda sample: sample.descriptors)
         assert late <= early + 1, f"{name}: {early} descriptors at first, {late} at last"
         early, late = most(looks, lambda sample: sample.threads)
         assert late <= early, f"{name}: {early} threads at first, {late} at last"
         assert max(sample.zombies for sample in looks) <= SLOTS, name
+        assert growth(looks)["KiB"] <= GROWTH.get(name, math.inf), name
 
 
 @pytest.mark.parametrize("kind", ["commands that leave something", "workers that crash", "workers that are replaced"])

@@ -8,7 +8,7 @@ import pytest
 import shapes
 from _pytest.mark import ParameterSet
 from conftest import eventually
-from scene import Scene, end, ended, is_gone, is_stopped, python
+from scene import Scene, end, ended, is_gone, is_stopped
 from shapes import SHAPES, STAY
 
 pytest_plugins = ("scene",)
@@ -300,31 +300,3 @@ def test_only_what_the_job_with_that_wish_left_stays(scene: Scene) -> None:
     assert scene.attempts("leftovers > 0") == [(0,), (1,), (1,), (1,)]
     end(int(kept[0]))
     eventually(lambda: scene.survivors() == [])
-
-
-# --- the check itself --------------------------------------------------------------------------------------------------
-
-WITHOUT_SWEEP = """
-import sys
-from batchq.executors.local import LocalExecutor
-from batchq.processes import tree
-assert callable(LocalExecutor._sweep) and callable(tree.end_descendants)
-LocalExecutor._sweep = lambda *_: {}
-tree.end_descendants = lambda *_: []
-sys.argv = ["batchq", "run"]
-from batchq.__main__ import main
-main()
-"""
-
-
-@pytest.mark.parametrize("tree", ['"$R" &', 'setsid "$R" &', '(env -i setsid "$R" <&- >&- 2>&- &)'])
-def test_the_look_for_survivors_finds_those_of_a_run_that_sweeps_nothing(scene: Scene, tree: str) -> None:
-    scene.add(shapes.job(scene, shapes.Shape(tree), "exit 0"))
-    subprocess.run(
-        python("-c", WITHOUT_SWEEP), cwd=scene.folder, env=scene.shell.env, timeout=60, check=True,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-    (pid,) = map(int, scene.pids.read_text().split())
-    assert str(pid) in [line.split()[0] for line in scene.survivors()]
-    scene.end_survivors()
