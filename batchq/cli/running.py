@@ -14,11 +14,11 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Usag
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
-from batchq.jobs.selection import NO_JOB, Range, merged
+from batchq.jobs.selection import Range
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
-from batchq.store import intake, outlook
+from batchq.store import intake, outlook, runners
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, require_local
 from batchq.store.locks import LockFile
@@ -143,8 +143,7 @@ def _open(path: str, files: list[str], db: str | None, *, quiet: bool) -> tuple[
     if not os.path.exists(path) and not quiet:
         note(f"made the store {path}")
     with open_at(path, create=True) as store:
-        ids = intake.add(store, specs).ids
-    return tuple(merged((id, id) for id in ids)) or NO_JOB
+        return runners.still_open(store, intake.add(store, specs).ids)
 
 
 def _run(

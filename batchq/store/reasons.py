@@ -89,7 +89,8 @@ def is_anyone_coming(store: Store, selection: Selection) -> bool:
     where, named = condition(selection)
     return any(
         store.fetch(
-            f"SELECT 1 FROM jobs WHERE finished_at IS NULL AND {where} AND {one.wanted.condition()} LIMIT 1",
+            f"SELECT 1 FROM jobs WHERE finished_at IS NULL AND state <> 'held' AND {where}"
+            f" AND {one.wanted.condition()} LIMIT 1",
             named | one.wanted.named(),
         )
         for one in runners.living(store)

@@ -1,10 +1,11 @@
 """Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
 
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq.errors import BusyError
-from batchq.jobs.selection import Range
+from batchq.jobs.selection import NO_JOB, Range, merged
 from batchq.store.connection import Store
 
 
@@ -122,6 +123,14 @@ def living(store: Store) -> list[Living]:
         "SELECT id, pid, slots, selection, liveness FROM runners WHERE ended_at IS NULL AND state = 'running'"
     )
     return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
+
+
+def still_open(store: Store, ids: Sequence[int]) -> tuple[Range, ...]:
+    """Those of the jobs that are not over, as ranges."""
+    rows = store.fetch(
+        "SELECT id FROM jobs WHERE finished_at IS NULL AND id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+    )
+    return tuple(merged((id, id) for (id,) in rows)) or NO_JOB
 
 
 def stop_claiming(store: Store, runner: Runner) -> None:
