@@ -325,7 +325,9 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
     """
     for name in fields:
         if name not in FIELDS and name not in WORK_FIELDS:
-            raise InputError(f"{where}: unknown field {quoted(name)}{did_you_mean(name, [*FIELDS, *WORK_FIELDS])}")
+            raise InputError(
+                f"{where}: unknown field {quoted(name)}{did_you_mean(name, [*FIELDS, *WORK_FIELDS, 'matrix'])}"
+            )
     spec = JobSpec(*_work(fields, where))
     spec.cwd, spec.path, spec.where = cwd, path, where
     for name, value in fields.items():

@@ -97,6 +97,7 @@ def test_the_hash_of_a_key_sees_the_values() -> None:
 JOB = "[[job]]\nname = 'load'\ncommand = ['x', '{n}']\n"
 BAD = [
     (JOB + "matrix = 1", "field 'matrix' must be a table of lists, as in { day = ['mon', 'tue'] }, not a number"),
+    (JOB + "matrx = { n = [1] }", "unknown field 'matrx' (did you mean 'matrix'?)"),
     (JOB + "matrix = {}", "field 'matrix' is empty"),
     (JOB + "matrix = { n = [] }", "field 'matrix' must have a list with at least one value for 'n'"),
     (JOB + "matrix = { n = 'abc' }", "field 'matrix' must have a list with at least one value for 'n'"),
