@@ -7,7 +7,6 @@ or when it is told to stop; then running jobs may finish within ``grace`` and th
 import contextlib
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -26,11 +25,12 @@ from batchq.jobs.attempt import (
     Outcome,
     Printed,
 )
-from batchq.processes import machine, tree
+from batchq.processes import tree
 from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner import admission
+from batchq.runner.rescuing import Rescuer
 from batchq.runner.tally import Plan, Tally
-from batchq.runner.telling import Teller
+from batchq.runner.telling import Teller, warn
 from batchq.store import keeping, ledger, outlook, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
@@ -44,7 +44,6 @@ RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
 HASTE = 0.1  #: seconds that it waits instead once running jobs get no grace: whoever asked for that will not wait long
-UNKILLABLE = 5.0  #: seconds after which a rescue goes on although a process survives SIGKILL
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
 
@@ -108,8 +107,7 @@ class _Run:
             inbox.listen(self.bell.fd)
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
-        self.here = ledger.Here(machine.host(), machine.boot_id(), machine.namespace(), _lives)
-        self.hidden: set[int] = set()
+        self.rescuer = Rescuer(store, me)
         self.is_log_stuck = False
         store.patience = PATIENCE
         store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
@@ -168,7 +166,7 @@ class _Run:
             self.teller.job_ends(one)
             self.withdrawn.discard(one.claim.token)
         for late in done.refused:
-            _warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
+            warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
         self._checkpoint()
         # A short answer means that the store is empty for us: look again later, or when a job has ended.
@@ -186,7 +184,7 @@ class _Run:
             return
         if done is not None and done.is_stuck and not self.is_log_stuck:
             self.is_log_stuck = True
-            _warn(f"the log of {self.store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
+            warn(f"the log of {self.store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
 
     def _is_due(self, now: float) -> bool:
         """Results wait a moment for others, but not while a slot is empty; without results it is time to look."""
@@ -321,7 +319,7 @@ class _Run:
             number = self.inbox.received.pop(0)
             if number == signal.SIGUSR1:
                 done = self.tally.succeeded + len(self.tally.failed)
-                _warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
+                warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
                 continue
             if number == signal.SIGTSTP:
                 self.executor.suspend()
@@ -378,7 +376,7 @@ class _Run:
             self._tidy()
             runners.leave(self.store, self.me, clock.now())
         except BatchqError as error:
-            _warn(f"{error}; the end of this run could not be recorded")
+            warn(f"{error}; the end of this run could not be recorded")
         self.teller.run_stops(self.tally, time.monotonic() - self.began)
 
     def _tidy(self) -> None:
@@ -395,15 +393,13 @@ class _Run:
         if self.unreachable_since is None:
             self.unreachable_since = now
             if not isinstance(error, BusyError):
-                _warn(f"{error}; trying again for {INSISTENCE:.0f} s")
+                warn(f"{error}; trying again for {INSISTENCE:.0f} s")
         self.look_at = now + (SOON if isinstance(error, BusyError) else LOOK)  # the wait for a lock is long enough
         if now - self.unreachable_since < INSISTENCE and not self._is_in_haste(now):
             return
         for lost in self.ended:
             code = "" if lost.outcome.exit_code is None else f", exit code {lost.outcome.exit_code}"
-            _warn(
-                f"job {lost.claim.id} attempt {lost.claim.attempt} {lost.outcome.status}{code}: could not be recorded"
-            )
+            warn(f"job {lost.claim.id} attempt {lost.claim.attempt} {lost.outcome.status}{code}: could not be recorded")
         self.tally.unrecorded += self.ended
         self.ended = []
         self.stop_at = self.stop_at if self.stop_at is not None else now + self.plan.grace
@@ -419,17 +415,13 @@ class _Run:
     # --- rescue --------------------------------------------------------------------------------------------------------
 
     def _rescue(self) -> None:
-        """Settle what dead runners left; first kill what is still alive of it, so that no job runs twice at once."""
+        """Settle what dead runners left."""
         if time.monotonic() < self.rescue_at or self.stop_at is not None:
             return
         self.rescue_at = time.monotonic() + RESCUE
         try:
-            for lost in ledger.lost_runners(self.store, self.me, self.here):
-                if lost.is_hidden:
-                    self._leave_hidden(lost)
-                    continue
-                _end_processes(lost)
-                for one in ledger.rescue(self.store, lost, clock.now()):
+            for settled in self.rescuer.rescue():
+                for one in settled:
                     self.tally.rescued += 1
                     self.tally.take(one)
                     self.teller.job_ends(one)
@@ -437,35 +429,3 @@ class _Run:
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self._unreachable(error)
-
-    def _leave_hidden(self, lost: ledger.Lost) -> None:
-        """Say once that a runner of another container is gone, and leave its jobs to somebody who can look there."""
-        if lost.runner not in self.hidden:
-            self.hidden.add(lost.runner)
-            _warn(
-                f"runner {lost.runner} (pid {lost.pid} of another container) is gone with {len(lost.claims)} jobs; when"
-                f" nothing of them is alive there, run 'batchq doctor --rescue {lost.runner}'"
-            )
-
-
-def _lives(pid: int, born: int) -> bool:
-    return tree.started_ticks(pid) == born and not tree.is_zombie(pid)
-
-
-def _end_processes(lost: ledger.Lost) -> None:
-    """SIGKILL what still runs of a dead runner, until nothing carries its cookie or the tokens of its attempts.
-
-    With all below: a run of another store that a job of it started has put its own cookie in their place.
-    """
-    cookies = {f"BATCHQ_TOKEN={claim.token}".encode() for claim in lost.claims}
-    cookies.add(f"BATCHQ_RUNNER={lost.liveness}".encode())
-    deadline = time.monotonic() + UNKILLABLE
-    while (pids := tree.carriers(cookies)) and time.monotonic() < deadline:
-        for pid in [one for carrier in pids for one in (carrier, *tree.descendants(carrier))]:
-            tree.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
-
-
-def _warn(text: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"batchq: {text}\n")

@@ -1,5 +1,7 @@
 """Telling the handlers of events what a run does: start and end of the run and of each attempt."""
 
+import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 
 from batchq import clock
@@ -47,6 +49,12 @@ class Teller:
     ) -> None:
         job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
         tell(self._handlers, Event(name, clock.now(), job, attempt, measurements, metadata))
+
+
+def warn(text: str) -> None:
+    """One line for the person; what cannot be said changes nothing."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"batchq: {text}\n")
 
 
 def _about(claim: Claim) -> dict[str, object]:

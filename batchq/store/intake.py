@@ -179,9 +179,9 @@ class _Intake:
 
             order.reopen(db, "jobs.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(self._rerun)})
         if self._ties:
-            from batchq.store import order
+            from batchq.store.binding import Binder
 
-            order.bind(db, self._ties, self._named, self._gone, self._first, self._now)
+            Binder(db, self._named, self._gone, self._first).bind(self._ties, self._now)
 
     # --- jobs whose key is known ---------------------------------------------------------------------------------------
 

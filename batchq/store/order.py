@@ -4,21 +4,16 @@ A blocked or held job knows how many of its parents are not over (``open_parents
 with a million children costs a few statements.
 """
 
-import difflib
 import json
 import sqlite3
 from typing import NamedTuple
 
-from batchq.errors import InputError
 from batchq.store import states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from batchq.jobs.model import JobSpec
-
-_ENTER = "INSERT OR REPLACE INTO dependencies"
 #: What a job forgets that is to run once more
 AFRESH = "failures = 0, crashes = 0, interruptions = 0, cancel_asked = 0, finished_at = NULL, why = NULL, cause = NULL"
 _LISTED = "(SELECT value FROM json_each(:jobs))"
@@ -30,176 +25,24 @@ _OPEN_PARENTS = """
     WHERE d.child = jobs.id AND p.finished_at IS NULL)"""
 
 
-# --- binding new jobs to their parents ---------------------------------------------------------------------------------
+# --- parents and children ----------------------------------------------------------------------------------------------
 
 
-def bind(
-    db: sqlite3.Connection,
-    ties: "Sequence[tuple[int, JobSpec]]",
-    named: "Mapping[str, Sequence[int]]",
-    gone: "Mapping[int, str | None]",
-    first: int,
-    now: int,
-) -> None:
-    """Enter what the jobs of ``ties`` run after, and block, or cancel, those whose parents demand it.
-
-    ``named`` are the jobs of this add by name, the first of which is ``first``; ``gone`` tells how jobs ended that this
-    add knows by key and that were pruned. Raises InputError for a parent that does not exist and for a circle.
-    """
-    for job, spec in ties:
-        for kind, words in (("after_any", spec.after_any), ("after", spec.after)):
-            for word in words:
-                _tie(db, job, spec, kind, word, named, gone)
-    jobs = {"jobs": json.dumps([job for job, _ in ties])}
-    _refuse_circles(db, ties, first)
+def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
+    """Block those of the jobs whose parents are not over, and cancel those of which one has failed."""
+    listed = {"jobs": json.dumps(jobs)}
     for source in ("queued", "scheduled"):
         where = f"id IN {_LISTED} AND {_IS_OPEN}"
-        states.move(db, source, "blocked", where, jobs, also=f"open_parents = {_OPEN_PARENTS}")
-    db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE state = 'held' AND id IN {_LISTED}", jobs)
+        states.move(db, source, "blocked", where, listed, also=f"open_parents = {_OPEN_PARENTS}")
+    db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE state = 'held' AND id IN {_LISTED}", listed)
     dead = db.execute(
         f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
         " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",
-        jobs,
+        listed,
     ).fetchall()
     ended = _cancel_below(db, [id for (id,) in dead], now)
     while ended:
         ended = _close(db, ended, ended, now)
-
-
-def _tie(
-    db: sqlite3.Connection,
-    job: int,
-    spec: "JobSpec",
-    kind: str,
-    word: str,
-    named: "Mapping[str, Sequence[int]]",
-    gone: "Mapping[int, str | None]",
-) -> None:
-    """Enter the jobs that ``word`` means: a batch, the jobs of that name of this add, an id, or that name in the batch."""
-    if word.startswith("batch:"):
-        _tie_to_batch(db, job, spec, kind, word.removeprefix("batch:"))
-    elif parents := [parent for parent in named.get(word, ()) if parent != job]:
-        _tie_to_jobs(db, job, spec, kind, parents, gone)
-    elif word.isdecimal():
-        _tie_to_jobs(db, job, spec, kind, [int(word)], gone)
-    else:
-        _tie_to_name(db, job, spec, kind, word, named)
-
-
-def _tie_to_batch(db: sqlite3.Connection, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
-    if batch == spec.batch:
-        raise _wrong(spec, kind, f"names its own batch {batch!r}: name the jobs instead")
-    also = "" if batch == "default" else " AND batch <> 'default'"  # or SQLite would not use the index
-    found = db.execute(f"{_ENTER} SELECT ?, id, ? FROM jobs WHERE batch = ?{also}", (job, kind, batch)).rowcount
-    if not found:
-        near = _near(batch, db.execute("SELECT DISTINCT batch FROM counters ORDER BY batch LIMIT 1000"))
-        raise _wrong(spec, kind, f"names the batch {batch!r}, which has no jobs{near}")
-
-
-def _tie_to_jobs(
-    db: sqlite3.Connection,
-    job: int,
-    spec: "JobSpec",
-    kind: str,
-    parents: "Sequence[int]",
-    gone: "Mapping[int, str | None]",
-) -> None:
-    for parent in parents:
-        if parent == job:
-            raise _wrong(spec, kind, "names the job itself")
-        if (
-            not _is_gone(spec, kind, parent, gone)
-            and not db.execute("SELECT 1 FROM jobs WHERE id = ?", (parent,)).fetchone()
-        ):
-            raise _wrong(spec, kind, f"names job {parent}, which does not exist")
-    db.executemany(f"{_ENTER} VALUES (?, ?, ?)", [(job, parent, kind) for parent in parents if parent not in gone])
-
-
-def _tie_to_name(
-    db: sqlite3.Connection, job: int, spec: "JobSpec", kind: str, word: str, named: "Mapping[str, Sequence[int]]"
-) -> None:
-    found = db.execute(
-        f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1",
-        (job, kind, word, spec.batch),
-    ).rowcount
-    if not found:
-        others = db.execute(
-            "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000", (spec.batch,)
-        )
-        near = _near(word, [*((name,) for name in named if name != spec.name), *others])
-        raise _wrong(spec, kind, f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}")
-
-
-def _is_gone(spec: "JobSpec", kind: str, parent: int, gone: "Mapping[int, str | None]") -> bool:
-    """Whether a parent was pruned: it is over, and only its end still counts."""
-    if parent not in gone:
-        return False
-    if kind == "after" and gone[parent] in ("failed", "cancelled"):
-        raise _wrong(spec, kind, f"names job {parent}, which was {gone[parent]} and is pruned since: add that one anew")
-    return True
-
-
-def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
-    return InputError(f"{spec.where}: field {kind!r} {problem}")
-
-
-def _near(word: str, known: "Iterable[tuple[str]]") -> str:
-    near = difflib.get_close_matches(word, [name for (name,) in known], n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _refuse_circles(db: sqlite3.Connection, ties: "Sequence[tuple[int, JobSpec]]", first: int) -> None:
-    """InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
-    waiting: dict[int, set[int]] = {}
-    for child, parent in db.execute(
-        "SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,)
-    ):
-        waiting.setdefault(child, set()).add(parent)
-    below: dict[int, list[int]] = {}
-    for child, parents in waiting.items():
-        for parent in parents:
-            below.setdefault(parent, []).append(child)
-    free = [parent for parent in below if parent not in waiting]
-    while free:
-        for child in below.get(parent := free.pop(), ()):
-            waiting[child].discard(parent)
-            if not waiting[child]:
-                del waiting[child]
-                free.append(child)
-    # A job that was there before and is replaced now can close a circle through older jobs.
-    circle = _circle(waiting) if waiting else _old_circle(db, [job for job, _ in ties if job < first])
-    if circle:
-        specs = dict(ties)
-        spec = specs[circle[0]]
-        shown = " → ".join(_label(job, specs) for job in [*circle[:8], circle[0]])
-        raise _wrong(
-            spec, "after" if spec.after else "after_any", f"closes a circle, in which no job could ever run: {shown}"
-        )
-
-
-def _circle(waiting: "Mapping[int, set[int]]") -> list[int]:
-    path: list[int] = []
-    job = min(waiting)
-    while job not in path:
-        path.append(job)
-        job = min(parent for parent in waiting[job] if parent in waiting)
-    return path[path.index(job) :]
-
-
-def _old_circle(db: sqlite3.Connection, replaced: "Iterable[int]") -> list[int]:
-    above = """
-        WITH RECURSIVE above (id) AS (
-            SELECT parent FROM dependencies WHERE child = :job
-            UNION SELECT d.parent FROM dependencies AS d JOIN above ON d.child = above.id)
-        SELECT 1 FROM above WHERE id = :job"""
-    return [job for job in replaced if db.execute(above, {"job": job}).fetchone()][:1]
-
-
-def _label(job: int, specs: "Mapping[int, JobSpec]") -> str:
-    return (specs[job].name if job in specs else None) or f"job {job}"
-
-
-# --- what the end of a job does ----------------------------------------------------------------------------------------
 
 
 def over(db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int) -> int:

@@ -8,7 +8,7 @@ import textwrap
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from batchq.runner import loop
+from batchq.runner import rescuing
 from batchq.store import claiming, connection, intake, keeping, ledger, states
 
 
@@ -89,7 +89,7 @@ OF_CHECKPOINTS = {
 #: What the runs that are killed at random (S4) must catch.
 OF_RUNS = {
     "a rescue that lets the processes of the dead live": [
-        Mutant(loop, "_end_processes", "(pids := tree.carriers(cookies))", "(pids := list[int]())"),
+        Mutant(rescuing, "_end_processes", "(pids := tree.carriers(cookies))", "(pids := list[int]())"),
     ],
 }
 

@@ -1,0 +1,150 @@
+"""Binding new jobs to the jobs after which they run: by name, by id, by batch. What could never run is refused."""
+
+import difflib
+import sqlite3
+
+from batchq.errors import InputError
+from batchq.store import order
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from batchq.jobs.model import JobSpec
+
+    Ties = Sequence[tuple[int, JobSpec]]  # jobs that run after others, with what was written about them
+
+_ENTER = "INSERT OR REPLACE INTO dependencies"
+_SHOWN = 8  #: jobs of a circle
+
+
+class Binder:
+    """Binds the jobs of one add. ``named`` are all jobs of the add by name, the ids of the new ones begin with ``first``;
+    ``gone`` tells how those had ended that the add knows by key and that were pruned since."""
+
+    def __init__(
+        self, db: sqlite3.Connection, named: "Mapping[str, Sequence[int]]", gone: "Mapping[int, str | None]", first: int
+    ) -> None:
+        self._db = db
+        self._named = named
+        self._gone = gone
+        self._first = first
+
+    def bind(self, ties: "Ties", now: int) -> None:
+        """Enter what the jobs run after, and block, or cancel, those whose parents demand it.
+
+        Raises InputError for a parent that does not exist and for a circle.
+        """
+        for job, spec in ties:
+            for kind, words in (("after_any", spec.after_any), ("after", spec.after)):
+                for word in words:
+                    self._tie(job, spec, kind, word)
+        _refuse_circles(self._db, ties, self._first)
+        order.block(self._db, [job for job, _ in ties], now)
+
+    def _tie(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
+        """Enter the jobs that ``word`` means: a batch, the jobs of that name of this add, an id, that name in the batch."""
+        if word.startswith("batch:"):
+            self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
+        elif parents := [parent for parent in self._named.get(word, ()) if parent != job]:
+            self._tie_to_jobs(job, spec, kind, parents)
+        elif word.isdecimal():
+            self._tie_to_jobs(job, spec, kind, [int(word)])
+        else:
+            self._tie_to_name(job, spec, kind, word)
+
+    def _tie_to_batch(self, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
+        if batch == spec.batch:
+            raise _wrong(spec, kind, f"names its own batch {batch!r}: name the jobs instead")
+        also = "" if batch == "default" else " AND batch <> 'default'"  # or SQLite would not use the index
+        sql = f"{_ENTER} SELECT ?, id, ? FROM jobs WHERE batch = ?{also}"
+        if not self._db.execute(sql, (job, kind, batch)).rowcount:
+            known = self._db.execute("SELECT DISTINCT batch FROM counters ORDER BY batch LIMIT 1000")
+            near = _near(batch, (name for (name,) in known))
+            raise _wrong(spec, kind, f"names the batch {batch!r}, which has no jobs{near}")
+
+    def _tie_to_jobs(self, job: int, spec: "JobSpec", kind: str, parents: "Sequence[int]") -> None:
+        for parent in parents:
+            if parent == job:
+                raise _wrong(spec, kind, "names the job itself")
+            if parent in self._gone:
+                self._refuse_failed(spec, kind, parent)
+            elif not self._db.execute("SELECT 1 FROM jobs WHERE id = ?", (parent,)).fetchone():
+                raise _wrong(spec, kind, f"names job {parent}, which does not exist")
+        rows = [(job, parent, kind) for parent in parents if parent not in self._gone]
+        self._db.executemany(f"{_ENTER} VALUES (?, ?, ?)", rows)
+
+    def _refuse_failed(self, spec: "JobSpec", kind: str, parent: int) -> None:
+        """A parent that was pruned is over; only how it ended still counts."""
+        if kind == "after" and (state := self._gone[parent]) in ("failed", "cancelled"):
+            raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
+
+    def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
+        sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1"
+        if not self._db.execute(sql, (job, kind, word, spec.batch)).rowcount:
+            others = "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000"
+            known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch,)))}
+            near = _near(word, known - {spec.name})
+            raise _wrong(
+                spec, kind, f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
+            )
+
+
+def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
+    return InputError(f"{spec.where}: field {kind!r} {problem}")
+
+
+def _near(word: str, known: "Iterable[str | None]") -> str:
+    near = difflib.get_close_matches(word, [name for name in known if name is not None], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
+    """InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
+    waiting: dict[int, set[int]] = {}
+    for child, parent in db.execute(
+        "SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,)
+    ):
+        waiting.setdefault(child, set()).add(parent)
+    below: dict[int, list[int]] = {}
+    for child, parents in waiting.items():
+        for parent in parents:
+            below.setdefault(parent, []).append(child)
+    free = [parent for parent in below if parent not in waiting]
+    while free:
+        for child in below.get(parent := free.pop(), ()):
+            waiting[child].discard(parent)
+            if not waiting[child]:
+                del waiting[child]
+                free.append(child)
+    # A job that was there before and is replaced now can close a circle through older jobs.
+    circle = _circle(waiting) if waiting else _old_circle(db, [job for job, _ in ties if job < first])
+    if circle:
+        specs = dict(ties)
+        spec = specs[circle[0]]
+        shown = " → ".join(_label(job, specs) for job in [*circle[:_SHOWN], circle[0]])
+        raise _wrong(
+            spec, "after" if spec.after else "after_any", f"closes a circle, in which no job could ever run: {shown}"
+        )
+
+
+def _circle(waiting: "Mapping[int, set[int]]") -> list[int]:
+    path: list[int] = []
+    job = min(waiting)
+    while job not in path:
+        path.append(job)
+        job = min(parent for parent in waiting[job] if parent in waiting)
+    return path[path.index(job) :]
+
+
+def _old_circle(db: sqlite3.Connection, replaced: "Iterable[int]") -> list[int]:
+    above = """
+        WITH RECURSIVE above (id) AS (
+            SELECT parent FROM dependencies WHERE child = :job
+            UNION SELECT d.parent FROM dependencies AS d JOIN above ON d.child = above.id)
+        SELECT 1 FROM above WHERE id = :job"""
+    return [job for job in replaced if db.execute(above, {"job": job}).fetchone()][:1]
+
+
+def _label(job: int, specs: "Mapping[int, JobSpec]") -> str:
+    return (specs[job].name if job in specs else None) or f"job {job}"
