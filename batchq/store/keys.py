@@ -3,7 +3,7 @@
 import sqlite3
 
 from batchq.errors import InputError
-from batchq.jobs.model import ACTIVE, EVER
+from batchq.jobs.values import ACTIVE, EVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

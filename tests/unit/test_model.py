@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from batchq.errors import InputError
 from batchq.jobs import model, work
-from batchq.jobs.model import ENVIRONMENT_LIMIT, JobSpec, job_spec
+from batchq.jobs.model import JobSpec, job_spec
+from batchq.jobs.values import ENVIRONMENT_LIMIT
 from batchq.jobs.work import ARGUMENT_LIMIT, FIELD_LIMIT
 
 

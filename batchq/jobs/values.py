@@ -1,0 +1,188 @@
+"""The checks of single fields: each takes what a person wrote and returns the form in which it is stored.
+
+They raise ValueError with the end of a sentence, as in ``must be a list of strings, not a number``. Like ``model.py``
+they are imported by every ``batchq add``, and import nothing that costs start-up time.
+"""
+
+from batchq import clock
+from batchq.jobs.work import (
+    FIELD_LIMIT,
+    NAME_LIMIT,
+    POINTER,
+    argument,
+    bounded_json,
+    encode_bytes,
+    kind_of,
+    quoted,
+    raw_json,
+    text_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENVIRONMENT_LIMIT = 512 * 1024  #: all of ``env``; with an argv it must leave room in the 2 MiB that Linux gives to both
+EVER, ACTIVE = "ever", "active"  #: for how long a key is taken: always, or until its job is over
+PARENTS_LIMIT = 10_000  #: names, ids and batches in one ``after``
+
+
+def label(value: object) -> str:
+    """A name of anything."""
+    text = text_of(value)
+    if not text or len(text) > NAME_LIMIT or not text.isprintable():
+        raise ValueError(f"must be 1 to {NAME_LIMIT} printable characters")
+    return text
+
+
+def integer(low: int, high: int) -> "Callable[[object], int]":
+    """A whole number from ``low`` to ``high``."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be a whole number, not {kind_of(value)}")
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}")
+        return value
+
+    return check
+
+
+def truth(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {kind_of(value)}")
+    return value
+
+
+def one_of(*words: str) -> "Callable[[object], str]":
+    """One of these words."""
+
+    def check(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return check
+
+
+def duration(value: object) -> int:
+    """Milliseconds of ``"90s"``, or of so many seconds."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"must be a duration such as '90s', not {kind_of(value)}")
+    return _time(value, clock.duration)
+
+
+def timeout(value: object) -> int:
+    """A duration that is longer than nothing."""
+    if (limit := duration(value)) == 0:
+        raise ValueError("must be longer than 0; leave it out for no limit")
+    return limit
+
+
+def instant(value: object) -> int:
+    """Milliseconds since 1970 of an ISO 8601 time, or of a date of TOML."""
+    # A number could be read as a date without hyphens, so only text and the dates of TOML are taken.
+    if not isinstance(value, str) and not hasattr(value, "isoformat"):
+        raise ValueError(f"must be a time such as '2026-11-23T18:00', not {kind_of(value)}")
+    return _time(value, clock.instant)
+
+
+def _time(value: object, read: "Callable[[str], int]") -> int:
+    if (isinstance(value, int) and value.bit_length() > 64) or len(text := str(value)) > 64:
+        raise ValueError("is too long for a time")
+    try:
+        return read(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"is wrong: {error}") from None
+
+
+def umask(value: object) -> int:
+    """The number of an octal string."""
+    try:
+        mask = int(text_of(value), 8)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask <= 0o777:
+        raise ValueError("must be an octal string such as '022'")
+    return mask
+
+
+def stdin(value: object) -> bytes:
+    """The bytes of a text."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {kind_of(value)}")
+    data = encode_bytes(value)
+    if len(data) > FIELD_LIMIT:
+        raise ValueError("is over 1 MiB: keep it in a file and let the command read that")
+    return data
+
+
+def environment(value: object) -> str | None:
+    """The JSON of a table of variables, None for an empty one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a table of NAME = 'value', not {kind_of(value)}")
+    size = 0
+    for name, text in value.items():
+        if not isinstance(name, str) or not name or "=" in name:
+            raise ValueError(f"has a variable with the impossible name {quoted(name)}")
+        if name.startswith("BATCHQ_"):
+            raise ValueError(f"sets {quoted(name)}, but names that begin with BATCHQ_ are batchq's own")
+        try:
+            size += len(encode_bytes(argument(f"{name}={argument(text)}"))) + POINTER
+        except ValueError as error:
+            raise ValueError(f"has {quoted(name)}, which {error}") from None
+    if size > ENVIRONMENT_LIMIT:
+        raise ValueError("is over 512 KiB in all: put the values into a file")
+    return raw_json(value) if value else None
+
+
+def tags(value: object) -> str | None:
+    """The JSON of a list of labels, None for an empty one."""
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list of strings, not {kind_of(value)}")
+    return bounded_json([label(tag) for tag in value]) if value else None
+
+
+def unique(value: object) -> str | int:
+    """``ever``, ``active``, or milliseconds."""
+    if value in (EVER, ACTIVE):
+        return str(value)
+    try:
+        return timeout(value)
+    except ValueError:
+        raise ValueError(f"must be '{EVER}', '{ACTIVE}' or a duration such as '1d'") from None
+
+
+def parents(value: object) -> tuple[str, ...]:
+    """Names of jobs, ids, and batches as ``batch:NAME``; each once."""
+    words = [value] if isinstance(value, (str, int)) else value
+    if not isinstance(words, list):
+        raise ValueError(f"must be a list of names, ids or 'batch:NAME', not {kind_of(value)}")
+    if len(words) > PARENTS_LIMIT:
+        raise ValueError(f"has over {PARENTS_LIMIT} entries: give those jobs one name or a batch of their own")
+    found: dict[str, None] = {}
+    for word in words:
+        if isinstance(word, int) and not isinstance(word, bool) and 0 < word < 2**63:
+            found[str(word)] = None
+            continue
+        text = label(word)
+        if text.startswith("batch:") and text == "batch:":
+            raise ValueError("names a batch, but not which: write 'batch:NAME'")
+        found[text] = None
+    return tuple(found)
+
+
+def files(value: object) -> str | None:
+    """The JSON of a list of file names, None for an empty one."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise ValueError(f"must be a list of files, not {kind_of(value)}")
+    return raw_json([argument(word) for word in words]) if words else None
+
+
+def factor(value: object) -> float:
+    """A number from 1 to 100."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 100:
+        raise ValueError("must be a number from 1 to 100")
+    return float(value)
