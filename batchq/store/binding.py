@@ -1,9 +1,9 @@
 """Binding new jobs to the jobs after which they run: by name, by id, by batch. What could never run is refused."""
 
-import difflib
 import sqlite3
 
 from batchq.errors import InputError
+from batchq.jobs.work import did_you_mean
 from batchq.store import order
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ class Binder:
         sql = f"{_ENTER} SELECT ?, id, ? FROM jobs WHERE batch = ?{also}"
         if not self._db.execute(sql, (job, kind, batch)).rowcount:
             known = self._db.execute("SELECT DISTINCT batch FROM counters ORDER BY batch LIMIT 1000")
-            near = _near(batch, (name for (name,) in known))
+            near = did_you_mean(batch, [name for (name,) in known])
             raise _wrong(spec, kind, f"names the batch {batch!r}, which has no jobs{near}")
 
     def _tie_to_jobs(self, job: int, spec: "JobSpec", kind: str, parents: "Sequence[int]") -> None:
@@ -84,7 +84,7 @@ class Binder:
         if not self._db.execute(sql, (job, kind, word, spec.batch)).rowcount:
             others = "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000"
             known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch,)))}
-            near = _near(word, known - {spec.name})
+            near = did_you_mean(word, sorted(known - {spec.name or ""}))
             raise _wrong(
                 spec, kind, f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
             )
@@ -92,11 +92,6 @@ class Binder:
 
 def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
     return InputError(f"{spec.where}: field {kind!r} {problem}")
-
-
-def _near(word: str, known: "Iterable[str | None]") -> str:
-    near = difflib.get_close_matches(word, [name for name in known if name is not None], n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
