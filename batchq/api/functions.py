@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from batchq.api.options import plain
 from batchq.api.targets import require_findable, target
 from batchq.errors import InputError
-from batchq.jobs.jobfile import merged
 from batchq.jobs.model import FIELDS, job_spec
+from batchq.jobs.sheet import merged
 from batchq.jobs.work import did_you_mean, quoted
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import typer
 
 from batchq.cli import storing
 from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, app, note
+from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.jobs.model import FIELDS
 from batchq.store.connection import open_at
@@ -137,9 +138,9 @@ def add(
     storing.add(request)
 
 
-def requested(options: "Mapping[str, Any]", words: list[str] | None) -> storing.AddRequest:
+def requested(options: "Mapping[str, Any]", words: list[str] | None) -> AddRequest:
     """The request that the options of ``add``, by the names of its parameters, and the words after ``--`` make."""
-    request = storing.AddRequest()
+    request = AddRequest()
     request.words = words
     request.files, request.env = list(options["files"] or ()), list(options["env"] or ())
     for name in (

@@ -4,7 +4,7 @@ Whatever is not familiar here is left to typer, which then also words the compla
 parsers read the same.
 """
 
-from batchq.cli.storing import AddRequest
+from batchq.cli.request import AddRequest
 
 _TEXTS = {
     "-c": "command",

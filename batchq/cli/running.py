@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchq import runner
-from batchq.cli import plans, sources, storing, telling
+from batchq.cli import plans, sources, telling
 from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
+from batchq.cli.request import AddRequest
 from batchq.cli.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
 from batchq.events import Handler, NdjsonFile, log_event
@@ -137,7 +138,7 @@ def _open(path: str, files: list[str], db: str | None, *, quiet: bool) -> tuple[
             for warning in store.warnings:
                 note(f"warning: {warning}")
         return None
-    request = storing.AddRequest()
+    request = AddRequest()
     request.files, request.db = files, db or Global.db
     specs = sources.specs_of(request)
     if not os.path.exists(path) and not quiet:

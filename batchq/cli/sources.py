@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.cli.storing import AddRequest
+    from batchq.cli.request import AddRequest
 
 OPTIONS = {"tags": "tag", "inputs": "input"}  #: options that are not called like their fields
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 from batchq.cli import sources
+from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.store import intake
 from batchq.store.connection import open_at
@@ -11,32 +12,7 @@ from batchq.store.location import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from batchq.jobs.model import JobSpec
-
-
-class AddRequest:
-    """One ``batchq add``: where the jobs come from, the fields given as options, and how to tell the ids."""
-
-    def __init__(self) -> None:
-        self.words: list[str] | None = None
-        self.command: str | None = None
-        self.call: str | None = None
-        self.args: str | None = None
-        self.files: list[str] = []
-        self.format: str | None = None
-        self.nul = False
-        self.each = False
-        self.source: str | None = None
-        self.csv = False
-        self.tsv = False
-        self.quiet = False
-        self.dry_run = False
-        self.json = False
-        self.db: str | None = None
-        self.fields: dict[str, Any] = {}
-        self.env: list[str] = []
 
 
 def add(request: AddRequest) -> None:

@@ -6,7 +6,8 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import AUTO, job_spec
-from batchq.jobs.work import NAME_LIMIT, quoted, shell_work, to_json
+from batchq.jobs.sheet import TOO_LONG, merged, named, text_of_file
+from batchq.jobs.work import quoted, shell_work, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("toml", "jsonl", "csv", "lines")
 _SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
-TOO_LONG = "holds a whole number of more than 4300 digits"
 _PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
 
 
@@ -187,34 +187,3 @@ def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
 
 
 # --- what the formats share -------------------------------------------------------------------------------------------
-
-
-def text_of_file(data: bytes, source: str) -> str:
-    """The text of a file in UTF-8. Raises InputError, with the line, for what is none."""
-    problem = "holds a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
-    at = data.find(b"\0")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        problem, at = "is no UTF-8 text", error.start
-    if at < 0:
-        return text.removeprefix("\ufeff")
-    line = data.count(b"\n", 0, at) + 1
-    raise InputError(f"{source}, line {line}: {problem} (at byte {at} of the file): save the file as UTF-8")
-
-
-def named(own: "dict[str, Any]") -> str:
-    """The name of a job, for its place in a message: ``" (load)"``, or nothing."""
-    name = own.get("name")
-    return f" ({name})" if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() else ""
-
-
-def merged(outer: "Mapping[str, Any]", own: "Mapping[str, Any]") -> "dict[str, Any]":
-    """``own`` fields over those from outside: ``env`` is merged, and ``run_at`` displaces ``delay`` and the reverse."""
-    fields = {**outer, **own}
-    if isinstance(outer.get("env"), dict) and isinstance(own.get("env"), dict):
-        fields["env"] = {**outer["env"], **own["env"]}
-    for mine, other in (("delay", "run_at"), ("run_at", "delay")):
-        if mine in own and other not in own:
-            fields.pop(other, None)
-    return fields

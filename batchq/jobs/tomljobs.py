@@ -1,8 +1,8 @@
 """Jobs in a TOML file: ``[defaults]``, and one ``[[job]]`` for each job."""
 
 from batchq.errors import InputError
-from batchq.jobs.jobfile import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.model import AUTO, WORK_FIELDS, job_spec
+from batchq.jobs.sheet import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.work import did_you_mean, quoted
 
 TYPE_CHECKING = False
