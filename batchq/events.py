@@ -14,14 +14,15 @@ the record is on disk.
 """
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from batchq import clock
 
-log = logging.getLogger("batchq")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
 
 
 class Event(NamedTuple):
@@ -45,15 +46,19 @@ def tell(handlers: Sequence[Handler], event: Event) -> None:
             handler(event)
         except Exception as error:
             trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of this function
-            log.warning("the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace))
+            _log().warning(
+                "the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace)
+            )
 
 
 def log_event(event: Event) -> None:
     """The logging handler: errors as warnings, the rest as information, to the logger ``batchq``."""
+    import logging
+
     level = logging.WARNING if event.name == "job.error" else logging.INFO
     about = "" if event.job is None else f" job {event.job} attempt {event.attempt}"
     facts = {**event.measurements, **{k: v for k, v in event.metadata.items() if v is not None and k != "payload"}}
-    log.log(level, "%s%s %s", event.name, about, " ".join(f"{key}={value!r}" for key, value in facts.items()))
+    _log().log(level, "%s%s %s", event.name, about, " ".join(f"{key}={value!r}" for key, value in facts.items()))
 
 
 class NdjsonFile:
@@ -81,4 +86,10 @@ class NdjsonFile:
             self._file.flush()
         except OSError as error:
             self._is_broken = True
-            log.warning("the events cannot be written any more: %s", error.strerror)
+            _log().warning("the events cannot be written any more: %s", error.strerror)
+
+
+def _log() -> "logging.Logger":
+    import logging
+
+    return logging.getLogger("batchq")

@@ -1,20 +1,28 @@
-"""All commands together: importing a group registers its commands with the application."""
+"""The commands: importing a module of ``batchq.cli`` registers its commands with the application."""
 
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from batchq.cli import adding, changing, explaining, keeping, looking, queueing, running, waiting
 from batchq.cli.app import Invocation, app
-
-__all__ = ["adding", "changing", "explaining", "keeping", "looking", "queueing", "run", "running", "waiting"]
 
 # The family of errors that typer words itself; it exports but this one member of it.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+MODULES = ("adding", "changing", "explaining", "keeping", "looking", "queueing", "running", "waiting")
+_ALONE = {"run": "running"}  # started by crontabs again and again: it loads nothing of the others
+
+
+def load(verb: str | None = None) -> None:
+    """Import the module of ``verb``, as far as that is known to be enough, or else all of them."""
+    for name in (_ALONE[verb],) if verb in _ALONE else MODULES:
+        import_module(f"batchq.cli.{name}")
+
 
 def run(argv: list[str], words: list[str] | None) -> int:
     """Run one command line whose words after ``--`` were split off; its exit code. Raises BatchqError and OSError."""
+    load(argv[0] if argv else None)
     try:
         return app(args=argv, prog_name="batchq", obj=Invocation(words), standalone_mode=False) or 0
     except _Complaint as complaint:

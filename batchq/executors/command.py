@@ -7,7 +7,6 @@ import resource
 import signal
 import stat
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -233,6 +232,8 @@ def _input(data: bytes | None) -> int | None:
     """A descriptor from which ``data`` can be read, None where there is none to read."""
     if data is None:
         return None
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)

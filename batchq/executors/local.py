@@ -26,7 +26,8 @@ from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
-MOST_AHEAD = 256  #: claims
+MOST_AHEAD = 512  #: claims that wait here for their turn
+AT_ONCE = 256  #: of them claimed in one exchange, so that nobody waits long for the store
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
@@ -100,7 +101,7 @@ class LocalExecutor:
             return 0
         wanted = min(MOST_AHEAD, int(self.slots * AT_HAND / self._pace))
         waiting = len(self._backlog) + sum(len(member.tasks) for member in self._members.values())
-        return wanted - waiting if waiting <= wanted // 2 else 0
+        return min(AT_ONCE, wanted - waiting) if waiting <= wanted // 2 else 0
 
     # --- the work ------------------------------------------------------------------------------------------------------
 

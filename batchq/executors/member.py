@@ -1,6 +1,6 @@
 """One worker with the tasks that it was given: at most two messages, each of about two milliseconds of work."""
 
-import base64
+import binascii
 import json
 import signal
 import time
@@ -24,7 +24,7 @@ from batchq.jobs.attempt import (
     Stream,
 )
 from batchq.processes.capture import Capture
-from batchq.processes.resident import Answer, Resident
+from batchq.processes.resident import Resident
 from batchq.processes.spawn import Refusal
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
@@ -141,7 +141,7 @@ class Member:
         ended = []
         for answer in answers:
             claim = self.tasks.popleft()
-            ended.append(Ended(claim, self._sentenced(claim, answer)))
+            ended.append(Ended(claim, self._sentenced(claim, self._outcome(answer))))
             self._sizes[0] -= 1
             if not self._sizes[0]:
                 self._sizes.popleft()
@@ -151,13 +151,13 @@ class Member:
             self._begin_next()
         return ended
 
-    def _sentenced(self, claim: Claim, answer: Answer) -> Outcome:
+    def _sentenced(self, claim: Claim, outcome: Outcome) -> Outcome:
         """How a task ended by itself after its end was imposed, or in the same moment; what is behind it is not meant."""
-        outcome, status = self._outcome(answer), self._sentence.status
-        if self._signalled_at is None:
+        status, ended_at = self._sentence.status, outcome.finished_at
+        if self._signalled_at is None or ended_at is None:
             return outcome
-        is_late = answer.ended_at >= self._signalled_at
-        if answer.ended_at > self._signalled_at + SURVIVED:
+        is_late = ended_at >= self._signalled_at
+        if ended_at > self._signalled_at + SURVIVED:
             self._signalled_at = None
         if status is None:
             return outcome
@@ -166,37 +166,35 @@ class Member:
             return outcome
         return outcome._replace(status=status, result=None, failure=overrun(claim) if status == TIMED_OUT else None)
 
-    def _outcome(self, answer: Answer) -> Outcome:
-        failure, result = None, None
-        if answer.kind == "result":
-            status, result = SUCCEEDED, answer.value
-        else:
-            status, failure = FAILED, Failure(*json.loads(answer.value))
-        _, _, delay = answer.kind.partition(":")
+    def _outcome(self, answer: list[str]) -> Outcome:
+        kind, ended, taken, cpu, peak, code, leftovers, output, value = answer
+        ended_at, seconds = int(ended), float(taken)
+        stdout, stderr = self._printed(output)
         return Outcome(
-            status,
-            exit_code=answer.exit_code,
-            seconds=answer.seconds,
-            cpu=answer.cpu,
-            peak=answer.peak,
-            result=result,
-            failure=failure,
-            stdout=self._stream("stdout", answer, self.out),
-            stderr=self._stream("stderr", answer, self.err),
-            leftovers=answer.leftovers,
-            retry_after=int(delay) if delay else None,
-            is_final=answer.kind == "discard",
-            started_at=answer.ended_at - round(answer.seconds * 1000),
-            finished_at=answer.ended_at,
+            SUCCEEDED if kind == "result" else FAILED,
+            int(code) if code else None,
+            seconds=seconds,
+            cpu=float(cpu),
+            peak=int(peak) if peak else None,
+            result=value if kind == "result" else None,
+            failure=None if kind == "result" else Failure(*json.loads(value)),
+            stdout=stdout,
+            stderr=stderr,
+            leftovers=int(leftovers),
+            started_at=ended_at - round(seconds * 1000),
+            finished_at=ended_at,
+            retry_after=int(kind[6:]) if kind.startswith("retry:") else None,
+            is_final=kind == "discard",
         )
 
-    def _stream(self, name: str, answer: Answer, capture: Capture) -> Stream | None:
+    def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
+        """What a task printed: what came out of the pipes, or what the worker has told."""
         if self._single:
-            return capture.take()
-        if not answer.output or (told := json.loads(answer.output).get(name)) is None:
-            return None
-        head, tail, total = told
-        return Stream(base64.b64decode(head), base64.b64decode(tail), total)
+            return self.out.take(), self.err.take()
+        if not output:
+            return None, None
+        told = json.loads(output)
+        return _stream(told.get("stdout")), _stream(told.get("stderr"))
 
     def died(self, code: int | None, started_at: int) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
@@ -234,3 +232,10 @@ class Member:
             return INTERRUPTED, None  # meant for the task before, which ended in the same moment
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CRASHED, Failure("WorkerDied", f"its worker process {how}")
+
+
+def _stream(told: tuple[str, str, int] | None) -> Stream | None:
+    if told is None:
+        return None
+    head, tail, total = told
+    return Stream(binascii.a2b_base64(head), binascii.a2b_base64(tail), total)

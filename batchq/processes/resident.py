@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import sys
-from typing import NamedTuple
 
 from batchq.jobs.attempt import Stream
 from batchq.processes.capture import read_kept
@@ -13,20 +12,6 @@ from batchq.processes.worker import FAREWELL, START, spill_names
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
-
-
-class Answer(NamedTuple):
-    """How one task ended: the fields of ``worker.ANSWER``, decoded as far as every reader needs it."""
-
-    kind: str
-    ended_at: int
-    seconds: float
-    cpu: float
-    peak: int | None
-    exit_code: int | None
-    leftovers: int
-    output: str
-    value: str
 
 
 class Resident:
@@ -99,8 +84,8 @@ class Resident:
             self._unsent = b""
         return True
 
-    def answers(self) -> list[Answer]:
-        """The answers that have come, without waiting for more."""
+    def answers(self) -> list[list[str]]:
+        """The answers that have come, without waiting for more: of each the fields of ``worker.ANSWER``."""
         try:
             while os.read(self.bell, 4096):
                 pass
@@ -116,7 +101,7 @@ class Resident:
         if lines and lines[-1] == FAREWELL:
             self.is_leaving = True
             lines.pop()
-        return [_decoded(line) for line in lines]
+        return [line.decode().split("\t") for line in lines]
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:
         """What the running task has printed to the files so far."""
@@ -130,18 +115,3 @@ class Resident:
         for name in spill_names(self._spill):
             with contextlib.suppress(OSError):
                 os.unlink(name)
-
-
-def _decoded(line: bytes) -> Answer:
-    kind, ended_at, seconds, cpu, peak, code, leftovers, output, value = line.decode().split("\t")
-    return Answer(
-        kind,
-        int(ended_at),
-        float(seconds),
-        float(cpu),
-        int(peak) if peak else None,
-        int(code) if code else None,
-        int(leftovers),
-        output,
-        value,
-    )

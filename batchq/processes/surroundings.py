@@ -19,7 +19,10 @@ import resource
 import signal
 import sys
 import time
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SIGNALS = tuple(number for number in signal.valid_signals() if number < 32)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
@@ -142,7 +145,7 @@ class Surroundings:
             setattr(sys, f"__{name}__", stream)
         self._in, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
 
-    def _is_as_opened(self, stream: Any) -> bool:
+    def _is_as_opened(self, stream: "Any") -> bool:
         return (
             not stream.closed
             and bool(stream.line_buffering)

@@ -1,6 +1,6 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
-Started by the runner with ``START``; it imports the standard library only. Descriptor 3 is a socket: tasks come in
+Started by the runner with ``START``; it imports little, and of the standard library alone. Descriptor 3 is a socket: tasks come in
 messages of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as it has ended,
 so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when
 the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket
@@ -12,7 +12,7 @@ pipes, where it is bounded while it runs. The files have names (``spill_names``)
 the worker, or when that dies. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
 """
 
-import base64
+import binascii
 import contextlib
 import importlib
 import json
@@ -23,11 +23,14 @@ import signal
 import socket
 import sys
 import time
-import traceback
-from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from collections import namedtuple
 
 from batchq.processes.surroundings import Surroundings, Variables, keep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, NoReturn
 
 #: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
@@ -41,16 +44,10 @@ _LEFTOVERS = 1.0  #: seconds within which what a task left must be dead
 _SLOW = 0.005  #: seconds from which the peak memory is read anew after a task
 
 
-class Job(NamedTuple):
+class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue", "key"))):
     """What ``run --perform pkg.mod:func`` hands to the function: the job whose payload it is to perform."""
 
-    id: int
-    attempt: int
-    payload: Any
-    name: str | None
-    batch: str
-    queue: str
-    key: str | None
+    __slots__ = ()
 
 
 def main() -> None:
@@ -83,7 +80,7 @@ class _Worker:
         self._home = os.getcwd()
         self._environment = dict(os.environ)
         self._own: dict[str, str] = {}
-        self._as_left = _raw_environment()
+        self._as_left = _raw_environment().copy()
         self._variables = Variables()
         self._around = Surroundings()
         self._pipes = self._around.streams[1:]
@@ -93,7 +90,7 @@ class _Worker:
         self._rusage_peak = 0
         self._peak: int | None = None
 
-    def serve(self, message: dict[str, Any]) -> None:
+    def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order."""
         self._direct_output(to_files=not message["single"])
         for task in message["tasks"]:
@@ -132,12 +129,12 @@ class _Worker:
         except BlockingIOError:
             return 0
 
-    def _leave(self, answer: bytes) -> NoReturn:
+    def _leave(self, answer: bytes) -> "NoReturn":
         """Say the last answer and go; threads that a task left are not waited for."""
         self._send(answer + FAREWELL + b"\n")
         os._exit(0)
 
-    def _perform(self, task: list[Any], target: str | None, also: str | None) -> None:
+    def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
         id_, attempt, token, about, work = task
         name, batch, queue, key, db, named, umask, timeout = about
         own = {
@@ -196,7 +193,7 @@ class _Worker:
         else:
             self._leave(line)
 
-    def _found(self, target: str, also: str | None) -> Any:
+    def _found(self, target: str, also: str | None) -> "Any":
         found = self._functions.get(target)
         if found is None:
             module, _, attribute = target.partition(":")
@@ -220,7 +217,7 @@ class _Worker:
             if self._own.get(name) != value:
                 self._variables.put(name, value)
         self._own = own
-        self._as_left = _raw_environment()
+        self._as_left = _raw_environment().copy()
 
     def _adopt(self, before: dict[str, str]) -> None:
         """What a module sets while it is imported stays: it will not be imported again."""
@@ -232,12 +229,12 @@ class _Worker:
     def _output(self) -> str:
         told = {}
         for name, fd in zip(("stdout", "stderr"), self._files, strict=True):
-            size = os.fstat(fd).st_size
+            size = os.lseek(fd, 0, os.SEEK_END)  # as fstat, in a sixth of its time
             if not size:
                 continue
             head = os.pread(fd, KEPT, 0)
             tail = os.pread(fd, KEPT, max(len(head), size - KEPT))
-            told[name] = [base64.b64encode(head).decode(), base64.b64encode(tail).decode(), size]
+            told[name] = [_base64(head), _base64(tail), size]
             os.ftruncate(fd, 0)
         return json.dumps(told) if told else ""
 
@@ -266,8 +263,8 @@ def _bind_to_runner() -> None:
 
 
 def _raw_environment() -> dict[bytes, bytes]:
-    # A copy of the mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
-    return os.environ._data.copy()  # type: ignore[attr-defined,no-any-return]
+    # The mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
+    return os.environ._data  # type: ignore[attr-defined,no-any-return]
 
 
 def _spill_file(path: str) -> int:
@@ -315,6 +312,8 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _result(value: object) -> tuple[str, str, str]:
+    if value is None:
+        return "result", "", "null"
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -355,6 +354,8 @@ def _described(error: BaseException) -> list[str]:
     except BaseException as broken:
         message = f"<its message cannot be told: {type(broken).__name__}>"
     try:
+        import traceback
+
         trace = "".join(traceback.format_exception(type(error), error, _own_frames_cut(error.__traceback__)))
     except BaseException as broken:
         trace = f"<its traceback cannot be told: {type(broken).__name__}>"
@@ -371,7 +372,7 @@ def _type_name(error: BaseException) -> str:
         return "Exception"
 
 
-def _own_frames_cut(trace: TracebackType | None) -> TracebackType | None:
+def _own_frames_cut(trace: "TracebackType | None") -> "TracebackType | None":
     """The part of a traceback that is the job's: without the frames of batchq and of the import system."""
     package = os.path.dirname(os.path.dirname(__file__)) + os.sep
     while trace is not None:
@@ -386,7 +387,11 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def receive(channel: socket.socket) -> dict[str, Any] | None:
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def receive(channel: socket.socket) -> "dict[str, Any] | None":
     """Wait for one message; None when the other side is gone."""
     header = _exactly(channel, 4)
     if header is None:

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import pytest
 from conftest import Shell
 
-from batchq.cli import commands  # noqa: F401  registers them with the application
+from batchq.cli import commands
 from batchq.cli.app import app
 from batchq.jobs import jobfile
 from batchq.jobs.model import FIELDS
 
+commands.load()
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HOME = "/home/ann/night"  #: the folder in which every session of the documentation takes place
