@@ -66,7 +66,7 @@ class Place:
 
     def result_file(self, claim: Claim) -> str:
         """Where a command may leave its result."""
-        return os.path.join(self.scratch, f"result-{claim.id}-{claim.attempt}")
+        return f"{self.scratch}/result-{claim.id}-{claim.attempt}"
 
     def variables(self, claim: Claim) -> dict[str, str]:
         """What a command is told of itself."""

@@ -23,18 +23,27 @@ class Alive(NamedTuple):
 
 
 class Leftovers:
-    """``kept`` are the tokens whose processes stay (``leftovers = "keep"``); ``unkillable`` the processes given up."""
+    """``kept`` are the tokens whose processes stay (``leftovers = "keep"``); ``unkillable`` the processes given up.
+
+    ``are_hidden``: the last sweep saw a process of which nobody knows to which attempt it belongs.
+    """
 
     def __init__(self) -> None:
         self.kept: set[str] = set()
         self.unkillable: set[int] = set()
+        self.are_hidden = False
 
     def sweep(self, ended: dict[int, str], alive: Alive) -> dict[int, int]:
         """Kill what the ``ended`` attempts (process: token) left; for each of them how many processes were alive."""
         counts: dict[int, int] = {}
         seen: set[int] = set()
         deadline = time.monotonic() + SWEEP
-        while orphans := [pid for pid in self._orphans(alive) if self._is_left_behind(pid, ended, alive)]:
+        while True:
+            strangers = self._orphans(alive)
+            orphans = [pid for pid in strangers if self._is_left_behind(pid, ended, alive)]
+            if not orphans:
+                self.are_hidden = bool(strangers)
+                return counts
             for orphan in orphans:
                 owner = _owner(orphan, ended)
                 for pid in (orphan, *tree.descendants(orphan)):
@@ -47,11 +56,6 @@ class Leftovers:
             if time.monotonic() > deadline:
                 self.unkillable.update(orphans)
             time.sleep(0.0005)
-        return counts
-
-    def are_hidden(self, alive: Alive) -> bool:
-        """Whether some process lives of which nobody knows to which attempt it belongs."""
-        return bool(self._orphans(alive))
 
     def _orphans(self, alive: Alive) -> list[int]:
         return [pid for pid in tree.own_children() if pid not in alive.processes and pid not in self.unkillable]

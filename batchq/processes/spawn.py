@@ -11,7 +11,7 @@ _RESET = tuple(
     getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGCHLD") if hasattr(signal, name)
 )  # Python ignores the first two, and exec hands an ignored signal on
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-_SHELL = b"/bin/sh"
+_SHELL = "/bin/sh"
 _OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
 
 
@@ -27,23 +27,20 @@ class Spawner:
     """Starts processes for a runner, which has one thread: the folder and the umask of the process are its own to set."""
 
     def __init__(self) -> None:
-        self._base = dict(os.environb)
-        self._located: dict[tuple[bytes, bytes], bytes] = {}
+        self._base = dict(os.environ)
+        self._located: dict[tuple[str, str], str] = {}
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._umask = os.umask(0)
         os.umask(self._umask)
 
-    def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[bytes, bytes]:
+    def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
         """The environment of a job: the runner's, then PATH as stored, then the named variables, then batchq's."""
-        environment = self._base | {b"PATH": os.fsencode(path)} if path else self._base.copy()
-        for name, value in (named | own).items():
-            environment[os.fsencode(name)] = os.fsencode(value)
-        return environment
+        return self._base | ({"PATH": path} if path else {}) | named | own
 
     def spawn(
         self,
         words: list[str],
-        environment: dict[bytes, bytes],
+        environment: dict[str, str],
         cwd: str,
         out: int,
         err: int,
@@ -73,11 +70,10 @@ class Spawner:
                 os.close(fd)
             return machine_refusal(error)
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
-        argv = list(map(os.fsencode, words))
         if umask is not None:
             os.umask(umask)
         try:
-            return self._execute(argv, environment, actions)
+            return self._execute(words, environment, actions)
         finally:
             if umask is not None:
                 os.umask(self._umask)
@@ -92,9 +88,9 @@ class Spawner:
         return None
 
     def _execute(
-        self, argv: list[bytes], environment: dict[bytes, bytes], actions: list[tuple[int, int, int]]
+        self, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]
     ) -> int | Refusal:
-        program = self._locate(argv[0], environment.get(b"PATH", os.defpath.encode()))
+        program = self._locate(argv[0], environment.get("PATH", os.defpath))
         if isinstance(program, Refusal):
             return program
         try:
@@ -106,32 +102,28 @@ class Spawner:
                 return self._start(_SHELL, [_SHELL, program, *argv[1:]], environment, actions)
         except OSError as error:
             self._located.clear()
-            return _refusal(error, os.fsdecode(program))
+            return _refusal(error, program)
 
-    def _locate(self, program: bytes, path: bytes) -> bytes | Refusal:
+    def _locate(self, program: str, path: str) -> str | Refusal:
         """Where exec would find a program; a relative folder of PATH is relative to the job's working directory."""
-        if b"/" in program:
+        if "/" in program:
             return program
         if found := self._located.get((program, path)):
             return found
         denied = False
-        for folder in path.split(b":"):
-            candidate = os.path.join(folder or b".", program)
+        for folder in path.split(":"):
+            candidate = os.path.join(folder or ".", program)
             if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
-                if folder.startswith(b"/"):
+                if folder.startswith("/"):
                     self._located[program, path] = candidate
                 return candidate
             denied = denied or os.path.isfile(candidate)
         if denied:
-            return Refusal(
-                "NotExecutable", f"the program {os.fsdecode(program)!r} is not executable (permission denied)"
-            )
-        return Refusal(
-            "NoSuchProgram", f"the program {os.fsdecode(program)!r} is not on the PATH {os.fsdecode(path)!r}"
-        )
+            return Refusal("NotExecutable", f"the program {program!r} is not executable (permission denied)")
+        return Refusal("NoSuchProgram", f"the program {program!r} is not on the PATH {path!r}")
 
     def _start(
-        self, path: bytes, argv: list[bytes], environment: dict[bytes, bytes], actions: list[tuple[int, int, int]]
+        self, path: str, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]
     ) -> int:
         return os.posix_spawn(
             path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=_RESET, **_OWN_SESSION

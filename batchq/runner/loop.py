@@ -37,7 +37,7 @@ from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
-CROWD = 256  #: results that wait for no more
+CROWD = 384  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free, and for jobs that were cancelled
 SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
