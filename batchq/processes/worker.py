@@ -1,10 +1,11 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
-Started by the runner with ``START``; it imports little, and of the standard library alone. Descriptor 3 is a socket: tasks come in
-messages of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as it has ended,
-so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when
-the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket
-closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put back.
+Started by the runner with ``START``; it imports little, and of the standard library alone. Descriptor 3 is a socket:
+tasks come in messages of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as
+it has ended, so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it
+is rung when the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the
+socket closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put
+back.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``. In a message
 of several short tasks the output of each goes to a file, where its end can be seen; in a single one to the runner's

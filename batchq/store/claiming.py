@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from batchq.jobs.attempt import Claim
@@ -24,7 +25,7 @@ _CLAIM = f"""
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
     started_at = :started
 WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :most)
-RETURNING -priority, {COLUMNS}"""
+RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """
 SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
 # Jobs of several slots are taken in order too: one that does not fit yet keeps its place, or it would starve.
@@ -94,12 +95,11 @@ def claims_of(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[C
     """The claims in rows of ``COLUMNS``."""
     contexts = _contexts(db, {row[14] for row in rows})
     claims = [Claim._make((*row[:14], *contexts[row[14]], *row[15:26])) for row in rows]
-    return [
-        one
-        if row[26] is None or one.timeout is None
-        else one._replace(timeout=round(one.timeout * row[26] ** one.failures))
-        for one, row in zip(claims, rows, strict=True)
-    ]
+    for number, row in enumerate(rows):
+        if row[26] is not None and row[9] is not None:
+            one = claims[number]
+            claims[number] = one._replace(timeout=round(row[9] * row[26] ** one.failures))
+    return claims
 
 
 def _is_any_wide(db: sqlite3.Connection) -> bool:
@@ -129,8 +129,8 @@ def _take(
     if is_any_wide:
         chosen = _FITTING.format(candidates=chosen)
     rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()
-    rows.sort()
-    claims = claims_of(db, [row[1:] for row in rows])
+    rows.sort(key=itemgetter(-1, 0))
+    claims = claims_of(db, rows)
     states.count(db, states.tally_moves(("queued", "running", one.queue, one.batch) for one in claims))
     return claims
 
