@@ -12,7 +12,11 @@ from typing import NamedTuple
 LOOK = 0.01  #: seconds between two looks at the memory of a process tree
 BATCHQ = str(Path(sys.executable).with_name("batchq"))
 LOOPS = str(Path(__file__).with_name("loops.py"))
-_ENV = {name: value for name, value in os.environ.items() if not name.startswith("BATCHQ_")}
+_ENV = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("BATCHQ_") and name != "PYTHONDONTWRITEBYTECODE"  # an installed package is compiled
+}
 
 
 def nothing() -> None:
