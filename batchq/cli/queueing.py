@@ -11,14 +11,10 @@ from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
 from batchq.store import queues
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-group = typer.Typer(
-    help="Show the queues, or set their limits: obeyed by all runners at once.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
+group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(group, name="queue")
 
 

@@ -73,7 +73,14 @@ def run(
     allow_network_fs: NetworkFs = False,
     db: Db = None,
 ) -> None:
-    """Run what is claimable until nothing is left; exit 1 if a job failed."""
+    """Run what is claimable until nothing is left; exit 1 if a job failed.
+
+    \b
+    batchq run -j 4                 what is queued, four jobs at once
+    batchq run etl.toml             add the jobs of a file, run them, answer for them
+    batchq run --watch              stay, and take new work as it comes
+    batchq run --if-running skip    from cron: do nothing if a run is at work that takes all
+    """
     path = locate(db or Global.db)
     allow_network(allow_network_fs)
     require_local(path)
