@@ -358,7 +358,7 @@ def leave_buffered_words() -> None:
     sys.stdout.write("words without an end of line")
 
 
-def describe(seconds: float = 0.2) -> dict[str, object]:
+def describe(seconds: float = 0.06) -> dict[str, object]:
     """What the process looks like from inside, after some work that an alarm would cut short."""
     time.sleep(seconds)
     os.write(1, b"raw out\n")
