@@ -5,8 +5,6 @@ or when it is told to stop; then running jobs may finish within ``grace`` and th
 """
 
 import contextlib
-import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,22 +13,18 @@ from batchq.errors import BatchqError, BusyError
 from batchq.events import Handler
 from batchq.executors.seam import Executor, Lost, Refused, Report, Started
 from batchq.jobs.attempt import (
-    CANCELLED,
-    CRASHED,
-    INTERRUPTED,
     SUCCEEDED,
     Claim,
     Ended,
-    Failure,
-    Outcome,
     Printed,
 )
-from batchq.processes import tree
-from batchq.processes.signals import STOPPING, Inbox
+from batchq.processes.signals import Inbox
 from batchq.runner import admission
 from batchq.runner.rescuing import Rescuer
+from batchq.runner.stopping import Stopping
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller, warn
+from batchq.runner.withdrawing import Withdrawing
 from batchq.store import keeping, ledger, outlook, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
@@ -38,14 +32,13 @@ from batchq.store.runners import Runner
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 384  #: results that wait for no more
-LOOK = 0.25  #: seconds between looks for new work while a slot is free, and for jobs that were cancelled
+LOOK = 0.25  #: seconds between looks for new work while a slot is free
 SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
 HASTE = 0.1  #: seconds that it waits instead once running jobs get no grace: whoever asked for that will not wait long
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
-TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
 
 
 def run(
@@ -93,12 +86,8 @@ class _Run:
         self.begun: dict[str, Claim] = {}  # claims ahead that have started, which the ledger does not know yet
         self.printed: list[Printed] = []
         self.unreachable_since: float | None = None
-        self.stop_at: float | None = None  # when running jobs are ended; None: nobody asked to stop
-        self.is_hurried = False  # whether running jobs got no grace at all
         self.look_at = 0.0
         self.rescue_at = 0.0
-        self.withdraw_at = 0.0
-        self.withdrawn: set[str] = set()  # the tokens of jobs that were cancelled and are being ended
         self.looked = 0.0
         self.began = time.monotonic()
         self.since = clock.now()
@@ -108,6 +97,8 @@ class _Run:
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
         self.rescuer = Rescuer(store, me)
+        self.stopping = Stopping(store, me, executor, plan, tally, self.running)
+        self.withdrawing = Withdrawing(store, me, executor, plan.grace)
         self.is_log_stuck = False
         store.patience = PATIENCE
         store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
@@ -115,10 +106,9 @@ class _Run:
     def drain(self) -> Tally:
         self.teller.run_starts(self.executor.slots, self.executor.name)
         while True:
-            self._hear_signals()
-            self._keep_time()
-            self._rescue()
-            self._withdraw()
+            self.stopping.hear(self.inbox)
+            self.stopping.keep_time()
+            self._look_after_others()
             self._exchange()
             self.observe(self.tally)
             if not self.running and not self.ended and self._is_over():
@@ -138,9 +128,10 @@ class _Run:
         if not self._is_due(now):
             return
         free, ahead = self._room()
-        if self.stop_at is not None:  # what outlives its grace is not kept waiting for the store
-            left = 0 if self.is_hurried else self.stop_at - now
-            self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or self.is_hurried else PATIENCE
+        stop = self.stopping
+        if stop.at is not None:  # what outlives its grace is not kept waiting for the store
+            left = 0 if stop.is_hurried else stop.at - now
+            self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or stop.is_hurried else PATIENCE
         try:
             done = ledger.exchange(
                 self.store,
@@ -148,6 +139,7 @@ class _Run:
                 self.ended,
                 free,
                 clock.now(),
+                at_most=self._jobs_left(),
                 ahead=ahead,
                 started=list(self.begun.values()),
                 printed=self.printed,
@@ -164,7 +156,7 @@ class _Run:
         for one in done.settled:
             self.tally.take(one)
             self.teller.job_ends(one)
-            self.withdrawn.discard(one.claim.token)
+            self.withdrawing.forget(one.claim.token)
         for late in done.refused:
             warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
@@ -173,7 +165,7 @@ class _Run:
         self.look_at = 0.0 if sum(one.slots for one in done.claims) >= free else now + LOOK
         if done.again_at is not None:
             self.look_at = min(self.look_at, now + max(0, done.again_at - clock.now()) / 1000)
-        self._halt()
+        stop.count_failures()
 
     def _checkpoint(self) -> None:
         """Keep the store's log short; say once when a program that reads the store for long prevents it."""
@@ -196,16 +188,17 @@ class _Run:
 
     def _room(self) -> tuple[int, int]:
         """How many claims to take: to start at once, and ahead of that."""
-        if self.stop_at is not None or self.tally.refusal is not None:
+        if self.stopping.at is not None or self.tally.refusal is not None or self._jobs_left() == 0:
             return 0, 0
         free, ahead = self.executor.free(), self.executor.ahead()
         if self.plan.halt is not None:  # nothing may be under way that a failure could still prevent
             ahead = 0
             free = free if all(one.outcome.status == SUCCEEDED for one in self.ended) else 0
-        if self.plan.max_jobs is None:
-            return free, ahead
-        left = self.plan.max_jobs - self.tally.started
-        return min(free, left), max(0, min(ahead, left - free))
+        return free, ahead if self.plan.max_jobs is None else 0
+
+    def _jobs_left(self) -> int | None:
+        """How many more jobs may start; None: any number."""
+        return None if self.plan.max_jobs is None else self.plan.max_jobs - self.tally.started
 
     def _start(self, claims: list[Claim]) -> None:
         for claim in claims:
@@ -214,7 +207,7 @@ class _Run:
                 self.teller.job_starts(claim)
         self.tally.started += len(claims)
         if self.tally.started == self.plan.max_jobs:
-            self._claim_no_more()
+            self.stopping.claim_no_more()
         self.tally.running = len(self.running)
         if claims:
             self.executor.start(claims)
@@ -223,7 +216,7 @@ class _Run:
         for report in reports:
             if isinstance(report, Refused):
                 self.tally.refusal = report.reason
-                self._claim_no_more()
+                self.stopping.claim_no_more()
                 continue
             token = report.claim.token
             if isinstance(report, Printed):
@@ -237,7 +230,9 @@ class _Run:
                 self.ended_since = time.monotonic()
             self.running.pop(token, None)
             self.begun.pop(token, None)
-            self.ended.append(Ended(report.claim, self._lost(report)) if isinstance(report, Lost) else report)
+            self.ended.append(
+                Ended(report.claim, self.withdrawing.outcome(report)) if isinstance(report, Lost) else report
+            )
         self.tally.running = len(self.running)
 
     def _timeout(self) -> float:
@@ -251,16 +246,13 @@ class _Run:
         elif self.begun or self._room()[0]:
             waits.append(self.look_at - now)
         if self.running:
-            waits.append(self.withdraw_at - now)
-        if self.stop_at is not None and self.running:
-            waits.append(self.stop_at - now)
-        elif self.plan.max_seconds is not None and self.stop_at is None:
-            waits.append(self.began + self.plan.max_seconds - now)
+            waits.append(self.withdrawing.look_at - now)
+        waits.append(self.stopping.next_at() - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:
         """Nothing runs and nothing was claimed: is there anything to wait for?"""
-        if self.stop_at is not None or self.tally.refusal is not None:
+        if self.stopping.at is not None or self.tally.refusal is not None:
             return True
         try:
             return self._is_drained(outlook.look(self.store, self.me))
@@ -282,90 +274,31 @@ class _Run:
         self.look_at = now
         return outlook.retire(self.store, self.me)
 
+    def _look_after_others(self) -> None:
+        """Settle what dead runners left, and end those of our jobs that somebody has cancelled."""
+        try:
+            if time.monotonic() >= self.rescue_at and self.stopping.at is None:
+                self.rescue_at = time.monotonic() + RESCUE
+                for settled in self.rescuer.rescue():
+                    for one in settled:
+                        self.tally.rescued += 1
+                        self.tally.take(one)
+                        self.teller.job_ends(one)
+                    self.look_at = 0.0
+            if self.running:
+                self.withdrawing.withdraw()
+        except BatchqError as error:
+            if not isinstance(error, BusyError):
+                self._unreachable(error)
+
     def _hear_bell(self) -> None:
         """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
         if self.bell.has_rung():
             soon = self.looked + SOON
-            self.look_at, self.withdraw_at = min(self.look_at, soon), min(self.withdraw_at, soon)
+            self.look_at = min(self.look_at, soon)
+            self.withdrawing.look_at = min(self.withdrawing.look_at, soon)
 
-    # --- cancelled jobs ------------------------------------------------------------------------------------------------
-
-    def _withdraw(self) -> None:
-        """End what was cancelled while it ran."""
-        now = time.monotonic()
-        if not self.running or now < self.withdraw_at:
-            return
-        self.withdraw_at = now + LOOK
-        try:
-            tokens = set(outlook.unwanted(self.store, self.me)).difference(self.withdrawn)
-        except BatchqError as error:
-            self._unreachable(error)
-            return
-        if tokens:
-            self.withdrawn |= tokens
-            self.executor.stop(tokens, CANCELLED, self.plan.grace)
-
-    def _lost(self, report: Lost) -> Outcome:
-        if report.claim.token in self.withdrawn:
-            return Outcome(CANCELLED)
-        if not report.started:
-            return Outcome(INTERRUPTED)
-        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
-
-    # --- stopping ------------------------------------------------------------------------------------------------------
-
-    def _hear_signals(self) -> None:
-        while self.inbox.received:
-            number = self.inbox.received.pop(0)
-            if number == signal.SIGUSR1:
-                done = self.tally.succeeded + len(self.tally.failed)
-                warn(f"{done} jobs done, {len(self.tally.failed)} failed, {self.tally.running} running")
-                continue
-            if number == signal.SIGTSTP:
-                self.executor.suspend()
-                tree.stop_self()
-                self.executor.resume()
-                continue
-            orderly = number in STOPPING and self.tally.signal is None
-            if self.tally.signal is None:
-                self.tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
-            self._stop(self.plan.grace if orderly else 0)
-            if not orderly:
-                self.executor.stop(list(self.running), INTERRUPTED, 0)
-
-    def _keep_time(self) -> None:
-        """End a run that was told how long it may take, and what outlives the grace of a stop."""
-        now = time.monotonic()
-        if self.plan.max_seconds is not None and self.stop_at is None and now >= self.began + self.plan.max_seconds:
-            self.tally.stopped_at = "--max-time"
-            self._stop(self.plan.grace)
-        if self.stop_at is not None and self.running and time.monotonic() >= self.stop_at:
-            self.executor.stop(list(self.running), INTERRUPTED, TERM_TO_KILL)
-            self.stop_at = time.monotonic() + TERM_TO_KILL
-
-    def _halt(self) -> None:
-        """End the run when so many jobs have failed as ``--halt`` says."""
-        halt, tally = self.plan.halt, self.tally
-        if halt is None or self.stop_at is not None:
-            return
-        if halt.is_due(len(tally.failed), tally.succeeded + len(tally.failed)):
-            tally.stopped_at = "--halt"
-            self._stop(0 if halt.now else math.inf)
-
-    def _stop(self, grace: float) -> None:
-        """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
-        if self.stop_at is None:
-            self._claim_no_more()
-        self.is_hurried = not grace
-        self.stop_at = time.monotonic() + grace
-        self.executor.stop([token for token, claim in self.running.items() if claim.started_at is None], INTERRUPTED, 0)
-
-    def _claim_no_more(self) -> None:
-        """Let others know, who would skip their run and count on this one."""
-        patience, self.store.patience = self.store.patience, SOON
-        with contextlib.suppress(BatchqError):  # then they count on us for a moment longer
-            runners.stop_claiming(self.store, self.me)
-        self.store.patience = patience
+    # --- the end -------------------------------------------------------------------------------------------------------
 
     def _leave(self) -> None:
         try:
@@ -384,7 +317,7 @@ class _Run:
         until = time.monotonic() + TIDY
         self.store.check_references(on=True)
         with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
-            while self.stop_at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
+            while self.stopping.at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
                 continue
 
     def _unreachable(self, error: BatchqError) -> None:
@@ -402,30 +335,12 @@ class _Run:
             warn(f"job {lost.claim.id} attempt {lost.claim.attempt} {lost.outcome.status}{code}: could not be recorded")
         self.tally.unrecorded += self.ended
         self.ended = []
-        self.stop_at = self.stop_at if self.stop_at is not None else now + self.plan.grace
+        if self.stopping.at is None:
+            self.stopping.stop(self.plan.grace)
         if not self.tally.unrecorded and self.tally.refusal is None:
             self.tally.refusal = str(error)
 
     def _is_in_haste(self, now: float) -> bool:
         """Whether it was told to stop so long ago that nobody waits for a store that does not answer."""
-        if self.stop_at is None:
-            return False
-        return now > self.stop_at + PATIENCE or (self.is_hurried and not self.running)
-
-    # --- rescue --------------------------------------------------------------------------------------------------------
-
-    def _rescue(self) -> None:
-        """Settle what dead runners left."""
-        if time.monotonic() < self.rescue_at or self.stop_at is not None:
-            return
-        self.rescue_at = time.monotonic() + RESCUE
-        try:
-            for settled in self.rescuer.rescue():
-                for one in settled:
-                    self.tally.rescued += 1
-                    self.tally.take(one)
-                    self.teller.job_ends(one)
-                self.look_at = 0.0
-        except BatchqError as error:
-            if not isinstance(error, BusyError):
-                self._unreachable(error)
+        stop = self.stopping
+        return stop.at is not None and (now > stop.at + PATIENCE or (stop.is_hurried and not self.running))

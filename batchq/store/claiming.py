@@ -24,7 +24,7 @@ COLUMNS = (
 _CLAIM = f"""
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(16))), runner = :runner, attempt = attempt + 1,
     started_at = :started
-WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :most)
+WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :jobs)
 RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """
 SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
@@ -32,20 +32,23 @@ SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {
 _FITTING = """
 SELECT id, priority FROM (
     SELECT id, priority, sum(slots) OVER (ORDER BY priority DESC, id ROWS UNBOUNDED PRECEDING) AS used FROM ({candidates}))
-WHERE used <= :most"""
+WHERE used <= :free"""
 
 
-def claim(db: sqlite3.Connection, runner: "Runner", free: int, now: int) -> tuple[list[Claim], int | None]:
-    """Claim jobs that fill up to ``free`` slots, in the order in which they should start.
+def claim(
+    db: sqlite3.Connection, runner: "Runner", free: int, now: int, at_most: int | None = None
+) -> tuple[list[Claim], int | None]:
+    """Claim jobs that fill up to ``free`` slots, ``at_most`` so many, in the order in which they should start.
 
     Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
     """
+    most = free if at_most is None else min(free, at_most)
     open_lanes = [lane for lane in lanes(db, runner.wanted) if not lane.is_shut]
     room = {
-        lane.name: limits.room(lane, 0 if lane.limit is None else running_in(db, lane.name), free, now)
+        lane.name: limits.room(lane, 0 if lane.limit is None else running_in(db, lane.name), most, now)
         for lane in open_lanes
     }
-    claims = _take(db, runner, {name: most for name, most in room.items() if most}, free, started_at=now)
+    claims = _take(db, runner, {name: jobs for name, jobs in room.items() if jobs}, most, free=free, started_at=now)
     taken = Counter(one.queue for one in claims)
     for lane in open_lanes:
         if lane.rate is not None and taken[lane.name]:
@@ -62,8 +65,8 @@ def claim_ahead(db: sqlite3.Connection, runner: "Runner", most: int, now: int) -
     they would count as running before they do."""
     if _is_any_wide(db):
         return []
-    free = {lane.name: most for lane in lanes(db, runner.wanted) if not lane.is_bounded}
-    return _take(db, runner, free, most, started_at=None)
+    room = {lane.name: most for lane in lanes(db, runner.wanted) if not lane.is_bounded}
+    return _take(db, runner, room, most, free=most, started_at=None)
 
 
 def lanes(db: sqlite3.Connection, wanted: "Wanted") -> list[Lane]:
@@ -108,9 +111,9 @@ def _is_any_wide(db: sqlite3.Connection) -> bool:
 
 
 def _take(
-    db: sqlite3.Connection, runner: "Runner", room: dict[str, int], most: int, *, started_at: int | None
+    db: sqlite3.Connection, runner: "Runner", room: dict[str, int], most: int, *, free: int, started_at: int | None
 ) -> list[Claim]:
-    """Claim up to ``most`` slots' worth of jobs, from each queue no more jobs than ``room`` says."""
+    """Claim up to ``most`` jobs that fill up to ``free`` slots, from each queue no more than ``room`` says."""
     if not room:
         return []
     wanted = runner.wanted
@@ -118,7 +121,8 @@ def _take(
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
     is_any_wide = started_at is not None and _is_any_wide(db)
     also += " AND slots <= :slots" if is_any_wide else ""
-    parameters = wanted.named() | {"runner": runner.id, "started": started_at, "most": most, "slots": runner.slots}
+    parameters = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "free": free}
+    parameters["slots"] = runner.slots
     candidates = []
     for number, (queue, jobs) in enumerate(room.items()):
         parameters |= {f"queue{number}": queue, f"room{number}": jobs}

@@ -45,16 +45,17 @@ def exchange(
     free: int,
     now: int,
     *,
+    at_most: int | None = None,
     ahead: int = 0,
     started: Sequence[Claim] = (),
     printed: Sequence[Printed] = (),
 ) -> Exchange:
-    """Record what ended, make due jobs claimable, and claim up to ``free`` jobs, in one transaction.
+    """Record what ended, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
 
-    The claims come in the order in which they should start. Work may begin only after this returns: that is when the
-    claims are on disk. Up to ``ahead`` further jobs are claimed that will start soon; as long as such a job is not among
-    ``started`` of a later exchange, the death of the runner costs it nothing. Jobs with ``on_crash = "hold"`` are not
-    claimed ahead. ``printed`` is the output of jobs that still run.
+    No more than ``at_most`` are claimed. The claims come in the order in which they should start. Work may begin only
+    after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
+    soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
+    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run.
 
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
@@ -69,7 +70,7 @@ def exchange(
         again_at = None
         if free > 0:
             _promote(db, now)
-            claims, again_at = claiming.claim(db, runner, free, now)
+            claims, again_at = claiming.claim(db, runner, free, now, at_most)
         if ahead > 0 and len(claims) == free:
             claims += claiming.claim_ahead(db, runner, ahead, now)
         if ended:

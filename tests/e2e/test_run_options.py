@@ -190,6 +190,14 @@ def test_a_job_of_several_slots_runs_alone_where_it_fills_them(batchq: Shell) ->
     assert log.read_text().split() == ["+", "-"] * 4
 
 
+def test_max_jobs_counts_jobs_and_not_their_slots(batchq: Shell) -> None:
+    lines = '{"command": "true", "slots": 2}\n' * 3
+    batchq("add", "-q", "--format", "jsonl", "-", stdin=lines)
+
+    batchq("run", "-j4", "--max-jobs", "1")
+    assert states(batchq) == ["succeeded", "queued", "queued"]
+
+
 def test_more_slots_than_there_are_is_left_alone_with_a_note(batchq: Shell) -> None:
     batchq("add", "-q", "--format", "jsonl", "-", stdin='{"command": "true", "slots": 3}\n')
 

@@ -1,0 +1,103 @@
+"""How a run is stopped before everything is done: by signals, by ``--max-time``, by ``--halt``."""
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Mapping
+
+from batchq.errors import BatchqError
+from batchq.executors.seam import Executor
+from batchq.jobs.attempt import INTERRUPTED, Claim
+from batchq.processes import tree
+from batchq.processes.signals import STOPPING, Inbox
+from batchq.runner.tally import Plan, Tally
+from batchq.runner.telling import warn
+from batchq.store import runners
+from batchq.store.connection import Store
+from batchq.store.runners import Runner
+
+TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
+SOON = 0.01  #: seconds that the store is asked for, to let others know that this run claims no more
+
+
+class Stopping:
+    """``at`` is when running jobs are ended (monotonic seconds; infinite: never), None while nobody asked to stop.
+
+    ``is_hurried``: they get no grace at all. ``running`` are the claims of the run, by token.
+    """
+
+    def __init__(
+        self, store: Store, me: Runner, executor: Executor, plan: Plan, tally: Tally, running: Mapping[str, Claim]
+    ) -> None:
+        self.at: float | None = None
+        self.is_hurried = False
+        self._store = store
+        self._me = me
+        self._executor = executor
+        self._plan = plan
+        self._tally = tally
+        self._running = running
+        self._end = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
+
+    def hear(self, inbox: Inbox) -> None:
+        """Obey the signals that came in: the first stops the run in order, the second at once."""
+        tally = self._tally
+        while inbox.received:
+            number = inbox.received.pop(0)
+            if number == signal.SIGUSR1:
+                done = tally.succeeded + len(tally.failed)
+                warn(f"{done} jobs done, {len(tally.failed)} failed, {tally.running} running")
+                continue
+            if number == signal.SIGTSTP:
+                self._executor.suspend()
+                tree.stop_self()
+                self._executor.resume()
+                continue
+            orderly = number in STOPPING and tally.signal is None
+            if tally.signal is None:
+                tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
+            self.stop(self._plan.grace if orderly else 0)
+            if not orderly:
+                self._executor.stop(list(self._running), INTERRUPTED, 0)
+
+    def keep_time(self) -> None:
+        """End a run that was told how long it may take, and what outlives the grace of a stop."""
+        now = time.monotonic()
+        if self.at is None and now >= self._end:
+            self._tally.stopped_at = "--max-time"
+            self.stop(self._plan.grace)
+        if self.at is not None and self._running and now >= self.at:
+            self._executor.stop(list(self._running), INTERRUPTED, TERM_TO_KILL)
+            self.at = now + TERM_TO_KILL
+
+    def count_failures(self) -> None:
+        """Stop when so many jobs have failed as ``--halt`` says."""
+        halt, tally = self._plan.halt, self._tally
+        if halt is None or self.at is not None:
+            return
+        if halt.is_due(len(tally.failed), tally.succeeded + len(tally.failed)):
+            tally.stopped_at = "--halt"
+            self.stop(0 if halt.now else math.inf)
+
+    def stop(self, grace: float) -> None:
+        """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
+        if self.at is None:
+            self.claim_no_more()
+        self.is_hurried = not grace
+        self.at = time.monotonic() + grace
+        waiting = [token for token, claim in self._running.items() if claim.started_at is None]
+        self._executor.stop(waiting, INTERRUPTED, 0)
+
+    def claim_no_more(self) -> None:
+        """Let others know, who would skip their run and count on this one."""
+        patience, self._store.patience = self._store.patience, SOON
+        with contextlib.suppress(BatchqError):  # then they count on us for a moment longer
+            runners.stop_claiming(self._store, self._me)
+        self._store.patience = patience
+
+    def next_at(self) -> float:
+        """When ``keep_time`` has something to do, in monotonic seconds."""
+        if self.at is None:
+            return self._end
+        return self.at if self._running else math.inf

@@ -1,0 +1,45 @@
+"""Jobs that are cancelled while they run: their runner looks for them, and ends them."""
+
+import time
+
+from batchq.executors.seam import Executor, Lost
+from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
+from batchq.store import outlook
+from batchq.store.connection import Store
+from batchq.store.runners import Runner
+
+LOOK = 0.25  #: seconds between looks
+
+
+class Withdrawing:
+    """``look_at`` is when the next look is due, in monotonic seconds. ``grace`` lies between TERM and KILL."""
+
+    def __init__(self, store: Store, me: Runner, executor: Executor, grace: float) -> None:
+        self.look_at = 0.0
+        self._store = store
+        self._me = me
+        self._executor = executor
+        self._grace = grace
+        self._tokens: set[str] = set()
+
+    def withdraw(self) -> None:
+        """End what was cancelled since the last look, if one is due. Raises BusyError, LedgerError."""
+        now = time.monotonic()
+        if now < self.look_at:
+            return
+        self.look_at = now + LOOK
+        if tokens := set(outlook.unwanted(self._store, self._me)).difference(self._tokens):
+            self._tokens |= tokens
+            self._executor.stop(tokens, CANCELLED, self._grace)
+
+    def forget(self, token: str) -> None:
+        """That attempt is over."""
+        self._tokens.discard(token)
+
+    def outcome(self, lost: Lost) -> Outcome:
+        """How an attempt ended whose place of work is gone, or that never began."""
+        if lost.claim.token in self._tokens:
+            return Outcome(CANCELLED)
+        if not lost.started:
+            return Outcome(INTERRUPTED)
+        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
