@@ -94,7 +94,8 @@ def add(
         typer.Option(metavar="skip|reject|replace|rerun-failed", help="What to do when it is (default: skip)."),
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", metavar="FILE", help="A file whose contents are part of --key auto.")
+        list[str] | None,
+        typer.Option("--input", "--inputs", metavar="FILE", help="A file whose contents are part of --key auto."),
     ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="K=V|NAME", help="A variable to store with the job.")] = None,
     cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Where it runs (default: here).")] = None,
@@ -108,7 +109,7 @@ def add(
     leftovers: Annotated[
         str | None, typer.Option(metavar="kill|keep", help="What becomes of processes that it leaves behind.")
     ] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="A label to find it by.")] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", "--tags", help="A label to find it by.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show what would be stored, and store nothing.")
     ] = False,

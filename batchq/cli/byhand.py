@@ -49,7 +49,9 @@ _FIELD_LISTS = {
     "--after": "after",
     "--after-any": "after_any",
     "--input": "inputs",
+    "--inputs": "inputs",
     "--tag": "tags",
+    "--tags": "tags",
 }
 _FIELD_NUMBERS = {
     "--priority": "priority",
