@@ -1,5 +1,6 @@
-"""The invariants that hold in every store after every test: I1–I9 of docs/architecture.md."""
+"""The invariants that hold in every store after every test: I1–I10 of docs/architecture.md."""
 
+import graphlib
 import os
 import sqlite3
 from pathlib import Path
@@ -63,15 +64,39 @@ CHECKS = {
         UNION ALL
         SELECT * FROM (SELECT state, queue, batch, jobs FROM counters
                        EXCEPT SELECT state, queue, batch, count(*) FROM jobs GROUP BY 1, 2, 3)""",
+    "I10 a job that is not over counts its open parents, and only one that is blocked, held or running has any": """
+        SELECT j.id FROM jobs AS j WHERE j.finished_at IS NULL AND (
+            j.open_parents <> (SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
+                               WHERE d.child = j.id AND p.finished_at IS NULL)
+            OR (j.open_parents > 0 AND j.state IN ('queued', 'scheduled'))
+            OR (j.open_parents = 0 AND j.state = 'blocked'))""",
+    "I10 no job waits that is to run after the success of one that failed or was cancelled": """
+        SELECT j.id FROM dependencies AS d JOIN jobs AS j ON j.id = d.child JOIN jobs AS p ON p.id = d.parent
+        WHERE d.kind = 'after' AND p.state IN ('failed', 'cancelled')
+          AND j.state IN ('queued', 'scheduled', 'blocked', 'held')""",
 }
 
 
 def _problems(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
     found = {name: db.execute(sql).fetchall() for name, sql in CHECKS.items()}
+    found["I10 no circle"] = _circles(db)
     found["I1 integrity"] = [row for row in db.execute("PRAGMA integrity_check") if row != ("ok",)]
     found["I1 foreign keys"] = db.execute("PRAGMA foreign_key_check").fetchall()
     found["I1 schema"] = sorted(set(schema_of(db)) ^ set(_fresh_schema()))
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _circles(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """The jobs of one circle of dependencies."""
+    above: dict[int, set[int]] = {}
+    for child, parent in db.execute("SELECT child, parent FROM dependencies"):
+        above.setdefault(child, set()).add(parent)
+    sorter = graphlib.TopologicalSorter(above)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        return [(job,) for job in error.args[1]]
+    return []
 
 
 def schema_of(db: sqlite3.Connection) -> list[tuple[object, ...]]:

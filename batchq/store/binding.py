@@ -48,7 +48,7 @@ class Binder:
             self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
         elif parents := [parent for parent in self._named.get(word, ()) if parent != job]:
             self._tie_to_jobs(job, spec, kind, parents)
-        elif word.isdecimal():
+        elif word.isdecimal() and len(word) < 19:  # what surely fits into an id
             self._tie_to_jobs(job, spec, kind, [int(word)])
         else:
             self._tie_to_name(job, spec, kind, word)

@@ -122,7 +122,7 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
         else:
             ids = [id for chosen in sources.values() for id in _ids(store, chosen)] if list_ids else []
             moved = {
-                state: states.move(db, state, "queued", *condition(chosen), order.AFRESH)
+                state: states.move(db, state, "queued", *condition(chosen), f"{order.AFRESH}, open_parents = 0")
                 for state, chosen in sources.items()
             }
         for state, jobs in moved.items():

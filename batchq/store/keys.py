@@ -3,7 +3,7 @@
 import sqlite3
 
 from batchq.errors import InputError
-from batchq.jobs.values import ACTIVE, EVER
+from batchq.jobs.values import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int) -> Known | None:
         return None
     if here is None and spec.if_exists == "rerun-failed" and state in ("failed", "cancelled"):
         return None
-    if now - seen_at > SEEN_AGAIN and spec.unique == EVER:
+    if now - seen_at > SEEN_AGAIN:
         db.execute("UPDATE keys SET seen_at = ? WHERE key = ?", (now, spec.key))
     return job, state, here is not None
 

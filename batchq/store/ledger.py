@@ -132,7 +132,7 @@ def _record(
     ))  # fmt: skip
     ended_ids = [one.claim.id for one in accepted if one.settlement.state in FINAL]
     dead = [one.claim.id for one in accepted if one.settlement.state in ("failed", "cancelled")]
-    order.over(db, ended_ids, dead, now)
+    order.over(db, ended_ids, dead, now, [one.claim.id for one in accepted if one.settlement.state not in FINAL])
     return accepted, refused
 
 

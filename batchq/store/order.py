@@ -1,7 +1,8 @@
 """The order of jobs: ``after`` and ``after_any``. Who waits for whom, and what the end of a job does to those below it.
 
-A blocked or held job knows how many of its parents are not over (``open_parents``). All of it is set-based: a parent
-with a million children costs a few statements.
+A job that is not over knows how many of its parents are not over (``open_parents``). One that waits to be claimed has
+none, so a retry of its parent blocks it again; one that runs may have some, and meets them when it is put back. All of
+it is set-based: a parent with a million children costs a few statements.
 """
 
 import json
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 #: What a job forgets that is to run once more
 AFRESH = "failures = 0, crashes = 0, interruptions = 0, cancel_asked = 0, finished_at = NULL, why = NULL, cause = NULL"
 _LISTED = "(SELECT value FROM json_each(:jobs))"
-_IS_OPEN = """
-EXISTS (SELECT 1 FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
-    WHERE d.child = jobs.id AND p.finished_at IS NULL)"""
 _OPEN_PARENTS = """
 (SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
     WHERE d.child = jobs.id AND p.finished_at IS NULL)"""
@@ -29,33 +27,47 @@ _OPEN_PARENTS = """
 
 
 def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
-    """Block those of the jobs whose parents are not over, and cancel those of which one has failed."""
-    listed = {"jobs": json.dumps(jobs)}
-    for source in ("queued", "scheduled"):
-        where = f"id IN {_LISTED} AND {_IS_OPEN}"
-        states.move(db, source, "blocked", where, listed, also=f"open_parents = {_OPEN_PARENTS}")
-    db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE state = 'held' AND id IN {_LISTED}", listed)
-    dead = db.execute(
-        f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
-        " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",
-        listed,
-    ).fetchall()
-    ended = _cancel_below(db, [id for (id,) in dead], now)
-    while ended:
-        ended = _close(db, ended, ended, now)
+    """Block those of the jobs, which have got parents, that must wait for one; cancel those one of which has failed."""
+    db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE id IN {_LISTED}", {"jobs": json.dumps(jobs)})
+    over(db, (), (), now, jobs)
 
 
-def over(db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int) -> int:
+def over(
+    db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int, waiting: "Sequence[int]" = ()
+) -> int:
     """Some jobs are over, those of ``dead`` without success: free who waited for the last of them, cancel who cannot run.
 
-    How many were cancelled.
+    The jobs of ``waiting`` are new, or were put back: they wait, or are cancelled, as their parents demand it. How many
+    were cancelled.
     """
     cancelled = 0
-    if ended and has_any(db):
-        while ended:
+    if (ended or waiting) and has_any(db):
+        dead = [*dead, *_wait(db, waiting)]
+        while ended or dead:
             ended = dead = _close(db, ended, dead, now)
             cancelled += len(ended)
     return cancelled
+
+
+def _wait(db: sqlite3.Connection, jobs: "Sequence[int]") -> list[int]:
+    """Block those of the jobs that have open parents; the parents because of which others of them can never run."""
+    if not jobs:
+        return []
+    named = {"jobs": json.dumps(jobs)}
+    _block(db, f"id IN {_LISTED}", named)
+    dead = db.execute(
+        f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
+        " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",
+        named,
+    )
+    return [id for (id,) in dead]
+
+
+def _block(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> None:
+    """Block those of the jobs that wait to be claimed and have open parents; they need not wait for a retry then."""
+    also = "due_at = iif(why = 'retry', NULL, due_at), why = nullif(why, 'retry')"
+    for source in ("queued", "scheduled"):
+        states.move(db, source, "blocked", f"open_parents > 0 AND {where}", named, also)
 
 
 def _close(db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int) -> list[int]:
@@ -64,13 +76,13 @@ def _close(db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]"
     freed = db.execute(
         """
         UPDATE jobs SET open_parents = open_parents - gone.n,
-            state = CASE WHEN state = 'held' OR open_parents > gone.n THEN state
+            state = CASE WHEN state <> 'blocked' OR open_parents > gone.n THEN state
                 WHEN due_at > :now THEN 'scheduled' ELSE 'queued' END,
-            why = CASE WHEN state = 'held' OR open_parents > gone.n THEN why WHEN due_at > :now THEN 'delay' END,
-            due_at = CASE WHEN state = 'held' OR open_parents > gone.n OR due_at > :now THEN due_at END
+            why = CASE WHEN state <> 'blocked' OR open_parents > gone.n THEN why WHEN due_at > :now THEN 'delay' END,
+            due_at = CASE WHEN state <> 'blocked' OR open_parents > gone.n OR due_at > :now THEN due_at END
         FROM (SELECT child, count(*) AS n FROM dependencies
             WHERE parent IN (SELECT value FROM json_each(:jobs)) GROUP BY child) AS gone
-        WHERE jobs.id = gone.child AND jobs.state IN ('blocked', 'held')
+        WHERE jobs.id = gone.child AND jobs.state IN ('blocked', 'held', 'running')
         RETURNING state, queue, batch""",
         {"jobs": json.dumps(ended), "now": now},
     ).fetchall()
@@ -125,8 +137,8 @@ class Opened(NamedTuple):
 def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> Opened:
     """Open the jobs that are over and fulfil ``where`` once more, and those below them that were cancelled because of them.
 
-    Each becomes queued, or blocked by parents that are not over. A job stays cancelled whose parent has failed and is
-    not opened with it.
+    Each becomes queued, or blocked by parents that are not over; who waits to be claimed and is to run after one of them
+    is blocked again. A job stays cancelled whose parent has failed and is not opened with it.
     """
     db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
     try:
@@ -143,10 +155,9 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") ->
             for target, waits in (("blocked", _WAITS), ("queued", f"NOT {_WAITS}")):
                 mine = f"id IN (SELECT id FROM reopened) AND {waits}"
                 total += states.move(db, source, target, mine, {}, f"{AFRESH}, open_parents = {_WAITED_FOR}")
-        db.execute(
-            f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE state IN ('blocked', 'held')"
-            " AND id IN (SELECT child FROM dependencies WHERE parent IN (SELECT id FROM reopened))"
-        )
+        below = "id IN (SELECT child FROM dependencies WHERE parent IN (SELECT id FROM reopened))"
+        db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE finished_at IS NULL AND {below}")
+        _block(db, below, {})
         ids = [id for (id,) in db.execute("SELECT id FROM reopened WHERE chosen ORDER BY id")]
     finally:
         db.execute("DROP TABLE reopened")
@@ -167,7 +178,8 @@ DELETE FROM reopened WHERE id IN (
         SELECT d.child FROM reopened JOIN dependencies AS d ON d.child = reopened.id AND d.kind = 'after'
             JOIN jobs AS p ON p.id = d.parent AND p.state IN ('failed', 'cancelled')
             WHERE p.id NOT IN (SELECT id FROM reopened)
-        UNION SELECT d.child FROM stuck JOIN dependencies AS d ON d.parent = stuck.id AND d.kind = 'after'
+        UNION SELECT d.child FROM stuck JOIN jobs AS p ON p.id = stuck.id AND p.state IN ('failed', 'cancelled')
+            JOIN dependencies AS d ON d.parent = p.id AND d.kind = 'after'
             WHERE d.child IN (SELECT id FROM reopened))
     SELECT id FROM stuck)"""
 _PARENT_WAITS = """

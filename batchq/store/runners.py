@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
             parts += ["id BETWEEN :my_low AND :my_high"]
         elif self.ids is not None:
             parts += [
-                "EXISTS (SELECT 1 FROM json_each(:my_ids) AS span WHERE id BETWEEN json_extract(span.value, '$[0]')"
+                "EXISTS (SELECT 1 FROM json_each(:my_ids) AS span WHERE jobs.id BETWEEN json_extract(span.value, '$[0]')"
                 " AND json_extract(span.value, '$[1]'))"
             ]
         return " AND ".join(parts) or "1"

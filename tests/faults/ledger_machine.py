@@ -7,9 +7,9 @@ they die as the real ones do, by the kernel's hand. After every step the file mu
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from unittest import mock
 
 import hypothesis.strategies as st
@@ -57,16 +57,25 @@ class Held(NamedTuple):
         return f"attempt {self.claim.attempt} of job {self.claim.id} by {self.life}"
 
 
-def one_of(choices: Callable[["LedgerMachine"], Sequence[T]]) -> st.SearchStrategy[T]:
+class Walker(Protocol):
+    """A machine with runners, ``held`` being the claims that were given to them."""
+
+    population: list[Life]
+    held: list[Held]
+
+    def is_current(self, claim: Claim) -> bool: ...
+
+
+def one_of(choices: Callable[[Any], Sequence[T]]) -> st.SearchStrategy[T]:
     """One of what the machine offers at this moment; the rule needs a precondition that there is one."""
     return st.runner().flatmap(lambda machine: st.sampled_from(choices(machine)))
 
 
-def living(machine: "LedgerMachine") -> list[Life]:
+def living(machine: Walker) -> list[Life]:
     return [life for life in machine.population if life.alive]
 
 
-def current(machine: "LedgerMachine") -> list[Held]:
+def current(machine: Walker) -> list[Held]:
     return [held for held in machine.held if machine.is_current(held.claim)]
 
 
@@ -90,7 +99,7 @@ def closed_sightings(machine: "LedgerMachine") -> list[Lost]:
     return [lost for lost in closed if any(machine.jobs[claim.id]["token"] for claim in lost.claims)] or closed
 
 
-def when(choices: Callable[["LedgerMachine"], Collection[object]]) -> Callable[[Rule], Rule]:
+def when(choices: Callable[[Any], object]) -> Callable[[Rule], Rule]:
     return precondition(lambda machine: bool(choices(machine)))
 
 
@@ -115,7 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        shutil.copy(_template(), self.path)
+        shutil.copy(template(), self.path)
         self.stores = [open_at(str(self.path)) for _ in range(2)]
         for store in self.stores:
             store.db.execute("PRAGMA synchronous = OFF")  # nothing here asks what a power loss does
@@ -425,7 +434,7 @@ class LedgerMachine(RuleBasedStateMachine):
 _TEMPLATES: list[Path] = []
 
 
-def _template() -> Path:
+def template() -> Path:
     """A new store; copying it is ten times as fast as making one."""
     if not _TEMPLATES:
         path = Path(tempfile.mkdtemp(prefix="batchq-model-")) / "template.db"

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from batchq.runner import rescuing
-from batchq.store import claiming, connection, intake, keeping, ledger, states
+from batchq.store import claiming, connection, intake, keeping, keys, ledger, limits, order, pruning, states
 
 
 class Mutant(NamedTuple):
@@ -68,6 +68,57 @@ OF_THE_LEDGER = {
     ],
 }  # fmt: skip
 
+#: What the walk over order, keys, limits and control (S16) must catch.
+OF_THE_ORDER = {
+    "open parents counted down twice": [
+        Mutant(order, "_close", "SET open_parents = open_parents - gone.n,",
+               "SET open_parents = max(0, open_parents - 2 * gone.n),"),
+    ],
+    "dependants that stay cancelled when what they waited for is retried": [
+        Mutant(order, "_REVIVE", "jobs.cause = below.id", "jobs.cause = -1"),
+    ],
+    "a failed parent that frees its children": [
+        Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
+    ],
+    "a job that is put back although its parent runs again": [
+        Mutant(order, "_wait", '_block(db, f"id IN {_LISTED}", named)', "pass"),
+    ],
+    "a retry that forgets who waits below": [
+        Mutant(order, "reopen", "_block(db, below, {})", "pass"),
+    ],
+    "a limit that is off by one": [
+        Mutant(limits, "room", "lane.limit - running", "lane.limit + 1 - running"),
+    ],
+    "a rate that is never paid": [
+        Mutant(claiming, "claim", "- taken[lane.name]", "- 0"),
+    ],
+    "a pause that is ignored": [
+        Mutant(limits, "room", "if lane.paused:", "if False:"),
+        Mutant(claiming, "claim", "if not lane.is_shut", "if True"),
+    ],
+    "a wide job that is overtaken": [
+        Mutant(claiming, "_FITTING", "WHERE used <= :most", "WHERE slots <= :most LIMIT 1"),
+    ],
+    "unique = active for what is over, too": [
+        Mutant(keys, "known", "spec.unique == ACTIVE and is_over", "False"),
+    ],
+    "a key that is in use and forgotten": [
+        Mutant(keys, "known", "if now - seen_at > SEEN_AGAIN:", "if False:"),
+    ],
+    "a replaced job that keeps its parents": [
+        Mutant(intake._Intake, "_replace", 'db.execute("DELETE FROM dependencies WHERE child = ?", (job,))', "pass"),
+    ],
+    "a cancellation that is not heeded": [
+        Mutant(ledger, "_record", "if unwanted:", "if False:"),
+    ],
+    "a cancellation that outlives a retry": [
+        Mutant(order, "AFRESH", "cancel_asked = 0, ", ""),
+    ],
+    "a removed parent of jobs that wait": [
+        Mutant(pruning, "rule_of", "AND NOT EXISTS (SELECT 1 FROM dependencies", "AND EXISTS (SELECT 1 FROM dependencies"),
+    ],
+}  # fmt: skip
+
 #: What the contention suite (S7) must catch.
 OF_WRITING = {
     "a deferred BEGIN without the mutex": [
@@ -101,7 +152,7 @@ OF_COMMIT = {
     ],
 }
 
-ALL = OF_THE_LEDGER | OF_WRITING | OF_CHECKPOINTS | OF_RUNS | OF_COMMIT
+ALL = OF_THE_LEDGER | OF_THE_ORDER | OF_WRITING | OF_CHECKPOINTS | OF_RUNS | OF_COMMIT
 
 
 def apply(name: str) -> list[tuple[Any, str, Any]]:

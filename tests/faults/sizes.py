@@ -15,6 +15,7 @@ def _size(small: int, large: int) -> int:
 
 
 MODEL_EXAMPLES = _size(400, 20_000)  #: S1: walks of up to 40 steps over the ledger
+ORDER_EXAMPLES = _size(150, 15_000)  #: S16: walks of up to 40 steps over order, keys and limits
 MUTANT_EXAMPLES = _size(1_000, 3_000)  #: S1: walks in which a mutant must be caught
 KILL_POINTS = _size(600, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
 SECOND_KILLS = _size(10, 300)  #: S2: killed once more, while the next process recovers

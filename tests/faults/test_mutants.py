@@ -9,8 +9,9 @@ import pytest
 import sizes
 from figures import record_caught
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from ledger_machine import LedgerMachine
+from order_machine import OrderMachine
 
 from batchq.errors import BatchqError
 from batchq.store.connection import Store
@@ -26,20 +27,26 @@ def broken() -> Iterator[Callable[[str], None]]:
     mutants.undo(before)
 
 
-@pytest.mark.parametrize("name", mutants.OF_THE_LEDGER)
-def test_the_walk_over_the_ledger_catches(name: str, broken: Callable[[str], None]) -> None:
+@pytest.mark.parametrize(
+    ("name", "walk", "suite"),
+    [(name, LedgerMachine, "S1") for name in mutants.OF_THE_LEDGER]
+    + [(name, OrderMachine, "S16") for name in mutants.OF_THE_ORDER],
+)
+def test_a_walk_catches(
+    name: str, walk: type[RuleBasedStateMachine], suite: str, broken: Callable[[str], None]
+) -> None:
     broken(name)
     began = time.monotonic()
     with pytest.raises((AssertionError, BatchqError, sqlite3.Error, TypeError)):
         run_state_machine_as_test(
-            seed(sizes.SEED)(LedgerMachine),
+            seed(sizes.SEED)(walk),
             settings=settings(
                 max_examples=sizes.MUTANT_EXAMPLES, stateful_step_count=40, deadline=None, database=None,
                 suppress_health_check=list(HealthCheck), phases=[Phase.generate],
             ),
         )  # fmt: skip
     print(f"caught after {time.monotonic() - began:.1f} s")
-    record_caught("S1")
+    record_caught(suite)
 
 
 def test_a_mutant_leaves_no_trace(broken: Callable[[str], None]) -> None:

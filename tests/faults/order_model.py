@@ -1,0 +1,271 @@
+"""What order, keys, limits and control mean, in plain dictionaries: the model beside which ``order_machine`` walks.
+
+Nothing is kept that follows from something else: who waits for whom is counted anew after every step.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT
+
+Row = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+DEAD = ("failed", "cancelled")
+DAY = 86_400_000
+
+
+class Refused(Exception):
+    """The add must be refused; nothing of it counts."""
+
+
+def new_row(job: int, fields: dict[str, Any], now: int) -> Row:
+    """A job that was just added: held, or to be claimed now or when it is due."""
+    due = now + fields["delay"] if fields.get("delay") else None
+    return {
+        "state": "held" if fields.get("hold") else "queued" if due is None else "scheduled", "due_at": due, "id": job,
+        "name": fields.get("name"), "batch": fields["batch"], "queue": fields["queue"], "key": fields.get("key"),
+        "priority": fields["priority"], "slots": fields["slots"], "kind": fields["kind"], "budget": fields["budget"],
+        "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None, "runner": None, "begun": False,
+        "asked": 0, "cause": None, "finished_at": None, "is_retry": False,
+    }  # fmt: skip
+
+
+class Model:
+    """``jobs`` by id, ``parents`` as child → parent → kind, ``keys`` as key → [job, added, seen, how it ended]."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, Row] = {}
+        self.parents: dict[int, dict[int, str]] = {}
+        self.keys: dict[str, list[Any]] = {}
+        self.last = 0
+
+    # --- what follows --------------------------------------------------------------------------------------------------
+
+    def is_open(self, job: int) -> bool:
+        return self.jobs[job]["state"] not in OVER
+
+    def waits_for(self, job: int) -> int:
+        """How many parents of a job are not over."""
+        return sum(self.is_open(parent) for parent in self.parents.get(job, ()))
+
+    def killers(self, job: int) -> list[int]:
+        """The parents because of which a job can never run."""
+        above = self.parents.get(job, {}).items()
+        return [parent for parent, kind in above if kind == "after" and self.jobs[parent]["state"] in DEAD]
+
+    def follow(self, now: int) -> int:
+        """Let every waiting job be where its parents want it; how many were cancelled."""
+        cancelled = 0
+        while doomed := {
+            job: min(killers)
+            for job, row in self.jobs.items()
+            if row["state"] in ("queued", "scheduled", "blocked", "held") and (killers := self.killers(job))
+        }:
+            cancelled += len(doomed)
+            for job, killer in doomed.items():
+                self.jobs[job] |= {"state": "cancelled", "cause": killer, "due_at": None, "finished_at": now}
+        for job, row in self.jobs.items():
+            if row["state"] in ("queued", "scheduled") and self.waits_for(job):
+                row["state"] = "blocked"
+                row["due_at"] = None if row["is_retry"] else row["due_at"]
+                row["is_retry"] = False
+            elif row["state"] == "blocked" and not self.waits_for(job):
+                self.wake(row, now)
+        return cancelled
+
+    @staticmethod
+    def wake(row: Row, now: int) -> None:
+        is_due = row["due_at"] is None or row["due_at"] <= now
+        row |= {"state": "queued" if is_due else "scheduled", "due_at": None if is_due else row["due_at"]}
+        row["is_retry"] = False
+
+    # --- adding --------------------------------------------------------------------------------------------------------
+
+    def add(self, specs: list[dict[str, Any]], now: int) -> tuple[list[int], list[str]]:
+        """The ids and fates of an add; Refused leaves this model spoilt."""
+        ids: list[int] = []
+        fates: list[str] = []
+        bound: dict[int, dict[str, Any]] = {}
+        named: dict[str, list[int]] = {}
+        fresh: set[str] = set()
+        replaced: dict[int, dict[str, Any]] = {}
+        rerun: set[int] = set()
+        for spec in specs:
+            job, fate = self._meet(spec, fresh, now)
+            if fate == "added":
+                job = self.last = self.last + 1
+                self.jobs[job] = new_row(job, spec, now)
+                if spec.get("key"):
+                    fresh.add(spec["key"])
+                    self.keys[spec["key"]] = [job, now, now, None]
+            replaced |= {job: spec} if fate == "replaced" else {}
+            rerun |= {job} if fate == "rerun" else set()
+            if fate in ("added", "replaced"):
+                bound[job] = spec
+            named.setdefault(spec.get("name") or "", []).append(job)
+            ids.append(job)
+            fates.append(fate)
+        for job, spec in replaced.items():
+            kept = {name: self.jobs[job][name] for name in ("key", "attempt")}
+            self.jobs[job] = new_row(job, spec, now) | kept
+            self.parents.pop(job, None)
+        self.reopen(rerun, now)
+        for job, spec in bound.items():
+            for kind in ("after_any", "after"):
+                for word in spec.get(kind, ()):
+                    self._bind(job, spec, kind, word, named)
+        if any(job in self._above(job) for job in bound):
+            raise Refused("a circle")
+        self.follow(now)
+        return ids, fates
+
+    def _meet(self, spec: dict[str, Any], fresh: set[str], now: int) -> tuple[int, str]:
+        known = self.keys.get(spec.get("key") or "")
+        if known is None:
+            return 0, "added"
+        job, added, seen, ended = known
+        state = self.jobs[job]["state"] if job in self.jobs else ended
+        mode, unique = spec["if_exists"], spec["unique"]
+        if spec["key"] not in fresh:
+            if unique == "active" and state in (None, *OVER):
+                return 0, "added"
+            if isinstance(unique, int) and now >= added + unique:
+                return 0, "added"
+            if mode == "rerun-failed" and job not in self.jobs and state in DEAD:
+                return 0, "added"
+            known[2] = now if now - seen > DAY else seen
+        if mode == "reject" or (mode == "replace" and state == "running"):
+            raise Refused(mode)
+        if mode == "replace" and job in self.jobs and state not in OVER:
+            return job, "replaced"
+        return job, "rerun" if mode == "rerun-failed" and state in DEAD else "skipped"
+
+    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> None:
+        if word.startswith("batch:"):
+            found = {other for other, row in self.jobs.items() if row["batch"] == word[6:]}
+            if spec["batch"] == word[6:]:
+                raise Refused("its own batch")
+        elif mine := {other for other in named.get(word, ()) if other != job}:
+            found = mine
+        elif word.isdecimal():
+            found = {int(word)} & {*self.jobs, *(one for many in named.values() for one in many)} - {job}
+        else:
+            found = {
+                other for other, row in self.jobs.items()
+                if row["name"] == word and row["batch"] == spec["batch"] and other != job
+            }  # fmt: skip
+        if not found:
+            raise Refused("no such parent")
+        for parent in found:
+            if parent not in self.jobs:  # known by its key alone: pruned
+                (ended,) = (entry[3] for entry in self.keys.values() if entry[0] == parent)
+                if kind == "after" and ended in DEAD:
+                    raise Refused("a pruned parent had failed")
+                continue
+            self.parents.setdefault(job, {})[parent] = kind
+
+    def _above(self, job: int) -> set[int]:
+        seen: set[int] = set()
+        ahead = list(self.parents.get(job, ()))
+        while ahead:
+            if (one := ahead.pop()) not in seen:
+                seen.add(one)
+                ahead += self.parents.get(one, ())
+        return seen
+
+    # --- by hand -------------------------------------------------------------------------------------------------------
+
+    def reopen(self, chosen: Iterable[int], now: int) -> tuple[int, int]:
+        """Put jobs back that are over: how many of the chosen ones, and how many others with them."""
+        chosen = set(chosen)
+        back = set(chosen)
+        while (
+            more := {job for job, row in self.jobs.items() if row["state"] == "cancelled" and row["cause"] in back}
+            - back
+        ):
+            back |= more
+        while stuck := {job for job in back if set(self.killers(job)) - back}:
+            back -= stuck
+        for job in back:
+            self.jobs[job] |= {
+                "state": "queued", "failures": 0, "crashes": 0, "interruptions": 0, "asked": 0, "cause": None,
+                "finished_at": None, "is_retry": False,
+            }  # fmt: skip
+        self.follow(now)
+        return len(back & chosen), len(back - chosen)
+
+    def cancel(self, chosen: Iterable[int], now: int) -> int:
+        """Cancel what waits, ask for what runs; how many others were cancelled with them."""
+        for job in chosen:
+            row = self.jobs[job]
+            if row["state"] == "running":
+                row["asked"] = 1
+            else:
+                row |= {"state": "cancelled", "due_at": None, "finished_at": now}
+        return self.follow(now)
+
+    def hold(self, chosen: Iterable[int]) -> None:
+        for job in chosen:
+            row = self.jobs[job]
+            row |= {"state": "held", "due_at": None if row["is_retry"] else row["due_at"], "is_retry": False}
+
+    def release(self, chosen: Iterable[int], now: int) -> None:
+        for job in chosen:
+            row = self.jobs[job]
+            row["interruptions"] = 0
+            if self.waits_for(job):
+                row["state"] = "blocked"
+            else:
+                self.wake(row, now)
+
+    def prune(self, older: int, states: tuple[str, ...], keep: int, forget: int | None, now: int) -> int:
+        """Remove what is over, was so for long enough and has no child that is not; how many."""
+        newest = sorted((job for job, row in self.jobs.items() if row["state"] in states), reverse=True)
+        gone = {
+            job for job in newest[keep:]
+            if self.jobs[job]["finished_at"] < now - older
+            and not any(job in above and self.is_open(child) for child, above in self.parents.items())
+        }  # fmt: skip
+        for job in gone:
+            row = self.jobs.pop(job)
+            self.parents.pop(job, None)
+            for above in self.parents.values():
+                above.pop(job, None)
+            if row["key"] and self.keys[row["key"]][0] == job:
+                self.keys[row["key"]][3] = row["state"]
+        if forget is not None:
+            self.keys = {
+                key: entry for key, entry in self.keys.items()
+                if entry[0] in self.jobs or entry[2] >= now - forget - DAY
+            }  # fmt: skip
+        return len(gone)
+
+    # --- running -------------------------------------------------------------------------------------------------------
+
+    def settle(self, job: int, status: str, due: int | None, now: int) -> None:
+        """What an outcome makes of a job, before its parents are asked."""
+        row = self.jobs[job]
+        spends = {FAILED: "failures", TIMED_OUT: "failures", CRASHED: "crashes", INTERRUPTED: "interruptions"}
+        limit = {FAILED: row["budget"], TIMED_OUT: row["budget"], CRASHED: 3, INTERRUPTED: 10}.get(status, 0)
+        row["interruptions"] = 0 if status != INTERRUPTED else row["interruptions"]
+        is_spent = True
+        if spent := spends.get(status):
+            row[spent] += 1
+            is_spent = row[spent] >= limit
+        row |= {"token": None, "runner": None, "begun": False}
+        if status == INTERRUPTED:
+            row["state"] = "held" if is_spent else "queued"
+        elif spent and not is_spent:
+            assert (due is None) == bool(row["asked"])
+            row |= {"state": "scheduled", "due_at": due, "is_retry": True}
+        else:
+            row["state"] = {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}.get(status, "failed")
+        if row["asked"] and row["state"] not in OVER:
+            row |= {"state": "cancelled", "due_at": None, "is_retry": False}
+        if row["state"] in OVER:
+            row["finished_at"] = now
+
+    def promote(self, now: int) -> None:
+        for row in self.jobs.values():
+            if row["state"] == "scheduled" and row["due_at"] <= now:
+                row |= {"state": "queued", "due_at": None, "is_retry": False}

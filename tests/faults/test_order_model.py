@@ -1,0 +1,34 @@
+"""S16: random walks over dependencies, keys, limits, slots, priorities and control, with crashes and pruning between."""
+
+import sizes
+from figures import record
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from order_machine import OrderMachine
+from order_walk import taken
+
+pytest_plugins = ("figures",)
+
+AT_ONCE = 1000
+
+SEEN = {
+    "add", "refused add", "key skipped", "key replaced", "key rerun", "prune", "retry", "cancel", "hold", "release",
+    "followed", "set limit", "set rate", "set paused", "register", "claim", "claimed ahead", "work", "finish", "begin",
+    "crash",
+}  # fmt: skip
+
+
+def test_order_keys_limits_and_control_do_what_their_model_says_on_every_walk() -> None:
+    taken.clear()
+    for part in range(0, sizes.ORDER_EXAMPLES, AT_ONCE):  # hypothesis remembers every walk
+        run_state_machine_as_test(
+            seed(sizes.SEED + part)(OrderMachine),
+            settings=settings(
+                max_examples=min(AT_ONCE, sizes.ORDER_EXAMPLES - part), stateful_step_count=40, deadline=None,
+                database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+            ),
+        )  # fmt: skip
+
+    record("S16 order model", taken.total(), f"steps in {sizes.ORDER_EXAMPLES:,} walks", 0,
+           refused_adds=taken["refused add"], followed=taken["followed"], crashes=taken["crash"])  # fmt: skip
+    assert {name for name, times in taken.items() if times} == SEEN, "every rule is taken somewhere"
