@@ -59,7 +59,6 @@ class Member:
         self._began = 0.0
         self._told = (0, 0)
         self._described: tuple[object, ...] = ()
-        self._description = ""
 
     @classmethod
     def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
@@ -82,7 +81,8 @@ class Member:
         self._sizes.append(len(claims))
         target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
         self._single = single
-        tasks = ",".join(f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims)
+        self._described = ()  # the first task of a message is always described
+        tasks = ",".join([f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims])
         head = f'{{"single":{json.dumps(self._single)},"target":{json.dumps(target)},"also":{json.dumps(also)}'
         self.resident.send(f'{head},"tasks":[{tasks}]}}')
         if was_idle:
@@ -107,13 +107,12 @@ class Member:
         return Printed(self.tasks[0], out, err)
 
     def _about(self, claim: Claim) -> str:
-        """What the worker is told of a task beside its work, as JSON; that of the last one, where they are alike."""
+        """What the worker is told of a task beside its work, as JSON; null where that is what the last one was told."""
         about = (claim.name, claim.batch, claim.queue, claim.key, claim.env, claim.umask, claim.timeout)
-        if about != self._described:
-            *labels, env, umask, timeout = self._described = about
-            named = {} if env is None else json.loads(env)
-            self._description = json.dumps((*labels, self._place.db, named, umask, timeout))
-        return self._description
+        if about == self._described:
+            return "null"
+        *labels, env, umask, timeout = self._described = about
+        return json.dumps((*labels, self._place.db, {} if env is None else json.loads(env), umask, timeout))
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:
@@ -168,13 +167,13 @@ class Member:
 
     def _outcome(self, answer: list[str]) -> Outcome:
         kind, ended, taken, cpu, peak, code, leftovers, output, value = answer
-        ended_at, seconds = int(ended), float(taken)
+        ended_at, seconds = int(ended), int(taken) / 1e6
         stdout, stderr = self._printed(output)
         return Outcome(
             SUCCEEDED if kind == "result" else FAILED,
             int(code) if code else None,
             seconds=seconds,
-            cpu=float(cpu),
+            cpu=int(cpu) / 1e6,
             peak=int(peak) if peak else None,
             result=value if kind == "result" else None,
             failure=None if kind == "result" else Failure(*json.loads(value)),

@@ -7,9 +7,9 @@ is rung when the last task of a message has ended, and the runner is spared the 
 socket closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put
 back.
 
-A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``. In a message
-of several short tasks the output of each goes to a file, where its end can be seen; in a single one to the runner's
-pipes, where it is bounded while it runs. The files have names (``spill_names``): the runner reads them when it must end
+A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
+``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
+a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files have names (``spill_names``): the runner reads them when it must end
 the worker, or when that dies. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
 """
 
@@ -26,7 +26,7 @@ import sys
 import time
 from collections import namedtuple
 
-from batchq.processes.surroundings import Surroundings, Variables, keep
+from batchq.processes.surroundings import RAW_ENVIRONMENT, Surroundings, Variables, keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
 START = "import sys; sys.path.insert(0, sys.argv[1]); from batchq.processes.worker import main; main()"
 FAREWELL = b"farewell"  #: the line behind the last answer of a worker that must be replaced
-ANSWER = ("kind", "ended_at", "seconds", "cpu", "peak", "exit", "leftovers", "output", "value")
+#: ``ended_at`` in milliseconds since 1970, ``taken`` and ``cpu`` in microseconds.
+ANSWER = ("kind", "ended_at", "taken", "cpu", "peak", "exit", "leftovers", "output", "value")
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_TOKEN = b"BATCHQ_TOKEN"
 _LEFTOVERS = 1.0  #: seconds within which what a task left must be dead
-_SLOW = 0.005  #: seconds from which the peak memory is read anew after a task
+_SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
+_LONG = 5_000_000  #: nanoseconds from which the peak memory is read anew after a task
 
 
 class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue", "key"))):
@@ -80,8 +83,10 @@ class _Worker:
         self._spill = spill
         self._home = os.getcwd()
         self._environment = dict(os.environ)
+        self._about: list[Any] = []
+        self._common: dict[str, str] = {}
         self._own: dict[str, str] = {}
-        self._as_left = _raw_environment().copy()
+        self._as_left = RAW_ENVIRONMENT.copy()
         self._variables = Variables()
         self._around = Surroundings()
         self._pipes = self._around.streams[1:]
@@ -89,7 +94,8 @@ class _Worker:
         self._to_files = False
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
-        self._peak: int | None = None
+        self._peak = ""
+        self._look_at_memory(is_long=True)
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order."""
@@ -137,23 +143,16 @@ class _Worker:
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
         id_, attempt, token, about, work = task
-        name, batch, queue, key, db, named, umask, timeout = about
-        own = {
-            "BATCHQ_JOB_ID": str(id_),
-            "BATCHQ_ATTEMPT": str(attempt),
-            "BATCHQ_BATCH": batch,
-            "BATCHQ_QUEUE": queue,
-            "BATCHQ_DB": db,
-            "BATCHQ_TOKEN": token,
-        }
-        if key is not None:
-            own["BATCHQ_KEY"] = key
+        if about is not None:
+            self._describe(about)
+        name, batch, queue, key, umask, timeout = self._about
+        own = {**self._common, "BATCHQ_JOB_ID": str(id_), "BATCHQ_ATTEMPT": str(attempt), "BATCHQ_TOKEN": token}
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
-        self._set_environment(named | own)
+        self._set_environment(own)
         if umask is not None:
             os.umask(umask)
-        cpu, began = time.process_time(), time.monotonic()
+        cpu, began = time.process_time_ns(), time.monotonic_ns()
         try:
             os.chdir(self._home)  # each time: the folder of that name may be another one by now
         except OSError as error:
@@ -174,21 +173,24 @@ class _Worker:
             os._exit(1)  # a child that the callable forked, and that came back here
         self._answer(kind, cpu, began, exit_code, text)
 
-    def _answer(self, kind: str, cpu: float, began: float, exit_code: str, text: str) -> None:
-        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    def _describe(self, about: "list[Any]") -> None:
+        """What this task and those behind it have in common."""
+        name, batch, queue, key, db, named, umask, timeout = about
+        self._about = [name, batch, queue, key, umask, timeout]
+        self._common = named | {"BATCHQ_BATCH": batch, "BATCHQ_QUEUE": queue, "BATCHQ_DB": db}
+        if key is not None:
+            self._common["BATCHQ_KEY"] = key
+
+    def _answer(self, kind: str, cpu: int, began: int, exit_code: str, text: str) -> None:
+        taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
         is_whole = self._around.put_back()
-        answer = (
-            kind,
-            str(time.time_ns() // 1_000_000),
-            f"{seconds:.6f}",
-            f"{cpu:.6f}",
-            self._peak_memory(slow=seconds > _SLOW),
-            exit_code,
-            str(_end_children()),
-            self._output() if self._to_files else "",
-            text,
-        )
-        line = ("\t".join(answer) + "\n").encode()
+        if taken > _SHORT:
+            self._look_at_memory(is_long=taken > _LONG)
+        output = self._output() if self._to_files else ""
+        line = (
+            f"{kind}\t{time.time_ns() // 1_000_000}\t{taken // 1000}\t{cpu // 1000}\t{self._peak}\t{exit_code}"
+            f"\t{_end_children()}\t{output}\t{text}\n"
+        ).encode()
         if is_whole:
             self._send(line)
         else:
@@ -210,15 +212,19 @@ class _Worker:
 
     def _set_environment(self, own: dict[str, str]) -> None:
         """The worker's variables as they were at its start, and those of the task; little is done where little differs."""
-        if _raw_environment() != self._as_left or own.keys() != self._own.keys():
+        left = self._as_left
+        # The token is of another identity where somebody has set all of it anew, to the same values.
+        is_touched = RAW_ENVIRONMENT.get(_TOKEN) is not left.get(_TOKEN) or RAW_ENVIRONMENT != left
+        if is_touched or own.keys() != self._own.keys():
             os.environ.clear()
             os.environ.update(self._environment)
             self._own = {}
+        known = self._own
         for name, value in own.items():
-            if self._own.get(name) != value:
+            if known.get(name) != value:
                 self._variables.put(name, value)
         self._own = own
-        self._as_left = _raw_environment().copy()
+        self._as_left = RAW_ENVIRONMENT.copy()
 
     def _adopt(self, before: dict[str, str]) -> None:
         """What a module sets while it is imported stays: it will not be imported again."""
@@ -228,25 +234,19 @@ class _Worker:
         self._environment |= {name: value for name, value in after.items() if before.get(name) != value}
 
     def _output(self) -> str:
-        told = {}
-        for name, fd in zip(("stdout", "stderr"), self._files, strict=True):
-            size = os.lseek(fd, 0, os.SEEK_END)  # as fstat, in a sixth of its time
-            if not size:
-                continue
-            head = os.pread(fd, KEPT, 0)
-            tail = os.pread(fd, KEPT, max(len(head), size - KEPT))
-            told[name] = [_base64(head), _base64(tail), size]
-            os.ftruncate(fd, 0)
-        return json.dumps(told) if told else ""
+        out, err = self._files
+        size, errors = os.lseek(out, 0, os.SEEK_END), os.lseek(err, 0, os.SEEK_END)  # as fstat, in a sixth of its time
+        if size == errors == 0:
+            return ""
+        return json.dumps({"stdout": _taken(out, size), "stderr": _taken(err, errors)})
 
-    def _peak_memory(self, *, slow: bool) -> str:
+    def _look_at_memory(self, *, is_long: bool) -> None:
         # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if slow or grown != self._rusage_peak:
+        if is_long or grown != self._rusage_peak:
             self._rusage_peak = grown
             with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
-                self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-        return "" if self._peak is None else str(self._peak)
+                self._peak = next(line.split()[1] for line in status if line.startswith("VmHWM:"))
 
 
 def _bind_to_runner() -> None:
@@ -263,11 +263,6 @@ def _bind_to_runner() -> None:
             os._exit(1)
 
 
-def _raw_environment() -> dict[bytes, bytes]:
-    # The mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
-    return os.environ._data  # type: ignore[attr-defined,no-any-return]
-
-
 def _spill_file(path: str) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
     kept = keep(fd)
@@ -275,8 +270,22 @@ def _spill_file(path: str) -> int:
     return kept
 
 
+def _taken(file: int, size: int) -> "list[str | int] | None":
+    """What a task has printed there, of which nothing is left to the next one; None for nothing."""
+    if not size:
+        return None
+    head = os.pread(file, KEPT, 0)
+    tail = os.pread(file, KEPT, max(len(head), size - KEPT))
+    os.ftruncate(file, 0)
+    return [_base64(head), _base64(tail), size]
+
+
 def _end_children() -> int:
     """Kill and collect what a task left behind below this process; how many processes were alive."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return 0
     seen: set[int] = set()
     deadline = time.monotonic() + _LEFTOVERS
     while time.monotonic() < deadline:
