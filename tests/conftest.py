@@ -14,6 +14,12 @@ import pytest
 import batchq
 from batchq.store.connection import Store, open_at
 
+# A shell starts what it sends to the background (`scripts/test &`) with these ignored, and all that a test starts would
+# inherit that: exec hands an ignored signal on, and one with a handler as the default.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
