@@ -9,8 +9,9 @@ back.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
 ``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
-a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files have names (``spill_names``): the runner reads them when it must end
-the worker, or when that dies. An answer is the tab-separated fields of ``ANSWER``; JSON escapes tabs.
+a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files
+have names (``spill_names``): the runner reads them when it must end the worker, or when that dies. An answer is the
+tab-separated fields of ``ANSWER``; JSON escapes tabs.
 """
 
 import binascii
@@ -214,7 +215,7 @@ class _Worker:
         """The worker's variables as they were at its start, and those of the task; little is done where little differs."""
         left = self._as_left
         # The token is of another identity where somebody has set all of it anew, to the same values.
-        is_touched = RAW_ENVIRONMENT.get(_TOKEN) is not left.get(_TOKEN) or RAW_ENVIRONMENT != left
+        is_touched = RAW_ENVIRONMENT.get(_TOKEN) is not left.get(_TOKEN) or left != RAW_ENVIRONMENT
         if is_touched or own.keys() != self._own.keys():
             os.environ.clear()
             os.environ.update(self._environment)
