@@ -63,7 +63,7 @@ def _tell_failures(store: Store, plan: Plan, failed: list[int], telling: Telling
     again = retry_command(
         failed, Selection(plan.wanted.ids or (), batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db
     )
-    sys.stderr.write(digest(shown, len(failed), again))
+    sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
 
 
 def _left_alone(tally: Tally) -> list[str]:

@@ -17,12 +17,19 @@ _LINE_LENGTH = 500
 _COMMAND_LENGTH = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
 
 
-def digest(failures: Sequence[Failure], total_failed: int, retry_command: str) -> str:
-    """``failures`` (the first ones of ``total_failed``) told one by one, and the command that runs them again."""
+def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, cancelled: int = 0) -> str:
+    """``failures`` (the first ones of ``total_failed``) told one by one, and the command that runs them again.
+
+    ``cancelled`` jobs were to run after them.
+    """
     count = "1 job failed" if total_failed == 1 else f"{total_failed:,} jobs failed"
     parts = [f"batchq: {count}\n", *map(_told, failures[:IN_FULL])]
     if (rest := total_failed - len(failures[:IN_FULL])) > 0:
         parts.append(f"and {rest:,} more{_summed_up(failures[IN_FULL:], rest)}\n")
+    if cancelled:
+        jobs, them = ("1 job was", "it") if cancelled == 1 else (f"{cancelled:,} jobs were", "them")
+        after = "it" if total_failed == 1 else "them"
+        parts.append(f"{jobs} cancelled that run after {after}; the retry brings {them} back\n")
     parts.append(f"Run {'it' if total_failed == 1 else 'them'} again:  {retry_command}\n")
     return "\n".join(parts)
 

@@ -101,6 +101,21 @@ def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
         raise translated(error, store.path) from error
 
 
+def cancelled_below(store: Store, ids: Iterable[int]) -> int:
+    """How many jobs were cancelled because one of these had failed, directly or by way of others."""
+    ((jobs,),) = fetch(
+        store,
+        """
+        WITH RECURSIVE below (id) AS (
+            SELECT value FROM json_each(:ids)
+            UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
+                JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+        SELECT count(*) FROM below JOIN jobs ON jobs.id = below.id AND jobs.state = 'cancelled'""",
+        {"ids": json.dumps([*ids])},
+    )
+    return int(jobs)
+
+
 def require(store: Store, selection: Selection) -> None:
     """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
     for low, high in selection.ids:

@@ -29,6 +29,17 @@ def test_run_file_adds_its_jobs_runs_exactly_them_and_answers_for_them(batchq: S
     assert states(batchq) == ["queued", "succeeded", "succeeded", "failed", "succeeded"]
 
 
+def test_the_digest_tells_what_was_cancelled_with_a_failed_job(batchq: Shell) -> None:
+    lines = '{"name": "a", "command": "exit 1"}\n{"name": "b", "command": "true", "after": ["a"]}\n'
+    more = '{"command": "true", "after": ["b"]}\n'
+
+    batchq("add", "-q", "--format", "jsonl", "-", stdin=lines + more)
+    done = batchq("run", code=1)
+    assert (
+        "\n2 jobs were cancelled that run after it; the retry brings them back\n\nRun it again:  batchq retry 1\n" in done.err
+    )
+
+
 def test_run_file_with_a_known_key_runs_what_waits_and_no_more(batchq: Shell) -> None:
     (batchq.folder / "j.jsonl").write_text('{"command": "true", "key": "k"}\n')
     batchq("add", "j.jsonl", "-q")
