@@ -1,1 +1,9 @@
-"""The ledger: one SQLite file. All SQL of batchq is in this folder, and nothing else here knows processes."""
+"""The ledger: one SQLite file, and all SQL. Whoever looks for something here:
+
+the file      location creation connection patience readonly locks holders trust schema migrations copying bell
+adding        intake keys binding
+running       ledger claiming limits order runners outlook states
+changing      control queues
+looking       queries tallies rows selecting reasons
+keeping       keeping pruning examination
+"""

@@ -104,3 +104,11 @@ def test_the_rule_would_notice_an_import_from_above(tmp_path: Path) -> None:
 
     assert [room_of(name) for name in imports_of(bad)] == ["runner"]
     assert FLOORS["runner"] > FLOORS["store"]
+
+
+def test_the_map_of_the_store_names_each_of_its_modules_once() -> None:
+    import batchq.store
+
+    lines = (batchq.store.__doc__ or "").strip().splitlines()[2:]
+    named = [module for line in lines for module in line[14:].split()]
+    assert sorted(named) == sorted(path.stem for path in HOUSE.glob("store/*.py") if path.stem != "__init__")
