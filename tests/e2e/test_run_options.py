@@ -36,7 +36,8 @@ def test_the_digest_tells_what_was_cancelled_with_a_failed_job(batchq: Shell) ->
     batchq("add", "-q", "--format", "jsonl", "-", stdin=lines + more)
     done = batchq("run", code=1)
     assert (
-        "\n2 jobs were cancelled that run after it; the retry brings them back\n\nRun it again:  batchq retry 1\n" in done.err
+        "\n2 jobs were cancelled that run after it; the retry brings them back\n\nRun it again:  batchq retry 1\n"
+        in done.err
     )
 
 
