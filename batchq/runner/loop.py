@@ -213,6 +213,8 @@ class _Run:
             self.executor.start(claims)
 
     def _take_in(self, reports: Sequence[Report]) -> None:
+        if reports and not self.ended:
+            self.ended_since = time.monotonic()
         for report in reports:
             if isinstance(report, Refused):
                 self.tally.refusal = report.reason
@@ -221,18 +223,15 @@ class _Run:
             token = report.claim.token
             if isinstance(report, Printed):
                 self.printed.append(report)
-                continue
-            if isinstance(report, Started):
+            elif isinstance(report, Started):
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
                 self.teller.job_starts(report.claim)
-                continue
-            if not self.ended:
-                self.ended_since = time.monotonic()
-            self.running.pop(token, None)
-            self.begun.pop(token, None)
-            self.ended.append(
-                Ended(report.claim, self.withdrawing.outcome(report)) if isinstance(report, Lost) else report
-            )
+            else:
+                self.running.pop(token, None)
+                self.begun.pop(token, None)
+                self.ended.append(
+                    Ended(report.claim, self.withdrawing.outcome(report)) if isinstance(report, Lost) else report
+                )
         self.tally.running = len(self.running)
 
     def _timeout(self) -> float:

@@ -6,6 +6,7 @@ is still current, so a runner that was taken for dead cannot overwrite what happ
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from batchq import failpoints
@@ -85,8 +86,8 @@ def exchange(
 # --- recording ---------------------------------------------------------------------------------------------------------
 
 
-# Most attempts succeed, and each value that is bound costs time (None most of all), so a plain success has statements
-# of its own: what is the same for all of them stands in the text.
+# Most attempts succeed, and each value that is bound costs time (None most of all), so a plain success of a callable has
+# statements of its own: what is the same for all of them stands in the text.
 _SUCCEED = """
 UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?,
     token = NULL, runner = NULL
@@ -95,10 +96,11 @@ _FINISH = """
 UPDATE jobs SET state = ?, due_at = ?, failures = ?, crashes = ?, interruptions = ?, why = ?, finished_at = ?,
     started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
-_NOTE_SUCCESS = """
-INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib,
-    exit_code, result, leftovers)
-VALUES (?, ?, ?, ?, 'succeeded', ?, ?, ?, ?, ?, ?, ?, ?)"""
+_NOTE_SUCCESSES = """
+INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, result)
+VALUES {}"""
+_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, ?)"
+_NOTED_AT_ONCE = 64  #: successes in one statement
 _NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
 
 
@@ -119,17 +121,16 @@ def _record(
             one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
         ]
     accepted, refused = _finish(db, settled, now)
-    good, others = _parted(accepted)
-    db.executemany(_NOTE_SUCCESS, [_success_row(one, runner.id, now) for one in good])
+    plain, others = _parted(accepted)
+    _note_successes(db, runner.id, [_success_row(one, now) for one in plain])
     db.executemany(_NOTE, [_attempt_row(one, runner.id, now) for one in others])
     printed = [one for one in accepted if one.outcome.stdout or one.outcome.stderr]
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
         [row for one in printed for row in _output_rows(one.claim, one.outcome.stdout, one.outcome.stderr)],
     )
-    states.count(db, states.tally_moves(
-        [("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted]
-    ))  # fmt: skip
+    moves = [("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted]
+    states.count(db, states.tally_moves(moves))
     ended_ids = [one.claim.id for one in accepted if one.settlement.state in FINAL]
     dead = [one.claim.id for one in accepted if one.settlement.state in ("failed", "cancelled")]
     order.over(db, ended_ids, dead, now, [one.claim.id for one in accepted if one.settlement.state not in FINAL])
@@ -137,9 +138,9 @@ def _record(
 
 
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
-    good, others = _parted(settled)
+    plain, others = _parted(settled)
     db.execute("SAVEPOINT finish")
-    finished = db.executemany(_SUCCEED, [_succeed_row(one, now) for one in good]).rowcount if good else 0
+    finished = db.executemany(_SUCCEED, [_succeed_row(one, now) for one in plain]).rowcount if plain else 0
     finished += db.executemany(_FINISH, [_finish_row(one, now) for one in others]).rowcount if others else 0
     if finished == len(settled):
         db.execute("RELEASE finish")
@@ -156,9 +157,23 @@ def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[l
 
 
 def _parted(settled: list[Settled]) -> tuple[list[Settled], list[Settled]]:
-    """Those that succeeded, and the others."""
-    good = [one for one in settled if one.outcome.status == SUCCEEDED]
-    return good, [] if len(good) == len(settled) else [one for one in settled if one.outcome.status != SUCCEEDED]
+    """Plain successes, and all else."""
+    plain = [one for one in settled if _is_plain(one.outcome)]
+    return plain, [] if len(plain) == len(settled) else [one for one in settled if not _is_plain(one.outcome)]
+
+
+def _is_plain(outcome: Outcome) -> bool:
+    return outcome.status == SUCCEEDED and outcome.exit_code is None and not outcome.leftovers
+
+
+def _note_successes(db: sqlite3.Connection, runner: int, rows: list[tuple[object, ...]]) -> None:
+    noted = _NOTED.format(runner)
+    whole = len(rows) - len(rows) % _NOTED_AT_ONCE
+    if whole:
+        many = _NOTE_SUCCESSES.format(", ".join([noted] * _NOTED_AT_ONCE))
+        for first in range(0, whole, _NOTED_AT_ONCE):
+            db.execute(many, tuple(chain.from_iterable(rows[first : first + _NOTED_AT_ONCE])))
+    db.executemany(_NOTE_SUCCESSES.format(noted), rows[whole:])
 
 
 def _succeed_row(one: Settled, now: int) -> tuple[object, ...]:
@@ -176,11 +191,11 @@ def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _success_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
+def _success_row(one: Settled, now: int) -> tuple[object, ...]:
     claim, out, _ = one
     return (
-        claim.id, claim.attempt, claim.token, runner, out.started_at or now, out.finished_at or now, out.seconds,
-        out.cpu, out.peak, out.exit_code, out.result, out.leftovers,
+        claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu, out.peak,
+        out.result,
     )  # fmt: skip
 
 

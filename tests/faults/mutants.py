@@ -34,12 +34,11 @@ OF_THE_LEDGER = {
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
-    "a claim that reads one row of what it took": [
-        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()",
-               "rows = [db.execute(_CLAIM.format(candidates=chosen), parameters).fetchone()]"),
+    "a claim that knows one row of what it took": [
+        Mutant(claiming, "_take", "claims = claims_of(db, rows)", "claims = claims_of(db, rows[:1])"),
     ],
     "a claim out of order": [
-        Mutant(claiming, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
+        Mutant(claiming, "_CHOOSE", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
         Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:
@@ -97,7 +96,7 @@ OF_THE_ORDER = {
         Mutant(claiming, "claim", "if not lane.is_shut", "if True"),
     ],
     "a wide job that is overtaken": [
-        Mutant(claiming, "_FITTING", "WHERE used <= :most", "WHERE slots <= :most LIMIT 1"),
+        Mutant(claiming, "_FITTING", "WHERE used <= :free", "WHERE slots <= :free LIMIT 1"),
     ],
     "unique = active for what is over, too": [
         Mutant(keys, "known", "spec.unique == ACTIVE and is_over", "False"),
