@@ -57,8 +57,8 @@ def claim(
     taken = Counter(one.queue for one in claims)
     for lane in open_lanes:
         if lane.rate is not None and taken[lane.name]:
-            left = limits.tokens(lane, now) - taken[lane.name]
-            db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, now, lane.name))
+            left, at = limits.paid(lane, taken[lane.name], now)
+            db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, at, lane.name))
     if not any(lane.rate for lane in open_lanes):
         return claims, None
     waits = [limits.next_start(lane, now) for lane in lanes(db, runner.wanted)]

@@ -7,6 +7,7 @@ takes one; no more than a twentieth of a second's worth, but at least one, is sa
 from typing import NamedTuple
 
 SAVED = 0.05  #: seconds' worth of starts that may be saved up
+STALE = 5_000  #: milliseconds by which a claim may be older than the one before it, because it has waited for the store
 
 
 class Lane(NamedTuple):
@@ -48,6 +49,16 @@ def tokens(lane: Lane, now: int) -> float:
     if lane.allowance is None or lane.at is None:
         return full
     return min(full, lane.allowance + max(0, now - lane.at) / 1000 * lane.rate)
+
+
+def paid(lane: Lane, starts: int, now: int) -> tuple[float, int]:
+    """What the bucket holds after so many starts, and since when.
+
+    That moment does not go back because somebody had to wait with a claim, or the same milliseconds would count again;
+    it does where the clock was set back.
+    """
+    at = now if lane.at is None or now < lane.at - STALE else max(now, lane.at)
+    return tokens(lane, now) - starts, at
 
 
 def next_start(lane: Lane, now: int) -> int | None:

@@ -44,7 +44,8 @@ class Lanes:
     def start(self, queue: str, now: int) -> None:
         """A job of the queue starts: it costs what the rate had saved."""
         if (lane := self.set.get(queue)) and lane["rate"] is not None:
-            lane |= {"left": self.saved(lane, now) - 1, "at": now}
+            is_set_back = now < lane["at"] - 5_000  # a little older is a claim that has waited for the store
+            lane |= {"left": self.saved(lane, now) - 1, "at": now if is_set_back else max(now, lane["at"])}
 
     def claimable(
         self, takes: Callable[[Row], bool], slots: int, free: int, ahead: int, now: int

@@ -89,7 +89,7 @@ OF_THE_ORDER = {
         Mutant(limits, "room", "lane.limit - running", "lane.limit + 1 - running"),
     ],
     "a rate that is never paid": [
-        Mutant(claiming, "claim", "- taken[lane.name]", "- 0"),
+        Mutant(limits, "paid", "- starts", "- 0"),
     ],
     "a pause that is ignored": [
         Mutant(limits, "room", "if lane.paused:", "if False:"),

@@ -143,7 +143,7 @@ class OrderMachine(OrderWalk):
         self.lanes.change(queue, what, value)
 
     @rule(
-        data=st.data(), milliseconds=st.sampled_from([1, 20, 500, 2_000, 61_000, 2 * HOUR, 3 * DAY]),
+        data=st.data(), milliseconds=st.sampled_from([1, 20, -300, -HOUR, 500, 2_000, 61_000, 2 * HOUR, 3 * DAY]),
         what=st.sampled_from(["nothing", "nothing", "prune", "set a queue", "set a queue", "register"]),
     )  # fmt: skip
     def time_passes(self, data: st.DataObject, milliseconds: int, what: str) -> None:

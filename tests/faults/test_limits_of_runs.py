@@ -1,0 +1,148 @@
+"""S17: eight runs under limits, rates, pauses and slots. What runs at once is counted by the jobs, outside of the store."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import sizes
+from conftest import Shell, eventually
+from figures import record
+from fleet import Fleet
+
+pytest_plugins = ("figures",)
+pytestmark = pytest.mark.skipif(not Path("/proc/uptime").exists(), reason="there is no /proc/uptime to read the time from")
+
+RATE = 10
+#: A line when it begins and one when it ends; what is read from the log never runs longer than it really did.
+STORY = (
+    'say() { read now _ < /proc/uptime; echo "$1 $BATCHQ_JOB_ID $BATCHQ_QUEUE $now" >> story; };'
+    " say begin; sleep 0.05; say end"
+)
+
+
+class Line(NamedTuple):
+    """Something that a job wrote: ``begin`` or ``end``, its id and queue, and the seconds since the machine started."""
+
+    what: str
+    job: int
+    queue: str
+    at: float
+
+
+def story(shell: Shell) -> list[Line]:
+    path = shell.folder / "story"
+    text = path.read_text() if path.exists() else ""
+    words = [line.split() for line in text.split("\n")[:-1]]
+    return [Line(what, int(job), queue, float(at)) for what, job, queue, at in words]
+
+
+def at_once(lines: list[Line], queue: str) -> list[int]:
+    """How many jobs of the queue ran after each line."""
+    running = [0]
+    for line in lines:
+        change = 1 if line.what == "begin" else -1
+        running.append(running[-1] + (change if line.queue == queue else 0))
+    return running
+
+
+def uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
+
+
+def begun(shell: Shell, queue: str) -> int:
+    return sum(line.what == "begin" and line.queue == queue for line in story(shell))
+
+
+def add(shell: Shell, **jobs: int) -> None:
+    lines = [
+        json.dumps({"command": STORY, "queue": queue, "slots": 2 if queue == "wide" else 1})
+        for queue, number in jobs.items()
+        for _ in range(number)
+    ]
+    shell("add", "-q", "--format", "jsonl", "-", stdin="\n".join(lines))
+
+
+def test_eight_runs_keep_to_limits_rates_pauses_and_slots(batchq: Shell) -> None:
+    scale = sizes.LIMITED_JOBS
+    batchq("queue", "set", "narrow", "--limit", "2")
+    batchq("queue", "set", "live", "--limit", "2")
+    batchq("queue", "set", "slow", "--rate", f"{RATE}/s")
+    add(batchq, narrow=scale, live=2 * scale, slow=scale // 2, free=scale, stopped=4 * scale, wide=scale)
+    began = uptime()
+    with Fleet(batchq, "-j", "2") as fleet:
+        for _ in range(8):
+            fleet.start()
+
+        eventually(lambda: begun(batchq, "stopped") > 3, 60)
+        paused = pause(batchq)
+        widened = change_limit(batchq, 5)
+        narrowed = change_limit(batchq, 1)
+        assert begun(batchq, "stopped") == paused[1], "nothing of a paused queue starts"
+        batchq("queue", "set", "live", "--limit", "none")
+        batchq("queue", "resume", "stopped")
+
+        assert fleet.wait_for_all(300) == [0] * 8
+
+    lines = story(batchq)
+    times = Counter(line.job for line in lines if line.what == "begin")
+    record("S17 eight runs with limits", len(times), "jobs", sum(times.values()) - len(times),
+           pause_after=f"{paused[0]:.2f} s", limit_raised_after=f"{widened:.2f} s",
+           limit_lowered_after=f"{narrowed:.2f} s", rate=f"{measured_rate(lines):.1f}/s of {RATE}")  # fmt: skip
+    assert batchq.rows("SELECT state FROM jobs WHERE state <> 'succeeded'") == []
+    assert sorted(times) == [job for (job,) in batchq.rows("SELECT id FROM jobs ORDER BY id")]
+    assert set(times.values()) == {1}
+    assert max(at_once(lines, "narrow")) <= 2
+    check_rate(batchq, lines, began)
+    check_slots(batchq, lines)
+
+
+def pause(shell: Shell) -> tuple[float, int]:
+    """Pause the queue ``stopped``: how long until its last job was over, and how many had begun by then."""
+    shell("queue", "pause", "stopped")
+    began = time.monotonic()
+    eventually(lambda: shell.rows("SELECT 1 FROM jobs WHERE state = 'running' AND queue = 'stopped'") == [], 60)
+    return time.monotonic() - began, begun(shell, "stopped")
+
+
+def change_limit(shell: Shell, limit: int) -> float:
+    """Change the limit of ``live`` while it is at work: how long until so many ran; never were there more."""
+    add(shell, live=30)
+    shell("queue", "set", "live", "--limit", str(limit))
+    began, before = time.monotonic(), len(story(shell))
+    eventually(lambda: limit in at_once(story(shell), "live")[before + 1 :], 60)
+    took = time.monotonic() - began
+    kept = at_once(story(shell), "live")[before + 1 :].index(limit) + before + 1
+    eventually(lambda: len(story(shell)) > kept + 10, 60)
+    assert max(at_once(story(shell), "live")[kept:]) <= limit
+    return took
+
+
+def check_rate(shell: Shell, lines: list[Line], began: float) -> None:
+    """In no stretch of time more starts than the rate allows, and one that was saved up."""
+    offset = time.time() - uptime()
+    claimed = dict(shell.rows("SELECT job, started_at FROM attempts"))
+    starts = [line for line in lines if line.what == "begin" and line.queue == "slow"]
+    late = max(line.at + offset - int(str(claimed[line.job])) / 1000 for line in starts) + 0.02  # as uptime is rounded
+    for place, line in enumerate(starts):
+        assert place <= RATE * (line.at - began + 0.02) + 1, "since the runs began"
+        for other in starts[place:]:
+            number = starts.index(other) - place + 1
+            assert number <= RATE * (other.at - line.at + late) + 1 + 1e-6, (number, line, other, late)
+
+
+def measured_rate(lines: list[Line]) -> float:
+    at = [line.at for line in lines if line.what == "begin" and line.queue == "slow"]
+    return (len(at) - 1) / (at[-1] - at[0])
+
+
+def check_slots(shell: Shell, lines: list[Line]) -> None:
+    """No run has ever used more than its two slots."""
+    runner = dict(shell.rows("SELECT job, runner FROM attempts"))
+    used: Counter[object] = Counter()
+    for line in lines:
+        width = 2 if line.queue == "wide" else 1
+        used[runner[line.job]] += width if line.what == "begin" else -width
+        assert used[runner[line.job]] <= 2, line
