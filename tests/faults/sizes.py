@@ -17,8 +17,8 @@ def _size(small: int, large: int) -> int:
 MODEL_EXAMPLES = _size(400, 20_000)  #: S1: walks of up to 40 steps over the ledger
 ORDER_EXAMPLES = _size(150, 15_000)  #: S16: walks of up to 40 steps over order, keys and limits
 LIMITED_JOBS = _size(16, 300)  #: S17: jobs of each queue for eight runs with limits
-DIAMOND = _size(1_000, 10_000)  #: S18: jobs between one that they wait for and one that waits for them
-MINUTES = _size(25, 1_440)  #: S19: minutes of a crontab
+DIAMOND = _size(2_000, 10_000)  #: S18: jobs between one that they wait for and one that waits for them
+MINUTES = _size(60, 1_440)  #: S19: minutes of a crontab
 WAKE_UPS = _size(12, 500)  #: S20: times that each of two shells adds a job and skips its run
 CANCELLED = _size(1, 30)  #: S21: rounds of cancelling jobs of each kind that run
 MUTANT_EXAMPLES = _size(1_000, 3_000)  #: S1: walks in which a mutant must be caught

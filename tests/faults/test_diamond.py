@@ -1,4 +1,4 @@
-"""S18: one job, many after it, one after all of these, and some of them fail: each effect in its order, and all jobs over."""
+"""S18: one job, many after it, one after all of these, and some of them fail: effects in order, and all jobs over."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from collections import Counter
 import sizes
 from conftest import Shell
 from figures import record
-from fleet import Fleet
+from fleet import Fleet, rows
 
 pytest_plugins = ("figures",)
 
@@ -71,5 +71,5 @@ def read(shell: Shell) -> list[tuple[int, int]]:
     return [(int(job), int(attempt)) for job, attempt in map(str.split, lines)]
 
 
-def states(shell: Shell) -> dict[object, object]:
-    return dict(shell.rows("SELECT state, count(*) FROM jobs GROUP BY state"))
+def states(shell: Shell) -> dict[str, int]:
+    return dict(rows(shell, "SELECT state, count(*) FROM jobs GROUP BY state"))

@@ -10,10 +10,12 @@ import pytest
 import sizes
 from conftest import Shell, eventually
 from figures import record
-from fleet import Fleet
+from fleet import Fleet, rows
 
 pytest_plugins = ("figures",)
-pytestmark = pytest.mark.skipif(not Path("/proc/uptime").exists(), reason="there is no /proc/uptime to read the time from")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/uptime").exists(), reason="there is no /proc/uptime to read the time from"
+)
 
 RATE = 10
 #: A line when it begins and one when it ends; what is read from the log never runs longer than it really did.
@@ -123,9 +125,9 @@ def change_limit(shell: Shell, limit: int) -> float:
 def check_rate(shell: Shell, lines: list[Line], began: float) -> None:
     """In no stretch of time more starts than the rate allows, and one that was saved up."""
     offset = time.time() - uptime()
-    claimed = dict(shell.rows("SELECT job, started_at FROM attempts"))
+    claimed = dict(rows(shell, "SELECT job, started_at FROM attempts"))
     starts = [line for line in lines if line.what == "begin" and line.queue == "slow"]
-    late = max(line.at + offset - int(str(claimed[line.job])) / 1000 for line in starts) + 0.02  # as uptime is rounded
+    late = max(line.at + offset - claimed[line.job] / 1000 for line in starts) + 0.02  # as uptime is rounded
     for place, line in enumerate(starts):
         assert place <= RATE * (line.at - began + 0.02) + 1, "since the runs began"
         for other in starts[place:]:
@@ -140,7 +142,7 @@ def measured_rate(lines: list[Line]) -> float:
 
 def check_slots(shell: Shell, lines: list[Line]) -> None:
     """No run has ever used more than its two slots."""
-    runner = dict(shell.rows("SELECT job, runner FROM attempts"))
+    runner = dict(rows(shell, "SELECT job, runner FROM attempts"))
     used: Counter[object] = Counter()
     for line in lines:
         width = 2 if line.queue == "wide" else 1
