@@ -295,7 +295,7 @@ class _Run:
         if self.bell.has_rung():
             soon = self.looked + SOON
             self.look_at = min(self.look_at, soon)
-            self.withdrawing.look_at = min(self.withdrawing.look_at, soon)
+            self.withdrawing.hear(soon)
 
     # --- the end -------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
 LOOK = 0.25  #: seconds between looks
+AGAIN = 0.01  #: seconds between looks after the bell has rung,
+ALERT = 0.1  #: for so long: it rings when somebody writes, and what is written can be read a moment later
 
 
 class Withdrawing:
@@ -21,13 +23,19 @@ class Withdrawing:
         self._executor = executor
         self._grace = grace
         self._tokens: set[str] = set()
+        self._alert_until = 0.0
+
+    def hear(self, soon: float) -> None:
+        """Somebody has written to the store: look at that moment, in monotonic seconds, and again for a while."""
+        self.look_at = min(self.look_at, soon)
+        self._alert_until = time.monotonic() + ALERT
 
     def withdraw(self) -> None:
         """End what was cancelled since the last look, if one is due. Raises BusyError, LedgerError."""
         now = time.monotonic()
         if now < self.look_at:
             return
-        self.look_at = now + LOOK
+        self.look_at = now + (AGAIN if now < self._alert_until else LOOK)
         if tokens := set(outlook.unwanted(self._store, self._me)).difference(self._tokens):
             self._tokens |= tokens
             self._executor.stop(tokens, CANCELLED, self._grace)
