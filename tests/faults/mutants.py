@@ -96,7 +96,7 @@ OF_THE_ORDER = {
         Mutant(claiming, "claim", "if not lane.is_shut", "if True"),
     ],
     "a wide job that is overtaken": [
-        Mutant(claiming, "_FITTING", "WHERE used <= :free", "WHERE slots <= :free LIMIT 1"),
+        Mutant(claiming, "_FITTING", "sum(slots) OVER (ORDER BY priority DESC, id ROWS UNBOUNDED PRECEDING)", "slots"),
     ],
     "unique = active for what is over, too": [
         Mutant(keys, "known", "spec.unique == ACTIVE and is_over", "False"),

@@ -84,9 +84,26 @@ class OrderMachine(OrderWalk):
         taken["prune"] += 1
         older, keep = data.draw(st.sampled_from([0, 0, HOUR])), data.draw(st.sampled_from([0, 0, 1]))
         states = data.draw(st.sampled_from([OVER, ("succeeded",), DEAD]))
-        forget = data.draw(st.sampled_from([None, 0, 2 * DAY]))
+        self._prune(older, states, keep, data.draw(st.sampled_from([None, 0, 2 * DAY])))
+
+    def _prune(self, older: int, states: tuple[str, ...], keep: int, forget: int | None) -> None:
         done = keeping.prune(self.store(), Policy(older, states, keep, forget), self.now)
         assert done.jobs == self.model.prune(older, states, keep, forget, self.now)
+
+    @rule(days=st.integers(0, 2))
+    def a_crontab_names_its_key(self, days: int) -> None:
+        """A key that is named each day is not forgotten, although its job is long gone."""
+        taken["add"] += 1
+        spec = PLAIN | {"key": "m"}
+        self._add([spec])
+        job = self.model.keys["m"][0]
+        if job in self.model.jobs and self.model.jobs[job]["state"] == "queued":
+            control.cancel(self.store(), of_ids([job]))
+            self.model.cancel([job], self.now)
+        for _ in range(days):
+            self.now += DAY + 1
+            self._add([spec])
+        self._prune(0, OVER, 0, HOUR)
 
     # --- by hand -------------------------------------------------------------------------------------------------------
 
@@ -224,7 +241,8 @@ class OrderMachine(OrderWalk):
     @rule(life=one_of(living), data=st.data())
     def press(self, life: Life, data: st.DataObject) -> None:
         """More jobs of one queue than it may let through."""
-        self._add([PLAIN | {"queue": life.runner.wanted.queue or "b"} for _ in range(3)])
+        slots = data.draw(st.sampled_from([(1, 1, 1), (1, 2, 1)]))
+        self._add([PLAIN | {"queue": life.runner.wanted.queue or "b", "slots": number} for number in slots])
         self.set_queue(data)
         self.claim(life, 3, 0, False)
         self.claim(life, 3, 2, False)
