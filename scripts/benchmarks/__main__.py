@@ -13,12 +13,14 @@ from pathlib import Path
 import add
 import callables
 import commands
+import control
 
 SECTIONS = {
     "add": add.one_add,
     "bulk": add.bulk,
     "commands": commands.commands,
     "callables": callables.callables,
+    "control": control.control,
 }
 
 
