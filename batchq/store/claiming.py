@@ -1,6 +1,5 @@
 """Claiming: which queued jobs a runner gets, within the limits, rates and pauses of their queues, and within its slots."""
 
-import json
 import os
 import sqlite3
 from collections import Counter
@@ -15,22 +14,18 @@ from batchq.store.limits import Lane
 if TYPE_CHECKING:
     from batchq.store.runners import Runner, Wanted
 
-_COLUMNS = (
-    "id, {token}, {attempt}, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
-    " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, {started}, slots, retry_on,"
+#: What a claim is made of; the context stands for folder and PATH, the last two make its timeout.
+COLUMNS = (
+    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
+    " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at, slots, retry_on,"
     " no_retry_on, retry_timeout_factor"
 )
-#: What a claim is made of; the context stands for folder and PATH, the last two make its timeout.
-COLUMNS = _COLUMNS.format(token="token", attempt="attempt", started="started_at")
-# What the jobs are about to become is read, and then done: RETURNING would write each row into a table of its own first.
-# A token is of 64 random bits, the same for the claims of one exchange, and the id of its job.
-_TOKEN = ":random || id"
-_CHOOSE = f"""
-SELECT {_COLUMNS.format(token=_TOKEN, attempt="attempt + 1", started=":started")}, -priority FROM jobs
-WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :jobs)"""
+# RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = f"""
-UPDATE jobs SET state = 'running', token = {_TOKEN}, runner = :runner, attempt = attempt + 1, started_at = :started
-WHERE id IN (SELECT value FROM json_each(:chosen))"""
+UPDATE jobs SET state = 'running', token = lower(hex(randomblob(8))), runner = :runner, attempt = attempt + 1,
+    started_at = :started
+WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :jobs)
+RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """
 SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
 # Jobs of several slots are taken in order too: one that does not fit yet keeps its place, or it would starve.
@@ -137,10 +132,8 @@ def _take(
     chosen = " UNION ALL ".join(candidates)
     if is_any_wide:
         chosen = _FITTING.format(candidates=chosen)
-    ((parameters["random"],),) = db.execute("SELECT lower(hex(randomblob(8))) || '-'").fetchall()
-    rows = db.execute(_CHOOSE.format(candidates=chosen), parameters).fetchall()
+    rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()
     rows.sort(key=itemgetter(-1, 0))
-    db.execute(_CLAIM, parameters | {"chosen": json.dumps([row[0] for row in rows])})
     claims = claims_of(db, rows)
     states.count(db, states.tally_moves([("queued", "running", one.queue, one.batch) for one in claims]))
     return claims

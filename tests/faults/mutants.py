@@ -34,11 +34,12 @@ OF_THE_LEDGER = {
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
-    "a claim that knows one row of what it took": [
-        Mutant(claiming, "_take", "claims = claims_of(db, rows)", "claims = claims_of(db, rows[:1])"),
+    "a claim that reads one row of what it took": [
+        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()",
+               "rows = [db.execute(_CLAIM.format(candidates=chosen), parameters).fetchone()]"),
     ],
     "a claim out of order": [
-        Mutant(claiming, "_CHOOSE", "ORDER BY priority DESC, id", "ORDER BY id"),
+        Mutant(claiming, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
         Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:
