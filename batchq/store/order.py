@@ -171,11 +171,12 @@ WITH RECURSIVE below (id) AS (
     UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
         JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
 SELECT id, 0 FROM below"""
-# A parent that is dead and not reopened keeps its children, and theirs, where they are.
+# A parent that is dead and not reopened keeps its children, and theirs, where they are. CROSS JOIN keeps this order: to
+# begin with all dependencies of the store, as SQLite would, takes long for one job of a million.
 _STAY_DEAD = """
 DELETE FROM reopened WHERE id IN (
     WITH RECURSIVE stuck (id) AS (
-        SELECT d.child FROM reopened JOIN dependencies AS d ON d.child = reopened.id AND d.kind = 'after'
+        SELECT d.child FROM reopened CROSS JOIN dependencies AS d ON d.child = reopened.id AND d.kind = 'after'
             JOIN jobs AS p ON p.id = d.parent AND p.state IN ('failed', 'cancelled')
             WHERE p.id NOT IN (SELECT id FROM reopened)
         UNION SELECT d.child FROM stuck JOIN jobs AS p ON p.id = stuck.id AND p.state IN ('failed', 'cancelled')

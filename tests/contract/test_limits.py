@@ -115,3 +115,25 @@ def test_a_retry_may_take_longer_where_the_job_says_so(store: Store) -> None:
         end(store, runner, claim, Outcome("timed_out", seconds=1.0), now=NOW + attempt * 60_000)
 
     assert seen == [10_000, 30_000, 90_000]
+
+
+def test_a_claim_that_has_waited_for_the_store_does_not_count_the_same_time_again(store: Store) -> None:
+    add(store, *["true"] * 9)
+    queues.set_rate(store, "default", 40)
+    runner = a_runner(store)
+
+    assert len(take(store, runner, 1, now=NOW + 1000)) == 1
+    assert len(take(store, runner, 1, now=NOW + 900)) == 1
+    assert take(store, runner, now=NOW + 1000) == []
+    assert len(take(store, runner, now=NOW + 1025)) == 1
+    assert len(take(store, runner, now=NOW - 3_600_000)) == 0, "the clock was set back"
+    assert len(take(store, runner, now=NOW + 1050)) == 1
+
+
+def test_a_runner_of_several_ranges_of_jobs_takes_them_and_no_others(store: Store) -> None:
+    add(store, *["true"] * 9)
+    runner = a_runner(store)._replace(wanted=Wanted(ids=((2, 2), (4, 5))))
+
+    assert outlook.look(store, runner).queued
+    assert [claim.id for claim in take(store, runner)] == [2, 4, 5]
+    assert not outlook.look(store, runner).queued

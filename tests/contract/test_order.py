@@ -3,14 +3,16 @@
 from typing import Any
 
 import pytest
-from history import FAILED, SUCCEEDED, add, play
+from history import FAILED, SUCCEEDED, add, claim, end, play
 
+from batchq import clock
 from batchq.errors import InputError
 from batchq.jobs.attempt import Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import of_ids, parse
-from batchq.store import control, intake
+from batchq.store import control, intake, keeping, order
 from batchq.store.connection import Store
+from batchq.store.pruning import Policy
 
 CANCELLED = Outcome("cancelled", seconds=0.5)
 
@@ -149,6 +151,7 @@ def test_a_parent_that_has_succeeded_is_no_reason_to_wait_and_a_failed_one_cance
         ([{"after": [99]}], "job 2: field 'after' names job 99, which does not exist$"),
         ([{"after": [1]}], "names the job itself"),
         ([{"after_any": ["batch:nigth"]}], "names the batch 'nigth', which has no jobs"),
+        ([{"after": ["99999999999999999999"]}], "names '99999999999999999999', but neither"),
         ([{"batch": "n", "after": ["batch:n"]}], "names its own batch 'n': name the jobs instead"),
         ([{"name": "a", "after": ["b"]}, {"name": "b", "after_any": ["a"]}], "closes a circle, .*: a → b → a$"),
     ],
@@ -178,3 +181,50 @@ def test_a_child_of_a_known_key_is_bound_to_the_job_that_is_there(store: Store) 
 
     assert jobs(store, {"name": "a", "key": "k"}, {"name": "b", "after": ["a"]}) == [1, 2]
     assert store.db.execute("SELECT * FROM dependencies").fetchall() == [(2, 1, "after")]
+
+
+def test_a_retry_of_a_parent_blocks_who_waits_below_it_and_a_hold_does_not_hide_that(store: Store) -> None:
+    jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]})
+    play(store, SUCCEEDED)
+    control.retry(store, of_ids([1]))
+    assert states(store) == {"a": "queued", "b": "blocked"}
+
+    control.hold(store, of_ids([2]))
+    play(store, SUCCEEDED)
+    control.release(store, of_ids([2]))
+
+    assert states(store) == {"a": "succeeded", "b": "queued"}
+
+
+@pytest.mark.parametrize(("parent", "state"), [(SUCCEEDED, "queued"), (FAILED, "cancelled")])
+def test_a_job_that_is_put_back_meets_its_parent_that_runs_again(store: Store, parent: Outcome, state: str) -> None:
+    jobs(store, {"name": "a"}, {"name": "b", "after": ["a"], "priority": -1})
+    play(store, SUCCEEDED)
+    running = claim(store)
+    control.retry(store, of_ids([1]))
+    end(store, running, Outcome("interrupted"))
+    assert states(store) == {"a": "queued", "b": "blocked"}
+
+    play(store, parent)
+
+    assert states(store)["b"] == state
+
+
+def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:
+    jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]})
+    control.cancel(store, of_ids([1, 2]))
+    keeping.prune(store, Policy(-1000, keep=1), clock.now())
+
+    control.retry(store, of_ids([2]))
+    control.hold(store, of_ids([2]))
+    control.release(store, of_ids([2]))
+
+    assert states(store) == {"b": "queued"}
+
+
+def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) -> None:
+    store.db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
+
+    for statement in (order._REVIVE, order._STAY_DEAD):
+        plan = [row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert not [line for line in plan if line.startswith(("SCAN d", "SCAN jobs", "SCAN p"))], plan
