@@ -1,5 +1,6 @@
 """The entry: ``batchq …`` and ``python -m batchq …``."""
 
+import gc
 import io
 import os
 import sys
@@ -9,6 +10,9 @@ from batchq.errors import BatchqError, LedgerError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+#: Objects between looks for circles among them: imports make many, and a runner thousands in each exchange, all in none.
+_GARBAGE = 50_000
 
 
 class _Forgiving(io.RawIOBase):
@@ -39,6 +43,7 @@ class _Forgiving(io.RawIOBase):
 
 def main() -> None:
     """Run one command line; never returns."""
+    gc.set_threshold(_GARBAGE)
     _open_standard_streams()
     if sys.stdout is None:  # started with >&-
         sys.stdout = open(os.devnull, "w")

@@ -26,8 +26,8 @@ from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
-MOST_AHEAD = 768  #: claims that wait here for their turn
-AT_ONCE = 384  #: of them claimed in one exchange, so that nobody waits long for the store
+MOST_AHEAD = 1024  #: claims that wait here for their turn
+AT_ONCE = 512  #: of them claimed in one exchange, so that nobody waits long for the store
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last

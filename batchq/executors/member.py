@@ -1,4 +1,4 @@
-"""One worker with the tasks that it was given: at most two messages, each of about two milliseconds of work."""
+"""One worker with the tasks that it was given: at most three messages, each of about two milliseconds of work."""
 
 import binascii
 import json
@@ -28,7 +28,7 @@ from batchq.processes.resident import Resident
 from batchq.processes.spawn import Refusal
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
-MESSAGES = 2  #: in flight at once, so that a worker never waits for the next
+MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
 
 
 class Hook(NamedTuple):
@@ -67,7 +67,7 @@ class Member:
         return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
 
     def has_room(self) -> bool:
-        """Whether another message may be sent: not while an end is imposed, nor behind a single task or two messages."""
+        """Whether another message may be sent: not while an end is imposed, nor behind a single task or ``MESSAGES``."""
         return len(self._sizes) < MESSAGES and self._sentence.status is None and not (self.tasks and self._single)
 
     def give(self, claims: Sequence[Claim], *, single: bool) -> None:

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from batchq.processes import tree
 from batchq.processes.signals import GUARDIAN_DIED, STOPPING
 
-GARBAGE = 50_000  #: objects between looks for circles: a runner makes thousands that are in none, for a moment each
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
 _KEPT = "kept"
 _SAME_SIGNAL = 0.2  #: the same signal within this many seconds is one: timeout(1) sends two
@@ -78,7 +77,6 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
             os._exit(status)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.freeze()
-        gc.set_threshold(GARBAGE)
         status = body(scratch)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 70

@@ -31,8 +31,11 @@ from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
 GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
-CROWD = 384  #: results that wait for no more
+CROWD = 512  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
+LISTEN = (
+    0.25  #: seconds after which a run listens for what others write: to end that takes 10 ms, too long for short ones
+)
 SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
 INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
@@ -91,9 +94,7 @@ class _Run:
         self.looked = 0.0
         self.began = time.monotonic()
         self.since = clock.now()
-        self.bell = Bell(store.path)
-        if self.bell.fd is not None:
-            inbox.listen(self.bell.fd)
+        self.bell: Bell | None = None
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
         self.rescuer = Rescuer(store, me)
@@ -116,7 +117,8 @@ class _Run:
             self._take_in(self.executor.poll(self._timeout()))
             self._hear_bell()
         self.executor.close()
-        self.bell.close()
+        if self.bell is not None:
+            self.bell.close()
         self._leave()
         return self.tally
 
@@ -147,7 +149,8 @@ class _Run:
         except BatchqError as error:
             self._unreachable(error)
             return
-        self.bell.has_rung()  # that was us
+        if self.bell is not None:
+            self.bell.has_rung()  # that was us
         self.looked = now
         self.unreachable_since = None
         self.ended = []
@@ -292,7 +295,12 @@ class _Run:
 
     def _hear_bell(self) -> None:
         """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
-        if self.bell.has_rung():
+        if self.bell is None:
+            if self.plan.watch or time.monotonic() - self.began > LISTEN:
+                self.bell = Bell(self.store.path)
+                if self.bell.fd is not None:
+                    self.inbox.listen(self.bell.fd)
+        elif self.bell.has_rung():
             soon = self.looked + SOON
             self.look_at = min(self.look_at, soon)
             self.withdrawing.hear(soon)

@@ -97,7 +97,7 @@ def running_in(db: sqlite3.Connection, queue: str) -> int:
 def claims_of(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
     """The claims in rows of ``COLUMNS``."""
     contexts = _contexts(db, {row[14] for row in rows})
-    claims = [Claim._make((*row[:14], *contexts[row[14]], *row[15:26])) for row in rows]
+    claims = [Claim._make(row[:14] + contexts[row[14]] + row[15:26]) for row in rows]
     for number, row in enumerate(rows):
         if row[26] is not None and row[9] is not None:
             one = claims[number]
