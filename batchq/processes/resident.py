@@ -97,11 +97,12 @@ class Resident:
                 parts.append(data)
         except (BlockingIOError, ConnectionResetError):
             pass
-        *lines, self._unread = b"".join(parts).split(b"\n")
-        if lines and lines[-1] == FAREWELL:
+        whole, _, self._unread = b"".join(parts).rpartition(b"\n")
+        answers = [line.split("\t") for line in whole.decode().split("\n")] if whole else []
+        if answers and answers[-1] == [FAREWELL]:
             self.is_leaving = True
-            lines.pop()
-        return [line.decode().split("\t") for line in lines]
+            answers.pop()
+        return answers
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:
         """What the running task has printed to the files so far."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
 START = "import sys; sys.path.insert(0, sys.argv[1]); from batchq.processes.worker import main; main()"
-FAREWELL = b"farewell"  #: the line behind the last answer of a worker that must be replaced
+FAREWELL = "farewell"  #: the line behind the last answer of a worker that must be replaced
 #: ``ended_at`` in milliseconds since 1970, ``taken`` and ``cpu`` in microseconds.
 ANSWER = ("kind", "ended_at", "taken", "cpu", "peak", "exit", "leftovers", "output", "value")
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
@@ -119,9 +119,8 @@ class _Worker:
 
     def _send(self, data: bytes) -> None:
         """Send without waiting where there is room; else wake the runner, which makes some."""
-        rest = memoryview(data)
         try:
-            while rest := rest[self._send_some(rest) :]:
+            while data := data[self._send_some(data) :]:
                 os.write(self._bell, b"!")
                 waiting = select.poll()
                 waiting.register(self.channel, select.POLLOUT)
@@ -131,7 +130,7 @@ class _Worker:
                 os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
             os._exit(1)
 
-    def _send_some(self, data: memoryview) -> int:
+    def _send_some(self, data: bytes) -> int:
         try:
             return self.channel.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -139,7 +138,7 @@ class _Worker:
 
     def _leave(self, answer: bytes) -> "NoReturn":
         """Say the last answer and go; threads that a task left are not waited for."""
-        self._send(answer + FAREWELL + b"\n")
+        self._send(answer + f"{FAREWELL}\n".encode())
         os._exit(0)
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
