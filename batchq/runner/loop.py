@@ -30,7 +30,7 @@ from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
-GROUP = 0.02  #: seconds for which results may wait for others, so that one commit records them all
+GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
 CROWD = 512  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
 LISTEN = (

@@ -391,6 +391,7 @@ def test_the_first_signal_lets_running_jobs_finish_and_starts_no_more(
     process = batchq.start("run", "-j", "1")
     eventually((batchq.folder / "begun").exists)
     send(process, number)
+    eventually(lambda: batchq.rows("SELECT state FROM runners") == [("stopping",)])
     (batchq.folder / "go").touch()
 
     assert finish(process).code == code
