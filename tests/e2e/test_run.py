@@ -414,7 +414,7 @@ def test_the_second_signal_ends_at_once(batchq: Shell) -> None:
     process = batchq.start("run", "--grace", "1h")
     eventually((batchq.folder / "begun").exists)
     send(process, signal.SIGINT)
-    eventually(lambda: batchq.rows("SELECT state FROM runners") == [("stopping",)])  # of two at once either may be first
+    eventually(lambda: batchq.rows("SELECT state FROM runners") == [("stopping",)])
     send(process, signal.SIGTERM)
 
     assert finish(process).code == 130
