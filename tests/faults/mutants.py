@@ -68,7 +68,7 @@ OF_THE_LEDGER = {
     ],
 }  # fmt: skip
 
-#: What the walk over order, keys, limits and control (S16) must catch.
+#: What the walk over order, keys, limits and control (S22) must catch.
 OF_THE_ORDER = {
     "open parents counted down twice": [
         Mutant(order, "_close", "SET open_parents = open_parents - gone.n,",

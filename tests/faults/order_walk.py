@@ -1,4 +1,4 @@
-"""S16: a random walk over order, keys, limits and control on a real store, beside the model of ``order_model``.
+"""S22: a random walk over order, keys, limits and control on a real store, beside the model of ``order_model``.
 
 Two connections take turns. After every step the file must say what the model says: states, parents, causes, keys,
 counters; and every claim was the right one, in the right order.

@@ -15,7 +15,7 @@ def _size(small: int, large: int) -> int:
 
 
 MODEL_EXAMPLES = _size(400, 20_000)  #: S1: walks of up to 40 steps over the ledger
-ORDER_EXAMPLES = _size(150, 15_000)  #: S16: walks of up to 40 steps over order, keys and limits
+ORDER_EXAMPLES = _size(150, 15_000)  #: S22: walks of up to 40 steps over order, keys and limits
 LIMITED_JOBS = _size(16, 300)  #: S17: jobs of each queue for eight runs with limits
 DIAMOND = _size(2_000, 10_000)  #: S18: jobs between one that they wait for and one that waits for them
 MINUTES = _size(60, 1_440)  #: S19: minutes of a crontab

@@ -30,7 +30,7 @@ def broken() -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize(
     ("name", "walk", "suite"),
     [(name, LedgerMachine, "S1") for name in mutants.OF_THE_LEDGER]
-    + [(name, OrderMachine, "S16") for name in mutants.OF_THE_ORDER],
+    + [(name, OrderMachine, "S22") for name in mutants.OF_THE_ORDER],
 )
 def test_a_walk_catches(
     name: str, walk: type[RuleBasedStateMachine], suite: str, broken: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""S16: random walks over dependencies, keys, limits, slots, priorities and control, with crashes and pruning between."""
+"""S22: random walks over dependencies, keys, limits, slots, priorities and control, with crashes and pruning between."""
 
 import sizes
 from figures import record
@@ -29,6 +29,6 @@ def test_order_keys_limits_and_control_do_what_their_model_says_on_every_walk() 
             ),
         )  # fmt: skip
 
-    record("S16 order model", taken.total(), f"steps in {sizes.ORDER_EXAMPLES:,} walks", 0,
+    record("S22 order model", taken.total(), f"steps in {sizes.ORDER_EXAMPLES:,} walks", 0,
            refused_adds=taken["refused add"], followed=taken["followed"], crashes=taken["crash"])  # fmt: skip
     assert {name for name, times in taken.items() if times} == SEEN, "every rule is taken somewhere"
