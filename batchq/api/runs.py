@@ -84,5 +84,5 @@ def _result(status: int, printed: bytes) -> RunResult:
         return RunResult(**{name: facts[name] for name in RunResult._fields} | {"failed": tuple(facts["failed"])})
     if status < 0:
         raise errors.BatchqError(f"batchq run was killed by signal {-status}")
-    kinds = {kind.exit_code: kind for kind in errors.BatchqError.__subclasses__()}
+    kinds = {kind.exit_code: kind for kind in reversed(errors.BatchqError.__subclasses__())}
     raise kinds.get(status, errors.BatchqError)(f"batchq run ended with exit code {status}; it has said why on stderr")

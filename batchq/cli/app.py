@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from batchq.cli.storing import warn
 from batchq.store.connection import Store, open_store
 
 app = typer.Typer(
@@ -58,15 +59,19 @@ def root(
     Global.db = db
 
 
-def store_for(db: str | None, *, create: bool = False, reading: bool = False) -> Store:
+def store_for(db: str | None, *, reading: bool = False) -> Store:
     """The store that ``--db`` (after the verb, else before it) or the usual lookup names; its warnings are told.
 
     With ``reading`` it may be one that cannot be written here.
     """
-    store = open_store(db or Global.db, create=create, reading=reading)
-    for warning in store.warnings:
-        note(f"warning: {warning}")
+    store = open_store(db or Global.db, reading=reading)
+    warn(store.warnings)
     return store
+
+
+def named_by(store: Store, db: str | None) -> str | None:
+    """The store as a later command must name it: not at all where the usual lookup finds it."""
+    return store.path if db or Global.db else None
 
 
 def note(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from batchq import clock
-from batchq.cli.app import Db, Json, app, store_for
+from batchq.cli.app import Db, Json, app, named_by, store_for
 from batchq.cli.choosing import after_dashes
 from batchq.errors import UsageError
 from batchq.jobs.selection import parse
@@ -21,7 +21,7 @@ def explain(
 ) -> None:
     """Say why a job waits (parents, limits, rates, pauses, its time, no run at work), or why it ended as it did."""
     from batchq.report import asjson, explanation
-    from batchq.report.digest import title
+    from batchq.report.digest import program, title
     from batchq.store import reasons
 
     ids = parse([*([] if job is None else [job]), *after_dashes(context)]).ids
@@ -29,8 +29,9 @@ def explain(
         raise UsageError("explain takes the id of one job, as in 'batchq explain 3'")
     with store_for(db, reading=True) as store:
         facts = reasons.gather(store, ids[0][0])
+        batchq = program(named_by(store, db))
     found = facts.detail.job
-    told = explanation.explain(facts, clock.now())
+    told = explanation.explain(facts, clock.now(), batchq)
     if json:
         sys.stdout.write(asjson.explanation(found, told))
         return

@@ -28,6 +28,8 @@ def doctor(
     db: Db = None,
 ) -> None:
     """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs nothing."""
+    from batchq.report.asjson import SCHEMA, dump
+    from batchq.report.visible import visible
     from batchq.store.examination import examine
 
     if rescue is not None:
@@ -38,14 +40,14 @@ def doctor(
         for finding in examine(store):
             found.append(finding)
             if not as_json:
-                sys.stdout.write(f"{finding.level:8} {finding.about:12} {finding.text}\n")
+                sys.stdout.write(f"{finding.level:8} {finding.about:12} {visible(finding.text, one_line=True)}\n")
     is_damaged = any(finding.is_damage for finding in found)
     has_problem = any(finding.level == "problem" for finding in found)
     code = LedgerError.exit_code if is_damaged else int(has_problem)
     if as_json:
         findings = [{"level": one.level, "about": one.about, "text": one.text} for one in found]
-        facts = {"schema": 1, "kind": "doctor", "store": store.path, "status": code, "findings": findings}
-        sys.stdout.write(json.dumps(facts) + "\n")
+        facts = {"schema": SCHEMA, "kind": "doctor", "store": store.path, "status": code, "findings": findings}
+        sys.stdout.write(dump(facts) + "\n")
     if code:
         raise typer.Exit(code)
 

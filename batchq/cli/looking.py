@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from batchq import clock
-from batchq.cli.app import Db, Global, Json, app, note, store_for
+from batchq.cli.app import Db, Json, app, named_by, note, store_for
 from batchq.cli.choosing import after_dashes, selecting
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
@@ -51,7 +51,7 @@ def report(
     as_json = json or format == "json"
     with store_for(db, reading=True) as store:
         most = TOLD_IN_JSON if as_json else TOLD
-        told = summary.build(store, selection, at=clock.now(), failures=most, db=_named(store, db))
+        told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
     _print(asjson.report(told) if as_json else table.report(told, _look(color)))
     if exit_code and told.counts.get("failed"):
         raise typer.Exit(1)
@@ -109,7 +109,7 @@ def show(
     with store_for(db, reading=True) as store, queries.snapshot(store):
         found = queries.job(store, ids[0][0])
         outputs = {stream: queries.output(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
-        program = digest.program(_named(store, db))
+        program = digest.program(named_by(store, db))
     _print(asjson.detail(found) if json else detail.detail(found, outputs, _look(color), program))
 
 
@@ -234,11 +234,6 @@ def _print(text: str) -> None:
     if encoding.lower() != "utf-8":  # a crontab's locale may know no more than ASCII, and names may hold anything
         text = text.encode(encoding, "backslashreplace").decode(encoding)
     sys.stdout.write(text)
-
-
-def _named(store: Store, db: str | None) -> str | None:
-    """The store as a later command must name it: not at all where the usual lookup finds it."""
-    return store.path if db or Global.db else None
 
 
 def _look(color: str) -> Look:

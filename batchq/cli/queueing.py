@@ -32,6 +32,8 @@ def queue(context: typer.Context, as_json: Json = False, db: Db = None) -> None:
     Global.db = db or Global.db
     if context.invoked_subcommand is None:
         _show(as_json, db)
+    elif as_json:
+        raise UsageError(f"--json belongs behind the word: batchq queue {context.invoked_subcommand} --json")
 
 
 @group.command("list")
@@ -52,12 +54,12 @@ def set_queue(
     """Set the limit or the rate of a queue."""
     if limit is None and rate is None:
         raise UsageError("say what to set: --limit N or --rate N/s")
-    most, speed = _limit(limit), _rate(rate)
+    queue, most, speed = _checked(name), _limit(limit), _rate(rate)
     with store_for(db) as store:
         if limit is not None:
-            queues.set_limit(store, _checked(name), most)
+            queues.set_limit(store, queue, most)
         if rate is not None:
-            queues.set_rate(store, _checked(name), speed)
+            queues.set_rate(store, queue, speed)
 
 
 @group.command()
@@ -88,7 +90,7 @@ def _show(as_json: bool, db: str | None) -> None:
 def _limit(text: str | None) -> int | None:
     if text in (None, "none"):
         return None
-    if not (text.isascii() and text.isdecimal()) or int(text) > 1_000_000:
+    if not (text.isascii() and text.isdecimal() and len(text) < 8) or int(text) > 1_000_000:
         raise UsageError(f"--limit {text!r} is no number of jobs: write 4, or none")
     return int(text)
 

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batchq import runner
-from batchq.cli import plans, sources, telling
+from batchq.cli import plans, sources, storing, telling
 from batchq.cli.app import Db, Global, Json, NetworkFs, app, note
 from batchq.cli.request import AddRequest
 from batchq.cli.telling import Telling
@@ -16,6 +17,7 @@ from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
 from batchq.jobs.selection import Range
+from batchq.jobs.work import target_of
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
@@ -96,7 +98,9 @@ def run(
         patience,
     )
     slots = plans.affordable(plans.slots(jobs))
-    _check_target(perform)
+    for option, targets in (("--perform", [perform] if perform is not None else []), ("--handler", handler or [])):
+        for target in targets:
+            _check_target(option, target)
     words = [*(files or []), *(getattr(context.obj, "words", None) or [])]
     if words and (queue is not None or batch is not None or watch):
         raise UsageError(
@@ -142,15 +146,16 @@ def _open(path: str, files: list[str], db: str | None, *, quiet: bool) -> tuple[
     """Refuse what is no store before anything is forked; add the jobs of ``files``, if any, and return their ids."""
     if not files:
         with open_at(path) as store:
-            for warning in store.warnings:
-                note(f"warning: {warning}")
+            storing.warn(store.warnings)
         return None
     request = AddRequest()
     request.files, request.db = files, db or Global.db
     specs = sources.specs_of(request)
-    if not os.path.exists(path) and not quiet:
-        note(f"made the store {path}")
+    is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
+        storing.warn(store.warnings)
+        if is_new and not quiet:
+            note(f"made the store {path}")
         return runners.still_open(store, intake.add(store, specs).ids)
 
 
@@ -202,12 +207,11 @@ def _folder(path: str | None) -> str | None:
     return os.path.abspath(path)
 
 
-def _check_target(target: str | None) -> None:
-    if target is None:
-        return
-    module, colon, name = target.partition(":")
-    if not colon or not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-        raise UsageError(f"--perform {target!r} must be MODULE:FUNCTION")
+def _check_target(option: str, target: str) -> None:
+    try:
+        target_of(target)
+    except ValueError as error:
+        raise UsageError(f"{option} {target!r} {error}") from None
 
 
 def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
@@ -224,11 +228,11 @@ def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) 
             handlers.append(NdjsonFile(events))
         except OSError as error:
             raise UsageError(f"--events {events}: {error.strerror}") from None
+    sys.path[:0] = [home] if targets else []
     for target in targets:
         module, _, name = target.partition(":")
-        sys.path.insert(0, home)
         try:
-            handlers.append(getattr(importlib.import_module(module), name))
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UsageError(f"--handler {target}: {error}") from None
+            handlers.append(attrgetter(name)(importlib.import_module(module)))
+        except Exception as error:  # whatever the module does when it is imported
+            raise UsageError(f"--handler {target}: {type(error).__name__}: {error}") from None
     return handlers

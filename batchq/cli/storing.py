@@ -28,7 +28,7 @@ def add(request: AddRequest) -> None:
     is_new = not os.path.exists(path)
     with open_at(path, create=True) as store:
         done = intake.add(store, specs)
-        _warn(store.warnings)
+        warn(store.warnings)
     if is_new and not request.quiet:
         sys.stderr.write(f"batchq: made the store {path}\n")
     if request.json:
@@ -40,7 +40,7 @@ def add(request: AddRequest) -> None:
 def _rehearsed(path: str, specs: "list[JobSpec]") -> intake.Added:
     if os.path.exists(path):
         with open_at(path) as store:
-            _warn(store.warnings)
+            warn(store.warnings)
             return intake.rehearse(store, specs)
     folder = os.path.dirname(path)
     while not os.path.exists(folder):
@@ -71,6 +71,7 @@ def _tell(specs: "list[JobSpec]", done: intake.Added, request: AddRequest) -> No
     sys.stderr.write(f"batchq: add: {added.told(done)}; this is a dry run, and nothing was stored\n")
 
 
-def _warn(warnings: list[str]) -> None:
+def warn(warnings: list[str]) -> None:
+    """What a store warns of, on stderr."""
     for warning in warnings:
         sys.stderr.write(f"batchq: warning: {warning}\n")

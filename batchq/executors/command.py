@@ -15,7 +15,7 @@ from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Fail
 from batchq.jobs.model import SHELL
 from batchq.processes import machine, tree
 from batchq.processes.capture import Capture
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_FILE
@@ -142,8 +142,11 @@ class Command:
             words = [SHELL, "-c", words[0], "sh", *words[1:]]
         named = {} if claim.env is None else json.loads(claim.env)
         environment = place.spawner.environment(claim.path, named, place.variables(claim))
+        try:
+            stdin = _input(claim.stdin)
+        except OSError as error:
+            return machine_refusal(error)
         place.open_log(claim, out, err)
-        stdin = _input(claim.stdin)
         pid = place.spawner.spawn(words, environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask)
         if stdin is not None:
             os.close(stdin)
@@ -167,6 +170,8 @@ class Command:
             self._sentence.status or FAILED,
             seconds=time.monotonic() - self._started,
             failure=unkillable(self.pid),
+            stdout=self.out.take(),
+            stderr=self.err.take(),
             started_at=self.started_at,
             finished_at=now,
         )

@@ -383,6 +383,7 @@ class LocalExecutor:
         else:
             del self._commands[running.pid]
             self._end(running.given_up())
+            self._put_pipes(running.out, running.err)
 
     def _keep(self, command: Command) -> None:
         self._leftovers.kept.add(command.claim.token)
@@ -420,7 +421,7 @@ class LocalExecutor:
         os.waitpid(member.pid, 0)
         member.out.take()
         member.err.take()
-        self._pipes.append((member.out, member.err))
+        self._put_pipes(member.out, member.err)
 
     def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
         return self._leftovers.sweep(ended, self._alive())

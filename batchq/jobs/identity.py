@@ -7,8 +7,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.jobs.model import JobSpec
 
-_AT_ONCE = 1 << 20  #: bytes
-
 
 def automatic_key(spec: "JobSpec") -> str:
     """``auto:`` and 40 hexadecimal digits (of SHA-256) over what is run: work, folder, stdin, named variables, inputs.
@@ -22,11 +20,8 @@ def automatic_key(spec: "JobSpec") -> str:
     parts += [encode_bytes(json.dumps(json.loads(spec.env or "{}"), sort_keys=True))]
     for file in json.loads(spec.inputs or "[]"):
         try:
-            digest = hashlib.sha256()
             with open(file, "rb") as opened:
-                digest = hashlib.sha256()
-                while data := opened.read(_AT_ONCE):
-                    digest.update(data)
+                digest = hashlib.file_digest(opened, "sha256")
         except OSError as error:
             raise InputError(
                 f"{spec.where}: field 'inputs' names {quoted(file)}, which cannot be read: {error.strerror}"

@@ -184,6 +184,3 @@ def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
             to_json([name, value])
         except ValueError as error:
             raise InputError(f"{where}: field {quoted(name)} {error}") from None
-
-
-# --- what the formats share -------------------------------------------------------------------------------------------

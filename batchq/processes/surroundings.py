@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SIGNALS = tuple(number for number in signal.valid_signals() if number < 32)
+_SIGNALS = tuple(number for number in _signal.valid_signals() if number < 32)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered just below, or where the limit allows
@@ -94,6 +94,8 @@ class Surroundings:
             if "resource" in sys.modules:
                 self._put_back_limits()
             for fd, kept in enumerate(self.streams):
+                if not os.get_blocking(kept):  # set through a copy, for dup2 shares the flag
+                    os.set_blocking(kept, True)
                 os.dup2(kept, fd)
         except (OSError, ValueError, _locale.Error):  # type: ignore[attr-defined]
             return False

@@ -120,14 +120,6 @@ def stop_self() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def kill_below(pid: int) -> int:
-    """SIGKILL everything below ``pid`` once; how many processes were alive. Call again until it returns 0."""
-    alive = [child for child in descendants(pid) if not is_zombie(child)]
-    for child in alive:
-        kill(child, signal.SIGKILL)
-    return len(alive)
-
-
 def end_descendants(patience: float, spared: Collection[str] = ()) -> list[int]:
     """SIGKILL and reap everything below this process until nothing is left, at most ``patience`` seconds.
 

@@ -76,7 +76,7 @@ def _job(spec: JobSpec) -> dict[str, Any]:
         "after": spec.after,
         "after_any": spec.after_any,
         "tags": json.loads(spec.tags or "[]"),
-        "env": json.loads(spec.env or "{}"),
+        "env": list(json.loads(spec.env or "{}")),  # names only: values may be secrets
         "inputs": json.loads(spec.inputs or "[]"),
         "stdin_bytes": None if spec.stdin is None else len(spec.stdin),
         "cwd": spec.cwd,

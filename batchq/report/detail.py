@@ -6,8 +6,8 @@ from batchq import clock
 from batchq.clock import show_duration
 from batchq.report.digest import LINES, last_lines, shortened, title
 from batchq.report.ending import ending, nth
-from batchq.report.layout import Columns, Line, Look, Part, line, render
-from batchq.report.table import count, state
+from batchq.report.layout import Columns, Line, Look, Part, count, line, render
+from batchq.report.table import state
 from batchq.report.visible import visible
 from batchq.store.rows import Attempt, Detail, Output
 

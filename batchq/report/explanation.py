@@ -1,10 +1,12 @@
 """``batchq explain``: why a job waits, or why it ended as it did, in sentences. Pure: the facts come from the store."""
 
+import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchq.clock import local, show_duration
 from batchq.report.ending import ending, nth
+from batchq.report.layout import count
 from batchq.report.visible import visible
 from batchq.store import limits
 from batchq.store.reasons import QUEUE_LOOK, Facts
@@ -18,29 +20,35 @@ class Reason(NamedTuple):
     text: str
 
 
-def explain(facts: Facts, now: int) -> list[Reason]:
-    """The reasons, the most telling first; at least one."""
-    return [Reason(word, visible(text, one_line=True)) for word, text in _REASONS[facts.detail.job.state](facts, now)]
+def explain(facts: Facts, now: int, program: str) -> list[Reason]:
+    """The reasons, the most telling first; at least one. ``program`` is how a command begins that means this store."""
+    return [
+        Reason(word, visible(text, one_line=True))
+        for word, text in _REASONS[facts.detail.job.state](facts, now, program)
+    ]
 
 
-def _queued(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _queued(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     lane, job = facts.lane, facts.detail.job
     if job.attempt:
         yield "again", f"it is to run again, after {nth(job)}{_last_end(facts)}"
     if lane.paused:
-        yield "paused", f"its queue {lane.name!r} is paused: 'batchq queue resume {lane.name}' lets it go on"
+        yield (
+            "paused",
+            f"its queue {lane.name!r} is paused: '{program} queue resume {shlex.quote(lane.name)}' lets it go on",
+        )
     if lane.limit is not None and facts.running >= lane.limit:
-        yield "limit", f"its queue {lane.name!r} lets {lane.limit} jobs run at once, and {facts.running} run"
+        yield "limit", f"its queue {lane.name!r} lets {count(lane.limit, 'job')} run at once, and {facts.running} run"
     if (at := limits.next_start(lane, now)) is not None:
         wait = show_duration(at - now)
         yield "rate", f"the rate of its queue {lane.name!r} lets the next job start in {wait}"
     if facts.before:
         more = "or more " if facts.before >= QUEUE_LOOK else ""
         yield "order", f"{facts.before:,} {more}{'job' if facts.before == 1 else 'jobs'} of its queue come first"
-    yield from _runners(facts)
+    yield from _runners(facts, program)
 
 
-def _runners(facts: Facts) -> Iterator[tuple[str, str]]:
+def _runners(facts: Facts, program: str) -> Iterator[tuple[str, str]]:
     if facts.takers:
         pids = ", ".join(str(one.pid) for one in facts.takers[:5])
         what = "process" if len(facts.takers) == 1 else "processes"
@@ -50,12 +58,12 @@ def _runners(facts: Facts) -> Iterator[tuple[str, str]]:
     slots = f" -j {facts.needs}" if facts.needs > 1 else ""
     if facts.at_work:
         needs = f" (it needs {facts.needs} slots)" if facts.needs > 1 else ""
-        yield "no runner", f"none of the {facts.at_work} runs at work takes it{needs}: start 'batchq run{slots}{also}'"
+        yield "no runner", f"no run at work (of {facts.at_work}) takes it{needs}: start '{program} run{slots}{also}'"
     else:
-        yield "no runner", f"no run is at work: start 'batchq run{slots}{also}'"
+        yield "no runner", f"no run is at work: start '{program} run{slots}{also}'"
 
 
-def _scheduled(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _scheduled(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
     due = job.due_at or now
     when = f"at {local(due)}" + (f", in {show_duration(due - now)}" if due > now else ", which is past")
@@ -63,26 +71,26 @@ def _scheduled(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
         yield "retry", f"it is tried again {when}, after {nth(job)}{_last_end(facts)}"
     else:
         yield "delay", f"it may start {when}"
-    yield from _runners(facts)
+    yield from _runners(facts, program)
 
 
-def _blocked(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _blocked(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     more = facts.open_parents - len(facts.parents)
     for parent in facts.parents:
         how = "has succeeded" if parent.kind == "after" else "is over, however it ends"
         yield "parent", f"it waits until {_named(parent)} {how}; that one is {parent.state} now"
     if more > 0:
-        yield "parents", f"and for {more:,} jobs more"
+        yield "parents", f"and for {count(more, 'more job')}"
 
 
-def _held(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _held(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
-    yield "held", f"it is held ({job.why or 'by hand'}): 'batchq release {job.id}' lets it go on"
+    yield "held", f"it is held ({job.why or 'by hand'}): '{program} release {job.id}' lets it go on"
     if facts.open_parents:
-        yield from _blocked(facts, now)
+        yield from _blocked(facts, now, program)
 
 
-def _running(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _running(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
     if facts.detail.cancel_asked:
         yield "cancelling", "it was cancelled and is being ended by its runner"
@@ -92,12 +100,12 @@ def _running(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
         yield "running", f"it has been running for {show_duration(max(0, now - job.started_at))}, attempt {job.attempt}"
 
 
-def _succeeded(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _succeeded(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
     yield "succeeded", f"it succeeded at {local(job.finished_at or now)}, with attempt {job.attempt}"
 
 
-def _failed(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _failed(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
     yield "failed", f"it failed at {local(job.finished_at or now)}{_last_end(facts)}"
     if job.why:
@@ -105,16 +113,16 @@ def _failed(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
     elif job.failures >= job.max_attempts:
         tries = "its only attempt is" if job.max_attempts == 1 else f"all of its {job.max_attempts} attempts are"
         yield "final", f"it was not tried again: {tries} spent"
-    yield "retry", f"'batchq retry {job.id}' runs it again, 'batchq logs {job.id}' shows what it printed"
+    yield "retry", f"'{program} retry {job.id}' runs it again, '{program} logs {job.id}' shows what it printed"
 
 
-def _cancelled(facts: Facts, now: int) -> Iterator[tuple[str, str]]:
+def _cancelled(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
     yield "cancelled", f"it was cancelled at {local(job.finished_at or now)}: {job.why or 'by hand'}"
     if facts.cause is not None:
-        yield "retry", f"a 'batchq retry' of {_named(facts.cause)} brings it back"
+        yield "retry", f"a '{program} retry' of {_named(facts.cause)} brings it back"
     else:
-        yield "retry", f"'batchq retry {job.id}' queues it again"
+        yield "retry", f"'{program} retry {job.id}' queues it again"
 
 
 _REASONS = {

@@ -102,6 +102,11 @@ def render(lines: Iterable[Line], look: Look) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 job``, ``2,000 jobs``, ``3 retries``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)

@@ -7,7 +7,7 @@ from batchq.clock import show_duration
 from batchq.jobs.lifecycle import FINAL
 from batchq.report.digest import evidence, how, shortened, title
 from batchq.report.ending import ending, nth
-from batchq.report.layout import Columns, Line, Look, Part, line, render
+from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.summary import Report
 from batchq.report.visible import visible
 from batchq.store.rows import Failure, Job
@@ -46,11 +46,6 @@ def listing(pages: Iterable[list[Job]], look: Look, at: int) -> Iterator[str]:
 def state(name: str) -> Part:
     """A state in its colour."""
     return name, STYLES.get(name, "")
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 job``, ``2,000 jobs``, ``3 retries``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _headline(report: Report) -> Iterator[Line]:

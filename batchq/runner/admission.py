@@ -27,7 +27,7 @@ def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: In
     try:
         while True:
             try:
-                return runners.register(
+                me = runners.register(
                     store,
                     plan.wanted,
                     liveness,
@@ -43,6 +43,9 @@ def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: In
                 )
             except Occupied as occupied:
                 tally.occupied_by = occupied.pid
+            else:
+                tally.occupied_by = None
+                return me
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
                 return None

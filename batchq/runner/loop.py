@@ -263,7 +263,6 @@ class _Run:
             return False
 
     def _is_drained(self, left: outlook.Outlook) -> bool:
-        self.tally.left_alone = left.left_alone
         if self.plan.max_jobs is not None and self.tally.started >= self.plan.max_jobs:
             self.tally.stopped_at = "--max-jobs" if left.is_work_left else None
             return True
@@ -311,6 +310,7 @@ class _Run:
         try:
             if self.tally.stopped_at == "--max-time" and not outlook.look(self.store, self.me).is_work_left:
                 self.tally.stopped_at = None
+            self.tally.left_alone = outlook.left_alone(self.store, self.me)
             if self.plan.wanted.is_selective:
                 self.tally.failed |= dict.fromkeys(outlook.failed_since(self.store, self.plan.wanted, self.since))
             self._tidy()

@@ -6,7 +6,7 @@ from batchq import clock
 from batchq.jobs.selection import NO_JOB, Selection
 from batchq.store import order, states
 from batchq.store.connection import Store
-from batchq.store.queries import fetch, require
+from batchq.store.queries import require
 from batchq.store.selecting import condition
 from batchq.store.tallies import counts
 
@@ -132,7 +132,7 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
 
 def _ids(store: Store, chosen: Selection) -> list[int]:
     where, named = condition(chosen)
-    return [id for (id,) in fetch(store, f"SELECT id FROM jobs WHERE {where}", named)]
+    return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where}", named)]
 
 
 def _some(left: dict[str, int]) -> dict[str, int]:

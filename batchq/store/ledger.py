@@ -14,7 +14,7 @@ from batchq.jobs.attempt import CRASHED, INTERRUPTED, SUCCEEDED, Claim, Ended, F
 from batchq.jobs.lifecycle import FINAL, Settlement, settle, withdrawn
 from batchq.store import claiming, order, states
 from batchq.store.connection import Store
-from batchq.store.runners import Runner, Wanted
+from batchq.store.runners import Runner
 
 PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that no transaction grows long
 
@@ -61,7 +61,7 @@ def exchange(
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
     with store.writing() as db:
-        settled, refused = _record(db, runner, ended, now)
+        settled, refused = _record(db, runner.id, ended, now)
         db.executemany(
             "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?",
             [(claim.started_at or now, claim.id, claim.token) for claim in started],
@@ -71,9 +71,9 @@ def exchange(
         again_at = None
         if free > 0:
             _promote(db, now)
-            claims, again_at = claiming.claim(db, runner, free, now, at_most)
+            claims, again_at = claiming.claim(store, runner, free, now, at_most)
         if ahead > 0 and len(claims) == free:
-            claims += claiming.claim_ahead(db, runner, ahead, now)
+            claims += claiming.claim_ahead(store, runner, ahead, now)
         if ended:
             failpoints.hit("before_finish")
     if claims:
@@ -104,15 +104,13 @@ _NOTED_AT_ONCE = 64  #: successes in one statement
 _NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
 
 
-def _record(
-    db: sqlite3.Connection, runner: Runner, ended: Sequence[Ended], now: int
-) -> tuple[list[Settled], list[Ended]]:
+def _record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
     if not ended:
         return [], []
     unwanted = {
         id
         for (id,) in db.execute(
-            "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
+            "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner,)
         )
     }
     settled = [Settled(claim, outcome, settle(claim, outcome, now)) for claim, outcome in ended]
@@ -122,8 +120,8 @@ def _record(
         ]
     accepted, refused = _finish(db, settled, now)
     plain, others = _parted(accepted)
-    _note_successes(db, runner.id, [_success_row(one, now) for one in plain])
-    db.executemany(_NOTE, [_attempt_row(one, runner.id, now) for one in others])
+    _note_successes(db, runner, [_success_row(one, now) for one in plain])
+    db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
     printed = [one for one in accepted if one.outcome.stdout or one.outcome.stderr]
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
@@ -291,7 +289,7 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
 
 def _claims_of(store: Store, runner: int) -> list[Claim]:
     rows = store.fetch(f"SELECT {claiming.COLUMNS} FROM jobs WHERE state = 'running' AND runner = ?", (runner,))
-    return claiming.claims_of(store.db, rows)
+    return claiming.claims_of(store, rows)
 
 
 def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
@@ -307,7 +305,7 @@ def rescue(store: Store, lost: Lost, now: int) -> list[Settled]:
         for claim in lost.claims
     ]
     with store.writing() as db:
-        settled, _ = _record(db, Runner(lost.runner, 0, Wanted()), ended, now)
+        settled, _ = _record(db, lost.runner, ended, now)
         db.execute(
             "UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner)
         )

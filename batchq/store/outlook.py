@@ -1,26 +1,21 @@
 """What is still to come for a runner that has nothing to do: how a drain knows that it is over. Read without a lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from batchq.store import claiming
 from batchq.store.connection import Store
-from batchq.store.limits import Lane
 from batchq.store.runners import Runner, Wanted
 
 
 class Outlook(NamedTuple):
     """What is still to come for a runner: work now or as soon as limits and rates let it, retries at ``next_due`` (ms),
     jobs that others run and for which it waits.
-
-    ``left_alone`` counts what it will not take: held, scheduled for later, blocked, in a paused queue (``paused``),
-    payload without --perform, more ``slots`` than it has.
     """
 
     queued: bool
     next_due: int | None
     running_elsewhere: bool
-    left_alone: dict[str, int]
 
     @property
     def is_work_left(self) -> bool:
@@ -32,7 +27,7 @@ def look(store: Store, runner: Runner) -> Outlook:
     """What a runner that has nothing to do could still wait for; read without a lock."""
     wanted = runner.wanted
     named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
-    lanes = claiming.lanes(store.db, wanted)
+    lanes = claiming.lanes(store, wanted)
     kinds = "1" if wanted.payloads else "kind <> 'payload'"
     mine = f"state = 'queued' AND {kinds} AND slots <= :slots AND {wanted.condition()}"
     queued = any(
@@ -50,7 +45,7 @@ def look(store: Store, runner: Runner) -> Outlook:
         wanted.is_selective
         and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
     ) or _is_awaited(store, wanted, named)
-    return Outlook(queued, next_due, elsewhere, _left_alone(store, runner, lanes, named))
+    return Outlook(queued, next_due, elsewhere)
 
 
 def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
@@ -66,8 +61,12 @@ def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
     )
 
 
-def _left_alone(store: Store, runner: Runner, lanes: Sequence[Lane], named: dict[str, object]) -> dict[str, int]:
+def left_alone(store: Store, runner: Runner) -> dict[str, int]:
+    """How many of the wanted jobs a runner does not take: held, scheduled for later, blocked, in a paused queue
+    (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: to be asked once, at the end."""
     wanted = runner.wanted
+    named = wanted.named() | {"slots": runner.slots}
+    lanes = claiming.lanes(store, wanted)
     if wanted.ids is None:
         cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
         left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
 @contextmanager
 def snapshot(store: Store) -> Iterator[None]:
     """What is read in this block is of one moment, whatever runs meanwhile; keep it short: it delays checkpoints."""
-    fetch(store, "BEGIN")
+    store.fetch("BEGIN")
     try:
         yield
     finally:
@@ -48,8 +48,7 @@ def job(store: Store, id: int) -> Detail:
     """One job with all of its attempts. Raises MissingError."""
     require(store, of_ids([id]))
     (found,) = jobs(store, of_ids([id]), 1)
-    (row,) = fetch(
-        store,
+    (row,) = store.fetch(
         "SELECT add_id, cwd, path, env, length(stdin), umask, timeout, backoff, on_crash, max_crashes, interruptions,"
         " cancel_asked FROM jobs JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
         {"id": id},
@@ -66,7 +65,7 @@ def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
     Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
     """
     require(store, of_ids([id]))
-    ((last,),) = fetch(store, "SELECT attempt FROM jobs WHERE id = :id", {"id": id})
+    ((last,),) = store.fetch("SELECT attempt FROM jobs WHERE id = :id", {"id": id})
     number = last if attempt is None else attempt
     if number != last and not 1 <= number < last:
         had = {0: "it never started", 1: "it had one"}.get(last, f"it had {last}")
@@ -76,8 +75,7 @@ def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
 
 def results(store: Store, ids: list[int]) -> dict[int, str]:
     """What the last attempts of these jobs returned, as JSON, by job; a job is missing where that is nothing."""
-    rows = fetch(
-        store,
+    rows = store.fetch(
         "SELECT a.job, a.result FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value"
         " JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE a.result IS NOT NULL",
         {"ids": json.dumps(ids)},
@@ -103,8 +101,7 @@ def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
 
 def cancelled_below(store: Store, ids: Iterable[int]) -> int:
     """How many jobs were cancelled because one of these had failed, directly or by way of others."""
-    ((jobs,),) = fetch(
-        store,
+    ((jobs,),) = store.fetch(
         """
         WITH RECURSIVE below (id) AS (
             SELECT value FROM json_each(:ids)
@@ -119,7 +116,7 @@ def cancelled_below(store: Store, ids: Iterable[int]) -> int:
 def require(store: Store, selection: Selection) -> None:
     """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
     for low, high in selection.ids:
-        if not fetch(store, "SELECT 1 FROM jobs WHERE id BETWEEN :low AND :high LIMIT 1", {"low": low, "high": high}):
+        if not store.fetch("SELECT 1 FROM jobs WHERE id BETWEEN :low AND :high LIMIT 1", {"low": low, "high": high}):
             jobs = f"job {low}" if low == high else f"job from {low} to {high}"
             raise MissingError(f"there is no {jobs} in {store.path}")
 
@@ -132,18 +129,17 @@ def job_row(row: tuple[Any, ...]) -> Job:
 def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
     where, named = condition(selection)
     sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE {where} {rest}"
-    return [job_row(row) for row in fetch(store, sql, {**named, "limit": limit, "after": after})]
+    return [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
 
 
 def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...]:
     printed: dict[tuple[int, str], int] = {
         (number, stream): total
-        for number, stream, total in fetch(
-            store, "SELECT number, stream, total FROM outputs WHERE job = :id", {"id": job.id}
+        for number, stream, total in store.fetch(
+            "SELECT number, stream, total FROM outputs WHERE job = :id", {"id": job.id}
         )
     }
-    rows = fetch(
-        store,
+    rows = store.fetch(
         "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, result, traceback, runner,"
         " outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
         {"id": job.id},
@@ -164,8 +160,7 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
 
 
 def _output(store: Store, id: int, attempt: int, stream: str) -> Output:
-    rows = fetch(
-        store,
+    rows = store.fetch(
         "SELECT head, tail, total FROM outputs WHERE job = :id AND number = :attempt AND stream = :stream",
         {"id": id, "attempt": attempt, "stream": stream},
     )
@@ -179,11 +174,3 @@ def _log(store: Store, job: Job) -> Log | None:
         if whole.strip():
             return Log(stream, whole[-LOG_BYTES:], out.total > LOG_BYTES or out.cut > 0)
     return None
-
-
-def fetch(store: Store, sql: str, named: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
-    """All rows of one reading statement; what SQLite refuses leaves as a BatchqError."""
-    try:
-        return store.db.execute(sql, named or {}).fetchall()
-    except sqlite3.Error as error:
-        raise translated(error, store.path) from error

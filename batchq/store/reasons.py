@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from batchq.errors import MissingError
 from batchq.jobs.selection import Selection
 from batchq.store import claiming, queries, runners
 from batchq.store.connection import Store
@@ -37,19 +36,16 @@ def gather(store: Store, id: int) -> Facts:
         detail = queries.job(store, id)
         job = detail.job
         rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))
-        if not rows:
-            raise MissingError(f"there is no job {id} in {store.path}")
         ((open_parents, needs, cause),) = rows
         living = runners.living(store)
-        (lane,) = claiming.lanes_named(store.db, [job.queue])
         return Facts(
             detail,
             _parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
             open_parents,
             needs,
             next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
-            lane,
-            claiming.running_in(store.db, job.queue),
+            claiming.lane_named(store, job.queue),
+            claiming.running_in(store, job.queue),
             _before(store, id, job.queue, job.priority) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),

@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
     def named(self) -> dict[str, object]:
         """What ``condition`` needs; the names differ from those of a Selection, so that both fit into one statement."""
         low, high = self.ids[0] if self.ids else (None, None)
-        ids = json.dumps(self.ids)
+        ids = json.dumps(self.ids) if self.ids is not None and len(self.ids) > 1 else None
         return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids}
 
     def text(self) -> str:

@@ -3,7 +3,7 @@
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.selection import Selection
 from batchq.store.connection import Store
-from batchq.store.queries import JOB_COLUMNS, LAST_ATTEMPT, fetch, job_row
+from batchq.store.queries import JOB_COLUMNS, LAST_ATTEMPT, job_row
 from batchq.store.rows import Job, Timing
 from batchq.store.selecting import condition
 
@@ -13,9 +13,9 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
     counted = selection._replace(batch=None, queue=None, states=(), everything=False).is_empty
     where, named = condition(selection)
     if counted:  # the counters know it: a few rows instead of all jobs
-        rows = fetch(store, f"SELECT state, sum(jobs.jobs) FROM counters AS jobs WHERE {where} GROUP BY state", named)
+        rows = store.fetch(f"SELECT state, sum(jobs.jobs) FROM counters AS jobs WHERE {where} GROUP BY state", named)
     else:
-        rows = fetch(store, f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
+        rows = store.fetch(f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
     found = dict(rows)
     return {state: found[state] for state in STATES if found.get(state)}
 
@@ -25,14 +25,13 @@ def timing(store: Store, selection: Selection) -> Timing:
     where, named = condition(selection)
     source = "attempts AS a" if where == "1" else "jobs JOIN attempts AS a ON a.job = jobs.id"
     window = " AND a.finished_at >= :since" if selection.since is not None else ""
-    ((first, last, attempts, retries, busy, cpu),) = fetch(
-        store,
+    ((first, last, attempts, retries, busy, cpu),) = store.fetch(
         "SELECT min(a.started_at), max(a.finished_at), count(*), count(*) FILTER (WHERE a.number > 1),"
         f" total(a.seconds), total(a.cpu_seconds) FROM {source} WHERE {where}{window}",
         named,
     )
     where, named = condition(selection.in_state("running"))
-    ((running,),) = fetch(store, f"SELECT min(started_at) FROM jobs WHERE {where}", named)
+    ((running,),) = store.fetch(f"SELECT min(started_at) FROM jobs WHERE {where}", named)
     started = [moment for moment in (first, running) if moment is not None]
     return Timing(min(started, default=None), last, attempts, retries, busy, cpu)
 
@@ -45,11 +44,11 @@ def slowest(store: Store, selection: Selection, limit: int) -> list[Job]:
         f" WHERE {where} ORDER BY a.seconds DESC, jobs.id LIMIT :limit"
     )
     sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE jobs.id IN ({top}) ORDER BY a.seconds DESC, jobs.id"
-    return [job_row(row) for row in fetch(store, sql, {**named, "limit": limit})]
+    return [job_row(row) for row in store.fetch(sql, {**named, "limit": limit})]
 
 
 def next_due(store: Store, selection: Selection) -> int | None:
     """When the first of the selected jobs that wait for a time is due; None when none waits."""
     where, named = condition(selection.in_state("scheduled"))
-    ((due,),) = fetch(store, f"SELECT min(due_at) FROM jobs WHERE {where}", named)
+    ((due,),) = store.fetch(f"SELECT min(due_at) FROM jobs WHERE {where}", named)
     return None if due is None else int(due)

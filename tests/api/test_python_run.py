@@ -212,3 +212,14 @@ def test_a_run_whose_caller_is_killed_stops(project: Path) -> None:
     finish(process)
     eventually(lambda: Shell(project).rows("SELECT count(*) FROM runners WHERE ended_at IS NULL") == [(0,)])
     assert Shell(project).rows("SELECT state FROM jobs ORDER BY id") == [("succeeded",), ("queued",)]
+
+
+def test_another_run_at_work_is_a_busy_error(project: Path) -> None:
+    shell = Shell(project)
+    with shell.start("run", "--watch") as other:
+        eventually(lambda: shell.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
+        with pytest.raises(batchq.errors.BatchqError) as caught:
+            batchq.run("batchq.db", if_running="fail")
+        other.terminate()
+        finish(other)
+    assert type(caught.value) is batchq.errors.BusyError

@@ -175,3 +175,13 @@ def test_no_store_is_66_and_what_is_none_is_78(folder: Path) -> None:
 
     assert shell("doctor", "--db", "none.db", code=66).out == ""
     assert "not an SQLite file" in shell("doctor", "--db", "notes.txt", code=78).err
+
+
+def test_what_it_tells_cannot_steer_a_terminal(night: Shell) -> None:
+    disturb(night, "INSERT INTO counters VALUES ('queued', 'a' || char(27) || ']0;pwned' || char(7), 'default', 1)")
+    try:
+        done = night("doctor", code=1)
+        assert "\x1b" not in done.out
+        assert "pwned" in done.out
+    finally:
+        disturb(night, "DELETE FROM counters WHERE queue LIKE '%pwned%'")

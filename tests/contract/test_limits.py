@@ -1,7 +1,9 @@
 """Limits, rates, pauses and slots: what one claim takes, in one process and with a clock of its own."""
 
+import pytest
 from history import NOW, SUCCEEDED, add
 
+from batchq.errors import LedgerError
 from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.store import ledger, outlook, queues, runners
 from batchq.store.connection import Store
@@ -52,7 +54,7 @@ def test_a_paused_queue_gives_nothing_and_goes_on_where_it_stood(store: Store) -
     assert take(store, runner) == []
     left = outlook.look(store, runner)
     assert not left.is_work_left
-    assert left.left_alone == {"paused": 2}
+    assert outlook.left_alone(store, runner) == {"paused": 2}
 
     queues.resume(store, "net")
     assert [claim.id for claim in take(store, runner)] == [1, 2]
@@ -100,7 +102,7 @@ def test_a_job_of_more_slots_than_there_are_is_left_alone(store: Store) -> None:
     runner = a_runner(store)
 
     assert [claim.id for claim in take(store, runner)] == [2]
-    assert outlook.look(store, runner).left_alone == {"slots": 1}
+    assert outlook.left_alone(store, runner) == {"slots": 1}
     assert not outlook.look(store, runner).is_work_left
     assert [claim.id for claim in take(store, a_runner(store, slots=5), 5)] == [1]
 
@@ -137,3 +139,22 @@ def test_a_runner_of_several_ranges_of_jobs_takes_them_and_no_others(store: Stor
     assert outlook.look(store, runner).queued
     assert [claim.id for claim in take(store, runner)] == [2, 4, 5]
     assert not outlook.look(store, runner).queued
+
+
+def test_a_run_takes_from_more_queues_than_sqlite_combines_in_one_statement(store: Store) -> None:
+    for number in range(501):
+        add(store, "true", queue=f"q{number}", priority=number)
+
+    claims = take(store, a_runner(store, slots=600), 501)
+    assert [claim.queue for claim in claims] == [f"q{number}" for number in reversed(range(501))]
+
+
+def test_what_sqlite_refuses_while_a_runner_looks_is_an_error_that_it_can_outlast(store: Store) -> None:
+    runner = a_runner(store)
+    store.db.execute("BEGIN")
+    store.db.execute("DROP TABLE counters")
+    try:
+        with pytest.raises(LedgerError, match="no such table"):
+            outlook.look(store, runner)
+    finally:
+        store.db.execute("ROLLBACK")

@@ -147,3 +147,17 @@ def test_explain_tells_why_a_job_ended_as_it_did(batchq: Shell) -> None:
     batchq("explain", code=2)
     batchq("explain", "1-2", code=2)
     batchq("explain", "99", code=66)
+
+
+def test_explain_suggests_commands_that_mean_this_store_and_this_queue(batchq: Shell) -> None:
+    batchq("--db", "other.db", "add", "-q", "--queue", "my q", "--", "true")
+    batchq("--db", "other.db", "queue", "pause", "my q")
+
+    told = batchq("--db", "other.db", "explain", "1").out
+    db = batchq.folder / "other.db"
+    assert f"'batchq --db {db} queue resume 'my q'' lets it go on" in told
+    assert f"start 'batchq --db {db} run'" in told
+
+
+def test_json_belongs_behind_the_word(batchq: Shell) -> None:
+    assert "--json belongs behind the word" in batchq("queue", "--json", "list", code=2).err

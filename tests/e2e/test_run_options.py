@@ -1,6 +1,7 @@
 """``batchq run`` with what bounds it: FILE, --halt, --max-time, --if-running, --watch."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -130,9 +131,11 @@ def test_if_running_looks_at_runs_of_the_same_jobs_only(batchq: Shell) -> None:
         assert "runs these jobs already" in batchq("run", "--queue", "a", "--if-running", "fail", code=75).err
         assert "runs these jobs already" in batchq("run", "--queue", "a", "--if-running", "wait=50ms", code=75).err
         assert json.loads(batchq("run", "--queue", "b", "--if-running", "fail", "--json").out)["status"] == 0
-        waiting = batchq.start("run", "--queue", "a", "--if-running", "wait")
+        waiting = batchq.start("run", "-v", "--queue", "a", "--if-running", "wait")
         gate.touch()
-        assert (finish(first).code, finish(waiting).code) == (0, 0)
+        assert finish(first).code == 0
+        waited = finish(waiting)
+    assert (waited.code, "nothing was started" in waited.err) == (0, False)
     assert states(batchq) == ["succeeded", "succeeded"]
 
 
@@ -215,3 +218,19 @@ def test_more_slots_than_there_are_is_left_alone_with_a_note(batchq: Shell) -> N
 
     assert "1 that need more slots than -j gives" in batchq("run", "-j2", "-v").err
     assert states(batchq) == ["queued"]
+
+
+def test_run_file_tells_the_warnings_of_its_store(batchq: Shell) -> None:
+    os.link(batchq.db(), batchq.folder / "copy")
+
+    assert "batchq: warning: " in batchq("run", "-", stdin="true\n").err
+    (batchq.folder / "copy").unlink()
+
+
+@pytest.mark.parametrize("target", ["json", "json:", "broken:f", "json:nope"])
+def test_a_handler_that_cannot_be_had_is_a_wrong_usage(batchq: Shell, target: str) -> None:
+    (batchq.folder / "broken.py").write_text("def f(:\n")
+
+    done = batchq("run", "--handler", target, code=2)
+    assert "--handler" in done.err
+    assert "Traceback" not in done.err

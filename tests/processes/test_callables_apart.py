@@ -562,3 +562,13 @@ def test_a_callable_that_hears_term_may_clean_up_within_the_grace(scene: Scene) 
     assert (scene.folder / "tidied").exists()
     assert scene.attempts("outcome, number") == [("timed_out", 1), ("succeeded", 1)]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_pipe_that_was_made_non_blocking_blocks_again_for_the_next(scene: Scene) -> None:
+    (scene.folder / "flags.py").write_text(
+        "import os\ndef unblock(): os.set_blocking(1, False)\ndef is_blocking(): return os.get_blocking(1)\n"
+    )
+    scene.add({"call": "flags:unblock"}, {"call": "flags:is_blocking"})
+    scene.run("-j", "1")
+
+    assert scene.attempts("result") == [("null",), ("true",)]

@@ -1,11 +1,19 @@
 """How attempts end: every exit code and every signal, timeouts, programs that cannot be started, a machine that is full."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from scene import Scene, ended, python
+
+from batchq.executors.command import Command, Place
+from batchq.jobs.attempt import Claim
+from batchq.processes.capture import Capture
+from batchq.processes.spawn import Refusal, Spawner
 
 pytest_plugins = ("scene",)
 
@@ -334,3 +342,24 @@ def test_what_a_callable_leaves_and_prints_without_end_does_not_keep_it_from_end
 
     assert scene.attempts() == [("succeeded",)] * 2
     assert scene.output(2) == b""
+
+
+def test_a_stdin_that_cannot_be_made_is_the_fault_of_the_machine(folder: Path) -> None:
+    place, out, err = Place(Spawner(), str(folder), "batchq.db", "1"), Capture(), Capture()
+    empty = Claim(**dict.fromkeys(Claim._fields))  # type: ignore[arg-type]
+    claim = empty._replace(
+        id=1, attempt=1, token="t", kind="argv", work='["cat"]', batch="b", queue="q", stdin=b"x", cwd="/", path="/bin"
+    )
+    next_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_free)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, limits[1]))
+    try:
+        refused = Command.start(claim, place, out, err)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        out.close()
+        err.close()
+
+    assert isinstance(refused, Refusal)
+    assert refused.of_machine
