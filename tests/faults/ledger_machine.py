@@ -4,47 +4,28 @@ Two stores are open on one file. Runners live as long as the description that ho
 they die as the real ones do, by the kernel's hand. After every step the file must say what the model says.
 """
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
-from unittest import mock
 
 import hypothesis.strategies as st
-import invariants
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from walk import Life, Walk
 
-from batchq import clock
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
 from batchq.store import control, intake, ledger, runners
-from batchq.store.connection import Store, open_at
+from batchq.store.connection import Store
 from batchq.store.ledger import Lost
 from batchq.store.locks import LockFile
-from batchq.store.runners import Runner, Wanted
+from batchq.store.runners import Wanted
 
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])
 HOUR = 3_600_000
 STATUSES = (SUCCEEDED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
-
-
-class Life:
-    """A runner as the model knows it: its row, and whether its liveness byte is locked."""
-
-    def __init__(self, runner: Runner, store: int, lock: LockFile) -> None:
-        self.runner = runner
-        self.store = store
-        self.lock = lock
-        self.alive = True
-        self.row = "running"
-
-    def __repr__(self) -> str:
-        return f"runner {self.runner.id}"
 
 
 class Held(NamedTuple):
@@ -103,54 +84,25 @@ def when(choices: Callable[[Any], object]) -> Callable[[Rule], Rule]:
     return precondition(lambda machine: bool(choices(machine)))
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(Walk):
     """``jobs`` maps each id to what its row must say, ``attempts`` each (job, number) to its outcome."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="batchq-model-"))
-        self.path = self.folder / "model.db"
-        self.now = 1_700_000_000_000
-        self.clock = mock.patch.object(clock, "now", lambda: self.now)
-        self.clock.start()
         self.jobs: dict[int, dict[str, Any]] = {}
         self.keys: dict[str, int] = {}
         self.attempts: dict[tuple[int, int], str] = {}
-        self.population: list[Life] = []
         self.held: list[Held] = []
         self.sightings: list[Lost] = []
-        self.stores: list[Store] = []
-        self.turn = 0
 
     @initialize()
     def open(self) -> None:
-        shutil.copy(template(), self.path)
-        self.stores = [open_at(str(self.path)) for _ in range(2)]
-        for store in self.stores:
-            store.db.execute("PRAGMA synchronous = OFF")  # nothing here asks what a power loss does
+        self.open_stores()
         for queue in "ab":
             self.add(3, queue, 0, 2, 2, "retry", 1, None, None)
         for which in range(2):
             self.register(which, None)
             self.claim(self.population[which], 1, 1)
-
-    def teardown(self) -> None:
-        self.clock.stop()
-        for life in self.population:
-            if life.alive:
-                life.lock.close()
-        for store in self.stores:
-            store.close()
-        try:
-            if self.stores:
-                invariants.check(self.path)
-        finally:
-            shutil.rmtree(self.folder)
-
-    def store(self) -> Store:
-        """The two connections take turns."""
-        self.turn = 1 - self.turn
-        return self.stores[self.turn]
 
     # --- steps ---------------------------------------------------------------------------------------------------------
 
@@ -429,15 +381,3 @@ class LedgerMachine(RuleBasedStateMachine):
         assert {(job, number): outcome for job, number, outcome in outcomes} == self.attempts
         rows = db.execute("SELECT id, state FROM runners").fetchall()
         assert dict(rows) == {life.runner.id: life.row for life in self.population}
-
-
-_TEMPLATES: list[Path] = []
-
-
-def template() -> Path:
-    """A new store; copying it is ten times as fast as making one."""
-    if not _TEMPLATES:
-        path = Path(tempfile.mkdtemp(prefix="batchq-model-")) / "template.db"
-        open_at(str(path), create=True).close()
-        _TEMPLATES.append(path)
-    return _TEMPLATES[0]

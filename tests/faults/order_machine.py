@@ -10,10 +10,11 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis.stateful import initialize, rule
-from ledger_machine import HOUR, Life, current, living, one_of, when
+from ledger_machine import HOUR, current, living, one_of, when
 from order_jobs import ANY_WORD, DIAMOND, JOB, PLAIN, STATUSES, WAITING, WANTED, fields_of
 from order_model import DAY, DEAD, OVER, Refused
 from order_walk import OrderWalk, taken
+from walk import Life
 
 from batchq.errors import InputError
 from batchq.jobs.attempt import CRASHED, INTERRUPTED
@@ -30,7 +31,7 @@ class OrderMachine(OrderWalk):
 
     @initialize()
     def begin(self) -> None:
-        self.open()
+        self.open_stores()
         self._add(copy.deepcopy(DIAMOND))
         self.register(0, Wanted(payloads=True), 3)
         self.register(1, Wanted("a"), 1)

@@ -4,67 +4,30 @@ Two connections take turns. After every step the file must say what the model sa
 counters; and every claim was the right one, in the right order.
 """
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import invariants
-from hypothesis.stateful import RuleBasedStateMachine, invariant
+from hypothesis.stateful import invariant
 from lanes_model import Lanes
-from ledger_machine import Held, Life, living, template
+from ledger_machine import Held, living
 from order_model import Model
+from walk import Life, Walk
 
-from batchq import clock
 from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.store import ledger, outlook
-from batchq.store.connection import Store, open_at
 
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
 
 
-class OrderWalk(RuleBasedStateMachine):
+class OrderWalk(Walk):
     """``model`` is what must be; ``population`` are the runners, ``held`` the claims that they were given."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="batchq-order-"))
-        self.path = self.folder / "model.db"
-        self.now = 1_700_000_000_000
-        self.clock = mock.patch.object(clock, "now", lambda: self.now)
-        self.clock.start()
         self.model = Model()
         self.lanes = Lanes(self.model.jobs)
-        self.population: list[Life] = []
         self.held: list[Held] = []
-        self.stores: list[Store] = []
-        self.turn = 0
-
-    def open(self) -> None:
-        shutil.copy(template(), self.path)
-        self.stores = [open_at(str(self.path)) for _ in range(2)]
-        for store in self.stores:
-            store.db.execute("PRAGMA synchronous = OFF")
-
-    def teardown(self) -> None:
-        self.clock.stop()
-        for life in self.population:
-            if life.alive:
-                life.lock.close()
-        for store in self.stores:
-            store.close()
-        try:
-            if self.stores:
-                invariants.check(self.path)
-        finally:
-            shutil.rmtree(self.folder)
-
-    def store(self) -> Store:
-        self.turn = 1 - self.turn
-        return self.stores[self.turn]
 
     def is_current(self, claim: Claim) -> bool:
         row = self.model.jobs.get(claim.id)

@@ -569,6 +569,6 @@ def test_a_pipe_that_was_made_non_blocking_blocks_again_for_the_next(scene: Scen
         "import os\ndef unblock(): os.set_blocking(1, False)\ndef is_blocking(): return os.get_blocking(1)\n"
     )
     scene.add({"call": "flags:unblock"}, {"call": "flags:is_blocking"})
-    scene.run("-j", "1")
+    scene.run("-j", "1", "--log-dir", "logs")  # so that each writes into the pipes of the runner
 
     assert scene.attempts("result") == [("null",), ("true",)]

@@ -1,0 +1,81 @@
+"""What the walks over the ledger have in common: one store, two connections, a clock of their own, runners that live."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import invariants
+from hypothesis.stateful import RuleBasedStateMachine
+
+from batchq import clock
+from batchq.store.connection import Store, open_at
+from batchq.store.locks import LockFile
+from batchq.store.runners import Runner
+
+
+class Life:
+    """A runner as the model knows it: its row, and whether its liveness byte is locked."""
+
+    def __init__(self, runner: Runner, store: int, lock: LockFile) -> None:
+        self.runner = runner
+        self.store = store
+        self.lock = lock
+        self.alive = True
+        self.row = "running"
+
+    def __repr__(self) -> str:
+        return f"runner {self.runner.id}"
+
+
+class Walk(RuleBasedStateMachine):
+    """``population`` are the runners that there were, ``now`` is what the clock says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="batchq-walk-"))
+        self.path = self.folder / "model.db"
+        self.now = 1_700_000_000_000
+        self.clock = mock.patch.object(clock, "now", lambda: self.now)
+        self.clock.start()
+        self.population: list[Life] = []
+        self.stores: list[Store] = []
+        self.turn = 0
+
+    def open_stores(self) -> None:
+        """Begin with an empty store."""
+        shutil.copy(template(), self.path)
+        self.stores = [open_at(str(self.path)) for _ in range(2)]
+        for store in self.stores:
+            store.db.execute("PRAGMA synchronous = OFF")  # nothing here asks what a power loss does
+
+    def teardown(self) -> None:
+        """Close everything; what is left must hold the invariants."""
+        self.clock.stop()
+        for life in self.population:
+            if life.alive:
+                life.lock.close()
+        for store in self.stores:
+            store.close()
+        try:
+            if self.stores:
+                invariants.check(self.path)
+        finally:
+            shutil.rmtree(self.folder)
+
+    def store(self) -> Store:
+        """The two connections take turns."""
+        self.turn = 1 - self.turn
+        return self.stores[self.turn]
+
+
+_TEMPLATES: list[Path] = []
+
+
+def template() -> Path:
+    """A new store; copying it is ten times as fast as making one."""
+    if not _TEMPLATES:
+        path = Path(tempfile.mkdtemp(prefix="batchq-model-")) / "template.db"
+        open_at(str(path), create=True).close()
+        _TEMPLATES.append(path)
+    return _TEMPLATES[0]
