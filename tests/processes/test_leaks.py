@@ -21,6 +21,7 @@ COMMANDS = JOBS // 11
 SLOTS = 2
 EVERY = 0.005  #: seconds between samples
 GROWTH = {"guardian": 4, "worker": 20} | ({"runner": 4} if SOAK else {})  #: KiB per 1,000 jobs; a short run warms up
+BELL = 1  #: descriptor with which a run listens to its store, once it is a moment old
 
 
 class Sample(NamedTuple):
@@ -119,7 +120,7 @@ def test_a_run_of_very_many_jobs_leaks_nothing(scene: Scene) -> None:
         tell(f"S16 {name}: per 1,000 jobs {told}, peak {peak:.1f} MiB ({len(looks)} samples, {11 * COMMANDS:,} jobs)")
     for name, looks in samples.items():
         early, late = held(looks, lambda sample: sample.descriptors)
-        assert late <= early, f"{name}: {early} descriptors at first, {late} at last"
+        assert late <= early + BELL, f"{name}: {early} descriptors at first, {late} at last"
         early, late = held(looks, lambda sample: sample.threads)
         assert late <= early, f"{name}: {early} threads at first, {late} at last"
         assert max(sample.zombies for sample in looks) <= SLOTS, name
@@ -143,5 +144,5 @@ def test_jobs_that_misbehave_leak_nothing_either(scene: Scene, kind: str) -> Non
         tell(
             f"S16 {kind}: {name} up to {early} descriptors at first, from {late} at last ({len(samples[name])} samples)"
         )
-        assert late <= early, name
+        assert late <= early + BELL, name
         assert max(sample.threads for sample in samples[name]) == 1
