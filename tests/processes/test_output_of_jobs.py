@@ -200,18 +200,25 @@ def test_following_the_log_prints_live_and_ends_with_the_job(scene: Scene) -> No
 
 
 def test_following_the_log_misses_nothing_of_quick_attempts(scene: Scene) -> None:
-    scene.add({"command": "echo attempt $BATCHQ_ATTEMPT; test $BATCHQ_ATTEMPT = 5", "max_attempts": 5, "backoff": "1ms"},
-              {"command": f"{WAIT}; true"})  # fmt: skip
-    following = subprocess.Popen(
-        scene.shell.argv("logs", "-f", "1"), cwd=scene.folder, env=scene.shell.env, stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    shown = scene.folder / "shown"
+    scene.add({"command": f"echo attempt $BATCHQ_ATTEMPT; {WAIT}; test $BATCHQ_ATTEMPT = 5", "max_attempts": 5,
+               "backoff": "1ms"})  # fmt: skip
     process = scene.start()
-    out, _ = following.communicate(timeout=30)
-    (scene.folder / "go").touch()
+    with shown.open("wb") as file:
+        following = subprocess.Popen(
+            scene.shell.argv("logs", "-f", "1"), cwd=scene.folder, env=scene.shell.env, stdout=file,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        eventually(lambda: shown.read_bytes() == b"attempt 1\n")
+        (scene.folder / "go").touch()
+        assert following.wait(timeout=30) == 0
+    finally:
+        following.kill()
+        following.wait()
 
     assert ended(process) == 0
-    assert out == b"".join(b"attempt %d\n" % number for number in range(1, 6))
+    assert shown.read_bytes() == b"".join(b"attempt %d\n" % number for number in range(1, 6))
 
 
 def test_a_runner_that_dies_loses_at_most_the_last_moment(scene: Scene) -> None:
