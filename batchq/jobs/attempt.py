@@ -30,8 +30,18 @@ class Claim(NamedTuple):
     umask: int | None
     stdin: bytes | None
     leftovers: str
+    slots: int
+    started_at: int | None
     cwd: str
     path: str
+
+
+class Standing(NamedTuple):
+    """What a job has used up and what it is allowed, which decides when an attempt of it did not succeed.
+
+    ``backoff`` is in milliseconds.
+    """
+
     max_attempts: int
     failures: int
     max_crashes: int
@@ -39,8 +49,6 @@ class Claim(NamedTuple):
     on_crash: str
     interruptions: int
     backoff: int
-    started_at: int | None
-    slots: int = 1
     retry_on: str | None = None
     no_retry_on: str | None = None
 

@@ -13,8 +13,8 @@ from batchq.jobs.attempt import (
     INTERRUPTED,
     SUCCEEDED,
     TIMED_OUT,
-    Claim,
     Outcome,
+    Standing,
 )
 from batchq.jobs.retrying import allows
 
@@ -28,14 +28,21 @@ Delay = Callable[[int, int], int]  #: (base in ms, number of the retry) -> ms
 
 
 class Settlement(NamedTuple):
-    """The next state of a job, when it is due (``scheduled`` only), its counts, and why in a few words."""
+    """The next state of a job, when it is due (``scheduled`` only), its counts, and why in a few words.
+
+    Counts that are None stay as they are.
+    """
 
     state: str
     due_at: int | None
-    failures: int
-    crashes: int
+    failures: int | None
+    crashes: int | None
     interruptions: int
     why: str | None
+
+
+#: What follows from a success, whatever there was before; most attempts are one, so it is settled without a look.
+SUCCESS = Settlement("succeeded", None, None, None, 0, None)
 
 
 def full_jitter(base: int, nth: int) -> int:
@@ -51,13 +58,13 @@ def full_jitter(base: int, nth: int) -> int:
     return round(1000 * wait_random_exponential(multiplier=base / 1000, max=LONGEST_DELAY / 1000)(call))
 
 
-def settle(claim: Claim, outcome: Outcome, now: int, delay: Delay = full_jitter) -> Settlement:
+def settle(job: Standing, outcome: Outcome, now: int, delay: Delay = full_jitter) -> Settlement:
     """Decide what becomes of a job whose attempt ended; ``now`` in milliseconds, ``delay(base, nth)`` likewise.
 
     ``failed`` and ``timed_out`` draw on ``max_attempts``, ``crashed`` on ``max_crashes``; an interruption costs
     neither. Raises nothing: an unknown status is a programming error and ends in KeyError.
     """
-    return _TABLE[outcome.status](claim, outcome, now, delay)
+    return _TABLE[outcome.status](job, outcome, now, delay)
 
 
 def withdrawn(to: Settlement) -> Settlement:
@@ -67,51 +74,46 @@ def withdrawn(to: Settlement) -> Settlement:
     return to._replace(state="cancelled", due_at=None, why="cancelled by hand")
 
 
-_AT_ONCE = Settlement("succeeded", None, 0, 0, 0, None)
+def _succeeded(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    return SUCCESS
 
 
-def _succeeded(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
-    if claim.failures == claim.crashes == 0:
-        return _AT_ONCE
-    return Settlement("succeeded", None, claim.failures, claim.crashes, 0, None)
-
-
-def _failed(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
-    failures = claim.failures + 1
+def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    failures = job.failures + 1
     if outcome.is_final:
-        return Settlement("failed", None, failures, claim.crashes, 0, "the job asked not to be tried again")
-    if failures < claim.max_attempts and not allows(claim, outcome):
-        return Settlement("failed", None, failures, claim.crashes, 0, "a failure of this kind is not retried")
-    if failures < claim.max_attempts:
-        due = now + (delay(claim.backoff, failures) if outcome.retry_after is None else outcome.retry_after)
-        return Settlement("scheduled", due, failures, claim.crashes, 0, "retry")
-    return Settlement("failed", None, failures, claim.crashes, 0, None)
+        return Settlement("failed", None, failures, job.crashes, 0, "the job asked not to be tried again")
+    if failures < job.max_attempts and not allows(job, outcome):
+        return Settlement("failed", None, failures, job.crashes, 0, "a failure of this kind is not retried")
+    if failures < job.max_attempts:
+        due = now + (delay(job.backoff, failures) if outcome.retry_after is None else outcome.retry_after)
+        return Settlement("scheduled", due, failures, job.crashes, 0, "retry")
+    return Settlement("failed", None, failures, job.crashes, 0, None)
 
 
-def _crashed(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
-    crashes = claim.crashes + 1
-    if claim.on_crash == "hold":
+def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    crashes = job.crashes + 1
+    if job.on_crash == "hold":
         why = "its runner or worker died while it ran, and on_crash is 'hold'"
-        return Settlement("held", None, claim.failures, crashes, 0, why)
-    if crashes < claim.max_crashes:
-        due = now + delay(claim.backoff, crashes)
-        return Settlement("scheduled", due, claim.failures, crashes, 0, "retry")
-    return Settlement("failed", None, claim.failures, crashes, 0, f"crashed {crashes} times")
+        return Settlement("held", None, job.failures, crashes, 0, why)
+    if crashes < job.max_crashes:
+        due = now + delay(job.backoff, crashes)
+        return Settlement("scheduled", due, job.failures, crashes, 0, "retry")
+    return Settlement("failed", None, job.failures, crashes, 0, f"crashed {crashes} times")
 
 
-def _interrupted(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
-    interruptions = claim.interruptions + 1
+def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    interruptions = job.interruptions + 1
     if interruptions >= INTERRUPTION_LIMIT:
         why = f"interrupted {interruptions} times in a row"
-        return Settlement("held", None, claim.failures, claim.crashes, interruptions, why)
-    return Settlement("queued", None, claim.failures, claim.crashes, interruptions, None)
+        return Settlement("held", None, job.failures, job.crashes, interruptions, why)
+    return Settlement("queued", None, job.failures, job.crashes, interruptions, None)
 
 
-def _cancelled(claim: Claim, outcome: Outcome, now: int, delay: Delay) -> Settlement:
-    return Settlement("cancelled", None, claim.failures, claim.crashes, 0, "cancelled while it ran")
+def _cancelled(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    return Settlement("cancelled", None, job.failures, job.crashes, 0, "cancelled while it ran")
 
 
-_TABLE: dict[str, Callable[[Claim, Outcome, int, Delay], Settlement]] = {
+_TABLE: dict[str, Callable[[Standing, Outcome, int, Delay], Settlement]] = {
     SUCCEEDED: _succeeded,
     FAILED: _failed,
     TIMED_OUT: _failed,

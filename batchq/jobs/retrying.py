@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.jobs.attempt import Claim, Outcome
+    from batchq.jobs.attempt import Outcome, Standing
 
 HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
 TEMPORARY = 75  #: the exit code of sysexits.h that asks for a retry, whatever ``retry_on`` lists
@@ -100,15 +100,15 @@ def _repeats_a_repeat(tree: "Any", inside: bool) -> bool:
     return False
 
 
-def allows(claim: "Claim", outcome: "Outcome") -> bool:
+def allows(job: "Standing", outcome: "Outcome") -> bool:
     """Whether a failed or timed out attempt is of a class that is retried, if the budget allows."""
     if outcome.retry_after is not None or (outcome.failure is not None and outcome.failure.type == "Retry"):
         return True
     code = _code(outcome)
-    if claim.no_retry_on is not None and _match(claim.no_retry_on, outcome, code):
+    if job.no_retry_on is not None and _match(job.no_retry_on, outcome, code):
         return False
-    if claim.retry_on is not None:
-        return code == TEMPORARY or _match(claim.retry_on, outcome, code)
+    if job.retry_on is not None:
+        return code == TEMPORARY or _match(job.retry_on, outcome, code)
     return code not in HOPELESS
 
 

@@ -30,7 +30,8 @@ from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
-GROUP = 0.01  #: seconds for which results may wait for others, so that one commit records them all
+GROUP = 0.01, 0.05  #: seconds for which results may wait for others, so that one commit records them all: least, most
+SHARE = 0.05  #: of the time that may go into recording: results wait the longer, the slower the store is
 CROWD = 512  #: results that wait for no more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
 LISTEN = (
@@ -86,6 +87,7 @@ class _Run:
         self.running: dict[str, Claim] = {}
         self.ended: list[Ended] = []
         self.ended_since = 0.0
+        self.group = GROUP[0]
         self.begun: dict[str, Claim] = {}  # claims ahead that have started, which the ledger does not know yet
         self.printed: list[Printed] = []
         self.unreachable_since: float | None = None
@@ -149,6 +151,7 @@ class _Run:
         except BatchqError as error:
             self._unreachable(error)
             return
+        self.group = min(max(GROUP[0], (time.monotonic() - now) / SHARE), GROUP[1])
         if self.bell is not None:
             self.bell.has_rung()  # that was us
         self.looked = now
@@ -182,12 +185,14 @@ class _Run:
             warn(f"the log of {self.store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
 
     def _is_due(self, now: float) -> bool:
-        """Results wait a moment for others, but not while a slot is empty; without results it is time to look."""
+        """Results wait for others, but not while a slot is or soon will be empty; without results it is time to look."""
         if self.unreachable_since is not None:
             return now >= self.look_at
         if not self.ended:
             return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
-        return self.executor.free() > 0 or now - self.ended_since >= GROUP or len(self.ended) >= CROWD
+        if now - self.ended_since >= self.group or len(self.ended) >= CROWD:
+            return True
+        return self.executor.free() > 0 or self._room()[1] > 0
 
     def _room(self) -> tuple[int, int]:
         """How many claims to take: to start at once, and ahead of that."""
@@ -244,7 +249,7 @@ class _Run:
         if self.unreachable_since is not None:
             waits.append(self.look_at - now)
         elif self.ended or self.printed:
-            waits.append(0.0 if self._is_due(now) else self.ended_since + GROUP - now)
+            waits.append(0.0 if self._is_due(now) else self.ended_since + self.group - now)
         elif self.begun or self._room()[0]:
             waits.append(self.look_at - now)
         if self.running:

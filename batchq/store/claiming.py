@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 COMPOUND = 400  #: SELECTs that one statement combines; SQLite takes 500 (SQLITE_MAX_COMPOUND_SELECT)
 
-#: What a claim is made of; the context stands for folder and PATH, the last two make its timeout.
+#: What a claim is made of: its fields but the last two, for which the context stands, and what changes its timeout.
 COLUMNS = (
-    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, context,"
-    " max_attempts, failures, max_crashes, crashes, on_crash, interruptions, backoff, started_at, slots, retry_on,"
-    " no_retry_on, retry_timeout_factor"
+    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, started_at,"
+    " context, failures, retry_timeout_factor"
 )
+_CONTEXT = 16
 # RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = f"""
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(8))), runner = :runner, attempt = attempt + 1,
@@ -99,12 +99,11 @@ def running_in(store: Store, queue: str) -> int:
 
 def claims_of(store: Store, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
     """The claims in rows of ``COLUMNS``."""
-    contexts = _contexts(store, {row[14] for row in rows})
-    claims = [Claim._make(row[:14] + contexts[row[14]] + row[15:26]) for row in rows]
-    for number, row in enumerate(rows):
-        if row[26] is not None and row[9] is not None:
-            one = claims[number]
-            claims[number] = one._replace(timeout=round(row[9] * row[26] ** one.failures))
+    contexts = _contexts(store, {row[_CONTEXT] for row in rows})
+    claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]
+    for number, (failures, factor) in enumerate([row[_CONTEXT + 1 : _CONTEXT + 3] for row in rows]):
+        if factor is not None and (timeout := claims[number].timeout) is not None:
+            claims[number] = claims[number]._replace(timeout=round(timeout * factor**failures))
     return claims
 
 

@@ -4,14 +4,26 @@ A claim is an ``UPDATE … RETURNING`` that gives each job a fresh token; a resu
 is still current, so a runner that was taken for dead cannot overwrite what happened since.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.jobs.attempt import CRASHED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed, Stream
-from batchq.jobs.lifecycle import FINAL, Settlement, settle, withdrawn
+from batchq.jobs.attempt import (
+    CRASHED,
+    INTERRUPTED,
+    SUCCEEDED,
+    Claim,
+    Ended,
+    Failure,
+    Outcome,
+    Printed,
+    Standing,
+    Stream,
+)
+from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, settle, withdrawn
 from batchq.store import claiming, order, states
 from batchq.store.connection import Store
 from batchq.store.runners import Runner
@@ -86,21 +98,24 @@ def exchange(
 # --- recording ---------------------------------------------------------------------------------------------------------
 
 
-# Most attempts succeed, and each value that is bound costs time (None most of all), so a plain success of a callable has
-# statements of its own: what is the same for all of them stands in the text.
+# Most attempts succeed, and each statement and each value that is bound costs time (None most of all). So successes have
+# statements of their own, for many at once: what is the same for all of them stands in the text.
+_AT_ONCE = 64  #: successes in one statement
 _SUCCEED = """
-UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?,
+UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ended.column3, finished_at = ended.column4,
     token = NULL, runner = NULL
-WHERE id = ? AND token = ? AND state = 'running'"""
+FROM (VALUES {}) AS ended
+WHERE jobs.id = ended.column1 AND jobs.token = ended.column2 AND jobs.state = 'running'"""
+_SUCCEEDED = "(?, ?, ?, ?)"
 _FINISH = """
-UPDATE jobs SET state = ?, due_at = ?, failures = ?, crashes = ?, interruptions = ?, why = ?, finished_at = ?,
-    started_at = ?, token = NULL, runner = NULL
+UPDATE jobs SET state = ?, due_at = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes), interruptions = ?,
+    why = ?, finished_at = ?, started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
 _NOTE_SUCCESSES = """
-INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, result)
+INSERT INTO attempts
+    (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
 VALUES {}"""
-_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, ?)"
-_NOTED_AT_ONCE = 64  #: successes in one statement
+_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, ?, ?)"
 _NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
 
 
@@ -113,33 +128,56 @@ def _record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: in
             "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner,)
         )
     }
-    settled = [Settled(claim, outcome, settle(claim, outcome, now)) for claim, outcome in ended]
+    standings = _standings(db, [claim.id for claim, outcome in ended if outcome.status != SUCCEEDED])
+    settled = [
+        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else settle(standings[claim.id], outcome, now))
+        for claim, outcome in ended
+    ]
     if unwanted:
         settled = [
             one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
         ]
     accepted, refused = _finish(db, settled, now)
-    plain, others = _parted(accepted)
-    _note_successes(db, runner, [_success_row(one, now) for one in plain])
-    db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
-    printed = [one for one in accepted if one.outcome.stdout or one.outcome.stderr]
+    plain = [one for one in accepted if _is_plain(one.outcome)]
+    _for_many(db, _NOTE_SUCCESSES, _NOTED.format(runner), [_success_row(one, now) for one in plain])
+    if len(plain) < len(accepted):
+        db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in accepted if not _is_plain(one.outcome)])
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
-        [row for one in printed for row in _output_rows(one.claim, one.outcome.stdout, one.outcome.stderr)],
+        [
+            row
+            for claim, outcome, _ in accepted
+            if outcome.stdout or outcome.stderr
+            for row in _output_rows(claim, outcome.stdout, outcome.stderr)
+        ],
     )
-    moves = [("running", one.settlement.state, one.claim.queue, one.claim.batch) for one in accepted]
-    states.count(db, states.tally_moves(moves))
-    ended_ids = [one.claim.id for one in accepted if one.settlement.state in FINAL]
-    dead = [one.claim.id for one in accepted if one.settlement.state in ("failed", "cancelled")]
-    order.over(db, ended_ids, dead, now, [one.claim.id for one in accepted if one.settlement.state not in FINAL])
+    states.count(db, states.tally_moves(("running", to.state, claim.queue, claim.batch) for claim, _, to in accepted))
+    ended_ids = [claim.id for claim, _, to in accepted if to.state in FINAL]
+    others = [(claim.id, to.state) for claim, _, to in accepted if to is not SUCCESS]
+    dead = [id for id, state in others if state in ("failed", "cancelled")]
+    order.over(db, ended_ids, dead, now, [id for id, state in others if state not in FINAL])
     return accepted, refused
 
 
+def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
+    """How far these jobs have come. One that is gone has a standing too: its result will be refused."""
+    found = dict.fromkeys(jobs, Standing(1, 0, 1, 0, "retry", 0, 0))
+    if jobs:
+        rows = db.execute(
+            f"SELECT id, {', '.join(Standing._fields)} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(jobs),),
+        )
+        found.update((row[0], Standing._make(row[1:])) for row in rows)
+    return found
+
+
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
-    plain, others = _parted(settled)
     db.execute("SAVEPOINT finish")
-    finished = db.executemany(_SUCCEED, [_succeed_row(one, now) for one in plain]).rowcount if plain else 0
-    finished += db.executemany(_FINISH, [_finish_row(one, now) for one in others]).rowcount if others else 0
+    successes = [one for one in settled if one.settlement is SUCCESS]
+    finished = _for_many(db, _SUCCEED, _SUCCEEDED, [_succeed_row(one, now) for one in successes])
+    if len(successes) < len(settled):
+        others = [_finish_row(one, now) for one in settled if one.settlement is not SUCCESS]
+        finished += db.executemany(_FINISH, others).rowcount
     if finished == len(settled):
         db.execute("RELEASE finish")
         return settled, []
@@ -154,29 +192,27 @@ def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[l
     return accepted, refused
 
 
-def _parted(settled: list[Settled]) -> tuple[list[Settled], list[Settled]]:
-    """Plain successes, and all else."""
-    plain = [one for one in settled if _is_plain(one.outcome)]
-    return plain, [] if len(plain) == len(settled) else [one for one in settled if not _is_plain(one.outcome)]
+def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: list[tuple[object, ...]]) -> int:
+    """Execute ``statement``, which takes a list of VALUES, for all rows; how many rows of the store it changed."""
+    changed = 0
+    whole = len(rows) - len(rows) % _AT_ONCE
+    if whole:
+        many = statement.format(", ".join([values] * _AT_ONCE))
+        for first in range(0, whole, _AT_ONCE):
+            changed += db.execute(many, tuple(chain.from_iterable(rows[first : first + _AT_ONCE]))).rowcount
+    if whole < len(rows):
+        changed += db.executemany(statement.format(values), rows[whole:]).rowcount
+    return changed
 
 
 def _is_plain(outcome: Outcome) -> bool:
-    return outcome.status == SUCCEEDED and outcome.exit_code is None and not outcome.leftovers
-
-
-def _note_successes(db: sqlite3.Connection, runner: int, rows: list[tuple[object, ...]]) -> None:
-    noted = _NOTED.format(runner)
-    whole = len(rows) - len(rows) % _NOTED_AT_ONCE
-    if whole:
-        many = _NOTE_SUCCESSES.format(", ".join([noted] * _NOTED_AT_ONCE))
-        for first in range(0, whole, _NOTED_AT_ONCE):
-            db.execute(many, tuple(chain.from_iterable(rows[first : first + _NOTED_AT_ONCE])))
-    db.executemany(_NOTE_SUCCESSES.format(noted), rows[whole:])
+    """A success of which there is nothing more to note."""
+    return outcome.status == SUCCEEDED and not outcome.leftovers
 
 
 def _succeed_row(one: Settled, now: int) -> tuple[object, ...]:
     claim, outcome, _ = one
-    return outcome.started_at or claim.started_at or now, now, claim.id, claim.token
+    return claim.id, claim.token, outcome.started_at or claim.started_at or now, now
 
 
 def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
@@ -193,7 +229,7 @@ def _success_row(one: Settled, now: int) -> tuple[object, ...]:
     claim, out, _ = one
     return (
         claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu, out.peak,
-        out.result,
+        out.exit_code, out.result,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from batchq.store.runners import Wanted
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])
 HOUR = 3_600_000
+_COUNTS = ("attempt", "failures", "crashes", "interruptions")
 STATUSES = (SUCCEEDED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
 
@@ -330,8 +331,9 @@ class LedgerMachine(Walk):
             row |= {"state": "running", "attempt": row["attempt"] + 1, "token": claim.token, "runner": life.runner.id}
             row["begun"] = claim.id in now
             assert claim.started_at == (self.now if row["begun"] else None)
-            told = (claim.attempt, claim.failures, claim.crashes, claim.interruptions)
-            assert told == (row["attempt"], row["failures"], row["crashes"], row["interruptions"])
+            told = self.stores[life.store].fetch(f"SELECT {', '.join(_COUNTS)} FROM jobs WHERE id = ?", (claim.id,))
+            assert claim.attempt == row["attempt"]
+            assert told == [tuple(row[name] for name in _COUNTS)]
             self.held.append(Held(claim, life))
 
     def _promote(self) -> None:

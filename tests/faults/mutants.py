@@ -25,11 +25,11 @@ class Mutant(NamedTuple):
 OF_THE_LEDGER = {
     "a finish that does not check the token": [
         Mutant(ledger, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND token = ?", "AND ? IS NOT NULL"),
+        Mutant(ledger, "_SUCCEED", "AND jobs.token = ended.column2", ""),
     ],
     "a finish that checks neither token nor state": [
         Mutant(ledger, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
+        Mutant(ledger, "_SUCCEED", "AND jobs.token = ended.column2 AND jobs.state = 'running'", ""),
     ],
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
@@ -55,7 +55,7 @@ OF_THE_LEDGER = {
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
     ],
     "an attempt that is recorded though it was refused": [
-        Mutant(ledger, "_record", "_parted(accepted)", "_parted(settled)"),
+        Mutant(ledger, "_record", "for one in accepted if _is_plain", "for one in settled if _is_plain"),
     ],
     "a due job that is promoted before its time": [
         Mutant(ledger, "_promote", " AND due_at <= :now", ""),

@@ -65,9 +65,8 @@ class Desk:
         return Claim(
             id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
             name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
-            leftovers="kill", cwd=str(self.folder), path=os.environ["PATH"], max_attempts=1, failures=0, max_crashes=3,
-            crashes=0, on_crash="retry", interruptions=0, backoff=1000,
-            started_at=None if ahead else time.time_ns() // 1_000_000,
+            leftovers="kill", slots=1, started_at=None if ahead else time.time_ns() // 1_000_000,
+            cwd=str(self.folder), path=os.environ["PATH"],
         )  # fmt: skip
 
     def shell(self, script: str, **options: object) -> Claim:

@@ -3,33 +3,30 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Outcome
+from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Outcome, Standing
 from batchq.jobs.lifecycle import FINAL, LONGEST_DELAY, STATES, full_jitter, settle
 
 NOW = 1_700_000_000_000
 OUTCOMES = [SUCCEEDED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED]
 
 
-def a_claim(**facts: object) -> Claim:
-    empty = dict.fromkeys(Claim._fields)
-    fresh = {"id": 1, "max_attempts": 1, "failures": 0, "max_crashes": 3, "crashes": 0, "on_crash": "retry"}
-    return Claim(**(empty | fresh | {"interruptions": 0, "backoff": 1000} | facts))  # type: ignore[arg-type]
+FRESH = Standing(max_attempts=1, failures=0, max_crashes=3, crashes=0, on_crash="retry", interruptions=0, backoff=1000)
 
 
-def expected(claim: Claim, status: str) -> str:
+def expected(job: Standing, status: str) -> str:
     if status in (FAILED, TIMED_OUT):
-        return "scheduled" if claim.failures + 1 < claim.max_attempts else "failed"
+        return "scheduled" if job.failures + 1 < job.max_attempts else "failed"
     if status == CRASHED:
-        if claim.on_crash == "hold":
+        if job.on_crash == "hold":
             return "held"
-        return "scheduled" if claim.crashes + 1 < claim.max_crashes else "failed"
+        return "scheduled" if job.crashes + 1 < job.max_crashes else "failed"
     if status == INTERRUPTED:
-        return "held" if claim.interruptions + 1 >= 10 else "queued"
+        return "held" if job.interruptions + 1 >= 10 else "queued"
     return {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}[status]
 
 
-claims = st.builds(
-    lambda max_attempts, failures, max_crashes, crashes, on_crash, interruptions: a_claim(
+standings = st.builds(
+    lambda max_attempts, failures, max_crashes, crashes, on_crash, interruptions: FRESH._replace(
         max_attempts=max_attempts,
         failures=min(failures, max_attempts - 1),
         max_crashes=max_crashes,
@@ -46,34 +43,39 @@ claims = st.builds(
 )
 
 
-@given(claims, st.sampled_from(OUTCOMES))
-def test_the_next_state_is_the_one_of_the_table(claim: Claim, status: str) -> None:
-    settled = settle(claim, Outcome(status), NOW)
+@given(standings, st.sampled_from(OUTCOMES))
+def test_the_next_state_is_the_one_of_the_table(job: Standing, status: str) -> None:
+    settled = settle(job, Outcome(status), NOW)
 
-    assert settled.state == expected(claim, status)
+    assert settled.state == expected(job, status)
     assert settled.state in STATES
     assert (settled.due_at is not None) == (settled.state == "scheduled")
 
 
-@given(claims, st.sampled_from(OUTCOMES))
-def test_each_outcome_charges_its_own_budget_and_no_other(claim: Claim, status: str) -> None:
-    settled = settle(claim, Outcome(status), NOW)
+@given(standings, st.sampled_from(OUTCOMES))
+def test_each_outcome_charges_its_own_budget_and_no_other(job: Standing, status: str) -> None:
+    settled = settle(job, Outcome(status), NOW)
 
-    assert settled.failures - claim.failures == (status in (FAILED, TIMED_OUT))
-    assert settled.crashes - claim.crashes == (status == CRASHED)
-    assert settled.interruptions == (claim.interruptions + 1 if status == INTERRUPTED else 0)
+    if status == SUCCEEDED:
+        assert settled.failures is settled.crashes is None
+    else:
+        assert settled.failures == job.failures + (status in (FAILED, TIMED_OUT))
+        assert settled.crashes == job.crashes + (status == CRASHED)
+    assert settled.interruptions == (job.interruptions + 1 if status == INTERRUPTED else 0)
 
 
 @given(st.integers(1, 20), st.lists(st.sampled_from([FAILED, TIMED_OUT, CRASHED, INTERRUPTED]), max_size=200))
 def test_no_sequence_of_bad_luck_runs_a_job_for_ever(max_attempts: int, luck: list[str]) -> None:
-    claim = a_claim(max_attempts=max_attempts)
+    job = FRESH._replace(max_attempts=max_attempts)
 
     for attempt, status in enumerate(luck, 1):
-        settled = settle(claim, Outcome(status), NOW)
+        settled = settle(job, Outcome(status), NOW)
         if settled.state in (*FINAL, "held"):
             break
-        claim = claim._replace(failures=settled.failures, crashes=settled.crashes, interruptions=settled.interruptions)
-        assert attempt <= 10 * (max_attempts + claim.max_crashes)
+        assert settled.failures is not None
+        assert settled.crashes is not None
+        job = job._replace(failures=settled.failures, crashes=settled.crashes, interruptions=settled.interruptions)
+        assert attempt <= 10 * (max_attempts + job.max_crashes)
 
 
 @given(st.integers(0, 10_000_000), st.integers(1, 1000))

@@ -1,7 +1,7 @@
 """Which failures are tried again: the rules as they are written, and what they match."""
 
 import pytest
-from test_lifecycle import a_claim
+from test_lifecycle import FRESH
 
 from batchq.jobs.attempt import FAILED, TIMED_OUT, Failure, Outcome, Stream
 from batchq.jobs.lifecycle import settle
@@ -43,42 +43,43 @@ def ended(code: int | None = None, *, status: str = FAILED, signal: int | None =
 def test_a_rule_matches_what_it_names(written: object, outcome: Outcome, matches: bool) -> None:
     stored = rules([written])
 
-    assert allows(a_claim(retry_on=stored), outcome) == (matches or outcome.exit_code == 75)
+    assert allows(FRESH._replace(retry_on=stored), outcome) == (matches or outcome.exit_code == 75)
     assert allows(
-        a_claim(retry_on=rules([1, "timeout", "signal:9", "OSError", 127, 75]), no_retry_on=stored), outcome
-    ) == (not matches and allows(a_claim(retry_on=rules([1, "timeout", "signal:9", "OSError", 127, 75])), outcome))
+        FRESH._replace(retry_on=rules([1, "timeout", "signal:9", "OSError", 127, 75]), no_retry_on=stored), outcome
+    ) == (
+        not matches and allows(FRESH._replace(retry_on=rules([1, "timeout", "signal:9", "OSError", 127, 75])), outcome)
+    )
 
 
 @pytest.mark.parametrize("code", [65, 126, 127])
 def test_hopeless_exit_codes_are_retried_only_where_that_is_asked_for(code: int) -> None:
-    assert not allows(a_claim(), ended(code))
-    assert allows(a_claim(retry_on=rules([code])), ended(code))
+    assert not allows(FRESH, ended(code))
+    assert allows(FRESH._replace(retry_on=rules([code])), ended(code))
 
 
 def test_anything_else_is_retried_by_default() -> None:
     for outcome in (ended(1), ended(75), ended(signal=9), ended(failure=ERROR), ended(status=TIMED_OUT)):
-        assert allows(a_claim(), outcome)
-    assert not allows(a_claim(), ended(failure=Failure("NoSuchProgram", "the program is not there")))
+        assert allows(FRESH, outcome)
+    assert not allows(FRESH, ended(failure=Failure("NoSuchProgram", "the program is not there")))
 
 
 def test_exit_code_75_asks_for_a_retry_whatever_the_rules_name_but_can_be_refused() -> None:
-    assert allows(a_claim(retry_on=rules(["timeout"])), ended(75))
-    assert not allows(a_claim(no_retry_on=rules([75])), ended(75))
+    assert allows(FRESH._replace(retry_on=rules(["timeout"])), ended(75))
+    assert not allows(FRESH._replace(no_retry_on=rules([75])), ended(75))
 
 
 def test_a_job_that_raises_retry_is_tried_again_whatever_the_rules() -> None:
-    claim = a_claim(retry_on=rules([3]), no_retry_on=rules(["Retry"]))
+    claim = FRESH._replace(retry_on=rules([3]), no_retry_on=rules(["Retry"]))
 
     assert allows(claim, ended(failure=Failure("Retry", "again")))
     assert allows(claim, ended(failure=Failure("Busy", "again"))._replace(retry_after=5))
 
 
 def test_rules_never_raise_the_number_of_attempts() -> None:
-    assert settle(a_claim(retry_on=rules([1])), ended(1), 0).state == "failed"
-    assert settle(a_claim(retry_on=rules([1]), max_attempts=2), ended(1), 0).state == "scheduled"
-    assert (
-        settle(a_claim(retry_on=rules([1]), max_attempts=2), ended(2), 0).why == "a failure of this kind is not retried"
-    )
+    assert settle(FRESH._replace(retry_on=rules([1])), ended(1), 0).state == "failed"
+    job = FRESH._replace(retry_on=rules([1]), max_attempts=2)
+    assert settle(job, ended(1), 0).state == "scheduled"
+    assert settle(job, ended(2), 0).why == "a failure of this kind is not retried"
 
 
 @pytest.mark.parametrize(
