@@ -58,6 +58,8 @@ class Place:
 
     def close_log(self, *captures: Capture) -> None:
         """The end of the attempt's log."""
+        if self.logs is None:
+            return
         logs = {capture.copy for capture in captures if capture.copy is not None}
         for capture in captures:
             capture.copy = None
@@ -194,20 +196,20 @@ class Command:
                 "OutOfMemory", "killed, and the kernel ran out of memory for this control group meanwhile"
             )
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-        outcome = Outcome(
+        outcome = Outcome(  # by position, as in Member
             status,
-            exit_code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
-            seconds=time.monotonic() - self._started,
-            cpu=usage.ru_utime + usage.ru_stime,
-            peak=peak if peak > floor else None,
-            result=result,
-            failure=failure,
-            stdout=self.out.take(),
-            stderr=self.err.take(),
-            leftovers=leftovers,
-            started_at=self.started_at,
-            finished_at=clock.now(),
+            code if code >= 0 else None,
+            -code if code < 0 else None,
+            time.monotonic() - self._started,
+            usage.ru_utime + usage.ru_stime,
+            peak if peak > floor else None,
+            result,
+            failure,
+            self.out.take(),
+            self.err.take(),
+            leftovers,
+            self.started_at,
+            clock.now(),
         )
         self._place.close_log(self.out, self.err)
         return Ended(self.claim, outcome)

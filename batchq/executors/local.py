@@ -83,10 +83,10 @@ class LocalExecutor:
     # --- how much ------------------------------------------------------------------------------------------------------
 
     def _empty(self) -> int:
-        commands = (
-            len(self._commands) if not self._any_wide else sum(one.claim.slots for one in self._commands.values())
-        )
-        return self.slots - commands - sum(one.tasks[0].slots for one in self._members.values() if one.tasks)
+        used = len(self._commands) if not self._any_wide else sum(one.claim.slots for one in self._commands.values())
+        if self._members:
+            used += sum(one.tasks[0].slots for one in self._members.values() if one.tasks)
+        return self.slots - used
 
     def free(self) -> int:
         """How many claims would start at once; none for a moment after the machine refused to start a process."""
@@ -128,7 +128,7 @@ class LocalExecutor:
         for member in list(self._members.values()):
             if len(member.tasks) > 1 and now - member.looked > TICK:
                 self._hear(member)
-        for running in self._running():
+        for running in self._timed():
             if self._is_over_time(running, now):
                 if running.is_killed():
                     self._give_up(running)
@@ -163,13 +163,12 @@ class LocalExecutor:
             return 0
         now = time.monotonic()
         waits = [] if timeout is None else [timeout]
-        for running in self._running():
-            if running.deadline is not None:
-                waits.append(max(0.0, running.deadline - now))
-        if self._commands or any(member.tasks for member in self._members.values()):
+        waits += [max(0.0, running.deadline - now) for running in self._timed() if running.deadline is not None]
+        if self._commands:
             waits.append(NEWS)
-        if any(len(member.tasks) > 1 for member in self._members.values()):
-            waits.append(TICK)
+        for member in self._members.values():
+            if member.tasks:
+                waits.append(TICK if len(member.tasks) > 1 else NEWS)
         return min(waits, default=None)
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
@@ -209,6 +208,9 @@ class LocalExecutor:
 
     def _running(self) -> list[Command | Member]:
         return [*self._commands.values(), *self._members.values()]
+
+    def _timed(self) -> list[Command | Member]:
+        return [one for one in self._running() if one.deadline is not None]
 
     # --- starting ------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from batchq.processes.resident import Resident
 from batchq.processes.spawn import Refusal
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
+_ABOUT = slice(Claim._fields.index("name"), Claim._fields.index("slots"))  # what is told of a task beside its work
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
 
 
@@ -108,11 +109,13 @@ class Member:
 
     def _about(self, claim: Claim) -> str:
         """What the worker is told of a task beside its work, as JSON; null where that is what the last one was told."""
-        about = (claim.name, claim.batch, claim.queue, claim.key, claim.env, claim.umask, claim.timeout)
+        about = tuple.__getitem__(claim, _ABOUT)
         if about == self._described:
             return "null"
-        *labels, env, umask, timeout = self._described = about
-        return json.dumps((*labels, self._place.db, {} if env is None else json.loads(env), umask, timeout))
+        self._described = about
+        env = {} if claim.env is None else json.loads(claim.env)
+        labels = (claim.name, claim.batch, claim.queue, claim.key)
+        return json.dumps((*labels, self._place.db, env, claim.umask, claim.timeout))
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:

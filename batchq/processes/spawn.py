@@ -35,7 +35,7 @@ class Spawner:
 
     def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
         """The environment of a job: the runner's, then PATH as stored, then the named variables, then batchq's."""
-        return self._base | ({"PATH": path} if path else {}) | named | own
+        return {**self._base, **({"PATH": path} if path else {}), **named, **own}
 
     def spawn(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from batchq import clock
 from batchq.errors import BatchqError, BusyError
 from batchq.events import Handler
-from batchq.executors.seam import Executor, Lost, Refused, Report, Started
+from batchq.executors.seam import Executor, Lost, Report, Started
 from batchq.jobs.attempt import (
     SUCCEEDED,
     Claim,
@@ -161,14 +161,15 @@ class _Run:
         self.printed = []
         for one in done.settled:
             self.tally.take(one)
-            self.teller.job_ends(one)
-            self.withdrawing.forget(one.claim.token)
+        self.teller.jobs_end(done.settled)
+        self.withdrawing.forget(done.settled)
         for late in done.refused:
             warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         self._start(done.claims)
         self._checkpoint()
         # A short answer means that the store is empty for us: look again later, or when a job has ended.
-        self.look_at = 0.0 if sum(one.slots for one in done.claims) >= free else now + LOOK
+        is_short = sum(one.slots for one in done.claims) < free or len(done.claims) < ahead
+        self.look_at = now + LOOK if is_short else 0.0
         if done.again_at is not None:
             self.look_at = min(self.look_at, now + max(0, done.again_at - clock.now()) / 1000)
         stop.count_failures()
@@ -190,9 +191,9 @@ class _Run:
             return now >= self.look_at
         if not self.ended:
             return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
-        if now - self.ended_since >= self.group or len(self.ended) >= CROWD:
+        if now - self.ended_since >= self.group or len(self.ended) >= CROWD or self.executor.free() > 0:
             return True
-        return self.executor.free() > 0 or self._room()[1] > 0
+        return now >= self.look_at and self._room()[1] > 0
 
     def _room(self) -> tuple[int, int]:
         """How many claims to take: to start at once, and ahead of that."""
@@ -224,23 +225,25 @@ class _Run:
         if reports and not self.ended:
             self.ended_since = time.monotonic()
         for report in reports:
-            if isinstance(report, Refused):
-                self.tally.refusal = report.reason
-                self.stopping.claim_no_more()
-                continue
-            token = report.claim.token
-            if isinstance(report, Printed):
-                self.printed.append(report)
+            if isinstance(report, Ended):
+                self._end(report)
+            elif isinstance(report, Lost):
+                self._end(Ended(report.claim, self.withdrawing.outcome(report)))
             elif isinstance(report, Started):
+                token = report.claim.token
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
                 self.teller.job_starts(report.claim)
+            elif isinstance(report, Printed):
+                self.printed.append(report)
             else:
-                self.running.pop(token, None)
-                self.begun.pop(token, None)
-                self.ended.append(
-                    Ended(report.claim, self.withdrawing.outcome(report)) if isinstance(report, Lost) else report
-                )
+                self.tally.refusal = report.reason
+                self.stopping.claim_no_more()
         self.tally.running = len(self.running)
+
+    def _end(self, ended: Ended) -> None:
+        self.running.pop(ended.claim.token, None)
+        self.begun.pop(ended.claim.token, None)
+        self.ended.append(ended)
 
     def _timeout(self) -> float:
         """How long to wait for the executor: until results must be recorded, a look is due, or grace is over."""
@@ -248,8 +251,8 @@ class _Run:
         waits = [RESCUE]
         if self.unreachable_since is not None:
             waits.append(self.look_at - now)
-        elif self.ended or self.printed:
-            waits.append(0.0 if self._is_due(now) else self.ended_since + self.group - now)
+        elif self.ended:
+            waits.append(self.ended_since + self.group - now)
         elif self.begun or self._room()[0]:
             waits.append(self.look_at - now)
         if self.running:
@@ -289,7 +292,7 @@ class _Run:
                     for one in settled:
                         self.tally.rescued += 1
                         self.tally.take(one)
-                        self.teller.job_ends(one)
+                    self.teller.jobs_end(settled)
                     self.look_at = 0.0
             if self.running:
                 self.withdrawing.withdraw()

@@ -32,17 +32,17 @@ class Teller:
         if self._handlers:
             self._tell("job.start", {}, _about(claim), claim)
 
-    def job_ends(self, one: Settled) -> None:
-        """``job.stop`` or ``job.error``: told when the outcome is on disk."""
+    def jobs_end(self, settled: Sequence[Settled]) -> None:
+        """``job.stop`` or ``job.error`` for each: told when the outcomes are on disk."""
         if not self._handlers:
             return
-        claim, outcome, settlement = one
-        facts = {**_about(claim), "state": settlement.state, "outcome": outcome.status}
-        if outcome.status in (SUCCEEDED, INTERRUPTED):
-            name, facts["result"] = "job.stop", outcome.result
-        else:
-            name, facts["error"] = "job.error", _error(outcome)
-        self._tell(name, {"duration": outcome.seconds}, facts, claim)
+        for claim, outcome, settlement in settled:
+            facts = {**_about(claim), "state": settlement.state, "outcome": outcome.status}
+            if outcome.status in (SUCCEEDED, INTERRUPTED):
+                name, facts["result"] = "job.stop", outcome.result
+            else:
+                name, facts["error"] = "job.error", _error(outcome)
+            self._tell(name, {"duration": outcome.seconds}, facts, claim)
 
     def _tell(
         self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None

@@ -1,11 +1,13 @@
 """Jobs that are cancelled while they run: their runner looks for them, and ends them."""
 
 import time
+from collections.abc import Sequence
 
 from batchq.executors.seam import Executor, Lost
 from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
 from batchq.store import outlook
 from batchq.store.connection import Store
+from batchq.store.ledger import Settled
 from batchq.store.runners import Runner
 
 LOOK = 0.25  #: seconds between looks
@@ -40,9 +42,10 @@ class Withdrawing:
             self._tokens |= tokens
             self._executor.stop(tokens, CANCELLED, self._grace)
 
-    def forget(self, token: str) -> None:
-        """That attempt is over."""
-        self._tokens.discard(token)
+    def forget(self, settled: Sequence[Settled]) -> None:
+        """These attempts are over."""
+        if self._tokens:
+            self._tokens.difference_update(one.claim.token for one in settled)
 
     def outcome(self, lost: Lost) -> Outcome:
         """How an attempt ended whose place of work is gone, or that never began."""

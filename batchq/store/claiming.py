@@ -21,7 +21,7 @@ COLUMNS = (
     "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, started_at,"
     " context, failures, retry_timeout_factor"
 )
-_CONTEXT = 16
+_CONTEXT, _FACTOR = 16, 18
 # RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = f"""
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(8))), runner = :runner, attempt = attempt + 1,
@@ -101,9 +101,9 @@ def claims_of(store: Store, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
     """The claims in rows of ``COLUMNS``."""
     contexts = _contexts(store, {row[_CONTEXT] for row in rows})
     claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]
-    for number, (failures, factor) in enumerate([row[_CONTEXT + 1 : _CONTEXT + 3] for row in rows]):
-        if factor is not None and (timeout := claims[number].timeout) is not None:
-            claims[number] = claims[number]._replace(timeout=round(timeout * factor**failures))
+    for number, row in enumerate(rows):
+        if row[_FACTOR] is not None and (timeout := claims[number].timeout) is not None:
+            claims[number] = claims[number]._replace(timeout=round(timeout * row[_FACTOR] ** row[_FACTOR - 1]))
     return claims
 
 

@@ -138,10 +138,7 @@ def _record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: in
             one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
         ]
     accepted, refused = _finish(db, settled, now)
-    plain = [one for one in accepted if _is_plain(one.outcome)]
-    _for_many(db, _NOTE_SUCCESSES, _NOTED.format(runner), [_success_row(one, now) for one in plain])
-    if len(plain) < len(accepted):
-        db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in accepted if not _is_plain(one.outcome)])
+    _note(db, runner, accepted, now)
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
         [
@@ -152,10 +149,10 @@ def _record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: in
         ],
     )
     states.count(db, states.tally_moves(("running", to.state, claim.queue, claim.batch) for claim, _, to in accepted))
-    ended_ids = [claim.id for claim, _, to in accepted if to.state in FINAL]
-    others = [(claim.id, to.state) for claim, _, to in accepted if to is not SUCCESS]
-    dead = [id for id, state in others if state in ("failed", "cancelled")]
-    order.over(db, ended_ids, dead, now, [id for id, state in others if state not in FINAL])
+    if order.has_any(db):
+        dead = [claim.id for claim, _, to in accepted if to.state in ("failed", "cancelled")]
+        waiting = [claim.id for claim, _, to in accepted if to.state not in FINAL]
+        order.over(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
     return accepted, refused
 
 
@@ -173,8 +170,12 @@ def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
 
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
     db.execute("SAVEPOINT finish")
-    successes = [one for one in settled if one.settlement is SUCCESS]
-    finished = _for_many(db, _SUCCEED, _SUCCEEDED, [_succeed_row(one, now) for one in successes])
+    successes = [
+        (claim.id, claim.token, outcome.started_at or claim.started_at or now, now)
+        for claim, outcome, to in settled
+        if to is SUCCESS
+    ]
+    finished = _for_many(db, _SUCCEED, _SUCCEEDED, successes)
     if len(successes) < len(settled):
         others = [_finish_row(one, now) for one in settled if one.settlement is not SUCCESS]
         finished += db.executemany(_FINISH, others).rowcount
@@ -192,7 +193,23 @@ def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[l
     return accepted, refused
 
 
-def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: list[tuple[object, ...]]) -> int:
+def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int) -> None:
+    """A row for each attempt."""
+    plain = [
+        (
+            claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu,
+            out.peak, out.exit_code, out.result,
+        )
+        for claim, out, to in accepted
+        if to is SUCCESS and not out.leftovers
+    ]  # fmt: skip
+    _for_many(db, _NOTE_SUCCESSES, _NOTED.format(runner), plain)
+    if len(plain) < len(accepted):
+        others = [one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers]
+        db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
+
+
+def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: Sequence[tuple[object, ...]]) -> int:
     """Execute ``statement``, which takes a list of VALUES, for all rows; how many rows of the store it changed."""
     changed = 0
     whole = len(rows) - len(rows) % _AT_ONCE
@@ -205,16 +222,6 @@ def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: list[tu
     return changed
 
 
-def _is_plain(outcome: Outcome) -> bool:
-    """A success of which there is nothing more to note."""
-    return outcome.status == SUCCEEDED and not outcome.leftovers
-
-
-def _succeed_row(one: Settled, now: int) -> tuple[object, ...]:
-    claim, outcome, _ = one
-    return claim.id, claim.token, outcome.started_at or claim.started_at or now, now
-
-
 def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     to = one.settlement
     finished = now if to.state in FINAL else None
@@ -222,14 +229,6 @@ def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     return (
         to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, started, one.claim.id,
         one.claim.token,
-    )  # fmt: skip
-
-
-def _success_row(one: Settled, now: int) -> tuple[object, ...]:
-    claim, out, _ = one
-    return (
-        claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu, out.peak,
-        out.exit_code, out.result,
     )  # fmt: skip
 
 
