@@ -5,6 +5,7 @@ and wait4(2), which as a subreaper we need anyway for the orphans of jobs. Pipes
 waited for: a job has ended when its process has, whoever may still hold its output.
 """
 
+import math
 import os
 import resource
 import selectors
@@ -111,9 +112,23 @@ class LocalExecutor:
         self._backlog.extend(claims)
         self._fill()
 
-    def poll(self, timeout: float | None) -> list[Report]:
+    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for output, answers, endings and deadlines."""
-        for key, _ in self._selector.select(self._patience(timeout)):
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        self._step(0.0 if self._reports else until)
+        until = min(until, time.monotonic() + gather)
+        while time.monotonic() < until and self._has_enough() and not self._inbox.received and not self._inbox.heard:
+            self._step(until)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _has_enough(self) -> bool:
+        """Whether each slot is at work, and more work is at hand."""
+        return bool(self._backlog) and not self.ahead() and time.monotonic() >= self._rest_until
+
+    def _step(self, until: float) -> None:
+        """Wait for the next thing to happen, until then (monotonic seconds) at most, and see to it."""
+        for key, _ in self._selector.select(self._patience(until)):
             if key.data is None:
                 self._inbox.drain()
             elif isinstance(key.data, Member):
@@ -138,8 +153,6 @@ class LocalExecutor:
         if now - self._told >= NEWS:
             self._told = now
             self._reports += self._news()
-        reports, self._reports = self._reports, []
-        return reports
 
     def _is_over_time(self, running: Command | Member, now: float) -> bool:
         if running.deadline is None or running.deadline > now:
@@ -158,18 +171,15 @@ class LocalExecutor:
                 news.append(printed)
         return [one for one in news if one.stdout is not None or one.stderr is not None]
 
-    def _patience(self, timeout: float | None) -> float | None:
-        if self._reports:
-            return 0
+    def _patience(self, until: float) -> float | None:
         now = time.monotonic()
-        waits = [] if timeout is None else [timeout]
-        waits += [max(0.0, running.deadline - now) for running in self._timed() if running.deadline is not None]
+        waits = [until, *[running.deadline for running in self._timed() if running.deadline is not None]]
         if self._commands:
-            waits.append(NEWS)
+            waits.append(now + NEWS)
         for member in self._members.values():
             if member.tasks:
-                waits.append(TICK if len(member.tasks) > 1 else NEWS)
-        return min(waits, default=None)
+                waits.append(now + (TICK if len(member.tasks) > 1 else NEWS))
+        return None if (first := min(waits)) == math.inf else max(0.0, first - now)
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """End attempts before their time; give back those that wait here."""

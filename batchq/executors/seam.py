@@ -48,9 +48,10 @@ class Executor(Protocol):
     def start(self, claims: Sequence[Claim]) -> None:
         """Take over the work. How it goes comes out of ``poll``, also when it cannot begin."""
 
-    def poll(self, timeout: float | None) -> list[Report]:
+    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait up to ``timeout`` seconds (None: without end) for something to happen; what happened since the last call.
 
+        As long as there is work at hand for all slots it may go on for ``gather`` seconds more, to tell of much at once.
         Returns early, perhaps with nothing, when a signal came in.
         """
 

@@ -1,5 +1,6 @@
 """Signals as the runner hears them: handlers only note the number and wake the loop."""
 
+import contextlib
 import os
 import select
 import signal
@@ -12,13 +13,15 @@ STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
 class Inbox:
     """The signals that came in since the start, and a file descriptor that becomes readable with each of them.
 
-    ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux).
+    ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux). Then
+    ``heard`` is whether that one was readable when the inbox was last drained; who reads it empty sets that back.
 
     A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self.heard = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._both = select.epoll() if hasattr(select, "epoll") else None
         if self._both is not None:
@@ -40,11 +43,12 @@ class Inbox:
 
     def drain(self) -> None:
         """Empty the descriptor; the notes stay."""
-        try:
-            while os.read(self._read, 4096):
-                pass
-        except BlockingIOError:
-            pass
+        ready = [self._read] if self._both is None else [fd for fd, _ in self._both.poll(0)]
+        self.heard = self.heard or any(fd != self._read for fd in ready)
+        if self._read in ready:
+            with contextlib.suppress(BlockingIOError):
+                while len(os.read(self._read, 4096)) == 4096:
+                    pass
 
     def _note(self, number: int, _frame: object) -> None:
         self.received.append(number)

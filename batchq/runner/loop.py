@@ -95,7 +95,6 @@ class _Run:
         self.rescue_at = 0.0
         self.looked = 0.0
         self.began = time.monotonic()
-        self.since = clock.now()
         self.bell: Bell | None = None
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
@@ -116,7 +115,7 @@ class _Run:
             self.observe(self.tally)
             if not self.running and not self.ended and self._is_over():
                 break
-            self._take_in(self.executor.poll(self._timeout()))
+            self._take_in(self.executor.poll(self._timeout(), self.group))
             self._hear_bell()
         self.executor.close()
         if self.bell is not None:
@@ -307,10 +306,11 @@ class _Run:
                 self.bell = Bell(self.store.path)
                 if self.bell.fd is not None:
                     self.inbox.listen(self.bell.fd)
-        elif self.bell.has_rung():
+        elif self.inbox.heard and self.bell.has_rung():
             soon = self.looked + SOON
             self.look_at = min(self.look_at, soon)
             self.withdrawing.hear(soon)
+        self.inbox.heard = False
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
@@ -320,7 +320,7 @@ class _Run:
                 self.tally.stopped_at = None
             self.tally.left_alone = outlook.left_alone(self.store, self.me)
             if self.plan.wanted.is_selective:
-                self.tally.failed |= dict.fromkeys(outlook.failed_since(self.store, self.plan.wanted, self.since))
+                self.tally.failed |= dict.fromkeys(outlook.failed_since(self.store, self.plan.wanted, self.me.since))
             self._tidy()
             runners.leave(self.store, self.me, clock.now())
         except BatchqError as error:

@@ -100,7 +100,7 @@ def exchange(
 
 # Most attempts succeed, and each statement and each value that is bound costs time (None most of all). So successes have
 # statements of their own, for many at once: what is the same for all of them stands in the text.
-_AT_ONCE = 64  #: successes in one statement
+_AT_ONCE = (64, 16, 4, 1)  #: successes in one statement
 _SUCCEED = """
 UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ended.column3, finished_at = ended.column4,
     token = NULL, runner = NULL
@@ -211,14 +211,14 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
 
 def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: Sequence[tuple[object, ...]]) -> int:
     """Execute ``statement``, which takes a list of VALUES, for all rows; how many rows of the store it changed."""
-    changed = 0
-    whole = len(rows) - len(rows) % _AT_ONCE
-    if whole:
-        many = statement.format(", ".join([values] * _AT_ONCE))
-        for first in range(0, whole, _AT_ONCE):
-            changed += db.execute(many, tuple(chain.from_iterable(rows[first : first + _AT_ONCE]))).rowcount
-    if whole < len(rows):
-        changed += db.executemany(statement.format(values), rows[whole:]).rowcount
+    changed = first = 0
+    for size in _AT_ONCE:
+        end = len(rows) - (len(rows) - first) % size
+        if first < end:
+            many = statement.format(", ".join([values] * size))
+            parts = [tuple(chain.from_iterable(rows[at : at + size])) for at in range(first, end, size)]
+            changed += db.executemany(many, parts).rowcount
+            first = end
     return changed
 
 

@@ -52,12 +52,15 @@ class Wanted(NamedTuple):
 
 
 class Runner(NamedTuple):
-    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file."""
+    """One ``batchq run`` process as the store knows it, since ``since`` (milliseconds); ``liveness`` is its byte in the
+    lock file.
+    """
 
     id: int
     liveness: int
     wanted: Wanted
     slots: int = 1
+    since: int = 0
 
 
 class Occupied(BusyError):
@@ -97,7 +100,7 @@ def register(
             " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (pid, host, boot_id, namespace, born, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
-    return Runner(row[0], liveness, wanted, slots)
+    return Runner(row[0], liveness, wanted, slots, now)
 
 
 class Living(NamedTuple):
