@@ -55,7 +55,7 @@ OF_THE_LEDGER = {
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
     ],
     "an attempt that is recorded though it was refused": [
-        Mutant(ledger, "_record", "for one in accepted if _is_plain", "for one in settled if _is_plain"),
+        Mutant(ledger, "_record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
     ],
     "a due job that is promoted before its time": [
         Mutant(ledger, "_promote", " AND due_at <= :now", ""),
