@@ -18,6 +18,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 RATE = 10
+#: Seconds for which a start that the rate has let through may wait for its turn at the store, on a machine that is busy.
+STALL = 0.25
 #: A line when it begins and one when it ends; what is read from the log never runs longer than it really did.
 STORY = (
     'say() { read now _ < /proc/uptime; echo "$1 $BATCHQ_JOB_ID $BATCHQ_QUEUE $now" >> story; };'
@@ -128,7 +130,8 @@ def change_limit(shell: Shell, limit: int) -> float:
 
 
 def check_rate(shell: Shell, lines: list[Line], began: float) -> None:
-    """In no stretch of time more starts than the rate allows, and one that was saved up."""
+    """In no stretch of time more starts than the rate allows, and one that was saved up; exact is S22, with a clock of its
+    own."""
     offset = time.time() - uptime()
     claimed = dict(rows(shell, "SELECT job, started_at FROM attempts"))
     starts = [line for line in lines if line.what == "begin" and line.queue == "slow"]
@@ -137,7 +140,7 @@ def check_rate(shell: Shell, lines: list[Line], began: float) -> None:
         assert place <= RATE * (line.at - began + 0.02) + 1, "since the runs began"
         for other in starts[place:]:
             number = starts.index(other) - place + 1
-            assert number <= RATE * (other.at - line.at + late) + 1 + 1e-6, (number, line, other, late)
+            assert number <= RATE * (other.at - line.at + late + STALL) + 1, (number, line, other, late)
 
 
 def measured_rate(lines: list[Line]) -> float:
