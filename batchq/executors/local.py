@@ -339,8 +339,7 @@ class LocalExecutor:
 
     def _hear(self, member: Member) -> None:
         ended = member.hear()
-        for one in ended:
-            self._end(one)
+        self._end(*ended)
         if ended and member.tasks and not member.resident.is_leaving:
             self._note_start(member.tasks[0], clock.now())
         if ended:
@@ -352,12 +351,14 @@ class LocalExecutor:
             if not member.tasks and self._remaining(member) <= 0:
                 self._dismiss(member)
 
-    def _end(self, ended: Ended) -> None:
-        self._began.pop(ended.claim.token, None)
-        self._unwanted.discard(ended.claim.token)
-        seconds = ended.outcome.seconds
-        self._pace = seconds if self._pace is None else max(seconds, 0.7 * self._pace + 0.3 * seconds)
-        self._reports.append(ended)
+    def _end(self, *ended: Ended) -> None:
+        pace = self._pace
+        for claim, outcome in ended:
+            self._began.pop(claim.token, None)
+            pace = outcome.seconds if pace is None else max(outcome.seconds, 0.7 * pace + 0.3 * outcome.seconds)
+        self._pace = pace
+        self._unwanted.difference_update(claim.token for claim, _ in ended if self._unwanted)
+        self._reports += ended
 
     def _reap(self) -> None:
         """Collect every child that has ended: jobs, workers, and orphans that came to us as their subreaper."""

@@ -170,14 +170,14 @@ class Member:
 
     def _outcome(self, answer: list[str]) -> Outcome:
         kind, ended, taken, cpu, peak, code, leftovers, output, value = answer
-        ended_at, seconds = int(ended), int(taken) / 1e6
+        ended_at, microseconds = int(ended), int(taken)
         stdout, stderr = self._printed(output) if output or self._single else (None, None)
         is_success = kind == "result"
-        return Outcome(  # by position: that takes half the time, and this is done for each of very many
+        outcome = Outcome(  # by position: that takes half the time, and this is done for each of very many
             SUCCEEDED if is_success else FAILED,
             int(code) if code else None,
             None,
-            seconds,
+            microseconds / 1e6,
             int(cpu) / 1e6,
             int(peak) if peak else None,
             value if is_success else None,
@@ -185,11 +185,13 @@ class Member:
             stdout,
             stderr,
             int(leftovers),
-            ended_at - round(seconds * 1000),
+            ended_at - microseconds // 1000,
             ended_at,
-            int(kind[6:]) if kind.startswith("retry:") else None,
-            kind == "discard",
         )
+        if is_success:
+            return outcome
+        after = int(kind[6:]) if kind.startswith("retry:") else None
+        return outcome._replace(retry_after=after, is_final=kind == "discard")
 
     def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
         """What a task printed: what came out of the pipes, or what the worker has told."""

@@ -79,11 +79,11 @@ class Tally:
     def take(self, one: Settled) -> None:
         """Count an accepted outcome."""
         state = one.settlement.state
-        if one.outcome.status == INTERRUPTED:
-            self.interrupted += 1
-        elif state == "succeeded":
+        if state == "succeeded":
             self.succeeded += 1
             self.failed.pop(one.claim.id, None)  # somebody has retried it meanwhile: how it ended counts
+        elif one.outcome.status == INTERRUPTED:
+            self.interrupted += 1
         elif state == "failed":
             self.failed[one.claim.id] = None
         elif state == "scheduled":
