@@ -77,6 +77,7 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
             os._exit(status)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.freeze()
+        gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
         status = body(scratch)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 70

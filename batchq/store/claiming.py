@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from batchq.jobs.attempt import Claim
@@ -26,7 +26,7 @@ _CONTEXT, _FACTOR = 16, 18
 _CLAIM = f"""
 UPDATE jobs SET state = 'running', token = lower(hex(randomblob(8))), runner = :runner, attempt = attempt + 1,
     started_at = :started
-WHERE id IN (SELECT id FROM ({{candidates}}) ORDER BY priority DESC, id LIMIT :jobs)
+WHERE id IN (SELECT id FROM ({{chosen}}))
 RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """
 SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
@@ -137,10 +137,13 @@ def _take(
     chosen = " UNION ALL ".join(candidates)
     if is_any_wide:
         chosen = _FITTING.format(candidates=chosen)
-    rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()
+    if len(candidates) > 1:
+        chosen = _first([chosen], ":jobs")
+    rows = db.execute(_CLAIM.format(chosen=chosen), parameters).fetchall()
     rows.sort(key=itemgetter(-1, 0))
     claims = claims_of(store, rows)
-    states.count(db, states.tally_moves([("queued", "running", one.queue, one.batch) for one in claims]))
+    lanes_taken = Counter(map(attrgetter("queue", "batch"), claims))
+    states.count(db, states.tally_moves({("queued", "running", *lane): jobs for lane, jobs in lanes_taken.items()}))
     return claims
 
 

@@ -25,7 +25,7 @@ def count(db: sqlite3.Connection, tally: "Mapping[tuple[str, str, str], int]") -
 
 
 def tally_moves(moves: "Iterable[tuple[str, str, str, str]]") -> "Tally":
-    """The counter differences of single moves (from state, to state, queue, batch)."""
+    """The counter differences of moves (from state, to state, queue, batch): of single ones, or of how many of each."""
     tally: Tally = {}
     for (source, target, queue, batch), jobs in Counter(moves).items():
         left, entered = (source, queue, batch), (target, queue, batch)

@@ -35,11 +35,11 @@ OF_THE_LEDGER = {
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
     "a claim that reads one row of what it took": [
-        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(candidates=chosen), parameters).fetchall()",
-               "rows = [db.execute(_CLAIM.format(candidates=chosen), parameters).fetchone()]"),
+        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(chosen=chosen), parameters).fetchall()",
+               "rows = [db.execute(_CLAIM.format(chosen=chosen), parameters).fetchone()]"),
     ],
     "a claim out of order": [
-        Mutant(claiming, "_CLAIM", "ORDER BY priority DESC, id", "ORDER BY id"),
+        Mutant(claiming, "_CANDIDATES", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
         Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:

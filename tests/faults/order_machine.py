@@ -91,6 +91,15 @@ class OrderMachine(OrderWalk):
         done = keeping.prune(self.store(), Policy(older, states, keep, forget), self.now)
         assert done.jobs == self.model.prune(older, states, keep, forget, self.now)
 
+    @when(lambda self: self.model.dead_keys())
+    @rule(data=st.data())
+    def add_again(self, data: st.DataObject) -> None:
+        """What failed is added once more under its key, which chance alone would seldom do."""
+        key = data.draw(st.sampled_from(self.model.dead_keys()))
+        self._add(
+            [PLAIN | {"key": key, "if_exists": data.draw(st.sampled_from(["rerun-failed", "rerun-failed", "skip"]))}]
+        )
+
     @rule(days=st.integers(0, 2))
     def a_crontab_names_its_key(self, days: int) -> None:
         """A key that is named each day is not forgotten, although its job is long gone."""

@@ -140,6 +140,12 @@ class Model:
             return job, "replaced"
         return job, "rerun" if mode == "rerun-failed" and state in DEAD else "skipped"
 
+    def dead_keys(self) -> list[str]:
+        """The keys of jobs that ended without success."""
+        return [
+            key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in DEAD
+        ]
+
     def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> None:
         if word.startswith("batch:"):
             found = {other for other, row in self.jobs.items() if row["batch"] == word[6:]}
