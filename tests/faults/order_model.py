@@ -90,8 +90,11 @@ class Model:
         fresh: set[str] = set()
         replaced: dict[int, dict[str, Any]] = {}
         rerun: set[int] = set()
+        gone: dict[int, str] = {}
         for spec in specs:
             job, fate = self._meet(spec, fresh, now)
+            if job and job not in self.jobs:  # known by its key alone: pruned
+                gone[job] = self.keys[spec["key"]][3]
             if fate == "added":
                 job = self.last = self.last + 1
                 self.jobs[job] = new_row(job, spec, now)
@@ -113,7 +116,7 @@ class Model:
         for job, spec in bound.items():
             for kind in ("after_any", "after"):
                 for word in spec.get(kind, ()):
-                    self._bind(job, spec, kind, word, named)
+                    self._bind(job, spec, kind, word, named, gone)
         if any(job in self._above(job) for job in bound):
             raise Refused("a circle")
         self.follow(now)
@@ -146,7 +149,9 @@ class Model:
             key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in DEAD
         ]
 
-    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> None:
+    def _bind(
+        self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]], gone: dict[int, str]
+    ) -> None:
         if word.startswith("batch:"):
             found = {other for other, row in self.jobs.items() if row["batch"] == word[6:]}
             if spec["batch"] == word[6:]:
@@ -163,9 +168,8 @@ class Model:
         if not found:
             raise Refused("no such parent")
         for parent in found:
-            if parent not in self.jobs:  # known by its key alone: pruned
-                (ended,) = (entry[3] for entry in self.keys.values() if entry[0] == parent)
-                if kind == "after" and ended in DEAD:
+            if parent in gone:
+                if kind == "after" and gone[parent] in DEAD:
                     raise Refused("a pruned parent had failed")
                 continue
             self.parents.setdefault(job, {})[parent] = kind
@@ -237,7 +241,7 @@ class Model:
             self.parents.pop(job, None)
             for above in self.parents.values():
                 above.pop(job, None)
-            if row["key"] and self.keys[row["key"]][0] == job:
+            if row["key"] in self.keys and self.keys[row["key"]][0] == job:
                 self.keys[row["key"]][3] = row["state"]
         if forget is not None:
             self.keys = {
