@@ -1,7 +1,7 @@
 # Sourced by the scripts beside it, from the root of the project.
 #
-# venv run|test|dev: make .venv unless it is there, and install batchq into it, editable, with what running it, testing
-# it or checking it needs. Done again only when pyproject.toml or the place of the project has changed: a stamp in .venv
+# venv run|test|dev|bench: make .venv unless it is there, and install batchq into it, editable, with what running it,
+# testing it, checking it or measuring it beside others needs. Done again only when pyproject.toml or the place of the project has changed: a stamp in .venv
 # says what was installed, so that a second call costs nothing and needs no network.
 
 venv() {
@@ -9,6 +9,7 @@ venv() {
     run) package=. covers=run ;;
     test) package='.[test]' covers='run test' ;;
     dev) package='.[dev]' covers='run test dev' ;;
+    bench) package='.[bench]' covers='run bench' ;;
     esac
     wanted=$(pwd && cat pyproject.toml)
     if .venv/bin/python -c '' 2>/dev/null && [ "$(cat ".venv/ready-$1" 2>/dev/null)" = "$wanted" ]; then
