@@ -6,6 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from batchq import clock
@@ -28,8 +29,10 @@ from batchq.processes.resident import Resident
 from batchq.processes.spawn import Refusal
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
-_ABOUT = slice(Claim._fields.index("name"), Claim._fields.index("slots"))  # what is told of a task beside its work
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
+_ABOUT = attrgetter(
+    "name", "batch", "queue", "key", "env", "umask", "timeout"
+)  # what is told of a task beside its work
 
 
 class Hook(NamedTuple):
@@ -109,13 +112,11 @@ class Member:
 
     def _about(self, claim: Claim) -> str:
         """What the worker is told of a task beside its work, as JSON; null where that is what the last one was told."""
-        about = tuple.__getitem__(claim, _ABOUT)
+        about = _ABOUT(claim)
         if about == self._described:
             return "null"
-        self._described = about
-        env = {} if claim.env is None else json.loads(claim.env)
-        labels = (claim.name, claim.batch, claim.queue, claim.key)
-        return json.dumps((*labels, self._place.db, env, claim.umask, claim.timeout))
+        *labels, env, umask, timeout = self._described = about
+        return json.dumps((*labels, self._place.db, {} if env is None else json.loads(env), umask, timeout))
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:

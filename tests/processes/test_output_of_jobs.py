@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -177,24 +178,31 @@ def test_what_a_running_job_prints_is_in_the_store_soon(scene: Scene, kind: str)
     assert scene.output() == b"one\ntwo\n"
 
 
-def test_following_the_log_prints_live_and_ends_with_the_job(scene: Scene) -> None:
-    scene.add({"command": f"echo one; echo beside >&2; {WAIT}; echo two; printf three"})
-    process = scene.start()
-    shown = scene.folder / "shown"
+@contextlib.contextmanager
+def following(scene: Scene, shown: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """``logs -f 1``, which writes to ``shown`` and is gone at the end."""
     with shown.open("wb") as file:
-        following = subprocess.Popen(
+        process = subprocess.Popen(
             scene.shell.argv("logs", "-f", "1"), cwd=scene.folder, env=scene.shell.env, stdout=file,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_following_the_log_prints_live_and_ends_with_the_job(scene: Scene) -> None:
+    scene.add({"command": f"echo one; echo beside >&2; {WAIT}; echo two; printf three"})
+    process = scene.start()
+    shown = scene.folder / "shown"
+    with following(scene, shown) as follower:
         eventually(lambda: shown.read_bytes() == b"one\nbeside\n")
-        assert following.poll() is None
+        assert follower.poll() is None
         (scene.folder / "go").touch()
         assert ended(process) == 0
-        assert following.wait(timeout=30) == 0
-    finally:
-        following.kill()
-        following.wait()
+        assert follower.wait(timeout=30) == 0
 
     assert shown.read_bytes() == b"one\nbeside\ntwo\nthree"
 
@@ -204,18 +212,10 @@ def test_following_the_log_misses_nothing_of_quick_attempts(scene: Scene) -> Non
     scene.add({"command": f"echo attempt $BATCHQ_ATTEMPT; {WAIT}; test $BATCHQ_ATTEMPT = 5", "max_attempts": 5,
                "backoff": "1ms"})  # fmt: skip
     process = scene.start()
-    with shown.open("wb") as file:
-        following = subprocess.Popen(
-            scene.shell.argv("logs", "-f", "1"), cwd=scene.folder, env=scene.shell.env, stdout=file,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    try:
+    with following(scene, shown) as follower:
         eventually(lambda: shown.read_bytes() == b"attempt 1\n")
         (scene.folder / "go").touch()
-        assert following.wait(timeout=30) == 0
-    finally:
-        following.kill()
-        following.wait()
+        assert follower.wait(timeout=30) == 0
 
     assert ended(process) == 0
     assert shown.read_bytes() == b"".join(b"attempt %d\n" % number for number in range(1, 6))
