@@ -141,7 +141,6 @@ class _Run:
                 self.me,
                 self.ended,
                 free,
-                clock.now(),
                 at_most=self._jobs_left(),
                 ahead=ahead,
                 started=list(self.begun.values()),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from batchq import failpoints
+from batchq import clock, failpoints
 from batchq.jobs.attempt import (
     CRASHED,
     INTERRUPTED,
@@ -56,7 +56,7 @@ def exchange(
     runner: Runner,
     ended: Sequence[Ended],
     free: int,
-    now: int,
+    now: int | None = None,
     *,
     at_most: int | None = None,
     ahead: int = 0,
@@ -70,9 +70,13 @@ def exchange(
     soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
     Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run.
 
+    ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
+    paid for that a rate does not let through yet.
+
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
     with store.writing() as db:
+        now = clock.now() if now is None else now
         settled, refused = _record(db, runner.id, ended, now)
         db.executemany(
             "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?",

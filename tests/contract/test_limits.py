@@ -1,12 +1,16 @@
 """Limits, rates, pauses and slots: what one claim takes, in one process and with a clock of its own."""
 
+import threading
+
 import pytest
 from history import NOW, SUCCEEDED, add
 
+from batchq import clock
 from batchq.errors import LedgerError
 from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.store import ledger, outlook, queues, runners
 from batchq.store.connection import Store
+from batchq.store.locks import LockFile
 from batchq.store.runners import Runner, Wanted
 
 
@@ -158,3 +162,24 @@ def test_what_sqlite_refuses_while_a_runner_looks_is_an_error_that_it_can_outlas
             outlook.look(store, runner)
     finally:
         store.db.execute("ROLLBACK")
+
+
+def test_a_claim_that_waited_for_the_store_is_paid_for_when_it_has_it(store: Store) -> None:
+    queues.set_rate(store, "default", 10.0)
+    add(store, "true")
+    runner = a_runner(store)
+    released: list[int] = []
+
+    def release() -> None:
+        released.append(clock.now())
+        other.release_mutex()
+
+    other = LockFile(store.path)
+    other.acquire_mutex(1)
+    threading.Timer(0.2, release).start()
+    (claimed,) = ledger.exchange(store, runner, [], 1).claims
+    other.close()
+
+    assert claimed.started_at is not None
+    assert claimed.started_at >= released[0]
+    assert store.fetch("SELECT allowance_at >= ? FROM queues", (released[0],)) == [(1,)]

@@ -18,8 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 RATE = 10
-#: Seconds for which a start that the rate has let through may wait for its turn at the store, on a machine that is busy.
-STALL = 0.25
+STALL = 0.05  #: seconds that a commit and the start of a process, between the payment and the beginning, may take
 #: A line when it begins and one when it ends; what is read from the log never runs longer than it really did.
 STORY = (
     'say() { read now _ < /proc/uptime; echo "$1 $BATCHQ_JOB_ID $BATCHQ_QUEUE $now" >> story; };'
