@@ -70,6 +70,13 @@ class Place:
         """Where a command may leave its result."""
         return f"{self.scratch}/result-{claim.id}-{claim.attempt}"
 
+    def results(self) -> set[str]:
+        """The files that commands have left there by now."""
+        try:
+            return {f"{self.scratch}/{name}" for name in os.listdir(self.scratch)}
+        except OSError:
+            return set()
+
     def variables(self, claim: Claim) -> dict[str, str]:
         """What a command is told of itself."""
         own = {
@@ -84,8 +91,6 @@ class Place:
         }
         if claim.key is not None:
             own["BATCHQ_KEY"] = claim.key
-        if claim.timeout is not None:
-            own["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         return own
 
 
@@ -124,38 +129,53 @@ def unkillable(pid: int) -> Failure:
 
 
 class Command:
-    """One attempt of a command; ``deadline`` (monotonic seconds) is when ``enforce`` is due."""
+    """One attempt of a command, made ready to be started; ``deadline`` (monotonic seconds) is when ``enforce`` is due.
 
-    def __init__(self, claim: Claim, pid: int, place: Place, out: Capture, err: Capture) -> None:
+    What can be done beforehand and afterwards is kept apart from ``start`` and ``note_end``: those come one at a time, with
+    cold caches after each start of a program, and take three times as long as what is done for many at once.
+    """
+
+    pid: int
+    out: Capture
+    err: Capture
+    started_at: int
+    leftovers = 0  #: how many of its processes outlived it
+
+    def __init__(self, claim: Claim, place: Place) -> None:
         self.claim = claim
-        self.pid = pid
-        self.out, self.err = out, err
-        self.started_at = clock.now()
+        self.deadline: float | None = None
         self._place = place
-        self._started = time.monotonic()
         self._sentence = Sentence()
-        self.deadline = None if claim.timeout is None else self._started + claim.timeout / 1000
-
-    @classmethod
-    def start(cls, claim: Claim, place: Place, out: Capture, err: Capture) -> "Command | Refusal":
-        """Start the process, or say why that is not possible."""
-        words = json.loads(claim.work)
+        self._words = json.loads(claim.work)
         if claim.kind == "shell":
-            words = [SHELL, "-c", words[0], "sh", *words[1:]]
+            self._words = [SHELL, "-c", self._words[0], "sh", *self._words[1:]]
         named = {} if claim.env is None else json.loads(claim.env)
-        environment = place.spawner.environment(claim.path, named, place.variables(claim))
+        self._environment = place.spawner.environment(claim.path, named, place.variables(claim))
+
+    def start(self, out: Capture, err: Capture) -> Refusal | None:
+        """Start the process, or say why that is not possible."""
+        claim, place = self.claim, self._place
         try:
             stdin = _input(claim.stdin)
         except OSError as error:
             return machine_refusal(error)
+        if claim.timeout is not None:
+            self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         place.open_log(claim, out, err)
-        pid = place.spawner.spawn(words, environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask)
+        pid = place.spawner.spawn(
+            self._words, self._environment, claim.cwd, out.writer, err.writer, stdin=stdin, umask=claim.umask
+        )
         if stdin is not None:
             os.close(stdin)
         if isinstance(pid, Refusal):
             place.close_log(out, err)
             return pid
-        return cls(claim, pid, place, out, err)
+        self.pid, self.out, self.err = pid, out, err
+        self.started_at = clock.now()
+        self._started = time.monotonic()
+        if claim.timeout is not None:
+            self.deadline = self._started + claim.timeout / 1000
+        return None
 
     def enforce(self, status: str, grace: float) -> None:
         """End the attempt as ``status`` before its time."""
@@ -180,13 +200,28 @@ class Command:
         self._place.close_log(self.out, self.err)
         return Ended(self.claim, outcome)
 
-    def ended(self, code: int, usage: resource.struct_rusage, leftovers: int, floor: int) -> Ended:
-        """How it ended: ``code`` as of os.waitstatus_to_exitcode; ``floor`` is the peak memory of this process (KiB).
+    def note_end(self, status: int, usage: resource.struct_rusage) -> None:
+        """It has been reaped: what wait4(2) said of it."""
+        self._status, self._usage = status, usage
+        self._finished_at = clock.now()
+        self._seconds = time.monotonic() - self._started
+
+    def take_output(self) -> None:
+        """Keep what it printed: the pipes are the next command's."""
+        self._stdout, self._stderr = self.out.take(), self.err.take()
+        self._place.close_log(self.out, self.err)
+
+    def ended(self, floor: int, results: set[str]) -> Ended:
+        """How it ended, as noted before.
+
+        ``results`` are those of the place, ``floor`` is the peak memory of this process (KiB).
 
         The kernel counts the memory that a child shared with us before exec as the child's own, so a peak that is not
         above ours says nothing about the child and is left out.
         """
-        result, failure = self._read_result()
+        code, usage = os.waitstatus_to_exitcode(self._status), self._usage
+        path = self._place.result_file(self.claim)
+        result, failure = _read_result(path) if path in results else (None, None)
         status = SUCCEEDED if code == 0 and failure is None else FAILED
         if self._sentence.status is not None:
             status, result = self._sentence.status, None
@@ -200,39 +235,18 @@ class Command:
             status,
             code if code >= 0 else None,
             -code if code < 0 else None,
-            time.monotonic() - self._started,
+            self._seconds,
             usage.ru_utime + usage.ru_stime,
             peak if peak > floor else None,
             result,
             failure,
-            self.out.take(),
-            self.err.take(),
-            leftovers,
+            self._stdout,
+            self._stderr,
+            self.leftovers,
             self.started_at,
-            clock.now(),
+            self._finished_at,
         )
-        self._place.close_log(self.out, self.err)
         return Ended(self.claim, outcome)
-
-    def _read_result(self) -> tuple[str | None, Failure | None]:
-        path = self._place.result_file(self.claim)
-        try:
-            # It may be anything that a job can make there: a pipe would block, a link would lead elsewhere.
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-            with open(fd, "rb") as file:
-                data = file.read(RESULT_LIMIT + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-            os.unlink(path)
-        except OSError:
-            return None, None
-        if not data:
-            return None, None
-        if len(data) > RESULT_LIMIT:
-            return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")
-        try:
-            value = json.loads(data, parse_constant=_no_constant)
-            return json.dumps(value, separators=(",", ":")), None
-        except (ValueError, RecursionError) as error:
-            return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {error}")
 
 
 def _input(data: bytes | None) -> int | None:
@@ -249,3 +263,23 @@ def _input(data: bytes | None) -> int | None:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _read_result(path: str) -> tuple[str | None, Failure | None]:
+    try:
+        # It may be anything that a job can make there: a pipe would block, a link would lead elsewhere.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(fd, "rb") as file:
+            data = file.read(RESULT_LIMIT + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        os.unlink(path)
+    except OSError:
+        return None, None
+    if not data:
+        return None, None
+    if len(data) > RESULT_LIMIT:
+        return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")
+    try:
+        value = json.loads(data, parse_constant=_no_constant)
+        return json.dumps(value, separators=(",", ":")), None
+    except (ValueError, RecursionError) as error:
+        return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {error}")

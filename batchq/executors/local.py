@@ -28,9 +28,12 @@ from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims that wait here for their turn
+LATE = 16  #: ended commands that are seen to together, at most
 AT_ONCE = 512  #: of them claimed in one exchange, so that nobody waits long for the store
+CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one
+TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 NO_FILES = Refusal("MachineBusy", "a worker cannot open files for the output of its tasks now", of_machine=True)
 
@@ -70,7 +73,9 @@ class LocalExecutor:
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes: list[tuple[Capture, Capture]] = []
         self._backlog: deque[Claim] = deque()
+        self._ready: dict[str, Command] = {}
         self._commands: dict[int, Command] = {}
+        self._over: list[Command] = []
         self._members: dict[int, Member] = {}
         self._began: dict[str, int] = {}
         self._unwanted: set[str] = set()
@@ -110,6 +115,7 @@ class LocalExecutor:
         """Start what finds an empty slot; the rest waits here."""
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         self._backlog.extend(claims)
+        self._ready |= {one.token: Command(one, self._place) for one in claims if one.kind not in CALLABLE}
         self._fill()
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
@@ -119,6 +125,7 @@ class LocalExecutor:
         until = min(until, time.monotonic() + gather)
         while time.monotonic() < until and self._has_enough() and not self._inbox.received and not self._inbox.heard:
             self._step(until)
+        self._conclude()
         reports, self._reports = self._reports, []
         return reports
 
@@ -138,7 +145,9 @@ class LocalExecutor:
                     self._push(key.data)
             else:
                 key.data.pump()
-        self._reap()
+        soon = time.monotonic() + TURN
+        while self._reap() and time.monotonic() < soon and not self._inbox.received:
+            self._fill()
         now = time.monotonic()
         for member in list(self._members.values()):
             if len(member.tasks) > 1 and now - member.looked > TICK:
@@ -185,7 +194,10 @@ class LocalExecutor:
         """End attempts before their time; give back those that wait here."""
         chosen = set(tokens)
         kept = [claim for claim in self._backlog if claim.token not in chosen]
-        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
+        for claim in self._backlog:
+            if claim.token in chosen:
+                self._ready.pop(claim.token, None)
+                self._reports.append(Lost(claim, started=False))
         self._backlog = deque(kept)
         for command in self._commands.values():
             if command.claim.token in chosen:
@@ -229,7 +241,7 @@ class LocalExecutor:
             self._retire()
         while self._backlog:
             claim = self._backlog[0]
-            if claim.kind in ("call", "payload"):
+            if claim.kind in CALLABLE:
                 if not self._give():
                     return
             elif self._empty() >= claim.slots:
@@ -239,15 +251,15 @@ class LocalExecutor:
                 return
 
     def _start_command(self, claim: Claim) -> None:
+        command = self._ready.pop(claim.token)
         try:
             out, err = self._take_pipes()
         except OSError as error:
             self._refuse(claim, machine_refusal(error))
             return
-        command = Command.start(claim, self._place, out, err)
-        if isinstance(command, Refusal):
+        if (refusal := command.start(out, err)) is not None:
             self._pipes.append((out, err))
-            self._refuse(claim, command)
+            self._refuse(claim, refusal)
             return
         self._commands[command.pid] = command
         self._note_start(claim, command.started_at)
@@ -360,9 +372,12 @@ class LocalExecutor:
         self._unwanted.difference_update(claim.token for claim, _ in ended if self._unwanted)
         self._reports += ended
 
-    def _reap(self) -> None:
-        """Collect every child that has ended: jobs, workers, and orphans that came to us as their subreaper."""
-        commands: list[tuple[Command, int, resource.struct_rusage]] = []
+    def _reap(self) -> bool:
+        """Collect every child that has ended: jobs, workers, and orphans that came to us as their subreaper.
+
+        Whether there was a command among them.
+        """
+        over: dict[int, Command] = {}
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -370,23 +385,36 @@ class LocalExecutor:
                 break
             if pid == 0:
                 break
-            code = os.waitstatus_to_exitcode(status)
             if (command := self._commands.pop(pid, None)) is not None:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
-                commands.append((command, code, usage))
+                command.note_end(status, usage)
+                over[pid] = command
             elif (member := self._members.get(pid)) is not None:
-                self._bury(member, code)
-        if not commands:
-            return
-        for command, _, _ in commands:
+                self._bury(member, os.waitstatus_to_exitcode(status))
+        if not over:
+            return False
+        for command in over.values():
             if command.claim.leftovers == "keep":
                 self._keep(command)
-        leftovers = self._sweep({command.pid: command.claim.token for command, _, _ in commands})
-        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for command, code, usage in commands:
-            self._end(command.ended(code, usage, leftovers.get(command.pid, 0), floor))
+        for pid, count in self._sweep({pid: command.claim.token for pid, command in over.items()}).items():
+            over[pid].leftovers = count
+        for command in over.values():
+            command.take_output()
             self._put_pipes(command.out, command.err)
+        self._over += over.values()
+        if len(self._over) >= LATE:
+            self._conclude()
+        return True
+
+    def _conclude(self) -> None:
+        """See to the commands that have ended: to many at once, while their slots are at work again."""
+        if not self._over:
+            return
+        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        results = self._place.results()
+        self._end(*[command.ended(floor, results) for command in self._over])
+        self._over.clear()
 
     def _give_up(self, running: Command | Member) -> None:
         """Free the slot of a process that SIGKILL does not end."""

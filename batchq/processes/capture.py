@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 
 from batchq.jobs.attempt import Stream
 
@@ -15,6 +16,10 @@ class Capture:
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
+        self._ready = (
+            select.poll()
+        )  # asking costs a third of a read that finds nothing, and most commands print nothing
+        self._ready.register(self.reader, select.POLLIN)
         self._head = bytearray()
         self._tail = bytearray()
         self._total = 0
@@ -60,7 +65,7 @@ class Capture:
 
     def take(self) -> Stream | None:
         """The whole of what the ended job printed, None for nothing; the capture is empty afterwards."""
-        while self.pump():
+        while self._ready.poll(0) and self.pump():
             pass
         if not self._total:
             return None

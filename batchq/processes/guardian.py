@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from batchq.processes import tree
 from batchq.processes.signals import GUARDIAN_DIED, STOPPING
+from batchq.processes.turns import take_short_turns
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
 _KEPT = "kept"
@@ -72,6 +73,7 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
         os.setpgid(0, 0)
         tree.become_subreaper()
         tree.die_with_parent(GUARDIAN_DIED)
+        take_short_turns()
         _close_inherited_on_exec()
         if tree.CAN_TRACE and os.getppid() != guardian:
             os._exit(status)

@@ -5,6 +5,7 @@ leaves the tree unseen. Elsewhere only process groups can be ended, and ``CAN_TR
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -50,11 +51,20 @@ def children(pid: int) -> list[int]:
 
 
 def own_children() -> list[int]:
-    """The living and zombie children of this single-threaded process, in one read."""
+    """The living and zombie children of this single-threaded process."""
+    data = b""
     try:
-        return [int(child) for child in _read(f"/proc/self/task/{os.getpid()}/children").split()]
+        fd = _list_of_children(os.getpid())
+        while part := os.pread(fd, 65536, len(data)):
+            data += part
     except OSError:
         return []
+    return [int(child) for child in data.split()]
+
+
+@functools.cache
+def _list_of_children(pid: int) -> int:
+    return os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def descendants(pid: int) -> list[int]:

@@ -355,7 +355,7 @@ def test_a_stdin_that_cannot_be_made_is_the_fault_of_the_machine(folder: Path) -
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, limits[1]))
     try:
-        refused = Command.start(claim, place, out, err)
+        refused = Command(claim, place).start(out, err)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         out.close()

@@ -1,0 +1,70 @@
+"""The runner's turns on the processors are its own: what it starts is scheduled as if somebody had started it by hand."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+from scene import Scene, ended, python
+
+pytest_plugins = ("scene",)
+
+GETATTR = {"x86_64": 315, "aarch64": 275, "riscv64": 275}
+LOOK = """
+import ctypes, json, os, struct
+def look(pid):
+    attributes = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall({number}, pid, attributes, 48, 0) == 0
+    _, policy, flags, nice, _, turn, _, _ = struct.unpack("=IIQiIQQQ", attributes.raw)
+    return {{"policy": policy, "flags": flags, "nice": nice, "turn": turn}}
+"""
+JOB = LOOK + "print(json.dumps([look(0), look(os.getppid())]))"
+CALLABLE = LOOK + "def mine(): return [look(0), look(os.getppid())]\n"
+
+linux = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in GETATTR, reason="asks the kernel of Linux"
+)
+
+
+def of_a_shell(nice: int) -> dict[str, int]:
+    look = LOOK.format(number=GETATTR[platform.machine()]) + "print(json.dumps(look(0)))"
+    words = ["nice", "-n", str(nice), *python("-S", "-c", look)]
+    return dict(json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout))
+
+
+@linux
+@pytest.mark.parametrize("nice", [0, 5])
+def test_what_a_run_starts_has_turns_of_the_usual_length_and_the_priority_of_the_run(scene: Scene, nice: int) -> None:
+    number = GETATTR[platform.machine()]
+    (scene.folder / "mine.py").write_text(CALLABLE.format(number=number))
+    scene.add({"command": python("-S", "-c", JOB.format(number=number))}, {"call": "mine:mine"})
+    assert ended(scene.start_program("nice", "-n", str(nice), *python("-m", "batchq", "run", "-q", "-j", "1"))) == 0
+
+    usual = of_a_shell(nice)
+    of_command, runner = json.loads(scene.output(1))
+    ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
+    of_callable, _ = json.loads(str(result))
+    assert of_command == of_callable == usual
+    assert usual["nice"] == runner["nice"] == nice
+
+
+@linux
+def test_the_runner_itself_has_short_turns_where_the_kernel_gives_them(scene: Scene) -> None:
+    scene.add({"command": python("-S", "-c", JOB.format(number=GETATTR[platform.machine()]))})
+    scene.run("-q")
+
+    _, runner = json.loads(scene.output(1))
+    release = tuple(int(part) for part in platform.release().split(".")[:2])
+    assert runner["turn"] == (300_000 if release >= (6, 12) else of_a_shell(0)["turn"])
+
+
+@linux
+def test_a_run_that_was_given_another_kind_of_scheduling_keeps_it_for_all_it_starts(scene: Scene) -> None:
+    scene.add({"command": python("-S", "-c", JOB.format(number=GETATTR[platform.machine()]))})
+    batch = "import os, sys; os.sched_setscheduler(0, 3, os.sched_param(0)); os.execv(sys.argv[1], sys.argv[1:])"
+    assert ended(scene.start_program(*python("-c", batch), *python("-m", "batchq", "run", "-q"))) == 0
+
+    of_command, runner = json.loads(scene.output(1))
+    assert of_command["policy"] == runner["policy"] == os.SCHED_BATCH
