@@ -96,12 +96,20 @@ def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if sys.platform == "win32":
         raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
     named = argv[:2] if argv[:1] == ["--db"] else []
-    if argv[len(named) :][:1] == ["add"]:
+    verb, rest = argv[len(named) :][:1], [*named, *argv[len(named) + 1 :]]
+    if verb == ["add"]:
         from batchq.cli import byhand, storing
 
-        if (request := byhand.parse([*named, *argv[len(named) + 1 :]], words)) is not None:
-            storing.add(request)
+        if (adding := byhand.parse(rest, words)) is not None:
+            storing.add(adding)
             return 0
+    if verb == ["run"]:
+        from batchq.cli import byhand
+
+        if (running := byhand.parse_run(rest, words)) is not None:
+            from batchq.cli import draining
+
+            return draining.run(running)
     from batchq.cli import commands
 
     return commands.run(argv, words)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from batchq.cli import storing
-from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, app, note
+from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, app
+from batchq.cli.noting import note
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.jobs.model import FIELDS

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from batchq.cli.storing import warn
+from batchq.cli.noting import warn
 from batchq.store.connection import Store, open_store
 
 app = typer.Typer(
@@ -72,8 +72,3 @@ def store_for(db: str | None, *, reading: bool = False) -> Store:
 def named_by(store: Store, db: str | None) -> str | None:
     """The store as a later command must name it: not at all where the usual lookup finds it."""
     return store.path if db or Global.db else None
-
-
-def note(text: str) -> None:
-    """One line for the person, on stderr: stdout is for data."""
-    sys.stderr.write(f"batchq: {text}\n")

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Callable
 
-from batchq.cli.app import Db, Json, app, note, store_for
+from batchq.cli.app import Db, Json, app, store_for
 from batchq.cli.choosing import selecting
+from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.store import control

@@ -11,18 +11,17 @@ from batchq.cli.app import Invocation, app
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 MODULES = ("adding", "changing", "explaining", "keeping", "looking", "queueing", "running", "waiting")
-_ALONE = {"run": "running"}  # started by crontabs again and again: it loads nothing of the others
 
 
-def load(verb: str | None = None) -> None:
-    """Import the module of ``verb``, as far as that is known to be enough, or else all of them."""
-    for name in (_ALONE[verb],) if verb in _ALONE else MODULES:
+def load() -> None:
+    """Register all commands."""
+    for name in MODULES:
         import_module(f"batchq.cli.{name}")
 
 
 def run(argv: list[str], words: list[str] | None) -> int:
     """Run one command line whose words after ``--`` were split off; its exit code. Raises BatchqError and OSError."""
-    load(argv[0] if argv else None)
+    load()
     try:
         return app(args=argv, prog_name="batchq", obj=Invocation(words), standalone_mode=False) or 0
     except _Complaint as complaint:

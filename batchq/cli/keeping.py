@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from batchq import clock
-from batchq.cli.app import Db, Global, Json, app, note, store_for
+from batchq.cli.app import Db, Global, Json, app, store_for
+from batchq.cli.noting import note
 from batchq.errors import LedgerError, UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.store import keeping, pruning

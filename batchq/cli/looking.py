@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from batchq import clock
-from batchq.cli.app import Db, Json, app, named_by, note, store_for
+from batchq.cli.app import Db, Json, app, named_by, store_for
 from batchq.cli.choosing import after_dashes, selecting
+from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse

@@ -3,7 +3,7 @@
 import math
 
 from batchq import clock
-from batchq.cli.app import note
+from batchq.cli.noting import note
 from batchq.errors import ScarceError, UsageError
 from batchq.processes import machine
 from batchq.runner.tally import Halt

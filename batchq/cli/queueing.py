@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from batchq.cli.app import Db, Global, Json, app, note, store_for
+from batchq.cli.app import Db, Global, Json, app, store_for
+from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
 from batchq.store import queues

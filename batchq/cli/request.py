@@ -1,4 +1,4 @@
-"""What one ``batchq add`` asks for, whichever parser read it."""
+"""What one ``batchq add`` or ``batchq run`` asks for, whichever parser read it."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,3 +26,30 @@ class AddRequest:
         self.db: str | None = None
         self.fields: dict[str, Any] = {}
         self.env: list[str] = []
+
+
+class RunRequest:
+    """One ``batchq run``, each option as it was written."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.jobs = "0"
+        self.queue: str | None = None
+        self.batch: str | None = None
+        self.max_jobs: int | None = None
+        self.max_time: str | None = None
+        self.halt = "never"
+        self.if_running = "join"
+        self.watch = False
+        self.perform: str | None = None
+        self.events: str | None = None
+        self.handler: list[str] = []
+        self.grace = "10s"
+        self.log_dir: str | None = None
+        self.worker_jobs = 0
+        self.limit_processes: int | None = None
+        self.quiet = False
+        self.verbose = False
+        self.as_json = False
+        self.allow_network_fs = False
+        self.db: str | None = None

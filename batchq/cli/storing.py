@@ -4,6 +4,7 @@ import os
 import sys
 
 from batchq.cli import sources
+from batchq.cli.noting import note, warn
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.store import intake
@@ -30,7 +31,7 @@ def add(request: AddRequest) -> None:
         done = intake.add(store, specs)
         warn(store.warnings)
     if is_new and not request.quiet:
-        sys.stderr.write(f"batchq: made the store {path}\n")
+        note(f"made the store {path}")
     if request.json:
         _tell(specs, done, request)
     elif done.ids and not request.quiet:
@@ -68,10 +69,4 @@ def _tell(specs: "list[JobSpec]", done: intake.Added, request: AddRequest) -> No
     for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
         sys.stdout.write(text)
     sys.stdout.flush()  # the note belongs below the listing
-    sys.stderr.write(f"batchq: add: {added.told(done)}; this is a dry run, and nothing was stored\n")
-
-
-def warn(warnings: list[str]) -> None:
-    """What a store warns of, on stderr."""
-    for warning in warnings:
-        sys.stderr.write(f"batchq: warning: {warning}\n")
+    note(f"add: {added.told(done)}; this is a dry run, and nothing was stored")

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import NamedTuple
 
-from batchq.cli.app import note
+from batchq.cli.noting import note
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
 

@@ -9,8 +9,9 @@ import typer
 
 from batchq import clock
 from batchq.cli import plans
-from batchq.cli.app import Db, Json, app, note, store_for
+from batchq.cli.app import Db, Json, app, store_for
 from batchq.cli.choosing import selecting
+from batchq.cli.noting import note
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection
 from batchq.store import reasons, tallies

@@ -389,6 +389,7 @@ class LocalExecutor:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
                 command.note_end(status, usage)
+                self._began.pop(command.claim.token)
                 over[pid] = command
             elif (member := self._members.get(pid)) is not None:
                 self._bury(member, os.waitstatus_to_exitcode(status))

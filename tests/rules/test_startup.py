@@ -57,6 +57,18 @@ def test_add_loads_nothing_that_costs_start_up_time(batchq: Shell, words: tuple[
     assert not modules & HEAVY
 
 
+@pytest.mark.parametrize(
+    "words", [("run",), ("run", "-q", "-j2", "--if-running", "skip"), ("--db", "batchq.db", "run")]
+)
+def test_run_loads_no_parser_and_nothing_that_draws(batchq: Shell, words: tuple[str, ...]) -> None:
+    batchq("add", "--", "true")
+
+    modules = loaded(batchq, *words)
+
+    assert "batchq.runner.loop" in modules
+    assert not modules & {"typer", "rich", "sqlite_utils", "tenacity", "inspect", "logging", "tomllib"}
+
+
 def test_help_loads_neither_the_store_tools_nor_rich(batchq: Shell) -> None:
     modules = loaded(batchq, "--help")
 

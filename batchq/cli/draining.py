@@ -1,0 +1,190 @@
+"""What ``batchq run`` does, whichever parser read its command line: wire store, executor and runner together under a
+guardian, and tell how it went. No typer, which takes half of the start."""
+
+import os
+import sys
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from batchq import runner
+from batchq.cli import plans, sources, telling
+from batchq.cli.noting import note, warn
+from batchq.cli.request import AddRequest, RunRequest
+from batchq.cli.telling import Telling
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
+from batchq.events import Handler, NdjsonFile, log_event
+from batchq.executors.local import LocalExecutor
+from batchq.executors.seam import Executor
+from batchq.jobs.selection import Range
+from batchq.jobs.work import target_of
+from batchq.processes import guardian, machine
+from batchq.processes.signals import Inbox
+from batchq.runner import Plan, Tally
+from batchq.store import intake, outlook, runners
+from batchq.store.connection import Store, open_at
+from batchq.store.location import allow_network, locate, require_local
+from batchq.store.locks import LockFile
+from batchq.store.runners import Wanted
+
+if TYPE_CHECKING:
+    from batchq.report.progress import Progress
+
+
+def run(request: RunRequest) -> int:
+    """Run what is claimable until nothing is left; the exit code. Raises BatchqError before anything has run."""
+    path = locate(request.db)
+    allow_network(request.allow_network_fs)
+    require_local(path)
+    mode, patience = plans.if_running(request.if_running)
+    plan = Plan(
+        Wanted(request.queue, request.batch, request.perform is not None),
+        request.max_jobs,
+        plans.seconds(request.grace, "--grace"),
+        None if request.max_time is None else plans.seconds(request.max_time, "--max-time"),
+        plans.halt(request.halt),
+        request.watch,
+        mode,
+        patience,
+    )
+    slots = plans.affordable(plans.slots(request.jobs))
+    for option, targets in (
+        ("--perform", [] if request.perform is None else [request.perform]),
+        ("--handler", request.handler),
+    ):
+        for target in targets:
+            _check_target(option, target)
+    if request.files and (request.queue is not None or request.batch is not None or request.watch):
+        raise UsageError(
+            "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
+        )
+    ids = _open(path, request)
+    plan = plan._replace(wanted=plan.wanted._replace(ids=ids))
+    lock = LockFile(path)
+    liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
+    home = os.getcwd()
+    logs = _folder(request.log_dir)
+    live = sys.stderr.isatty() and not request.quiet and not request.verbose
+    told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
+
+    def body(scratch: str) -> int:
+        inbox = Inbox()
+        try:
+            handlers = _handlers(request.events, request.handler, request.verbose, home)
+            if request.limit_processes is not None:
+                machine.limit_processes(request.limit_processes)
+            executor = LocalExecutor(
+                slots,
+                inbox,
+                scratch,
+                db=path,
+                cookie=str(liveness),
+                perform=request.perform,
+                home=home,
+                grace=plan.grace,
+                logs=logs,
+                worker_jobs=request.worker_jobs,
+            )
+            return _run(path, plan, liveness, inbox, executor, handlers, told)
+        except BatchqError as error:
+            if isinstance(error, BusyError) and inbox.received:
+                return 128 + inbox.received[0]
+            note(str(error))
+            return error.exit_code
+
+    return guardian.guarded(body)
+
+
+def _open(path: str, request: RunRequest) -> tuple[Range, ...] | None:
+    """Refuse what is no store before anything is forked; add the jobs of its files, if any, and return their ids."""
+    if not request.files:
+        with open_at(path) as store:
+            warn(store.warnings)
+        return None
+    adding = AddRequest()
+    adding.files, adding.db = request.files, request.db
+    specs = sources.specs_of(adding)
+    is_new = not os.path.exists(path)
+    with open_at(path, create=True) as store:
+        warn(store.warnings)
+        if is_new and not request.quiet:
+            note(f"made the store {path}")
+        return runners.still_open(store, intake.add(store, specs).ids)
+
+
+def _run(
+    path: str,
+    plan: Plan,
+    liveness: int,
+    inbox: Inbox,
+    executor: Executor,
+    handlers: list[Handler],
+    told: Telling,
+) -> int:
+    with open_at(path) as store:
+        if told.live:
+            from batchq.report.progress import Progress
+
+            with Progress() as bar:
+                tally = runner.run(
+                    store, executor, plan, liveness, inbox, handlers, lambda now: _draw(bar, store, plan, now)
+                )
+        else:
+            tally = runner.run(store, executor, plan, liveness, inbox, handlers)
+        code = tally.exit_code()
+        try:
+            telling.tell(store, plan, tally, told)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return code  # whoever read has enough
+        except OSError as error:
+            note(f"cannot write the output: {error.strerror}")
+            return code if tally.signal is not None else LedgerError.exit_code
+    return code
+
+
+def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
+    if bar.is_due():
+        failed = len(now.failed)
+        waiting = outlook.waiting(store, plan.wanted)
+        bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
+
+
+def _folder(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CreateError(f"--log-dir {path}: {error.strerror}") from None
+    return os.path.abspath(path)
+
+
+def _check_target(option: str, target: str) -> None:
+    try:
+        target_of(target)
+    except ValueError as error:
+        raise UsageError(f"{option} {target!r} {error}") from None
+
+
+def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
+    import importlib
+
+    handlers: list[Handler] = []
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+        handlers.append(log_event)
+    if events is not None:
+        try:
+            handlers.append(NdjsonFile(events))
+        except OSError as error:
+            raise UsageError(f"--events {events}: {error.strerror}") from None
+    sys.path[:0] = [home] if targets else []
+    for target in targets:
+        module, _, name = target.partition(":")
+        try:
+            handlers.append(attrgetter(name)(importlib.import_module(module)))
+        except Exception as error:  # whatever the module does when it is imported
+            raise UsageError(f"--handler {target}: {type(error).__name__}: {error}") from None
+    return handlers
