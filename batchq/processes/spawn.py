@@ -7,9 +7,7 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
-_RESET = tuple(
-    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGCHLD") if hasattr(signal, name)
-)  # Python ignores the first two, and exec hands an ignored signal on
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _SHELL = "/bin/sh"
 _OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
@@ -32,6 +30,12 @@ class Spawner:
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._umask = os.umask(0)
         os.umask(self._umask)
+        # All that are not ignored, though exec sees to most: of each that is not named here the C library asks first.
+        self._reset = tuple(
+            int(number)
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+            if number in _IGNORED_BY_PYTHON or signal.getsignal(number) is not signal.SIG_IGN
+        )
 
     def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
         """The environment of a job: the runner's, then PATH as stored, then the named variables, then batchq's."""
@@ -126,7 +130,7 @@ class Spawner:
         self, path: str, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]
     ) -> int:
         return os.posix_spawn(
-            path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=_RESET, **_OWN_SESSION
+            path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=self._reset, **_OWN_SESSION
         )
 
 
