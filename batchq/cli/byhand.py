@@ -1,6 +1,6 @@
 """Reading the usual shapes of ``batchq add`` and ``batchq run`` by hand: typer alone takes as long as two whole adds.
 
-Whatever is not familiar here is left to typer, which then also words the complaint; a property test holds that both
+Whatever is not familiar here is left to typer, which then also words the complaint; property tests hold that both
 parsers read the same.
 """
 
@@ -64,7 +64,6 @@ _FIELD_NUMBERS = {
     "--slots": "slots",
 }
 _TAKING = {*_TEXTS, *_FIELD_TEXTS, *_FIELD_LISTS, *_FIELD_NUMBERS, "--env", "--retry-timeout-factor"}
-
 
 _RUN_TEXTS = {
     "-j": "jobs",

@@ -28,8 +28,8 @@ from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
 AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
 MOST_AHEAD = 1024  #: claims that wait here for their turn
-LATE = 16  #: ended commands that are seen to together, at most
 AT_ONCE = 512  #: of them claimed in one exchange, so that nobody waits long for the store
+LATE = 16  #: ended commands that are seen to together, at most
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5  #: seconds without new starts after the machine refused one

@@ -16,9 +16,8 @@ class Capture:
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        self._ready = (
-            select.poll()
-        )  # asking costs a third of a read that finds nothing, and most commands print nothing
+        # Most commands print nothing, and to ask takes a third of the time of a read that finds nothing.
+        self._ready = select.poll()
         self._ready.register(self.reader, select.POLLIN)
         self._head = bytearray()
         self._tail = bytearray()

@@ -1,6 +1,5 @@
 """How the runner shares the processors with what it has started."""
 
-import contextlib
 import os
 import struct
 import sys
@@ -15,7 +14,8 @@ def take_short_turns() -> None:
 
     Who starts a program sleeps until it has begun. A runner whose next turn is behind a whole turn of each job that it has
     started lets processors idle meanwhile. Its share of their time stays the same, and what it starts gets turns of the
-    usual length, at the usual priority: so this is left alone where somebody has chosen another one than a higher nice.
+    usual length. Where the run was given a negative nice or another policy nothing happens: the kernel would take that from
+    the jobs, too.
     """
     number = _SCHED_SETATTR.get(os.uname().machine)
     nice = os.nice(0)
@@ -24,5 +24,4 @@ def take_short_turns() -> None:
     import ctypes
 
     attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, _RESET_ON_FORK, nice, 0, _SLICE, 0, 0)
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None).syscall(number, 0, attributes, 0)
+    ctypes.CDLL(None).syscall(number, 0, attributes, 0)  # where it is refused, turns stay as they are
