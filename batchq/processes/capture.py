@@ -8,6 +8,8 @@ from batchq.jobs.attempt import Stream
 
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 256 * 1024
+# One for all reads: to ask for so much each time, and to give most of it back, breaks the memory of a long run into pieces.
+_ROOM = memoryview(bytearray(_CHUNK))
 
 
 class Capture:
@@ -35,15 +37,15 @@ class Capture:
         got = False
         while True:
             try:
-                data = os.read(self.reader, _CHUNK)
+                size = os.readv(self.reader, [_ROOM])
             except BlockingIOError:
                 return got
             got = True
-            self._take(data)
-            if len(data) < _CHUNK // 8:
+            self._take(_ROOM[:size])
+            if size < _CHUNK // 8:
                 return got
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: memoryview) -> None:
         self._total += len(data)
         if self.copy is not None:
             _write_all(self.copy, data)
@@ -93,7 +95,7 @@ def read_kept(path: str) -> Stream | None:
         os.close(fd)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _write_all(fd: int, data: memoryview) -> None:
     """A log that cannot be written (disk full) must not end the job: what does not fit is lost there, not in the store."""
     with contextlib.suppress(OSError):
         while data:

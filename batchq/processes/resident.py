@@ -12,6 +12,7 @@ from batchq.processes.worker import FAREWELL, START, spill_names
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
+_ROOM = memoryview(bytearray(256 * 1024))  # as in capture
 
 
 class Resident:
@@ -93,8 +94,8 @@ class Resident:
             pass
         parts = [self._unread]
         try:
-            while data := self._channel.recv(256 * 1024, socket.MSG_DONTWAIT):
-                parts.append(data)
+            while size := self._channel.recv_into(_ROOM, 0, socket.MSG_DONTWAIT):
+                parts.append(bytes(_ROOM[:size]))
         except (BlockingIOError, ConnectionResetError):
             pass
         whole, _, self._unread = b"".join(parts).rpartition(b"\n")
