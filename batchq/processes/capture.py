@@ -7,7 +7,7 @@ import select
 from batchq.jobs.attempt import Stream
 
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 # One for all reads: to ask for so much each time, and to give most of it back, breaks the memory of a long run into pieces.
 _ROOM = memoryview(bytearray(_CHUNK))
 
@@ -42,7 +42,7 @@ class Capture:
                 return got
             got = True
             self._take(_ROOM[:size])
-            if size < _CHUNK // 8:
+            if size < _CHUNK // 2:
                 return got
 
     def _take(self, data: memoryview) -> None:

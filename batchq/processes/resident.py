@@ -12,7 +12,7 @@ from batchq.processes.worker import FAREWELL, START, spill_names
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
-_ROOM = memoryview(bytearray(256 * 1024))  # as in capture
+_ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
 
 class Resident:
