@@ -40,7 +40,9 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.streams = [keep(fd) for fd in range(3)]
-        self._null = self.streams[0]
+        null = os.open(os.devnull, os.O_WRONLY)
+        self._null = keep(null)
+        os.close(null)
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._in, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
