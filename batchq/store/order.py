@@ -42,19 +42,20 @@ def over(
     """
     cancelled = 0
     if (ended or waiting) and has_any(db):
-        dead = [*dead, *_wait(db, waiting)]
+        named = {"jobs": json.dumps(waiting)}
+        dead = [*dead, *_dead_above(db, named)] if waiting else dead
         while ended or dead:
             ended = dead = _close(db, ended, dead, now)
             cancelled += len(ended)
+        if waiting:  # only now: who waited for nobody but those of ``ended`` keeps the time of its retry
+            mine = f"id IN {_LISTED} AND state IN ('queued', 'scheduled')"
+            db.execute(f"UPDATE jobs SET open_parents = {_OPEN_PARENTS} WHERE {mine}", named)
+            _block(db, mine, named)
     return cancelled
 
 
-def _wait(db: sqlite3.Connection, jobs: "Sequence[int]") -> list[int]:
-    """Block those of the jobs that have open parents; the parents because of which others of them can never run."""
-    if not jobs:
-        return []
-    named = {"jobs": json.dumps(jobs)}
-    _block(db, f"id IN {_LISTED}", named)
+def _dead_above(db: sqlite3.Connection, named: "Mapping[str, object]") -> list[int]:
+    """The parents because of which some of the ``jobs`` can never run."""
     dead = db.execute(
         f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
         " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from history import FAILED, SUCCEEDED, add, claim, end, play
+from history import FAILED, NOW, SUCCEEDED, a_runner, add, claim, end, play
 
 from batchq import clock
 from batchq.errors import InputError
-from batchq.jobs.attempt import Outcome
+from batchq.jobs.attempt import Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import of_ids, parse
-from batchq.store import control, intake, keeping, order
+from batchq.store import control, intake, keeping, ledger, order
 from batchq.store.connection import Store
 from batchq.store.pruning import Policy
 
@@ -208,6 +208,20 @@ def test_a_job_that_is_put_back_meets_its_parent_that_runs_again(store: Store, p
     play(store, parent)
 
     assert states(store)["b"] == state
+
+
+def test_a_job_that_failed_with_the_last_parent_that_ran_again_keeps_the_time_of_its_retry(store: Store) -> None:
+    jobs(store, {"name": "a"}, {"name": "b", "after": ["a"], "max_attempts": 2, "backoff": "1h"})
+    play(store, SUCCEEDED)
+    child = claim(store)
+    control.retry(store, of_ids([1]))
+    parent = claim(store)
+
+    ledger.exchange(store, a_runner(store), [Ended(child, FAILED), Ended(parent, SUCCEEDED)], 0, NOW)
+
+    ((state, why, due_at),) = store.db.execute("SELECT state, why, due_at FROM jobs WHERE name = 'b'")
+    assert (state, why) == ("scheduled", "retry")
+    assert due_at > NOW
 
 
 def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:

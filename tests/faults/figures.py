@@ -70,7 +70,7 @@ def _bound(row: Row) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table below the results."""
-    if _ROWS or _CAUGHT:
+    """Print the table below the results, and the seed, without which a failure cannot be repeated."""
+    if _ROWS or _CAUGHT or terminalreporter.stats.get("failed"):
         terminalreporter.section(f"faults ({'soak' if sizes.SOAK else 'small'} size, seed {sizes.SEED})")
         terminalreporter.write_line(table())

@@ -81,7 +81,7 @@ OF_THE_ORDER = {
         Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
     ],
     "a job that is put back although its parent runs again": [
-        Mutant(order, "_wait", '_block(db, f"id IN {_LISTED}", named)', "pass"),
+        Mutant(order, "over", "_block(db, mine, named)", "pass"),
     ],
     "a retry that forgets who waits below": [
         Mutant(order, "reopen", "_block(db, below, {})", "pass"),
