@@ -8,7 +8,7 @@ What a module sets while it is imported stays, as its variables do: see ``adopt`
 """
 
 import _locale
-import _signal  # type: ignore[import-not-found]  # those of signal turn each answer into an enum, at 20 times the price
+import _signal  # type: ignore[import-not-found]  # signal turns each answer into an enum; and who imports it is seen
 import _thread
 import contextlib
 import fcntl
@@ -16,7 +16,6 @@ import gc
 import io
 import os
 import resource
-import signal
 import sys
 import time
 
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
 
 _SIGNALS = tuple(number for number in _signal.valid_signals() if number < 32)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 _KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered just below, or where the limit allows
 _ROOM = 32
 _LONGEST = 4096  #: bytes of a variable that is kept in place
+_TOKEN = b"BATCHQ_TOKEN"
 #: The mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
-RAW_ENVIRONMENT: "dict[bytes, bytes]" = os.environ._data  # type: ignore[attr-defined]
+_RAW: "dict[bytes, bytes]" = os.environ._data  # type: ignore[attr-defined]
 _FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
 
 
@@ -40,6 +40,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.streams = [keep(fd) for fd in range(3)]
+        self._heeding = self.streams[:]  # those that mind whether they are non-blocking
         null = os.open(os.devnull, os.O_WRONLY)
         self._null = keep(null)
         os.close(null)
@@ -56,7 +57,7 @@ class Surroundings:
     def adopt(self) -> None:
         """From now on the process is to be as it is now: a module that was imported has set what it needs."""
         self._handlers = tuple(map(_signal.getsignal, _SIGNALS))
-        self._mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         self._recursion = sys.getrecursionlimit()
         self._path, self._folders = sys.path, list(sys.path)
         self._threads = _thread._count()
@@ -69,11 +70,7 @@ class Surroundings:
 
     def put_back(self) -> bool:
         """Make the process as it was; False where that cannot be done, and another process must go on."""
-        _signal.setitimer(signal.ITIMER_REAL, 0)
-        is_whole = True
-        if tuple(map(_signal.getsignal, _SIGNALS)) != self._handlers:
-            is_whole = self._put_back_handlers()
-        _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        is_whole = "signal" not in sys.modules or self._put_back_signals()
         self._put_back_streams()
         os.umask(self._umask)
         if sys.getrecursionlimit() != self._recursion:
@@ -95,13 +92,20 @@ class Surroundings:
                 _locale.setlocale(_locale.LC_ALL, self._locale)
             if "resource" in sys.modules:
                 self._put_back_limits()
-            for fd, kept in enumerate(self.streams):
+            for kept in self._heeding:
                 if not os.get_blocking(kept):  # set through a copy, for dup2 shares the flag
                     os.set_blocking(kept, True)
+            for fd, kept in enumerate(self.streams):
                 os.dup2(kept, fd)
         except (OSError, ValueError, _locale.Error):  # type: ignore[attr-defined]
             return False
         return is_whole and (_thread._count() <= self._threads or self._see_threads_off())
+
+    def _put_back_signals(self) -> bool:
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        is_whole = tuple(map(_signal.getsignal, _SIGNALS)) == self._handlers or self._put_back_handlers()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
+        return is_whole
 
     def _put_back_handlers(self) -> bool:
         for timer in _TIMERS:
@@ -124,6 +128,13 @@ class Surroundings:
         return _thread._count() <= self._threads
 
     # --- streams -------------------------------------------------------------------------------------------------------
+
+    def direct(self, out: int, err: int, *, are_files: bool) -> None:
+        """From now on what is printed goes to these."""
+        self.streams[1:] = out, err
+        self._heeding = [] if are_files else self.streams[:]
+        for fd in (1, 2):
+            os.dup2(self.streams[fd], fd)
 
     def _put_back_streams(self) -> None:
         """Write out what is buffered, while it still goes where the callable wanted it; then see to whole streams."""
@@ -175,7 +186,8 @@ class Variables:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, Any] = {}
+        self._left = _RAW.copy()
+        self._entries: dict[str, tuple[Any, bytes, bytes]] = {}
         self._values: dict[str, bytes] = {}
         self._putenv: Any = None
         if sys.platform == "linux":
@@ -183,20 +195,33 @@ class Variables:
 
             self._putenv, self._memory = ctypes.CDLL(None).putenv, ctypes.create_string_buffer
 
+    def are_touched(self) -> bool:
+        """Whether anybody else has changed the environment since the last call of ``reset`` or ``put``."""
+        # The token is of another identity where somebody has set all of it anew, to the same values.
+        return _RAW.get(_TOKEN) is not self._left.get(_TOKEN) or self._left != _RAW
+
+    def reset(self, variables: dict[str, str]) -> None:
+        """Set these, and no others."""
+        os.environ.clear()
+        os.environ.update(variables)
+        self._left = _RAW.copy()
+
     def put(self, name: str, value: str) -> None:
         """Set one variable."""
-        entry = f"{name}={value}".encode("utf-8", "surrogateescape")
-        if self._putenv is None or len(entry) >= _LONGEST or not name.startswith("BATCHQ_"):
+        data = value.encode("utf-8", "surrogateescape")
+        if self._putenv is None or len(data) >= _LONGEST or not name.startswith("BATCHQ_"):
             os.environ[name] = value
+            self._left = _RAW.copy()
             return
         if name not in self._entries:
-            self._entries[name] = self._memory(_LONGEST)
-        self._entries[name].value = entry
-        key = name.encode()
+            key = name.encode()
+            self._entries[name] = self._memory(len(key) + 1 + _LONGEST), key, key + b"="
+        entry, key, beginning = self._entries[name]
+        entry.value = beginning + data
         known = self._values.get(name)
-        if known is None or RAW_ENVIRONMENT.get(key) is not known:  # it is new, or somebody has set it since
-            self._putenv(self._entries[name])
-        self._values[name] = RAW_ENVIRONMENT[key] = entry[len(key) + 1 :]
+        if known is None or _RAW.get(key) is not known:  # it is new, or somebody has set it since
+            self._putenv(entry)
+        self._values[name] = self._left[key] = _RAW[key] = data
 
 
 def keep(fd: int) -> int:

@@ -21,13 +21,13 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
 import sys
 import time
+from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
 from collections import namedtuple
 
-from batchq.processes.surroundings import RAW_ENVIRONMENT, Surroundings, Variables, keep
+from batchq.processes.surroundings import Surroundings, Variables, keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ ANSWER = ("kind", "ended_at", "taken", "cpu", "peak", "exit", "leftovers", "outp
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
-_TOKEN = b"BATCHQ_TOKEN"
 _LEFTOVERS = 1.0  #: seconds within which what a task left must be dead
 _SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
 _LONG = 5_000_000  #: nanoseconds from which the peak memory is read anew after a task
@@ -87,7 +86,6 @@ class _Worker:
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
         self._own: dict[str, str] = {}
-        self._as_left = RAW_ENVIRONMENT.copy()
         self._variables = Variables()
         self._around = Surroundings()
         self._pipes = self._around.streams[1:]
@@ -113,9 +111,7 @@ class _Worker:
                 self._leave(b"")
         if to_files != self._to_files:
             self._to_files = to_files
-            self._around.streams[1:] = self._files if to_files else self._pipes
-            for fd in (1, 2):
-                os.dup2(self._around.streams[fd], fd)
+            self._around.direct(*(self._files if to_files else self._pipes), are_files=to_files)
 
     def _send(self, data: bytes) -> None:
         """Send without waiting where there is room; else wake the runner, which makes some."""
@@ -146,10 +142,10 @@ class _Worker:
         if about is not None:
             self._describe(about)
         name, batch, queue, key, umask, timeout = self._about
-        own = {**self._common, "BATCHQ_JOB_ID": str(id_), "BATCHQ_ATTEMPT": str(attempt), "BATCHQ_TOKEN": token}
+        own = {"BATCHQ_JOB_ID": str(id_), "BATCHQ_ATTEMPT": str(attempt), "BATCHQ_TOKEN": token}
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
-        self._set_environment(own)
+        self._set_environment(own, is_described=about is not None)
         if umask is not None:
             os.umask(umask)
         cpu, began = time.process_time_ns(), time.monotonic_ns()
@@ -210,21 +206,19 @@ class _Worker:
             self._functions[target] = found
         return found
 
-    def _set_environment(self, own: dict[str, str]) -> None:
+    def _set_environment(self, own: dict[str, str], *, is_described: bool) -> None:
         """The worker's variables as they were at its start, and those of the task; little is done where little differs."""
-        left = self._as_left
-        # The token is of another identity where somebody has set all of it anew, to the same values.
-        is_touched = RAW_ENVIRONMENT.get(_TOKEN) is not left.get(_TOKEN) or left != RAW_ENVIRONMENT
-        if is_touched or own.keys() != self._own.keys():
-            os.environ.clear()
-            os.environ.update(self._environment)
-            self._own = {}
         known = self._own
+        is_touched = self._variables.are_touched()
+        if is_touched or is_described:
+            own = self._common | own
+            if is_touched or own.keys() != known.keys():
+                self._variables.reset(self._environment)
+                known.clear()
         for name, value in own.items():
             if known.get(name) != value:
                 self._variables.put(name, value)
-        self._own = own
-        self._as_left = RAW_ENVIRONMENT.copy()
+        known.update(own)
 
     def _adopt(self, before: dict[str, str]) -> None:
         """What a module sets while it is imported stays: it will not be imported again."""
@@ -257,7 +251,7 @@ def _bind_to_runner() -> None:
 
         runner = os.getppid()
         prctl = ctypes.CDLL(None).prctl
-        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        prctl(1, SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         if os.getppid() != runner:
             os._exit(1)
@@ -298,7 +292,7 @@ def _end_children() -> int:
             if pid not in seen and not _is_zombie(pid):
                 seen.add(pid)
             with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, SIGKILL)
         time.sleep(0.0005)
     return len(seen)
 
