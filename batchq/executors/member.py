@@ -25,8 +25,9 @@ from batchq.jobs.attempt import (
     Stream,
 )
 from batchq.processes.capture import Capture
-from batchq.processes.resident import Resident
+from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
+from batchq.processes.worker import DISCARD, RESULT
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
@@ -145,14 +146,21 @@ class Member:
         for answer in answers:
             claim, outcome = self.tasks.popleft(), self._outcome(answer)
             ended.append(Ended(claim, outcome if self._signalled_at is None else self._sentenced(claim, outcome)))
-            self._sizes[0] -= 1
-            if not self._sizes[0]:
-                self._sizes.popleft()
+        self._count_off(len(answers))
         self._place.close_log(self.out, self.err)
         self.performed += len(answers)
         if not self.resident.is_leaving:
             self._begin_next()
         return ended
+
+    def _count_off(self, done: int) -> None:
+        """Forget the messages of which all tasks have ended."""
+        while done:
+            of_first = min(done, self._sizes[0])
+            self._sizes[0] -= of_first
+            done -= of_first
+            if not self._sizes[0]:
+                self._sizes.popleft()
 
     def _sentenced(self, claim: Claim, outcome: Outcome) -> Outcome:
         """How a task ended by itself after its end was imposed, or in the same moment; what is behind it is not meant."""
@@ -169,30 +177,29 @@ class Member:
             return outcome
         return outcome._replace(status=status, result=None, failure=overrun(claim) if status == TIMED_OUT else None)
 
-    def _outcome(self, answer: list[str]) -> Outcome:
-        kind, ended, taken, cpu, peak, code, leftovers, output, value = answer
-        ended_at, microseconds = int(ended), int(taken)
+    def _outcome(self, answer: Answer) -> Outcome:
+        (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, again, _, _), output, text = answer
         stdout, stderr = self._printed(output) if output or self._single else (None, None)
-        is_success = kind == "result"
-        outcome = Outcome(  # by position: that takes half the time, and this is done for each of very many
-            SUCCEEDED if is_success else FAILED,
-            int(code) if code else None,
-            None,
-            microseconds / 1e6,
-            int(cpu) / 1e6,
-            int(peak) if peak else None,
-            value if is_success else None,
-            None if is_success else Failure(*json.loads(value)),
-            stdout,
-            stderr,
-            int(leftovers),
-            ended_at - microseconds // 1000,
-            ended_at,
+        if kind == RESULT:  # by position: that takes half the time, and this is done for each of very many
+            return Outcome(
+                SUCCEEDED, None if code < 0 else code, None, seconds, cpu, peak or None, text, None, stdout, stderr,
+                leftovers, began_at, ended_at,
+            )  # fmt: skip
+        return Outcome(
+            FAILED,
+            exit_code=None if code < 0 else code,
+            seconds=seconds,
+            cpu=cpu,
+            peak=peak or None,
+            failure=Failure(*json.loads(text)),
+            stdout=stdout,
+            stderr=stderr,
+            leftovers=leftovers,
+            started_at=began_at,
+            finished_at=ended_at,
+            retry_after=None if again < 0 else again,
+            is_final=kind == DISCARD,
         )
-        if is_success:
-            return outcome
-        after = int(kind[6:]) if kind.startswith("retry:") else None
-        return outcome._replace(retry_after=after, is_final=kind == "discard")
 
     def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
         """What a task printed: what came out of the pipes, or what the worker has told."""

@@ -4,15 +4,18 @@ import contextlib
 import os
 import socket
 import sys
+from typing import Any
 
 from batchq.jobs.attempt import Stream
 from batchq.processes.capture import read_kept
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
-from batchq.processes.worker import FAREWELL, START, spill_names
+from batchq.processes.worker import ANSWER, FAREWELL, START, spill_names
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BUFFER = 1024 * 1024  #: bytes of answers that a worker can leave without the runner looking
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
+
+Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``worker.ANSWER`` and the two texts behind them
 
 
 class Resident:
@@ -85,8 +88,8 @@ class Resident:
             self._unsent = b""
         return True
 
-    def answers(self) -> list[list[str]]:
-        """The answers that have come, without waiting for more: of each the fields of ``worker.ANSWER``."""
+    def answers(self) -> list[Answer]:
+        """The answers that have come, without waiting for more."""
         try:
             while os.read(self.bell, 4096):
                 pass
@@ -98,11 +101,22 @@ class Resident:
                 parts.append(bytes(_ROOM[:size]))
         except (BlockingIOError, ConnectionResetError):
             pass
-        whole, _, self._unread = b"".join(parts).rpartition(b"\n")
-        answers = [line.split("\t") for line in whole.decode().split("\n")] if whole else []
-        if answers and answers[-1] == [FAREWELL]:
-            self.is_leaving = True
-            answers.pop()
+        data = b"".join(parts)
+        answers: list[Answer] = []
+        at = 0
+        while len(data) - at >= ANSWER.size:
+            fields = ANSWER.unpack_from(data, at)
+            output = at + ANSWER.size
+            text = output + fields[-2]
+            end = text + fields[-1]
+            if end > len(data):
+                break
+            if fields[0] == FAREWELL:
+                self.is_leaving = True
+            else:
+                answers.append((fields, data[output:text].decode(), data[text:end].decode()))
+            at = end
+        self._unread = data[at:]
         return answers
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:

@@ -1,17 +1,21 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
 Started by the runner with ``START``; it imports little, and of the standard library alone. Descriptor 3 is a socket:
-tasks come in messages of four bytes of length and that much JSON, answers go out as lines, one for each task as soon as
-it has ended, so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it
-is rung when the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the
-socket closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put
-back.
+tasks come in messages of four bytes of length and that much JSON, answers go out one for each task as soon as it has ended,
+so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when
+the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket
+closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put back.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
 ``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
 a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files
-have names (``spill_names``): the runner reads them when it must end the worker, or when that dies. An answer is the
-tab-separated fields of ``ANSWER``; JSON escapes tabs.
+have names (``spill_names``): the runner reads them when it must end the worker, or when that dies.
+
+An answer is an ``ANSWER`` and behind it two texts in JSON. Its fields: how the task ended (``RESULT``, ``ERROR``,
+``DISCARD``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
+KiB, 0 where that is unknown; exit code, -1 for none; how many processes it left; milliseconds after which it asks to be
+repeated, -1 where it does not; bytes of the first text, its output, which may be empty; bytes of the second, its result
+or its error.
 """
 
 import binascii
@@ -26,6 +30,7 @@ import sys
 import time
 from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
 from collections import namedtuple
+from struct import Struct
 
 from batchq.processes.surroundings import Surroundings, Variables, keep
 
@@ -34,12 +39,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, NoReturn
 
+    Ending = tuple[
+        bytes, bytes, int, int
+    ]  # how a task ended, its result or error in JSON, exit code, when to repeat it
+
 #: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
 START = "import sys; sys.path.insert(0, sys.argv[1]); from batchq.processes.worker import main; main()"
-FAREWELL = "farewell"  #: the line behind the last answer of a worker that must be replaced
-#: ``ended_at`` in milliseconds since 1970, ``taken`` and ``cpu`` in microseconds.
-ANSWER = ("kind", "ended_at", "taken", "cpu", "peak", "exit", "leftovers", "output", "value")
+ANSWER = Struct("=cqqddqhIqII")  #: what the runner needs no more than a call to read: it reads very many
+RESULT, ERROR, DISCARD = b"r", b"e", b"d"
+_NONE = -1
+_NOTHING = (RESULT, b"null", _NONE, _NONE)
+FAREWELL = b"f"  #: in the answer, else empty, behind the last one of a worker that must be replaced
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
@@ -93,7 +104,7 @@ class _Worker:
         self._to_files = False
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
-        self._peak = ""
+        self._peak = 0
         self._look_at_memory(is_long=True)
 
     def serve(self, message: "dict[str, Any]") -> None:
@@ -134,7 +145,7 @@ class _Worker:
 
     def _leave(self, answer: bytes) -> "NoReturn":
         """Say the last answer and go; threads that a task left are not waited for."""
-        self._send(answer + f"{FAREWELL}\n".encode())
+        self._send(answer + ANSWER.pack(FAREWELL, *[0] * 10))
         os._exit(0)
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
@@ -153,21 +164,21 @@ class _Worker:
             os.chdir(self._home)  # each time: the folder of that name may be another one by now
         except OSError as error:
             problem = f"cannot enter the working directory {self._home!r}: {error.strerror}"
-            self._answer("error", cpu, began, "", json.dumps(["NoSuchFolder", problem, ""]))
+            self._answer(cpu, began, _error("NoSuchFolder", problem))
             return
         try:
             if target is None:
                 value = self._found(work["call"], None)(**work["args"])
             else:
                 value = self._found(target, also)(Job(id_, attempt, work, name, batch, queue, key))
-            kind, exit_code, text = _result(value)
+            ending = _result(value)
         except SystemExit as end:
-            kind, exit_code, text = _left(end)
+            ending = _left(end)
         except BaseException as error:
-            kind, exit_code, text = _asked(error), "", json.dumps(_described(error))
+            ending = _raised(error)
         if os.getpid() != self._pid:
             os._exit(1)  # a child that the callable forked, and that came back here
-        self._answer(kind, cpu, began, exit_code, text)
+        self._answer(cpu, began, ending)
 
     def _describe(self, about: "list[Any]") -> None:
         """What this task and those behind it have in common."""
@@ -177,20 +188,26 @@ class _Worker:
         if key is not None:
             self._common["BATCHQ_KEY"] = key
 
-    def _answer(self, kind: str, cpu: int, began: int, exit_code: str, text: str) -> None:
+    def _answer(self, cpu: int, began: int, ending: "Ending") -> None:
         taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
         is_whole = self._around.put_back()
         if taken > _SHORT:
             self._look_at_memory(is_long=taken > _LONG)
-        output = self._output() if self._to_files else ""
-        line = (
-            f"{kind}\t{time.time_ns() // 1_000_000}\t{taken // 1000}\t{cpu // 1000}\t{self._peak}\t{exit_code}"
-            f"\t{_end_children()}\t{output}\t{text}\n"
-        ).encode()
+        output = self._output() if self._to_files else b""
+        ended_at = time.time_ns() // 1_000_000
+        kind, text, exit_code, again = ending
+        answer = (
+            ANSWER.pack(
+                kind, ended_at - taken // 1_000_000, ended_at, taken // 1000 / 1e6, cpu // 1000 / 1e6, self._peak,
+                exit_code, _end_children(), again, len(output), len(text),
+            )
+            + output
+            + text
+        )  # fmt: skip
         if is_whole:
-            self._send(line)
+            self._send(answer)
         else:
-            self._leave(line)
+            self._leave(answer)
 
     def _found(self, target: str, also: str | None) -> "Any":
         found = self._functions.get(target)
@@ -227,12 +244,12 @@ class _Worker:
         self._environment = {name: value for name, value in self._environment.items() if name in after}
         self._environment |= {name: value for name, value in after.items() if before.get(name) != value}
 
-    def _output(self) -> str:
+    def _output(self) -> bytes:
         out, err = self._files
         size, errors = os.lseek(out, 0, os.SEEK_END), os.lseek(err, 0, os.SEEK_END)  # as fstat, in a sixth of its time
         if size == errors == 0:
-            return ""
-        return json.dumps({"stdout": _taken(out, size), "stderr": _taken(err, errors)})
+            return b""
+        return json.dumps({"stdout": _taken(out, size), "stderr": _taken(err, errors)}).encode()
 
     def _look_at_memory(self, *, is_long: bool) -> None:
         # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
@@ -240,7 +257,7 @@ class _Worker:
         if is_long or grown != self._rusage_peak:
             self._rusage_peak = grown
             with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
-                self._peak = next(line.split()[1] for line in status if line.startswith("VmHWM:"))
+                self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
 def _bind_to_runner() -> None:
@@ -315,44 +332,43 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def _result(value: object) -> tuple[str, str, str]:
+def _result(value: object) -> "Ending":
     if value is None:
-        return "result", "", "null"
+        return _NOTHING
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        return "error", "", json.dumps(["ResultNotJSON", _clean(f"the return value is not JSON: {error}"), ""])
+        return _error("ResultNotJSON", f"the return value is not JSON: {error}")
     if len(text) > RESULT_LIMIT:
-        return (
-            "error",
-            "",
-            json.dumps(["ResultTooLarge", f"the return value is {len(text)} bytes of JSON, over 1 MiB", ""]),
-        )
-    return "result", "", text
+        return _error("ResultTooLarge", f"the return value is {len(text)} bytes of JSON, over 1 MiB")
+    return RESULT, text.encode(), _NONE, _NONE
 
 
-def _asked(error: BaseException) -> str:
-    """``error``, or what the job asks for: ``discard``, ``retry``, ``retry:MILLISECONDS``.
+def _error(name: str, message: str) -> "Ending":
+    """What is wrong with a task beside what it raised."""
+    return ERROR, json.dumps([name, _clean(message), ""]).encode(), _NONE, _NONE
+
+
+def _raised(error: BaseException) -> "Ending":
+    """What a task raised, and what it asks for with that.
 
     A job that raises batchq.Retry has imported its module; a worker that never needs it does not.
     """
     context = sys.modules.get("batchq.context")
-    if context is not None and isinstance(error, context.Discard):
-        return "discard"
-    if context is not None and isinstance(error, context.Retry) and error.delay_ms is not None:
-        return f"retry:{error.delay_ms}"
-    return "error"
+    is_final = context is not None and isinstance(error, context.Discard)
+    again = error.delay_ms if context is not None and isinstance(error, context.Retry) else None
+    return DISCARD if is_final else ERROR, _described(error), _NONE, _NONE if again is None else again
 
 
-def _left(end: SystemExit) -> tuple[str, str, str]:
+def _left(end: SystemExit) -> "Ending":
     if end.code in (None, 0):
-        return "result", "0", "null"
+        return RESULT, b"null", 0, _NONE
     code = end.code if isinstance(end.code, int) else 1
-    return "error", str(code & 0xFF), json.dumps(_described(end))
+    return ERROR, _described(end), code & 0xFF, _NONE
 
 
-def _described(error: BaseException) -> list[str]:
-    """Type, message and traceback of an exception; also of one whose own methods fail."""
+def _described(error: BaseException) -> bytes:
+    """As JSON the type, message and traceback of an exception; also of one whose own methods fail."""
     try:
         message = str(error)
     except BaseException as broken:
@@ -366,7 +382,7 @@ def _described(error: BaseException) -> list[str]:
     if len(trace) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
         trace = f"{trace[:half]}\n[… {len(trace) - TRACEBACK_LIMIT} characters cut …]\n{trace[-half:]}"
-    return [_clean(_type_name(error)), _clean(message[:TRACEBACK_LIMIT]), _clean(trace)]
+    return json.dumps([_clean(_type_name(error)), _clean(message[:TRACEBACK_LIMIT]), _clean(trace)]).encode()
 
 
 def _type_name(error: BaseException) -> str:
