@@ -9,7 +9,7 @@ from batchq.processes import machine
 from batchq.runner.tally import Halt
 
 RUN_NEEDS = 20  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
-SLOT_NEEDS = 7  #: descriptors of each slot: two pipes, a worker's socket and bell, a log
+SLOT_NEEDS = 8  #: descriptors of each slot: two pipes, a worker's three, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 

@@ -13,6 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from batchq import clock
 from batchq.executors.command import Command, Place
@@ -77,7 +78,6 @@ class LocalExecutor:
         self._commands: dict[int, Command] = {}
         self._over: list[Command] = []
         self._members: dict[int, Member] = {}
-        self._began: dict[str, int] = {}
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
         self._leftovers = Leftovers()
@@ -204,7 +204,7 @@ class LocalExecutor:
                 command.enforce(status, grace)
         for member in list(self._members.values()):
             self._hear(member)
-            if member.tasks and member.tasks[0].token in chosen and member.tasks[0].token in self._began:
+            if member.began_at is not None and member.tasks[0].token in chosen:
                 member.enforce(status, grace)
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
 
@@ -284,7 +284,7 @@ class LocalExecutor:
         member.give(claims, single=not self._is_fast())
         self._push(member)
         if was_idle:
-            self._note_start(claims[0], clock.now())
+            self._note_start(member.tasks[0], member.began_at)
         return True
 
     def _is_fast(self) -> bool:
@@ -308,11 +308,12 @@ class LocalExecutor:
         fitting = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
         most = min(most, fitting, -(-len(self._backlog) // max(1, self._empty())))
         claims: list[Claim] = []
-        while self._backlog and len(claims) < most:
-            claim = self._backlog[0]
+        for claim in islice(self._backlog, most):
             if claim.kind != kind or (claim.cwd, claim.path) != home or (claims and claim.slots > 1):
                 break
-            claims.append(self._backlog.popleft())
+            claims.append(claim)
+        for _ in claims:
+            self._backlog.popleft()
         return claims
 
     def _hire(self, claim: Claim, home: tuple[str, str]) -> Member | None:
@@ -334,9 +335,8 @@ class LocalExecutor:
         self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
         return member
 
-    def _note_start(self, claim: Claim, at: int) -> None:
-        self._began[claim.token] = at
-        if claim.started_at is None:
+    def _note_start(self, claim: Claim, at: int | None) -> None:
+        if at is not None and claim.started_at is None:
             self._reports.append(Started(claim, at))
 
     def _refuse(self, claim: Claim, refusal: Refusal) -> None:
@@ -352,8 +352,8 @@ class LocalExecutor:
     def _hear(self, member: Member) -> None:
         ended = member.hear()
         self._end(*ended)
-        if ended and member.tasks and not member.resident.is_leaving:
-            self._note_start(member.tasks[0], clock.now())
+        if ended and member.tasks:
+            self._note_start(member.tasks[0], member.began_at)
         if ended:
             self._sweep({})
 
@@ -365,11 +365,12 @@ class LocalExecutor:
 
     def _end(self, *ended: Ended) -> None:
         pace = self._pace
-        for claim, outcome in ended:
-            self._began.pop(claim.token, None)
-            pace = outcome.seconds if pace is None else max(outcome.seconds, 0.7 * pace + 0.3 * outcome.seconds)
+        for _, outcome in ended:
+            seconds = outcome.seconds
+            pace = seconds if pace is None else max(seconds, 0.7 * pace + 0.3 * seconds)
         self._pace = pace
-        self._unwanted.difference_update(claim.token for claim, _ in ended if self._unwanted)
+        if self._unwanted:
+            self._unwanted.difference_update(claim.token for claim, _ in ended)
         self._reports += ended
 
     def _reap(self) -> bool:
@@ -389,7 +390,6 @@ class LocalExecutor:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
                 command.note_end(status, usage)
-                self._began.pop(command.claim.token)
                 over[pid] = command
             elif (member := self._members.get(pid)) is not None:
                 self._bury(member, os.waitstatus_to_exitcode(status))
@@ -433,8 +433,7 @@ class LocalExecutor:
 
     def _bury(self, member: Member, code: int | None) -> None:
         self._hear(member)
-        started_at = self._began.get(member.tasks[0].token, clock.now()) if member.tasks else 0
-        ended, unbegun = member.died(code, started_at)
+        ended, unbegun = member.died(code)
         self._forget(member)
         self._sweep({member.pid: ended.claim.token} if ended is not None else {})
         if ended is not None:
@@ -469,8 +468,9 @@ class LocalExecutor:
         return self._leftovers.sweep(ended, self._alive())
 
     def _alive(self) -> Alive:
-        is_busy = bool(self._commands) or any(member.tasks for member in self._members.values())
-        return Alive({*self._commands, *self._members}, self._began, is_busy)
+        running = [one.claim for one in self._commands.values()]
+        running += [member.tasks[0] for member in self._members.values() if member.tasks]
+        return Alive({*self._commands, *self._members}, {claim.token for claim in running}, bool(running))
 
     # --- pipes ---------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ class Member:
         self.pid = resident.pid
         self.home = resident.home
         self.tasks: deque[Claim] = deque()
+        self.began_at: int | None = None  # the task that runs, in milliseconds since 1970
         self.deadline: float | None = None
         self.looked = 0.0
         self.out, self.err = out, err
@@ -82,7 +83,7 @@ class Member:
         of others goes to files, where the end of each can be seen.
         """
         was_idle = not self.tasks
-        self.tasks.extend(claims)
+        self.tasks += claims
         self._sizes.append(len(claims))
         target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
         self._single = single
@@ -123,6 +124,7 @@ class Member:
         if self.tasks and self._single:
             self._place.open_log(self.tasks[0], self.out, self.err)
         self._began = time.monotonic()
+        self.began_at = clock.now() if self.tasks else None
         self._told = (0, 0)
         timeout = self.tasks[0].timeout if self.tasks else None
         self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
@@ -149,7 +151,9 @@ class Member:
         self._count_off(len(answers))
         self._place.close_log(self.out, self.err)
         self.performed += len(answers)
-        if not self.resident.is_leaving:
+        if self.resident.is_leaving:
+            self.began_at = None
+        else:
             self._begin_next()
         return ended
 
@@ -208,13 +212,13 @@ class Member:
         told = json.loads(output)
         return _stream(told.get("stdout")), _stream(told.get("stderr"))
 
-    def died(self, code: int | None, started_at: int) -> tuple[Ended | None, list[Claim]]:
+    def died(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
         if not self.tasks or self.resident.is_leaving:
             unbegun = list(self.tasks)
             self.tasks.clear()
             return None, unbegun
-        claim = self.tasks.popleft()
+        claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         status, failure = self._fate(claim, code)
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
         now = clock.now()

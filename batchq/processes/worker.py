@@ -1,10 +1,11 @@
 """The worker's side of a callable: a child process that runs one function after the other and says how each ended.
 
-Started by the runner with ``START``; it imports little, and of the standard library alone. Descriptor 3 is a socket:
-tasks come in messages of four bytes of length and that much JSON, answers go out one for each task as soon as it has ended,
-so that a worker that dies takes no answer with it. Descriptor 4 is a bell, a pipe that wakes the runner: it is rung when
-the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when the socket
-closes; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be put back.
+Started by the runner with ``START``; it imports little, and of the standard library alone. It has three pipes. On
+descriptor 3 tasks come, in messages of four bytes of length and that much JSON. On 4 answers go out, one for each task as
+soon as it has ended, so that a worker that dies takes no answer with it. The one on 5 is a bell that wakes the runner: it
+is rung when the last task of a message has ended, and the runner is spared the wake-ups between. The worker ends when no
+more tasks can come; and, with ``FAREWELL`` behind an answer, when that task changed the process in a way that cannot be
+put back.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
 ``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
@@ -25,7 +26,6 @@ import json
 import os
 import resource
 import select
-import socket
 import sys
 import time
 from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
@@ -66,18 +66,17 @@ class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue
 
 
 def main() -> None:
-    """Serve until the runner closes the socket."""
+    """Serve until the runner closes the pipe of the tasks."""
     _, root, spill = sys.argv
     sys.argv[:] = [__file__]
     sys.path.remove(root)
     sys.path.insert(0, os.getcwd())
     sys.path.append(root)  # a callable may import batchq, also from a source tree
     _bind_to_runner()
-    channel, bell = keep(3), keep(4)
-    os.close(3)
-    os.close(4)
-    worker = _Worker(socket.socket(fileno=channel), bell, spill)
-    while (message := receive(worker.channel)) is not None:
+    tasks, answers, bell = map(keep, (3, 4, 5))
+    os.closerange(3, 6)
+    worker = _Worker(answers, bell, spill)
+    while (message := receive(tasks)) is not None:
         worker.serve(message)
 
 
@@ -87,8 +86,8 @@ def spill_names(spill: str) -> tuple[str, str]:
 
 
 class _Worker:
-    def __init__(self, channel: socket.socket, bell: int, spill: str) -> None:
-        self.channel = channel
+    def __init__(self, answers: int, bell: int, spill: str) -> None:
+        self._answers = answers
         self._bell = bell
         self._pid = os.getpid()
         self._spill = spill
@@ -130,7 +129,7 @@ class _Worker:
             while data := data[self._send_some(data) :]:
                 os.write(self._bell, b"!")
                 waiting = select.poll()
-                waiting.register(self.channel, select.POLLOUT)
+                waiting.register(self._answers, select.POLLOUT)
                 waiting.poll()
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -139,7 +138,7 @@ class _Worker:
 
     def _send_some(self, data: bytes) -> int:
         try:
-            return self.channel.send(data, socket.MSG_DONTWAIT)
+            return os.write(self._answers, data)
         except BlockingIOError:
             return 0
 
@@ -411,22 +410,19 @@ def _base64(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode()
 
 
-def receive(channel: socket.socket) -> "dict[str, Any] | None":
+def receive(tasks: int) -> "dict[str, Any] | None":
     """Wait for one message; None when the other side is gone."""
-    header = _exactly(channel, 4)
+    header = _exactly(tasks, 4)
     if header is None:
         return None
-    data = _exactly(channel, int.from_bytes(header, "little"))
+    data = _exactly(tasks, int.from_bytes(header, "little"))
     return None if data is None else json.loads(data)
 
 
-def _exactly(channel: socket.socket, size: int) -> bytes | None:
+def _exactly(pipe: int, size: int) -> bytes | None:
     data = bytearray()
     while len(data) < size:
-        try:
-            part = channel.recv(size - len(data))
-        except ConnectionResetError:
-            return None
+        part = os.read(pipe, size - len(data))
         if not part:
             return None
         data += part

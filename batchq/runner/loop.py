@@ -157,8 +157,7 @@ class _Run:
         self.ended = []
         self.begun = {}
         self.printed = []
-        for one in done.settled:
-            self.tally.take(one)
+        self.tally.take(done.settled)
         self.teller.jobs_end(done.settled)
         self.withdrawing.forget(done.settled)
         for late in done.refused:
@@ -239,8 +238,10 @@ class _Run:
         self.tally.running = len(self.running)
 
     def _end(self, ended: Ended) -> None:
-        self.running.pop(ended.claim.token, None)
-        self.begun.pop(ended.claim.token, None)
+        token = ended.claim.token
+        self.running.pop(token, None)
+        if self.begun:
+            self.begun.pop(token, None)
         self.ended.append(ended)
 
     def _timeout(self) -> float:
@@ -287,9 +288,8 @@ class _Run:
             if time.monotonic() >= self.rescue_at and self.stopping.at is None:
                 self.rescue_at = time.monotonic() + RESCUE
                 for settled in self.rescuer.rescue():
-                    for one in settled:
-                        self.tally.rescued += 1
-                        self.tally.take(one)
+                    self.tally.rescued += len(settled)
+                    self.tally.take(settled)
                     self.teller.jobs_end(settled)
                     self.look_at = 0.0
             if self.running:

@@ -1,5 +1,6 @@
 """What a run is to do, and what it has done."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq.jobs.attempt import INTERRUPTED, Ended
@@ -76,17 +77,18 @@ class Tally:
             return 78
         return 1 if self.failed or self.stopped_at == "--halt" else 0
 
-    def take(self, one: Settled) -> None:
-        """Count an accepted outcome."""
-        state = one.settlement.state
-        if state == "succeeded":
-            self.succeeded += 1
-            self.failed.pop(one.claim.id, None)  # somebody has retried it meanwhile: how it ended counts
-        elif one.outcome.status == INTERRUPTED:
-            self.interrupted += 1
-        elif state == "failed":
-            self.failed[one.claim.id] = None
-        elif state == "scheduled":
-            self.retried += 1
-        else:
-            self.other += 1
+    def take(self, settled: Sequence[Settled]) -> None:
+        """Count accepted outcomes."""
+        for claim, outcome, to in settled:
+            if to.state == "succeeded":
+                self.succeeded += 1
+                if self.failed:
+                    self.failed.pop(claim.id, None)  # somebody has retried it meanwhile: how it ended counts
+            elif outcome.status == INTERRUPTED:
+                self.interrupted += 1
+            elif to.state == "failed":
+                self.failed[claim.id] = None
+            elif to.state == "scheduled":
+                self.retried += 1
+            else:
+                self.other += 1

@@ -22,10 +22,11 @@ COLUMNS = (
     " context, failures, retry_timeout_factor"
 )
 _CONTEXT, _FACTOR = 16, 18
-# RETURNING gives rows in no promised order, so the claims are sorted afterwards.
+# A subquery that refers to nothing outside is evaluated once, so what is claimed together has tokens that differ in the
+# job alone. RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = f"""
-UPDATE jobs SET state = 'running', token = lower(hex(randomblob(8))), runner = :runner, attempt = attempt + 1,
-    started_at = :started
+UPDATE jobs SET state = 'running', token = (SELECT lower(hex(randomblob(8)))) || '.' || id,
+    runner = :runner, attempt = attempt + 1, started_at = :started
 WHERE id IN (SELECT id FROM ({{chosen}}))
 RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """

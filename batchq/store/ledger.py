@@ -103,18 +103,17 @@ def exchange(
 
 
 # Most attempts succeed, and each statement and each value that is bound costs time (None most of all). So successes have
-# statements of their own, for many at once: what is the same for all of them stands in the text.
-_AT_ONCE = (64, 16, 4, 1)  #: successes in one statement
+# statements of their own, for many at once: what is the same for all of them stands in the text. Short jobs of successive
+# numbers end together; a range of them is updated in one pass, and a single job is a range too.
 _SUCCEED = """
-UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ended.column3, finished_at = ended.column4,
-    token = NULL, runner = NULL
-FROM (VALUES {}) AS ended
-WHERE jobs.id = ended.column1 AND jobs.token = ended.column2 AND jobs.state = 'running'"""
-_SUCCEEDED = "(?, ?, ?, ?)"
+UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?, token = NULL,
+    runner = NULL
+WHERE id BETWEEN ? AND ? AND token = ? || id AND state = 'running'"""
 _FINISH = """
 UPDATE jobs SET state = ?, due_at = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes), interruptions = ?,
     why = ?, finished_at = ?, started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
+_AT_ONCE = (64, 16, 4, 1)  #: rows in one statement
 _NOTE_SUCCESSES = """
 INSERT INTO attempts
     (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
@@ -174,12 +173,8 @@ def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
 
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
     db.execute("SAVEPOINT finish")
-    successes = [
-        (claim.id, claim.token, outcome.started_at or claim.started_at or now, now)
-        for claim, outcome, to in settled
-        if to is SUCCESS
-    ]
-    finished = _for_many(db, _SUCCEED, _SUCCEEDED, successes)
+    successes = [one for one in settled if one.settlement is SUCCESS]
+    finished = db.executemany(_SUCCEED, _ranges(successes, now)).rowcount if successes else 0
     if len(successes) < len(settled):
         others = [_finish_row(one, now) for one in settled if one.settlement is not SUCCESS]
         finished += db.executemany(_FINISH, others).rowcount
@@ -197,6 +192,21 @@ def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[l
     return accepted, refused
 
 
+def _ranges(successes: list[Settled], now: int) -> list[list[object]]:
+    """Jobs of successive numbers that were claimed together and began in the same millisecond, for ``_SUCCEED``."""
+    ranges: list[list[object]] = []
+    following, began, random = 0, 0, ""
+    for claim, outcome, _ in successes:
+        started = outcome.started_at or claim.started_at or now
+        if claim.id == following and started == began and claim.token.startswith(random):
+            ranges[-1][3] = following
+        else:
+            began, random = started, claim.token[: -len(str(claim.id))]
+            ranges.append([began, now, claim.id, claim.id, random])
+        following = claim.id + 1
+    return ranges
+
+
 def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int) -> None:
     """A row for each attempt."""
     plain = [
@@ -207,23 +217,16 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
         for claim, out, to in accepted
         if to is SUCCESS and not out.leftovers
     ]  # fmt: skip
-    _for_many(db, _NOTE_SUCCESSES, _NOTED.format(runner), plain)
+    row, first = _NOTED.format(runner), 0
+    for size in _AT_ONCE:
+        end = len(plain) - (len(plain) - first) % size
+        if first < end:
+            parts = [tuple(chain.from_iterable(plain[at : at + size])) for at in range(first, end, size)]
+            db.executemany(_NOTE_SUCCESSES.format(", ".join([row] * size)), parts)
+            first = end
     if len(plain) < len(accepted):
         others = [one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers]
         db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
-
-
-def _for_many(db: sqlite3.Connection, statement: str, values: str, rows: Sequence[tuple[object, ...]]) -> int:
-    """Execute ``statement``, which takes a list of VALUES, for all rows; how many rows of the store it changed."""
-    changed = first = 0
-    for size in _AT_ONCE:
-        end = len(rows) - (len(rows) - first) % size
-        if first < end:
-            many = statement.format(", ".join([values] * size))
-            parts = [tuple(chain.from_iterable(rows[at : at + size])) for at in range(first, end, size)]
-            changed += db.executemany(many, parts).rowcount
-            first = end
-    return changed
 
 
 def _finish_row(one: Settled, now: int) -> tuple[object, ...]:

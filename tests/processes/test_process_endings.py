@@ -251,7 +251,7 @@ def test_a_job_has_descriptors_0_to_2_alone(scene: Scene) -> None:
     ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
     open_ones = json.loads(str(result))
     assert not [entry for entry in open_ones if "held" in entry or "batchq.db" in entry]
-    # The worker's own: input, two streams, where they may lead to, the socket, the bell.
+    # The worker's own: input, two streams, where they may lead to, its three pipes.
     assert len(open_ones) <= 10
 
 
