@@ -102,9 +102,9 @@ def exchange(
 # --- recording ---------------------------------------------------------------------------------------------------------
 
 
-# Most attempts succeed, and each statement and each value that is bound costs time (None most of all). So successes have
-# statements of their own, for many at once: what is the same for all of them stands in the text. Short jobs of successive
-# numbers end together; a range of them is updated in one pass, and a single job is a range too.
+# Most attempts succeed, and each statement and each value that is bound costs time (None as much as four others). So
+# successes have statements of their own, for many at once: what is the same for all of them stands in the text. Short jobs
+# of successive numbers end together; a range of them is updated in one pass, and a single job is a range too.
 _SUCCEED = """
 UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?, token = NULL,
     runner = NULL
@@ -118,7 +118,7 @@ _NOTE_SUCCESSES = """
 INSERT INTO attempts
     (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
 VALUES {}"""
-_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, ?, ?)"
+_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, nullif(?, -1), ?)"
 _NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
 
 
@@ -212,7 +212,7 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
     plain = [
         (
             claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu,
-            out.peak, out.exit_code, out.result,
+            out.peak, -1 if out.exit_code is None else out.exit_code, out.result,
         )
         for claim, out, to in accepted
         if to is SUCCESS and not out.leftovers

@@ -25,11 +25,11 @@ class Mutant(NamedTuple):
 OF_THE_LEDGER = {
     "a finish that does not check the token": [
         Mutant(ledger, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND jobs.token = ended.column2", ""),
+        Mutant(ledger, "_SUCCEED", "AND token = ? || id", "AND ? IS NOT NULL"),
     ],
     "a finish that checks neither token nor state": [
         Mutant(ledger, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND jobs.token = ended.column2 AND jobs.state = 'running'", ""),
+        Mutant(ledger, "_SUCCEED", "AND token = ? || id AND state = 'running'", "AND ? IS NOT NULL"),
     ],
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),

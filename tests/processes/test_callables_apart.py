@@ -189,11 +189,15 @@ def test_large_arguments_behind_a_callable_that_hangs_do_not_keep_the_run_from_e
     assert mine.rows("SELECT outcome, count(*) FROM attempts GROUP BY 1") == [("succeeded", 800), ("timed_out", 1)]
 
 
-SMALL_BUFFERS = """
-import sys
-from batchq.processes import resident
-assert resident._BUFFER > 212_992
-resident._BUFFER = 212_992  # what net.core.wmem_max usually allows; we ask for more
+SMALL_PIPES = """
+import fcntl, os, sys
+
+def small_pipe(pipe=os.pipe):
+    ends = pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)  # no more has a user who holds very many pipes
+    return ends
+
+os.pipe = small_pipe
 sys.argv = ["batchq", "run", "-q", "-j", "1"]
 from batchq.__main__ import main
 main()
@@ -208,7 +212,7 @@ def test_a_large_answer_gets_through_where_the_kernel_grants_little(mine: Scene,
         "def message(): raise ValueError('\\x01' * 70_000)\n"
         "def output(): print('x' * 200_000); print('y' * 200_000, file=sys.stderr); raise ValueError('\\x01' * 70_000)\n"
     )
-    (mine.folder / "launch.py").write_text(SMALL_BUFFERS)
+    (mine.folder / "launch.py").write_text(SMALL_PIPES)
     mine.add({"call": f"loud:{large}"}, *[{"call": "os:getpid"}] * 300, {"call": f"loud:{large}"})
 
     assert ended(mine.start_program(*python("launch.py")), 20) == (0 if large == "result" else 1)
