@@ -29,7 +29,7 @@ class Resident:
         self._tasks, self._answers, self.bell = channels
         self.is_leaving = False
         self._spill = spill
-        self._unsent = b""
+        self._unsent = bytearray()
         self._unread = b""
 
     @classmethod
@@ -75,11 +75,11 @@ class Resident:
         """Send what has room now; whether that was all. A worker that is gone takes it to its grave: it will be reaped."""
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._tasks, self._unsent) :]
+                del self._unsent[: os.write(self._tasks, self._unsent)]
         except BlockingIOError:
             return False
         except OSError:
-            self._unsent = b""
+            self._unsent.clear()
         return True
 
     def answers(self) -> list[Answer]:

@@ -53,6 +53,7 @@ _NOTHING = (RESULT, b"null", _NONE, _NONE)
 FAREWELL = b"f"  #: in the answer, else empty, behind the last one of a worker that must be replaced
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
+_CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _LEFTOVERS = 1.0  #: seconds within which what a task left must be dead
 _SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
@@ -422,7 +423,7 @@ def receive(tasks: int) -> "dict[str, Any] | None":
 def _exactly(pipe: int, size: int) -> bytes | None:
     data = bytearray()
     while len(data) < size:
-        part = os.read(pipe, size - len(data))
+        part = os.read(pipe, min(size - len(data), _CHUNK))
         if not part:
             return None
         data += part
