@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, NoReturn
 
-    Ending = tuple[
-        bytes, bytes, int, int
-    ]  # how a task ended, its result or error in JSON, exit code, when to repeat it
+    # How a task ended, its result or error in JSON, exit code, milliseconds to the next attempt: as in an answer.
+    Ending = tuple[bytes, bytes, int, int]
 
 #: The program of a worker; its arguments are the folder of the package and the path of its output files. Before the
 #: folder of a job is where modules are looked for, what the worker needs has been imported.
