@@ -48,9 +48,8 @@ class Resident:
             _close(*ends)
             return machine_refusal(error)
         task, tasks, answers, answer, bell, rope = ends
-        for ours in (tasks, answers, bell):
-            os.set_blocking(ours, False)
-        os.set_blocking(answer, False)
+        for end in (tasks, answers, answer, bell):
+            os.set_blocking(end, False)
         cwd, path = home
         words = [sys.executable, "-P", "-c", START, _ROOT, spill]
         environment = spawner.environment(path, {}, {"BATCHQ_RUNNER": cookie})
