@@ -1,6 +1,7 @@
 """The ledger: one SQLite file, and all SQL. Whoever looks for something here:
 
-the file      location creation connection patience readonly locks holders trust schema migrations copying bell
+the file      location creation connection patience readonly locks holders trust copying bell
+the schema    schema schema1 schema2 migrations
 adding        intake keys binding
 running       ledger claiming limits order runners outlook states
 changing      control queues

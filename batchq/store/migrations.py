@@ -20,6 +20,13 @@ def v1(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def v2(db: Database) -> None:
+    """Adds and processes have rows of their own."""
+    for statement in schema.V2:
+        db.execute(statement)
+
+
 def upgrade(connection: "sqlite3.Connection") -> None:
     """Bring the store to the newest schema; the caller holds the writer mutex and an open BEGIN IMMEDIATE.
 
