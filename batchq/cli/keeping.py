@@ -55,12 +55,12 @@ def doctor(
 
 def _rescue(runner: int, db: str | None) -> None:
     """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
-    from batchq.store import ledger
+    from batchq.store import lost as dead
 
     with store_for(db) as store:
-        for lost in ledger.lost_runners(store):
+        for lost in dead.lost_runners(store):
             if lost.runner == runner:
-                settled = ledger.rescue(store, lost, clock.now())
+                settled = dead.rescue(store, lost, clock.now())
                 note(f"doctor: {_jobs(len(settled))} of runner {runner} taken back")
                 return
     raise UsageError(f"runner {runner} is alive, has ended, or never was; 'batchq doctor' names the dead ones")

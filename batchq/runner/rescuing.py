@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from batchq import clock
 from batchq.processes import machine, tree
 from batchq.runner.telling import warn
-from batchq.store import ledger
+from batchq.store import lost as dead
 from batchq.store.connection import Store
-from batchq.store.ledger import Settled
+from batchq.store.lost import Here, Lost
+from batchq.store.recording import Settled
 from batchq.store.runners import Runner
 
 UNKILLABLE = 5.0  #: seconds after which a rescue goes on although a process survives SIGKILL
@@ -21,7 +22,7 @@ class Rescuer:
     def __init__(self, store: Store, me: Runner) -> None:
         self._store = store
         self._me = me
-        self._here = ledger.Here(machine.host(), machine.boot_id(), machine.namespace(), _lives)
+        self._here = Here(machine.host(), machine.boot_id(), machine.namespace(), _lives)
         self._hidden: set[int] = set()
 
     def rescue(self) -> Iterator[list[Settled]]:
@@ -29,14 +30,14 @@ class Rescuer:
 
         Nothing of them runs any more when they are settled, so that no job runs twice at once.
         """
-        for lost in ledger.lost_runners(self._store, self._me, self._here):
+        for lost in dead.lost_runners(self._store, self._me, self._here):
             if lost.is_hidden:
                 self._leave(lost)
                 continue
             _end_processes(lost)
-            yield ledger.rescue(self._store, lost, clock.now())
+            yield dead.rescue(self._store, lost, clock.now())
 
-    def _leave(self, lost: ledger.Lost) -> None:
+    def _leave(self, lost: Lost) -> None:
         """Say once that a runner of another container is gone, and leave its jobs to somebody who can look there."""
         if lost.runner not in self._hidden:
             self._hidden.add(lost.runner)
@@ -50,7 +51,7 @@ def _lives(pid: int, born: int) -> bool:
     return tree.started_ticks(pid) == born and not tree.is_zombie(pid)
 
 
-def _end_processes(lost: ledger.Lost) -> None:
+def _end_processes(lost: Lost) -> None:
     """SIGKILL what still runs of a dead runner, until nothing carries its cookie or the tokens of its attempts.
 
     With all below: a run of another store that a job of it started has put its own cookie in their place.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq.jobs.attempt import INTERRUPTED, Ended
-from batchq.store.ledger import Settled
+from batchq.store.recording import Settled
 from batchq.store.runners import Wanted
 
 

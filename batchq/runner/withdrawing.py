@@ -7,7 +7,7 @@ from batchq.executors.seam import Executor, Lost
 from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
 from batchq.store import outlook
 from batchq.store.connection import Store
-from batchq.store.ledger import Settled
+from batchq.store.recording import Settled
 from batchq.store.runners import Runner
 
 LOOK = 0.25  #: seconds between looks

@@ -16,9 +16,10 @@ from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEED
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
 from batchq.store import control, intake, ledger, runners
+from batchq.store import lost as dead
 from batchq.store.connection import Store
-from batchq.store.ledger import Lost
 from batchq.store.locks import LockFile
+from batchq.store.lost import Lost
 from batchq.store.runners import Wanted
 
 T = TypeVar("T")
@@ -237,7 +238,7 @@ class LedgerMachine(Walk):
     @rule(life=one_of(living))
     def look_for_the_dead(self, life: Life) -> None:
         taken["look for the dead"] += 1
-        seen = ledger.lost_runners(self.stores[life.store], life.runner)
+        seen = dead.lost_runners(self.stores[life.store], life.runner)
         assert [lost.runner for lost in seen] == [one.runner.id for one in unseen(self)], "the dead, and only they"
         self.sightings += seen
 
@@ -256,7 +257,7 @@ class LedgerMachine(Walk):
 
     def _rescue(self, lost: Lost) -> None:
         still = [claim for claim in lost.claims if self.is_current(claim)]
-        settled = ledger.rescue(self.store(), lost, self.now)
+        settled = dead.rescue(self.store(), lost, self.now)
         assert [one.claim for one in settled] == still
         for one in settled:
             begun = one.claim.started_at is not None  # as it was when seen: a dead runner begins nothing

@@ -9,7 +9,20 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from batchq.runner import rescuing
-from batchq.store import claiming, connection, intake, keeping, keys, ledger, limits, order, pruning, states
+from batchq.store import (
+    claiming,
+    connection,
+    intake,
+    keeping,
+    keys,
+    ledger,
+    limits,
+    lost,
+    order,
+    pruning,
+    recording,
+    states,
+)
 
 
 class Mutant(NamedTuple):
@@ -24,12 +37,12 @@ class Mutant(NamedTuple):
 #: What the walk over the ledger (S1) must catch.
 OF_THE_LEDGER = {
     "a finish that does not check the token": [
-        Mutant(ledger, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND token = ? || id", "AND ? IS NOT NULL"),
+        Mutant(recording, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
+        Mutant(recording, "_SUCCEED", "AND token = ? || id", "AND ? IS NOT NULL"),
     ],
     "a finish that checks neither token nor state": [
-        Mutant(ledger, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
-        Mutant(ledger, "_SUCCEED", "AND token = ? || id AND state = 'running'", "AND ? IS NOT NULL"),
+        Mutant(recording, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
+        Mutant(recording, "_SUCCEED", "AND token = ? || id AND state = 'running'", "AND ? IS NOT NULL"),
     ],
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
@@ -42,20 +55,20 @@ OF_THE_LEDGER = {
         Mutant(claiming, "_CANDIDATES", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
-        Mutant(ledger, "rescue", "settled, _ = _record(", """for claim in lost.claims:
+        Mutant(lost, "rescue", "settled, _ = recording.record(", """for claim in lost.claims:
             db.execute("UPDATE jobs SET token = ? WHERE id = ? AND state = 'running'", (claim.token, claim.id))
-        settled, _ = _record("""),
+        settled, _ = recording.record("""),
     ],
     "a rescue of the living": [
-        Mutant(ledger, "lost_runners", "if store.lock.is_held(byte):", "if False:"),
+        Mutant(lost, "lost_runners", "if store.lock.is_held(byte):", "if False:"),
     ],
     "a rescue by the clock": [
-        Mutant(ledger, "lost_runners", "if store.lock.is_held(byte):",
+        Mutant(lost, "lost_runners", "if store.lock.is_held(byte):",
                "if __import__('batchq').clock.now() - 600_000 <"
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
     ],
     "an attempt that is recorded though it was refused": [
-        Mutant(ledger, "_record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
+        Mutant(recording, "record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
     ],
     "a due job that is promoted before its time": [
         Mutant(ledger, "_promote", " AND due_at <= :now", ""),
@@ -109,7 +122,7 @@ OF_THE_ORDER = {
         Mutant(intake._Intake, "_replace", 'db.execute("DELETE FROM dependencies WHERE child = ?", (job,))', "pass"),
     ],
     "a cancellation that is not heeded": [
-        Mutant(ledger, "_record", "if unwanted:", "if False:"),
+        Mutant(recording, "record", "if unwanted:", "if False:"),
     ],
     "a cancellation that outlives a retry": [
         Mutant(order, "AFRESH", "cancel_asked = 0, ", ""),

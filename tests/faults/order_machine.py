@@ -20,7 +20,8 @@ from batchq.errors import InputError
 from batchq.jobs.attempt import CRASHED, INTERRUPTED
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import Selection, of_ids
-from batchq.store import control, intake, keeping, ledger, queues, runners
+from batchq.store import control, intake, keeping, queues, runners
+from batchq.store import lost as dead
 from batchq.store.locks import LockFile
 from batchq.store.pruning import Policy
 from batchq.store.runners import Wanted
@@ -264,8 +265,8 @@ class OrderMachine(OrderWalk):
         life, other = data.draw(st.permutations(living(self)))[:2]
         life.alive = False
         life.lock.close()
-        for lost in ledger.lost_runners(self.stores[other.store], other.runner):
-            settled = ledger.rescue(self.store(), lost, self.now)
+        for lost in dead.lost_runners(self.stores[other.store], other.runner):
+            settled = dead.rescue(self.store(), lost, self.now)
             assert {one.claim.id for one in settled} == {
                 job for job, row in self.model.jobs.items() if row["runner"] == lost.runner
             }

@@ -22,7 +22,8 @@ from figures import record, record_caught
 from fleet import effects
 from steps import Dump
 
-from batchq.store import ledger, runners
+from batchq.store import lost as dead
+from batchq.store import runners
 from batchq.store.connection import open_at
 from batchq.store.runners import Wanted
 
@@ -58,7 +59,7 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
                 store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
             )
             ((running,),) = store.db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchall()
-            rescued = sum(len(ledger.rescue(store, lost, steps.NOW)) for lost in ledger.lost_runners(store, me))
+            rescued = sum(len(dead.rescue(store, lost, steps.NOW)) for lost in dead.lost_runners(store, me))
             if rescued != running:
                 return f"{running} jobs ran, {rescued} were rescued"
             runners.leave(store, me, steps.NOW)
