@@ -9,12 +9,12 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from batchq.cli import changing, looking
+from batchq.cli import changing, looking, waiting
 from batchq.cli.app import Invocation, app
 from batchq.errors import BatchqError
 from batchq.store.connection import Store
 
-GROUPS = (changing, looking)  #: importing a group registers its commands
+GROUPS = (changing, looking, waiting)  #: importing a group registers its commands
 
 
 class Done:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from batchq.cli.app import Db, Json, app, store_for
-from batchq.cli.choosing import selecting
+from batchq.cli.choosing import chosen, selecting
 from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
@@ -58,7 +58,7 @@ def _change(
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last (--all is every job)")
     with store_for(db) as store:
-        done = change(store, selection, list_ids=json)
+        done = change(store, chosen(store, selection, verb), list_ids=json)
     if json:
         from batchq.report import asjson
 

@@ -6,7 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from batchq.jobs.selection import parse
+from batchq.cli.noting import note
+from batchq.jobs.selection import NO_JOB, Selection, parse
+from batchq.store import selecting as selected
+from batchq.store.connection import Store
 
 _Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Ids and ranges as in 1-5,9, or last.")]
 _Batch = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")]
@@ -49,6 +52,14 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def chosen(store: Store, selection: Selection, verb: str) -> Selection:
+    """The selection with ``last`` looked up, once for the whole command; told where the newest add stored nothing."""
+    found = selected.resolved(store, selection)
+    if found.newest == NO_JOB:
+        note(f"{verb}: nothing was added by the newest add")
+    return found
 
 
 def after_dashes(context: typer.Context) -> Sequence[str]:

@@ -10,7 +10,7 @@ import typer
 
 from batchq import clock
 from batchq.cli.app import Db, Json, app, named_by, store_for
-from batchq.cli.choosing import after_dashes, selecting
+from batchq.cli.choosing import after_dashes, chosen, selecting
 from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
@@ -51,6 +51,7 @@ def report(
 
     as_json = json or format == "json"
     with store_for(db, reading=True) as store:
+        selection = chosen(store, selection, "report")
         most = TOLD_IN_JSON if as_json else TOLD
         told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
     _print(asjson.report(told) if as_json else table.report(told, _look(color)))
@@ -76,6 +77,7 @@ def list_jobs(
     if limit is None and selection.is_empty:
         limit = NEWEST
     with store_for(db, reading=True) as store:
+        selection = chosen(store, selection, "list")
         queries.require(store, selection)
         total = sum(tallies.counts(store, selection).values())
         cut = bool(limit) and limit is not None and total > limit
@@ -135,6 +137,7 @@ def logs(
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last")
     streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
     with store_for(db, reading=True) as store:
+        selection = chosen(store, selection, "logs")
         queries.require(store, selection)
         if follow:
             _follow(store, selection, streams)

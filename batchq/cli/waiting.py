@@ -10,7 +10,7 @@ import typer
 from batchq import clock
 from batchq.cli import plans
 from batchq.cli.app import Db, Json, app, store_for
-from batchq.cli.choosing import selecting
+from batchq.cli.choosing import chosen, selecting
 from batchq.cli.noting import note
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection
@@ -48,6 +48,7 @@ def wait(
     with store_for(db, reading=True) as store:
         from batchq.store.queries import require
 
+        selection = chosen(store, selection, "wait")
         require(store, selection)
         is_over = _wait(store, selection, until)
         counts = reasons.ended_since(store, since) if selection.is_empty else tallies.counts(store, selection)

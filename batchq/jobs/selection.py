@@ -19,6 +19,7 @@ _PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: what an S
 class Selection(NamedTuple):
     """The chosen jobs: those of ``ids`` or of the ``last`` add (any job where neither is given) that pass the filters.
 
+    ``newest`` are the jobs of the last add once a command has looked it up, so that it means the same add to its end.
     ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
     ``since`` is in milliseconds since 1970 and keeps what was added, started or ended after it, or runs now.
     ``everything`` filters nothing: it says that choosing every job was meant.
@@ -32,6 +33,7 @@ class Selection(NamedTuple):
     name: str | None = None
     since: int | None = None
     everything: bool = False
+    newest: tuple[Range, ...] | None = None
 
     @property
     def is_empty(self) -> bool:

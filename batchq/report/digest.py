@@ -52,9 +52,9 @@ def program(db: str | None) -> str:
 
 def failed_of(selection: Selection) -> str:
     """The words that choose the failed jobs of a selection on a command line: ``--batch night --failed``."""
-    ids = in_words(selection.ids)
+    ids = in_words(merged(selection.ids + (selection.newest or ())))
     words = [ids] if ids and len(ids) <= _COMMAND_LENGTH else []
-    words += ["last"] if selection.last else []
+    words += ["last"] if selection.last and selection.newest is None else []
     for option, value in (
         ("--batch", selection.batch),
         ("--queue", selection.queue),

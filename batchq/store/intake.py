@@ -36,8 +36,8 @@ class Added:
         return self.others.get(position, keys.ADDED)
 
 
-def add(store: "Store", specs: "Sequence[JobSpec]") -> Added:
-    """Store the jobs; the ids come in their order.
+def add(store: "Store", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
+    """Store the jobs; the ids come in their order. ``files`` are those that they were read from, by their real paths.
 
     A job whose ``key`` is known is not stored again: ``if_exists`` says what happens instead. Ids grow and are never
     given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
@@ -45,7 +45,7 @@ def add(store: "Store", specs: "Sequence[JobSpec]") -> Added:
     """
     _find_keys(specs)
     with store.writing() as db:
-        done = _entered(db, specs)
+        done = _entered(db, specs, files)
         failpoints.hit("add_before_commit")
     return done
 
@@ -73,11 +73,20 @@ def _find_keys(specs: "Sequence[JobSpec]") -> None:
             spec.key = automatic_key(spec)
 
 
-def _entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]") -> Added:
+def _entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
     first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
     intake = _Intake(db, first)
     intake.store(specs)
+    intake.note(files)
     return intake.done
+
+
+def _listed(values: "Sequence[object]") -> str | None:
+    if not values:
+        return None
+    import json
+
+    return json.dumps(values)
 
 
 class _Intake:
@@ -130,6 +139,14 @@ class _Intake:
         self._insert_run(shared, run, single)
         self._db.executemany(_INSERT, single)
         self._finish()
+
+    def note(self, files: "Sequence[str]") -> None:
+        """Enter the add itself, also one that stored nothing: ``last`` means the newest."""
+        again = sorted({*self._changed, *self._rerun})
+        self._db.execute(
+            "INSERT INTO adds (at, first, jobs, again, files) VALUES (?, ?, ?, ?, ?)",
+            (self._now, self._first, self._next - self._first, _listed(again), _listed(files)),
+        )
 
     def _insert_run(
         self, shared: tuple[object, ...], run: list[tuple[object, ...]], single: list[tuple[object, ...]]

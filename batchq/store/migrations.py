@@ -22,7 +22,7 @@ def v1(db: Database) -> None:
 
 @migrations()
 def v2(db: Database) -> None:
-    """Adds and processes have rows of their own."""
+    """Adds, processes and logs have rows of their own."""
     for statement in schema.V2:
         db.execute(statement)
 

@@ -22,6 +22,7 @@ V2 = (
         for _column in _new
     ),
     *schema2.CREATED,
+    *schema2.FILLED,
 )
 
 

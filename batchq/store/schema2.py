@@ -11,6 +11,11 @@ CREATED = (
 CREATE TABLE adds (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
+    -- the id of its first new job, which is the add_id of all of them, and how many there are; they have successive ids
+    first INTEGER NOT NULL,
+    jobs INTEGER NOT NULL,
+    -- JSON list of older jobs, known by their key, that it changed or put back; NULL where there were none
+    again TEXT,
     -- JSON list of the job files, by their real paths; NULL where there were none
     files TEXT
 ) STRICT""",
@@ -22,4 +27,24 @@ CREATE TABLE processes (
     pid INTEGER NOT NULL,
     born INTEGER
 ) STRICT""",
+    # The keys whose jobs were pruned, by the ids that an add still prints for them.
+    "CREATE INDEX keys_pruned ON keys (job) WHERE state IS NOT NULL",
+    """
+CREATE TABLE logs (
+    job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    stream TEXT NOT NULL CHECK (stream = 'both' OR stream = 'stdout' OR stream = 'stderr'),
+    -- a file that has all of it, in bytes
+    path BLOB NOT NULL,
+    -- why something is missing there
+    trouble TEXT,
+    PRIMARY KEY (job, number, stream)
+) STRICT, WITHOUT ROWID""",
+)
+
+#: What is put into the new tables of a store that has a past: its newest add
+FILLED = (
+    """
+INSERT INTO adds (at, first, jobs) SELECT min(created_at), add_id, 1 + max(id) - add_id FROM jobs
+    WHERE add_id = (SELECT add_id FROM jobs ORDER BY id DESC LIMIT 1) GROUP BY add_id""",
 )

@@ -3,7 +3,24 @@
 import json
 
 from batchq.jobs.lifecycle import STATES
-from batchq.jobs.selection import Selection
+from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.store.connection import Store
+
+_NEWEST = "FROM adds ORDER BY id DESC LIMIT 1"
+
+
+def resolved(store: Store, selection: Selection) -> Selection:
+    """The same selection with ``last`` looked up: to the end of a command it means that add, whoever adds meanwhile.
+
+    An add that stored nothing new has the jobs that it changed or put back, or no job at all.
+    """
+    if not selection.last or selection.newest is not None:
+        return selection
+    jobs: list[Range] = []
+    for first, new, again in store.fetch(f"SELECT first, jobs, again {_NEWEST}"):
+        jobs = [(first, first + new - 1)] if new else []
+        jobs += [(job, job) for job in json.loads(again or "[]")]
+    return selection._replace(newest=tuple(merged(jobs)) or NO_JOB)
 
 
 def condition(selection: Selection) -> tuple[str, dict[str, object]]:
@@ -37,18 +54,20 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
 
 
 def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
+    ids = selection.ids + (selection.newest or ())
     choices: list[str] = []
-    if len(selection.ids) == 1:
-        ((named["low"], named["high"]),) = selection.ids
+    if len(ids) == 1:
+        ((named["low"], named["high"]),) = ids
         choices.append("jobs.id BETWEEN :low AND :high")
-    elif selection.ids:  # one JSON array, because SQLite bounds the depth of an OR and the number of parameters
-        named["ranges"] = json.dumps(selection.ids)
+    elif ids:  # one JSON array, because SQLite bounds the depth of an OR and the number of parameters
+        named["ranges"] = json.dumps(ids)
         choices.append(
             "jobs.id IN (SELECT chosen.id FROM json_each(:ranges) AS span JOIN jobs AS chosen"
             " ON chosen.id BETWEEN json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
         )
-    if selection.last:  # add_id is the first id of its add
-        choices.append("jobs.id >= (SELECT newest.add_id FROM jobs AS newest ORDER BY newest.id DESC LIMIT 1)")
+    if selection.last and selection.newest is None:
+        choices.append(f"jobs.id BETWEEN (SELECT first {_NEWEST}) AND (SELECT first + jobs - 1 {_NEWEST})")
+        choices.append(f"jobs.id IN (SELECT value FROM json_each((SELECT again {_NEWEST})))")
     return choices
 
 

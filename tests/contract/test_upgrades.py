@@ -30,6 +30,7 @@ TABLES = (
     "settings",
     "adds",
     "processes",
+    "logs",
 )
 
 # A program of tomorrow: one more migration, in two steps.

@@ -1,0 +1,113 @@
+"""``last`` means the newest add, whatever became of its jobs; from the beginning of a command to its end the same."""
+
+from pathlib import Path
+
+import pytest
+from commands import run
+from conftest import Shell, eventually, finish
+from history import FAILED, SUCCEEDED, add, play
+
+from batchq.jobs.model import job_spec
+from batchq.jobs.selection import NO_JOB, Selection
+from batchq.store import intake, tallies
+from batchq.store.connection import Store
+from batchq.store.selecting import resolved
+
+LAST = Selection(last=True)
+
+
+def readd(store: Store, if_exists: str, command: str = "true") -> list[int]:
+    fields = {"command": command, "key": "k", "if_exists": if_exists}
+    return intake.add(store, [job_spec(fields, "test", "/srv/shop", "/usr/bin")]).ids
+
+
+def test_last_is_all_jobs_of_the_newest_add(store: Store) -> None:
+    add(store, "before")
+    add(store, "a", "b", "c")
+
+    assert resolved(store, LAST).newest == ((2, 4),)
+    assert tallies.counts(store, LAST) == tallies.counts(store, resolved(store, LAST)) == {"queued": 3}
+
+
+def test_before_the_first_add_last_is_no_job(store: Store) -> None:
+    assert resolved(store, LAST).newest == NO_JOB
+    assert tallies.counts(store, LAST) == {}
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "hold", "release", "wait", "logs", "list", "report"])
+def test_an_add_of_nothing_is_the_newest_add(store: Store, verb: str) -> None:
+    add(store, "yesterday")
+    play(store, FAILED)
+    add(store, "still to be done")
+    intake.add(store, [])
+    before = store.fetch("SELECT id, state FROM jobs")
+    done = run(store, verb, "last")
+
+    assert done.code == 0
+    assert f"{verb}: nothing was added by the newest add" in done.err
+    assert "yesterday" not in done.out
+    assert store.fetch("SELECT id, state FROM jobs") == before
+
+
+def test_an_add_that_only_knew_keys_added_nothing(store: Store) -> None:
+    readd(store, "skip")
+    play(store, FAILED)
+    readd(store, "skip")
+
+    assert resolved(store, LAST).newest == NO_JOB
+    assert tallies.counts(store, LAST) == {}
+
+
+def test_what_an_add_put_back_belongs_to_it(store: Store) -> None:
+    readd(store, "skip")
+    add(store, "another")
+    play(store, FAILED, SUCCEEDED)
+    readd(store, "rerun-failed")
+
+    assert resolved(store, LAST).newest == ((1, 1),)
+    assert tallies.counts(store, LAST) == {"queued": 1}
+
+
+def test_a_rehearsed_add_is_none(store: Store) -> None:
+    add(store, "before")
+    intake.rehearse(store, [job_spec({"command": "true"}, "test", "/", "/bin")])
+
+    assert resolved(store, LAST).newest == ((1, 1),)
+
+
+def test_retry_of_last_leaves_what_succeeded(store: Store) -> None:
+    add(store, "good", "bad")
+    play(store, SUCCEEDED, FAILED)
+
+    assert "1 job queued again" in run(store, "retry", "last").err
+    assert store.fetch("SELECT state FROM jobs") == [("succeeded",), ("queued",)]
+
+
+def test_last_is_looked_up_once_for_a_command(store: Store) -> None:
+    add(store, "mine")
+    mine = resolved(store, LAST)
+    add(store, "somebody else's", "another of theirs")
+
+    assert tallies.counts(store, mine) == {"queued": 1}
+    assert resolved(store, mine) == mine
+
+
+def test_wait_last_answers_for_its_own_add(batchq: Shell) -> None:
+    batchq("add", "-c", ": > begun; while [ ! -e go ]; do sleep 0.01; done; exit 3")
+    waiting = batchq.start("wait", "last", "--timeout", "60s")
+    running = batchq.start("run", "-q", "-j", "1")
+    eventually((batchq.folder / "begun").exists)
+    eventually(lambda: _has_looked(waiting.pid))
+    batchq("add", "--", "true")
+    (batchq.folder / "go").touch()
+
+    assert finish(waiting).code == 1
+    assert finish(running).code == 1
+
+
+def _has_looked(pid: int) -> bool:
+    """Whether a `wait` has its bell, which it takes after it has looked up what to wait for."""
+    try:
+        return any("inotify" in str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
