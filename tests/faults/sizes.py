@@ -34,6 +34,19 @@ CONTENDED_JOBS = _size(1_000, 20_000)  #: S7: no-op jobs for eight runners
 CONTENDED_CLAIMS = _size(4_000, 40_000)  #: S7: jobs that bare ledgers claim from each other
 LOCK_WAITS = _size(150, 3_000)  #: S7: adds whose wait is measured
 RESCUES = _size(12, 200)  #: S15: runners killed whose rescue is timed
+CHAOS_BLOWS = _size(33, 45)  #: S30: kills, stops and signals of a round of chaos
+CHAOS_ROUNDS = _size(1, 47)  #: S30: rounds besides the one whose seed is fixed
+CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
+
+
+def chaos_seeds() -> list[str]:
+    """The seeds of the rounds of chaos."""
+    return [f"{SEED}/{number}" for number in range(CHAOS_ROUNDS)]
+
+
+def chance_of(seed: str) -> random.Random:
+    """A source of chance that is the same in every run."""
+    return random.Random(seed)
 
 
 def chance(purpose: str) -> random.Random:
