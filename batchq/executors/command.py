@@ -5,12 +5,11 @@ import json
 import os
 import resource
 import signal
-import stat
 import sys
 import time
-from typing import Any
 
 from batchq import clock
+from batchq.executors.results import Results
 from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
 from batchq.jobs.model import SHELL
 from batchq.processes import machine, tree
@@ -18,7 +17,6 @@ from batchq.processes.capture import Capture
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
-RESULT_LIMIT = 1024 * 1024  #: bytes that a command may write to $BATCHQ_RESULT_FILE
 
 
 class Place:
@@ -36,6 +34,7 @@ class Place:
         self.logs = logs
         self._oom_kills = machine.oom_kills()
         self._spills = 0
+        self._results = Results()
 
     def spill(self) -> str:
         """Where one more worker may put the output of its tasks: the beginning of a path."""
@@ -70,12 +69,13 @@ class Place:
         """Where a command may leave its result."""
         return f"{self.scratch}/result-{claim.id}-{claim.attempt}"
 
-    def results(self) -> set[str]:
-        """The files that commands have left there by now."""
-        try:
-            return {f"{self.scratch}/{name}" for name in os.listdir(self.scratch)}
-        except OSError:
-            return set()
+    def results(self) -> set[str] | None:
+        """The files that commands have left there by now; None where nobody can tell."""
+        return self._results.there(self.scratch)
+
+    def result(self, claim: Claim) -> tuple[str | None, Failure | None]:
+        """The result that a command has left, as JSON text, or what is wrong with it; neither where there is none."""
+        return self._results.read(self.result_file(claim))
 
     def variables(self, claim: Claim) -> dict[str, str]:
         """What a command is told of itself."""
@@ -211,17 +211,19 @@ class Command:
         self._stdout, self._stderr = self.out.take(), self.err.take()
         self._place.close_log(self.out, self.err)
 
-    def ended(self, floor: int, results: set[str]) -> Ended:
+    def ended(self, floor: int, results: set[str] | None) -> Ended:
         """How it ended, as noted before.
 
-        ``results`` are those of the place, ``floor`` is the peak memory of this process (KiB).
+        ``results`` are those of the place (None: unknown), ``floor`` is the peak memory of this process (KiB).
 
         The kernel counts the memory that a child shared with us before exec as the child's own, so a peak that is not
         above ours says nothing about the child and is left out.
         """
         code, usage = os.waitstatus_to_exitcode(self._status), self._usage
-        path = self._place.result_file(self.claim)
-        result, failure = _read_result(path) if path in results else (None, None)
+        result: str | None = None
+        failure: Failure | None = None
+        if results is None or self._place.result_file(self.claim) in results:
+            result, failure = self._place.result(self.claim)
         status = SUCCEEDED if code == 0 and failure is None else FAILED
         if self._sentence.status is not None:
             status, result = self._sentence.status, None
@@ -253,33 +255,19 @@ def _input(data: bytes | None) -> int | None:
     """A descriptor from which ``data`` can be read, None where there is none to read."""
     if data is None:
         return None
-    import tempfile
+    if not hasattr(os, "memfd_create"):
+        import tempfile
 
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        return os.dup(file.fileno())
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _read_result(path: str) -> tuple[str | None, Failure | None]:
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            return os.dup(file.fileno())
+    fd = os.memfd_create("stdin")  # a file of no folder: none that is full, or cleaned by somebody, is in its way
     try:
-        # It may be anything that a job can make there: a pipe would block, a link would lead elsewhere.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with open(fd, "rb") as file:
-            data = file.read(RESULT_LIMIT + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-        os.unlink(path)
+        while data:
+            data = data[os.write(fd, data) :]
+        os.lseek(fd, 0, os.SEEK_SET)
     except OSError:
-        return None, None
-    if not data:
-        return None, None
-    if len(data) > RESULT_LIMIT:
-        return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")
-    try:
-        value = json.loads(data, parse_constant=_no_constant)
-        return json.dumps(value, separators=(",", ":")), None
-    except (ValueError, RecursionError) as error:
-        return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {error}")
+        os.close(fd)
+        raise
+    return fd

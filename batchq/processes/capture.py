@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import stat
 
 from batchq.jobs.attempt import Stream
 
@@ -82,15 +83,18 @@ class Capture:
 
 
 def read_kept(path: str) -> Stream | None:
-    """What a file has of a stream, as much as is kept of it; None for nothing."""
+    """What a file has of a stream, as much as is kept of it; None for nothing, and for what is not a file any more."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        total = os.fstat(fd).st_size
+        facts = os.fstat(fd)
+        total = facts.st_size
+        if not total or not stat.S_ISREG(facts.st_mode):
+            return None
         head = os.pread(fd, KEPT, 0)
-        return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total) if total else None
+        return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total)
     finally:
         os.close(fd)
 

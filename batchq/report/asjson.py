@@ -191,8 +191,12 @@ def _no_lone_surrogate(match: re.Match[str]) -> str:
 
 
 def parsed(text: str) -> Any:
-    """Stored JSON as a value; as its text where it is nested too deeply."""
+    """Stored JSON as a value; as its text where it is nested too deeply, or holds what is no JSON (NaN)."""
     try:
-        return json.loads(text)
-    except RecursionError:
+        return json.loads(text, parse_constant=_no_constant)
+    except (RecursionError, ValueError):
         return text
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -154,7 +154,7 @@ def test_a_result_file_becomes_the_result(batchq: Shell) -> None:
     assert attempts(batchq, "outcome, result") == [("succeeded", '{"rows":12}')]
 
 
-@pytest.mark.parametrize("text", ["{", "NaN", "[1, Infinity]"])
+@pytest.mark.parametrize("text", ["{", "NaN", "[1, Infinity]", "1e999", "[-1e999]"])
 def test_a_result_file_that_is_no_json_is_a_failed_attempt(batchq: Shell, text: str) -> None:
     batchq("add", "-c", f"echo '{text}' > $BATCHQ_RESULT_FILE")
     batchq("run", code=1)

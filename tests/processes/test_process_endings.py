@@ -11,6 +11,7 @@ import pytest
 from scene import Scene, ended, python
 
 from batchq.executors.command import Command, Place
+from batchq.executors.results import Results
 from batchq.jobs.attempt import Claim
 from batchq.processes.capture import Capture
 from batchq.processes.spawn import Refusal, Spawner
@@ -174,7 +175,7 @@ def test_a_file_that_is_no_program_costs_its_own_attempt_alone(scene: Scene) -> 
     assert scene.attempts() == [("failed",), ("succeeded",)]
 
 
-def test_a_result_file_of_any_kind_is_read_or_passed_over(scene: Scene) -> None:
+def test_a_result_file_of_any_kind_is_read_or_a_failure_that_says_why_not(scene: Scene) -> None:
     def make(how: str) -> dict[str, object]:
         return {"command": f'rm -f "$BATCHQ_RESULT_FILE"; {how}'}
 
@@ -188,16 +189,82 @@ def test_a_result_file_of_any_kind_is_read_or_passed_over(scene: Scene) -> None:
         make('printf "\\377" > "$BATCHQ_RESULT_FILE"'),
         make('printf "%1000000s" "" | tr " " "[" > "$BATCHQ_RESULT_FILE"'),
         make('echo 7 > "$BATCHQ_RESULT_FILE"'),
+        make("true"),
+        make(': > "$BATCHQ_RESULT_FILE"'),
     )
     ended(scene.start("-j", "2", "-q"), 15)
 
-    outcomes = scene.attempts("outcome, result")
-    assert len(outcomes) == 9
-    assert outcomes[-1] == ("succeeded", "7")
-    assert outcomes[5] == outcomes[6] == outcomes[7] == ("failed", None)
+    outcomes = scene.attempts("outcome, error_type, result")
+    assert outcomes[:5] == [("failed", "ResultUnreadable", None)] * 5
+    assert outcomes[5:8] == [("failed", kind, None) for kind in ("ResultTooLarge", "ResultNotJSON", "ResultNotJSON")]
+    assert outcomes[8:] == [("succeeded", None, "7"), ("succeeded", None, None), ("succeeded", None, None)]
+    said = " ".join(str(error) for (error,) in scene.attempts("error")[:5])
+    assert [said.count(kind) for kind in ("it is a pipe", "it is a folder", "it is a link")] == [1, 1, 3]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user, who may not read everything")
+def test_a_result_that_may_not_be_read_is_a_failure(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)  # the folders above are closed to others
+    (tmp_path / "result").write_text("7")
+    (tmp_path / "result").chmod(0)
+    os.chown(tmp_path, 12345, -1)
+    os.chown(tmp_path / "result", 12345, -1)
+    results = Results()
+    os.seteuid(12345)
+    try:
+        found = results.read(f"/proc/self/fd/{folder}/result")
+    finally:
+        os.seteuid(0)
+        os.close(folder)
+
+    assert found[0] is None
+    assert found[1] is not None
+    assert found[1].type == "ResultUnreadable"
+    assert found[1].message.endswith("cannot be read: Permission denied")
+
+
+def test_results_cost_no_descriptor_whatever_they_are_and_are_read_when_none_is_left(tmp_path: Path) -> None:
+    results, before = Results(), len(os.listdir("/proc/self/fd"))
+    paths = [tmp_path / name for name in ("folder", "pipe", "link", "broken", "good", "too")]
+    paths[0].mkdir()
+    os.mkfifo(paths[1])
+    paths[2].symlink_to("good")
+    paths[3].write_text("{")
+    for path in paths[4:]:
+        path.write_text("[7]")
+    for path in paths[:4]:
+        assert results.read(str(path))[1] is not None
+    assert len(os.listdir("/proc/self/fd")) == before
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[0]), limits[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        assert results.there(str(tmp_path)) is None
+        assert [results.read(str(path)) for path in paths[4:]] == [("[7]", None)] * 2
+        assert results.read(str(paths[4])) == (None, None)
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # --- a machine that is full --------------------------------------------------------------------------------------------
+
+
+def test_a_job_with_stdin_needs_no_room_in_the_temporary_folder(scene: Scene) -> None:
+    scene.add({"command": "cat > got", "stdin": "x" * 100_000})
+    full = 'mkdir t && mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs t && export TMPDIR=$PWD/t && "$@"'
+    words = ["unshare", "--mount", "sh", "-c", full, "sh", *scene.shell.argv("run", "-q")]
+    done = subprocess.run(words, cwd=scene.folder, env=scene.shell.env, capture_output=True, timeout=60, check=False)
+    if b"mount" in done.stderr or b"unshare" in done.stderr:
+        pytest.skip("needs the right to mount")
+
+    assert scene.jobs("state, interruptions") == [("succeeded", 0)]
+    assert (scene.folder / "got").stat().st_size == 100_000
 
 
 @pytest.mark.parametrize("descriptors", [12, 16, 20, 26, 33, 40, 60])
