@@ -10,7 +10,7 @@ from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
-from batchq.store import queues
+from batchq.store import limits, queues
 
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -55,12 +55,11 @@ def set_queue(
     """Set the limit or the rate of a queue."""
     if limit is None and rate is None:
         raise UsageError("say what to set: --limit N or --rate N/s")
-    queue, most, speed = _checked(name), _limit(limit), _rate(rate)
+    queue = _checked(name)
+    changes: dict[str, float | None] = {} if limit is None else {"running_limit": _limit(limit)}
+    changes |= {} if rate is None else {"rate": _rate(rate)}
     with store_for(db) as store:
-        if limit is not None:
-            queues.set_limit(store, queue, most)
-        if rate is not None:
-            queues.set_rate(store, queue, speed)
+        queues.change(store, queue, changes)
 
 
 @group.command()
@@ -104,8 +103,8 @@ def _rate(text: str | None) -> float | None:
         rate = float(number) / _UNITS[unit if slash else "s"]
     except (ValueError, KeyError):
         rate = 0.0
-    if not 0 < rate <= 1_000_000:
-        raise UsageError(f"--rate {text!r} is no rate: write 10/s, 100/m, 5/h, or none")
+    if not limits.LOWEST_RATE <= rate <= 1_000_000:
+        raise UsageError(f"--rate {text!r} is not a rate: write 10/s, 100/m, 5/h, or none (at least one start a year)")
     return rate
 
 

@@ -226,7 +226,7 @@ class Member:
             status,
             exit_code=code if code is not None and code >= 0 else None,
             signal=-code if code is not None and code < 0 else None,
-            seconds=max(0, now - started_at) / 1000,
+            seconds=time.monotonic() - self._began,
             failure=failure,
             stdout=out,
             stderr=err,

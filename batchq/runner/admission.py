@@ -23,7 +23,7 @@ def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: In
     Looking for the other run and registering are one transaction, so two that start at once do not both begin.
     """
     until = None if plan.patience is None else time.monotonic() + plan.patience
-    bell = Bell(store.path)
+    bell: Bell | None = None
     try:
         while True:
             try:
@@ -49,12 +49,14 @@ def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: In
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
                 return None
+            bell = bell or Bell(store.path)  # only now: to close one takes longer than many a run
             _wait(bell, inbox, until)
             if inbox.received:
                 tally.signal = inbox.received.pop(0)
                 return None
     finally:
-        bell.close()
+        if bell is not None:
+            bell.close()
 
 
 def _wait(bell: Bell, inbox: Inbox, until: float | None) -> None:

@@ -1,5 +1,6 @@
 """Binding new jobs to the jobs after which they run: by name, by id, by batch. What could never run is refused."""
 
+import json
 import sqlite3
 
 from batchq.errors import InputError
@@ -97,9 +98,7 @@ def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
 def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
     """InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
     waiting: dict[int, set[int]] = {}
-    for child, parent in db.execute(
-        "SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,)
-    ):
+    for child, parent in _edges(db, [job for job, _ in ties], first):
         waiting.setdefault(child, set()).add(parent)
     below: dict[int, list[int]] = {}
     for child, parents in waiting.items():
@@ -112,10 +111,10 @@ def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
             if not waiting[child]:
                 del waiting[child]
                 free.append(child)
-    # A job that was there before and is replaced now can close a circle through older jobs.
-    circle = _circle(waiting) if waiting else _old_circle(db, [job for job, _ in ties if job < first])
-    if circle:
-        specs = dict(ties)
+    if waiting:
+        circle, specs = _circle(waiting), dict(ties)
+        begin = next(position for position, job in enumerate(circle) if job in specs)  # before them there was none
+        circle = circle[begin:] + circle[:begin]
         spec = specs[circle[0]]
         shown = " → ".join(_label(job, specs) for job in [*circle[:_SHOWN], circle[0]])
         raise _wrong(
@@ -123,22 +122,27 @@ def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
         )
 
 
+def _edges(db: sqlite3.Connection, tied: "Sequence[int]", first: int) -> "Iterable[tuple[int, int]]":
+    """Each (child, parent) among which there may be a circle now: of the new jobs, and of all above those replaced."""
+    if min(tied, default=first) >= first:
+        return db.execute("SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,))
+    return db.execute(
+        """
+        WITH RECURSIVE above (id) AS (
+            SELECT value FROM json_each(?)
+            UNION SELECT d.parent FROM above JOIN dependencies AS d ON d.child = above.id)
+        SELECT d.child, d.parent FROM above CROSS JOIN dependencies AS d ON d.child = above.id""",
+        (json.dumps(tied),),
+    )
+
+
 def _circle(waiting: "Mapping[int, set[int]]") -> list[int]:
-    path: list[int] = []
+    path: dict[int, int] = {}  # with the position of each
     job = min(waiting)
     while job not in path:
-        path.append(job)
+        path[job] = len(path)
         job = min(parent for parent in waiting[job] if parent in waiting)
-    return path[path.index(job) :]
-
-
-def _old_circle(db: sqlite3.Connection, replaced: "Iterable[int]") -> list[int]:
-    above = """
-        WITH RECURSIVE above (id) AS (
-            SELECT parent FROM dependencies WHERE child = :job
-            UNION SELECT d.parent FROM dependencies AS d JOIN above ON d.child = above.id)
-        SELECT 1 FROM above WHERE id = :job"""
-    return [job for job in replaced if db.execute(above, {"job": job}).fetchone()][:1]
+    return list(path)[path[job] :]
 
 
 def _label(job: int, specs: "Mapping[int, JobSpec]") -> str:

@@ -101,7 +101,7 @@ class _Intake:
         self._contexts: dict[tuple[str, str], int] = {}
         self._keys: dict[str, int] = {}
         self._named: dict[str, list[int]] = {}
-        self._ties: list[tuple[int, JobSpec]] = []
+        self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
         self._rerun: list[int] = []
         self._gone: dict[int, str | None] = {}
@@ -124,7 +124,7 @@ class _Intake:
             if spec.name is not None:
                 self._named.setdefault(spec.name, []).append(job)
             if spec.after or spec.after_any:
-                self._ties.append((job, spec))
+                self._ties[job] = spec
             place = (spec.cwd, spec.path)
             before, shared = shared, (
                 first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
@@ -198,7 +198,7 @@ class _Intake:
         if self._ties:
             from batchq.store.binding import Binder
 
-            Binder(db, self._named, self._gone, self._first).bind(self._ties, self._now)
+            Binder(db, self._named, self._gone, self._first).bind(list(self._ties.items()), self._now)
 
     # --- jobs whose key is known ---------------------------------------------------------------------------------------
 
@@ -219,9 +219,9 @@ class _Intake:
             self._named.setdefault(spec.name, []).append(job)
         if fate == keys.REPLACED:
             self._changed[job] = spec
-            self._ties = [tie for tie in self._ties if tie[0] != job]
+            self._ties.pop(job, None)
             if spec.after or spec.after_any:
-                self._ties.append((job, spec))
+                self._ties[job] = spec
         elif fate == keys.RERUN:
             self._rerun.append(job)
 

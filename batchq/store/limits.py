@@ -7,7 +7,12 @@ takes one; no more than a twentieth of a second's worth, but at least one, is sa
 from typing import NamedTuple
 
 SAVED = 0.05  #: seconds' worth of starts that may be saved up
-STALE = 5_000  #: milliseconds by which a claim may be older than the one before it, because it has waited for the store
+STALE = (
+    1_000  #: milliseconds by which a claim may be older than the one before it without the clock having been set back
+)
+LOWEST_RATE = (
+    1 / 31_536_000
+)  #: starts a second: one a year; a lower rate, in a store made by others, counts as this one
 
 
 class Lane(NamedTuple):
@@ -43,10 +48,10 @@ def room(lane: Lane, running: int, most: int, now: int) -> int:
 
 
 def tokens(lane: Lane, now: int) -> float:
-    """What the bucket holds; a clock that was set back adds nothing."""
+    """What the bucket holds. It is a new one when the clock was set back: nobody waits until it is as late as it was."""
     assert lane.rate is not None
     full = max(1.0, lane.rate * SAVED)
-    if lane.allowance is None or lane.at is None:
+    if lane.allowance is None or lane.at is None or now < lane.at - STALE:
         return full
     return min(full, lane.allowance + max(0, now - lane.at) / 1000 * lane.rate)
 
@@ -65,4 +70,6 @@ def next_start(lane: Lane, now: int) -> int | None:
     """When the rate lets the next job through, in milliseconds since 1970; None where it does now, or has no say."""
     if lane.rate is None or lane.is_shut or (left := tokens(lane, now)) >= 1:
         return None
-    return now + 1 + int((1 - left) / lane.rate * 1000)
+    needed = min(1 - left, max(1.0, lane.rate * SAVED))  # no start owes more than the bucket can hold
+    since = now if lane.at is None else max(now, lane.at)
+    return since + 1 + int(needed / max(lane.rate, LOWEST_RATE) * 1000)

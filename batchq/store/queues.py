@@ -1,5 +1,6 @@
 """Queues: their limit, rate and pause. What is set here binds every runner of the store with its next claim."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from batchq.store.connection import Store
@@ -27,29 +28,33 @@ def queues(store: Store) -> list[Queue]:
 
 def set_limit(store: Store, name: str, limit: int | None) -> None:
     """Let at most ``limit`` jobs of a queue run at once, over all runners; None: any number."""
-    _set(store, name, "running_limit", limit)
+    change(store, name, {"running_limit": limit})
 
 
 def set_rate(store: Store, name: str, rate: float | None) -> None:
     """Let at most ``rate`` jobs of a queue start in a second, over all runners; None: any number."""
-    _set(store, name, "rate", rate)
+    change(store, name, {"rate": rate})
 
 
 def pause(store: Store, name: str) -> None:
     """Let no further job of a queue start; those that run go on."""
-    _set(store, name, "paused", 1)
+    change(store, name, {"paused": 1})
 
 
 def resume(store: Store, name: str) -> None:
     """Let the jobs of a paused queue start again."""
-    _set(store, name, "paused", 0)
+    change(store, name, {"paused": 0})
 
 
-def _set(store: Store, name: str, column: str, value: float | None) -> None:
-    also = ", allowance = NULL, allowance_at = NULL" if column == "rate" else ""
+def change(store: Store, name: str, settings: Mapping[str, float | None]) -> None:
+    """Set several columns of a queue at once: a run sees all of them with its next claim, or none."""
+    columns = dict(settings)
+    if "rate" in columns:
+        columns |= {"allowance": None, "allowance_at": None}
     with store.writing() as db:
         db.execute("INSERT INTO queues (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-        db.execute(f"UPDATE queues SET {column} = ?{also} WHERE name = ?", (value, name))
+        assigned = ", ".join(f"{column} = ?" for column in columns)
+        db.execute(f"UPDATE queues SET {assigned} WHERE name = ?", (*columns.values(), name))
         db.execute(
             "DELETE FROM queues WHERE name = ? AND NOT paused AND running_limit IS NULL AND rate IS NULL", (name,)
         )

@@ -6,7 +6,7 @@ from batchq.jobs.selection import Selection
 from batchq.store import claiming, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
-from batchq.store.rows import Detail, Parent
+from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
 from batchq.store.selecting import condition
 
@@ -46,7 +46,7 @@ def gather(store: Store, id: int) -> Facts:
             next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
             claiming.lane_named(store, job.queue),
             claiming.running_in(store, job.queue),
-            _before(store, id, job.queue, job.priority) if job.state == "queued" else 0,
+            _before(store, job) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),
         )
@@ -60,14 +60,14 @@ def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Pare
     return [Parent._make(row) for row in rows]
 
 
-def _before(store: Store, id: int, queue: str, priority: int) -> int:
-    """How many queued jobs of the queue come first; the two ranges are parts of one index."""
-    total = 0
+def _before(store: Store, job: Job) -> int:
+    """How many queued jobs of the queue come first, of those that are a payload as it is, or none as it is none."""
+    total, kind = 0, "kind = 'payload'" if job.kind == "payload" else "kind <> 'payload'"
     for first in ("priority > :priority", "priority = :priority AND id < :id"):
         ((jobs,),) = store.fetch(
-            "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND kind <> 'payload' AND queue = :queue"
+            f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND {kind} AND queue = :queue"
             f" AND {first} LIMIT :most)",
-            {"priority": priority, "id": id, "queue": queue, "most": QUEUE_LOOK},
+            {"priority": job.priority, "id": job.id, "queue": job.queue, "most": QUEUE_LOOK},
         )
         total += jobs
     return min(total, QUEUE_LOOK)

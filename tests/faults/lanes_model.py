@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 Row = dict[str, Any]
+STALE = 1_000  #: milliseconds: a little older is a claim that has waited for the store
 ANY = 1 << 30  #: jobs, where nothing bounds them
 
 
@@ -39,12 +40,15 @@ class Lanes:
         """How many starts a rate lets through at once: as many as have come in, of which a twentieth of a second's keep."""
         rate = Fraction(lane["rate"])
         full = max(Fraction(1), rate / 20)
-        return full if lane["left"] is None else min(full, lane["left"] + max(0, now - lane["at"]) * rate / 1000)
+        if lane["left"] is None or now < int(lane["at"]) - STALE:
+            return full
+        come_in = max(0, now - int(lane["at"])) * rate / 1000
+        return min(full, Fraction(lane["left"]) + come_in)
 
     def start(self, queue: str, now: int) -> None:
         """A job of the queue starts: it costs what the rate had saved."""
         if (lane := self.set.get(queue)) and lane["rate"] is not None:
-            is_set_back = now < lane["at"] - 5_000  # a little older is a claim that has waited for the store
+            is_set_back = now < lane["at"] - STALE
             lane |= {"left": self.saved(lane, now) - 1, "at": now if is_set_back else max(now, lane["at"])}
 
     def claimable(
