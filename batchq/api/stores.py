@@ -30,7 +30,7 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> 
 
 def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
     """As ``open``; ``stacklevel`` says whose line the warnings name, as in ``warnings.warn``."""
-    opened = connection.open_store(None if path is None else os.fsdecode(path), create=create)
+    opened = connection.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)
     try:
         for warning in opened.warnings:
             warnings.warn(warning, stacklevel=stacklevel)

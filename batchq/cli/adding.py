@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from batchq.cli import storing
-from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, app
+from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, TrustOwner, app
 from batchq.cli.noting import note
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
@@ -27,9 +27,9 @@ def init(
     named = path or db or Global.db or os.environ.get("BATCHQ_DB") or "batchq.db"
     where = locate(named)
     if os.path.exists(where):
-        open_at(where).close()
+        open_at(where, reading=True).close()
         raise CreateError(f"there is a store at {where} already")
-    open_at(where, create=True).close()
+    open_at(where, create=True, trust_owner=False).close()
     note(f"made the store {where}")
 
 
@@ -117,6 +117,7 @@ def add(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print no ids.")] = False,
     allow_network_fs: NetworkFs = False,
+    trust_owner: TrustOwner = False,
     db: Db = None,
 ) -> None:
     """Store jobs and print their ids, one a line.
@@ -158,6 +159,7 @@ def requested(options: "Mapping[str, Any]", words: list[str] | None) -> AddReque
         "quiet",
         "dry_run",
         "json",
+        "trust_owner",
     ):
         setattr(request, name, options[name])
     request.db = options["db"]

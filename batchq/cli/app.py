@@ -25,6 +25,9 @@ Db = Annotated[
 NetworkFs = Annotated[
     bool, typer.Option("--allow-network-fs", help="Use a store on a network file system, from this host alone.")
 ]
+TrustOwner = Annotated[
+    bool, typer.Option("--trust-owner", help="Use a store that belongs to another user, who decides what it runs.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, schema 1.")]
 
 

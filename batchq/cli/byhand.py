@@ -29,6 +29,7 @@ _FLAGS = {
     "--tsv": "tsv",
     "--dry-run": "dry_run",
     "--json": "json",
+    "--trust-owner": "trust_owner",
 }
 _FIELD_TEXTS = {
     "--name": "name",
@@ -87,6 +88,7 @@ _RUN_FLAGS = {
     "--verbose": "verbose",
     "--json": "as_json",
     "--allow-network-fs": "allow_network_fs",
+    "--trust-owner": "trust_owner",
 }
 _RUN_NUMBERS = {"--max-jobs": "max_jobs", "--worker-jobs": "worker_jobs", "--limit-processes": "limit_processes"}
 _RUN_TAKING = {*_RUN_TEXTS, *_RUN_NUMBERS, "--handler"}

@@ -84,7 +84,7 @@ def run(request: RunRequest) -> int:
                 logs=logs,
                 worker_jobs=request.worker_jobs,
             )
-            return _run(path, plan, liveness, inbox, executor, handlers, told)
+            return _run(path, plan, liveness, inbox, executor, handlers, told, trust_owner=request.trust_owner)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return 128 + inbox.received[0]
@@ -97,14 +97,14 @@ def run(request: RunRequest) -> int:
 def _open(path: str, request: RunRequest) -> tuple[Range, ...] | None:
     """Refuse what is no store before anything is forked; add the jobs of its files, if any, and return their ids."""
     if not request.files:
-        with open_at(path) as store:
+        with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
         return None
     adding = AddRequest()
     adding.files, adding.db = request.files, request.db
     specs = sources.specs_of(adding)
     is_new = not os.path.exists(path)
-    with open_at(path, create=True) as store:
+    with open_at(path, create=True, trust_owner=request.trust_owner) as store:
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
@@ -119,8 +119,10 @@ def _run(
     executor: Executor,
     handlers: list[Handler],
     told: Telling,
+    *,
+    trust_owner: bool,
 ) -> int:
-    with open_at(path) as store:
+    with open_at(path, trust_owner=trust_owner) as store:
         if told.live:
             from batchq.report.progress import Progress
 

@@ -26,6 +26,7 @@ class AddRequest:
         self.db: str | None = None
         self.fields: dict[str, Any] = {}
         self.env: list[str] = []
+        self.trust_owner = False
 
 
 class RunRequest:
@@ -52,4 +53,5 @@ class RunRequest:
         self.verbose = False
         self.as_json = False
         self.allow_network_fs = False
+        self.trust_owner = False
         self.db: str | None = None

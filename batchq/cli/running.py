@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchq.cli import draining
-from batchq.cli.app import Db, Global, Json, NetworkFs, app
+from batchq.cli.app import Db, Global, Json, NetworkFs, TrustOwner, app
 from batchq.cli.request import RunRequest
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log each job, and what was left alone.")] = False,
     as_json: Json = False,
     allow_network_fs: NetworkFs = False,
+    trust_owner: TrustOwner = False,
     db: Db = None,
 ) -> None:
     """Run what is claimable until nothing is left; exit 1 if a job failed.

@@ -24,10 +24,10 @@ def add(request: AddRequest) -> None:
     specs = sources.specs_of(request)
     path = locate(request.db)
     if request.dry_run:
-        _tell(specs, _rehearsed(path, specs), request)
+        _tell(specs, _rehearsed(path, specs, trust_owner=request.trust_owner), request)
         return
     is_new = not os.path.exists(path)
-    with open_at(path, create=True) as store:
+    with open_at(path, create=True, trust_owner=request.trust_owner) as store:
         done = intake.add(store, specs)
         warn(store.warnings)
     if is_new and not request.quiet:
@@ -38,9 +38,9 @@ def add(request: AddRequest) -> None:
         sys.stdout.write("\n".join(map(str, done.ids)) + "\n")
 
 
-def _rehearsed(path: str, specs: "list[JobSpec]") -> intake.Added:
+def _rehearsed(path: str, specs: "list[JobSpec]", *, trust_owner: bool) -> intake.Added:
     if os.path.exists(path):
-        with open_at(path) as store:
+        with open_at(path, trust_owner=trust_owner) as store:
             warn(store.warnings)
             return intake.rehearse(store, specs)
     folder = os.path.dirname(path)

@@ -160,16 +160,19 @@ class Writing:
             raise error
 
 
-def open_store(explicit: str | None = None, *, create: bool = False, reading: bool = False) -> Store:
+def open_store(
+    explicit: str | None = None, *, create: bool = False, reading: bool = False, trust_owner: bool | None = None
+) -> Store:
     """Open the store that ``location.locate`` finds, upgraded to this program's schema.
 
     With ``create`` a missing one is made (mode 0600). With ``reading`` a store that may not be written is opened all
-    the same, and only looked at. Raises MissingError, CreateError, StoreError, LedgerError, BusyError.
+    the same, and only looked at. ``trust_owner`` says whether it may be another user's: see ``trust.check_file``.
+    Raises MissingError, CreateError, StoreError, LedgerError, BusyError.
     """
-    return open_at(location.locate(explicit), create=create, reading=reading)
+    return open_at(location.locate(explicit), create=create, reading=reading, trust_owner=trust_owner)
 
 
-def open_at(path: str, *, create: bool = False, reading: bool = False) -> Store:
+def open_at(path: str, *, create: bool = False, reading: bool = False, trust_owner: bool | None = None) -> Store:
     """Open the store at an absolute path; see ``open_store``."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}; batchq needs 3.37 or newer (STRICT tables)")
@@ -178,11 +181,11 @@ def open_at(path: str, *, create: bool = False, reading: bool = False) -> Store:
     if facts is None and create:
         from batchq.store import creation
 
-        creation.create(path)
+        creation.create(path, trust_owner=trust_owner is True)
         facts = location.look(path)
     if facts is None:
         raise location.missing(path)
-    warnings = trust.check_file(path, facts, reading=reading)
+    warnings = trust.check_file(path, facts, reading=reading, trust_owner=trust_owner)
     lost = trust.lost_log(path)
     if not reading:
         if lost:
@@ -205,9 +208,12 @@ def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
     db = lock = None
     try:
         db = connect(path, "rw")
+        is_shared = trust.occupy(path, facts.st_uid)
         version = version_of(db, path)
         lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
         alone = lock.enter()
+        if is_shared:
+            trust.check_side_files(path, facts.st_uid)
         for pragma in (
             "synchronous = FULL",
             "temp_store = MEMORY",

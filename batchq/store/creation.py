@@ -5,24 +5,30 @@ import errno
 import os
 import sqlite3
 
-from batchq.errors import BusyError, CreateError
-from batchq.store import location, schema
+from batchq.errors import BusyError, CreateError, StoreError
+from batchq.store import location, schema, trust
 from batchq.store.locks import LockFile
 from batchq.store.patience import PATIENCE, translated
 
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 
-def create(path: str) -> None:
+def create(path: str, *, trust_owner: bool = False) -> None:
     """Make an empty store at ``path`` (mode 0600), unless somebody is faster.
 
     It is built beside its place and moved there when it is complete, so that no crash leaves half a store and an empty
-    file is never one of ours. Raises CreateError, BusyError.
+    file is never one of ours. Raises CreateError, BusyError, StoreError.
     """
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         on_network = location.require_local(path)
+        if (stranger := trust.check_folder(path, os.geteuid())) is not None and not trust_owner:
+            raise StoreError(
+                f"the folder {folder} belongs to another user (uid {stranger}), who could replace the store {path};"
+                " keep it elsewhere, or say --trust-owner"
+            )
+        trust.check_side_files(path, os.geteuid())
         lock = LockFile(path)
     except OSError as error:
         raise CreateError(f"cannot create the store {path}: {error.strerror}") from None

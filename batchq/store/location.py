@@ -18,11 +18,15 @@ NETWORK = (
 def locate(explicit: str | None) -> str:
     """The absolute path of the store to use; it need not exist.
 
-    Raises StoreError where the nearest ``batchq.db`` belongs to another user: it is refused, never walked past.
+    Raises StoreError where it was found, not named, and belongs to another user: it is refused, never walked past. For
+    root, too: whoever makes /tmp/batchq.db must not decide what root runs below /tmp.
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
         return resolved(os.path.abspath(os.path.expanduser(named)))
-    return resolved(_upwards(os.getcwd()) or _own())
+    path = _upwards(os.getcwd()) or _own()
+    found = resolved(path)
+    _require_ours(path, found)
+    return found
 
 
 def resolved(path: str) -> str:
@@ -57,17 +61,23 @@ def sync_folder(folder: str) -> None:
 def _upwards(folder: str) -> str | None:
     while True:
         path = os.path.join(folder, NAME)
+        if os.path.lexists(path):
+            return path
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+
+
+def _require_ours(*paths: str) -> None:
+    """Refuse a store that was found, or the link that leads to it, if it is neither this user's nor root's."""
+    for path in paths:
         try:
             owner = os.lstat(path).st_uid
         except OSError:
-            parent = os.path.dirname(folder)
-            if parent == folder:
-                return None
-            folder = parent
             continue
-        if owner not in (os.geteuid(), 0) and os.geteuid() != 0:
+        if owner not in (os.geteuid(), 0):
             raise StoreError(f"{path} belongs to another user (uid {owner}); name your store with --db or BATCHQ_DB")
-        return path
 
 
 def _own() -> str:

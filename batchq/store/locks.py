@@ -8,11 +8,13 @@ system has none, POSIX record locks serve: they belong to the process that took 
 import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 import time
 
 from batchq.errors import BusyError, CreateError
+from batchq.store import trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,9 +60,8 @@ class LockFile:
     def __init__(self, store: str, *, reading: bool = False) -> None:
         self._store = store
         self.path = sidecar(store)
-        access = os.O_RDONLY if reading else os.O_RDWR | os.O_CREAT
         try:
-            self._fd = os.open(self.path, access | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = _opened(self.path, store, reading=reading)
         except OSError as error:
             if not reading:
                 raise CreateError(f"cannot open the lock file {self.path}: {error.strerror}") from None
@@ -168,6 +169,28 @@ class LockFile:
         else:
             verb = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
             fcntl.lockf(self._fd, verb if wait or kind == fcntl.F_UNLCK else verb | fcntl.LOCK_NB, 1, offset)
+
+
+def _opened(path: str, store: str, *, reading: bool) -> int:
+    """The lock file, made for the owner of the store (mode 0600) where it is missing; raises OSError."""
+    flags = os.O_RDONLY if reading else os.O_RDWR
+    while True:
+        try:
+            fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            if reading:
+                raise
+        else:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise OSError(errno.EINVAL, "it is not a plain file")
+            return fd
+        try:
+            owner = os.stat(store).st_uid
+        except FileNotFoundError:
+            owner = os.geteuid()
+        if (made := trust.make_for(path, owner)) is not None:
+            return made
 
 
 class _Wait:

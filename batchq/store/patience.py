@@ -53,9 +53,12 @@ def connect(path: str, mode: str) -> Patient:
     """A connection to an existing file; ``mode`` as in SQLite's URIs: ``rw``, ``ro``, ``ro&immutable=1``.
 
     By URI, because a plain name would make an empty file, readable by all, where the store has just been moved away.
+    With an empty host in it, or a path that begins with two slashes would be read as one.
     """
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    db = sqlite3.connect(f"file:{quoted}?mode={mode}", timeout=_SLICE, isolation_level=None, factory=Patient, uri=True)
+    db = sqlite3.connect(
+        f"file://{quoted}?mode={mode}", timeout=_SLICE, isolation_level=None, factory=Patient, uri=True
+    )
     db.path, db.patience = path, PATIENCE
     return db
 

@@ -79,8 +79,9 @@ def test_a_run_takes_what_its_options_say(project: Path) -> None:
 
 def test_the_options_are_those_of_the_command() -> None:
     renamed = {"jobs": "slots", "db": "store"}
-    # JSON is always asked for, the variable serves for the network, and jobs are added with Store.add.
-    only_there = {"as_json", "allow_network_fs", "files", "context"}
+    # JSON is always asked for, the variable serves for the network, jobs are added with Store.add, and another user's
+    # store is only for those who say so where they can be seen.
+    only_there = {"as_json", "allow_network_fs", "trust_owner", "files", "context"}
     there = {renamed.get(name, name) for name in inspect.signature(command).parameters} - only_there
 
     assert set(inspect.signature(batchq.run).parameters) == there
