@@ -15,12 +15,12 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Usag
 from batchq.events import Handler, NdjsonFile, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
-from batchq.jobs.selection import Range
+from batchq.jobs.model import JobSpec
 from batchq.jobs.work import target_of
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
-from batchq.store import intake, outlook, runners
+from batchq.store import outlook
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, require_local
 from batchq.store.locks import LockFile
@@ -37,7 +37,7 @@ def run(request: RunRequest) -> int:
     require_local(path)
     mode, patience = plans.if_running(request.if_running)
     plan = Plan(
-        Wanted(request.queue, request.batch, request.perform is not None),
+        Wanted(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
         request.max_jobs,
         plans.seconds(request.grace, "--grace"),
         None if request.max_time is None else plans.seconds(request.max_time, "--max-time"),
@@ -57,8 +57,7 @@ def run(request: RunRequest) -> int:
         raise UsageError(
             "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
         )
-    ids = _open(path, request)
-    plan = plan._replace(wanted=plan.wanted._replace(ids=ids))
+    adding = _open(path, request)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = os.getcwd()
@@ -84,18 +83,19 @@ def run(request: RunRequest) -> int:
                 logs=logs,
                 worker_jobs=request.worker_jobs,
             )
-            return _run(path, plan, liveness, inbox, executor, handlers, told, trust_owner=request.trust_owner)
+            trust_owner = request.trust_owner
+            return _run(path, plan, liveness, inbox, executor, handlers, told, adding, trust_owner=trust_owner)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return 128 + inbox.received[0]
             note(str(error))
             return error.exit_code
 
-    return guardian.guarded(body)
+    return guardian.guarded(body, lambda: None if adding is None else adding.clear())
 
 
-def _open(path: str, request: RunRequest) -> tuple[Range, ...] | None:
-    """Refuse what is no store before anything is forked; add the jobs of its files, if any, and return their ids."""
+def _open(path: str, request: RunRequest) -> list[JobSpec] | None:
+    """Refuse what is no store before anything is forked; the jobs of the files, if any, which the runner adds."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
@@ -108,7 +108,18 @@ def _open(path: str, request: RunRequest) -> tuple[Range, ...] | None:
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
-        return runners.still_open(store, intake.add(store, specs).ids)
+    return specs
+
+
+def _files(request: RunRequest, mode: str) -> tuple[str, ...]:
+    """The files by which a run is known to be the same as another one; none where their jobs come from stdin."""
+    if "-" not in request.files:
+        return tuple(sorted(map(os.path.realpath, request.files)))
+    if mode != "join":
+        raise UsageError(
+            f"--if-running {mode} cannot tell whether the jobs of stdin are being run already: name a FILE"
+        )
+    return ()
 
 
 def _run(
@@ -119,6 +130,7 @@ def _run(
     executor: Executor,
     handlers: list[Handler],
     told: Telling,
+    adding: list[JobSpec] | None,
     *,
     trust_owner: bool,
 ) -> int:
@@ -128,10 +140,10 @@ def _run(
 
             with Progress() as bar:
                 tally = runner.run(
-                    store, executor, plan, liveness, inbox, handlers, lambda now: _draw(bar, store, plan, now)
+                    store, executor, plan, liveness, inbox, handlers, lambda now: _draw(bar, store, plan, now), adding
                 )
         else:
-            tally = runner.run(store, executor, plan, liveness, inbox, handlers)
+            tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
         code = tally.exit_code()
         try:
             telling.tell(store, plan, tally, told)
@@ -147,7 +159,8 @@ def _run(
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
     if bar.is_due():
         failed = len(now.failed)
-        waiting = outlook.waiting(store, plan.wanted)
+        ids = plan.wanted.ids if now.asked is None else now.asked.ids
+        waiting = outlook.waiting(store, plan.wanted._replace(ids=ids))
         bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
 
 

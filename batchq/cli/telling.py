@@ -35,6 +35,9 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded,
             "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
             "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
+            "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
+            "failed_before": [one.id for one in tally.before],
+            "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
         }  # fmt: skip
         sys.stdout.write(json.dumps(facts) + "\n")
     if telling.quiet:
@@ -51,19 +54,47 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             f"halted after {len(tally.failed)} failed {'job' if len(tally.failed) == 1 else 'jobs'}; the rest is queued"
         )
     if tally.failed:
-        _tell_failures(store, plan, list(tally.failed), telling)
+        _tell_failures(store, plan, tally, telling)
+    if tally.held:
+        _tell_held(store, list(tally.held), telling)
+    if tally.before or tally.not_run or tally.on_hold or tally.too_wide:
+        _tell_undone(store, tally, telling)
 
 
-def _tell_failures(store: Store, plan: Plan, failed: list[int], telling: Telling) -> None:
+def _tell_failures(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
     from batchq.jobs.selection import Selection
     from batchq.report.digest import IN_FULL, digest, retry_command
     from batchq.store import queries
 
+    failed, ids = list(tally.failed), () if tally.asked is None else tally.asked.ids
     shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
-    again = retry_command(
-        failed, Selection(plan.wanted.ids or (), batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db
-    )
+    again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
     sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
+
+
+def _tell_held(store: Store, held: list[int], telling: Telling) -> None:
+    from batchq.report.digest import IN_FULL, digest_of_held, program
+    from batchq.store import queries
+
+    shown = queries.on_hold(store, held[:IN_FULL])
+    sys.stderr.write(digest_of_held(shown, held, program(telling.db)))
+
+
+def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
+    from batchq.report import undone
+    from batchq.report.digest import program
+    from batchq.store import queries
+
+    batchq = program(telling.db)
+    named = [id for one in tally.not_run for id in one.jobs[: undone.MOST]] + [one.id for one in tally.before]
+    names = queries.names(store, named)
+    lines = undone.before(tally.before, names, batchq)
+    if tally.signal is None:  # who stopped it knows that the rest was not run
+        lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
+    lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
+    lines += [undone.too_wide(tally.too_wide, tally.slots, batchq)] if tally.too_wide else []
+    for line in lines:
+        note(line)
 
 
 def _left_alone(tally: Tally) -> list[str]:

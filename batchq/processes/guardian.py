@@ -26,8 +26,10 @@ _SAME_SIGNAL = 0.2  #: the same signal within this many seconds is one: timeout(
 _FORWARDED = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT)
 
 
-def guarded(body: Callable[[str], int]) -> int:
+def guarded(body: Callable[[str], int], forget: Callable[[], None] = lambda: None) -> int:
     """Run ``body(scratch)`` in a child process under a guardian; the exit status for this process.
+
+    ``forget()`` is called in the guardian, and lets go of what only the child needs.
 
     ``scratch`` is a private folder that is gone when the guardian ends. Call it from the main thread of a process
     that has no other threads and no open store.
@@ -44,6 +46,7 @@ def guarded(body: Callable[[str], int]) -> int:
     if runner == 0:
         _be_runner(body, scratch, guardian, before)
     try:
+        forget()
         status = _watch(runner, heard)
         for pid in tree.end_descendants(PATIENCE, kept_tokens(scratch)) if tree.CAN_TRACE else ():
             sys.stderr.write(f"batchq: process {pid} cannot be killed; the system has it in a call that does not end\n")

@@ -34,6 +34,18 @@ def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, c
     return "\n".join(parts)
 
 
+def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) -> str:
+    """The jobs that batchq itself has put on hold, ``shown`` being the first of them, and what a person can do."""
+    count = "1 job is" if len(held) == 1 else f"{len(held):,} jobs are"
+    parts = [f"batchq: {count} on hold now, and will not run unless somebody acts\n", *map(_told, shown)]
+    if (rest := len(held) - len(shown)) > 0:
+        parts.append(f"and {rest:,} more\n")
+    listed = in_words(merged((job, job) for job in held))
+    ids = listed if len(listed) <= _COMMAND_LENGTH else "--state held"
+    parts.append(f"Let {'it' if len(held) == 1 else 'them'} go on:  {program} release {ids}\n")
+    return "\n".join(parts)
+
+
 def retry_command(ids: Iterable[int], selection: Selection, db: str | None = None) -> str:
     """``batchq retry 3-5,9``: the command that runs the failed jobs ``ids`` again; ``--db`` only when ``db`` is given.
 

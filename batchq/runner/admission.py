@@ -2,14 +2,17 @@
 
 import os
 import select
+import sqlite3
 import time
 
 from batchq import clock
 from batchq.executors.seam import Executor
+from batchq.jobs.model import JobSpec
+from batchq.jobs.selection import Range
 from batchq.processes import machine, tree
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
-from batchq.store import runners
+from batchq.store import answers, intake, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Occupied, Runner
@@ -17,11 +20,27 @@ from batchq.store.runners import Occupied, Runner
 LOOK = 0.25  #: seconds between looks at whether the other run is gone
 
 
-def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: Inbox, tally: Tally) -> Runner | None:
+def enter(
+    store: Store,
+    executor: Executor,
+    plan: Plan,
+    liveness: int,
+    inbox: Inbox,
+    tally: Tally,
+    adding: list[JobSpec] | None = None,
+) -> Runner | None:
     """Register this process as a runner; None where ``plan.if_running`` does not let it, and ``tally`` says why.
 
-    Looking for the other run and registering are one transaction, so two that start at once do not both begin.
+    Looking for the other run, adding the jobs of files and registering are one transaction, so two that start at once do
+    not both begin, and what is added has its run. The list is emptied: a million jobs need not be kept.
     """
+    if adding is not None:
+        intake.find_keys(adding)
+
+    def add(db: sqlite3.Connection) -> tuple[Range, ...]:
+        tally.asked = answers.asked(store, intake.entered(db, adding or [], plan.wanted.files))
+        return answers.still_open(store, tally.asked.ids)
+
     until = None if plan.patience is None else time.monotonic() + plan.patience
     bell: Bell | None = None
     try:
@@ -40,11 +59,14 @@ def enter(store: Store, executor: Executor, plan: Plan, liveness: int, inbox: In
                     executor=executor.name,
                     now=clock.now(),
                     alone=plan.if_running != "join",
+                    adding=None if adding is None else add,
                 )
             except Occupied as occupied:
                 tally.occupied_by = occupied.pid
             else:
                 tally.occupied_by = None
+                if adding is not None:
+                    adding.clear()
                 return me
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"

@@ -18,8 +18,9 @@ from batchq.jobs.attempt import (
     Ended,
     Printed,
 )
+from batchq.jobs.model import JobSpec
 from batchq.processes.signals import Inbox
-from batchq.runner import admission
+from batchq.runner import admission, answering
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
 from batchq.runner.tally import Plan, Tally
@@ -53,13 +54,15 @@ def run(
     inbox: Inbox,
     handlers: Sequence[Handler] = (),
     observe: Callable[[Tally], None] = lambda tally: None,
+    adding: list[JobSpec] | None = None,
 ) -> Tally:
     """Drain the store as ``plan`` says; what was done.
 
-    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step.
+    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step. With
+    ``adding`` these jobs are added first, and they alone are run; the list is empty afterwards.
     """
     tally = Tally()
-    me = admission.enter(store, executor, plan, liveness, inbox, tally)
+    me = admission.enter(store, executor, plan, liveness, inbox, tally, adding)
     if me is None:
         return tally
     return _Run(store, executor, plan, me, inbox, handlers, observe, tally).drain()
@@ -106,6 +109,7 @@ class _Run:
         store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
+        self.tally.slots = self.executor.slots
         self.teller.run_starts(self.executor.slots, self.executor.name)
         while True:
             self.stopping.hear(self.inbox)
@@ -317,9 +321,7 @@ class _Run:
         try:
             if self.tally.stopped_at == "--max-time" and not outlook.look(self.store, self.me).is_work_left:
                 self.tally.stopped_at = None
-            self.tally.left_alone = outlook.left_alone(self.store, self.me)
-            if self.plan.wanted.is_selective:
-                self.tally.failed |= dict.fromkeys(outlook.failed_since(self.store, self.plan.wanted, self.me.since))
+            answering.answer(self.store, self.me, self.tally)
             self._tidy()
             runners.leave(self.store, self.me, clock.now())
         except BatchqError as error:

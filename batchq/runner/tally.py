@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq.jobs.attempt import INTERRUPTED, Ended
+from batchq.store.answers import Asked, Before, NotRun
 from batchq.store.recording import Settled
 from batchq.store.runners import Wanted
 
@@ -42,7 +43,12 @@ class Plan(NamedTuple):
 
 
 class Tally:
-    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for.
+    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for,
+    ``held`` of those that batchq put on hold while it ran.
+
+    What was ``asked`` for by name is answered for whoever ran it: ``before`` are jobs of it that were known by key and
+    had not succeeded, ``not_run`` those that did not run, and why. ``on_hold`` (since an earlier run) and ``too_wide``
+    (for its slots) are jobs that it met, without answering for them.
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
     ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
@@ -51,6 +57,13 @@ class Tally:
     def __init__(self) -> None:
         self.succeeded = 0
         self.failed: dict[int, None] = {}
+        self.held: dict[int, None] = {}
+        self.asked: Asked | None = None
+        self.before: list[Before] = []
+        self.not_run: list[NotRun] = []
+        self.on_hold: list[int] = []
+        self.too_wide: list[int] = []
+        self.slots = 0
         self.retried = 0
         self.interrupted = 0
         self.other = 0
@@ -66,7 +79,8 @@ class Tally:
         self.is_turned_away = False
 
     def exit_code(self) -> int:
-        """What a script sees: a signal comes before a lost result, that before a failed job, that before success."""
+        """What a script sees: a signal comes before a lost result, that before a job that failed or was put on hold,
+        that before a job that was asked for and not run, that before success."""
         if self.signal is not None:
             return 128 + self.signal
         if self.is_turned_away:
@@ -75,7 +89,9 @@ class Tally:
             return 74
         if self.refusal is not None:
             return 78
-        return 1 if self.failed or self.stopped_at == "--halt" else 0
+        if self.failed or self.held or self.before or self.stopped_at == "--halt":
+            return 1
+        return 3 if self.not_run else 0
 
     def take(self, settled: Sequence[Settled]) -> None:
         """Count accepted outcomes."""
@@ -84,10 +100,12 @@ class Tally:
                 self.succeeded += 1
                 if self.failed:
                     self.failed.pop(claim.id, None)  # somebody has retried it meanwhile: how it ended counts
-            elif outcome.status == INTERRUPTED:
+            elif outcome.status == INTERRUPTED and to.state != "held":
                 self.interrupted += 1
             elif to.state == "failed":
                 self.failed[claim.id] = None
+            elif to.state == "held":
+                self.held[claim.id] = None
             elif to.state == "scheduled":
                 self.retried += 1
             else:

@@ -68,7 +68,7 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
 
 def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Changed:
     """Keep waiting jobs from being claimed until ``release``; one that waits for its retry then need not wait for it."""
-    also = "due_at = iif(why = 'retry', NULL, due_at), why = 'held by hand'"
+    also = f"due_at = iif(why = 'retry', NULL, due_at), why = '{states.HELD_BY_HAND}'"
     with store.writing() as db:
         require(store, selection)
         left = counts(store, selection)

@@ -25,11 +25,15 @@ _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a st
 
 
 class Added:
-    """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead."""
+    """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead.
+
+    ``gone`` are those that were pruned and are known by their keys alone, with the states in which they had ended.
+    """
 
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.others: dict[int, str] = {}
+        self.gone: dict[int, str | None] = {}
 
     def fate(self, position: int) -> str:
         """``added``, ``skipped``, ``replaced`` or ``rerun``."""
@@ -43,19 +47,19 @@ def add(store: "Store", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ())
     given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
     and for jobs that wait for each other; then, as after any error, nothing was stored.
     """
-    _find_keys(specs)
+    find_keys(specs)
     with store.writing() as db:
-        done = _entered(db, specs, files)
+        done = entered(db, specs, files)
         failpoints.hit("add_before_commit")
     return done
 
 
 def rehearse(store: "Store", specs: "Sequence[JobSpec]") -> Added:
     """What ``add`` would make of the jobs, with all of its complaints; nothing is stored. New ids are no promise."""
-    _find_keys(specs)
+    find_keys(specs)
     try:
         with store.writing() as db:
-            done = _entered(db, specs)
+            done = entered(db, specs)
             raise _Rehearsed
     except _Rehearsed:
         return done
@@ -65,7 +69,8 @@ class _Rehearsed(Exception):
     """All was found well and is to be taken back."""
 
 
-def _find_keys(specs: "Sequence[JobSpec]") -> None:
+def find_keys(specs: "Sequence[JobSpec]") -> None:
+    """Work out the keys that are made of what the jobs do: before ``entered``, because it may read files."""
     for spec in specs:
         if spec.key == AUTO:
             from batchq.jobs.identity import automatic_key
@@ -73,7 +78,8 @@ def _find_keys(specs: "Sequence[JobSpec]") -> None:
             spec.key = automatic_key(spec)
 
 
-def _entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
+def entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
+    """The add itself, within the transaction of the caller."""
     first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
     intake = _Intake(db, first)
     intake.store(specs)
@@ -104,7 +110,7 @@ class _Intake:
         self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
         self._rerun: list[int] = []
-        self._gone: dict[int, str | None] = {}
+        self._gone = self.done.gone
 
     def store(self, specs: "Sequence[JobSpec]") -> None:
         """Insert what is new, change what is to be changed, and bind both to their parents."""
@@ -167,7 +173,7 @@ class _Intake:
         if due is not None and due <= self._now:
             due = None
         if spec.hold:
-            return "held", due, "added with hold"
+            return "held", due, states.ADDED_ON_HOLD
         return ("queued", None, None) if due is None else ("scheduled", due, "delay")
 
     def _context(self, place: tuple[str, str]) -> int:

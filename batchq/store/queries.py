@@ -89,6 +89,20 @@ def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> lis
     return [Failure(job, _log(store, job)) for job in jobs(store, selection.in_state("failed"), limit)]
 
 
+def on_hold(store: Store, ids: Iterable[int]) -> list[Failure]:
+    """Those of the jobs that are held, with the last output of each, in the order of their ids."""
+    return [Failure(job, _log(store, job)) for job in jobs(store, of_ids(ids).in_state("held"), -1)]
+
+
+def names(store: Store, ids: Iterable[int]) -> dict[int, str]:
+    """The names of those of the jobs that have one."""
+    rows = store.fetch(
+        "SELECT id, name FROM jobs WHERE name IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps([*ids]),),
+    )
+    return dict(rows)
+
+
 def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
     """The ids of the failed jobs of a selection, in order, one by one."""
     where, named = condition(selection.in_state("failed"))

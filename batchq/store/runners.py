@@ -1,24 +1,29 @@
 """Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.errors import BusyError
-from batchq.jobs.selection import NO_JOB, Range, merged
+from batchq.jobs.selection import Range
 from batchq.store.connection import Store
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 class Wanted(NamedTuple):
     """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
 
-    Jobs with a payload are among them only with ``payloads``.
+    Jobs with a payload are among them only with ``payloads``. ``files`` are the job files, by their sorted real paths,
+    whose jobs the ids are: each run of the same files has other ids, and is meant to be the same run all the same.
     """
 
     queue: str | None = None
     batch: str | None = None
     payloads: bool = False
     ids: tuple[Range, ...] | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def is_selective(self) -> bool:
@@ -46,9 +51,14 @@ class Wanted(NamedTuple):
         return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids}
 
     def text(self) -> str:
-        """The selection as the ledger keeps it; two runners have the same text if they take the same jobs."""
-        chosen = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
-        return json.dumps(chosen if self.ids is None else chosen | {"ids": self.ids})
+        """The selection as the ledger keeps it."""
+        chosen: dict[str, object] = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
+        chosen |= {} if self.ids is None else {"ids": self.ids}
+        return json.dumps(chosen | ({"files": self.files} if self.files else {}))
+
+    def is_same_as(self, other: "Wanted") -> bool:
+        """Whether two runners were asked for the same jobs, or for the same job files."""
+        return self._replace(ids=None) == other._replace(ids=None) if self.files else self == other
 
 
 class Runner(NamedTuple):
@@ -85,16 +95,20 @@ def register(
     namespace: str = "",
     born: int | None = None,
     alone: bool = False,
+    adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
     """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid.
 
-    Raises Occupied, with ``alone``, while another one with the same selection claims jobs.
+    Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could. With
+    ``adding``, which adds jobs in the same transaction, the runner takes those whose ids it returns.
     """
     with store.writing() as db:
         if alone:
             for other in living(store):
-                if other.selection == wanted.text():
+                if other.wanted.is_same_as(wanted) and not _is_left_by(store, other, wanted, slots):
                     raise Occupied(other.pid)
+        if adding is not None:
+            wanted = wanted._replace(ids=adding(db))
         (row,) = db.execute(
             "INSERT INTO runners (state, pid, host, boot_id, namespace, born, liveness, slots, executor, selection,"
             " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -117,7 +131,7 @@ class Living(NamedTuple):
         chosen = json.loads(self.selection)
         ids = chosen.get("ids")
         ranges = None if ids is None else tuple((low, high) for low, high in ids)
-        return Wanted(chosen["queue"], chosen["batch"], chosen["payloads"], ranges)
+        return Wanted(chosen["queue"], chosen["batch"], chosen["payloads"], ranges, tuple(chosen.get("files", ())))
 
 
 def living(store: Store) -> list[Living]:
@@ -128,12 +142,23 @@ def living(store: Store) -> list[Living]:
     return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
 
 
-def still_open(store: Store, ids: Sequence[int]) -> tuple[Range, ...]:
-    """Those of the jobs that are not over, as ranges."""
-    rows = store.fetch(
-        "SELECT id FROM jobs WHERE finished_at IS NULL AND id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool:
+    """Whether a job waits that needs more slots than the other runner has, but no more than so many.
+
+    Of files never: a second run of them would add, and run, all of their jobs once more.
+    """
+    if slots <= other.slots or wanted.files:
+        return False
+    # Each state of its own: there is an index of the wide jobs that are queued, and of those that wait for a time.
+    return any(
+        store.fetch(
+            f"SELECT 1 FROM jobs WHERE state = '{state}' AND slots > 1 AND slots > :theirs AND slots <= :mine"
+            f" AND {wanted.condition()} LIMIT 1",
+            wanted.named() | {"theirs": other.slots, "mine": slots},
+        )
+        for state in ("queued", "scheduled", "blocked")
+        if store.fetch("SELECT 1 FROM counters WHERE state = ? LIMIT 1", (state,))
     )
-    return tuple(merged((id, id) for (id,) in rows)) or NO_JOB
 
 
 def stop_claiming(store: Store, runner: Runner) -> None:

@@ -7,6 +7,10 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {}
 DROPPED: tuple[tuple[str, str], ...] = ()
 
 CREATED = (
+    # What batchq itself has put on hold; not what a person holds, of which there may be many.
+    """
+CREATE INDEX jobs_on_hold ON jobs (id)
+    WHERE state = 'held' AND why <> 'held by hand' AND why <> 'added with hold'""",
     """
 CREATE TABLE adds (
     id INTEGER PRIMARY KEY,

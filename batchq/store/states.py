@@ -7,6 +7,11 @@ counting ten million rows takes seconds, reading a counter takes microseconds.
 import sqlite3
 from collections import Counter
 
+HELD_BY_HAND = "held by hand"  #: the ``why`` of a job that a person holds,
+ADDED_ON_HOLD = "added with hold"  #: and of one that was added so; any other held job was put on hold by batchq itself
+# Written out as in the index jobs_on_hold, which SQLite uses only for these very words.
+ON_HOLD = f"jobs.state = 'held' AND jobs.why <> '{HELD_BY_HAND}' AND jobs.why <> '{ADDED_ON_HOLD}'"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

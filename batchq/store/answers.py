@@ -1,0 +1,165 @@
+"""How the jobs stand for which a run answers, and what it leaves undone: asked once, at its end, without a lock."""
+
+import json
+from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from batchq.jobs.lifecycle import FINAL
+from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.store import keys
+from batchq.store.connection import Store
+from batchq.store.runners import Runner, Wanted
+from batchq.store.selecting import condition
+from batchq.store.states import ON_HOLD
+
+if TYPE_CHECKING:
+    from batchq.store.intake import Added
+
+
+class Asked(NamedTuple):
+    """The jobs of one add for which a run answers. ``before`` were known by their keys and over at that moment; of
+    those ``gone`` are pruned, and had ended in these states."""
+
+    ids: tuple[Range, ...]
+    before: frozenset[int] = frozenset()
+    gone: tuple[tuple[int, str], ...] = ()
+
+
+class NotRun(NamedTuple):
+    """Jobs that were asked for and not run, all for one reason.
+
+    ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
+    failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
+    ``scheduled`` for later, still ``running`` in another run, ``paused`` or ``shut`` (limit 0) as ``queue`` is,
+    ``payload`` without --perform, ``slots`` (``most`` are needed), or ``stopped``: the run ended before their turn.
+    """
+
+    reason: str
+    queue: str | None
+    most: int
+    jobs: list[int]
+
+    def without(self, others: Container[int]) -> "NotRun":
+        """But for those that are told elsewhere."""
+        return self._replace(jobs=[id for id in self.jobs if id not in others])
+
+
+def asked(store: Store, done: "Added") -> Asked:
+    """What is asked for with an add that has just been made, in the same transaction."""
+    ids = tuple(merged((id, id) for id in done.ids))
+    known = [done.ids[position] for position, fate in done.others.items() if fate == keys.SKIPPED]
+    states = dict(_states(store, known))
+    before = frozenset(id for id, state in states.items() if state in FINAL)
+    return Asked(ids, before, tuple((id, state) for id, state in done.gone.items() if state is not None))
+
+
+def still_open(store: Store, ids: Sequence[Range]) -> tuple[Range, ...]:
+    """Those of the jobs that are not over, as ranges."""
+    where, named = condition(Selection(tuple(ids) or NO_JOB))
+    rows = store.fetch(f"SELECT id FROM jobs WHERE finished_at IS NULL AND {where}", named)
+    return tuple(merged((id, id) for (id,) in rows)) or NO_JOB
+
+
+def ended_as(store: Store, ids: Iterable[int], state: str) -> set[int]:
+    """Those of the jobs that are in this state now."""
+    return {id for id, found in _states(store, ids) if found == state}
+
+
+def failed(store: Store, asked: Asked) -> list[int]:
+    """The asked jobs that have failed, in order."""
+    where, named = condition(Selection(asked.ids or NO_JOB))
+    return [
+        id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} AND jobs.state = 'failed' ORDER BY id", named)
+    ]
+
+
+class Before(NamedTuple):
+    """A job that was known by its key and had failed, or been cancelled, ``at`` that moment (ms; None: it is pruned)."""
+
+    id: int
+    state: str
+    at: int | None
+
+
+def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
+    """The asked jobs that were over before they were asked for, without success, and still are."""
+    rows = store.fetch(
+        "SELECT id, state, finished_at FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        " AND state IN ('failed', 'cancelled') ORDER BY id",
+        (json.dumps([*asked.before]),),
+    )
+    return [Before._make(row) for row in rows] + [
+        Before(id, state, None) for id, state in asked.gone if state in ("failed", "cancelled")
+    ]
+
+
+def not_run(store: Store, runner: Runner, asked: Asked) -> list[NotRun]:
+    """The asked jobs that have not been run, by reason; not those that were cancelled before they were asked for, or
+    because one of them failed."""
+    where, named = condition(Selection(asked.ids or NO_JOB))
+    rows = store.fetch(
+        f"""
+        SELECT CASE
+                WHEN {ON_HOLD} THEN 'on hold'
+                WHEN jobs.cause IS NOT NULL AND jobs.state = 'cancelled' THEN 'dropped'
+                WHEN jobs.state IN ('held', 'blocked', 'running', 'cancelled') THEN jobs.state
+                WHEN jobs.state = 'scheduled' AND jobs.why = 'delay' THEN 'scheduled'
+                WHEN q.paused THEN 'paused'
+                WHEN q.running_limit = 0 THEN 'shut'
+                WHEN jobs.kind = 'payload' AND NOT :payloads THEN 'payload'
+                WHEN jobs.slots > :slots THEN 'slots'
+                ELSE 'stopped'
+            END AS reason,
+            jobs.queue, jobs.slots, jobs.id
+        FROM jobs LEFT JOIN queues AS q ON q.name = jobs.queue
+        WHERE {where} AND jobs.state NOT IN ('succeeded', 'failed')""",
+        named | {"payloads": runner.wanted.payloads, "slots": runner.slots},
+    )
+    told = {id for reason, _, _, id in rows if reason == "dropped"} and _below(store, failed(store, asked))
+    found: dict[tuple[str, str | None], NotRun] = {}
+    for reason, queue, slots, id in rows:
+        if id in told or id in asked.before:
+            continue
+        place = queue if reason in ("paused", "shut") else None
+        one = found.get((reason, place), NotRun(reason, place, 0, []))
+        one.jobs.append(id)
+        found[reason, place] = one._replace(most=max(one.most, slots))
+    return [found[kind] for kind in sorted(found, key=str)]
+
+
+def on_hold(store: Store, wanted: Wanted) -> list[int]:
+    """The wanted jobs that batchq itself has put on hold, and that wait for a person."""
+    if not store.fetch("SELECT 1 FROM counters WHERE state = 'held' LIMIT 1"):
+        return []
+    rows = store.fetch(f"SELECT id FROM jobs WHERE {ON_HOLD} AND {wanted.condition()} ORDER BY id", wanted.named())
+    return [id for (id,) in rows]
+
+
+def too_wide(store: Store, runner: Runner) -> list[int]:
+    """The wanted jobs that are queued and need more slots than this runner has."""
+    wanted = runner.wanted
+    rows = store.fetch(
+        "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
+        f" WHERE name = jobs.queue AND (paused OR running_limit = 0)) AND {wanted.condition()} ORDER BY id",
+        wanted.named() | {"slots": runner.slots},
+    )
+    return [id for (id,) in rows]
+
+
+def _below(store: Store, ids: list[int]) -> set[int]:
+    """The jobs that were cancelled because one of these had failed, directly or by way of others."""
+    rows = store.fetch(
+        """
+        WITH RECURSIVE below (id) AS (
+            SELECT value FROM json_each(:ids)
+            UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
+                JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+        SELECT id FROM below""",
+        {"ids": json.dumps(ids)},
+    )
+    return {id for (id,) in rows}
+
+
+def _states(store: Store, ids: Iterable[int]) -> list[tuple[int, str]]:
+    listed = json.dumps([*ids])
+    return store.fetch("SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (listed,))
