@@ -13,13 +13,15 @@ from batchq.processes.offspring import run_to_end
 if TYPE_CHECKING:
     from batchq.api.options import Duration, Path
 
-_TOLD = (0, 1, 129, 130, 143)  #: exit codes of a run that did what it was told; any other is an error
+_TOLD = (0, 1, 3, 129, 130, 131, 143)  #: exit codes of a run that did what it was told; any other is an error
 
 
 class RunResult(NamedTuple):
-    """How a run went. ``status`` is its exit code: 0 all went well, 1 a job ended failed, 129, 130 or 143 a signal
-    stopped it. ``failed`` are the ids of the jobs that ended failed, ``stopped_at`` the option that ended it with work
-    left (``--max-jobs``, ``--max-time``, ``--halt``); the rest are numbers of jobs, as in ``batchq run --json``."""
+    """How a run went. ``status`` is its exit code: 0 all went well, 1 a job ended failed or was put on hold by batchq,
+    3 something was not run that should have been, 129, 130, 131 or 143 a signal stopped it. ``failed`` are the ids of the
+    jobs that ended failed, ``held_by_batchq`` of those that batchq put on hold meanwhile, ``stopped_at`` the option that
+    ended it with work left (``--max-jobs``, ``--max-time``, ``--halt``); the rest are numbers of jobs, as in
+    ``batchq run --json``."""
 
     status: int
     succeeded: int
@@ -28,6 +30,7 @@ class RunResult(NamedTuple):
     interrupted: int
     rescued: int
     stopped_at: str | None
+    held_by_batchq: tuple[int, ...] = ()
 
 
 def run(
@@ -81,7 +84,8 @@ def run(
 def _result(status: int, printed: bytes) -> RunResult:
     if status in _TOLD and printed:
         facts = json.loads(printed)
-        return RunResult(**{name: facts[name] for name in RunResult._fields} | {"failed": tuple(facts["failed"])})
+        lists = {name: tuple(facts[name]) for name in ("failed", "held_by_batchq")}
+        return RunResult(**{name: facts[name] for name in RunResult._fields} | lists)
     if status < 0:
         raise errors.BatchqError(f"batchq run was killed by signal {-status}")
     kinds = {kind.exit_code: kind for kind in reversed(errors.BatchqError.__subclasses__())}
