@@ -3,7 +3,7 @@
 the file      location creation connection patience readonly locks holders trust copying bell
 the schema    schema schema1 schema2 migrations
 adding        intake keys binding
-running       ledger recording lost claiming limits order runners outlook states
+running       ledger recording lost claiming limits order runners outlook answers states
 changing      control queues
 looking       queries tallies rows selecting reasons
 keeping       keeping pruning examination
