@@ -1,8 +1,8 @@
 """What happens in a run, told to whoever wants to know: ``run.start run.stop job.start job.stop job.error``.
 
 The contract follows Erlang's :telemetry, which the worker model that batchq grew from uses. A handler is a callable that
-takes one ``Event``. It can never break a run: what it raises is logged. ``job.stop`` and ``job.error`` are told after
-the record is on disk.
+takes one ``Event``. It can never break a run: what it raises is logged, a ``SystemExit`` as well. ``job.stop`` and
+``job.error`` are told after the record is on disk.
 
 | event       | measurements          | metadata                                                         |
 |-------------|-----------------------|------------------------------------------------------------------|
@@ -13,12 +13,9 @@ the record is on disk.
 | `run.stop`  | `duration`, counts    | `store`, `status` (the exit code)                                |
 """
 
-import json
-import sys
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TextIO
-
-from batchq import clock
+from typing import Any, NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +41,16 @@ def tell(handlers: Sequence[Handler], event: Event) -> None:
     for handler in handlers:
         try:
             handler(event)
-        except Exception as error:
-            trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of this function
-            _log().warning(
-                "the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace)
-            )
+        except BaseException as error:  # a sys.exit too: the jobs that run must not end with the handler
+            _complain(handler, event, error)
+
+
+def _complain(handler: Handler, event: Event, error: BaseException) -> None:
+    trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of ``tell``
+    with contextlib.suppress(
+        BaseException
+    ):  # what a handler calls itself, and the logging it has set up, may fail as well
+        _log().warning("the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace))
 
 
 def log_event(event: Event) -> None:
@@ -59,34 +61,6 @@ def log_event(event: Event) -> None:
     about = "" if event.job is None else f" job {event.job} attempt {event.attempt}"
     facts = {**event.measurements, **{k: v for k, v in event.metadata.items() if v is not None and k != "payload"}}
     _log().log(level, "%s%s %s", event.name, about, " ".join(f"{key}={value!r}" for key, value in facts.items()))
-
-
-class NdjsonFile:
-    """The handler behind ``--events FILE``: one JSON object a line, flushed with each event; ``-`` is stdout."""
-
-    def __init__(self, path: str) -> None:
-        self._is_broken = False
-        self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")
-
-    def __call__(self, event: Event) -> None:
-        """Write one line."""
-        line = {
-            "schema": 1,
-            "event": event.name,
-            "at": clock.iso(event.at),
-            "job": event.job,
-            "attempt": event.attempt,
-            **event.measurements,
-            **event.metadata,
-        }
-        if self._is_broken:
-            return
-        try:
-            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            self._file.flush()
-        except OSError as error:
-            self._is_broken = True
-            _log().warning("the events cannot be written any more: %s", error.strerror)
 
 
 def _log() -> "logging.Logger":

@@ -12,14 +12,15 @@ from batchq.cli.noting import note, warn
 from batchq.cli.request import AddRequest, RunRequest
 from batchq.cli.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
-from batchq.events import Handler, NdjsonFile, log_event
+from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
 from batchq.jobs.model import JobSpec
-from batchq.jobs.work import target_of
+from batchq.jobs.work import kind_of, target_of
 from batchq.processes import guardian, machine
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
+from batchq.runner.eventfile import EventFile
 from batchq.store import outlook
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, require_local
@@ -192,14 +193,19 @@ def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) 
         handlers.append(log_event)
     if events is not None:
         try:
-            handlers.append(NdjsonFile(events))
+            handlers.append(EventFile(events))
         except OSError as error:
             raise UsageError(f"--events {events}: {error.strerror}") from None
     sys.path[:0] = [home] if targets else []
     for target in targets:
         module, _, name = target.partition(":")
         try:
-            handlers.append(attrgetter(name)(importlib.import_module(module)))
-        except Exception as error:  # whatever the module does when it is imported
+            handler = attrgetter(name)(importlib.import_module(module))
+        except SystemExit as end:
+            raise UsageError(f"--handler {target}: its module ends the program when it is imported ({end!r})") from None
+        except BaseException as error:  # whatever the module does when it is imported
             raise UsageError(f"--handler {target}: {type(error).__name__}: {error}") from None
+        if not callable(handler):
+            raise UsageError(f"--handler {target}: is not a function, but {kind_of(handler)}")
+        handlers.append(handler)
     return handlers

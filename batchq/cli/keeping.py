@@ -29,7 +29,8 @@ def doctor(
     db: Db = None,
 ) -> None:
     """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs nothing."""
-    from batchq.report.asjson import SCHEMA, dump
+    from batchq.jobs.asciijson import dump
+    from batchq.report.asjson import SCHEMA
     from batchq.report.visible import visible
     from batchq.store.examination import examine
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from batchq.clock import iso
+from batchq.jobs.asciijson import dump
 from batchq.jobs.model import JobSpec
-from batchq.report.asjson import SCHEMA, dump, parsed
+from batchq.report.asjson import SCHEMA, parsed
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.report.visible import visible
 from batchq.store.intake import Added

@@ -5,11 +5,11 @@ no UTF-8 appear as ``\\xff`` (four characters).
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchq.clock import iso
+from batchq.jobs.asciijson import dump
 from batchq.report.ending import ending
 from batchq.report.explanation import Reason
 from batchq.report.summary import Report
@@ -18,9 +18,6 @@ from batchq.store.queues import Queue
 from batchq.store.rows import Attempt, Detail, End, Failure, Job
 
 SCHEMA = 1
-
-# An escaped backslash, a pair of surrogates, or a lone one, in this order: so none is mistaken for another.
-_ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(?P<lone>d[89a-f][0-9a-f]{2})")
 
 
 def report(report: Report) -> str:
@@ -170,24 +167,6 @@ def _seconds(ms: int | None) -> float | None:
 
 def _document(kind: str, **fields: Any) -> str:
     return dump({"schema": SCHEMA, "kind": kind} | fields, indent=2) + "\n"
-
-
-def dump(value: Any, indent: int | None = None) -> str:
-    """``value`` as JSON in ASCII without DEL; bytes that are no UTF-8 as ``\\\\xff``."""
-    try:
-        text = json.dumps(value, indent=indent)
-    except RecursionError:  # with an indent it is written by Python code, whose stack is smaller
-        text = json.dumps(value)
-    if "\\ud" in text:
-        text = _ESCAPES.sub(_no_lone_surrogate, text)
-    return text.replace("\x7f", "\\u007f")
-
-
-def _no_lone_surrogate(match: re.Match[str]) -> str:
-    if not match["lone"]:
-        return match[0]
-    code = int(match["lone"], 16)  # U+DC80 to U+DCFF stand for raw bytes
-    return f"\\\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\\" + match[0]
 
 
 def parsed(text: str) -> Any:

@@ -117,6 +117,7 @@ class _Run:
             self._look_after_others()
             self._exchange()
             self.observe(self.tally)
+            self.teller.push()
             if not self.running and not self.ended and self._is_over():
                 break
             self._take_in(self.executor.poll(self._timeout(), self.group))

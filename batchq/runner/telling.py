@@ -17,6 +17,12 @@ class Teller:
     def __init__(self, handlers: Sequence[Handler], store: str) -> None:
         self._handlers = handlers
         self._store = store
+        self._late = [handler.push for handler in handlers if hasattr(handler, "push")]
+
+    def push(self) -> None:
+        """Go on with what a slow reader has not taken yet."""
+        for push in self._late:
+            push()
 
     def run_starts(self, slots: int, executor: str) -> None:
         """``run.start``."""

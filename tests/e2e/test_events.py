@@ -1,10 +1,13 @@
 """Telemetry: start, stop and error are told, after the record, to handlers that can never break a run."""
 
 import json
+import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import Shell, eventually, finish, send
 
 TESTS = Path(__file__).parent.parent
@@ -12,6 +15,10 @@ TESTS = Path(__file__).parent.parent
 
 def told(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
 
 
 def test_events_go_to_a_file_as_lines_of_json(batchq: Shell) -> None:
@@ -85,6 +92,153 @@ def test_a_handler_that_fails_breaks_neither_the_run_nor_the_other_handlers(batc
     assert len(told(batchq.folder / "events")) == 6
     assert "handler is broken" in done.err
     assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
+
+
+ENDINGS = ("sys.exit(0)", "sys.exit(3)", "raise KeyboardInterrupt", "raise BaseException('x')", "raise GeneratorExit")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_handler_that_ends_the_program_ends_neither_the_run_nor_a_job(batchq: Shell, ending: str) -> None:
+    (batchq.folder / "mine.py").write_text(f"import sys\ndef handle(event):\n    {ending}\n")
+    batchq("add", "-", stdin="echo x >> ran\n" * 3)
+    done = batchq("run", "-j", "2", "--handler", "mine:handle", "--events", "events")
+
+    assert (batchq.folder / "ran").read_text() == "x\n" * 3
+    assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
+    assert len(told(batchq.folder / "events")) == 8
+    assert "failed on run.start" in done.err
+
+
+def test_a_handler_whose_name_and_error_cannot_be_told_breaks_nothing(batchq: Shell) -> None:
+    (batchq.folder / "mine.py").write_text(
+        "import sys\nclass Odd(BaseException):\n    def __str__(self): sys.exit(4)\n"
+        "class Handler:\n    def __repr__(self): raise Odd\n    def __call__(self, event): raise Odd\nhandle = Handler()\n"
+    )
+    batchq("add", "--", "true")
+    batchq("run", "--handler", "mine:handle")
+
+    assert batchq.rows("SELECT state FROM jobs") == [("succeeded",)]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("import sys; sys.exit(0)", "its module ends the program when it is imported"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("handle = 7", "is not a function, but a number"),
+        ("", "has no attribute 'handle'"),
+    ],
+)
+def test_a_handler_that_cannot_be_had_is_a_usage_error_in_one_sentence(batchq: Shell, module: str, said: str) -> None:
+    (batchq.folder / "mine.py").write_text(module)
+    batchq("add", "--", "true")
+    done = batchq("run", "--handler", "mine:handle", code=2)
+
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert batchq.rows("SELECT state FROM jobs") == [("queued",)]
+
+
+# --- files and pipes ---------------------------------------------------------------------------------------------------
+
+
+def test_events_are_for_their_owner_alone(batchq: Shell) -> None:
+    batchq("add", "--", "true")
+    subprocess.run(
+        ["sh", "-c", 'umask 0; exec "$@"', "sh", *batchq.argv("run", "--events", "events")],
+        cwd=batchq.folder, env=batchq.env, check=True,
+    )  # fmt: skip
+
+    assert (batchq.folder / "events").stat().st_mode & 0o777 == 0o600
+
+
+def test_bytes_that_are_no_text_are_events_that_every_reader_takes(batchq: Shell) -> None:
+    batchq("add", "--", "true", b"\xff \xe2\x82\xac")
+    batchq("run", "--events", "events")
+
+    text = (batchq.folder / "events").read_text()
+    assert "\\ud" not in text
+    assert told(batchq.folder / "events")[1]["payload"] == ["true", "\\xff €"]
+
+
+@pytest.mark.parametrize("reads", ["nobody", "somebody who does not read"])
+def test_a_pipe_that_nobody_reads_costs_events_and_nothing_else(batchq: Shell, reads: str) -> None:
+    os.mkfifo(batchq.folder / "pipe")
+    end = os.open(batchq.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK) if reads != "nobody" else None
+    batchq("add", "-q", "-", stdin=f"true {'x' * 2000}\n" * 200)
+    batchq("add", "-q", "--timeout", "200ms", "-c", "sleep 60")
+    process = batchq.start("run", "-j", "2", "--events", "pipe")
+    eventually(lambda: batchq.rows("SELECT 1 FROM attempts WHERE outcome = 'timed_out'"), 60)
+    done = finish(process)
+    if end is not None:
+        os.close(end)
+
+    assert done.code == 1
+    assert "--events pipe" in done.err
+    assert "not read when the run ended" in done.err
+    assert batchq.rows("SELECT state, count(*) FROM jobs GROUP BY state") == [("failed", 1), ("succeeded", 200)]
+
+
+def test_a_run_hears_signals_while_nobody_reads_its_events(batchq: Shell) -> None:
+    os.mkfifo(batchq.folder / "pipe")
+    batchq("add", "-q", "-c", ": > begun; sleep 60")
+    process = batchq.start("run", "--events", "pipe", "--grace", "0s")
+    eventually((batchq.folder / "begun").exists)
+    send(process, signal.SIGTERM)
+
+    assert finish(process).code == 143
+
+
+def test_a_slow_reader_gets_every_event(batchq: Shell) -> None:
+    batchq("add", "-q", "-", stdin=f"true {'x' * 2000}\n" * 300)
+    slowly = "sleep 1; cat > events"
+    subprocess.run(
+        ["sh", "-c", f'"$@" | ({slowly})', "sh", *batchq.argv("run", "-j", "2", "--events", "-")],
+        cwd=batchq.folder, env=batchq.env, check=True,
+    )  # fmt: skip
+
+    assert len(told(batchq.folder / "events")) == 602
+
+
+def test_a_reader_that_comes_late_gets_what_waits_while_the_run_has_nothing_to_tell(batchq: Shell) -> None:
+    os.mkfifo(batchq.folder / "pipe")
+    batchq("add", "-q", "-", stdin=f"true {'x' * 2000}\n" * 100)
+    batchq("add", "-q", "-c", "while [ ! -e go ]; do sleep 0.05; done")
+    process = batchq.start("run", "-j", "2", "--events", "pipe")
+    eventually(lambda: batchq.rows("SELECT count(*) FROM jobs WHERE state = 'succeeded'") == [(100,)], 60)
+    reader = subprocess.Popen(["sh", "-c", "exec cat pipe > events"], cwd=batchq.folder)
+    eventually(lambda: (batchq.folder / "events").exists() and lines(batchq.folder / "events") == 202)
+    (batchq.folder / "go").touch()
+
+    assert (finish(process).err, reader.wait(30)) == ("", 0)
+    assert len(told(batchq.folder / "events")) == 204
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user, who plants something")
+@pytest.mark.parametrize("planted", ["a link", "a file"])
+def test_what_another_user_has_planted_gets_no_events(batchq: Shell, planted: str) -> None:
+    precious = batchq.folder / "precious"
+    precious.write_text("as it was\n")
+    events = batchq.folder / "events"
+    if planted == "a link":
+        events.symlink_to("precious")
+    else:
+        events.touch()
+    os.chown(events, 12345, 12345, follow_symlinks=False)
+    batchq("add", "--", "true")
+    done = batchq("run", "--events", "events", code=2)
+
+    assert "belongs to another user" in done.err
+    assert precious.read_text() == "as it was\n"
+    assert batchq.rows("SELECT state FROM jobs") == [("queued",)]
+
+
+def test_a_link_of_ones_own_is_followed(batchq: Shell) -> None:
+    (batchq.folder / "events").symlink_to("elsewhere")
+    batchq("add", "--", "true")
+    batchq("run", "--events", "events")
+
+    assert len(told(batchq.folder / "elsewhere")) == 4
 
 
 def test_verbose_logs_each_job(batchq: Shell) -> None:
