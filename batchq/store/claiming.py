@@ -1,8 +1,9 @@
 """Claiming: which queued jobs a runner gets, within the limits, rates and pauses of their queues, and within its slots."""
 
+import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from batchq.store.limits import Lane
 if TYPE_CHECKING:
     from batchq.store.runners import Runner, Wanted
 
-COMPOUND = 400  #: SELECTs that one statement combines; SQLite takes 500 (SQLITE_MAX_COMPOUND_SELECT)
+PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
+ENTRIES = 100  #: of an index that are read in the time of one question
 
 #: What a claim is made of: its fields but the last two, for which the context stands, and what changes its timeout.
 COLUMNS = (
@@ -30,12 +32,8 @@ UPDATE jobs SET state = 'running', token = (SELECT lower(hex(randomblob(8)))) ||
 WHERE id IN (SELECT id FROM ({{chosen}}))
 RETURNING {COLUMNS}, -priority"""
 _CANDIDATES = """
-SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT {})"""
-# Jobs of several slots are taken in order too: one that does not fit yet keeps its place, or it would starve.
-_FITTING = """
-SELECT id, priority FROM (
-    SELECT id, priority, sum(slots) OVER (ORDER BY priority DESC, id ROWS UNBOUNDED PRECEDING) AS used FROM ({candidates}))
-WHERE used <= :free"""
+SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :jobs)"""
+_PLAIN, _PAYLOAD = "kind <> 'payload'", "kind = 'payload'"
 
 
 def claim(
@@ -46,20 +44,20 @@ def claim(
     Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
     """
     most = free if at_most is None else min(free, at_most)
-    open_lanes = [lane for lane in lanes(store, runner.wanted) if not lane.is_shut]
+    lanes = bounded(store, runner.wanted)
     room = {
         lane.name: limits.room(lane, 0 if lane.limit is None else running_in(store, lane.name), most, now)
-        for lane in open_lanes
+        for lane in lanes
     }
-    claims = _take(store, runner, {name: jobs for name, jobs in room.items() if jobs}, most, free=free, started_at=now)
+    claims = _take(store, runner, room, most, free=free, started_at=now)
+    if not any(lane.rate for lane in lanes):
+        return claims, None
     taken = Counter(one.queue for one in claims)
-    for lane in open_lanes:
+    for lane in lanes:
         if lane.rate is not None and taken[lane.name]:
             left, at = limits.paid(lane, taken[lane.name], now)
             store.db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, at, lane.name))
-    if not any(lane.rate for lane in open_lanes):
-        return claims, None
-    waits = [limits.next_start(lane, now) for lane in lanes(store, runner.wanted)]
+    waits = [limits.next_start(lane, now) for lane in bounded(store, runner.wanted)]
     return claims, min((at for at in waits if at is not None), default=None)
 
 
@@ -68,17 +66,16 @@ def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Cla
     they would count as running before they do."""
     if _is_any_wide(store):
         return []
-    room = {lane.name: most for lane in lanes(store, runner.wanted) if not lane.is_bounded}
+    room = {lane.name: 0 for lane in bounded(store, runner.wanted)}
     return _take(store, runner, room, most, free=most, started_at=None)
 
 
-def lanes(store: Store, wanted: "Wanted") -> list[Lane]:
-    """The queues in which something waits that is wanted."""
+def bounded(store: Store, wanted: "Wanted") -> list[Lane]:
+    """The queues for which something was set and in which something waits that is wanted."""
     rows = store.fetch(
-        "SELECT waiting.queue, coalesce(q.paused, 0), q.running_limit, q.rate, q.allowance, q.allowance_at FROM"
-        " (SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0"
-        "  AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch)) AS waiting"
-        " LEFT JOIN queues AS q ON q.name = waiting.queue",
+        "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE EXISTS"
+        " (SELECT 1 FROM counters WHERE state = 'queued' AND queue = name AND jobs > 0"
+        " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch))",
         {"queue": wanted.queue, "batch": wanted.batch},
     )
     return [Lane._make(row) for row in rows]
@@ -116,40 +113,91 @@ def _is_any_wide(store: Store) -> bool:
 def _take(
     store: Store, runner: "Runner", room: dict[str, int], most: int, *, free: int, started_at: int | None
 ) -> list[Claim]:
-    """Claim up to ``most`` jobs that fill up to ``free`` slots, from each queue no more than ``room`` says."""
-    if not room:
-        return []
-    db = store.db
+    """Claim up to ``most`` jobs that fill up to ``free`` slots, from a bounded queue no more than ``room`` says."""
     wanted = runner.wanted
-    kinds = ("kind <> 'payload'", "kind = 'payload'") if wanted.payloads else ("kind <> 'payload'",)
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
+    named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.slots}
     is_any_wide = started_at is not None and _is_any_wide(store)
-    also += " AND slots <= :slots" if is_any_wide else ""
-    parameters = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "free": free}
-    parameters["slots"] = runner.slots
-    candidates = []
-    for number, (queue, jobs) in enumerate(room.items()):
-        parameters |= {f"queue{number}": queue, f"room{number}": jobs}
-        # Two kinds are two indexes, so each gives as many; what is over the queue's room is cut off behind them.
-        both = [_CANDIDATES.format(f"queue = :queue{number} AND {kind} AND {also}", f":room{number}") for kind in kinds]
-        candidates.append(both[0] if len(both) == 1 else _first(both, f":room{number}"))
-    while len(candidates) > COMPOUND:
-        candidates = [_first(candidates[at : at + COMPOUND], ":jobs") for at in range(0, len(candidates), COMPOUND)]
-    chosen = " UNION ALL ".join(candidates)
-    if is_any_wide:
-        chosen = _FITTING.format(candidates=chosen)
-    if len(candidates) > 1:
-        chosen = _first([chosen], ":jobs")
-    rows = db.execute(_CLAIM.format(chosen=chosen), parameters).fetchall()
+    if room or is_any_wide:
+        also += " AND slots <= :slots" if is_any_wide else ""
+        named["ids"] = json.dumps(_choose(store, wanted, also, named, room, most, free))
+        chosen = "SELECT value AS id FROM json_each(:ids)"
+    else:
+        chosen = " UNION ALL ".join(_CANDIDATES.format(f"{kind} AND {also}") for kind in kinds(wanted))
+        if wanted.payloads:  # two kinds are two indexes, and each gives as many
+            chosen = f"{chosen} ORDER BY priority DESC, id LIMIT :jobs"
+    rows = store.db.execute(_CLAIM.format(chosen=chosen), named).fetchall()
     rows.sort(key=itemgetter(-1, 0))
     claims = claims_of(store, rows)
     lanes_taken = Counter(map(attrgetter("queue", "batch"), claims))
-    states.count(db, states.tally_moves({("queued", "running", *lane): jobs for lane, jobs in lanes_taken.items()}))
+    states.count(
+        store.db, states.tally_moves({("queued", "running", *lane): jobs for lane, jobs in lanes_taken.items()})
+    )
     return claims
 
 
-def _first(selects: Iterable[str], most: str) -> str:
-    return f"SELECT * FROM ({' UNION ALL '.join(selects)} ORDER BY priority DESC, id LIMIT {most})"
+def _choose(
+    store: Store, wanted: "Wanted", also: str, named: dict[str, object], room: dict[str, int], most: int, free: int
+) -> list[int]:
+    """The jobs to claim where queues have bounds or jobs need several slots: the first of each queue, put in order."""
+    found: list[tuple[int, int, int]] = []
+    for kind in kinds(wanted):
+        for where, more in passable(store, wanted, room):
+            found += store.fetch(_CANDIDATES.format(f"{where} AND {kind} AND {also}"), named | more)
+    for queue, jobs in room.items():
+        if jobs:
+            where = in_queue(queue)
+            mine = [
+                row
+                for kind in kinds(wanted)
+                for row in store.fetch(
+                    _CANDIDATES.format(f"{where} AND {kind} AND {also}"), named | {"lane": queue, "jobs": jobs}
+                )
+            ]
+            found += sorted(mine, key=_in_order)[:jobs]
+    chosen, used = [], 0
+    for id, _, slots in sorted(found, key=_in_order)[:most]:
+        used += slots  # one that does not fit yet keeps its place, or it would starve
+        if used > free:
+            break
+        chosen.append(id)
+    return chosen
+
+
+def _in_order(row: tuple[int, int, int]) -> tuple[int, int]:
+    return -row[1], row[0]
+
+
+def kinds(wanted: "Wanted") -> tuple[str, ...]:
+    """What a wanted job may be: a condition for each kind that has an index of its own."""
+    return (_PLAIN, _PAYLOAD) if wanted.payloads else (_PLAIN,)
+
+
+def in_queue(name: str) -> str:
+    """The condition for the jobs of queue ``:lane``, whose name this is."""
+    return "queue = :lane" + (" AND queue <> 'default'" if name != "default" else "")  # or SQLite uses no index
+
+
+def passable(store: Store, wanted: "Wanted", shut: Collection[str]) -> list[tuple[str, dict[str, object]]]:
+    """Conditions on ``queue``, each with its parameters, that together leave out the queues that are ``shut``.
+
+    One where that is possible: to ask queue by queue takes long where there are thousands. But where a shut queue has
+    so many jobs that to pass over them takes longer still, it is one for each of the others.
+    """
+    if not shut:
+        return [("1", {})]
+    named: dict[str, object] = {"shut": json.dumps([*shut])}
+    is_shut = "queue IN (SELECT value FROM json_each(:shut))"
+    ((jobs,),) = store.fetch(f"SELECT total(jobs) FROM counters WHERE state = 'queued' AND {is_shut}", named)
+    if jobs > PASSED_OVER:
+        others = store.fetch(
+            f"SELECT DISTINCT queue FROM counters WHERE state = 'queued' AND jobs > 0 AND NOT {is_shut}"
+            " AND (:queue IS NULL OR queue = :queue)",
+            named | {"queue": wanted.queue},
+        )
+        if jobs > ENTRIES * len(others):
+            return [(in_queue(queue), {"lane": queue}) for (queue,) in others]
+    return [(f"NOT {is_shut}", named)]
 
 
 def _contexts(store: Store, ids: set[int]) -> dict[int, tuple[str, str]]:

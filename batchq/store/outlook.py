@@ -1,5 +1,6 @@
 """What is still to come for a runner that has nothing to do: how a drain knows that it is over. Read without a lock."""
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -24,23 +25,29 @@ class Outlook(NamedTuple):
 
 
 def look(store: Store, runner: Runner) -> Outlook:
-    """What a runner that has nothing to do could still wait for; read without a lock."""
+    """What a runner that has nothing to do could still wait for; read without a lock.
+
+    What others run is looked at only where nothing else is left: that may take long.
+    """
     wanted = runner.wanted
     named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
-    lanes = claiming.lanes(store, wanted)
-    kinds = "1" if wanted.payloads else "kind <> 'payload'"
-    mine = f"state = 'queued' AND {kinds} AND slots <= :slots AND {wanted.condition()}"
+    shut = {lane.name for lane in claiming.bounded(store, wanted) if lane.is_shut}
     queued = any(
-        _exists(store, f"{mine} AND jobs.queue = :lane", named | {"lane": lane.name})
-        for lane in lanes
-        if not lane.is_shut
+        _exists(
+            store, f"state = 'queued' AND {where} AND {kind} AND slots <= :slots AND {wanted.condition()}", named | more
+        )
+        for kind in claiming.kinds(wanted)
+        for where, more in claiming.passable(store, wanted, shut)
     )
+    kinds = "1" if wanted.payloads else "kind <> 'payload'"
     ((next_due,),) = store.fetch(
         "SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry'"
         f" AND {kinds} AND slots <= :slots AND {wanted.condition()} AND NOT EXISTS (SELECT 1 FROM queues"
         " WHERE name = jobs.queue AND (paused OR running_limit = 0))",
         named,
     )
+    if queued or next_due is not None:
+        return Outlook(queued, next_due, False)
     elsewhere = (
         wanted.is_selective
         and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
@@ -49,15 +56,26 @@ def look(store: Store, runner: Runner) -> Outlook:
 
 
 def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
-    """Whether a job that this runner may take waits, directly or not, for one that another runner runs."""
-    below = """
+    """Whether a job that this runner may take waits, directly or not, for one that another runner runs.
+
+    The first one that is found is enough. So the search stands in FROM, where SQLite makes each row when it is asked
+    for; it looks at the children first, and below them only where none of those is wanted.
+    """
+    if not store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1"):
+        return False
+    waits = f"jobs.state = 'blocked' AND {wanted.condition()}"
+    children = """
+        SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
+            WHERE p.state = 'running' AND p.runner <> :runner"""
+    below = f"""
         WITH RECURSIVE below (id) AS (
-            SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
-                WHERE p.state = 'running' AND p.runner <> :runner
-            UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
+            {children} UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
         SELECT id FROM below"""
-    return bool(store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1")) and _exists(
-        store, f"id IN ({below}) AND state = 'blocked' AND {wanted.condition()}", named
+    return any(
+        store.fetch(
+            f"SELECT 1 FROM ({found}) AS found CROSS JOIN jobs ON jobs.id = {column} WHERE {waits} LIMIT 1", named
+        )
+        for found, column in ((children, "found.child"), (below, "found.id"))
     )
 
 
@@ -66,7 +84,7 @@ def left_alone(store: Store, runner: Runner) -> dict[str, int]:
     (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: to be asked once, at the end."""
     wanted = runner.wanted
     named = wanted.named() | {"slots": runner.slots}
-    lanes = claiming.lanes(store, wanted)
+    shut = [lane.name for lane in claiming.bounded(store, wanted) if lane.is_shut]
     if wanted.ids is None:
         cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
         left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
@@ -77,15 +95,21 @@ def left_alone(store: Store, runner: Runner) -> dict[str, int]:
         alone = dict(store.fetch(left.format(cell), named))
     for reason, where in (
         ("payload", "0" if wanted.payloads else "kind = 'payload'"),
-        ("paused", "queue IN (SELECT name FROM queues WHERE paused OR running_limit = 0)"),
         ("slots", "slots > 1 AND slots > :slots"),
     ):
-        if where == "0" or (reason == "paused" and not any(lane.is_shut for lane in lanes)):
+        if where == "0":
             continue
         condition = wanted.condition() if reason != "slots" else f"{wanted.condition()} AND kind <> 'payload'"
         ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {where} AND {condition}", named)
         if jobs:
             alone[reason] = jobs
+    if shut:
+        number, table = ("total(jobs)", "counters") if wanted.ids is None else ("count(*)", "jobs")
+        paused = (
+            f"SELECT {number} FROM {table} WHERE state = 'queued' AND queue IN (SELECT value FROM json_each(:shut))"
+        )
+        ((jobs,),) = store.fetch(f"{paused} AND {cell}", named | {"shut": json.dumps(shut)})
+        alone |= {"paused": int(jobs)} if jobs else {}
     return alone
 
 

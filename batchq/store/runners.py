@@ -33,6 +33,7 @@ class Wanted(NamedTuple):
     def condition(self) -> str:
         """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound."""
         parts = ["queue = :my_queue"] if self.queue is not None else []
+        parts += ["queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
         parts += ["batch = :my_batch"] if self.batch is not None else []
         parts += ["batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
         if self.ids is not None and len(self.ids) == 1:

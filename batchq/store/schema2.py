@@ -4,13 +4,31 @@
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 #: What goes of the first schema, as in ``("VIEW", "job_report")``; what only has a new text is made anew below.
-DROPPED: tuple[tuple[str, str], ...] = ()
+DROPPED: tuple[tuple[str, str], ...] = (
+    ("INDEX", "jobs_claimable"),
+    ("INDEX", "jobs_claimable_payload"),
+    ("INDEX", "jobs_claimable_batch"),
+)
 
 CREATED = (
     # What batchq itself has put on hold; not what a person holds, of which there may be many.
     """
 CREATE INDEX jobs_on_hold ON jobs (id)
     WHERE state = 'held' AND why <> 'held by hand' AND why <> 'added with hold'""",
+    # What is claimed next, whatever its queue: with an index by queue a claim asked each of a thousand. The queue stands
+    # behind, for those that are passed over; an index by queue is left for those that have a limit, a rate or a pause.
+    """
+CREATE INDEX jobs_next ON jobs (priority DESC, id, queue)
+    WHERE state = 'queued' AND kind <> 'payload'""",
+    """
+CREATE INDEX jobs_next_payload ON jobs (priority DESC, id, queue)
+    WHERE state = 'queued' AND kind = 'payload'""",
+    """
+CREATE INDEX jobs_next_in_queue ON jobs (queue, priority DESC, id, kind)
+    WHERE state = 'queued' AND queue <> 'default'""",
+    """
+CREATE INDEX jobs_next_in_batch ON jobs (batch, priority DESC, id, queue)
+    WHERE state = 'queued' AND batch <> 'default'""",
     """
 CREATE TABLE adds (
     id INTEGER PRIMARY KEY,

@@ -43,7 +43,7 @@ HOSTILE = {
     "view of their own": ["CREATE VIEW jobs_to_do AS SELECT * FROM jobs"],
     "changed view": ["DROP VIEW job_report", "CREATE VIEW job_report AS SELECT 1 AS id, 'all is well' AS state"],
     "changed table": ["ALTER TABLE jobs ADD COLUMN extra TEXT DEFAULT 'rm -rf ~'"],
-    "dropped index": ["DROP INDEX jobs_claimable"],
+    "dropped index": ["DROP INDEX jobs_next"],
     "check taken away": [
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (jobs >= 0)', '') WHERE name = 'counters'",

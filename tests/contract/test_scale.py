@@ -4,16 +4,19 @@ The bounds on time are generous: what they tell apart differs by a factor of ten
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from history import a_runner
 
 from batchq.errors import InputError
 from batchq.jobs.model import JobSpec, job_spec
-from batchq.store import intake, reasons
-from batchq.store.connection import Store
+from batchq.store import intake, ledger, outlook, queues, reasons
+from batchq.store.connection import Store, open_at
+from batchq.store.runners import Wanted
 
 
 @contextmanager
@@ -73,3 +76,75 @@ def test_jobs_that_come_first_are_counted_among_their_kind(store: Store) -> None
     a_runner(store)
 
     assert [reasons.gather(store, id).before for id in ids] == [0, 1, 0, 2, 1]
+
+
+def steps(store: Store, ask: Callable[[], object]) -> int:
+    """How many steps SQLite takes for it, in hundreds."""
+    counted: list[None] = []
+    store.db.set_progress_handler(lambda: counted.append(None), 100)
+    try:
+        ask()
+    finally:
+        store.db.set_progress_handler(None, 100)
+    return len(counted)
+
+
+def add_queued(store: Store, queues: int, jobs: int = 4_000) -> None:
+    pattern = job_spec({"command": "true"}, "test", "/", "/bin")
+    specs = [pattern.like("shell", '["true"]') for _ in range(jobs)]
+    for number, spec in enumerate(specs):
+        spec.queue = f"q{number % queues}"
+    intake.add(store, specs)
+
+
+@pytest.mark.parametrize("bound", [None, "limit", "pause"])
+@pytest.mark.parametrize("payloads", [False, True])
+def test_a_claim_takes_as_long_with_a_thousand_queues_as_with_one(
+    folder: Path, bound: str | None, payloads: bool
+) -> None:
+    took = {}
+    for number in (1, 1_000):
+        with open_at(str(folder / f"{number}.db"), create=True) as store:
+            add_queued(store, number)
+            if bound == "limit":
+                queues.set_limit(store, "q0", 1)
+            if bound == "pause":
+                queues.pause(store, "q999")
+            runner = a_runner(store)._replace(wanted=Wanted(payloads=payloads))
+            took[number] = steps(store, partial(ledger.exchange, store, runner, [], 2))
+            is_short = bound == "limit" and number == 1
+            assert store.fetch("SELECT count(*) FROM jobs WHERE state = 'running'") == [(1 if is_short else 2,)]
+    few, many = took.values()
+    assert many < 3 * few + 200, took
+
+
+def test_a_run_that_waits_reads_neither_what_is_over_nor_what_a_paused_queue_has(store: Store) -> None:
+    add_queued(store, 1)
+    with store.writing() as db:
+        db.execute("UPDATE jobs SET state = 'cancelled', finished_at = 1 WHERE id <= 2000")
+        db.execute("UPDATE counters SET jobs = 2000")
+        db.execute("INSERT INTO counters SELECT 'cancelled', queue, batch, jobs FROM counters")
+    queues.pause(store, "q0")
+    intake.add(store, [job_spec({"payload": 1, "queue": "other"}, "test", "/", "/bin")])
+    queues.set_limit(store, "other", 0)
+    runner = a_runner(store)
+
+    assert outlook.look(store, runner) == (False, None, False)
+    assert steps(store, lambda: outlook.look(store, runner)) < 20
+    assert outlook.left_alone(store, runner) == {"paused": 2_001}
+
+
+def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_that_waits(store: Store) -> None:
+    specs = chain(1)
+    pattern = job_spec({"command": "true"}, "test", "/", "/bin")
+    for number in range(4_000):
+        spec = pattern.like("shell", '["true"]')
+        spec.after, spec.name = ("j0",), f"child{number}"
+        specs.append(spec)
+    intake.add(store, specs)
+    other = a_runner(store)
+    assert len(ledger.exchange(store, other, [], 1).claims) == 1
+
+    me = a_runner(store)
+    assert outlook.look(store, me).running_elsewhere
+    assert steps(store, lambda: outlook.look(store, me)) < 20

@@ -48,8 +48,8 @@ OF_THE_LEDGER = {
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
     "a claim that reads one row of what it took": [
-        Mutant(claiming, "_take", "rows = db.execute(_CLAIM.format(chosen=chosen), parameters).fetchall()",
-               "rows = [db.execute(_CLAIM.format(chosen=chosen), parameters).fetchone()]"),
+        Mutant(claiming, "_take", "rows = store.db.execute(_CLAIM.format(chosen=chosen), named).fetchall()",
+               "rows = [store.db.execute(_CLAIM.format(chosen=chosen), named).fetchone()]"),
     ],
     "a claim out of order": [
         Mutant(claiming, "_CANDIDATES", "ORDER BY priority DESC, id", "ORDER BY id"),
@@ -107,10 +107,9 @@ OF_THE_ORDER = {
     ],
     "a pause that is ignored": [
         Mutant(limits, "room", "if lane.paused:", "if False:"),
-        Mutant(claiming, "claim", "if not lane.is_shut", "if True"),
     ],
     "a wide job that is overtaken": [
-        Mutant(claiming, "_FITTING", "sum(slots) OVER (ORDER BY priority DESC, id ROWS UNBOUNDED PRECEDING)", "slots"),
+        Mutant(claiming, "_choose", "used += slots", "used = slots"),
     ],
     "unique = active for what is over, too": [
         Mutant(keys, "known", "spec.unique == ACTIVE and is_over", "False"),
