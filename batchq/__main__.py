@@ -59,6 +59,11 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"batchq: cannot write to stdout: {error.strerror}\n")
         code = LedgerError.exit_code
+    if code < 0:
+        from batchq.processes.signals import die_of
+
+        die_of(-code)
+        code = 128 - code
     os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
 
 
@@ -89,7 +94,7 @@ def _command(argv: list[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
-        return 130
+        return -2  # SIGINT: the shell's loop around it is to end, too
 
 
 def _dispatch(argv: list[str], words: list[str] | None) -> int:

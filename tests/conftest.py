@@ -69,7 +69,9 @@ class Shell:
             timeout=120,
             check=False,
         )
-        result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        result = Done(
+            shell_status(done.returncode), done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
         assert code is None or result.code == code, result
         assert f'File "{Path(batchq.__file__).parent}' not in result.err, f"batchq itself failed: {result.err}"
         return result
@@ -121,10 +123,15 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def shell_status(code: int) -> int:
+    """What a shell has in ``$?`` after an interrupt, of which who hears it dies; all else as it is."""
+    return 130 if code == -signal.SIGINT else code
+
+
 def finish(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> Done:
     """Wait for a started command."""
     out, err = process.communicate(timeout=seconds)
-    return Done(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    return Done(shell_status(process.returncode), out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 def send(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -1,15 +1,30 @@
 """The typer application, and the words and options that all commands share."""
 
 import sys
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from batchq.cli.noting import warn
 from batchq.store.connection import Store, open_store
 
+
+class Interrupted(Exception):
+    """Ctrl-C. typer would make exit code 130 of KeyboardInterrupt, which a loop of the shell does not heed."""
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+
 app = typer.Typer(
     name="batchq",
+    cls=_Group,
     help="Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon.",
     no_args_is_help=True,
     add_completion=False,

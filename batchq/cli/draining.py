@@ -2,6 +2,7 @@
 guardian, and tell how it went. No typer, which takes half of the start."""
 
 import os
+import signal
 import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ def run(request: RunRequest) -> int:
             return _run(path, plan, liveness, inbox, executor, handlers, told, adding, trust_owner=trust_owner)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
-                return 128 + inbox.received[0]
+                return _status(inbox.received[0])
             note(str(error))
             return error.exit_code
 
@@ -145,7 +146,7 @@ def _run(
                 )
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
-        code = tally.exit_code()
+        code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
             telling.tell(store, plan, tally, told)
             sys.stdout.flush()
@@ -155,6 +156,11 @@ def _run(
             note(f"cannot write the output: {error.strerror}")
             return code if tally.signal is not None else LedgerError.exit_code
     return code
+
+
+def _status(number: int) -> int:
+    """The exit status of a run that a signal has stopped: it dies of SIGINT, or the loop of a shell would go on."""
+    return -number if number == signal.SIGINT else 128 + number
 
 
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:

@@ -45,7 +45,7 @@ class RunRequest:
         self.perform: str | None = None
         self.events: str | None = None
         self.handler: list[str] = []
-        self.grace = "10s"
+        self.grace = "8s"
         self.log_dir: str | None = None
         self.worker_jobs = 0
         self.limit_processes: int | None = None

@@ -42,7 +42,7 @@ def run(
     handler: Annotated[
         list[str] | None, typer.Option(metavar="MODULE:FUNCTION", help="Call this with each event.")
     ] = None,
-    grace: Annotated[str, typer.Option(metavar="DURATION", help="How long jobs may finish when told to stop.")] = "10s",
+    grace: Annotated[str, typer.Option(metavar="DURATION", help="How long jobs may finish when told to stop.")] = "8s",
     log_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Keep all output here, one file an attempt.")
     ] = None,

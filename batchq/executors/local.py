@@ -145,6 +145,8 @@ class LocalExecutor:
                     self._push(key.data)
             else:
                 key.data.pump()
+        if self._inbox.received or self._inbox.for_all:
+            return  # a stop may go to the jobs, too: their ends are to be seen in its light
         soon = time.monotonic() + TURN
         while self._reap() and time.monotonic() < soon and not self._inbox.received:
             self._fill()
@@ -207,6 +209,15 @@ class LocalExecutor:
             if member.began_at is not None and member.tasks[0].token in chosen:
                 member.enforce(status, grace)
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
+
+    def listening(self, number: int) -> set[str]:
+        """Those that have a handler, and those that end in this moment and may have had one: Python puts its own away.
+
+        Nothing has been reaped since the signal came (``_step``).
+        """
+        claims = {one.pid: one.claim for one in self._commands.values()}
+        claims |= {one.pid: one.tasks[0] for one in self._members.values() if one.began_at is not None}
+        return {claim.token for pid, claim in claims.items() if tree.catches(pid, number) or tree.is_zombie(pid)}
 
     def suspend(self) -> None:
         """SIGSTOP to the group of each process."""

@@ -61,6 +61,12 @@ class Executor(Protocol):
         One that has not begun is reported as Lost.
         """
 
+    def listening(self, number: int) -> set[str]:
+        """The tokens of the attempts that run now and whose process handles this signal itself, as far as that is known.
+
+        If it has got the signal, its exit code says nothing about its work.
+        """
+
     def suspend(self) -> None:
         """Stop what runs, until ``resume``; timeouts go on counting."""
 

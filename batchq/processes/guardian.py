@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable
 
 from batchq.processes import tree
-from batchq.processes.signals import GUARDIAN_DIED, STOPPING
+from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, relayed
 from batchq.processes.turns import take_short_turns
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
 _KEPT = "kept"
-_SAME_SIGNAL = 0.2  #: the same signal within this many seconds is one: timeout(1) sends two
-_FORWARDED = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP, signal.SIGCONT)
+_TICK = 0.0005  #: seconds between looks at whether the guardian has stopped
 
 
 def guarded(body: Callable[[str], int], forget: Callable[[], None] = lambda: None) -> int:
@@ -31,20 +30,22 @@ def guarded(body: Callable[[str], int], forget: Callable[[], None] = lambda: Non
 
     ``forget()`` is called in the guardian, and lets go of what only the child needs.
 
+    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does.
     ``scratch`` is a private folder that is gone when the guardian ends. Call it from the main thread of a process
     that has no other threads and no open store.
     """
     scratch = tempfile.mkdtemp(prefix="batchq-")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    heard = [number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
     tree.become_subreaper()
     sys.stdout.flush()
     sys.stderr.flush()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [*heard, signal.SIGCHLD])
+    # Whatever was blocked by who started this: a run that does not hear SIGTERM cannot be stopped in order.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [*heard, *map(relayed, heard), signal.SIGCHLD])
     guardian = os.getpid()
     runner = os.fork()
     if runner == 0:
-        _be_runner(body, scratch, guardian, before)
+        _be_runner(body, scratch, guardian)
     try:
         forget()
         status = _watch(runner, heard)
@@ -70,7 +71,8 @@ def kept_tokens(scratch: str) -> set[str]:
         return set()
 
 
-def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: set[int]) -> None:
+def _be_runner(body: Callable[[str], int], scratch: str, guardian: int) -> None:
+    """Signals are blocked until the body opens its inbox."""
     status = 70
     try:
         os.setpgid(0, 0)
@@ -80,7 +82,6 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
         _close_inherited_on_exec()
         if tree.CAN_TRACE and os.getppid() != guardian:
             os._exit(status)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
         status = body(scratch)
@@ -94,29 +95,97 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int, mask: se
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
+        if status < 0:
+            die_of(-status)
         os._exit(status)
 
 
 def _watch(runner: int, heard: list[signal.Signals]) -> int:
-    """Forward signals until the runner has ended; its exit status, 128+n where a signal killed it."""
+    """Hand signals on until the runner has ended; its exit status, 128+n where a signal killed it, -SIGINT for that."""
     last: dict[int, float] = {}
+    inbox = _Pending(heard)
+    is_stopping = False
     while True:
         pid, status = os.waitpid(runner, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-        number = signal.sigwait([*heard, signal.SIGCHLD])
-        if number == signal.SIGCHLD:
-            _reap_orphans(runner)
-            continue
-        now = time.monotonic()
-        if now - last.get(number, -1.0) < _SAME_SIGNAL:
-            continue
-        last[number] = now
-        tree.kill(runner, number)
-        if number == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            return code if code >= 0 or code == -signal.SIGINT else 128 - code
+        for number in inbox.wait():
+            if number == signal.SIGCHLD:
+                _reap_orphans(runner)
+                continue
+            now = time.monotonic()
+            if now - last.get(number, -SAME) >= SAME or number == signal.SIGUSR1:
+                last[number] = now
+                tree.kill(runner, relayed(number))
+        if inbox.is_told_to_stop and not is_stopping:
+            is_stopping = True
+            tree.kill(runner, relayed(signal.SIGTSTP))
+        if is_stopping and tree.has_stopped(runner):
+            # The runner is sure to be stopped, and so to hear what lets it go on.
+            _stop(inbox)
+            is_stopping = inbox.is_told_to_stop = False
             tree.kill(runner, signal.SIGCONT)
+
+
+class _Pending:
+    """Signals that are blocked, and taken one by one. ``is_told_to_stop``: SIGTSTP has come.
+
+    On Linux SIGTSTP is seen but not taken (signalfd(2)). As long as it stays pending no SIGCONT has come after it: the
+    kernel drops each when the other comes.
+    """
+
+    def __init__(self, heard: list[signal.Signals]) -> None:
+        self.is_told_to_stop = False
+        self._all = [*heard, signal.SIGCHLD]
+        self._fd = tree.signal_descriptor(self._all)
+        self._taken = [one for one in self._all if one != signal.SIGTSTP or self._fd is None]
+
+    def wait(self) -> list[int]:
+        """Wait for the next, and take all that have come."""
+        if self._fd is None:
+            number = signal.sigwait(self._all)
+            self.is_told_to_stop = self.is_told_to_stop or number == signal.SIGTSTP
+            return [] if number == signal.SIGTSTP else [number]
+        import select
+
+        # One that stays pending would be readable all the time: while the runner stops only its SIGCHLD is waited for.
+        if self.is_told_to_stop:
+            found = [signal.sigwait(self._taken)]
+        else:
+            select.select([self._fd], [], [])
+            found = []
+        while (more := signal.sigtimedwait(self._taken, 0)) is not None:
+            found.append(signal.Signals(more.si_signo))
+        self.is_told_to_stop = signal.SIGTSTP in self._all and self.may_stop()
+        return list(found)
+
+    def may_stop(self) -> bool:
+        """Whether no SIGCONT has come since the SIGTSTP."""
+        return self._fd is None or signal.SIGTSTP in signal.sigpending()
+
+
+def _stop(inbox: _Pending) -> None:
+    """Stop this process, as Ctrl-Z would, until it is told to go on.
+
+    A SIGCONT that comes in the moment before would be lost. So a child looks: who is stopped while no SIGTSTP is pending
+    any more has been told to go on.
+    """
+    if not inbox.may_stop():
+        return
+    guardian = os.getpid()
+    child = os.fork() if tree.CAN_TRACE else 0
+    if child == 0 and tree.CAN_TRACE:
+        while not tree.is_stopped(guardian):
+            time.sleep(_TICK)
+        if not tree.is_pending(guardian, signal.SIGTSTP):
+            tree.kill(guardian, signal.SIGCONT)
+        os._exit(0)
+    tree.stop_self()
+    if child:
+        tree.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
 
 
 def _reap_orphans(runner: int) -> None:

@@ -19,11 +19,12 @@ _START = (
 
 
 def run_to_end(words: list[str]) -> tuple[int, bytes]:
-    """Run ``batchq WORDS…`` to its end: its exit status (-n: killed by signal n), and what it printed to stdout.
+    """Run ``batchq WORDS…`` to its end: its exit status, and what it printed to stdout.
 
-    It has this process's stderr and folder, and nothing to read. An exception that ends the wait is passed on when the
-    child has ended: it is told to stop by SIGINT for KeyboardInterrupt, by SIGTERM for any other, and once more for each
-    further one. If this process is killed, the child stops by itself (Linux).
+    The status is 130 where it was interrupted, and -n where signal n killed it. It has this process's stderr and folder,
+    and nothing to read. An exception that ends the wait is passed on when the child has ended: it is told to stop by
+    SIGINT for KeyboardInterrupt, by SIGTERM for any other, and once more for each further one. If this process is killed,
+    the child stops by itself (Linux).
     """
     if not sys.executable:
         raise BatchqError("this Python does not know its own program (sys.executable), so it cannot start batchq")
@@ -45,4 +46,4 @@ def run_to_end(words: list[str]) -> tuple[int, bytes]:
                 stopped_by = error
     if stopped_by is not None:
         raise stopped_by
-    return status, printed
+    return 130 if status == -signal.SIGINT else status, printed

@@ -4,10 +4,30 @@ import contextlib
 import os
 import select
 import signal
+import sys
+import time
 
 GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian is gone
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
+SAME = 0.5  #: the same signal within this many seconds is one: a stop may come by several ways
+HEARD = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP)  #: what a guardian hands on to its runner
+#: What is handed on comes as a real-time signal of its own, so that the runner can tell it from what everybody got.
+_RELAY = int(signal.SIGRTMIN) if sys.platform == "linux" else 0
+
+
+def relayed(number: int) -> int:
+    """The signal as which a guardian hands ``number`` on to its runner."""
+    return number + _RELAY
+
+
+def die_of(number: int) -> None:
+    """End this process by a signal, as a shell expects it of who was interrupted; returns where init is immune."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    os.kill(os.getpid(), number)
 
 
 class Inbox:
@@ -16,21 +36,32 @@ class Inbox:
     ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux). Then
     ``heard`` is whether that one was readable when the inbox was last drained; who reads it empty sets that back.
 
-    A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored.
+    One stop may come by several ways: from the guardian, and straight to this process from a service manager that
+    signals all of a run, its jobs, too. ``received`` has it once; ``for_all`` are the signals that came straight.
+
+    A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored. One that was blocked is
+    heard from now on.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self.for_all: set[int] = set()
         self.heard = False
+        self._counted: dict[int, tuple[float, bool]] = {}
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._both = select.epoll() if hasattr(select, "epoll") else None
         if self._both is not None:
             self._both.register(self._read, select.EPOLLIN)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
-        for number in (*STOPPING, *STOPPING_NOW, signal.SIGUSR1, signal.SIGTSTP):
+        for number in (*HEARD, GUARDIAN_DIED):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._note)
+                signal.signal(number, self._note_straight)
+                if _RELAY and number != GUARDIAN_DIED:
+                    signal.signal(relayed(number), self._note_relayed)
+        if _RELAY and signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGTSTP, _nothing)  # the guardian stops first, and sees to it that both go on
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def fileno(self) -> int:
         """The descriptor to watch."""
@@ -50,12 +81,25 @@ class Inbox:
                 while len(os.read(self._read, 4096)) == 4096:
                     pass
 
-    def _note(self, number: int, _frame: object) -> None:
-        self.received.append(number)
+    def _note_relayed(self, number: int, _frame: object) -> None:
+        self._note(number - _RELAY, is_straight=False)
+
+    def _note_straight(self, number: int, _frame: object) -> None:
+        if _RELAY and number in STOPPING:
+            self.for_all.add(number)
+        self._note(number, is_straight=True)
+
+    def _note(self, number: int, *, is_straight: bool) -> None:
+        # Two from the guardian are two: it has left out what is one. They may come here late, and so close together.
+        now = time.monotonic()
+        at, was_straight = self._counted.get(number, (-SAME, False))
+        if now - at >= SAME or not (is_straight or was_straight):
+            self._counted[number] = now, is_straight
+            self.received.append(number)
 
 
 def _nothing(_number: int, _frame: object) -> None:
-    """SIGCHLD needs a handler, or it would not write to the wake-up descriptor."""
+    """A signal that only needs to wake: SIGCHLD without a handler would not write to the wake-up descriptor."""
 
 
 def _pipe() -> tuple[int, int]:

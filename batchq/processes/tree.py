@@ -113,6 +113,51 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
+    except (OSError, IndexError):
+        return False
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process that has not taken it yet."""
+    return bool(_signals(pid, b"ShdPnd:") >> (number - 1) & 1)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    return bool(_signals(pid, b"SigCgt:") >> (number - 1) & 1)
+
+
+def _signals(pid: int, name: bytes) -> int:
+    try:
+        lines = _read(f"/proc/{pid}/status").splitlines()
+        return next(int(line.split()[1], 16) for line in lines if line.startswith(name))
+    except (OSError, StopIteration):
+        return 0
+
+
+def has_stopped(child: int) -> bool:
+    """Whether a child was stopped by a signal (or is gone) and has not been told to go on."""
+    try:
+        return os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def signal_descriptor(numbers: Collection[int]) -> int | None:
+    """A descriptor that is readable while one of these signals is pending (signalfd(2), Linux; elsewhere None)."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    bits = sum(1 << (number - 1) for number in numbers)
+    fd = ctypes.CDLL(None).signalfd(-1, bits.to_bytes(128, sys.byteorder), os.O_CLOEXEC)
+    return fd if fd >= 0 else None
+
+
 def kill(pid: int, number: int) -> None:
     """Signal one process; nothing happens when it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

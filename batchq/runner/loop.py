@@ -121,6 +121,8 @@ class _Run:
             if not self.running and not self.ended and self._is_over():
                 break
             self._take_in(self.executor.poll(self._timeout(), self.group))
+            for ended in self.stopping.struck.resolved():
+                self._end(ended)
             self._hear_bell()
         self.executor.close()
         if self.bell is not None:
@@ -228,7 +230,8 @@ class _Run:
             self.ended_since = time.monotonic()
         for report in reports:
             if isinstance(report, Ended):
-                self._end(report)
+                if (ended := self.stopping.struck.judge(report)) is not None:
+                    self._end(ended)
             elif isinstance(report, Lost):
                 self._end(Ended(report.claim, self.withdrawing.outcome(report)))
             elif isinstance(report, Started):
@@ -262,6 +265,8 @@ class _Run:
         if self.running:
             waits.append(self.withdrawing.look_at - now)
         waits.append(self.stopping.next_at() - now)
+        if (doubtful_until := self.stopping.struck.next_at()) is not None:
+            waits.append(doubtful_until - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:

@@ -11,20 +11,22 @@ from batchq.executors.seam import Executor
 from batchq.jobs.attempt import INTERRUPTED, Claim
 from batchq.processes import tree
 from batchq.processes.signals import STOPPING, Inbox
+from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import warn
 from batchq.store import runners
 from batchq.store.connection import Store
 from batchq.store.runners import Runner
 
-TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of a job that is given back
+TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is given back
 SOON = 0.01  #: seconds that the store is asked for, to let others know that this run claims no more
 
 
 class Stopping:
     """``at`` is when running jobs are ended (monotonic seconds; infinite: never), None while nobody asked to stop.
 
-    ``is_hurried``: they get no grace at all. ``running`` are the claims of the run, by token.
+    ``is_hurried``: they get no grace at all. ``running`` are the claims of the run, by token. ``struck`` knows which
+    attempts were ended by the signal that stops the run.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Stopping:
     ) -> None:
         self.at: float | None = None
         self.is_hurried = False
+        self.struck = Struck(executor)
         self._store = store
         self._me = me
         self._executor = executor
@@ -55,11 +58,17 @@ class Stopping:
                 self._executor.resume()
                 continue
             orderly = number in STOPPING and tally.signal is None
+            if number in STOPPING:
+                self.struck.numbers.add(number)
             if tally.signal is None:
                 tally.signal = number if number in (*STOPPING, signal.SIGQUIT) else signal.SIGTERM
             self.stop(self._plan.grace if orderly else 0)
             if not orderly:
                 self._executor.stop(list(self._running), INTERRUPTED, 0)
+        if inbox.for_all:
+            numbers, inbox.for_all = inbox.for_all, set()
+            for number in numbers:
+                self.struck.went_to_all(number)
 
     def keep_time(self) -> None:
         """End a run that was told how long it may take, and what outlives the grace of a stop."""

@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
     wanted: Wanted
     max_jobs: int | None = None
-    grace: float = 10.0
+    grace: float = 8.0
     max_seconds: float | None = None
     halt: Halt | None = None
     watch: bool = False

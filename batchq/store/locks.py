@@ -98,6 +98,7 @@ class LockFile:
             self._acquire_by_trying(wait)
             return
         first = max(0.001, min(_TICK, seconds) if interrupted else seconds)
+        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])  # as whoever started us may have left it
         timer = signal.setitimer(signal.ITIMER_REAL, first, _TICK)
         try:
             self._lock(MUTEX_BYTE, wait=True)
@@ -110,6 +111,7 @@ class LockFile:
             raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)
 
     def _acquire_by_trying(self, wait: "_Wait") -> None:

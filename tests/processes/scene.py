@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Done, Shell, eventually
+from conftest import Done, Shell, eventually, shell_status
 
 from batchq.jobs import jobfile
 from batchq.store import intake
@@ -158,7 +158,7 @@ def scene(folder: Path) -> Iterator[Scene]:
 
 def ended(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> int:
     """The exit code of a started run, once it has ended."""
-    return process.wait(timeout=seconds)
+    return shell_status(process.wait(timeout=seconds))
 
 
 def end(pid: int) -> None:

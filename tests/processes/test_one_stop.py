@@ -1,0 +1,191 @@
+"""One stop that comes by several ways: to the whole group, from a terminal, to a run that had its signals blocked."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from scene import Scene, children_of, ended, is_stopped, python, signal_one
+
+from batchq.processes import tree
+from batchq.store.locks import LockFile
+
+pytest_plugins = ("scene",)
+
+UP = "touch up-$BATCHQ_JOB_ID; "
+HANDLER = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: {})
+open("up-" + os.environ["BATCHQ_JOB_ID"], "w").close()
+while not os.path.exists("go"): time.sleep(0.01)
+"""
+
+
+def program(answer: str = "None") -> dict[str, object]:
+    """A job that answers SIGTERM in its own way."""
+    return {"command": python("-c", HANDLER.format(answer))}
+
+
+def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> None:
+    """Signal a run and all that it has started, as a service manager does."""
+    everything = [run.pid, *tree.descendants(run.pid)]
+    if order == "jobs first":
+        everything.reverse()
+    for pid in everything:
+        signal_one(pid, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("order", ["jobs first", "run first"])
+def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
+    scene: Scene, order: str, number: signal.Signals
+) -> None:
+    (scene.folder / "mine.py").write_text(
+        "import os, time\ndef wait():\n    open('up-' + os.environ['BATCHQ_JOB_ID'], 'w').close()\n    time.sleep(600)\n"
+    )
+    scene.add(
+        {"command": UP + "exec sleep 600"},
+        {"command": UP + "sleep 600; echo done"},
+        {"command": UP + "sleep 600 & wait $!; exit $?"},
+        {"call": "mine:wait"},
+    )
+    run = scene.start("-j", "4", "--grace", "10s")
+    eventually(lambda: len(list(scene.folder.glob("up-*"))) == 4)
+    to_all(run, number, order)
+
+    assert ended(run) == 128 + number
+    assert scene.jobs("state, failures, crashes, interruptions") == [("queued", 0, 0, 1)] * 4
+
+
+@pytest.mark.parametrize("answer", ["sys.exit(0)", "sys.exit(1)", "(time.sleep(0.5), sys.exit(0))", "os._exit(143)"])
+def test_a_job_that_answers_a_stop_that_went_to_all_is_given_back_however_it_ends(scene: Scene, answer: str) -> None:
+    # With exit code 0, too: nobody can tell whether half of its work was done, and the jobs after it must not start.
+    scene.add({"name": "first", **program(answer)}, {"command": "touch second", "after": ["first"]})
+    run = scene.start("--grace", "10s")
+    eventually((scene.folder / "up-1").exists)
+    to_all(run, signal.SIGTERM, "run first")
+
+    assert ended(run) == 143
+    assert scene.jobs() == [("queued",), ("blocked",)]
+
+
+def test_a_job_that_ends_with_success_in_the_grace_of_a_stop_of_the_run_alone_has_succeeded(scene: Scene) -> None:
+    scene.add(program())
+    run = scene.start("--grace", "60s")
+    eventually((scene.folder / "up-1").exists)
+    signal_one(run.pid, signal.SIGTERM)
+    eventually(lambda: scene.rows("SELECT state FROM runners") == [("stopping",)])
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 143
+    assert scene.jobs() == [("succeeded",)]
+
+
+def test_a_job_that_is_killed_by_somebody_while_no_stop_comes_has_failed(scene: Scene) -> None:
+    scene.add({"command": "kill -TERM $$"}, {"command": "exit 143"}, {"command": "true"})
+    scene.run("-j", "1", code=1)
+
+    assert scene.attempts("outcome, signal, exit_code") == [
+        ("failed", signal.SIGTERM, None), ("failed", None, 143), ("succeeded", None, 0)
+    ]  # fmt: skip
+
+
+def test_a_job_that_cleans_up_has_its_grace_though_the_stop_comes_twice(scene: Scene) -> None:
+    scene.add(program("(time.sleep(1), open('cleaned', 'w'), sys.exit(143))"))
+    run = scene.start("--grace", "30s")
+    eventually((scene.folder / "up-1").exists)
+    to_all(run, signal.SIGTERM, "run first")
+
+    assert ended(run) == 143
+    assert (scene.folder / "cleaned").exists()
+    assert scene.attempts() == [("interrupted",)]
+
+
+def test_an_interrupted_run_dies_of_the_interrupt_so_that_the_loop_around_it_ends(scene: Scene) -> None:
+    scene.add({"command": UP + "sleep 600"})
+    words = [os.fsdecode(word) for word in scene.shell.argv("run", "--grace", "0s")]
+    loop = scene.start_program("bash", "-c", 'for i in 1 2 3; do "$@"; echo "round $?"; done', "bash", *words)
+    eventually((scene.folder / "up-1").exists)
+    os.killpg(loop.pid, signal.SIGINT)
+
+    assert loop.wait(60) == -signal.SIGINT
+    assert "round" not in scene.said()
+    assert scene.jobs() == [("queued",)]
+
+
+def test_a_command_that_waits_dies_of_the_interrupt_too(scene: Scene) -> None:
+    scene.add({"command": "true"})
+    words = [os.fsdecode(word) for word in scene.shell.argv("wait", "1")]
+    waiting = scene.start_program(*words)
+    eventually(lambda: "no run is at work" in scene.said())
+    waiting.send_signal(signal.SIGINT)
+
+    assert waiting.wait(60) == -signal.SIGINT
+    assert "Traceback" not in scene.said()
+
+
+def blocking(numbers: str) -> list[str]:
+    """The start of a command line whose program begins with these signals blocked."""
+    return python("-c", f"import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {numbers});"
+                        " os.execv(sys.argv[1], sys.argv[1:])")  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_a_run_hears_signals_that_were_blocked_when_it_was_started(scene: Scene, number: signal.Signals) -> None:
+    scene.add({"command": UP + "exec sleep 600"})
+    words = map(os.fsdecode, scene.shell.argv("run", "--grace", "0s"))
+    run = scene.start_program(*blocking("signal.valid_signals()"), *words)
+    eventually((scene.folder / "up-1").exists)
+    run.send_signal(number)
+
+    assert ended(run) == 128 + number
+    assert scene.jobs() == [("queued",)]
+
+
+def test_jobs_end_as_quickly_where_sigchld_was_blocked(scene: Scene) -> None:
+    scene.add(*[{"command": ["true"]}] * 40)
+    began = time.monotonic()
+    run = scene.start_program(*blocking("[signal.SIGCHLD]"), *map(os.fsdecode, scene.shell.argv("run", "-j", "1")))
+
+    assert ended(run) == 0
+    assert time.monotonic() - began < 8  # each waited for the next look of the run, 0.25 s
+
+
+def test_a_wait_for_the_store_ends_where_sigalrm_was_blocked(scene: Scene) -> None:
+    mutex = LockFile(str(scene.shell.db()))
+    mutex.acquire_mutex(10)
+    wait = "import sys; from batchq.store.locks import LockFile; LockFile(sys.argv[1]).acquire_mutex(0.2)"
+    try:
+        waiting = scene.start_program(*blocking("[signal.SIGALRM]"), *python("-c", wait, str(scene.shell.db())))
+        assert ended(waiting) == 1
+        assert "BusyError" in scene.said()
+    finally:
+        mutex.close()
+
+
+def test_a_stop_that_is_followed_by_a_continue_at_once_leaves_nothing_stopped(scene: Scene) -> None:
+    scene.add({"command": UP + "exec sleep 600"})
+    run = scene.start("--grace", "0s")
+    eventually((scene.folder / "up-1").exists)
+    (runner,) = children_of(run.pid)
+    (job,) = children_of(runner)
+    chance = random.Random(20)
+    for _ in range(150):
+        until = time.perf_counter() + chance.random() * 0.0002
+        run.send_signal(signal.SIGTSTP)
+        while time.perf_counter() < until:
+            pass
+        run.send_signal(signal.SIGCONT)
+        time.sleep(chance.random() * 0.003)
+    eventually(lambda: not any(map(is_stopped, (run.pid, runner, job))))
+    run.send_signal(signal.SIGTSTP)
+    eventually(lambda: all(map(is_stopped, (run.pid, runner, job))))
+    run.send_signal(signal.SIGCONT)
+    run.send_signal(signal.SIGTERM)
+
+    assert ended(run) == 143
+    assert not Path(f"/proc/{job}").exists()
