@@ -211,13 +211,10 @@ class LocalExecutor:
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
 
     def listening(self, number: int) -> set[str]:
-        """Those that have a handler, and those that end in this moment and may have had one: Python puts its own away.
-
-        Nothing has been reaped since the signal came (``_step``).
-        """
+        """Those that have a handler, by /proc."""
         claims = {one.pid: one.claim for one in self._commands.values()}
         claims |= {one.pid: one.tasks[0] for one in self._members.values() if one.began_at is not None}
-        return {claim.token for pid, claim in claims.items() if tree.catches(pid, number) or tree.is_zombie(pid)}
+        return {claim.token for pid, claim in claims.items() if tree.catches(pid, number)}
 
     def suspend(self) -> None:
         """SIGSTOP to the group of each process."""

@@ -23,6 +23,7 @@ from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
+from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller, warn
 from batchq.runner.withdrawing import Withdrawing
@@ -102,7 +103,8 @@ class _Run:
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
         self.rescuer = Rescuer(store, me)
-        self.stopping = Stopping(store, me, executor, plan, tally, self.running)
+        self.struck = Struck(executor, inbox)
+        self.stopping = Stopping(store, me, executor, plan, tally, self.running, self.struck)
         self.withdrawing = Withdrawing(store, me, executor, plan.grace)
         self.is_log_stuck = False
         store.patience = PATIENCE
@@ -121,7 +123,7 @@ class _Run:
             if not self.running and not self.ended and self._is_over():
                 break
             self._take_in(self.executor.poll(self._timeout(), self.group))
-            for ended in self.stopping.struck.resolved():
+            for ended in self.struck.resolved():
                 self._end(ended)
             self._hear_bell()
         self.executor.close()
@@ -230,7 +232,7 @@ class _Run:
             self.ended_since = time.monotonic()
         for report in reports:
             if isinstance(report, Ended):
-                if (ended := self.stopping.struck.judge(report)) is not None:
+                if (ended := self.struck.judge(report)) is not None:
                     self._end(ended)
             elif isinstance(report, Lost):
                 self._end(Ended(report.claim, self.withdrawing.outcome(report)))
@@ -265,7 +267,7 @@ class _Run:
         if self.running:
             waits.append(self.withdrawing.look_at - now)
         waits.append(self.stopping.next_at() - now)
-        if (doubtful_until := self.stopping.struck.next_at()) is not None:
+        if (doubtful_until := self.struck.next_at()) is not None:
             waits.append(doubtful_until - now)
         return max(0.0, min(waits))
 

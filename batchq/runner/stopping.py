@@ -30,11 +30,18 @@ class Stopping:
     """
 
     def __init__(
-        self, store: Store, me: Runner, executor: Executor, plan: Plan, tally: Tally, running: Mapping[str, Claim]
+        self,
+        store: Store,
+        me: Runner,
+        executor: Executor,
+        plan: Plan,
+        tally: Tally,
+        running: Mapping[str, Claim],
+        struck: Struck,
     ) -> None:
         self.at: float | None = None
         self.is_hurried = False
-        self.struck = Struck(executor)
+        self.struck = struck
         self._store = store
         self._me = me
         self._executor = executor
@@ -65,10 +72,7 @@ class Stopping:
             self.stop(self._plan.grace if orderly else 0)
             if not orderly:
                 self._executor.stop(list(self._running), INTERRUPTED, 0)
-        if inbox.for_all:
-            numbers, inbox.for_all = inbox.for_all, set()
-            for number in numbers:
-                self.struck.went_to_all(number)
+        self.struck.hear()
 
     def keep_time(self) -> None:
         """End a run that was told how long it may take, and what outlives the grace of a stop."""

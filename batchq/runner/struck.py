@@ -3,6 +3,7 @@
 A job that dies of that very signal is interrupted and given back, and has not failed. It may die before the run hears of
 the stop, so an end that looks like that waits for a moment. And a job that has a handler for the signal may end in any way,
 with exit code 0 when half of its work is done: if the signal went to all, nobody can tell, so it counts as interrupted.
+So does what ends within a moment, for handlers are put away when a program ends.
 """
 
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, Ended, Outcome
-from batchq.processes.signals import SAME, STOPPING
+from batchq.processes.signals import SAME, STOPPING, Inbox
 
 
 def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
@@ -23,18 +24,26 @@ def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
 class Struck:
     """``numbers`` are the signals that stop the run."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, inbox: Inbox) -> None:
         self.numbers: set[int] = set()
+        self._inbox = inbox
         self._executor = executor
         self._told: set[str] = set()
+        self._all_told_until = 0.0
         self._doubtful: list[tuple[float, Ended]] = []
 
-    def went_to_all(self, number: int) -> None:
-        """The jobs that run now have got this signal, too."""
-        self._told |= self._executor.listening(number)
+    def hear(self) -> None:
+        """The jobs that run now have got the signals, too, that came straight to this process."""
+        if self._inbox.for_all:
+            self._all_told_until = time.monotonic() + SAME
+            numbers, self._inbox.for_all = self._inbox.for_all, set()
+            for number in numbers:
+                self._told |= self._executor.listening(number)
 
     def judge(self, ended: Ended) -> Ended | None:
         """How an attempt ended in truth; None as long as that cannot be told: ``resolved`` will have it."""
+        if self._inbox.for_all or (self._all_told_until and time.monotonic() < self._all_told_until):
+            self._told.add(ended.claim.token)
         if not dies_of(ended.outcome, STOPPING) and ended.claim.token not in self._told:
             return ended
         if self.numbers:
