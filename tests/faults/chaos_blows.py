@@ -2,13 +2,13 @@
 
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import sizes
+import stranger
 from chaos_evidence import Evidence, read
 from chaos_round import Round
 from conftest import Shell
@@ -163,11 +163,8 @@ def told_to_stop(fight: Round) -> bool:
 
 def locked(fight: Round) -> bool:
     """A stranger writes to the store for a while."""
-    with closing(sqlite3.connect(fight.shell.db(), timeout=30, isolation_level=None)) as db:
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        db.execute("BEGIN IMMEDIATE")
+    with stranger.writing(fight.shell.db()):
         time.sleep(fight.chance.uniform(0.02, 0.4))
-        db.execute("ROLLBACK")
     return True
 
 

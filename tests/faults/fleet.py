@@ -49,6 +49,10 @@ class Member:
                     self._runner = found
         return self._runner
 
+    def is_there(self) -> bool:
+        """Whether the runner has been forked, or all is over already."""
+        return self.runner is not None or self.has_ended()
+
     def signal_runner(self, number: signal.Signals) -> None:
         """Signal the runner, and nobody who got its process id later."""
         assert self.runner is not None

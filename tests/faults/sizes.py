@@ -36,6 +36,8 @@ LOCK_WAITS = _size(150, 3_000)  #: S7: adds whose wait is measured
 RESCUES = _size(12, 200)  #: S15: runners killed whose rescue is timed
 CHAOS_BLOWS = _size(33, 45)  #: S30: kills, stops and signals of a round of chaos
 CHAOS_ROUNDS = _size(1, 47)  #: S30: rounds besides the one whose seed is fixed
+BUSY_STOPS = _size(2, 40)  #: S31: runs that stop while somebody else writes
+HELD_JOBS = _size(60, 300)  #: S32: jobs of `on_crash = "hold"` whose runs are killed
 CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
 
 
