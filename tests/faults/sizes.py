@@ -38,6 +38,11 @@ CHAOS_BLOWS = _size(33, 45)  #: S30: kills, stops and signals of a round of chao
 CHAOS_ROUNDS = _size(1, 47)  #: S30: rounds besides the one whose seed is fixed
 BUSY_STOPS = _size(2, 40)  #: S31: runs that stop while somebody else writes
 HELD_JOBS = _size(60, 300)  #: S32: jobs of `on_crash = "hold"` whose runs are killed
+TOLD_RUNS = _size(12, 200)  #: S33: runs of jobs whose ends are known
+HIDDEN = _size(1, 20)  #: S34: runs that are killed whole, for each kind of job that hides
+WAITS = _size(2, 50)  #: S35: `wait last` while others add
+BACKUPS = _size(8, 60)  #: S36: backups while jobs run, a fourth of them killed
+WAYS_BACK = _size(2, 25)  #: S36: backups that are put in place of a store whose run has crashed
 CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
 
 
