@@ -59,7 +59,8 @@ def add(
     queue: Annotated[str | None, typer.Option(help="The queue it waits in (default: default).")] = None,
     priority: Annotated[int | None, typer.Option(help="Higher runs first (default: 0).")] = None,
     after: Annotated[
-        list[str] | None, typer.Option(metavar="JOB", help="Run when these succeeded: a name, an id or batch:NAME.")
+        list[str] | None,
+        typer.Option(metavar="JOB", help="Run when these succeeded: a name, an id, batch:NAME or last."),
     ] = None,
     after_any: Annotated[
         list[str] | None, typer.Option(metavar="JOB", help="Run when these are over, however they ended.")

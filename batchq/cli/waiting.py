@@ -3,6 +3,7 @@
 import select
 import sys
 import time
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from batchq.cli.app import Db, Json, app, store_for
 from batchq.cli.choosing import chosen, selecting
 from batchq.cli.noting import note
 from batchq.jobs.lifecycle import FINAL
-from batchq.jobs.selection import Selection
+from batchq.jobs.selection import NO_JOB, Selection
 from batchq.store import reasons, tallies
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
@@ -48,10 +49,11 @@ def wait(
     with store_for(db, reading=True) as store:
         from batchq.store.queries import require
 
-        selection = chosen(store, selection, "wait")
+        selection, gone = _known_by_key(store, chosen(store, selection, "wait"))
         require(store, selection)
         is_over = _wait(store, selection, until)
         counts = reasons.ended_since(store, since) if selection.is_empty else tallies.counts(store, selection)
+        counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
     code = TIMED_OUT if not is_over else int(bool(counts.get("failed") or counts.get("cancelled")))
     if json:
         from batchq.report import asjson
@@ -62,6 +64,24 @@ def wait(
         note(f"wait: {'time is over: ' if code == TIMED_OUT else ''}{ended}")
     if code:
         raise typer.Exit(code)
+
+
+def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counter[str]]:
+    """The selection without jobs that were pruned and of which only a key is left, and how many of these ended how."""
+    from batchq.store.queries import pruned
+
+    gone: Counter[str] = Counter()
+    ids = []
+    for low, high in selection.ids:
+        found = pruned(store, low) if low == high else None
+        if found is None:
+            ids.append((low, high))
+        else:
+            gone[found[0]] += 1
+            note(f"wait: job {low} (key {found[1]!r}) was pruned; how it had ended: {found[0]}")
+    if not gone:
+        return selection, gone
+    return selection._replace(ids=tuple(ids) or (() if selection.last else NO_JOB)), gone
 
 
 def _wait(store: Store, selection: Selection, until: float | None) -> bool:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 def automatic_key(spec: "JobSpec") -> str:
     """``auto:`` and 40 hexadecimal digits (of SHA-256) over what is run: work, folder, stdin, named variables, inputs.
 
-    Of the input files the contents count. Raises InputError for one that cannot be read.
+    Of the input files the contents count, of a JSON object its members in any order. Raises InputError for a file that
+    cannot be read.
     """
     import hashlib
     import json
 
-    parts = [spec.kind.encode(), encode_bytes(spec.work), encode_bytes(spec.cwd), spec.stdin or b""]
-    parts += [encode_bytes(json.dumps(json.loads(spec.env or "{}"), sort_keys=True))]
+    parts = [spec.kind.encode(), *meaning(spec.kind, spec.work, spec.cwd, spec.stdin, spec.env)]
     for file in json.loads(spec.inputs or "[]"):
         try:
             with open(file, "rb") as opened:
@@ -29,3 +29,17 @@ def automatic_key(spec: "JobSpec") -> str:
         parts += [encode_bytes(file), digest.digest()]
     whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)  # so that no two lists of parts look alike
     return f"auto:{hashlib.sha256(whole).hexdigest()[:40]}"
+
+
+def meaning(kind: str, work: str, cwd: str, stdin: bytes | None, env: str | None) -> list[bytes]:
+    """What a job is to do, in a form that is the same for all ways to write it: an object of JSON has no order."""
+    import json
+
+    if kind == "payload":
+        work = json.dumps(json.loads(work), sort_keys=True, separators=(",", ":"))
+    elif kind == "call":
+        call = json.loads(work)
+        args = json.dumps(call["args"], sort_keys=True, separators=(",", ":"))
+        work = f'{{"call":{json.dumps(call["call"])},"args":{args}}}'
+    variables = json.dumps(json.loads(env or "{}"), sort_keys=True)
+    return [encode_bytes(work), encode_bytes(cwd), stdin or b"", encode_bytes(variables)]

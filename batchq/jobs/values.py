@@ -155,7 +155,7 @@ def unique(value: object) -> str | int:
 
 
 def parents(value: object) -> tuple[str, ...]:
-    """Names of jobs, ids, and batches as ``batch:NAME``; each once."""
+    """Names of jobs, ids, batches as ``batch:NAME``, ``id:7`` for an id alone, ``last``; each once."""
     words = [value] if isinstance(value, (str, int)) else value
     if not isinstance(words, list):
         raise ValueError(f"must be a list of names, ids or 'batch:NAME', not {kind_of(value)}")
@@ -164,13 +164,19 @@ def parents(value: object) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for word in words:
         if isinstance(word, int) and not isinstance(word, bool) and 0 < word < 2**63:
-            found[str(word)] = None
+            found[f"id:{word}"] = None
             continue
         text = label(word)
-        if text.startswith("batch:") and text == "batch:":
+        if text == "batch:":
             raise ValueError("names a batch, but not which: write 'batch:NAME'")
+        if text.startswith("id:") and not _is_id(text.removeprefix("id:")):
+            raise ValueError(f"has {quoted(text)}, which is no id: write a number, as in 'id:7'")
         found[text] = None
     return tuple(found)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0  # what surely fits into an id
 
 
 def files(value: object) -> str | None:

@@ -11,11 +11,11 @@ from batchq.report.asjson import SCHEMA, parsed
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.report.visible import visible
 from batchq.store.intake import Added
-from batchq.store.keys import ADDED, REPLACED, RERUN, SKIPPED
+from batchq.store.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
 from batchq.store.rows import command
 
 PAGE = 1000
-_STYLES = {ADDED: "green", SKIPPED: "dim", REPLACED: "yellow", RERUN: "cyan"}
+_STYLES = {ADDED: "green", SKIPPED: "dim", RUNNING: "dim", REPLACED: "yellow", RERUN: "cyan"}
 
 
 def document(specs: Sequence[JobSpec], done: Added, *, is_rehearsal: bool) -> Iterator[str]:
@@ -26,7 +26,7 @@ def document(specs: Sequence[JobSpec], done: Added, *, is_rehearsal: bool) -> It
     for position, spec in enumerate(specs):
         fate = done.fate(position)
         job = None if is_rehearsal and fate == ADDED else done.ids[position]
-        yield before + dump({"id": job, "fate": fate} | _job(spec))
+        yield before + dump({"id": job, "fate": fate} | _job(spec) | _stored(done, done.ids[position]))
         before = ",\n"
     yield "\n]}\n"
 
@@ -48,14 +48,32 @@ def told(done: Added) -> str:
 def _counts(done: Added) -> dict[str, int]:
     fates = list(done.others.values())
     counts = {fate: fates.count(fate) for fate in (SKIPPED, REPLACED, RERUN)}
-    return {ADDED: len(done.ids) - len(fates)} | counts
+    running = {RUNNING: number} if (number := fates.count(RUNNING)) else {}
+    return {ADDED: len(done.ids) - len(fates)} | counts | running
 
 
 def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
-    fate = done.fate(position)
-    labels = ("-" if fate == ADDED else str(done.ids[position]), spec.batch, spec.queue, spec.name or "-")
-    text = visible(command(spec.kind, spec.work), one_line=True)
+    """What would become of one job; of one that stays as it is, what is stored and not what the add says."""
+    fate, job = done.fate(position), done.ids[position]
+    kind, work, batch, queue, name = done.stored.get(job) or (spec.kind, spec.work, spec.batch, spec.queue, spec.name)
+    labels = ("-" if fate == ADDED else str(job), batch, queue, name or "-")
+    text = "(pruned)" if job in done.gone else visible(command(kind, work), one_line=True)
     return [(fate, _STYLES[fate]), *((visible(label, one_line=True), "") for label in labels), (text, "")]
+
+
+def _stored(done: Added, job: int) -> dict[str, Any]:
+    """The work of a job that stays as it is; nothing for any other."""
+    if job not in done.stored:
+        return {}
+    kind, work, batch, queue, name = done.stored[job]
+    return {
+        "kind": kind,
+        "command": command(kind, work),
+        "work": parsed(work),
+        "batch": batch,
+        "queue": queue,
+        "name": name,
+    }
 
 
 def _job(spec: JobSpec) -> dict[str, Any]:

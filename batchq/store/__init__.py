@@ -2,7 +2,7 @@
 
 the file      location creation connection patience readonly locks holders trust copying bell
 the schema    schema schema1 schema2 migrations
-adding        intake keys binding
+adding        intake keys revision binding
 running       ledger recording lost claiming limits order runners outlook answers states
 changing      control queues
 looking       queries tallies rows selecting reasons

@@ -1,11 +1,13 @@
-"""Binding new jobs to the jobs after which they run: by name, by id, by batch. What could never run is refused."""
+"""Binding new jobs to the jobs after which they run: by name, id, batch or add. What could never run is refused."""
 
 import json
 import sqlite3
 
 from batchq.errors import InputError
+from batchq.jobs.selection import Selection
 from batchq.jobs.work import did_you_mean
-from batchq.store import order
+from batchq.store import keys, order
+from batchq.store.selecting import condition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,15 +46,27 @@ class Binder:
         order.block(self._db, [job for job, _ in ties], now)
 
     def _tie(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
-        """Enter the jobs that ``word`` means: a batch, the jobs of that name of this add, an id, that name in the batch."""
+        """Enter the jobs that ``word`` means: a batch, an id, or a name: of this add, then of its batch, then an id."""
         if word.startswith("batch:"):
             self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
+        elif word.startswith("id:"):
+            self._tie_to_jobs(job, spec, kind, [int(word.removeprefix("id:"))])
         elif parents := [parent for parent in self._named.get(word, ()) if parent != job]:
             self._tie_to_jobs(job, spec, kind, parents)
-        elif word.isdecimal() and len(word) < 19:  # what surely fits into an id
+        elif word == "last":
+            self._tie_to_last(job, kind)
+        elif self._tie_to_name(job, spec, kind, word):
+            pass
+        elif word.isascii() and word.isdecimal() and len(word) < 19:  # what surely fits into an id
             self._tie_to_jobs(job, spec, kind, [int(word)])
         else:
-            self._tie_to_name(job, spec, kind, word)
+            raise self._unknown(spec, kind, word)
+
+    def _tie_to_last(self, job: int, kind: str) -> None:
+        """Enter the jobs of the add before this one; none where it stored nothing."""
+        where, named = condition(Selection(last=True))
+        sql = f"{_ENTER} SELECT :job, jobs.id, :kind FROM jobs WHERE ({where}) AND jobs.id <> :job"
+        self._db.execute(sql, named | {"job": job, "kind": kind})
 
     def _tie_to_batch(self, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
         if batch == spec.batch:
@@ -65,30 +79,38 @@ class Binder:
             raise _wrong(spec, kind, f"names the batch {batch!r}, which has no jobs{near}")
 
     def _tie_to_jobs(self, job: int, spec: "JobSpec", kind: str, parents: "Sequence[int]") -> None:
+        there = []
         for parent in parents:
             if parent == job:
                 raise _wrong(spec, kind, "names the job itself")
-            if parent in self._gone:
-                self._refuse_failed(spec, kind, parent)
-            elif not self._db.execute("SELECT 1 FROM jobs WHERE id = ?", (parent,)).fetchone():
-                raise _wrong(spec, kind, f"names job {parent}, which does not exist")
-        rows = [(job, parent, kind) for parent in parents if parent not in self._gone]
-        self._db.executemany(f"{_ENTER} VALUES (?, ?, ?)", rows)
+            if self._db.execute("SELECT 1 FROM jobs WHERE id = ?", (parent,)).fetchone():
+                there.append(parent)
+            else:
+                self._refuse_gone(spec, kind, parent)
+        self._db.executemany(f"{_ENTER} VALUES (?, ?, ?)", [(job, parent, kind) for parent in there])
 
-    def _refuse_failed(self, spec: "JobSpec", kind: str, parent: int) -> None:
-        """A parent that was pruned is over; only how it ended still counts."""
-        if kind == "after" and (state := self._gone[parent]) in ("failed", "cancelled"):
+    def _refuse_gone(self, spec: "JobSpec", kind: str, parent: int) -> None:
+        """A parent whose key is known and that was pruned is over; only how it ended still counts."""
+        if parent in self._gone:
+            state = self._gone[parent]
+        elif parent in (known := keys.pruned(self._db, parent, parent)):
+            state = known[parent][0]
+        else:
+            raise _wrong(spec, kind, f"names job {parent}, which does not exist")
+        if kind == "after" and state in ("failed", "cancelled"):
             raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
 
-    def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
+    def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> bool:
+        """Enter the jobs of that name in the batch; whether there were any."""
         sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1"
-        if not self._db.execute(sql, (job, kind, word, spec.batch)).rowcount:
-            others = "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000"
-            known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch,)))}
-            near = did_you_mean(word, sorted(known - {spec.name or ""}))
-            raise _wrong(
-                spec, kind, f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
-            )
+        return self._db.execute(sql, (job, kind, word, spec.batch)).rowcount > 0
+
+    def _unknown(self, spec: "JobSpec", kind: str, word: str) -> InputError:
+        others = "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000"
+        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch,)))}
+        near = did_you_mean(word, sorted(known - {spec.name or ""}))
+        problem = f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
+        return _wrong(spec, kind, problem)
 
 
 def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:

@@ -24,19 +24,24 @@ _INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 25}?, ?, ?, ?)
 _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
+Stored = tuple[str, str, str, str, "str | None"]  # kind, work, batch, queue, name
+
+
 class Added:
     """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead.
 
     ``gone`` are those that were pruned and are known by their keys alone, with the states in which they had ended.
+    ``stored`` are, after a rehearsal, those that would stay as they are.
     """
 
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.others: dict[int, str] = {}
         self.gone: dict[int, str | None] = {}
+        self.stored: dict[int, Stored] = {}
 
     def fate(self, position: int) -> str:
-        """``added``, ``skipped``, ``replaced`` or ``rerun``."""
+        """``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
         return self.others.get(position, keys.ADDED)
 
 
@@ -60,9 +65,17 @@ def rehearse(store: "Store", specs: "Sequence[JobSpec]") -> Added:
     try:
         with store.writing() as db:
             done = entered(db, specs)
+            done.stored = _as_stored(db, done)
             raise _Rehearsed
     except _Rehearsed:
         return done
+
+
+def _as_stored(db: "sqlite3.Connection", done: Added) -> "dict[int, Stored]":
+    """The jobs that the add would leave as they are, by id."""
+    left = {done.ids[position] for position, fate in done.others.items() if fate in (keys.SKIPPED, keys.RUNNING)}
+    sql = "SELECT kind, work, batch, queue, name FROM jobs WHERE id = ?"
+    return {job: row for job in left if (row := db.execute(sql, (job,)).fetchone()) is not None}
 
 
 class _Rehearsed(Exception):
@@ -109,7 +122,6 @@ class _Intake:
         self._named: dict[str, list[int]] = {}
         self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
-        self._rerun: list[int] = []
         self._gone = self.done.gone
 
     def store(self, specs: "Sequence[JobSpec]") -> None:
@@ -148,7 +160,7 @@ class _Intake:
 
     def note(self, files: "Sequence[str]") -> None:
         """Enter the add itself, also one that stored nothing: ``last`` means the newest."""
-        again = sorted({*self._changed, *self._rerun})
+        again = sorted(self._changed)
         self._db.execute(
             "INSERT INTO adds (at, first, jobs, again, files) VALUES (?, ?, ?, ?, ?)",
             (self._now, self._first, self._next - self._first, _listed(again), _listed(files)),
@@ -193,14 +205,10 @@ class _Intake:
                 (self._first,),
             ).fetchall()
             states.count(db, {(state, queue, batch): jobs for state, queue, batch, jobs in groups})
-        for job, spec in self._changed.items():
-            self._replace(job, spec)
-        if self._rerun:
-            import json
+        if self._changed:
+            from batchq.store import revision
 
-            from batchq.store import order
-
-            order.reopen(db, "jobs.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(self._rerun)})
+            revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
         if self._ties:
             from batchq.store.binding import Binder
 
@@ -216,40 +224,28 @@ class _Intake:
     def _meet(self, spec: "JobSpec", known: "keys.Known") -> None:
         """Take the known job in the place of the new one, as it is, changed or put back."""
         job, state, is_here = known
-        fate = keys.fate(spec, known)
+        fate = keys.fate(spec, known, differs=self._differs(spec, known))
         self.done.others[len(self.done.ids)] = fate
         self.done.ids.append(job)
         if not is_here:
             self._gone[job] = state
         if spec.name is not None:
             self._named.setdefault(spec.name, []).append(job)
-        if fate == keys.REPLACED:
+        if fate in (keys.REPLACED, keys.RERUN):
             self._changed[job] = spec
             self._ties.pop(job, None)
             if spec.after or spec.after_any:
                 self._ties[job] = spec
-        elif fate == keys.RERUN:
-            self._rerun.append(job)
 
-    def _replace(self, job: int, spec: "JobSpec") -> None:
-        """Give a stored job another definition; it begins anew, with the same id."""
-        db = self._db
-        before = db.execute("SELECT state, queue, batch FROM jobs WHERE id = ?", (job,)).fetchone()
-        state, due_at, why = self._start(spec)
+    def _differs(self, spec: "JobSpec", known: "keys.Known") -> bool:
+        """Whether the known job, which succeeded, did something else; it is only asked where that matters."""
+        job, state, is_here = known
+        if not is_here or state != "succeeded" or spec.if_exists != "replace":
+            return False
+        from batchq.store import revision
+
+        return revision.differs(self._db, job, spec)
+
+    def _revised(self, job: int, spec: "JobSpec") -> "tuple[int, JobSpec, int, tuple[str, int | None, str | None]]":
         context = self._contexts.get((spec.cwd, spec.path)) or self._context((spec.cwd, spec.path))
-        values = {
-            "context": context, "state": state, "due_at": due_at, "why": why, "batch": spec.batch, "queue": spec.queue,
-            "kind": spec.kind, "work": spec.work, "name": spec.name, "priority": spec.priority,
-            "max_attempts": spec.max_attempts, "backoff": spec.backoff, "max_crashes": spec.max_crashes,
-            "on_crash": spec.on_crash, "timeout": spec.timeout, "env": spec.env, "stdin": spec.stdin,
-            "umask": spec.umask, "tags": spec.tags, "leftovers": spec.leftovers, "slots": spec.slots,
-            "inputs": spec.inputs, "retry_on": spec.retry_on, "no_retry_on": spec.no_retry_on,
-            "retry_timeout_factor": spec.retry_timeout_factor, "open_parents": 0, "failures": 0, "crashes": 0,
-            "interruptions": 0,
-        }  # fmt: skip
-        db.execute("DELETE FROM dependencies WHERE child = ?", (job,))
-        db.execute(
-            f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id", values | {"id": job}
-        )
-        states.count(db, {before: -1})
-        states.count(db, {(state, spec.queue, spec.batch): 1})
+        return job, spec, context, self._start(spec)

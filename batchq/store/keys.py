@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from batchq.jobs.model import JobSpec
 
-ADDED, SKIPPED, REPLACED, RERUN = "added", "skipped", "replaced", "rerun"
+ADDED, SKIPPED, REPLACED, RERUN, RUNNING = "added", "skipped", "replaced", "rerun", "running"
+ANEW = ("replace", "rerun-failed")  #: what takes the definition of the add for a job that failed
 SEEN_AGAIN = 86_400_000  #: milliseconds after which it is noted that a key is still in use
 
 Known = tuple[int, str | None, bool]  # the job, its state (None: nobody knows any more), whether it is still there
@@ -30,28 +31,28 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int) -> Known | None:
     is_over = here is None or finished_at is not None
     if (spec.unique == ACTIVE and is_over) or (isinstance(spec.unique, int) and added_at + spec.unique <= now):
         return None
-    if here is None and spec.if_exists == "rerun-failed" and state in ("failed", "cancelled"):
+    if here is None and spec.if_exists in ANEW and state in ("failed", "cancelled"):
         return None
     if now - seen_at > SEEN_AGAIN:
         db.execute("UPDATE keys SET seen_at = ? WHERE key = ?", (now, spec.key))
     return job, state, here is not None
 
 
-def fate(spec: "JobSpec", known: Known) -> str:
-    """What ``if_exists`` makes of a job whose key is known. Raises InputError where that is a refusal."""
+def fate(spec: "JobSpec", known: Known, *, differs: bool) -> str:
+    """What ``if_exists`` makes of a job whose key is known; ``differs`` says whether it was to do something else.
+
+    A job that runs is never changed: ``running``. Raises InputError where the key may not be there.
+    """
     job, state, is_here = known
     if spec.if_exists == "reject":
         raise InputError(f"{spec.where}: field 'key' is {spec.key!r}, which belongs to job {job} already")
-    if spec.if_exists == "replace" and is_here:
-        if state == "running":
-            raise InputError(
-                f"{spec.where}: field 'key' is {spec.key!r}, whose job {job} runs: it cannot be replaced now"
-            )
-        if state not in ("succeeded", "failed", "cancelled"):
-            return REPLACED
-    if spec.if_exists == "rerun-failed" and state in ("failed", "cancelled"):
-        return RERUN
-    return SKIPPED
+    if spec.if_exists not in ANEW or not is_here:
+        return SKIPPED
+    if state == "running":
+        return RUNNING
+    if spec.if_exists == "rerun-failed":
+        return RERUN if state in ("failed", "cancelled") else SKIPPED
+    return SKIPPED if state == "succeeded" and not differs else REPLACED
 
 
 def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int) -> None:
@@ -68,6 +69,16 @@ def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]
         "UPDATE keys SET state = ? WHERE key = ? AND job = ?",
         [(state, key, job) for key, job, state in jobs if key is not None],
     )
+
+
+def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str, str]]":
+    """Of these ids those that only a key remembers: how each job had ended before it was removed, and its key."""
+    rows = db.execute(
+        "SELECT job, state, key FROM keys WHERE state IS NOT NULL AND job BETWEEN ? AND ?"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = keys.job)",
+        (low, high),
+    )
+    return {job: (state, key) for job, state, key in rows}
 
 
 def forget(db: sqlite3.Connection, before: int, most: int) -> int:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from batchq.errors import MissingError
-from batchq.jobs.selection import Selection, of_ids
+from batchq.jobs.selection import NO_JOB, Selection, of_ids
+from batchq.store import keys
 from batchq.store.connection import Store, translated
 from batchq.store.rows import Attempt, Detail, End, Failure, Job, Log, Output
 from batchq.store.selecting import condition
@@ -129,10 +130,21 @@ def cancelled_below(store: Store, ids: Iterable[int]) -> int:
 
 def require(store: Store, selection: Selection) -> None:
     """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
-    for low, high in selection.ids:
+    for low, high in selection.ids if selection.ids != NO_JOB else ():
         if not store.fetch("SELECT 1 FROM jobs WHERE id BETWEEN :low AND :high LIMIT 1", {"low": low, "high": high}):
+            if low == high and (found := pruned(store, low)) is not None:
+                state, key = found
+                raise MissingError(f"job {low} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}")
             jobs = f"job {low}" if low == high else f"job from {low} to {high}"
             raise MissingError(f"there is no {jobs} in {store.path}")
+
+
+_ENDED = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+
+
+def pruned(store: Store, id: int) -> tuple[str, str] | None:
+    """How a job had ended that was pruned, and its key, by which that is still known; None for any other id."""
+    return keys.pruned(store.db, id, id).get(id)
 
 
 def job_row(row: tuple[Any, ...]) -> Job:

@@ -242,3 +242,47 @@ def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) 
     for statement in (order._REVIVE, order._STAY_DEAD):
         plan = [row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement}")]
         assert not [line for line in plan if line.startswith(("SCAN d", "SCAN jobs", "SCAN p"))], plan
+
+
+# --- words of after ----------------------------------------------------------------------------------------------------
+
+
+def parents_of(store: Store, job: int) -> list[int]:
+    return [id for (id,) in store.fetch("SELECT parent FROM dependencies WHERE child = ? ORDER BY parent", (job,))]
+
+
+def test_a_name_comes_before_an_id_and_id_means_the_id_alone(store: Store) -> None:
+    add(store, "one", "two")
+    add(store, "the second day", name="2")
+
+    (by_name,) = add(store, "x", after=["2"])
+    (by_id,) = add(store, "x", after=["id:2"])
+    (by_number,) = add(store, "x", after=[2])
+    (elsewhere,) = add(store, "x", after=["2"], batch="other")
+    found = [parents_of(store, job) for job in (by_name, by_id, by_number, elsewhere)]
+    assert found == [[3], [2], [2], [2]]
+
+
+def test_last_is_the_add_before(store: Store) -> None:
+    add(store, "a", "b")
+    (child,) = add(store, "c", after=["last"])
+    assert parents_of(store, child) == [1, 2]
+    intake.add(store, [])
+    (free,) = add(store, "d", after=["last"])
+    assert parents_of(store, free) == []
+    assert store.fetch("SELECT state FROM jobs WHERE id = ?", (free,)) == [("queued",)]
+
+
+def test_a_job_of_the_same_add_may_be_called_last(store: Store) -> None:
+    add(store, "before")
+    ids = intake.add(store, [
+        job_spec({"command": "a", "name": "last"}, "test", "/", "/bin"),
+        job_spec({"command": "b", "after": ["last"]}, "test", "/", "/bin"),
+    ]).ids  # fmt: skip
+    assert parents_of(store, ids[1]) == [ids[0]]
+
+
+@pytest.mark.parametrize("word", ["id:", "id:x", "id:0", "id:-1", "id:1234567890123456789"])
+def test_what_is_no_id_is_refused(store: Store, word: str) -> None:
+    with pytest.raises(InputError, match="which is no id: write a number"):
+        add(store, "x", after=[word])
