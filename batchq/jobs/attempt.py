@@ -76,6 +76,7 @@ class Outcome(NamedTuple):
     with the monotonic clock; ``cpu`` is user plus system time in seconds; ``peak`` the peak resident memory in KiB.
     ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended.
     ``retry_after`` (milliseconds) and ``is_final`` are what the job itself asked for: that delay, or no retry.
+    ``matched`` are the regular expressions of the job's rules that were found on stderr; None: nobody has looked.
     """
 
     status: str
@@ -93,6 +94,7 @@ class Outcome(NamedTuple):
     finished_at: int | None = None
     retry_after: int | None = None
     is_final: bool = False
+    matched: tuple[str, ...] | None = None
 
 
 class Printed(NamedTuple):

@@ -1,14 +1,15 @@
 """Which failures are worth another attempt: ``retry_on`` and ``no_retry_on``, checked when added and asked when settled.
 
 A rule is an exit code (``75``), ``timeout``, ``signal:KILL``, the name of an exception (``ConnectionError``; for Python's
-own also that of a base class), or ``stderr:REGEX``, looked for in each line that was kept of stderr.
+own also that of a base class), or ``stderr:REGEX``, looked for in each line that was kept of stderr. That takes long for
+some expressions, so it is found out before (``runner/judging.py``): here an outcome tells which ones matched.
 """
 
 from batchq.jobs.work import FIELD_LIMIT, did_you_mean, kind_of, quoted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterable
 
     from batchq.jobs.attempt import Outcome, Standing
 
@@ -78,26 +79,8 @@ def _check_pattern(pattern: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             re.compile(pattern)
-            from re import _parser  # type: ignore[attr-defined]
-
-            tree = _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError, Warning) as error:
         raise ValueError(f"has the regular expression {quoted(pattern)}, which is wrong: {error}") from None
-    if _repeats_a_repeat(tree, False):
-        # As in (a+)+: on some texts that takes longer than the universe will last, and the runner with it.
-        raise ValueError(f"has the regular expression {quoted(pattern)}, which repeats a repetition: write it without")
-
-
-def _repeats_a_repeat(tree: "Any", inside: bool) -> bool:
-    """Whether a part of the parsed pattern that may occur several times holds another such part."""
-    for node in tree:
-        if isinstance(node, tuple) and len(node) == 2 and str(node[0]) in ("MAX_REPEAT", "MIN_REPEAT"):
-            is_repeat = int(node[1][1]) > 1
-            if (is_repeat and inside) or _repeats_a_repeat(node[1], inside or is_repeat):
-                return True
-        elif hasattr(node, "__getitem__") and not isinstance(node, str) and _repeats_a_repeat(node, inside):
-            return True
-    return False
 
 
 def allows(job: "Standing", outcome: "Outcome") -> bool:
@@ -133,20 +116,38 @@ def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
     if colon and kind == "signal":
         return outcome.status == "failed" and outcome.signal == int(rest)
     if colon and kind == "stderr":
-        return _printed(rest, outcome)
+        return rest in (outcome.matched or ())
     if rule == "timeout":
         return outcome.status == "timed_out"
     return outcome.failure is not None and _is_kind_of(outcome.failure.type, rule.rpartition(".")[2])
 
 
-def _printed(pattern: str, outcome: "Outcome") -> bool:
+def must_be_judged(outcome: "Outcome") -> bool:
+    """Whether rules that look at stderr have a say in it, and nobody has looked yet."""
+    return outcome.matched is None and outcome.stderr is not None and outcome.status in ("failed", "timed_out")
+
+
+def patterns(*stored: str | None) -> list[str]:
+    """The regular expressions among stored rules, each once."""
+    import json
+
+    rules = [rule for text in stored if text is not None for rule in json.loads(text)]
+    return list(dict.fromkeys(rule[7:] for rule in rules if isinstance(rule, str) and rule.startswith("stderr:")))
+
+
+def lines(outcome: "Outcome") -> list[str]:
+    """What was kept of stderr, by lines, of which each is cut."""
+    if outcome.stderr is None:
+        return []
+    text = (outcome.stderr.head + outcome.stderr.tail).decode(errors="replace")
+    return [line[:LINE] for line in text.splitlines()]
+
+
+def is_in(pattern: str, lines: "Iterable[str]") -> bool:
+    """Whether the regular expression is found in one of the lines. On some texts that takes without end."""
     import re
 
-    if outcome.stderr is None:
-        return False
-    text = (outcome.stderr.head + outcome.stderr.tail).decode(errors="replace")
-    search = re.compile(pattern).search
-    return any(search(line[:LINE]) for line in text.splitlines())
+    return any(map(re.compile(pattern).search, lines))
 
 
 def _is_kind_of(raised: str, named: str) -> bool:

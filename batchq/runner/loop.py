@@ -21,6 +21,7 @@ from batchq.jobs.attempt import (
 from batchq.jobs.model import JobSpec
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
+from batchq.runner.judging import Judge
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
 from batchq.runner.struck import Struck
@@ -103,6 +104,7 @@ class _Run:
         store.interrupted = lambda: bool(inbox.received)
         self.me = me
         self.rescuer = Rescuer(store, me)
+        self.judge = Judge(store)
         self.struck = Struck(executor, inbox)
         self.stopping = Stopping(store, me, executor, plan, tally, self.running, self.struck)
         self.withdrawing = Withdrawing(store, me, executor, plan.grace)
@@ -145,10 +147,12 @@ class _Run:
             left = 0 if stop.is_hurried else stop.at - now
             self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or stop.is_hurried else PATIENCE
         try:
+            judged, later = self.judge.judge(self.ended)
+            self.ended = [*judged, *later]  # so that nothing is judged again where the store is busy
             done = ledger.exchange(
                 self.store,
                 self.me,
-                self.ended,
+                judged,
                 free,
                 at_most=self._jobs_left(),
                 ahead=ahead,
@@ -163,7 +167,7 @@ class _Run:
             self.bell.has_rung()  # that was us
         self.looked = now
         self.unreachable_since = None
-        self.ended = []
+        self.ended = later
         self.begun = {}
         self.printed = []
         self.tally.take(done.settled)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from batchq.jobs import retrying
 from batchq.jobs.attempt import SUCCEEDED, Claim, Ended, Outcome, Standing, Stream
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, settle, withdrawn
 from batchq.store import order, states
+from batchq.store.connection import Store
 
 
 class Settled(NamedTuple):
@@ -90,6 +92,16 @@ def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
         )
         found.update((row[0], Standing._make(row[1:])) for row in rows)
     return found
+
+
+def printed_rules(store: Store, jobs: Sequence[int]) -> dict[int, list[str]]:
+    """The regular expressions that ask what these jobs printed, of those that have any. Read without a lock."""
+    rows = store.fetch(
+        "SELECT id, retry_on, no_retry_on FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        " AND (instr(retry_on, 'stderr:') OR instr(no_retry_on, 'stderr:'))",
+        (json.dumps(jobs),),
+    )
+    return {job: retrying.patterns(*rules) for job, *rules in rows}
 
 
 def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:

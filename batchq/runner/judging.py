@@ -1,0 +1,85 @@
+"""Which regular expressions of ``retry_on`` and ``no_retry_on`` a failed attempt has printed: found out before the store
+is ours, and for a moment at most.
+
+There are expressions that would go on for ever on some texts. CPython's engine looks for signals every few thousand
+steps (``MAYBE_CHECK_SIGNALS`` in its ``sre_lib.h``), so that Ctrl-C ends it, and so does the timer here.
+"""
+
+import signal
+import time
+from collections.abc import Sequence
+
+from batchq.jobs import retrying
+from batchq.jobs.attempt import Ended
+from batchq.runner.telling import warn
+from batchq.store import recording
+from batchq.store.connection import Store
+
+LONGEST = 0.1  #: seconds for all rules of one attempt; the loop judges no longer than that between two looks at signals
+
+
+class _IsOver(Exception):
+    pass
+
+
+def _end(_signal: int, _frame: object) -> None:
+    raise _IsOver
+
+
+class Judge:
+    """Judges for one run."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._said: set[int] = set()
+
+    def judge(self, ended: Sequence[Ended]) -> tuple[list[Ended], list[Ended]]:
+        """The attempts with ``matched`` filled in, where their jobs have such rules; and those for which no time was left.
+
+        A rule that is not decided in time counts as not matched, which is said once for a job. Raises BusyError,
+        LedgerError.
+        """
+        open_ones = [one for one in ended if retrying.must_be_judged(one.outcome)]
+        rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
+        if not rules:
+            return list(ended), []
+        until = time.monotonic() + LONGEST
+        done: list[Ended] = []
+        later: list[Ended] = []
+        is_first = True
+        for one in ended:
+            patterns = rules.get(one.claim.id)
+            if not patterns or not retrying.must_be_judged(one.outcome):
+                done.append(one)
+                continue
+            left = until - time.monotonic()
+            found = _found(patterns, one, left) if left > 0 else None
+            if found is None and is_first:
+                self._say(one.claim.id)
+                found = ()
+            is_first = False
+            if found is None:  # it had less time than the others: next time it is the first
+                later.append(one)
+            else:
+                done.append(one._replace(outcome=one.outcome._replace(matched=found)))
+        return done, later
+
+    def _say(self, job: int) -> None:
+        if job not in self._said:
+            self._said.add(job)
+            warn(f"job {job}: its rules 'stderr:REGEX' take too long on what it printed, and count as not matched")
+
+
+def _found(patterns: Sequence[str], one: Ended, seconds: float) -> tuple[str, ...] | None:
+    previous = signal.signal(signal.SIGALRM, _end)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            lines = retrying.lines(one.outcome)
+            return tuple(pattern for pattern in patterns if retrying.is_in(pattern, lines))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _IsOver:
+        return None
+    finally:
+        signal.signal(signal.SIGALRM, previous)

@@ -1,0 +1,60 @@
+"""Rules that look at stderr: an expression that would go on for ever holds up neither the run nor anybody else."""
+
+import signal
+import time
+
+import pytest
+from conftest import Shell, eventually, finish, send
+
+ENDLESS = ("stderr:^(?:a|b|ab)*c$", "stderr:((ab)+)+c$", "stderr:.*.*.*.*.*x", "stderr:^(([a-z])+.)+[A-Z]([a-z])+$")
+PRINT = "yes ab | head -c 4000 | tr -d '\\n' >&2; exit 1"
+
+
+@pytest.mark.parametrize("rule", ENDLESS)
+def test_an_endless_expression_counts_as_not_matched_and_is_told(batchq: Shell, rule: str) -> None:
+    batchq("add", "--max-attempts", "3", "--backoff", "0s", "--retry-on", rule, "-c", PRINT)
+    batchq("add", "--max-attempts", "2", "--backoff", "0s", "--no-retry-on", rule, "-c", PRINT)
+
+    done = batchq("run", code=1)
+
+    assert done.err.count("take too long on what it printed, and count as not matched") == 2
+    assert batchq.rows("SELECT id, state, attempt FROM jobs") == [(1, "failed", 1), (2, "failed", 2)]
+
+
+def test_an_expression_that_is_decided_is_heeded_beside_one_that_is_not(batchq: Shell) -> None:
+    for _ in range(8):
+        batchq("add", "--max-attempts", "2", "--backoff", "0s", "--retry-on", ENDLESS[0], "-c", PRINT)
+    batchq("add", "--max-attempts", "2", "--backoff", "0s", "--retry-on", "stderr:^try again$", "-c",
+           "echo try again >&2; test $BATCHQ_ATTEMPT = 2")  # fmt: skip
+
+    batchq("run", "-j", "9", code=1)
+
+    assert batchq.rows("SELECT state, attempt, count(*) FROM jobs GROUP BY 1, 2") == [
+        ("failed", 1, 8), ("succeeded", 2, 1),
+    ]  # fmt: skip
+
+
+def test_timeouts_signals_and_adds_do_not_wait_for_expressions(batchq: Shell) -> None:
+    """Twenty jobs of a run end again and again in a text on which their rule would go on for ever."""
+    batchq("add", "--timeout", "1s", "-c", "touch begun; exec sleep 100")
+    for _ in range(20):
+        batchq("add", "--max-attempts", "1000", "--backoff", "0s", "--no-retry-on", ENDLESS[0], "-c", PRINT)
+    run = batchq.start("run", "-q", "-j", "21", "--grace", "1s")
+    eventually((batchq.folder / "begun").exists)
+
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        batchq("add", "-q", "--hold", "--", "true")
+        took.append(time.monotonic() - began)
+    eventually(lambda: batchq.rows("SELECT count(*) FROM attempts WHERE outcome = 'timed_out'") == [(1,)])
+    ((seconds,),) = batchq.rows("SELECT seconds FROM attempts WHERE outcome = 'timed_out'")
+    send(run, signal.SIGTERM)
+    began = time.monotonic()
+    assert finish(run).code == 143
+    stopped = time.monotonic() - began
+
+    assert isinstance(seconds, float)
+    assert seconds < 4
+    assert min(took) < 3
+    assert stopped < 8
