@@ -7,36 +7,47 @@ imported when it is first asked for.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq import errors
-    from batchq.api.found import JobInfo
+    from batchq.api.found import JobInfo, Logs
     from batchq.api.functions import Job, job
+    from batchq.api.mapping import Jobs, map
     from batchq.api.runs import RunResult, run
     from batchq.api.stores import Store, open
+    from batchq.api.waiting import Waited
     from batchq.context import Context, Discard, Retry, current_job
     from batchq.errors import BatchqError
+    from batchq.store.control import Changed
 
 __all__ = [
     "BatchqError",
+    "Changed",
     "Context",
     "Discard",
     "Job",
     "JobInfo",
+    "Jobs",
+    "Logs",
     "Retry",
     "RunResult",
     "Store",
+    "Waited",
     "current_job",
     "errors",
     "job",
+    "map",
     "open",
     "run",
 ]
 
 _HOMES = {
     "batchq.api.functions": ("Job", "job"),
-    "batchq.api.found": ("JobInfo",),
+    "batchq.api.found": ("JobInfo", "Logs"),
+    "batchq.api.mapping": ("Jobs", "map"),
     "batchq.api.runs": ("RunResult", "run"),
     "batchq.api.stores": ("Store", "open"),
+    "batchq.api.waiting": ("Waited",),
     "batchq.context": ("Context", "Discard", "Retry", "current_job"),
     "batchq.errors": ("BatchqError",),
+    "batchq.store.control": ("Changed",),
 }
 
 

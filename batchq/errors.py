@@ -4,6 +4,7 @@
     ├── UsageError      2   the command line is wrong
     ├── InputError     65   a job file, a line or a field is wrong; nothing was stored
     ├── MissingError   66   no such store, or no such input file
+    │   └── ResultError     Python alone: a job has no result, because it has not succeeded
     ├── CreateError    73   a file cannot be created or written
     ├── LedgerError    74   input-output error: disk full, corrupt or vanished store
     ├── BusyError      75   the store is locked by another process; try again later
@@ -36,6 +37,10 @@ class MissingError(BatchqError):
     """A store or an input file does not exist."""
 
     exit_code = 66
+
+
+class ResultError(MissingError):
+    """A job whose result was asked for has not succeeded."""
 
 
 class CreateError(BatchqError):

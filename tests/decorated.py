@@ -42,3 +42,10 @@ class Shop:
     @batchq.job(tags=("shop",))
     def sell(what: str) -> str:
         return f"sold {what}"
+
+
+def half(number: int) -> float:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    print(f"half of {number}")
+    return number / 2

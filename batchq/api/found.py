@@ -1,19 +1,28 @@
 """A stored job as Python sees it."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchq.report.ending import ending
-from batchq.store import rows
+from batchq.store import queries, rows
+
+if TYPE_CHECKING:
+    from batchq.jobs.selection import Selection
+    from batchq.store.connection import Store
+
+_PAGE = 100  #: jobs that are read at once; each may have a result of 1 MiB
 
 
 class JobInfo(NamedTuple):
     """One stored job and how its last attempt ended, at the moment it was read.
 
     ``state`` is held, blocked, scheduled, queued, running, succeeded, failed or cancelled; ``why`` says more about it.
-    ``attempt`` counts the attempts so far. ``seconds``, ``error`` (in words, as in "exit code 3"), ``traceback`` and
-    ``result`` (what the callable returned) are those of the last attempt: None while it runs, and before the first.
+    ``attempt`` counts the attempts so far. What follows it is that of the last attempt: ``outcome`` (succeeded, failed,
+    timed_out, crashed, interrupted or cancelled), ``exit_code``, ``signal`` (the number), ``seconds``, ``error`` (in
+    words, as in "exit code 3"), ``traceback`` and ``result`` (what the callable returned): None while it runs, and before
+    the first. ``stdout`` and ``stderr`` are what it printed, as far as that is kept; ``Store.logs`` has the bytes.
     """
 
     id: int
@@ -29,14 +38,55 @@ class JobInfo(NamedTuple):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    outcome: str | None
+    exit_code: int | None
+    signal: int | None
     seconds: float | None
     error: str | None
     traceback: str | None
     result: Any
+    stdout: str
+    stderr: str
 
 
-def job_info(job: rows.Job, result: str | None) -> JobInfo:
-    """The value for a row; ``result`` is the JSON that its last attempt returned, None where it returned none."""
+class Logs(NamedTuple):
+    """What one attempt of a job printed. Where more was printed than is kept, a line in brackets says how much is
+    missing; an ``attempt`` of 0 means that the job has not started yet."""
+
+    job: int
+    attempt: int
+    stdout: bytes
+    stderr: bytes
+
+
+def infos(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[JobInfo]":
+    """The chosen jobs in the order of their ids, read page by page; ``opened`` is asked for the store before each."""
+    for page in _pages(opened, chosen):
+        ids = [job.id for job in page]
+        results, printed = queries.results(opened(), ids), queries.outputs(opened(), ids)
+        yield from (_job_info(job, results.get(job.id), printed.get(job.id, {})) for job in page)
+
+
+def printed(opened: "Callable[[], Store]", chosen: "Selection", attempt: int | None) -> "Iterator[Logs]":
+    """What the chosen jobs printed in this attempt, by default the last one. Raises MissingError for one it never had."""
+    for page in _pages(opened, chosen):
+        for job in page:
+            out, err = (queries.output(opened(), job.id, attempt, name) for name in ("stdout", "stderr"))
+            yield Logs(job.id, out.attempt, _whole(out), _whole(err))
+
+
+def _pages(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[list[rows.Job]]":
+    last = 0
+    while page := queries.jobs(opened(), chosen, _PAGE, last):
+        last = page[-1].id
+        yield page
+
+
+def _job_info(job: rows.Job, result: str | None, printed: Mapping[str, rows.Output]) -> JobInfo:
+    """The value for a row; ``result`` is the JSON that its last attempt returned, None where it returned none, and
+    ``printed`` its output by stream."""
+    end = job.end
+    stdout, stderr = (_whole(printed[name]) if name in printed else b"" for name in ("stdout", "stderr"))
     return JobInfo(
         job.id,
         job.name,
@@ -51,11 +101,22 @@ def job_info(job: rows.Job, result: str | None) -> JobInfo:
         _moment(job.created_at),
         None if job.started_at is None else _moment(job.started_at),
         None if job.finished_at is None else _moment(job.finished_at),
+        None if end is None else end.outcome,
+        None if end is None else end.exit_code,
+        None if end is None else end.signal,
         job.seconds,
-        None if job.end is None or job.end.outcome == "succeeded" else ending(job.end),
+        None if end is None or end.outcome == "succeeded" else ending(end),
         job.traceback,
         None if result is None else json.loads(result),
+        stdout.decode("utf-8", "backslashreplace"),
+        stderr.decode("utf-8", "backslashreplace"),
     )
+
+
+def _whole(output: rows.Output) -> bytes:
+    """The beginning and the end that are kept of a stream, with a line for what is missing between them."""
+    missing = f"\n[batchq: {output.cut:,} bytes are missing here]\n".encode() if output.cut else b""
+    return output.head + missing + output.tail
 
 
 def _moment(ms: int) -> datetime:

@@ -42,8 +42,9 @@ def job(
 class Job(Generic[P, R]):
     """A decorated function: called, it is the plain function; ``add`` stores a call of it as a job.
 
-    The store is that of the usual lookup ($BATCHQ_DB, ``batchq.db`` here or above, the user's own), and is made if there
-    is none. A worker imports the function with the folder of the add first on ``sys.path``.
+    The store is that of the ``with batchq.open(…)`` block around, else that of the usual lookup ($BATCHQ_DB, ``batchq.db``
+    here or above, the user's own), and is made if there is none. A worker imports the function with the folder of the
+    add first on ``sys.path``.
     """
 
     __name__: str
@@ -131,5 +132,5 @@ class Job(Generic[P, R]):
     def _stored(self, jobs: list[dict[str, Any]]) -> list[int]:
         from batchq.api import stores
 
-        with stores.open_with_warnings(None, create=True, stacklevel=4) as store:
+        with stores.usual(stacklevel=5) as store:
             return store.add(jobs)

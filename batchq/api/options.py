@@ -54,6 +54,17 @@ def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name in _DATA else _plain(value) for name, value in fields.items()}
 
 
+def seconds(duration: "Duration") -> float:
+    """A duration as ``timeout=`` takes it, in seconds. Raises UsageError."""
+    from batchq import clock
+    from batchq.errors import UsageError
+
+    try:
+        return clock.duration(str(_plain(duration))) / 1000
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, bytes, int, float, dict)):
         return value

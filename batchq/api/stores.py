@@ -2,20 +2,29 @@
 
 import os
 import warnings
+from _contextvars import ContextVar  # contextvars and threading take longer
 from _thread import get_ident  # all of threading takes 5 ms
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from batchq.api.options import plain
+from batchq.api.options import plain, seconds
 from batchq.errors import InputError
 from batchq.jobs import jobfile
 from batchq.store import connection, intake
 
 if TYPE_CHECKING:
-    from batchq.api.found import JobInfo
-    from batchq.jobs.selection import Selection
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Unpack
 
-_PAGE = 100  #: jobs that are read at once; each may have a result of 1 MiB
+    from batchq.api.choosing import Choice, Which
+    from batchq.api.found import JobInfo, Logs
+    from batchq.api.options import Duration
+    from batchq.api.waiting import Waited
+    from batchq.store.control import Changed
+
+_FAILURES = 100  #: that a report has in full, as with --json
+_in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: that of the innermost with block
 
 
 def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> "Store":
@@ -26,6 +35,23 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> 
     write, or that is none, is StoreError; see ``batchq.errors``. What deserves a warning is told by ``warnings``.
     """
     return open_with_warnings(path, create=create, stacklevel=3)
+
+
+def usual(stacklevel: int) -> "AbstractContextManager[Store]":
+    """The store for functions that are added: that of the ``with`` block around, else that of the command's lookup.
+
+    A thread or a forked child has no part in the block of another one.
+    """
+    from contextlib import nullcontext
+
+    around = _in_use.get()
+    if around is not None:
+        return (
+            nullcontext(around)
+            if around.is_ours
+            else open_with_warnings(around.path, create=True, stacklevel=stacklevel)
+        )
+    return open_with_warnings(None, create=True, stacklevel=stacklevel)
 
 
 def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
@@ -41,11 +67,17 @@ def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, sta
 
 
 class Store:
-    """An open store. It belongs to the thread that opened it, and not to a forked child: open it again there."""
+    """An open store. It belongs to the thread that opened it, and not to a forked child: open it again there.
+
+    In its ``with`` block it is the store that ``f.add()`` and ``batchq.map`` use. Methods that take ``*jobs`` and a choice
+    mean the same jobs as the command line: ids, texts such as ``"1-5,9"`` and ``"last"``, lists of ids, and ``batch``,
+    ``queue``, ``state``, ``failed``, ``name``, ``since`` and ``all``.
+    """
 
     def __init__(self, opened: connection.Store) -> None:
         self._store: connection.Store | None = opened
         self._owner = os.getpid(), get_ident()
+        self._around: Store | None = None
         self.path = opened.path
 
     def add(self, jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[int]:
@@ -61,11 +93,12 @@ class Store:
 
     def job(self, id: int) -> "JobInfo":
         """One job as it is now. Raises MissingError."""
+        from batchq.api.found import infos
         from batchq.jobs.selection import of_ids
         from batchq.store import queries
 
         queries.require(self._opened(), of_ids([id]))
-        return next(self._found(of_ids([id])))
+        return next(infos(self._opened, of_ids([id])))
 
     def jobs(
         self,
@@ -77,15 +110,89 @@ class Store:
         name: str | None = None,
     ) -> "Iterator[JobInfo]":
         """The jobs that pass all filters, in the order of their ids, read page by page; ``name`` may be a glob."""
+        from batchq.api.found import infos
         from batchq.jobs.lifecycle import STATES
         from batchq.jobs.selection import Selection, of_ids
 
         if state is not None and state not in STATES:
             raise InputError(f"there is no state {state!r}: a job is {', '.join(STATES)}")
         chosen = Selection() if ids is None else of_ids(ids)
-        return self._found(
-            chosen._replace(batch=batch, queue=queue, states=() if state is None else (state,), name=name)
+        return infos(
+            self._opened, chosen._replace(batch=batch, queue=queue, states=() if state is None else (state,), name=name)
         )
+
+    def retry(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
+        """Queue jobs that are over once more, as ``batchq retry`` does. Raises UsageError, MissingError."""
+        from batchq.store import control
+
+        return self._change("retry", control.retry, jobs, choice)
+
+    def cancel(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
+        """Cancel jobs that wait or run, as ``batchq cancel`` does. Raises UsageError, MissingError."""
+        from batchq.store import control
+
+        return self._change("cancel", control.cancel, jobs, choice)
+
+    def hold(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
+        """Keep waiting jobs from being run until ``release``. Raises UsageError, MissingError."""
+        from batchq.store import control
+
+        return self._change("hold", control.hold, jobs, choice)
+
+    def release(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
+        """Let held jobs go on. Raises UsageError, MissingError."""
+        from batchq.store import control
+
+        return self._change("release", control.release, jobs, choice)
+
+    def wait(self, *jobs: "Which", timeout: "Duration | None" = None, **choice: "Unpack[Choice]") -> "Waited":
+        """Block until the jobs are over, or the timeout has passed; how they stand then.
+
+        It does not start a run: another process must be at work, or nothing will move. Raises UsageError, MissingError.
+        """
+        import time
+
+        from batchq.api import choosing, waiting
+        from batchq.store import queries
+        from batchq.store.selecting import resolved
+
+        chosen = resolved(self._opened(), choosing.some(jobs, choice, "wait"))
+        queries.require(self._opened(), chosen)
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        return waiting.wait(self._opened(), chosen, until)
+
+    def logs(self, *jobs: "Which", attempt: int | None = None, **choice: "Unpack[Choice]") -> "Iterator[Logs]":
+        """What jobs printed, in the order of their ids: in this attempt, by default the last one.
+
+        Raises UsageError, and MissingError for a job or an attempt that does not exist.
+        """
+        from batchq.api import choosing
+        from batchq.api.found import printed
+        from batchq.store import queries
+        from batchq.store.selecting import resolved
+
+        chosen = resolved(self._opened(), choosing.some(jobs, choice, "logs"))
+        queries.require(self._opened(), chosen)
+        return printed(self._opened, chosen, attempt)
+
+    def report(self, *jobs: "Which", **choice: "Unpack[Choice]") -> dict[str, Any]:
+        """What happened to the chosen jobs, or to all: the document of ``batchq report --json`` as a value."""
+        import json
+
+        from batchq import clock
+        from batchq.api import choosing
+        from batchq.report import asjson, summary
+        from batchq.store.selecting import resolved
+
+        chosen = resolved(self._opened(), choosing.selection(jobs, choice))
+        told = summary.build(self._opened(), chosen, at=clock.now(), failures=_FAILURES, db=self.path)
+        found: dict[str, Any] = json.loads(asjson.report(told))
+        return found
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process and thread have opened it, and not closed it."""
+        return self._store is not None and self._owner == (os.getpid(), get_ident())
 
     def close(self) -> None:
         """Close the store; closing it again does nothing."""
@@ -95,23 +202,25 @@ class Store:
             opened.close()
 
     def __enter__(self) -> "Store":
+        self._around = _in_use.get()
+        _in_use.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _in_use.set(self._around)
         self.close()
 
     def __repr__(self) -> str:
         return f"<batchq.Store {self.path}>"
 
-    def _found(self, chosen: "Selection") -> "Iterator[JobInfo]":
-        from batchq.api.found import job_info
-        from batchq.store import queries
+    def _change(
+        self, verb: str, change: "Callable[..., Changed]", jobs: "Sequence[Which]", choice: "Choice"
+    ) -> "Changed":
+        from batchq.api import choosing
+        from batchq.store.selecting import resolved
 
-        last = 0
-        while page := queries.jobs(self._opened(), chosen, _PAGE, last):
-            results = queries.results(self._opened(), [job.id for job in page])
-            last = page[-1].id
-            yield from (job_info(job, results.get(job.id)) for job in page)
+        chosen = resolved(self._opened(), choosing.some(jobs, choice, verb))
+        return change(self._opened(), chosen, list_ids=True)
 
     def _opened(self) -> connection.Store:
         if self._store is None:

@@ -84,6 +84,19 @@ def results(store: Store, ids: list[int]) -> dict[int, str]:
     return {job: result for job, result in rows}
 
 
+def outputs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:
+    """What the last attempts of these jobs printed, by job and stream; what printed nothing is missing."""
+    rows = store.fetch(
+        "SELECT o.job, o.stream, o.number, o.head, o.tail, o.total FROM json_each(:ids) AS wanted"
+        " JOIN jobs ON jobs.id = wanted.value JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt",
+        {"ids": json.dumps(ids)},
+    )
+    found: dict[int, dict[str, Output]] = {}
+    for job, stream, *output in rows:
+        found.setdefault(job, {})[stream] = Output(*output)
+    return found
+
+
 def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> list[Failure]:
     """The first ``limit`` failed jobs of a selection, or of the given ids, in the order of their ids."""
     selection = chosen if isinstance(chosen, Selection) else of_ids(chosen)

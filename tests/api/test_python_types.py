@@ -44,3 +44,19 @@ def test_the_rest_has_types(folder: Path) -> None:
         assert_type(store.add({"payload": 1}), list[int])
         assert_type(store.job(1), batchq.JobInfo)
         assert_type(batchq.run(store, queue="none"), batchq.RunResult)
+        assert_type(store.cancel(1, "2-3", [4], batch="none"), batchq.Changed)
+        assert_type(store.wait("last", timeout=0), batchq.Waited)
+        assert_type(next(iter(store.logs(1))), batchq.Logs)
+        assert_type(store.report(), dict[str, Any])
+        with pytest.raises(TypeError):
+            store.hold(state=3)  # type: ignore[arg-type]
+
+
+def test_the_results_of_a_map_have_the_type_of_the_function() -> None:
+    halves = batchq.map(decorated.half, [2])
+    assert_type(halves, batchq.Jobs[float])
+    assert_type(halves.ids, tuple[int, ...])
+    assert_type(batchq.map(decorated.resize, ["a.png"], priority=1), batchq.Jobs[dict[str, object]])
+    with pytest.raises(batchq.BatchqError):
+        assert_type(halves.results(), list[float])
+    batchq.map(decorated.half, ["two"])  # type: ignore[arg-type]

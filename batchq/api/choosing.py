@@ -1,0 +1,68 @@
+"""Which jobs a method of ``batchq.Store`` means: the words and options of the command line, as Python writes them."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+from batchq.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import date, timedelta
+
+    from batchq.jobs.selection import Selection
+
+    Which = int | str | Iterable[int]
+
+
+class Choice(TypedDict, total=False):
+    """What narrows a choice: ``state`` may be several; ``name`` a glob; ``since`` a duration ago, a time or ``"today"``.
+
+    ``all=True`` says that every job is meant.
+    """
+
+    batch: str
+    queue: str
+    state: str | Sequence[str]
+    failed: bool
+    name: str
+    since: "str | timedelta | date"
+    all: bool
+
+
+def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
+    """The jobs of ``which`` (ids, texts like ``"1-5,9"`` and ``"last"``, collections of ids) that pass the ``choice``.
+
+    Raises UsageError. An empty collection means no job at all, never every job.
+    """
+    from batchq.api.options import plain
+    from batchq.jobs.selection import NO_JOB, merged, parse
+
+    words = [one for one in which if isinstance(one, str)]
+    listed = [one for one in which if not isinstance(one, str)]
+    ids = [id for one in listed for id in ([one] if isinstance(one, int) else one)]
+    if wrong := [id for id in ids if not isinstance(id, int) or id < 1]:
+        raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are numbers from 1 on")
+    if listed and choice.get("all"):
+        raise UsageError("ids and all=True exclude each other: all=True is every job")
+    state = choice.get("state", ())
+    since = plain({"since": choice.get("since")})["since"]
+    chosen = parse(
+        words,
+        batch=choice.get("batch"),
+        queue=choice.get("queue"),
+        states=[state] if isinstance(state, str) else state,
+        failed=choice.get("failed", False),
+        name=choice.get("name"),
+        everything=choice.get("all", False),
+        since=None if since is None else str(since),
+    )
+    if not listed:
+        return chosen
+    return chosen._replace(ids=tuple(merged([*chosen.ids, *((id, id) for id in ids)])) or NO_JOB)
+
+
+def some(which: "Sequence[Which]", choice: Choice, verb: str) -> "Selection":
+    """The same for a method that changes jobs: choosing nothing is a UsageError, and not every job."""
+    chosen = selection(which, choice)
+    if chosen.is_empty:
+        raise UsageError(f"{verb}: say which jobs: ids, failed=True, batch=…, 'last' (all=True is every job)")
+    return chosen

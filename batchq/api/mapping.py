@@ -1,0 +1,81 @@
+"""``batchq.map``: one job for each item, and a handle that knows their results in the order of the items."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from batchq.api import stores
+from batchq.api.functions import Job
+from batchq.errors import ResultError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from batchq.api.found import JobInfo
+    from batchq.api.options import Duration, Options
+    from batchq.api.waiting import Waited
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def map(function: "Callable[[T], R] | Job[[T], R]", items: Iterable[T], **options: "Unpack[Options]") -> "Jobs[R]":
+    """Store one job for each item, that calls ``function(item)``: all of them in one transaction, or none.
+
+    ``function`` is a plain function of a module, or one decorated with ``@batchq.job``; the options are those of that. The
+    store is that of the ``with batchq.open(…)`` block around, else that of the usual lookup. Nothing runs yet:
+    ``batchq.run`` runs them, or a run that is at work. Raises TypeError and BatchqError as ``Job.add`` does.
+    """
+    job: Job[..., R] = function if isinstance(function, Job) else Job(function, {})
+    called = job.options(**options)
+    calls = [called.job(item) for item in items]
+    with stores.usual(stacklevel=4) as store:
+        return Jobs(store.path, store.add(calls))
+
+
+class Jobs(Generic[R]):
+    """The jobs that ``batchq.map`` has added, in the order of the items: ``ids``, in the store at ``path``.
+
+    Each method opens the store for itself, so the handle may be used after the ``with`` block, and in any thread.
+    """
+
+    def __init__(self, path: str, ids: Iterable[int]) -> None:
+        self.path = path
+        self.ids = tuple(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"<batchq.Jobs {len(self.ids)} in {self.path}>"
+
+    def wait(self, timeout: "Duration | None" = None) -> "Waited":
+        """Block until all of them are over, or the timeout has passed; how they stand then."""
+        with stores.open(self.path, create=False) as store:
+            return store.wait(self.ids, timeout=timeout)
+
+    def jobs(self) -> "list[JobInfo]":
+        """Each job as it is now. Raises MissingError where one was pruned."""
+        with stores.open(self.path, create=False) as store:
+            found = {job.id: job for job in store.jobs(self.ids)}
+            return [found[id] if id in found else store.job(id) for id in self.ids]
+
+    def results(self) -> list[R]:
+        """What the function has returned, item by item.
+
+        Raises ResultError, which names the first job without a result, unless all of them have succeeded.
+        """
+        jobs = self.jobs()
+        without = [job for job in jobs if job.state != "succeeded"]
+        if without:
+            more = f", and {len(without) - 1:,} more have no result" if len(without) > 1 else ""
+            raise ResultError(f"job {without[0].id}: {_why(without[0])}{more}")
+        results: list[Any] = [job.result for job in jobs]
+        return results
+
+    def failures(self) -> "list[JobInfo]":
+        """Those that failed or were cancelled."""
+        return [job for job in self.jobs() if job.state in ("failed", "cancelled")]
+
+
+def _why(job: "JobInfo") -> str:
+    return f"{job.state}: {job.error or job.why}" if job.error or job.why else job.state
