@@ -43,6 +43,7 @@ HIDDEN = _size(1, 20)  #: S34: runs that are killed whole, for each kind of job 
 WAITS = _size(2, 50)  #: S35: `wait last` while others add
 BACKUPS = _size(8, 60)  #: S36: backups while jobs run, a fourth of them killed
 WAYS_BACK = _size(2, 25)  #: S36: backups that are put in place of a store whose run has crashed
+KEY_KILLS = _size(10, 120)  #: S37: kills of runs whose jobs have keys
 CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
 
 

@@ -14,9 +14,6 @@ from fleet import Fleet
 
 pytest_plugins = ("figures",)
 
-#: Where in the kernel a process is that waits for a time or for descriptors
-SLEEPS = ("do_select", "poll_schedule_timeout", "do_poll", "hrtimer_nanosleep")
-
 
 @pytest.mark.xfail(strict=True, reason="a run that stops notes it once, and only if the store is free")
 def test_an_add_that_skips_its_run_is_served_by_a_run_that_stops_while_the_store_is_busy(batchq: Shell) -> None:
@@ -50,7 +47,7 @@ def test_wait_last_answers_for_the_add_before_it(batchq: Shell, beside: int) -> 
             (batchq.folder / "go").unlink(missing_ok=True)
             (job,) = batchq("add", "-c", "until [ -e go ]; do sleep 0.01; done; exit 3").out.split()
             waiting = batchq.start("wait", "last")
-            eventually(lambda: is_asleep(waiting))  # noqa: B023
+            eventually(lambda: listens(waiting))  # noqa: B023
             batchq("add", "-q", "-", stdin="true\n" * beside)
             (batchq.folder / "go").touch()
             wrong += finish(waiting).code != 1
@@ -61,7 +58,10 @@ def test_wait_last_answers_for_the_add_before_it(batchq: Shell, beside: int) -> 
     assert wrong == 0
 
 
-def is_asleep(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether a ``wait`` has had its first look, and waits for news."""
-    here = Path(f"/proc/{process.pid}")
-    return "_sqlite3" in (here / "maps").read_text() and (here / "wchan").read_text() in SLEEPS
+def listens(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether a ``wait`` knows what it waits for, and listens for news."""
+    try:
+        open_files = [str(one.readlink()) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
+    except FileNotFoundError:  # one was closed meanwhile
+        return False
+    return "anon_inode:inotify" in open_files
