@@ -17,6 +17,7 @@ from itertools import islice
 
 from batchq import clock
 from batchq.executors.command import Command, Place
+from batchq.executors.departures import Departures
 from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.seam import Lost, Report, Started
@@ -78,6 +79,7 @@ class LocalExecutor:
         self._commands: dict[int, Command] = {}
         self._over: list[Command] = []
         self._members: dict[int, Member] = {}
+        self._departures = Departures(grace)
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
         self._leftovers = Leftovers()
@@ -92,7 +94,7 @@ class LocalExecutor:
         used = len(self._commands) if not self._any_wide else sum(one.claim.slots for one in self._commands.values())
         if self._members:
             used += sum(one.tasks[0].slots for one in self._members.values() if one.tasks)
-        return self.slots - used
+        return self.slots - used - len(self._departures)
 
     def free(self) -> int:
         """How many claims would start at once; none for a moment after the machine refused to start a process."""
@@ -160,6 +162,9 @@ class LocalExecutor:
                     self._give_up(running)
                 else:
                     running.enforce(TIMED_OUT, self._grace)
+        for pid in self._departures.enforce(now):
+            self._leftovers.unkillable.add(pid)
+            self._see_off(pid)
         self._fill()
         if now - self._told >= NEWS:
             self._told = now
@@ -184,7 +189,11 @@ class LocalExecutor:
 
     def _patience(self, until: float) -> float | None:
         now = time.monotonic()
-        waits = [until, *[running.deadline for running in self._timed() if running.deadline is not None]]
+        waits = [
+            until,
+            self._departures.due(),
+            *[running.deadline for running in self._timed() if running.deadline is not None],
+        ]
         if self._commands:
             waits.append(now + NEWS)
         for member in self._members.values():
@@ -218,18 +227,23 @@ class LocalExecutor:
 
     def suspend(self) -> None:
         """SIGSTOP to the group of each process."""
-        for running in self._running():
-            tree.kill_group(running.pid, signal.SIGSTOP)
+        for pid in self._processes():
+            tree.kill_group(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT to the group of each process."""
-        for running in self._running():
-            tree.kill_group(running.pid, signal.SIGCONT)
+        for pid in self._processes():
+            tree.kill_group(pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """End the workers and whatever is left below this process."""
+        """Let the workers end, within the grace or until another signal comes, and end whatever is left below."""
         for member in list(self._members.values()):
             self._dismiss(member)
+        before = len(self._inbox.received)
+        while len(self._departures):
+            if len(self._inbox.received) > before:
+                self._departures.hurry()
+            self._step(self._departures.due())
         if tree.CAN_TRACE:
             tree.end_descendants(self._grace, self._leftovers.kept)
         for out, err in self._pipes:
@@ -238,6 +252,9 @@ class LocalExecutor:
 
     def _running(self) -> list[Command | Member]:
         return [*self._commands.values(), *self._members.values()]
+
+    def _processes(self) -> list[int]:
+        return [*self._commands, *self._members, *self._departures.pids()]
 
     def _timed(self) -> list[Command | Member]:
         return [one for one in self._running() if one.deadline is not None]
@@ -279,9 +296,13 @@ class LocalExecutor:
         mine = [member for member in self._members.values() if member.home == home]
         member = None
         if self._empty() >= first.slots:
-            member = next((member for member in mine if not member.tasks), None) or self._hire(first, home)
+            member = next((member for member in mine if not member.tasks), None)
             if member is None:
-                return True
+                if not self._has_place():
+                    return False
+                member = self._hire(first, home)
+                if member is None:
+                    return True
         if member is None and first.slots == 1 and self._is_fast():
             roomy = (one for one in mine if one.tasks and one.has_room() and self._remaining(one) > 0)
             member = min(roomy, key=lambda one: len(one.tasks), default=None)
@@ -324,9 +345,14 @@ class LocalExecutor:
             self._backlog.popleft()
         return claims
 
+    def _has_place(self) -> bool:
+        """Whether one more worker may be there; where not, one that is idle makes room for it, and that takes a moment."""
+        if len(self._members) + len(self._departures) < self.slots:
+            return True
+        self._dismiss(next(member for member in self._members.values() if not member.tasks))
+        return False
+
     def _hire(self, claim: Claim, home: tuple[str, str]) -> Member | None:
-        if len(self._members) >= self.slots:
-            self._dismiss(next(member for member in self._members.values() if not member.tasks))
         try:
             out, err = self._take_pipes()
         except OSError as error:
@@ -364,6 +390,12 @@ class LocalExecutor:
             self._note_start(member.tasks[0], member.began_at)
         if ended:
             self._sweep({})
+        if member.resident.is_leaving and member.pid in self._members:
+            unbegun = member.unbegun()
+            self._dismiss(member)
+            if unbegun and not member.performed:
+                self._refuse(unbegun.pop(0), NO_FILES)
+            self._take_back(unbegun)
 
     def _retire(self) -> None:
         """Dismiss the workers that have performed as many tasks as they may."""
@@ -401,6 +433,8 @@ class LocalExecutor:
                 over[pid] = command
             elif (member := self._members.get(pid)) is not None:
                 self._bury(member, os.waitstatus_to_exitcode(status))
+            else:
+                self._see_off(pid)
         if not over:
             return False
         for command in over.values():
@@ -440,21 +474,27 @@ class LocalExecutor:
         guardian.keep(self._place.scratch, command.claim.token)
 
     def _bury(self, member: Member, code: int | None) -> None:
+        """A worker has died, or is given up (None)."""
         self._hear(member)
+        if member.pid not in self._members:  # it had said farewell
+            self._see_off(member.pid)
+            return
         ended, unbegun = member.died(code)
         self._forget(member)
         self._sweep({member.pid: ended.claim.token} if ended is not None else {})
         if ended is not None:
             self._end(ended)
-        if unbegun and member.resident.is_leaving and not member.performed:
-            self._refuse(unbegun.pop(0), NO_FILES)
+        self._take_back(unbegun)
+        self._put_pipes(member.out, member.err)
+
+    def _take_back(self, unbegun: list[Claim]) -> None:
+        """Tasks that another worker has to do; those that nobody wants any more are given back."""
         for claim in reversed(unbegun):
             if claim.token in self._unwanted:
                 self._unwanted.discard(claim.token)
                 self._reports.append(Lost(claim, started=False))
             else:
                 self._backlog.appendleft(claim)
-        self._put_pipes(member.out, member.err)
 
     def _forget(self, member: Member) -> None:
         del self._members[member.pid]
@@ -464,13 +504,18 @@ class LocalExecutor:
         member.resident.close()
 
     def _dismiss(self, member: Member) -> None:
-        """End an idle worker, and wait for it: its pipes are the next job's."""
+        """No more tasks for this worker: it ends as Python does, and holds its slot meanwhile."""
         self._forget(member)
-        tree.kill_group(member.pid, signal.SIGKILL)
-        os.waitpid(member.pid, 0)
-        member.out.take()
-        member.err.take()
-        self._put_pipes(member.out, member.err)
+        self._departures.add(member)
+
+    def _see_off(self, pid: int) -> None:
+        """A worker that was dismissed has ended: its pipes are the next job's."""
+        member = self._departures.pop(pid)
+        if member is not None:
+            self._sweep({pid: ""})
+            member.out.take()
+            member.err.take()
+            self._put_pipes(member.out, member.err)
 
     def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
         return self._leftovers.sweep(ended, self._alive())
@@ -478,7 +523,8 @@ class LocalExecutor:
     def _alive(self) -> Alive:
         running = [one.claim for one in self._commands.values()]
         running += [member.tasks[0] for member in self._members.values() if member.tasks]
-        return Alive({*self._commands, *self._members}, {claim.token for claim in running}, bool(running))
+        tokens = {claim.token for claim in running}
+        return Alive(set(self._processes()), tokens, bool(running) or len(self._departures) > 0)
 
     # --- pipes ---------------------------------------------------------------------------------------------------------
 

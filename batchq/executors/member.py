@@ -27,7 +27,7 @@ from batchq.jobs.attempt import (
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
-from batchq.processes.worker import DISCARD, RESULT
+from batchq.processes.worker.wire import DISCARD, RESULT
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
@@ -179,7 +179,9 @@ class Member:
         self._sentence = Sentence()
         if not is_late:
             return outcome
-        return outcome._replace(status=status, result=None, failure=overrun(claim) if status == TIMED_OUT else None)
+        return outcome._replace(
+            status=status, result=None, failure=self._overrun(claim) if status == TIMED_OUT else None
+        )
 
     def _outcome(self, answer: Answer) -> Outcome:
         (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, again, _, _), output, text = answer
@@ -214,10 +216,8 @@ class Member:
 
     def died(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
-        if not self.tasks or self.resident.is_leaving:
-            unbegun = list(self.tasks)
-            self.tasks.clear()
-            return None, unbegun
+        if not self.tasks:
+            return None, []
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         status, failure = self._fate(claim, code)
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
@@ -234,20 +234,32 @@ class Member:
             finished_at=now,
         )
         self._place.close_log(self.out, self.err)
-        unbegun = list(self.tasks)
+        return Ended(claim, outcome), self.unbegun()
+
+    def unbegun(self) -> list[Claim]:
+        """The tasks that it will not begin any more."""
+        claims = list(self.tasks)
         self.tasks.clear()
-        return Ended(claim, outcome), unbegun
+        self.began_at = self.deadline = None
+        return claims
 
     def _fate(self, claim: Claim, code: int | None) -> tuple[str, Failure | None]:
         """What the end of the worker means for the task that ran."""
         if code is None:
             return self._sentence.status or FAILED, unkillable(self.pid)
         if self._sentence.status is not None:
-            return self._sentence.status, overrun(claim) if self._sentence.status == TIMED_OUT else None
+            return self._sentence.status, self._overrun(claim) if self._sentence.status == TIMED_OUT else None
         if self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
             return INTERRUPTED, None  # meant for the task before, which ended in the same moment
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return CRASHED, Failure("WorkerDied", f"its worker process {how}")
+        return CRASHED, Failure("WorkerDied", f"its worker process {how}{self._meanwhile()}")
+
+    def _overrun(self, claim: Claim) -> Failure:
+        failure = overrun(claim)
+        return failure._replace(message=failure.message + self._meanwhile())
+
+    def _meanwhile(self) -> str:
+        return f" while it imported {self.resident.imports}" if self.resident.imports else ""
 
 
 def _stream(told: tuple[str, str, int] | None) -> Stream | None:

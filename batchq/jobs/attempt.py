@@ -1,5 +1,6 @@
 """One attempt of a job: the claim that allows it, and the outcome that ends it. Values only, all picklable."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 SUCCEEDED = "succeeded"
@@ -62,11 +63,15 @@ class Stream(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why an attempt did not succeed, as an exception would say it; ``traceback`` is empty for commands."""
+    """Why an attempt did not succeed, as an exception would say it; ``traceback`` is empty for commands.
+
+    ``kinds`` are the names of the exception's class and its bases, and then those of each leaf where it is a group.
+    """
 
     type: str
     message: str
     traceback: str = ""
+    kinds: Sequence[Sequence[str]] = ()
 
 
 class Outcome(NamedTuple):

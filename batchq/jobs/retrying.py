@@ -1,17 +1,17 @@
 """Which failures are worth another attempt: ``retry_on`` and ``no_retry_on``, checked when added and asked when settled.
 
-A rule is an exit code (``75``), ``timeout``, ``signal:KILL``, the name of an exception (``ConnectionError``; for Python's
-own also that of a base class), or ``stderr:REGEX``, looked for in each line that was kept of stderr. That takes long for
-some expressions, so it is found out before (``runner/judging.py``): here an outcome tells which ones matched.
+A rule is an exit code (``75``), ``timeout``, ``signal:KILL``, the name of the class of an exception or of one of its bases
+(``ConnectionError``), or ``stderr:REGEX``, looked for in each line that was kept of stderr. That takes long for some
+expressions, so it is found out before (``runner/judging.py``): here an outcome tells which ones matched.
 """
 
 from batchq.jobs.work import FIELD_LIMIT, did_you_mean, kind_of, quoted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from batchq.jobs.attempt import Outcome, Standing
+    from batchq.jobs.attempt import Failure, Outcome, Standing
 
 HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
 TEMPORARY = 75  #: the exit code of sysexits.h that asks for a retry, whatever ``retry_on`` lists
@@ -88,10 +88,10 @@ def allows(job: "Standing", outcome: "Outcome") -> bool:
     if outcome.retry_after is not None or (outcome.failure is not None and outcome.failure.type == "Retry"):
         return True
     code = _code(outcome)
-    if job.no_retry_on is not None and _match(job.no_retry_on, outcome, code):
+    if job.no_retry_on is not None and _match(job.no_retry_on, outcome, code, any):
         return False
     if job.retry_on is not None:
-        return code == TEMPORARY or _match(job.retry_on, outcome, code)
+        return code == TEMPORARY or _match(job.retry_on, outcome, code, all)
     return code not in HOPELESS
 
 
@@ -103,10 +103,16 @@ def _code(outcome: "Outcome") -> int | None:
     return outcome.exit_code
 
 
-def _match(stored: str, outcome: "Outcome", code: int | None) -> bool:
+def _match(stored: str, outcome: "Outcome", code: int | None, how_many: "Callable[[Iterable[bool]], bool]") -> bool:
+    """Whether the rules match; of the exceptions in a group ``any`` or ``all``: one that is not retried is enough."""
     import json
 
-    return any(_matches(rule, outcome, code) for rule in json.loads(stored))
+    listed = json.loads(stored)
+    if any(_matches(rule, outcome, code) for rule in listed):
+        return True
+    leaves = [] if outcome.failure is None else outcome.failure.kinds[1:]
+    named = {rule.rpartition(".")[2] for rule in listed if isinstance(rule, str)}
+    return bool(leaves) and how_many(not named.isdisjoint(kinds) for kinds in leaves)
 
 
 def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
@@ -119,7 +125,7 @@ def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
         return rest in (outcome.matched or ())
     if rule == "timeout":
         return outcome.status == "timed_out"
-    return outcome.failure is not None and _is_kind_of(outcome.failure.type, rule.rpartition(".")[2])
+    return outcome.failure is not None and _is_of_kind(outcome.failure, rule.rpartition(".")[2])
 
 
 def must_be_judged(outcome: "Outcome") -> bool:
@@ -150,10 +156,13 @@ def is_in(pattern: str, lines: "Iterable[str]") -> bool:
     return any(map(re.compile(pattern).search, lines))
 
 
-def _is_kind_of(raised: str, named: str) -> bool:
+def _is_of_kind(failure: "Failure", named: str) -> bool:
+    """A worker tells the bases of an exception; of what is told by name alone only Python's own are known."""
+    if failure.kinds:
+        return named in failure.kinds[0]
     import builtins
 
-    one, other = getattr(builtins, raised, None), getattr(builtins, named, None)
+    one, other = getattr(builtins, failure.type, None), getattr(builtins, named, None)
     if isinstance(one, type) and isinstance(other, type):
         return issubclass(one, other)
-    return raised == named
+    return failure.type == named

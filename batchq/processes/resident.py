@@ -8,19 +8,20 @@ from typing import Any
 from batchq.jobs.attempt import Stream
 from batchq.processes.capture import read_kept
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
-from batchq.processes.worker import ANSWER, FAREWELL, START, spill_names
+from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, START, spill_names
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
-Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``worker.ANSWER`` and the two texts behind them
+Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``wire.ANSWER`` and the two texts behind them
 
 
 class Resident:
     """One worker process. It serves one folder and one PATH (``home``), so two projects' modules of one name never meet.
 
     Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
-    ``is_leaving``: it said farewell, and none of the tasks that it still has will begin.
+    ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
+    imports now, or is empty.
     """
 
     def __init__(self, pid: int, channels: tuple[int, int, int], home: tuple[str, str], spill: str) -> None:
@@ -28,6 +29,7 @@ class Resident:
         self.home = home
         self._tasks, self._answers, self.bell = channels
         self.is_leaving = False
+        self.imports = ""
         self._spill = spill
         self._unsent = bytearray()
         self._unread = b""
@@ -102,6 +104,8 @@ class Resident:
                 break
             if fields[0] == FAREWELL:
                 self.is_leaving = True
+            elif fields[0] == PHASE:
+                self.imports = data[text:end].decode()
             else:
                 answers.append((fields, data[output:text].decode(), data[text:end].decode()))
             at = end

@@ -25,10 +25,12 @@ assert callable(LocalExecutor._sweep)
 LocalExecutor._sweep = lambda *_: {}
 """,
     "a worker that ends no children": """
-from batchq.processes import resident, worker
-assert callable(worker._end_children) and resident.START.endswith("import main; main()")
+from batchq.processes import resident
+from batchq.processes.worker import children
+assert callable(children.Children.end_left) and resident.START.endswith("sys.path[:] = before; main()")
 resident.START = resident.START.replace(
-    "import main; main()", "import main; from batchq.processes import worker; worker._end_children = int; main()")
+    "before; main()", "before; from batchq.processes.worker.children import Children;"
+    " Children.end_left = Children.end_all = lambda self: (0, False); main()")
 """,
     "a guardian that ends nothing": """
 from batchq.processes import guardian

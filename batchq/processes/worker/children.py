@@ -1,0 +1,156 @@
+"""The processes that a call left, and those that stay because a module started them while it was imported."""
+
+import contextlib
+import os
+import sys
+import time
+from _signal import SIGKILL, SIGTERM  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BY_ITSELF = 0.3  #: seconds in which what a call left may end by itself
+TERM_TO_KILL = 0.2  #: seconds between TERM and KILL for what did not
+_GONE = 1.0  #: seconds within which a process must be dead after KILL
+_LOOK = 0.0005  #: seconds between looks
+_TRACKERS = (
+    "multiprocessing.resource_tracker",
+    "joblib.externals.loky.backend.resource_tracker",
+    "loky.backend.resource_tracker",
+)
+_POOLS = ("joblib.externals.loky.reusable_executor", "loky.reusable_executor")
+
+
+class Children:
+    """``end_left`` is called after each task; ``adopt`` when a module has been imported."""
+
+    def __init__(self) -> None:
+        self._kept: set[int] = set()
+
+    def alive(self) -> set[int]:
+        """The children of this process."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return set()
+        return set(_children("self"))
+
+    def adopt(self, before: set[int]) -> None:
+        """What has come since is a module's own: it stays until the worker ends."""
+        self._kept |= self.alive() - before
+
+    def end_left(self) -> tuple[int, bool]:
+        """End what a task left behind: how many processes were alive, and whether the module that owns one may miss it.
+
+        The helpers of multiprocessing and joblib are closed as these do it themselves, so that they start new ones.
+        """
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return 0, False
+        if self._kept and self._left() == set():
+            return 0, False
+        count = self._end_strangers() if self._left(*_helpers()) else 0
+        if count == 0:  # else the worker is replaced, and needs them for what is done at its end
+            self.close_helpers()
+        return count, count > 0
+
+    def end_all(self) -> None:
+        """The worker ends: so does what modules started."""
+        self._kept.clear()
+        self.end_left()
+        self.close_helpers()
+
+    def close_helpers(self) -> None:
+        """Let the helpers that no module started while it was imported do their last work, and end."""
+        forkserver = _loaded("multiprocessing.forkserver", "_forkserver")
+        if forkserver is not None and forkserver._forkserver_pid not in (None, *self._kept):
+            os.close(forkserver._forkserver_alive_fd)
+            _wait_for(forkserver._forkserver_pid)
+            with contextlib.suppress(OSError, TypeError):
+                os.unlink(forkserver._forkserver_address)
+            forkserver._forkserver_alive_fd = forkserver._forkserver_address = forkserver._forkserver_pid = None
+        for name in _TRACKERS:
+            tracker = _loaded(name, "_resource_tracker")
+            if tracker is not None and tracker._pid not in (None, *self._kept) and tracker._fd is not None:
+                os.close(tracker._fd)
+                _wait_for(tracker._pid)
+                tracker._fd = tracker._pid = None
+
+    def _left(self, *helpers: int) -> set[int]:
+        return set(_children("self")) - self._kept - set(helpers)
+
+    def _end_strangers(self) -> int:
+        """First those of a pool that joblib keeps for the next call; then all else that does not end by itself."""
+        for name in _POOLS:
+            pool = _loaded(name, "_executor")
+            if pool is not None:
+                with contextlib.suppress(Exception):
+                    getattr(pool, "terminate", pool.shutdown)()
+        seen: set[int] = set()
+        began = time.monotonic()
+        while left := self._left(*_helpers()):
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            passed = time.monotonic() - began
+            if passed > BY_ITSELF + TERM_TO_KILL + _GONE:
+                break
+            if passed > BY_ITSELF:
+                for pid in [one for child in left for one in (child, *_below(child))]:
+                    if not _is_zombie(pid):
+                        number = SIGKILL if pid in seen and passed > BY_ITSELF + TERM_TO_KILL else SIGTERM
+                        if number == SIGKILL or pid not in seen:
+                            with contextlib.suppress(OSError):
+                                os.kill(pid, number)
+                        seen.add(pid)
+            time.sleep(_LOOK)
+        return len(seen)
+
+
+def _helpers() -> list[int]:
+    """Processes that end when their pipe is closed, once they have tidied up."""
+    found = [_loaded("multiprocessing.forkserver", "_forkserver", "_forkserver_pid")]
+    found += [_loaded(name, "_resource_tracker", "_pid") for name in _TRACKERS]
+    return [pid for pid in found if pid is not None]
+
+
+def _loaded(module: str, *names: str) -> "Any":
+    found = sys.modules.get(module)
+    for name in names:
+        found = getattr(found, name, None)
+    return found
+
+
+def _wait_for(pid: int) -> None:
+    """Wait for a child that is about to end; one that does not is killed."""
+    until = time.monotonic() + _GONE
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                os.kill(pid, SIGKILL)
+            time.sleep(_LOOK)
+
+
+def _children(pid: int | str) -> list[int]:
+    """By the kernel's lists, of each thread."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as children:
+                found += map(int, children.read().split())
+    return found
+
+
+def _below(pid: int) -> list[int]:
+    found = _children(pid)
+    return [*found, *(below for child in found for below in _below(child))]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True

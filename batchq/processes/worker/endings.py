@@ -1,0 +1,158 @@
+"""How a call ended, as an answer says it: ``Ending``."""
+
+import importlib
+import json
+import os
+import sys
+
+from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType, TracebackType
+
+    # How a task ended, its result or error in JSON, exit code, milliseconds to the next attempt: as in an answer.
+    Ending = tuple[bytes, bytes, int, int]
+
+RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
+TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
+KINDS = 50  #: classes of a group of exceptions whose bases are told
+_NOTHING = (RESULT, b"null", NONE, NONE)
+_STDLIB = os.path.dirname(os.__file__)
+# As type itself has them: a metaclass may say something else, or fail.
+_name_of, _bases_of = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
+
+
+def returned(value: object) -> "Ending":
+    """What a function returned; a value that is not JSON is final, for the function would do its work again."""
+    if value is None:
+        return _NOTHING
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        return wrong(
+            "ResultNotJSON", f"the function ran to its end, but what it returned is not JSON: {error}", DISCARD
+        )
+    if len(text) > RESULT_LIMIT:
+        problem = f"the function ran to its end, but what it returned is {len(text)} bytes of JSON, over 1 MiB"
+        return wrong("ResultTooLarge", problem, DISCARD)
+    return RESULT, text.encode(), NONE, NONE
+
+
+def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "") -> "Ending":
+    """What is wrong with a task beside what it raised."""
+    return how, json.dumps([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
+
+
+def raised(error: BaseException) -> "Ending":
+    """What a task raised, and what it asks for with that.
+
+    A job that raises batchq.Retry has imported its module; a worker that never needs it does not.
+    """
+    context = sys.modules.get("batchq.context")
+    how, again = ERROR, None
+    if context is not None:
+        leaves = list(_leaves(error))
+        delays = [leaf.delay_ms for leaf in leaves if isinstance(leaf, context.Retry)]
+        if any(isinstance(leaf, context.Discard) for leaf in leaves):
+            how = DISCARD
+        elif delays:
+            again = max((delay for delay in delays if delay is not None), default=None)
+    return how, described(error, text_of(error)), NONE, NONE if again is None else again
+
+
+def left(end: SystemExit) -> "Ending":
+    """The function called sys.exit."""
+    if end.code in (None, 0):
+        return RESULT, b"null", 0, NONE
+    code = end.code if isinstance(end.code, int) else 1
+    return ERROR, described(end, text_of(end)), code & 0xFF, NONE
+
+
+def text_of(error: BaseException) -> str:
+    """The message of an exception; also of one whose own methods fail."""
+    try:
+        return str(error)
+    except BaseException as broken:
+        return f"<its message cannot be told: {type(broken).__name__}>"
+
+
+def described(error: BaseException, message: str) -> bytes:
+    """As JSON the type of an exception, ``message``, the traceback, and the names of its classes: its own and their
+    bases first, then those of each leaf of a group."""
+    kinds = {type(leaf): None for leaf in _leaves(error)}
+    classes = [_names(type(error))]
+    if isinstance(error, BaseExceptionGroup):
+        classes += [_names(kind) for kind in list(kinds)[:KINDS]]
+    name = _clean(_name_of(type(error)))
+    return json.dumps([name, _clean(message[:TRACEBACK_LIMIT]), _clean(trace_of(error)), classes]).encode()
+
+
+def _names(kind: type) -> list[str]:
+    return [_clean(_name_of(base)) for base in _bases_of(kind) if base not in (BaseException, object)]
+
+
+def _leaves(error: BaseException) -> "Iterator[BaseException]":
+    layers = [error]
+    while layers:
+        one = layers.pop()
+        if isinstance(one, BaseExceptionGroup):
+            layers += one.exceptions
+        else:
+            yield one
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of an exception, from where the job's own code begins."""
+    try:
+        traceback = standard("traceback")
+        trace = "".join(traceback.format_exception(type(error), error, _own_frames_cut(error.__traceback__)))
+    except BaseException as broken:
+        trace = f"<its traceback cannot be told: {type(broken).__name__}>"
+    if len(trace) > TRACEBACK_LIMIT:
+        half = TRACEBACK_LIMIT // 2
+        trace = f"{trace[:half]}\n[… {len(trace) - TRACEBACK_LIMIT} characters cut …]\n{trace[-half:]}"
+    return trace
+
+
+def _own_frames_cut(trace: "TracebackType | None") -> "TracebackType | None":
+    """The part of a traceback that is the job's: without the frames of batchq and of the import system."""
+    room = os.path.dirname(__file__) + os.sep
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file != importlib.__file__ and not file.startswith((room, "<frozen importlib")):
+            break
+        trace = trace.tb_next
+    return trace
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def standard(name: str) -> "ModuleType":
+    """A module of the standard library, imported when it is needed, and never one of that name in the folder of a job."""
+    if (known := _standard.get(name)) is None:
+        hidden = {key: module for key, module in sys.modules.items() if _takes_a_name(key, module)}
+        before = sys.path[:]
+        try:
+            for key in hidden:
+                del sys.modules[key]
+            sys.path[:] = [one for one in before if one == _STDLIB or one.endswith("lib-dynload")]
+            known = _standard[name] = importlib.import_module(name)
+        finally:
+            sys.path[:] = before
+            sys.modules |= hidden
+    return known
+
+
+_standard: "dict[str, ModuleType]" = {}
+
+
+def _takes_a_name(key: str, module: object) -> bool:
+    """Whether a module that was imported has the name of one of the standard library and is another."""
+    if key.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and not file.startswith(_STDLIB)

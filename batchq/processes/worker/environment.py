@@ -1,0 +1,103 @@
+"""The variables of a worker: those of its start, and those of the task that it performs."""
+
+import os
+import time
+
+from batchq.processes.worker import libc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LONGEST = 4096  #: bytes of a variable that is kept in place
+_TOKEN = b"BATCHQ_TOKEN"
+#: The mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
+_RAW: "dict[bytes, bytes]" = os.environ._data  # type: ignore[attr-defined]
+
+
+class Environment:
+    """What is in ``os.environ`` when a task begins, whatever the one before did to it."""
+
+    def __init__(self) -> None:
+        self._start = dict(os.environ)
+        self._own: dict[str, str] = {}
+        self._variables = Variables()
+        self._zone = time.tzname
+        self._set_zone = libc.function("tzset") or time.tzset
+
+    def set(self, common: dict[str, str], own: dict[str, str], *, is_described: bool) -> None:
+        """The variables of the start and those of the task; little is done where little differs.
+
+        ``common`` is what the task shares with the one before, unless ``is_described``.
+        """
+        known = self._own
+        is_touched = self._variables.are_touched()
+        if is_touched or is_described:
+            own = common | own
+            if is_touched or own.keys() != known.keys():
+                self._variables.reset(self._start)
+                known.clear()
+        for name, value in own.items():
+            if known.get(name) != value:
+                self._variables.put(name, value)
+        known.update(own)
+        self._set_zone()  # the C library keeps a zone of its own, made of what TZ was
+        if time.tzname != self._zone:
+            time.tzset()
+
+    def adopt(self, before: dict[str, str]) -> None:
+        """What a module set while it was imported stays, for it will not be imported again."""
+        after = dict(os.environ)
+        self._start = {name: value for name, value in self._start.items() if name in after}
+        self._start |= {name: value for name, value in after.items() if before.get(name) != value}
+        self._zone = time.tzname
+        self._set_zone = libc.function("tzset") or time.tzset
+
+    def settle(self) -> None:
+        """Let the C library have memory of its own again: this process is about to give ours back."""
+        for name in self._own:
+            os.environ[name] = os.environ.get(name, "")
+
+
+class Variables:
+    """The environment of the process, for values that are other ones in each task.
+
+    ``os.environ[name] = value`` calls setenv(3), and that of glibc keeps every value that it has ever seen: a worker
+    would grow by 80 bytes a task. putenv(3) takes memory of ours, in which the value can change (Linux).
+    """
+
+    def __init__(self) -> None:
+        self._left = _RAW.copy()
+        self._entries: dict[str, tuple[Any, bytes, bytes]] = {}
+        self._values: dict[str, bytes] = {}
+        self._putenv: Any = None
+        if libc.IS_LINUX:
+            self._putenv = libc.function("putenv")
+
+    def are_touched(self) -> bool:
+        """Whether anybody else has changed the environment since the last call of ``reset`` or ``put``."""
+        # The token is of another identity where somebody has set all of it anew, to the same values.
+        return _RAW.get(_TOKEN) is not self._left.get(_TOKEN) or self._left != _RAW
+
+    def reset(self, variables: dict[str, str]) -> None:
+        """Set these, and no others."""
+        os.environ.clear()
+        os.environ.update(variables)
+        self._left = _RAW.copy()
+
+    def put(self, name: str, value: str) -> None:
+        """Set one variable."""
+        data = value.encode("utf-8", "surrogateescape")
+        if self._putenv is None or len(data) >= _LONGEST or not name.startswith("BATCHQ_"):
+            os.environ[name] = value
+            self._left = _RAW.copy()
+            return
+        if name not in self._entries:
+            key = name.encode()
+            self._entries[name] = libc.memory(len(key) + 1 + _LONGEST), key, key + b"="
+        entry, key, beginning = self._entries[name]
+        entry.value = beginning + data
+        known = self._values.get(name)
+        if known is None or _RAW.get(key) is not known:  # it is new, or somebody has set it since
+            self._putenv(entry)
+        self._values[name] = self._left[key] = _RAW[key] = data

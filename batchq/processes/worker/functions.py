@@ -1,0 +1,103 @@
+"""Finding what is to be called: an import that is a phase of its own, before the call and apart from it."""
+
+import importlib
+import sys
+from _thread import get_ident
+
+from batchq.processes.worker import endings
+from batchq.processes.worker.wire import ERROR, NONE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from batchq.processes.worker.endings import Ending
+
+_BOOTSTRAP = "_frozen_importlib"
+_GENERATOR, _ASYNC_GENERATOR = 0x20, 0x200  #: flags of a code object
+
+
+class NotReady(Exception):
+    """There is nothing to call; ``ending`` says why, and ``is_whole`` whether the process can go on."""
+
+    def __init__(self, ending: "Ending", *, is_whole: bool = True) -> None:
+        super().__init__()
+        self.ending = ending
+        self.is_whole = is_whole
+
+
+def load(target: str, also: str | None) -> "Any":
+    """The function that ``module:name`` means, looked for in ``also`` after all else. Raises NotReady."""
+    name, _, attribute = target.partition(":")
+    if also is not None and also not in sys.path:
+        sys.path.insert(1, also)
+    known = set(sys.modules)
+    try:
+        found: Any = importlib.import_module(name)
+    except BaseException as error:
+        # What the module has imported is there, half of itself may have happened: a second import finds another world.
+        is_whole = not any(map(_is_own, sys.modules.keys() - known))
+        raise NotReady(_failed(name, attribute, error), is_whole=is_whole) from None
+    module = found
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            place = getattr(module, "__file__", None) or "built in"
+            problem = f"the module {name!r} has no function {attribute!r} ({place})"
+            raise NotReady(endings.wrong("NoSuchFunction", problem)) from None
+        except BaseException as error:
+            raise NotReady(endings.raised(error)) from None
+    if not callable(found):
+        problem = f"{target} is a {type(found).__name__}, which cannot be called"
+        raise NotReady(endings.wrong("NotCallable", problem))
+    if getattr(getattr(found, "__code__", None), "co_flags", 0) & (_GENERATOR | _ASYNC_GENERATOR):
+        problem = f"{target} is a generator: a call of it would only make one, and nothing of its body would run"
+        raise NotReady(endings.wrong("NotCallable", problem))
+    return found
+
+
+def _failed(module: str, attribute: str, error: BaseException) -> "Ending":
+    """An import that did not come to its end; also one that left with sys.exit(0), for the function never ran."""
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else repr(error.code)[:80]
+        problem = f"importing {module} ended with sys.exit({code}) before {attribute} could be called"
+        return endings.wrong("ImportExited", problem, trace=endings.trace_of(error))
+    message = f"{endings.text_of(error)} (while importing {module} with {sys.executable})"
+    return ERROR, endings.described(error, message), NONE, NONE
+
+
+def _is_own(name: str) -> bool:
+    """Whether an imported module is none of the standard library."""
+    return name.partition(".")[0] not in sys.stdlib_module_names
+
+
+def watch_imports(begin: "Callable[[], object]", end: "Callable[[], object]") -> None:
+    """Call ``begin`` before and ``end`` after each import of something new that is not part of another import.
+
+    A module may also be imported while a function runs, and what it sets meanwhile stays as well.
+    """
+    bootstrap = sys.modules[_BOOTSTRAP]
+    load = getattr(bootstrap, "_find_and_load", None)
+    if load is None:
+        return
+    depth = 0
+
+    def _find_and_load(name: str, import_: object) -> object:
+        nonlocal depth
+        if depth or get_ident() != main:
+            return load(name, import_)
+        depth = 1
+        begin()
+        try:
+            return load(name, import_)
+        finally:
+            end()
+            depth = 0
+
+    # Python leaves the frames of an import out of tracebacks by the name of their file.
+    code = _find_and_load.__code__
+    _find_and_load.__code__ = code.replace(co_filename="<frozen importlib._bootstrap>")
+    main = get_ident()
+    bootstrap._find_and_load = _find_and_load  # type: ignore[attr-defined]

@@ -1,0 +1,56 @@
+"""A few functions of the C library.
+
+They are called through ``_ctypes``, the part of ``ctypes`` that is written in C: the whole takes 3 ms to import, and
+whether a job has imported it tells what that may have changed.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_ctypes: "Any"
+try:
+    import _ctypes
+except ImportError:  # a Python that was built without
+    _ctypes = None
+
+LINES = 1  #: _IOLBF of stdio.h: a stream that is written out line by line
+IS_LINUX = sys.platform == "linux"
+
+
+def function(name: str) -> "Callable[..., int] | None":
+    """The function of that name, for whole numbers, bytes and None; None where there is none."""
+    if _ctypes is None:
+        return None
+    try:
+        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)
+    except OSError:
+        return None
+    found: Callable[..., int] = _function_type()(address)
+    return found
+
+
+def pointer(name: str) -> "Any":
+    """What a variable points to, to be handed to a function; None where there is none of that name."""
+    if _ctypes is None:
+        return None
+    try:
+        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)
+    except OSError:
+        return None
+    kind: Any = type("c_void_p", (_ctypes._SimpleCData,), {"_type_": "P"})
+    return kind.from_address(address)
+
+
+def memory(size: int) -> "Any":
+    """So many bytes that a function may keep, with ``value`` up to the first NUL and ``raw``."""
+    letter: Any = type("c_char", (_ctypes._SimpleCData,), {"_type_": "c"})
+    return (letter * size)()
+
+
+def _function_type() -> "Any":
+    number = type("c_int", (_ctypes._SimpleCData,), {"_type_": "i"})
+    return type("Function", (_ctypes.CFuncPtr,), {"_flags_": _ctypes.FUNCFLAG_CDECL, "_restype_": number})

@@ -1,0 +1,257 @@
+"""The worker's side of a callable: a child process that runs one function after the other and says how each ended.
+
+Started by the runner with ``wire.START``. It ends when no more tasks can come; and, with ``FAREWELL`` behind an answer,
+when that task changed the process in a way that cannot be put back. Then it ends as any Python program does: threads
+that are not daemons, exit handlers and buffered files come to their end, for which the runner grants some time.
+"""
+
+import atexit
+import contextlib
+import contextvars
+import os
+import resource
+import select
+import sys
+import time
+from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
+from collections import namedtuple
+
+from batchq.processes.worker import endings, functions, libc
+from batchq.processes.worker.children import Children
+from batchq.processes.worker.environment import Environment
+from batchq.processes.worker.output import Spill
+from batchq.processes.worker.streams import keep
+from batchq.processes.worker.surroundings import Surroundings
+from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, receive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from batchq.processes.worker.endings import Ending
+
+_SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
+_LONG = 5_000_000  #: nanoseconds from which the peak memory is read anew after a task
+_COROUTINE = 0x80  #: a flag of a code object
+
+
+class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue", "key"))):
+    """What ``run --perform pkg.mod:func`` hands to the function: the job whose payload it is to perform."""
+
+    __slots__ = ()
+
+
+def main() -> None:
+    """Serve until the runner closes the pipe of the tasks, or until this process is not as it was."""
+    _, root, spill = sys.argv
+    sys.argv[:] = [__file__]
+    sys.path.insert(0, os.getcwd())
+    if root not in sys.path:
+        sys.path.append(root)  # a callable may import batchq, also from a source tree
+    _bind_to_runner()
+    tasks, answers, bell = map(keep, (3, 4, 5))
+    os.closerange(3, 6)
+    worker = _Worker(answers, bell, spill)
+    with contextlib.suppress(_Farewell):
+        while (message := receive(tasks)) is not None:
+            worker.serve(message)
+    worker.settle()
+
+
+class _Farewell(Exception):
+    """This process must be replaced, and the runner knows."""
+
+
+class _Worker:
+    def __init__(self, answers: int, bell: int, spill: str) -> None:
+        self._answers = answers
+        self._bell = bell
+        self._pid = os.getpid()
+        self._spill_path = spill
+        self._home = os.getcwd()
+        self._about: list[Any] = []
+        self._common: dict[str, str] = {}
+        self._environment = Environment()
+        self._children = Children()
+        self._around = Surroundings()
+        self._context = contextvars.copy_context()
+        self._pipes = self._around.streams.kept[1:]
+        self._spill: Spill | None = None
+        self._to_files = False
+        self._functions: dict[str, Any] = {}
+        self._rusage_peak = 0
+        self._peak = 0
+        self._look_at_memory(is_long=True)
+        atexit.register(self._end)  # the first one is called last
+        functions.watch_imports(self._import_begins, self._import_ended)
+
+    def serve(self, message: "dict[str, Any]") -> None:
+        """Run the tasks of one message in order. Raises _Farewell."""
+        self._direct_output(to_files=not message["single"])
+        for task in message["tasks"]:
+            self._perform(task, message["target"], message["also"])
+        os.write(self._bell, b"!")
+
+    def settle(self) -> None:
+        """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more."""
+        with contextlib.suppress(OSError):
+            os.chdir(self._home)
+            self._around.streams.direct(*self._pipes, are_files=False)
+        self._environment.settle()
+
+    def _end(self) -> None:
+        if os.getpid() == self._pid:
+            self._children.end_all()
+
+    def _direct_output(self, *, to_files: bool) -> None:
+        if to_files and self._spill is None:
+            try:
+                self._spill = Spill(self._spill_path)
+            except OSError:
+                self._say_farewell(b"")
+        if to_files != self._to_files:
+            self._to_files = to_files
+            targets = self._spill.files if to_files and self._spill is not None else self._pipes
+            self._around.streams.direct(*targets, are_files=to_files)
+
+    def _send(self, data: bytes) -> None:
+        """Send without waiting where there is room; else wake the runner, which makes some."""
+        try:
+            while data := data[self._send_some(data) :]:
+                os.write(self._bell, b"!")
+                waiting = select.poll()
+                waiting.register(self._answers, select.POLLOUT)
+                waiting.poll()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
+            os._exit(1)
+
+    def _send_some(self, data: bytes) -> int:
+        try:
+            return os.write(self._answers, data)
+        except BlockingIOError:
+            return 0
+
+    def _say_farewell(self, answer: bytes) -> "NoReturn":
+        self._send(answer + ANSWER.pack(FAREWELL, *[0] * 10))
+        raise _Farewell
+
+    def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
+        id_, attempt, token, about, work = task
+        if about is not None:
+            self._describe(about)
+        name, batch, queue, key, umask, timeout = self._about
+        own = {"BATCHQ_JOB_ID": str(id_), "BATCHQ_ATTEMPT": str(attempt), "BATCHQ_TOKEN": token}
+        if timeout is not None:
+            own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
+        self._environment.set(self._common, own, is_described=about is not None)
+        if umask is not None:
+            os.umask(umask)
+        cpu, began = time.process_time_ns(), time.monotonic_ns()
+        is_whole = True
+        try:
+            os.chdir(self._home)  # each time: the folder of that name may be another one by now
+            function = self._found(work["call"] if target is None else target, also)
+        except OSError as error:
+            problem = f"cannot enter the working directory {self._home!r}: {error.strerror}"
+            ending = endings.wrong("NoSuchFolder", problem)
+        except functions.NotReady as problem:
+            ending, is_whole = problem.ending, problem.is_whole
+        else:
+            words = () if target is None else (Job(id_, attempt, work, name, batch, queue, key),)
+            ending = self._context.copy().run(self._call, function, words, work["args"] if target is None else {})
+        if os.getpid() != self._pid:
+            os._exit(1)  # a child that the callable forked, and that came back here
+        self._answer(cpu, began, ending, is_whole=is_whole)
+
+    def _call(self, function: "Any", words: "tuple[Any, ...]", named: "dict[str, Any]") -> "Ending":
+        for prepare in self._around.within.values():
+            prepare()
+        try:
+            value = function(*words, **named)
+            if getattr(getattr(value, "cr_code", None), "co_flags", 0) & _COROUTINE:
+                import asyncio
+
+                value = asyncio.run(value)
+            return endings.returned(value)
+        except SystemExit as end:
+            return endings.left(end)
+        except BaseException as error:
+            return endings.raised(error)
+
+    def _describe(self, about: "list[Any]") -> None:
+        """What this task and those behind it have in common."""
+        name, batch, queue, key, db, named, umask, timeout = about
+        self._about = [name, batch, queue, key, umask, timeout]
+        self._common = named | {"BATCHQ_BATCH": batch, "BATCHQ_QUEUE": queue, "BATCHQ_DB": db}
+        if key is not None:
+            self._common["BATCHQ_KEY"] = key
+
+    def _answer(self, cpu: int, began: int, ending: "Ending", *, is_whole: bool) -> None:
+        taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
+        is_whole = self._around.put_back() and is_whole
+        if taken > _SHORT:
+            self._look_at_memory(is_long=taken > _LONG)
+        count, was_ended = self._children.end_left()
+        output = self._spill.take() if self._to_files and self._spill is not None else b""
+        ended_at = time.time_ns() // 1_000_000
+        kind, text, exit_code, again = ending
+        answer = (
+            ANSWER.pack(
+                kind, ended_at - taken // 1_000_000, ended_at, taken // 1000 / 1e6, cpu // 1000 / 1e6, self._peak,
+                exit_code, count, again, len(output), len(text),
+            )
+            + output
+            + text
+        )  # fmt: skip
+        if is_whole and not was_ended:
+            self._send(answer)
+        else:
+            self._say_farewell(answer)
+
+    def _found(self, target: str, also: str | None) -> "Any":
+        """Raises functions.NotReady."""
+        found = self._functions.get(target)
+        if found is None:
+            module = target.partition(":")[0]
+            self._tell_phase(module)
+            found = self._functions[target] = functions.load(target, also)
+            self._context = contextvars.copy_context()
+            self._around.within.clear()  # the module may have chosen a context for the whole process
+            self._around.look_at_modules()
+            self._tell_phase("")
+        return found
+
+    def _tell_phase(self, module: str) -> None:
+        text = module.encode()
+        self._send(ANSWER.pack(PHASE, *[0] * 9, len(text)) + text)
+
+    def _import_begins(self) -> None:
+        self._before = dict(os.environ), self._children.alive(), self._around.look()
+
+    def _import_ended(self) -> None:
+        """What a module sets and starts while it is imported stays: it will not be imported again."""
+        variables, children, around = self._before
+        self._environment.adopt(variables)
+        self._children.adopt(children)
+        self._around.adopt(around)
+
+    def _look_at_memory(self, *, is_long: bool) -> None:
+        # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if is_long or grown != self._rusage_peak:
+            self._rusage_peak = grown
+            with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
+                self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def _bind_to_runner() -> None:
+    """Be killed when the runner is, for a worker carries no token by which a rescuer could find it; and inherit the
+    orphans of its tasks, so that nothing a task started can leave it unseen (prctl(2), Linux only)."""
+    if libc.IS_LINUX and (prctl := libc.function("prctl")) is not None:
+        runner = os.getppid()
+        prctl(1, SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        if os.getppid() != runner:
+            os._exit(1)

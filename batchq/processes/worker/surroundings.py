@@ -1,0 +1,155 @@
+"""What a callable may change of the process that performs it, and how that is put back before the next one.
+
+All of this runs after each callable, also one that does nothing: what can be set without asking is set, what can be
+compared at the price of a system call is compared (``settings``), and what only a module can change that is not yet
+loaded is left alone until it is. What cannot be put back (a thread, a lowered limit) costs the worker.
+
+What a module sets while it is imported stays, as its variables do: see ``adopt``.
+"""
+
+import _signal  # type: ignore[import-not-found]  # signal turns each answer into an enum; and who imports it is seen
+import _thread
+import _warnings
+import os
+import resource
+import sys
+import time
+
+from batchq.processes.worker import settings
+from batchq.processes.worker.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_SIGNALS = tuple(number for number in _signal.valid_signals() if number < 32)
+_LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
+_TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
+_FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
+#: Who has seen a warning sees it again: Python forgets what was shown when the filters have changed.
+_forget_warnings: "Callable[[], object]" = getattr(_warnings, "_filters_mutated", int)
+
+
+class Surroundings:
+    """The process as the next callable is to find it."""
+
+    def __init__(self) -> None:
+        self.streams = Streams()
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+        # Who wants to change a limit imports this module; whether anybody did is seen by its being there again.
+        sys.modules.pop("resource", None)
+        self._settings: list[settings.Setting] = []
+        self._readers: list[Callable[[], Any]] = []
+        self._values: list[Any] = []
+        self._anew: dict[str, Callable[[], object]] = {}
+        self.within: dict[str, Callable[[], object]] = {}  # what is done in the context of each call, before it
+        self._known: set[str] = set()  # modules whose settings are looked at
+        self._modules = 0
+        self._use(settings.always())
+        self.look_at_modules()
+        self._threads = _thread._count()
+        self._signals, self._limits = _signals(), _limits()
+
+    def _use(self, new: "list[settings.Setting]") -> None:
+        self._settings += new
+        self._readers += [one.read for one in new]
+        self._values += [one.read() for one in new]
+
+    def look_at_modules(self) -> None:
+        """Look at the settings of modules that have been loaded by now, too."""
+        self._modules = len(sys.modules)
+        for name in settings.WITH.keys() & sys.modules.keys() - self._known:
+            self._known.add(name)
+            try:
+                self._use(settings.WITH[name](sys.modules[name]))
+            except Exception:  # a module of the job that only has the name
+                continue
+        for table, chosen in ((settings.ANEW, self._anew), (settings.WITHIN, self.within)):
+            for name in table.keys() & sys.modules.keys() - chosen.keys():
+                try:
+                    chosen[name] = table[name](sys.modules[name])
+                except Exception:
+                    chosen[name] = int
+
+    def look(self) -> "Any":
+        """How the process is, for ``adopt``."""
+        return [read() for read in self._readers], _thread._count(), _signals(), _limits()
+
+    def adopt(self, before: "Any") -> None:
+        """What has changed since ``before`` is to stay: a module that was imported has set what it needs."""
+        values, threads, signals, limits = before
+        for number, (was, is_now) in enumerate(zip(values, [read() for read in self._readers], strict=True)):
+            if was != is_now:
+                self._values[number] = is_now
+        self._threads += max(0, _thread._count() - threads)
+        if signals != (now := _signals()):
+            self._signals = now
+        if limits != (bounds := _limits()):
+            self._limits = bounds
+        self.look_at_modules()
+
+    def put_back(self) -> bool:
+        """Make the process as it was; False where that cannot be done, and another process must go on."""
+        is_whole = "signal" not in sys.modules or self._put_back_signals()
+        self.streams.flush()
+        os.umask(self._umask)
+        _forget_warnings()
+        if len(sys.modules) != self._modules:
+            self.look_at_modules()
+        for anew in self._anew.values():
+            anew()
+        try:
+            if self._values != [read() for read in self._readers]:
+                is_whole = all([self._put_back(number) for number in range(len(self._settings))]) and is_whole
+            if "resource" in sys.modules:
+                self._put_back_limits()
+            self.streams.put_back()
+        except Exception:
+            return False
+        return is_whole and (_thread._count() <= self._threads or self._see_threads_off())
+
+    def _put_back(self, number: int) -> bool:
+        setting, value = self._settings[number], self._values[number]
+        if setting.read() == value:
+            return True
+        if setting.write is None:
+            return False
+        setting.write(value)
+        return bool(setting.read() == value)
+
+    def _put_back_signals(self) -> bool:
+        handlers, mask = self._signals
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        is_whole = tuple(map(_signal.getsignal, _SIGNALS)) == handlers or self._put_back_handlers()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        return is_whole
+
+    def _put_back_handlers(self) -> bool:
+        for timer in _TIMERS:
+            _signal.setitimer(timer, 0)
+        for number, handler in zip(_SIGNALS, self._signals[0], strict=True):
+            if _signal.getsignal(number) == handler:
+                continue
+            if handler is None:  # it was not set by Python, so Python cannot set it again
+                return False
+            _signal.signal(number, handler)
+        return True
+
+    def _put_back_limits(self) -> None:
+        for limit, before in zip(_LIMITS, self._limits, strict=True):
+            if resource.getrlimit(limit) != before:
+                resource.setrlimit(limit, before)
+
+    def _see_threads_off(self) -> bool:
+        time.sleep(_FAREWELL)
+        return _thread._count() <= self._threads
+
+
+def _signals() -> "tuple[tuple[Any, ...], Any]":
+    return tuple(map(_signal.getsignal, _SIGNALS)), _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+
+
+def _limits() -> "tuple[tuple[int, int], ...]":
+    return tuple(map(resource.getrlimit, _LIMITS))

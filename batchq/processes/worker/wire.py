@@ -1,0 +1,66 @@
+"""What the runner and a worker say to each other.
+
+A worker has three pipes. On descriptor 3 tasks come, in messages of four bytes of length and that much JSON. On 4 answers
+go out, one for each task as soon as it has ended, so that a worker that dies takes no answer with it. The one on 5 is a
+bell that wakes the runner: it is rung when the last task of a message has ended, and the runner is spared the wake-ups
+between.
+
+A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
+``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
+a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files
+have names (``spill_names``): the runner reads them when it must end the worker, or when that dies.
+
+An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``);
+when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in KiB, 0 where
+that is unknown; exit code, -1 for none; how many processes it left; milliseconds after which it asks to be repeated, -1
+where it does not; bytes of the first text, its output in JSON, which may be empty; bytes of the second, its result or
+its error in JSON.
+
+Two other kinds of answer belong to no task: ``PHASE``, whose second text is the module that is being imported, or empty
+when that has ended; and ``FAREWELL``, the last one of a worker that must be replaced.
+"""
+
+import json
+import os
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: The program of a worker; its arguments are the folder of the package and the path of its output files. What the worker
+#: needs is imported from the standard library, whatever PYTHONPATH says, and before a job's folder is looked at.
+START = (
+    "import os, sys; before = sys.path[:]; sys.path[:] = [one for one in before if one == os.path.dirname(os.__file__)"
+    " or one.endswith('lib-dynload')] + sys.argv[1:2]; from batchq.processes.worker.serving import main;"
+    " sys.path[:] = before; main()"
+)
+ANSWER = Struct("=cqqddqhIqII")  #: what the runner needs no more than a call to read: it reads very many
+RESULT, ERROR, DISCARD, PHASE, FAREWELL = b"r", b"e", b"d", b"p", b"f"
+NONE = -1
+KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
+
+
+def spill_names(spill: str) -> tuple[str, str]:
+    """The files that have stdout and stderr of the task that runs, where it shares its message with others."""
+    return f"{spill}.out", f"{spill}.err"
+
+
+def receive(tasks: int) -> "dict[str, Any] | None":
+    """Wait for one message; None when the other side is gone."""
+    header = _exactly(tasks, 4)
+    if header is None:
+        return None
+    data = _exactly(tasks, int.from_bytes(header, "little"))
+    return None if data is None else json.loads(data)
+
+
+def _exactly(pipe: int, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        part = os.read(pipe, min(size - len(data), _CHUNK))
+        if not part:
+            return None
+        data += part
+    return bytes(data)
