@@ -7,7 +7,7 @@ waits for it, so a clock that jumps never changes a duration.
 import time
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_LONGEST = 100 * 365 * _UNITS["d"]
+LONGEST = 100 * 365 * _UNITS["d"]  #: no duration is longer, in milliseconds
 
 
 def now() -> int:
@@ -25,7 +25,7 @@ def duration(text: str) -> int:
     if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
         raise ValueError(f"{text!r} is no duration: write a number and one of ms, s, m, h, d, as in 90s or 1.5h")
     value = float(number) * _UNITS[unit]
-    if value > _LONGEST:
+    if value > LONGEST:
         raise ValueError(f"{text!r} is longer than 100 years")
     return round(value)
 

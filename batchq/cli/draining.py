@@ -155,6 +155,9 @@ def _run(
         except OSError as error:
             note(f"cannot write the output: {error.strerror}")
             return code if tally.signal is not None else LedgerError.exit_code
+        except BatchqError as error:  # not even a look at the store is possible
+            note(str(error))
+            return code or LedgerError.exit_code
     return code
 
 

@@ -44,6 +44,8 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
         return
     if tally.refusal is not None:
         note(tally.refusal)
+    if tally.trouble is not None:
+        note(f"{tally.trouble}; this run gave up")
     if tally.occupied_by is not None and (tally.is_turned_away or telling.live or telling.verbose):
         note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
     if telling.live or telling.verbose:

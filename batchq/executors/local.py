@@ -86,6 +86,7 @@ class LocalExecutor:
         self._any_wide = False  # whether a job of several slots has come
         self._pace: float | None = None
         self._told = time.monotonic()
+        self._is_urgent = False  # something has ended that must not wait for others
         self._rest_until = 0.0
 
     # --- how much ------------------------------------------------------------------------------------------------------
@@ -117,23 +118,39 @@ class LocalExecutor:
         """Start what finds an empty slot; the rest waits here."""
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         self._backlog.extend(claims)
-        self._ready |= {one.token: Command(one, self._place) for one in claims if one.kind not in CALLABLE}
+        for claim in claims:
+            if claim.kind not in CALLABLE:
+                self._make_ready(claim)
         self._fill()
+
+    def _make_ready(self, claim: Claim) -> None:
+        try:
+            self._ready[claim.token] = Command(claim, self._place)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            self._backlog.remove(claim)
+            self._refuse(
+                claim, Refusal("Unreadable", f"its work is stored as what is no command ({error}); add it again")
+            )
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for output, answers, endings and deadlines."""
         until = math.inf if timeout is None else time.monotonic() + timeout
         self._step(0.0 if self._reports else until)
         until = min(until, time.monotonic() + gather)
-        while time.monotonic() < until and self._has_enough() and not self._inbox.received and not self._inbox.heard:
+        while time.monotonic() < until and self._has_enough() and not self._is_heard():
             self._step(until)
         self._conclude()
         reports, self._reports = self._reports, []
+        self._is_urgent = False
         return reports
 
     def _has_enough(self) -> bool:
         """Whether each slot is at work, and more work is at hand."""
         return bool(self._backlog) and not self.ahead() and time.monotonic() >= self._rest_until
+
+    def _is_heard(self) -> bool:
+        """Whether somebody waits for us: a signal or a bell, or an end that is to be recorded at once."""
+        return bool(self._inbox.received) or self._inbox.heard or self._is_urgent
 
     def _step(self, until: float) -> None:
         """Wait for the next thing to happen, until then (monotonic seconds) at most, and see to it."""
@@ -150,7 +167,7 @@ class LocalExecutor:
         if self._inbox.received or self._inbox.for_all:
             return  # a stop may go to the jobs, too: their ends are to be seen in its light
         soon = time.monotonic() + TURN
-        while self._reap() and time.monotonic() < soon and not self._inbox.received:
+        while self._reap() and time.monotonic() < soon and not self._inbox.received and not self._is_urgent:
             self._fill()
         now = time.monotonic()
         for member in list(self._members.values()):
@@ -379,7 +396,8 @@ class LocalExecutor:
         if refusal.of_machine:
             self._rest_until = time.monotonic() + REST
         failure = Failure(refusal.type, refusal.message)
-        self._reports.append(Ended(claim, Outcome(status, failure=failure, started_at=now, finished_at=now)))
+        began = None if refusal.of_machine else now
+        self._reports.append(Ended(claim, Outcome(status, failure=failure, started_at=began, finished_at=now)))
 
     # --- ending --------------------------------------------------------------------------------------------------------
 
@@ -405,7 +423,9 @@ class LocalExecutor:
 
     def _end(self, *ended: Ended) -> None:
         pace = self._pace
-        for _, outcome in ended:
+        for claim, outcome in ended:
+            if claim.on_crash == "hold":
+                self._is_urgent = True
             seconds = outcome.seconds
             pace = seconds if pace is None else max(seconds, 0.7 * pace + 0.3 * seconds)
         self._pace = pace
@@ -430,6 +450,7 @@ class LocalExecutor:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
                 command.note_end(status, usage)
+                self._is_urgent = self._is_urgent or command.claim.on_crash == "hold"
                 over[pid] = command
             elif (member := self._members.get(pid)) is not None:
                 self._bury(member, os.waitstatus_to_exitcode(status))

@@ -32,6 +32,7 @@ class Claim(NamedTuple):
     stdin: bytes | None
     leftovers: str
     slots: int
+    on_crash: str
     started_at: int | None
     cwd: str
     path: str
@@ -82,6 +83,7 @@ class Outcome(NamedTuple):
     ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended.
     ``retry_after`` (milliseconds) and ``is_final`` are what the job itself asked for: that delay, or no retry.
     ``matched`` are the regular expressions of the job's rules that were found on stderr; None: nobody has looked.
+    ``started_at`` is None where its work never began.
     """
 
     status: str

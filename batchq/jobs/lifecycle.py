@@ -6,6 +6,7 @@ States: ``held blocked scheduled queued running succeeded failed cancelled``.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from batchq import clock
 from batchq.jobs.attempt import (
     CANCELLED,
     CRASHED,
@@ -51,6 +52,8 @@ def full_jitter(base: int, nth: int) -> int:
     Full jitter as in Brooker, "Exponential Backoff And Jitter" (AWS, 2015), computed by tenacity's strategy of that
     name. tenacity never sleeps here: the delay becomes the ``due_at`` of a scheduled job.
     """
+    if not base:  # tenacity takes what it cannot compute, as 0 times 2 to the 1,024th, for the longest delay
+        return 0
     from tenacity import RetryCallState, Retrying, wait_random_exponential
 
     call = RetryCallState(Retrying(), None, (), {})
@@ -85,8 +88,8 @@ def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settleme
     if failures < job.max_attempts and not allows(job, outcome):
         return Settlement("failed", None, failures, job.crashes, 0, "a failure of this kind is not retried")
     if failures < job.max_attempts:
-        due = now + (delay(job.backoff, failures) if outcome.retry_after is None else outcome.retry_after)
-        return Settlement("scheduled", due, failures, job.crashes, 0, "retry")
+        pause = delay(job.backoff, failures) if outcome.retry_after is None else min(outcome.retry_after, clock.LONGEST)
+        return Settlement("scheduled", now + pause, failures, job.crashes, 0, "retry")
     return Settlement("failed", None, failures, job.crashes, 0, None)
 
 
@@ -103,6 +106,9 @@ def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlem
 
 def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     interruptions = job.interruptions + 1
+    if job.on_crash == "hold" and outcome.started_at is not None:
+        why = "interrupted while it ran, and on_crash is 'hold'"
+        return Settlement("held", None, job.failures, job.crashes, interruptions, why)
     if interruptions >= INTERRUPTION_LIMIT:
         why = f"interrupted {interruptions} times in a row"
         return Settlement("held", None, job.failures, job.crashes, interruptions, why)

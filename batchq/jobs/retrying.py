@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
 TEMPORARY = 75  #: the exit code of sysexits.h that asks for a retry, whatever ``retry_on`` lists
 LINE = 4096  #: characters of a line of stderr that a regular expression sees
-_NO_PROGRAM = {"NotExecutable": 126, "NoSuchProgram": 127}  # what a shell would have ended with
+# What a shell would have ended with, and bad input
+_NO_PROGRAM = {"NotExecutable": 126, "NoSuchProgram": 127, "Unreadable": 65}
 _WORDS = ["timeout", "signal:", "stderr:"]
 
 

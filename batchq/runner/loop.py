@@ -22,6 +22,7 @@ from batchq.jobs.model import JobSpec
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.judging import Judge
+from batchq.runner.outage import Outage
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
 from batchq.runner.struck import Struck
@@ -42,7 +43,6 @@ LISTEN = (
 )
 SOON = 0.01  #: seconds between looks at most, however often others write
 RESCUE = 0.5  #: seconds between looks for dead runners
-INSISTENCE = 60.0  #: seconds for which a result that cannot be recorded is tried again
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
 HASTE = 0.1  #: seconds that it waits instead once running jobs get no grace: whoever asked for that will not wait long
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
@@ -94,8 +94,10 @@ class _Run:
         self.ended_since = 0.0
         self.group = GROUP[0]
         self.begun: dict[str, Claim] = {}  # claims ahead that have started, which the ledger does not know yet
-        self.printed: list[Printed] = []
-        self.unreachable_since: float | None = None
+        self.printed: dict[str, Printed] = {}
+        self.outage = Outage()
+        self.is_urgent = False  # a result that must not wait for others: its job is to start at most once
+        self.idle_since = 0.0
         self.look_at = 0.0
         self.rescue_at = 0.0
         self.looked = 0.0
@@ -106,7 +108,7 @@ class _Run:
         self.rescuer = Rescuer(store, me)
         self.judge = Judge(store)
         self.struck = Struck(executor, inbox)
-        self.stopping = Stopping(store, me, executor, plan, tally, self.running, self.struck)
+        self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
         self.withdrawing = Withdrawing(store, me, executor, plan.grace)
         self.is_log_stuck = False
         store.patience = PATIENCE
@@ -120,9 +122,10 @@ class _Run:
             self.stopping.keep_time()
             self._look_after_others()
             self._exchange()
-            self.observe(self.tally)
+            with contextlib.suppress(BatchqError):  # a picture of a store that does not answer
+                self.observe(self.tally)
             self.teller.push()
-            if not self.running and not self.ended and self._is_over():
+            if self._is_over():
                 break
             self._take_in(self.executor.poll(self._timeout(), self.group))
             for ended in self.struck.resolved():
@@ -157,19 +160,21 @@ class _Run:
                 at_most=self._jobs_left(),
                 ahead=ahead,
                 started=list(self.begun.values()),
-                printed=self.printed,
+                printed=list(self.printed.values()),
+                closing=stop.is_untold,
             )
         except BatchqError as error:
-            self._unreachable(error)
+            self.outage.meet(error)
             return
         self.group = min(max(GROUP[0], (time.monotonic() - now) / SHARE), GROUP[1])
         if self.bell is not None:
             self.bell.has_rung()  # that was us
         self.looked = now
-        self.unreachable_since = None
+        self.outage.end()
+        stop.is_untold = self.is_urgent = False
         self.ended = later
         self.begun = {}
-        self.printed = []
+        self.printed = {}
         self.tally.take(done.settled)
         self.teller.jobs_end(done.settled)
         self.withdrawing.forget(done.settled)
@@ -189,7 +194,7 @@ class _Run:
         try:
             done = keeping.checkpoint_if_due(self.store)
         except BatchqError as error:
-            self._unreachable(error)
+            self.outage.meet(error)
             return
         if done is not None and done.is_stuck and not self.is_log_stuck:
             self.is_log_stuck = True
@@ -197,8 +202,10 @@ class _Run:
 
     def _is_due(self, now: float) -> bool:
         """Results wait for others, but not while a slot is or soon will be empty; without results it is time to look."""
-        if self.unreachable_since is not None:
-            return now >= self.look_at
+        if self.outage.error is not None:
+            return now >= self.outage.again_at
+        if self.stopping.is_untold or self.is_urgent:
+            return True
         if not self.ended:
             return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
         if now - self.ended_since >= self.group or len(self.ended) >= CROWD or self.executor.free() > 0:
@@ -245,7 +252,7 @@ class _Run:
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
                 self.teller.job_starts(report.claim)
             elif isinstance(report, Printed):
-                self.printed.append(report)
+                self._print(report)
             else:
                 self.tally.refusal = report.reason
                 self.stopping.claim_no_more()
@@ -256,14 +263,30 @@ class _Run:
         self.running.pop(token, None)
         if self.begun:
             self.begun.pop(token, None)
+        if self.printed:
+            self.printed.pop(token, None)
+        if not self.running:
+            self.idle_since = time.monotonic()
+        self.is_urgent = self.is_urgent or ended.claim.on_crash == "hold"
         self.ended.append(ended)
+
+    def _print(self, news: Printed) -> None:
+        """Of what a job has printed the newest counts: a store that does not answer must not fill the memory."""
+        before = self.printed.get(news.claim.token, news)
+        self.printed[news.claim.token] = Printed(
+            news.claim,
+            before.stdout if news.stdout is None else news.stdout,
+            before.stderr if news.stderr is None else news.stderr,
+        )
 
     def _timeout(self) -> float:
         """How long to wait for the executor: until results must be recorded, a look is due, or grace is over."""
         now = time.monotonic()
         waits = [RESCUE]
-        if self.unreachable_since is not None:
-            waits.append(self.look_at - now)
+        if self.outage.error is not None:
+            waits.append(self.outage.again_at - now)
+        elif self.stopping.is_untold or self.is_urgent:
+            return 0.0
         elif self.ended:
             waits.append(self.ended_since + self.group - now)
         elif self.begun or self._room()[0]:
@@ -276,13 +299,19 @@ class _Run:
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:
-        """Nothing runs and nothing was claimed: is there anything to wait for?"""
+        """Whether nothing runs, and nothing is to be recorded or waited for; or the store has not answered for long."""
+        if self.running:
+            return False
+        if self.ended:
+            return self._gives_up()
         if self.stopping.at is not None or self.tally.refusal is not None:
             return True
+        if self.outage.error is not None:
+            return self._gives_up()
         try:
             return self._is_drained(outlook.look(self.store, self.me))
         except BatchqError as error:
-            self._unreachable(error)
+            self.outage.meet(error)
             return False
 
     def _is_drained(self, left: outlook.Outlook) -> bool:
@@ -312,7 +341,7 @@ class _Run:
                 self.withdrawing.withdraw()
         except BatchqError as error:
             if not isinstance(error, BusyError):
-                self._unreachable(error)
+                self.outage.meet(error)
 
     def _hear_bell(self) -> None:
         """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
@@ -329,15 +358,27 @@ class _Run:
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
+    def _gives_up(self) -> bool:
+        """Nothing runs, but the store does not answer: is it time to tell what could not be recorded?"""
+        if not self.outage.is_too_long(self.idle_since, self.stopping):
+            return False
+        self.tally.trouble = self.outage.error
+        self.tally.unrecorded, self.ended = self.ended, []
+        for claim, outcome in self.tally.unrecorded:
+            code = "" if outcome.exit_code is None else f", exit code {outcome.exit_code}"
+            warn(f"job {claim.id} attempt {claim.attempt} {outcome.status}{code}: could not be recorded")
+        return True
+
     def _leave(self) -> None:
-        try:
-            if self.tally.stopped_at == "--max-time" and not outlook.look(self.store, self.me).is_work_left:
-                self.tally.stopped_at = None
-            answering.answer(self.store, self.me, self.tally)
-            self._tidy()
-            runners.leave(self.store, self.me, clock.now())
-        except BatchqError as error:
-            warn(f"{error}; the end of this run could not be recorded")
+        if not self.tally.unrecorded:  # else this run has not ended in order: the next one takes its jobs back
+            try:
+                if self.tally.stopped_at == "--max-time" and not outlook.look(self.store, self.me).is_work_left:
+                    self.tally.stopped_at = None
+                answering.answer(self.store, self.me, self.tally)
+                self._tidy()
+                runners.leave(self.store, self.me, clock.now())
+            except BatchqError as error:
+                warn(f"{error}; the end of this run could not be recorded")
         self.teller.run_stops(self.tally, time.monotonic() - self.began)
 
     def _tidy(self) -> None:
@@ -347,28 +388,3 @@ class _Run:
         with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
             while self.stopping.at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
                 continue
-
-    def _unreachable(self, error: BatchqError) -> None:
-        """The store did not answer: keep the results and try again, for a minute at most; then tell them instead."""
-        now = time.monotonic()
-        if self.unreachable_since is None:
-            self.unreachable_since = now
-            if not isinstance(error, BusyError):
-                warn(f"{error}; trying again for {INSISTENCE:.0f} s")
-        self.look_at = now + (SOON if isinstance(error, BusyError) else LOOK)  # the wait for a lock is long enough
-        if now - self.unreachable_since < INSISTENCE and not self._is_in_haste(now):
-            return
-        for lost in self.ended:
-            code = "" if lost.outcome.exit_code is None else f", exit code {lost.outcome.exit_code}"
-            warn(f"job {lost.claim.id} attempt {lost.claim.attempt} {lost.outcome.status}{code}: could not be recorded")
-        self.tally.unrecorded += self.ended
-        self.ended = []
-        if self.stopping.at is None:
-            self.stopping.stop(self.plan.grace)
-        if not self.tally.unrecorded and self.tally.refusal is None:
-            self.tally.refusal = str(error)
-
-    def _is_in_haste(self, now: float) -> bool:
-        """Whether it was told to stop so long ago that nobody waits for a store that does not answer."""
-        stop = self.stopping
-        return stop.at is not None and (now > stop.at + PATIENCE or (stop.is_hurried and not self.running))

@@ -1,12 +1,10 @@
 """How a run is stopped before everything is done: by signals, by ``--max-time``, by ``--halt``."""
 
-import contextlib
 import math
 import signal
 import time
 from collections.abc import Mapping
 
-from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import INTERRUPTED, Claim
 from batchq.processes import tree
@@ -14,36 +12,25 @@ from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import warn
-from batchq.store import runners
-from batchq.store.connection import Store
-from batchq.store.runners import Runner
 
 TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is given back
-SOON = 0.01  #: seconds that the store is asked for, to let others know that this run claims no more
 
 
 class Stopping:
     """``at`` is when running jobs are ended (monotonic seconds; infinite: never), None while nobody asked to stop.
 
-    ``is_hurried``: they get no grace at all. ``running`` are the claims of the run, by token. ``struck`` knows which
-    attempts were ended by the signal that stops the run.
+    ``is_hurried``: they get no grace at all. ``is_untold``: that this run claims no more is to be entered in the ledger.
+    ``running`` are the claims of the run, by token. ``struck`` knows which attempts were ended by the signal that stops
+    the run.
     """
 
     def __init__(
-        self,
-        store: Store,
-        me: Runner,
-        executor: Executor,
-        plan: Plan,
-        tally: Tally,
-        running: Mapping[str, Claim],
-        struck: Struck,
+        self, executor: Executor, plan: Plan, tally: Tally, running: Mapping[str, Claim], struck: Struck
     ) -> None:
         self.at: float | None = None
         self.is_hurried = False
+        self.is_untold = False
         self.struck = struck
-        self._store = store
-        self._me = me
         self._executor = executor
         self._plan = plan
         self._tally = tally
@@ -103,11 +90,8 @@ class Stopping:
         self._executor.stop(waiting, INTERRUPTED, 0)
 
     def claim_no_more(self) -> None:
-        """Let others know, who would skip their run and count on this one."""
-        patience, self._store.patience = self._store.patience, SOON
-        with contextlib.suppress(BatchqError):  # then they count on us for a moment longer
-            runners.stop_claiming(self._store, self._me)
-        self._store.patience = patience
+        """Let others know with the next exchange: they would skip their run and count on this one."""
+        self.is_untold = True
 
     def next_at(self) -> float:
         """When ``keep_time`` has something to do, in monotonic seconds."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.store.answers import Asked, Before, NotRun
 from batchq.store.recording import Settled
@@ -51,6 +52,7 @@ class Tally:
     (for its slots) are jobs that it met, without answering for them.
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
+    ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end.
     ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
     """
 
@@ -72,6 +74,7 @@ class Tally:
         self.rescued = 0
         self.unrecorded: list[Ended] = []
         self.refusal: str | None = None
+        self.trouble: BatchqError | None = None
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
         self.stopped_at: str | None = None
@@ -87,6 +90,8 @@ class Tally:
             return 75
         if self.unrecorded:
             return 74
+        if self.trouble is not None:
+            return 75 if isinstance(self.trouble, BusyError) else 74
         if self.refusal is not None:
             return 78
         if self.failed or self.held or self.before or self.stopped_at == "--halt":

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
+from batchq import clock
 from batchq.jobs.attempt import Claim
 from batchq.store import limits, states
 from batchq.store.connection import Store
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
 ENTRIES = 100  #: of an index that are read in the time of one question
 
-#: What a claim is made of: its fields but the last two, for which the context stands, and what changes its timeout.
+#: What a claim is made of: its fields but the last two, for which the context stands, what changes its timeout, and
+#: whether it can be read.
 COLUMNS = (
-    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, started_at,"
-    " context, failures, retry_timeout_factor"
+    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, on_crash,"
+    " started_at, context, failures, retry_timeout_factor, json_valid(work) AND coalesce(json_valid(env), 1)"
 )
-_CONTEXT, _FACTOR = 16, 18
+_CONTEXT, _FAILURES, _FACTOR, _READABLE = 17, 18, 19, 20
 # A subquery that refers to nothing outside is evaluated once, so what is claimed together has tokens that differ in the
 # job alone. RETURNING gives rows in no promised order, so the claims are sorted afterwards.
 _CLAIM = f"""
@@ -96,13 +98,33 @@ def running_in(store: Store, queue: str) -> int:
 
 
 def claims_of(store: Store, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
-    """The claims in rows of ``COLUMNS``."""
+    """The claims in rows of ``COLUMNS``. One that cannot be run as it is stored has no folder (``cwd`` is empty)."""
     contexts = _contexts(store, {row[_CONTEXT] for row in rows})
     claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]
     for number, row in enumerate(rows):
         if row[_FACTOR] is not None and (timeout := claims[number].timeout) is not None:
-            claims[number] = claims[number]._replace(timeout=round(timeout * row[_FACTOR] ** row[_FACTOR - 1]))
+            claims[number] = claims[number]._replace(timeout=_stretched(timeout, row[_FACTOR], row[_FAILURES]))
+        if not row[_READABLE] and not _is_json(claims[number]):
+            claims[number] = claims[number]._replace(cwd="")
     return claims
+
+
+def _is_json(claim: Claim) -> bool:
+    """What SQLite takes for no JSON may only be nested deeper than it looks."""
+    try:
+        json.loads(claim.work)
+        json.loads(claim.env or "{}")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _stretched(timeout: int, factor: float, failures: int) -> int:
+    """The timeout of an attempt after so many failures, never longer than any timeout may be."""
+    try:
+        return min(round(timeout * factor**failures), clock.LONGEST)
+    except OverflowError:
+        return clock.LONGEST
 
 
 def _is_any_wide(store: Store) -> bool:
@@ -203,6 +225,7 @@ def passable(store: Store, wanted: "Wanted", shut: Collection[str]) -> list[tupl
 def _contexts(store: Store, ids: set[int]) -> dict[int, tuple[str, str]]:
     found = {}
     for context in ids:
-        ((cwd, path),) = store.fetch("SELECT cwd, path FROM contexts WHERE id = ?", (context,))
+        rows = store.fetch("SELECT cwd, path FROM contexts WHERE id = ?", (context,))
+        cwd, path = rows[0] if rows else (b"", b"")
         found[context] = (os.fsdecode(cwd), os.fsdecode(path))
     return found

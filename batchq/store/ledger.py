@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq import clock, failpoints
-from batchq.jobs.attempt import Claim, Ended, Printed
-from batchq.store import claiming, recording, states
+from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Outcome, Printed
+from batchq.store import claiming, recording, runners, states
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
 from batchq.store.runners import Runner
@@ -41,38 +41,49 @@ def exchange(
     ahead: int = 0,
     started: Sequence[Claim] = (),
     printed: Sequence[Printed] = (),
+    closing: bool = False,
 ) -> Exchange:
     """Record what ended, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
 
     No more than ``at_most`` are claimed. The claims come in the order in which they should start. Work may begin only
     after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
     soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
-    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run.
+    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run. ``closing``
+    enters that the runner claims no more. A job that cannot be run as it is stored is settled as failed at once.
 
     ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
     paid for that a rate does not let through yet.
 
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
-    with store.writing() as db:
-        now = clock.now() if now is None else now
-        settled, refused = recording.record(db, runner.id, ended, now)
-        db.executemany(
-            "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?",
-            [(claim.started_at or now, claim.id, claim.token) for claim in started],
-        )
-        db.executemany(
-            _PRINT, [row for one in printed for row in recording.output_rows(one.claim, one.stdout, one.stderr)]
-        )
-        claims: list[Claim] = []
-        again_at = None
-        if free > 0:
-            _promote(db, now)
-            claims, again_at = claiming.claim(store, runner, free, now, at_most)
-        if ahead > 0 and len(claims) == free:
-            claims += claiming.claim_ahead(store, runner, ahead, now)
-        if ended:
-            failpoints.hit("before_finish")
+    recording.get_ready(store, ended)
+    try:
+        with store.writing() as db:
+            now = clock.now() if now is None else now
+            settled, refused = recording.record(db, runner.id, ended, now)
+            db.executemany(_BEGIN, [(claim.started_at or now, claim.id, claim.token) for claim in started])
+            db.executemany(_PRINT, [row for one in printed for row in recording.output_rows(*one)])
+            claims: list[Claim] = []
+            again_at = None
+            if free > 0:
+                _promote(db, now)
+                claims, again_at = claiming.claim(store, runner, free, now, at_most)
+            if ahead > 0 and len(claims) == free:
+                claims += claiming.claim_ahead(store, runner, ahead, now)
+            if not all(claim.cwd for claim in claims):
+                settled += recording.record(db, runner.id, [_unfit(one, now) for one in claims if not one.cwd], now)[0]
+                claims = [claim for claim in claims if claim.cwd]
+            if closing:
+                runners.stop_claiming(db, runner)
+            if ended:
+                failpoints.hit("before_finish")
+    except (ValueError, TypeError, ArithmeticError):
+        if (tame := recording.tamed(store.db, ended)) == list(ended):
+            raise
+        return exchange(
+            store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
+            closing=closing,
+        )  # fmt: skip
     if claims:
         failpoints.hit("after_claim")
     if ended:
@@ -80,6 +91,14 @@ def exchange(
     return Exchange(settled, refused, claims, again_at)
 
 
+def _unfit(claim: Claim, now: int) -> Ended:
+    """A job that cannot be run as it is stored fails, and nobody else: a runner that died of it would do so each time."""
+    why = "the store does not know any more in which folder it is to run, or holds its work as what is no JSON"
+    failure = Failure("Unreadable", f"{why}; add it again")
+    return Ended(claim, Outcome(FAILED, failure=failure, started_at=now, finished_at=now))
+
+
+_BEGIN = "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?"
 _PRINT = """
 INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7
 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from batchq.store import claiming
+from batchq.store import claiming, runners
 from batchq.store.connection import Store
 from batchq.store.runners import Runner, Wanted
 
@@ -153,5 +153,5 @@ def retire(store: Store, runner: Runner) -> bool:
     with store.writing() as db:
         if look(store, runner).is_work_left:
             return False
-        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+        runners.stop_claiming(db, runner)
     return True

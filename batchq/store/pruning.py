@@ -103,11 +103,12 @@ def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:
 
 
 def remove_runners(store: Store, ids: list[int]) -> int:
-    """Remove those of the runners to which no attempt refers; how many. To one that has ended no job refers."""
+    """Remove those of the runners to which neither an attempt nor a job refers; how many."""
     with _unchecked(store), store.writing() as db:
         return db.execute(
             "DELETE FROM runners WHERE id IN (SELECT value FROM json_each(?))"
-            " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)",
+            " AND NOT EXISTS (SELECT 1 FROM attempts WHERE runner = runners.id)"
+            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)",
             (json.dumps(ids),),
         ).rowcount
 
@@ -122,14 +123,21 @@ def forget_keys(store: Store, policy: Policy, now: int) -> int:
 
 def remove_contexts(store: Store) -> None:
     """Remove the contexts to which no job refers. Passes over all jobs, but holds no lock meanwhile."""
-    ((last,),) = store.fetch("SELECT value FROM settings WHERE name = 'last_job'")
+    rows = store.fetch("SELECT value FROM settings WHERE name IN ('last_job', 'moved_jobs') ORDER BY name")
+    last, *moves = [value for (value,) in rows]
     unused = [id for (id,) in store.fetch("SELECT id FROM contexts EXCEPT SELECT context FROM jobs")]
     for start in range(0, len(unused), AT_ONCE):
         with _unchecked(store), store.writing() as db:
             db.execute(  # a job that came in since then may use one of them again
                 "DELETE FROM contexts WHERE id IN (SELECT value FROM json_each(:ids))"
-                " AND id NOT IN (SELECT context FROM jobs WHERE id > :last)",
-                {"ids": json.dumps(unused[start : start + AT_ONCE]), "last": last},
+                " AND id NOT IN (SELECT context FROM jobs WHERE id > :last)"
+                # and so may an old one whose definition was replaced
+                " AND (SELECT value FROM settings WHERE name = 'moved_jobs') IS :moves",
+                {
+                    "ids": json.dumps(unused[start : start + AT_ONCE]),
+                    "last": last,
+                    "moves": moves[0] if moves else None,
+                },
             )
 
 

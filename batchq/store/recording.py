@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
 from batchq.jobs import retrying
-from batchq.jobs.attempt import SUCCEEDED, Claim, Ended, Outcome, Standing, Stream
+from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Standing, Stream
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, settle, withdrawn
 from batchq.store import order, states
 from batchq.store.connection import Store
@@ -56,7 +57,7 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
     }
     standings = _standings(db, [claim.id for claim, outcome in ended if outcome.status != SUCCEEDED])
     settled = [
-        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else settle(standings[claim.id], outcome, now))
+        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else _settled(standings[claim.id], outcome, now))
         for claim, outcome in ended
     ]
     if unwanted:
@@ -80,6 +81,44 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
         waiting = [claim.id for claim, _, to in accepted if to.state not in FINAL]
         order.over(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
     return accepted, refused
+
+
+def get_ready(store: Store, ended: Sequence[Ended]) -> None:
+    """Import what a retry needs before the store is locked: for 50 ms nobody else could write."""
+    if "tenacity" in sys.modules:
+        return
+    bad = [claim.id for claim, outcome in ended if outcome.status in (FAILED, TIMED_OUT)]
+    again = "SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND max_attempts > 1 LIMIT 1"
+    if any(outcome.status == CRASHED for _, outcome in ended) or (bad and store.fetch(again, (json.dumps(bad),))):
+        import tenacity  # noqa: F401
+
+
+def tamed(db: sqlite3.Connection, ended: Sequence[Ended]) -> list[Ended]:
+    """The same, but what SQLite cannot hold (half a character, a number beyond 64 bits) is a failure of its job."""
+    return [one if (trouble := _trouble_with(db, one)) is None else _failed(one, trouble) for one in ended]
+
+
+def _trouble_with(db: sqlite3.Connection, one: Ended) -> Exception | None:
+    values = _attempt_row(Settled(*one, SUCCESS), 0, 0)
+    try:
+        db.execute(f"SELECT {','.join('?' * len(values))}", values).fetchall()
+    except (ValueError, TypeError, ArithmeticError, sqlite3.Error) as error:
+        return error
+    return None
+
+
+def _failed(one: Ended, trouble: Exception) -> Ended:
+    failure = Failure("Unrecordable", f"how it ended cannot be written down: {ascii(str(trouble))[:500]}")
+    return Ended(one.claim, Outcome(FAILED, failure=failure, started_at=one.claim.started_at))
+
+
+def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
+    """What follows; where that cannot be worked out, the job has failed, and nobody else."""
+    try:
+        return settle(job, outcome, now)
+    except Exception as error:
+        why = f"what is to follow cannot be worked out ({type(error).__name__}: {ascii(str(error))[:200]})"
+        return Settlement("failed", None, job.failures + 1, job.crashes, 0, why)
 
 
 def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Revised = tuple[int, JobSpec, int, tuple[str, int | None, str | None]]  # with context; and state, due time and why
 
 
+# An old job may get a context that a prune has just found unused.
+_MOVED = "INSERT INTO settings VALUES ('moved_jobs', 1) ON CONFLICT DO UPDATE SET value = value + 1"
+
+
 def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> None:
     """Give each job its new definition. It begins anew; what was cancelled because it had failed comes back with it."""
     ids = {"ids": json.dumps([job for job, *_ in jobs])}
@@ -23,6 +27,7 @@ def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> None:
     over = "jobs.finished_at IS NOT NULL AND jobs.id IN (SELECT value FROM json_each(:ids))"
     if db.execute(f"SELECT 1 FROM jobs WHERE {over} LIMIT 1", ids).fetchone():
         order.reopen(db, over, ids)
+    db.execute(_MOVED)
     for job, spec, context, start in jobs:
         _define(db, job, spec, context, start)
 

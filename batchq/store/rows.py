@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class End(NamedTuple):
@@ -127,8 +127,14 @@ class Output(NamedTuple):
 
 
 def command(kind: str, work: str) -> str:
-    """Stored work as a person would write it: for the eye, not for a shell."""
-    value = json.loads(work)
+    """Stored work as a person would write it: for the eye, not for a shell. What cannot be read is shown as it is."""
+    try:
+        return _written(kind, work, json.loads(work))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return work
+
+
+def _written(kind: str, work: str, value: Any) -> str:
     if kind == "argv":
         return shlex.join(value)
     if kind == "shell":

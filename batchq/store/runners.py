@@ -1,6 +1,7 @@
 """Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -162,15 +163,20 @@ def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool
     )
 
 
-def stop_claiming(store: Store, runner: Runner) -> None:
-    """Enter that a runner claims no more although something may be left."""
-    with store.writing() as db:
-        db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:
+    """Enter, inside a transaction, that a runner claims no more."""
+    db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
 
 
-def leave(store: Store, runner: Runner, now: int) -> None:
-    """Enter the orderly end of a runner."""
+def leave(store: Store, runner: Runner, now: int) -> bool:
+    """Enter the orderly end of a runner; False, and nothing is entered, while the store says that a job of it runs.
+
+    Such a job is one whose result was not recorded: it is rescued, as is all that a dead runner leaves.
+    """
     with store.writing() as db:
-        db.execute(
-            "UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, runner.id)
+        ended = db.execute(
+            "UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)",
+            (now, runner.id),
         )
+    return ended.rowcount > 0

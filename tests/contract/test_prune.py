@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from history import FAILED, NOW, SUCCEEDED, a_past, add, claim, out, play
 
 from batchq.jobs.attempt import Outcome
@@ -202,3 +203,21 @@ def test_jobs_that_may_not_go_do_not_hide_those_behind_them_for_ever(store: Stor
         keeping.tidy(store, LATER)
 
     assert count(store, "jobs") == 6000
+
+
+def test_a_context_that_a_replaced_job_takes_while_it_is_found_unused_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, "later", key="k")
+    with store.writing() as db:
+        db.execute("INSERT INTO contexts (cwd, path) VALUES (?, ?)", (b"/srv/old", b"/usr/bin"))
+    unchecked = pruning._unchecked
+
+    def replaced_first(opened: Store) -> object:
+        add(opened, "later", key="k", if_exists="replace", cwd="/srv/old")
+        return unchecked(opened)
+
+    monkeypatch.setattr(pruning, "_unchecked", replaced_first)
+    pruning.remove_contexts(store)
+
+    assert store.fetch("SELECT cwd FROM jobs JOIN contexts ON contexts.id = jobs.context") == [(b"/srv/old",)]

@@ -15,7 +15,6 @@ from fleet import Fleet
 pytest_plugins = ("figures",)
 
 
-@pytest.mark.xfail(strict=True, reason="a run that stops notes it once, and only if the store is free")
 def test_an_add_that_skips_its_run_is_served_by_a_run_that_stops_while_the_store_is_busy(batchq: Shell) -> None:
     chance = sizes.chance("S35")
     left = 0

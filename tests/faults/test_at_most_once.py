@@ -36,15 +36,8 @@ ENDS: dict[str, tuple[list[str], Callable[[Member], None]]] = {
 }
 
 
-#: How a run ends that must not, and today does, give back what it cut off.
-GIVES_BACK = pytest.mark.xfail(
-    strict=True, reason="a run that stops puts back what it cuts off, whatever its on_crash says"
-)
-ENDS_TODAY = [end if end.endswith(("runner", "both")) else pytest.param(end, marks=GIVES_BACK) for end in ENDS]
-
-
 @needs_flock
-@pytest.mark.parametrize("end", ENDS_TODAY)
+@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", ["command", "callable"])
 def test_it_is_held_and_runs_again_when_it_is_released(batchq: Shell, end: str, kind: str) -> None:
     words, stop = ENDS[end]

@@ -30,7 +30,6 @@ def lose_guardian(member: Member) -> None:
     member.kill("guardian")
 
 
-@pytest.mark.xfail(reason="a run records its end although it could not record a result")
 @pytest.mark.parametrize("stop", [hurry, lose_guardian])
 def test_what_could_not_be_recorded_is_run_again(batchq: Shell, stop: Callable[[Member], None]) -> None:
     chance = sizes.chance(f"S31 {stop.__name__}")

@@ -65,7 +65,7 @@ class Desk:
         return Claim(
             id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
             name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
-            leftovers="kill", slots=1, started_at=None if ahead else time.time_ns() // 1_000_000,
+            leftovers="kill", slots=1, on_crash="retry", started_at=None if ahead else time.time_ns() // 1_000_000,
             cwd=str(self.folder), path=os.environ["PATH"],
         )  # fmt: skip
 
@@ -286,3 +286,18 @@ def test_after_close_nothing_runs(executor: Executor, desk: Desk) -> None:
     desk.ends([claim])
 
     eventually(lambda: is_gone(left))
+
+
+@pytest.mark.parametrize("kind", ["command", "callable"])
+def test_the_end_of_a_job_that_may_start_only_once_is_told_at_once(desk: Desk, kind: str) -> None:
+    """Else a kill in the meantime would hold what has succeeded. The end of others waits for company."""
+    one = desk.call("os:getpid") if kind == "callable" else desk.shell("true")
+    once = one._replace(on_crash="hold")
+    endless = [desk.shell("sleep 60") for _ in range(3)]
+    desk.executor.start([once, *endless])
+
+    began = time.monotonic()
+    while once.token not in dict(desk._ended()):
+        assert time.monotonic() - began < 30
+        desk.reports += desk.executor.poll(30, gather=60)
+    desk.executor.stop([claim.token for claim in endless], INTERRUPTED, 0)
