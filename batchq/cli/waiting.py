@@ -4,24 +4,30 @@ import select
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from batchq import clock
 from batchq.cli import plans
-from batchq.cli.app import Db, Json, app, store_for
+from batchq.cli.app import Db, Json, app, named_by, store_for
 from batchq.cli.choosing import chosen, selecting
 from batchq.cli.noting import note
-from batchq.jobs.lifecycle import FINAL
-from batchq.jobs.selection import NO_JOB, Selection
-from batchq.store import reasons, tallies
+from batchq.errors import UsageError
+from batchq.jobs.selection import NO_JOB, Range, Selection
+from batchq.processes import enclosing
+from batchq.report import undone
+from batchq.report.digest import program
+from batchq.store import asking, awaited, obstacles, queries, tallies
+from batchq.store.asking import Asking, Standstill
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
 
 LOOK = 0.25  #: seconds between looks where nobody rings
 SHARE = 10  #: of the time, looking takes no more than one part in so many
-TIMED_OUT = 3
+REASONS = 1.0  #: seconds between looks for what is in the way, or so many times longer than that takes:
+PART = 20
+WORK_LEFT = 3
 
 
 @app.command()
@@ -37,7 +43,8 @@ def wait(
 ) -> None:
     """Block until the jobs are over: exit 0 if all succeeded, 1 if one failed or was cancelled, 3 at the timeout.
 
-    Without a selection it waits for all jobs that are not over now, and answers for those that end meanwhile.
+    The jobs are those that are selected when it begins; with --all those that are not over then. What keeps them from
+    running is told once. Inside of a job it leaves out that job, and all that is to run after it.
 
     \b
     batchq wait last                    the jobs of the newest add
@@ -45,35 +52,35 @@ def wait(
     batchq wait 3-5 --timeout 10m       some jobs, for ten minutes at most
     """
     until = None if timeout is None else time.monotonic() + plans.seconds(timeout, "--timeout")
-    since = clock.now()
+    if selection.is_empty:
+        raise UsageError("say which jobs to wait for: ids, last or --batch NAME (--all is every job that is not over)")
     with store_for(db, reading=True) as store:
-        from batchq.store.queries import require
-
         selection, gone = _known_by_key(store, chosen(store, selection, "wait"))
-        require(store, selection)
-        is_over = _wait(store, selection, until)
-        counts = reasons.ended_since(store, since) if selection.is_empty else tallies.counts(store, selection)
+        queries.require(store, selection)
+        callers = asking.of_tokens(store, enclosing.tokens())
+        ids = _without_callers(store, selection, callers)
+        is_over = _Wait(store, ids, callers, program(named_by(store, db))).until(until)
+        counts = tallies.counts(store, Selection(ids or NO_JOB))
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
-    code = TIMED_OUT if not is_over else int(bool(counts.get("failed") or counts.get("cancelled")))
+    code = WORK_LEFT if not is_over else int(bool(counts.get("failed") or counts.get("cancelled")))
     if json:
         from batchq.report import asjson
 
         sys.stdout.write(asjson.waited(counts, code))
     elif code:
         ended = ", ".join(f"{jobs:,} {state}" for state, jobs in counts.items() if state != "succeeded")
-        note(f"wait: {'time is over: ' if code == TIMED_OUT else ''}{ended}")
+        is_late = code == WORK_LEFT and until is not None and time.monotonic() >= until
+        note(f"wait: {'time is over: ' if is_late else ''}{ended}")
     if code:
         raise typer.Exit(code)
 
 
 def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counter[str]]:
     """The selection without jobs that were pruned and of which only a key is left, and how many of these ended how."""
-    from batchq.store.queries import pruned
-
     gone: Counter[str] = Counter()
     ids = []
     for low, high in selection.ids:
-        found = pruned(store, low) if low == high else None
+        found = queries.pruned(store, low) if low == high else None
         if found is None:
             ids.append((low, high))
         else:
@@ -84,27 +91,75 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
     return selection._replace(ids=tuple(ids) or (() if selection.last else NO_JOB)), gone
 
 
-def _wait(store: Store, selection: Selection, until: float | None) -> bool:
-    """Whether the jobs were over in time."""
-    bell = Bell(store.path)
-    is_warned = False
-    try:
-        while True:
-            began = time.monotonic()
-            counts = tallies.counts(store, selection)
-            still = {state: jobs for state, jobs in counts.items() if state not in FINAL}
-            if not still:
-                return True
-            if not is_warned and not reasons.is_anyone_coming(store, selection):
-                is_warned = True
-                waiting = ", ".join(f"{jobs:,} {state}" for state, jobs in still.items())
-                note(f"wait: no run is at work that takes these jobs ({waiting}): start one with 'batchq run'")
-            now = time.monotonic()
-            if until is not None and now >= until:
-                return False
-            time.sleep(min(LOOK, (now - began) * SHARE))
-            patience = LOOK if until is None else min(LOOK, max(0.0, until - now))
-            select.select([] if bell.fd is None else [bell.fd], [], [], patience)
-            bell.has_rung()
-    finally:
-        bell.close()
+def _without_callers(store: Store, selection: Selection, callers: Sequence[Asking]) -> tuple[Range, ...]:
+    """The selected jobs but those that cannot be over before this command is. Raises UsageError if these were named."""
+    but = asking.held_up(store, callers) if callers else set()
+    for one in sorted(but):
+        if any(low <= one <= high for low, high in selection.ids):
+            mine = ", ".join(str(caller.id) for caller in callers)
+            raise UsageError(f"this runs inside of job {mine}: to wait for job {one} would be to wait for itself")
+    return awaited.chosen(store, selection, but)
+
+
+class _Wait:
+    """Waits for some jobs, and tells once what is in their way. ``callers`` are the jobs in which it runs."""
+
+    def __init__(self, store: Store, ids: tuple[Range, ...], callers: Sequence[Asking], batchq: str) -> None:
+        self._store = store
+        self._ids = ids
+        self._callers = callers
+        self._batchq = batchq
+        self._told: set[tuple[str, str | None]] = set()
+        self._ask_at = 0.0
+        self._standstill = Standstill()
+        for one in callers:
+            store.lock.hold_waits(one.id)
+
+    def until(self, end: float | None) -> bool:
+        """Whether the jobs were over by then (monotonic seconds; None: as long as it takes)."""
+        bell = Bell(self._store.path)
+        low = 0
+        try:
+            while True:
+                began = time.monotonic()
+                # What is over stays so, but for a retry: so the last look begins at the first job again.
+                found = awaited.first_open(self._store, self._ids, low)
+                if found is None and low:
+                    found = awaited.first_open(self._store, self._ids, 0)
+                if found is None:
+                    return True
+                low = found
+                self._tell_reasons()
+                now = time.monotonic()
+                if (end is not None and now >= end) or self._is_stuck():
+                    return False
+                time.sleep(min(LOOK, (now - began) * SHARE))
+                patience = LOOK if end is None else min(LOOK, max(0.0, end - now))
+                select.select([] if bell.fd is None else [bell.fd], [], [], patience)
+                bell.has_rung()
+        finally:
+            bell.close()
+
+    def _tell_reasons(self) -> None:
+        began = time.monotonic()
+        if began < self._ask_at:
+            return
+        for one in obstacles.in_the_way(self._store, self._ids):
+            if (one.reason, one.queue) not in self._told:
+                self._told.add((one.reason, one.queue))
+                named = queries.names(self._store, one.jobs[: undone.MOST])
+                note(f"wait: {undone.labelled(one.jobs, named)}: {undone.reason(one, self._batchq)}")
+        now = time.monotonic()
+        self._ask_at = now + max(REASONS, (now - began) * PART)
+
+    def _is_stuck(self) -> bool:
+        """Whether nothing can go on as long as this waits: every job that runs waits so, and no run has a slot left."""
+        if not self._callers:
+            return False
+        is_so = asking.all_wait(self._store, self._callers) and not asking.is_anyone_free(self._store, self._ids)
+        if not self._standstill.lasts(is_so=is_so):
+            return False
+        note(
+            "wait: each job that runs waits for others, and no run has a slot left for these: run them with a larger -j"
+        )
+        return True

@@ -12,6 +12,14 @@ _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _SHELL = "/bin/sh"
 _OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
 
+#: What a job is told of itself: not handed on by a run that a job has called, whose jobs may have no such thing
+OF_A_JOB = frozenset(
+    f"BATCHQ_{name}"
+    for name in (
+        "JOB_ID", "ATTEMPT", "BATCH", "QUEUE", "KEY", "DB", "TOKEN", "RUNNER", "DEADLINE", "RESULT_FILE",
+    )
+)  # fmt: skip
+
 
 class Refusal(NamedTuple):
     """Why a process could not be started; ``of_machine``: its lack of memory, processes or descriptors, not the job."""
@@ -25,7 +33,7 @@ class Spawner:
     """Starts processes for a runner, which has one thread: the folder and the umask of the process are its own to set."""
 
     def __init__(self) -> None:
-        self._base = dict(os.environ)
+        self._base = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
         self._located: dict[tuple[str, str], str] = {}
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._umask = os.umask(0)

@@ -77,6 +77,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    """The parent of a process; 0 when it has none that is seen from here, or is gone."""
+    try:
+        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
 def session(pid: int) -> int | None:
     """The session of a process, None when it is gone."""
     try:

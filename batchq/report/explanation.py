@@ -45,7 +45,8 @@ def _queued(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     if facts.before:
         more = "or more " if facts.before >= QUEUE_LOOK else ""
         yield "order", f"{facts.before:,} {more}{'job' if facts.before == 1 else 'jobs'} of its queue come first"
-    yield from _runners(facts, program)
+    if not lane.is_shut:  # or a run would help it no more than none
+        yield from _runners(facts, program)
 
 
 def _runners(facts: Facts, program: str) -> Iterator[tuple[str, str]]:
@@ -71,7 +72,8 @@ def _scheduled(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]
         yield "retry", f"it is tried again {when}, after {nth(job)}{_last_end(facts)}"
     else:
         yield "delay", f"it may start {when}"
-    yield from _runners(facts, program)
+    if facts.takers or job.why == "retry" or due <= now:  # who starts a run now finds that it leaves the rest alone
+        yield from _runners(facts, program)
 
 
 def _blocked(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:

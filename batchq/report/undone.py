@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from batchq.clock import local
 from batchq.jobs.selection import in_words, merged
 from batchq.report.visible import visible
-from batchq.store.answers import Before, NotRun
+from batchq.store.answers import Before
+from batchq.store.obstacles import NotRun
 
 MOST = 10  #: jobs that are named, or else ranges of ids, in one line
 
@@ -22,22 +23,27 @@ _REASONS = {
     "shut": "queue {queue!r} has the limit 0; '{batchq} queue set {word} --limit N' lets it go on",
     "payload": "a payload needs a function; '{batchq} run --perform MODULE:FUNCTION' names it",
     "slots": "too wide for -j; '{batchq} run -j {most}' has the slots",
-    "stopped": "the run ended before{where}; '{batchq} run' runs what is queued",
+    "free": "no run is at work that takes {them}; start one with '{batchq} run'",
 }
+_LEFT = "the run ended before{}; '{} run' runs what is queued"
 
 
 def not_run(found: Sequence[NotRun], names: Mapping[int, str], program: str, stopped_at: str | None) -> list[str]:
     """A line for each reason why jobs that were asked for were not run."""
-    lines = []
-    for one in found:
-        queue = visible(one.queue or "", one_line=True)
-        reason = _REASONS[one.reason].format(
-            batchq=program, ids=chosen(one.jobs), first=one.jobs[0], them=_them(one.jobs),
-            they=_them(one.jobs, "it", "they"), queue=queue, word=shlex.quote(queue), most=one.most,
-            where=f", at {stopped_at}" if stopped_at else "",
-        )  # fmt: skip
-        lines.append(f"not run: {labelled(one.jobs, names)}: {reason}")
-    return lines
+    left = _LEFT.format(f", at {stopped_at}" if stopped_at else "", program)
+    return [
+        f"not run: {labelled(one.jobs, names)}: {left if one.reason == 'free' else reason(one, program)}"
+        for one in found
+    ]
+
+
+def reason(one: NotRun, program: str) -> str:
+    """Why these jobs do not run, and the command that helps."""
+    queue = visible(one.queue or "", one_line=True)
+    return _REASONS[one.reason].format(
+        batchq=program, ids=chosen(one.jobs), first=one.jobs[0], them=_them(one.jobs),
+        they=_them(one.jobs, "it", "they"), queue=queue, word=shlex.quote(queue), most=one.most,
+    )  # fmt: skip
 
 
 def before(found: Sequence[Before], names: Mapping[int, str], program: str) -> list[str]:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
-from batchq.store.answers import Asked, Before, NotRun
+from batchq.store.answers import Asked, Before
+from batchq.store.obstacles import NotRun
 from batchq.store.recording import Settled
 from batchq.store.runners import Wanted
 

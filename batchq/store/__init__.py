@@ -3,8 +3,8 @@
 the file      location creation connection patience readonly locks holders trust copying bell
 the schema    schema schema1 schema2 migrations
 adding        intake keys revision binding
-running       ledger recording lost claiming limits order runners outlook answers states
+running       ledger recording lost claiming limits order runners outlook answers asking states
 changing      control queues
-looking       queries tallies rows selecting reasons
+looking       awaited obstacles queries tallies rows selecting reasons
 keeping       keeping pruning examination
 """

@@ -1,13 +1,14 @@
 """How the jobs stand for which a run answers, and what it leaves undone: asked once, at its end, without a lock."""
 
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
-from batchq.store import keys
+from batchq.store import keys, obstacles
 from batchq.store.connection import Store
+from batchq.store.obstacles import NotRun
 from batchq.store.runners import Runner, Wanted
 from batchq.store.selecting import condition
 from batchq.store.states import ON_HOLD
@@ -23,25 +24,6 @@ class Asked(NamedTuple):
     ids: tuple[Range, ...]
     before: frozenset[int] = frozenset()
     gone: tuple[tuple[int, str], ...] = ()
-
-
-class NotRun(NamedTuple):
-    """Jobs that were asked for and not run, all for one reason.
-
-    ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
-    failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
-    ``scheduled`` for later, still ``running`` in another run, ``paused`` or ``shut`` (limit 0) as ``queue`` is,
-    ``payload`` without --perform, ``slots`` (``most`` are needed), or ``stopped``: the run ended before their turn.
-    """
-
-    reason: str
-    queue: str | None
-    most: int
-    jobs: list[int]
-
-    def without(self, others: Container[int]) -> "NotRun":
-        """But for those that are told elsewhere."""
-        return self._replace(jobs=[id for id in self.jobs if id not in others])
 
 
 def asked(store: Store, done: "Added") -> Asked:
@@ -97,34 +79,11 @@ def not_run(store: Store, runner: Runner, asked: Asked) -> list[NotRun]:
     """The asked jobs that have not been run, by reason; not those that were cancelled before they were asked for, or
     because one of them failed."""
     where, named = condition(Selection(asked.ids or NO_JOB))
-    rows = store.fetch(
-        f"""
-        SELECT CASE
-                WHEN {ON_HOLD} THEN 'on hold'
-                WHEN jobs.cause IS NOT NULL AND jobs.state = 'cancelled' THEN 'dropped'
-                WHEN jobs.state IN ('held', 'blocked', 'running', 'cancelled') THEN jobs.state
-                WHEN jobs.state = 'scheduled' AND jobs.why = 'delay' THEN 'scheduled'
-                WHEN q.paused THEN 'paused'
-                WHEN q.running_limit = 0 THEN 'shut'
-                WHEN jobs.kind = 'payload' AND NOT :payloads THEN 'payload'
-                WHEN jobs.slots > :slots THEN 'slots'
-                ELSE 'stopped'
-            END AS reason,
-            jobs.queue, jobs.slots, jobs.id
-        FROM jobs LEFT JOIN queues AS q ON q.name = jobs.queue
-        WHERE {where} AND jobs.state NOT IN ('succeeded', 'failed')""",
-        named | {"payloads": runner.wanted.payloads, "slots": runner.slots},
-    )
-    told = {id for reason, _, _, id in rows if reason == "dropped"} and _below(store, failed(store, asked))
-    found: dict[tuple[str, str | None], NotRun] = {}
-    for reason, queue, slots, id in rows:
-        if id in told or id in asked.before:
-            continue
-        place = queue if reason in ("paused", "shut") else None
-        one = found.get((reason, place), NotRun(reason, place, 0, []))
-        one.jobs.append(id)
-        found[reason, place] = one._replace(most=max(one.most, slots))
-    return [found[kind] for kind in sorted(found, key=str)]
+    found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
+    told = set(asked.before)
+    if any(one.reason == "dropped" for one in found):
+        told |= _below(store, failed(store, asked))
+    return [left for one in found if (left := one.without(told)).jobs]
 
 
 def on_hold(store: Store, wanted: Wanted) -> list[int]:

@@ -5,6 +5,7 @@ holder is gone, also after kill -9, and never falsely free under SIGSTOP, suspen
 system has none, POSIX record locks serve: they belong to the process that took them and are not inherited by fork.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MUTEX_BYTE = 0
 PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
+_WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
 _LIVENESS_SPAN = 1 << 60
 _FLOCK = "hhqqi0q"  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
@@ -142,6 +144,15 @@ class LockFile:
             offset = _LIVENESS_FIRST + int.from_bytes(os.urandom(8), "little") % _LIVENESS_SPAN
             if self._lock(offset, wait=False):
                 return offset
+
+    def hold_waits(self, job: int) -> None:
+        """Let others know, until this is closed, that a running job waits in a command of batchq that it has called."""
+        with contextlib.suppress(OSError):  # where it may not be locked, others wait for what they cannot know
+            self._control(fcntl.F_RDLCK, _WAITS_FIRST + job, wait=False)
+
+    def waits(self, job: int) -> bool:
+        """Whether a running job waits so."""
+        return self.is_held(_WAITS_FIRST + job)
 
     def is_held(self, offset: int) -> bool:
         """Whether some other open description holds the byte."""

@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
-from batchq.jobs.selection import Selection
 from batchq.store import claiming, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
 from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
-from batchq.store.selecting import condition
 
 PARENTS = 10  #: that are named
 QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
@@ -78,22 +76,3 @@ def _takes(store: Store, runner: Living, id: int, needs: int, kind: str) -> bool
     if needs > runner.slots or (kind == "payload" and not wanted.payloads):
         return False
     return bool(store.fetch(f"SELECT 1 FROM jobs WHERE id = :id AND {wanted.condition()}", wanted.named() | {"id": id}))
-
-
-def is_anyone_coming(store: Store, selection: Selection) -> bool:
-    """Whether some run at work takes one of the selected jobs that are not over."""
-    where, named = condition(selection)
-    return any(
-        store.fetch(
-            f"SELECT 1 FROM jobs WHERE finished_at IS NULL AND state <> 'held' AND {where}"
-            f" AND {one.wanted.condition()} LIMIT 1",
-            named | one.wanted.named(),
-        )
-        for one in runners.living(store)
-    )
-
-
-def ended_since(store: Store, since: int) -> dict[str, int]:
-    """How many jobs ended at or after ``since`` (milliseconds), by state."""
-    rows = store.fetch("SELECT state, count(*) FROM jobs WHERE finished_at >= ? GROUP BY state", (since,))
-    return dict(rows)

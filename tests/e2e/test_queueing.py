@@ -83,19 +83,22 @@ def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> Non
     batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
     batchq("add", "-q", "--batch", "bad", "-c", "exit 1")
 
-    assert "no run is at work that takes these jobs (2 queued)" in batchq("wait", "--timeout", "0s", code=3).err
+    told = batchq("wait", "--all", "--timeout", "0s", code=3).err
+    assert "jobs 1, 2: no run is at work that takes them" in told
+    assert "time is over: 2 queued" in told
     with batchq.start("run") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'failed'"))
         waiting = batchq.start("wait", "1")
-        everything = batchq.start("wait")
+        everything = batchq.start("wait", "--all", "--queue", "default", "--state", "running")
         assert batchq("wait", "--batch", "bad", code=1).err == "batchq: wait: 1 failed\n"
         assert "time is over: 1 running" in batchq("wait", "1", "--timeout", "10ms", code=3).err
         gate.touch()
         ended = finish(waiting)
         assert (ended.code, ended.out, ended.err) == (0, "", "")
-        assert finish(everything).code == 0, "it answers for what ended while it waited"
+        assert finish(everything).code == 0, "it answers for what it waited for"
         finish(run)
-    assert json.loads(batchq("wait", "--json", "--all", code=1).out)["jobs"] == {"succeeded": 1, "failed": 1}
+    assert json.loads(batchq("wait", "--json", "1-2", code=1).out)["jobs"] == {"succeeded": 1, "failed": 1}
+    assert json.loads(batchq("wait", "--json", "--all").out)["jobs"] == {}
     batchq("wait", "99", code=66)
 
 
@@ -118,11 +121,11 @@ def test_explain_names_each_reason_to_wait(batchq: Shell) -> None:
     assert explained(batchq, 1) == ["no runner"]
     assert explained(batchq, 2) == ["order", "no runner"]
     batchq("queue", "set", "net", "--limit", "0")
-    assert explained(batchq, 1) == ["limit", "no runner"]
+    assert explained(batchq, 1) == ["limit"]
     batchq("queue", "pause", "net")
     assert explained(batchq, 1)[0] == "paused"
     assert explained(batchq, 3) == ["held"]
-    assert explained(batchq, 4) == ["delay", "no runner"]
+    assert explained(batchq, 4) == ["delay"]
     assert explained(batchq, 5) == ["parent", "parent"]
     with batchq.start("run", "--watch", "-j2") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
@@ -156,6 +159,8 @@ def test_explain_suggests_commands_that_mean_this_store_and_this_queue(batchq: S
     told = batchq("--db", "other.db", "explain", "1").out
     db = batchq.folder / "other.db"
     assert f"'batchq --db {db} queue resume 'my q'' lets it go on" in told
+    batchq("--db", "other.db", "queue", "resume", "my q")
+    told = batchq("--db", "other.db", "explain", "1").out
     assert f"start 'batchq --db {db} run'" in told
 
 

@@ -1,0 +1,103 @@
+"""Why jobs that are not over do not run, sorted by reason: for a run that leaves them, and for who waits for them."""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
+
+from batchq.jobs.selection import NO_JOB, Range, Selection
+from batchq.store import runners
+from batchq.store.connection import Store
+from batchq.store.runners import Living
+from batchq.store.selecting import condition
+from batchq.store.states import ON_HOLD
+
+_ANY = 1 << 40  #: more slots than a job can need
+
+
+class NotRun(NamedTuple):
+    """Jobs that do not run, or did not, all for one reason.
+
+    ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
+    failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
+    ``scheduled`` for later, still ``running`` in another run, ``paused`` or ``shut`` (limit 0) as ``queue`` is,
+    ``payload`` without --perform, ``slots`` (``most`` are needed), or ``free``: nothing is in
+    the way but that no run takes them.
+    """
+
+    reason: str
+    queue: str | None
+    most: int
+    jobs: list[int]
+
+    def without(self, others: Container[int]) -> "NotRun":
+        """But for those that are told elsewhere."""
+        return self._replace(jobs=[id for id in self.jobs if id not in others])
+
+
+def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: int, payloads: bool) -> list[NotRun]:
+    """The jobs that fulfil ``where`` and neither succeeded nor failed, as a run with so many slots must see them."""
+    rows = store.fetch(
+        f"""
+        SELECT CASE
+                WHEN {ON_HOLD} THEN 'on hold'
+                WHEN jobs.cause IS NOT NULL AND jobs.state = 'cancelled' THEN 'dropped'
+                WHEN jobs.state IN ('held', 'blocked', 'running', 'cancelled') THEN jobs.state
+                WHEN jobs.state = 'scheduled' AND jobs.why = 'delay' THEN 'scheduled'
+                WHEN q.paused THEN 'paused'
+                WHEN q.running_limit = 0 THEN 'shut'
+                WHEN jobs.kind = 'payload' AND NOT :payloads THEN 'payload'
+                WHEN jobs.slots > :slots THEN 'slots'
+                ELSE 'free'
+            END AS reason,
+            jobs.queue, jobs.slots, jobs.id
+        FROM jobs LEFT JOIN queues AS q ON q.name = jobs.queue
+        WHERE {where} AND jobs.state NOT IN ('succeeded', 'failed')""",
+        {**named, "payloads": payloads, "slots": slots},
+    )
+    found: dict[tuple[str, str], NotRun] = {}
+    for reason, queue, needs, id in rows:
+        place = queue if reason in ("paused", "shut") else None
+        one = found.get((reason, place or ""), NotRun(reason, place, 0, []))
+        one.jobs.append(id)
+        found[reason, place or ""] = one._replace(most=max(one.most, needs))
+    return [found[kind] for kind in sorted(found)]
+
+
+def in_the_way(store: Store, ids: Sequence[Range]) -> list[NotRun]:
+    """Why those of the jobs that wait, or jobs after which they are to run, do not start: as things are now, they never
+    will. What a run at work is going to take is left out."""
+    living = runners.living(store)
+    where, named = condition(Selection(tuple(ids) or NO_JOB))
+    found = by_reason(
+        store,
+        f"jobs.id IN ({_WITH_PARENTS.format(where)})",
+        named,
+        slots=max((one.slots for one in living), default=_ANY),
+        payloads=not living or any(one.wanted.payloads for one in living),
+    )
+    found = [one for one in found if one.reason not in ("running", "blocked", "cancelled", "dropped")]
+    return [left for one in found if (left := _but_taken(store, one, living)).jobs]
+
+
+_WITH_PARENTS = """
+WITH RECURSIVE above (id) AS (
+    SELECT jobs.id FROM jobs WHERE jobs.finished_at IS NULL AND {}
+    UNION SELECT p.id FROM above JOIN dependencies AS d ON d.child = above.id
+        JOIN jobs AS p ON p.id = d.parent AND p.finished_at IS NULL)
+SELECT id FROM above"""
+
+
+def _but_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
+    """Of what nothing else is in the way of, only what none of these runners takes."""
+    if one.reason != "free":
+        return one
+    taken: set[int] = set()
+    for runner in living:
+        kinds = "1" if runner.wanted.payloads else "kind <> 'payload'"
+        rows = store.fetch(
+            f"SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:chosen)) AND {kinds} AND slots <= :slots"
+            f" AND {runner.wanted.condition()}",
+            runner.wanted.named() | {"chosen": json.dumps(one.jobs), "slots": runner.slots},
+        )
+        taken.update(id for (id,) in rows)
+    return one.without(taken)

@@ -1,0 +1,122 @@
+"""``batchq wait``: for which jobs it waits and answers, and what it says is in their way."""
+
+import json
+import signal
+
+import pytest
+from conftest import Shell, eventually, finish, send
+
+GATE = "until test -e gate; do sleep 0.01; done"
+
+
+def running(batchq: Shell, jobs: int = 1) -> bool:
+    return len(batchq.rows("SELECT 1 FROM jobs WHERE state = 'running' AND started_at IS NOT NULL")) == jobs
+
+
+def test_wait_without_a_selection_is_wrong_usage_and_all_must_be_meant(batchq: Shell) -> None:
+    batchq("add", "-q", "--", "true")
+
+    assert "--all is every job that is not over" in batchq("wait", code=2).err, "as in: batchq wait $ids"
+    assert "an empty word" in batchq("wait", "", code=2).err
+    batchq("run")
+    batchq("wait", "--all")
+
+
+def test_wait_for_all_answers_for_the_jobs_that_were_not_over_when_it_began(batchq: Shell) -> None:
+    batchq("add", "-q", "--", "false")
+    batchq("run", code=1)
+    batchq("add", "-q", "-c", GATE)
+    with batchq.start("run") as run:
+        eventually(lambda: running(batchq))
+        before = open_stores(batchq)
+        waiting = batchq.start("wait", "--all", "--json")
+        eventually(lambda: open_stores(batchq) > before)
+        batchq("add", "-q", "--", "false")
+        (batchq.folder / "gate").touch()
+        done = finish(waiting)
+        assert finish(run).code == 1
+    assert (done.code, json.loads(done.out)["jobs"]) == (0, {"succeeded": 1})
+
+
+def open_stores(batchq: Shell) -> int:
+    """How many processes hold the lock file of the store open."""
+    from pathlib import Path
+
+    found = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found += any(link.readlink() == Path(f"{batchq.db()}-lock") for link in (entry / "fd").iterdir())
+            except OSError:
+                continue
+    return found
+
+
+def test_last_is_the_add_that_was_the_newest_when_the_wait_began(batchq: Shell) -> None:
+    batchq("add", "-q", "-c", f"{GATE}; exit 3")
+    with batchq.start("run", "-q", "-j2") as run:
+        eventually(lambda: running(batchq))
+        before = open_stores(batchq)
+        waiting = batchq.start("wait", "last")
+        eventually(lambda: open_stores(batchq) > before)
+        batchq("add", "-q", "--", "true")
+        (batchq.folder / "gate").touch()
+        assert finish(waiting).code == 1
+        finish(run)
+
+
+def test_a_state_chooses_jobs_and_is_not_what_is_waited_for(batchq: Shell) -> None:
+    batchq("add", "-q", "-c", f"{GATE}; exit 3")
+    with batchq.start("run", "-q") as run:
+        eventually(lambda: running(batchq))
+        before = open_stores(batchq)
+        waiting = batchq.start("wait", "--state", "running")
+        eventually(lambda: open_stores(batchq) > before)
+        (batchq.folder / "gate").touch()
+        assert finish(waiting).code == 1, "it is failed now, and not simply not running any more"
+        finish(run)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--queue", "net"), "job 2 (up): queue 'net' is paused; 'batchq queue resume net' lets it go on"),
+        (("--hold",), "job 2 (up): held by a person; 'batchq release 2' lets it go on"),
+        (("--slots", "9"), "job 2 (up): too wide for -j; 'batchq run -j 9' has the slots"),
+        (("--run-at", "2099-01-01T00:00Z"), "job 2 (up): due later; 'batchq explain 2' says when"),
+        (("--after", "1"), "job 1: held by a person; 'batchq release 1' lets it go on"),
+    ],
+)
+def test_wait_says_once_what_is_in_the_way_also_while_a_run_is_at_work(
+    batchq: Shell, words: tuple[str, ...], told: str
+) -> None:
+    batchq("queue", "pause", "net")
+    batchq("add", "-q", "--hold", "--", "true")
+    batchq("add", "-q", "--name", "up", *words, "--", "true")
+    with batchq.start("run", "--watch", "-q", "-j2") as run:
+        eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE state = 'running'"))
+        done = batchq("wait", "2", "--timeout", "2s", code=3)
+        assert done.err.count(told) == 1, done
+        assert "no run is at work" not in done.err
+        send(run, signal.SIGTERM)
+        finish(run)
+
+
+def test_wait_says_that_no_run_is_at_work_only_of_what_a_run_would_take(batchq: Shell) -> None:
+    batchq("add", "-q", "-", stdin="true\ntrue\n")
+    batchq("add", "-q", "--hold", "--", "true")
+
+    assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
+        "batchq: wait: jobs 1, 2: no run is at work that takes them; start one with 'batchq run'",
+        "batchq: wait: job 3: held by a person; 'batchq release 3' lets it go on",
+        "batchq: wait: time is over: 1 held, 2 queued",
+    ]
+
+
+def test_a_job_that_is_due_in_a_year_needs_no_run_now(batchq: Shell) -> None:
+    batchq("add", "-q", "--run-at", "2099-01-01T00:00Z", "--", "true")
+    batchq("queue", "pause", "net")
+    batchq("add", "-q", "--queue", "net", "--", "true")
+
+    for job in ("1", "2"):
+        assert "batchq run" not in batchq("explain", job).out
