@@ -32,13 +32,13 @@ class Wanted(NamedTuple):
         return self.queue is not None or self.batch is not None or self.ids is not None
 
     def condition(self) -> str:
-        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound."""
-        parts = ["queue = :my_queue"] if self.queue is not None else []
+        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound; columns are ``jobs.…``."""
+        parts = ["jobs.queue = :my_queue"] if self.queue is not None else []
         parts += ["queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
-        parts += ["batch = :my_batch"] if self.batch is not None else []
-        parts += ["batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
+        parts += ["jobs.batch = :my_batch"] if self.batch is not None else []
+        parts += ["jobs.batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
         if self.ids is not None and len(self.ids) == 1:
-            parts += ["id BETWEEN :my_low AND :my_high"]
+            parts += ["jobs.id BETWEEN :my_low AND :my_high"]
         elif self.ids is not None:
             parts += [
                 "EXISTS (SELECT 1 FROM json_each(:my_ids) AS span WHERE jobs.id BETWEEN json_extract(span.value, '$[0]')"
