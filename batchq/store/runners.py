@@ -32,9 +32,9 @@ class Wanted(NamedTuple):
         return self.queue is not None or self.batch is not None or self.ids is not None
 
     def condition(self) -> str:
-        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound; columns are ``jobs.…``."""
+        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound: columns of ``jobs``."""
         parts = ["jobs.queue = :my_queue"] if self.queue is not None else []
-        parts += ["queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
+        parts += ["jobs.queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
         parts += ["jobs.batch = :my_batch"] if self.batch is not None else []
         parts += ["jobs.batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
         if self.ids is not None and len(self.ids) == 1:
