@@ -3,6 +3,7 @@
 import os
 import sys
 
+from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs import jobfile
 from batchq.jobs.model import FIELDS, JobSpec, job_spec
@@ -115,7 +116,10 @@ def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) 
     file = request.source or "-"
     name = "stdin" if file == "-" else file
     pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
-    return each.jobs(_contents(file), layout, name, pattern, fields, cwd, path)
+    specs = each.jobs(_contents(file), layout, name, pattern, fields, cwd, path)
+    if specs and pattern.warning is not None:
+        note(f"warning: {pattern.warning}")
+    return specs
 
 
 def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:

@@ -59,7 +59,7 @@ class Results:
         fd = self._open(path)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(errno.EINVAL, "it is no file")
+                raise OSError(errno.EINVAL, "it is not a file")
             data = b""
             while len(data) <= LIMIT and (more := os.read(fd, LIMIT + 1 - len(data))):
                 data += more

@@ -9,7 +9,7 @@ _ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(?P<lo
 
 
 def dump(value: Any, indent: int | None = None, *, tight: bool = False) -> str:
-    """``value`` as JSON in ASCII without DEL; bytes that are no UTF-8 as ``\\\\xff``, so that a reader gets ``\\xff``."""
+    """``value`` as JSON in ASCII without DEL; bytes that are not UTF-8 as ``\\\\xff``, so that a reader gets ``\\xff``."""
     try:
         text = json.dumps(value, indent=indent, separators=(",", ":") if tight else None)
     except RecursionError:  # with an indent it is written by Python code, whose stack is smaller

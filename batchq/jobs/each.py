@@ -1,12 +1,14 @@
 """One job for each line of input: a command, a script or a call with placeholders, and fields that may hold some too.
 
-Values never become part of a text for a shell: a script gets them as ``"$1"``, ``"$2"`` ….
+A script of ``-c`` is never filled: it gets the values as ``"$1"``, ``"$2"`` …. Words are filled as they are meant to be;
+where one of them is the text of a program (``sh -c 'echo {}'``), that is told.
 """
 
 from batchq.errors import InputError, UsageError
 from batchq.jobs import placeholders, records
 from batchq.jobs.model import AUTO, job_spec
-from batchq.jobs.work import argv_work, quoted, shell_work
+from batchq.jobs.pasting import pasted
+from batchq.jobs.work import argv_work, did_you_mean, quoted, shell_work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 class Pattern:
     """What each job is to do: ``words`` to execute; or a ``script`` for the shell and further ``words`` for it; or a
-    ``call`` with ``args``."""
+    ``call`` with ``args``. ``warning`` is what to say of it, once ``jobs`` has seen it."""
 
     def __init__(
         self, words: "list[str]", script: str | None = None, call: str | None = None, args: "Any" = None
@@ -30,6 +32,7 @@ class Pattern:
         self.script = script
         self.call = call
         self.args = args
+        self.warning: str | None = None
 
 
 def jobs(
@@ -46,6 +49,10 @@ def jobs(
     else:
         names, rows = [], records.lines(data, nul=layout == "nul")
     known = placeholders.of_lines(names)
+    if names:
+        _refuse_unknown(
+            [pattern.words, pattern.args, *(fields.get(name) for name in placeholders.FILLED)], known, names, source
+        )
     shared = job_spec({**fields, **_stand_in(pattern)}, "command line", cwd, path)
     templates = {name: fields[name] for name in placeholders.FILLED if placeholders.first_in(fields.get(name), known)}
     make = _maker(pattern, known)
@@ -56,7 +63,8 @@ def jobs(
         if templates or pattern.call is not None:
             own = placeholders.fill_all(templates, line, known, {})
             args = {"args": placeholders.fill_all(pattern.args, line, known, {})} if pattern.call is not None else {}
-            spec = job_spec({**fields, **own, **_stand_in(pattern), **args}, where, cwd, path)
+            mine = placeholders.without_empty({**fields, **own})
+            spec = job_spec({**mine, **_stand_in(pattern), **args}, where, cwd, path)
         else:
             spec = shared.like(shared.kind, shared.work)
             spec.where = where
@@ -95,11 +103,23 @@ def _maker(pattern: Pattern, known: "Collection[str]") -> "Make | None":
         argv_work(pattern.words)
     except ValueError as error:
         raise InputError(f"the command {error}") from None
-    is_filled = any(len(part) > 1 for part in parts)
+    first = [f"{{{part[1]}}}" if len(part) > 1 else None for part in parts]
+    is_filled = any(first)
+    pattern.warning = pasted(pattern.words, first) if is_filled else None
     return lambda line, columns: (
         "argv",
         argv_work([placeholders.fill(part, line) for part in parts] + ([] if is_filled else columns)),
     )
+
+
+def _refuse_unknown(values: "list[Any]", known: "Collection[str]", names: "list[str]", source: str) -> None:
+    """A table has names for its columns, so a word in braces that is not one of them is a mistake."""
+    if (word := placeholders.unknown_in(values, known, names)) is not None:
+        near = did_you_mean(word, names)
+        raise UsageError(
+            f"{{{word}}} is not a column of {source}{near}: its columns are {', '.join(names)}; braces that a program needs"
+            " go into the script of -c, which is not filled"
+        )
 
 
 def _refuse_pasting(script: str, known: "Collection[str]") -> None:

@@ -103,7 +103,8 @@ def _described(found: "Iterator[tuple[str, dict[str, Any]]]", cwd: str, path: st
 def _lines(data: bytes, source: str, pattern: "JobSpec", nul: bool) -> "list[JobSpec]":
     text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     specs = []
-    for number, line in enumerate(text.split("\0") if nul else text.replace("\r\n", "\n").split("\n"), 1):
+    plain = text if nul else text.replace("\r\n", "\n").removesuffix("\r")
+    for number, line in enumerate(plain.split("\0" if nul else "\n"), 1):
         visible = line.lstrip()
         if not visible or (visible[0] == "#" and not nul):
             continue
@@ -179,7 +180,10 @@ def _constant(word: str) -> "NoReturn":
 
 def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
     # Half a character is no text, and its other reading, a raw byte of a file name, is for words from the system only.
+    # In a name or a tag it is shown as an escape.
     for name, value in own.items():
+        if name in ("name", "tags"):
+            continue
         try:
             to_json([name, value])
         except ValueError as error:

@@ -127,7 +127,7 @@ _new = JobSpec.__new__
 
 
 FIELDS: "dict[str, Callable[[Any], Any]]" = {
-    "name": values.label,
+    "name": values.decoration,
     "batch": values.label,
     "queue": values.label,
     "priority": values.integer(-(2**31), 2**31 - 1),

@@ -5,6 +5,8 @@ A placeholder is known by what stands between its braces. What is not known stay
 
 import os.path
 
+from batchq.jobs.work import did_you_mean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -81,6 +83,15 @@ def fill_all(value: "Any", values: "Mapping[str, str]", known: "Collection[str]"
     return value
 
 
+def without_empty(fields: "dict[str, Any]") -> "dict[str, Any]":
+    """The filled fields of a job without a name or a tag that came out empty: a job may have none."""
+    if fields.get("name") == "":
+        fields = {field: value for field, value in fields.items() if field != "name"}
+    if isinstance(tags := fields.get("tags"), list) and "" in tags:
+        fields = fields | {"tags": [tag for tag in tags if tag != ""]}
+    return fields
+
+
 def first_in(value: "Any", known: "Collection[str]") -> str | None:
     """The first placeholder in the strings of ``value``, with its braces; None where there is none."""
     if isinstance(value, str):
@@ -90,6 +101,31 @@ def first_in(value: "Any", known: "Collection[str]") -> str | None:
         inner = value.values() if isinstance(value, dict) else value
         return next((found for part in inner if (found := first_in(part, known)) is not None), None)
     return None
+
+
+def unknown_in(value: "Any", known: "Collection[str]", names: "list[str]") -> str | None:
+    """The first word or number in braces in the strings of ``value`` that looks as if it were meant to be filled.
+
+    Not so ``${name}``, which is a shell's, and not what only has a look of its own, as ``{print $1}`` and ``{"a": 1}``.
+    """
+    if isinstance(value, str):
+        before, *pieces = value.split("{")
+        for piece in pieces:
+            token, brace, _ = piece.partition("}")
+            if brace and token not in known and not before.endswith("$") and _is_meant(token, names):
+                return token
+            before = piece
+        return None
+    if isinstance(value, (list, dict)):
+        inner = value.values() if isinstance(value, dict) else value
+        return next((found for part in inner if (found := unknown_in(part, known, names)) is not None), None)
+    return None
+
+
+def _is_meant(token: str, names: "list[str]") -> bool:
+    if token.isidentifier() or token.isdecimal():
+        return True
+    return token.replace(" ", "").replace("-", "").isalnum() and bool(did_you_mean(token, names))
 
 
 def _place(line: str) -> str:

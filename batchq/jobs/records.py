@@ -20,10 +20,17 @@ _COMPLAINTS = {
 
 
 def lines(data: bytes, *, nul: bool) -> "Iterator[Row]":
-    """Each line, byte for byte; blank ones are skipped. With ``nul`` each item up to a NUL; only empty ones are skipped."""
+    """Each line that is not blank, byte for byte, but for a byte order mark before all and a carriage return at its end.
+
+    With ``nul`` each item up to a NUL, every byte of it; only empty ones are skipped.
+    """
     text = data.decode("utf-8", "surrogateescape")
-    for number, line in enumerate(text.split("\0" if nul else "\n"), 1):
-        if line if nul else line.strip():
+    if nul:
+        yield from ((number, item, [item]) for number, item in enumerate(text.split("\0"), 1) if item)
+        return
+    for number, whole in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        line = whole.removesuffix("\r")
+        if line and not line.isspace():
             yield number, line, [line]
 
 

@@ -35,6 +35,29 @@ def label(value: object) -> str:
     return text
 
 
+def decoration(value: object) -> str:
+    """A name for people: what cannot be shown is escaped, and a long one loses its middle.
+
+    A job is never refused because of it: a list of files makes names that nobody has chosen.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {kind_of(value)}")
+    if not value:
+        raise ValueError(f"must be 1 to {NAME_LIMIT} printable characters")
+    text = value if value.isprintable() else "".join([one if one.isprintable() else _escaped(one) for one in value])
+    if len(text) > NAME_LIMIT:
+        half = NAME_LIMIT // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return text
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        code -= 0xDC00
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
 def integer(low: int, high: int) -> "Callable[[object], int]":
     """A whole number from ``low`` to ``high``."""
 
@@ -138,10 +161,10 @@ def environment(value: object) -> str | None:
 
 
 def tags(value: object) -> str | None:
-    """The JSON of a list of labels, None for an empty one."""
+    """The JSON of a list of decorations, None for an empty one."""
     if not isinstance(value, list):
         raise ValueError(f"must be a list of strings, not {kind_of(value)}")
-    return bounded_json([label(tag) for tag in value]) if value else None
+    return bounded_json([decoration(tag) for tag in value]) if value else None
 
 
 def unique(value: object) -> str | int:
@@ -166,11 +189,11 @@ def parents(value: object) -> tuple[str, ...]:
         if isinstance(word, int) and not isinstance(word, bool) and 0 < word < 2**63:
             found[f"id:{word}"] = None
             continue
-        text = label(word)
+        text = label(word) if isinstance(word, str) and word.startswith("batch:") else decoration(word)
         if text == "batch:":
             raise ValueError("names a batch, but not which: write 'batch:NAME'")
         if text.startswith("id:") and not _is_id(text.removeprefix("id:")):
-            raise ValueError(f"has {quoted(text)}, which is no id: write a number, as in 'id:7'")
+            raise ValueError(f"has {quoted(text)}, which is not an id: write a number, as in 'id:7'")
         found[text] = None
     return tuple(found)
 

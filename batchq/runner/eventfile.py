@@ -24,7 +24,7 @@ _LINKS = 40  #: that follow each other, at most (as in Linux)
 class EventFile:
     """Takes events and writes each as one line; ``-`` is stdout.
 
-    Bytes that are no UTF-8 are written as ``\\\\xff``. A pipe is never waited for: what does not fit is kept, up to a
+    Bytes that are not UTF-8 are written as ``\\\\xff``. A pipe is never waited for: what does not fit is kept, up to a
     bound, and lost beyond that, with one warning. Raises OSError for what cannot be opened, and for a file, or a link to
     one, that belongs to another user.
     """

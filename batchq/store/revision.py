@@ -57,7 +57,7 @@ def _define(
 def differs(db: sqlite3.Connection, job: int, spec: "JobSpec") -> bool:
     """Whether a stored job was to do something else than ``spec``: other work, folder, stdin, variables, umask or inputs.
 
-    How it is to be run (its limits, its queue, its name) is no work, and is not compared.
+    How it is to be run (its limits, its queue, its name) is not compared.
     """
     kind, work, env, stdin, umask, inputs, cwd = db.execute(
         "SELECT kind, work, env, stdin, umask, inputs, cwd FROM jobs JOIN contexts ON contexts.id = jobs.context"

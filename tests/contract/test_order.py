@@ -284,5 +284,5 @@ def test_a_job_of_the_same_add_may_be_called_last(store: Store) -> None:
 
 @pytest.mark.parametrize("word", ["id:", "id:x", "id:0", "id:-1", "id:1234567890123456789"])
 def test_what_is_no_id_is_refused(store: Store, word: str) -> None:
-    with pytest.raises(InputError, match="which is no id: write a number"):
+    with pytest.raises(InputError, match="which is not an id: write a number"):
         add(store, "x", after=[word])

@@ -91,7 +91,26 @@ def test_a_name_a_line_needs_no_nul_where_no_name_has_a_newline(scene: Shell) ->
 
     scene("add", "-q", "--each", "--from", "list", "--", sys.executable, "keep.py")
 
-    assert received(scene, len(names)) == [[name] for name in names]
+    assert received(scene, len(names)) == [[name.removesuffix(b"\r")] for name in names]
+
+
+def test_a_value_pasted_into_a_script_runs_and_is_told_once(batchq: Shell) -> None:
+    done = batchq("add", "--each", "--", "sh", "-c", "echo got {}", stdin="a\nb\n")
+
+    assert done.err.count("warning:") == done.err.count("\n") == 1
+    assert "sh -c '… \"$1\" …' sh {}" in done.err
+    batchq("run")
+    assert batchq("logs", "1-2").out == "got a\ngot b\n"
+
+
+def test_a_list_that_windows_wrote_is_the_same_for_add_and_each(batchq: Shell) -> None:
+    text = "\ufeff./a.txt\r\n./b.txt\r"
+    batchq("add", "-", stdin=text)
+    batchq("add", "--each", "--", "cat", stdin=text)
+
+    assert [work for (work,) in batchq.rows("SELECT work FROM jobs ORDER BY id")] == [
+        '["./a.txt"]', '["./b.txt"]', '["cat","./a.txt"]', '["cat","./b.txt"]'
+    ]  # fmt: skip
 
 
 def test_cells_of_csv_reach_variables_and_stdin_byte_for_byte(scene: Shell) -> None:

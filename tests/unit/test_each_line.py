@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -47,8 +48,120 @@ def test_blank_lines_are_skipped_and_do_not_count_as_jobs() -> None:
     assert made("", "echo") == made("", "echo", layout="csv") == made("\n\n", "echo", layout="tsv") == []
 
 
-def test_only_a_newline_ends_a_line_and_nothing_is_taken_off_it() -> None:
-    assert works(made(" a \x0bb\u2028c\r\n", "echo")) == [["echo", " a \x0bb\u2028c\r"]]
+def test_only_a_newline_ends_a_line_and_nothing_is_taken_off_it_but_what_windows_puts_there() -> None:
+    assert works(made(" a \x0bb\u2028c\rd\r\r\n", "echo")) == [["echo", " a \x0bb\u2028c\rd\r"]]
+    assert works(made("\ufeffa.txt\r\n\ufeffb.txt\r\n\r\nc.txt\r", "cat")) == [
+        ["cat", "a.txt"], ["cat", "\ufeffb.txt"], ["cat", "c.txt"]
+    ]  # fmt: skip
+
+
+def test_items_that_end_with_nul_keep_every_byte() -> None:
+    assert works(made("\ufeffa\r\0b\r\n\0", "cat", layout="nul")) == [["cat", "\ufeffa\r"], ["cat", "b\r\n"]]
+
+
+LONG = "a" * 200 + "b" * 200
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("caf\xe9".encode("latin-1"), "caf\\xe9"),
+        (b"tab\there", "tab\\there"),
+        (b"\x1b[31m", "\\x1b[31m"),
+        ("\u202egpj".encode(), "\\u202egpj"),
+        (LONG.encode(), "a" * 127 + "…" + "b" * 127),
+    ],
+)
+def test_names_and_tags_are_made_of_any_line(line: bytes, name: str) -> None:
+    (spec,) = made(line + b"\n", "x", "{}", name="{}", tags=["{}"])
+
+    assert (spec.name, json.loads(spec.tags or "")) == (name, [name])
+    assert os.fsencode(works([spec])[0][1]) == line
+    (child,) = made(line + b"\n", "x", after=["{}"])
+    assert child.after == (name,)
+
+
+def test_an_empty_cell_is_no_name_and_no_tag() -> None:
+    (spec,) = made("id,who\n7,\n", "x", "{id}", layout="csv", name="{who}", tags=["{who}", "{id}"])
+
+    assert (spec.name, spec.tags) == (None, '["7"]')
+
+
+@pytest.mark.parametrize(
+    ("words", "fields", "said"),
+    [
+        (("echo", "{ctiy}"), {}, "{ctiy} is not a column of stdin (did you mean 'city'?): its columns are id, city"),
+        (("echo", "{id}", "x{nmae}"), {}, "{nmae} is not a column"),
+        (("echo", "{3}"), {}, "{3} is not a column"),
+        (("echo",), {"name": "{Id}"}, "{Id} is not a column of stdin"),
+        (("echo",), {"env": {"A": "{cities}"}}, "{cities} is not a column"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["csv", "tsv"])
+def test_a_word_in_braces_that_is_no_column_is_refused(
+    words: tuple[str, ...], fields: dict[str, Any], said: str, layout: str
+) -> None:
+    data = "id,city\n7,Rome\n".replace(",", "," if layout == "csv" else "\t")
+
+    with pytest.raises(UsageError, match=re.escape(said)):
+        made(data, *words, layout=layout, **fields)
+    with pytest.raises(UsageError, match="is not a column"):
+        made(data, call="a:b", args={"x": ["{id}", "{ctiy}"]}, layout=layout)
+
+
+@pytest.mark.parametrize("word", ["{print $1}", '{"a": 1}', "${HOME}", "{a,b}", "a{", "}{", "{ }", "{1..9}"])
+def test_braces_that_mean_no_column_stay(word: str) -> None:
+    assert works(made("id,city\n7,Rome\n", "x", word, "{id}", layout="csv")) == [["x", word, "7"]]
+
+
+def test_without_columns_every_word_in_braces_stays() -> None:
+    assert works(made("a\n", "x", "{ctiy}", "{}")) == [["x", "{ctiy}", "a"]]
+    assert works(made("id\n7\n", script='echo "{ctiy}" "$1"', layout="csv")) == [['echo "{ctiy}" "$1"', "7"]]
+
+
+def warned(*words: str) -> str | None:
+    pattern = each.Pattern([*words])
+    each.jobs(b"a\n", "lines", "stdin", pattern, {}, "/", "/bin")
+    return pattern.warning
+
+
+@pytest.mark.parametrize(
+    ("words", "safe"),
+    [
+        (("sh", "-c", "echo {}"), "sh -c '… \"$1\" …' sh {}"),
+        (("/bin/bash", "-euc", "cd {//} && make"), "bash -euc '… \"$1\" …' sh {//}"),
+        (("env", "A=1", "dash", "-e", "-c", "{}"), "dash -c"),
+        (("zsh", "-c", "x {.}", "y"), "zsh -c"),
+        (("ksh", "-c", "x {}"), "ksh -c"),
+        (("python3.11", "-c", "print('{}')"), "python3.11 -c '… sys.argv[1] …' {}"),
+        (("python", "-cprint('{}')"), "python -c"),
+        (("perl", "-ne", "print if /{}/", "f"), "perl -ne '… $ARGV[0] …' {}"),
+        (("su", "ann", "-c", "rm {}"), "su -c"),
+    ],
+)
+def test_a_value_in_the_text_of_a_program_is_allowed_and_a_better_way_told(words: tuple[str, ...], safe: str) -> None:
+    told = warned(*words)
+
+    assert told is not None
+    assert safe in told
+    assert "a" in "".join(works(made("a\n", *words))[0])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sh", "-c", 'echo "$1"', "sh", "{}"),
+        ("sh", "script.sh", "-c", "{}"),
+        ("gcc", "-c", "{}"),
+        ("python", "x.py", "-c", "{}"),
+        ("perl", "-p", "{}"),
+        ("{}", "-c", "x"),
+        ("grep", "-e", "{}"),
+    ],
+    ids=" ".join,
+)
+def test_a_value_that_is_a_word_of_its_own_is_no_reason_to_warn(words: tuple[str, ...]) -> None:
+    assert warned(*words) is None
 
 
 def test_csv_has_columns_by_name_and_number_and_quotation_marks() -> None:
@@ -116,9 +229,9 @@ BAD: list[tuple[dict[str, Any], bytes | str, str]] = [
     ({"layout": "csv"}, ROW + "3,4\r5\n", "stdin, line 3: has a carriage return outside of quotation marks"),
     ({"layout": "csv"}, ROW + "3," + "4" * 131_073, "stdin, line 3: has a cell of over 128 KiB"),
     ({"layout": "csv"}, ROW.encode("utf-16"), "stdin, line 1: holds a NUL byte (at byte 3 of the file): save the file"),
-    ({"name": "{}"}, b"a\n\x1b\n", "stdin, line 2: field 'name' must be 1 to 255 printable characters"),
-    ({"name": "{}"}, b"a\ncaf\xe9\n", "stdin, line 2: field 'name' holds a lone surrogate"),
-    ({"after": ["{}"]}, "a\n" + "b" * 256, "stdin, line 2: field 'after' must be 1 to 255 printable"),
+    ({"batch": "{}"}, b"a\n\x1b\n", "stdin, line 2: field 'batch' must be 1 to 255 printable characters"),
+    ({"queue": "{}"}, b"a\ncaf\xe9\n", "stdin, line 2: field 'queue' holds a lone surrogate"),
+    ({"after": ["batch:{}"]}, "a\n" + "b" * 256, "stdin, line 2: field 'after' must be 1 to 255 printable"),
 ]
 
 

@@ -171,7 +171,7 @@ BAD: list[tuple[str, bytes | str, tuple[str, ...]]] = [
     ("toml", "[defaults]\nkey = 'x'", ("jobs.toml, [defaults]: field 'key' belongs to one job",)),
     ("toml", "[defaults]\ntimout = 'x'", ("jobs.toml, [defaults]: unknown field 'timout' (did you mean 'timeout'?)",)),
     ("toml", JOB + JOB + "name = 'load'\nhold = 1", ("jobs.toml, job 2 (load): field 'hold' must be true or false",)),
-    ("toml", JOB + 'name = "a\\nb"', ("jobs.toml, job 1: field 'name' must be 1 to 255 printable",)),
+    ("toml", JOB + 'batch = "a\\nb"', ("jobs.toml, job 1: field 'batch' must be 1 to 255 printable",)),
     ("toml", "[[job]]\npayload = nan", ("jobs.toml, job 1: field 'payload' holds NaN or Infinity",)),
     (
         "toml",
