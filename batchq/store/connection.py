@@ -5,8 +5,9 @@ import sqlite3
 import time
 
 from batchq.errors import BusyError, CreateError, LedgerError, StoreError
-from batchq.store import location, schema, trust
-from batchq.store.locks import LockFile
+from batchq.store import files, location, log, schema, trust
+from batchq.store.files import Files
+from batchq.store.locks import LockFile, Unemptied, sidecar
 from batchq.store.patience import Patient, connect, translated
 
 TYPE_CHECKING = False
@@ -45,8 +46,7 @@ class Store:
         self.checkpoint_at = 0.0
         self.is_readonly = is_readonly
         self._pid = os.getpid()
-        self._file = facts.st_dev, facts.st_ino
-        self._log = trust.identity(path + "-wal")
+        self.files = Files(path, lock, facts)
 
     @property
     def patience(self) -> float:
@@ -88,27 +88,34 @@ class Store:
         """
         if os.getpid() != self._pid:
             raise RuntimeError("an open store was carried over a fork: open it again in the child")
-        for path, known in ((self.path, self._file), (self.path + "-wal", self._log)):
-            if known is not None and trust.identity(path) != known:
-                raise LedgerError(f"{path} was moved, deleted or replaced while it was in use; nothing more is written")
-        if self.lock.is_moved():
-            raise LedgerError(f"{self.lock.path} was deleted or replaced while it was in use; nothing more is written")
+        self.files.require_same(self.db)
 
     def close(self) -> None:
-        """Close the connection; the last one out checkpoints, under the mutex like every checkpoint.
+        """Close the connection, without ever waiting; the last one out checkpoints.
 
-        (SQLite 3.7.0–3.51.2 can lose commits when a checkpoint races a reset of the write-ahead log.)
+        Under the mutex like every checkpoint, because SQLite 3.7.0–3.51.2 can lose commits when one races a reset of the
+        write-ahead log; whoever else holds the mutex has a connection, so that this close is not the last. Into a file
+        that was overwritten nothing is copied.
         """
         self.interrupted = None
+        self.patience = 0.0
         if not self.is_readonly:
-            try:
-                self.lock.acquire_mutex(self.patience)
-                if trust.log_bytes(self.path) > LONG_LOG:  # of a large add: a runner beside us would not shorten it
-                    self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except (BusyError, sqlite3.Error):
-                pass  # whoever holds the mutex has a connection, so this close is not the last and checkpoints nothing
+            self._prepare_close()
         self.db.close()
         self.lock.close()
+
+    def _prepare_close(self) -> None:
+        try:
+            self.files.require_same_content(self.db)
+            if self.lock.try_mutex() and log.log_bytes(self.path) > LONG_LOG:
+                # Of a large add: a runner beside us would not shorten it.
+                self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self.files.note_checkpoint(self.db, is_restart=False)
+        except LedgerError:
+            with Unemptied(self.path):
+                self.db.close()
+        except (BusyError, sqlite3.Error, OSError):
+            pass
 
     def __enter__(self) -> "Store":
         return self
@@ -132,7 +139,10 @@ class Writing:
         try:
             store.require_same_files()
             store.db.insist("BEGIN IMMEDIATE", (), deadline)
+            store.files.begin_log(store.db)
         except BaseException as error:
+            if store.db.in_transaction:
+                store.db.execute("ROLLBACK")
             store.lock.release_mutex()
             if isinstance(error, sqlite3.Error):
                 raise translated(error, store.path) from error
@@ -186,7 +196,7 @@ def open_at(path: str, *, create: bool = False, reading: bool = False, trust_own
     if facts is None:
         raise location.missing(path)
     warnings = trust.check_file(path, facts, reading=reading, trust_owner=trust_owner)
-    lost = trust.lost_log(path)
+    lost = log.lost_log(path)
     if not reading:
         if lost:
             raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without it")
@@ -204,14 +214,18 @@ def open_at(path: str, *, create: bool = False, reading: bool = False, trust_own
 
 
 def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
-    left_over = trust.log_bytes(path) > 0
-    db = lock = None
+    db = None
+    lock = LockFile(path) if os.path.exists(sidecar(path)) else None
+    alone = lock is None or not lock.is_in_use()
+    is_left_over = alone and log.log_bytes(path) > 0
     try:
+        is_sure = files.require_own_log(path, facts, lock, alone=alone)
         db = connect(path, "rw")
         is_shared = trust.occupy(path, facts.st_uid)
         version = version_of(db, path)
-        lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
-        alone = lock.enter()
+        if lock is None:
+            lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
+        files.join(path, facts, lock, db, alone=alone)
         if is_shared:
             trust.check_side_files(path, facts.st_uid)
         for pragma in (
@@ -228,13 +242,16 @@ def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
             trust.check_schema(db, path, is_old=True)
             creation.upgrade(db, lock, path)
         trust.check_schema(db, path)
-        if left_over and alone:
-            trust.check_recovered(db, path)
+        if not is_sure:
+            log.check_recovered(db, path)
         if os.environ.get(location.ALLOW_NETWORK) and location.network_type(path):
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
         return Store(path, db, lock, facts, warnings)
     except BaseException as error:
         if db is not None:
+            if is_left_over:
+                with Unemptied(path):
+                    db.close()
             db.close()
         if lock is not None:
             lock.close()

@@ -7,7 +7,7 @@ import sqlite3
 
 from batchq import failpoints
 from batchq.errors import BusyError, CreateError, LedgerError, UsageError
-from batchq.store import location
+from batchq.store import location, log
 from batchq.store.connection import Store, translated
 
 _PAGES = 1000  #: pages copied before signals are served again
@@ -82,6 +82,7 @@ def _copy(store: Store, draft: str) -> None:
         store.fetch("BEGIN")
         store.fetch("SELECT 1 FROM settings")  # from here on the copy is of this moment
         store.db.backup(copy, pages=_PAGES)
+        log.mark(copy)  # no log of the store belongs to the copy
         wrong = [text for (text,) in copy.execute("PRAGMA integrity_check(3)") if text != "ok"]
     except sqlite3.Error as error:
         is_source = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 
 from batchq.errors import BusyError, CreateError, StoreError
-from batchq.store import location, schema, trust
+from batchq.store import location, log, schema, trust
 from batchq.store.locks import LockFile
 from batchq.store.patience import PATIENCE, translated
 
@@ -95,6 +95,7 @@ def upgrade(db: sqlite3.Connection, lock: LockFile, path: str) -> None:
                         "try again when it has ended"
                     )
             migrations.upgrade(db)
+            log.mark(db)
         db.execute("COMMIT")
     finally:
         if db.in_transaction:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
-from batchq.store import holders, location, schema, trust
+from batchq.store import holders, location, log, schema, trust
 from batchq.store.connection import Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE
@@ -159,7 +159,7 @@ def _locks(store: Store) -> Iterator[Finding]:
 
 
 def _log(store: Store) -> Iterator[Finding]:
-    size = trust.log_bytes(store.path)
+    size = log.log_bytes(store.path)
     if size > STUCK_LOG:
         text = f"the log has {size:,} bytes: a program that reads the store for long keeps it from being emptied"
         yield Finding("warning", "log", text)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.errors import BatchqError
-from batchq.store import pruning, trust
+from batchq.store import log, pruning
 from batchq.store.connection import LONG_LOG, Store, translated
 from batchq.store.pruning import Policy
 
@@ -50,6 +50,7 @@ def checkpoint(store: Store, *, truncate: bool) -> Checkpoint:
         failpoints.hit("in_checkpoint")
         if truncate and done.is_complete:
             done = _run(store, "TRUNCATE")
+        store.files.note_checkpoint(store.db, is_restart=done.is_complete and done.log_bytes > 0)
     except sqlite3.Error as error:
         raise translated(error, store.path) from error
     finally:
@@ -63,7 +64,7 @@ def checkpoint_if_due(store: Store) -> Checkpoint | None:
     Returns what was achieved when something was tried; ``is_stuck`` is then worth one warning. Raises nothing: a store
     that cannot be used is told by the next write.
     """
-    size = trust.log_bytes(store.path)
+    size = log.log_bytes(store.path)
     if size <= SHORT_LOG or time.monotonic() < store.checkpoint_at:
         return None
     try:
@@ -76,7 +77,7 @@ def checkpoint_if_due(store: Store) -> Checkpoint | None:
 
 def _run(store: Store, mode: str) -> Checkpoint:
     ((is_busy, frames, copied),) = store.db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-    return Checkpoint(not is_busy and frames == copied, trust.log_bytes(store.path))
+    return Checkpoint(not is_busy and frames == copied, log.log_bytes(store.path))
 
 
 # --- finished jobs -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
 _WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
 _LIVENESS_SPAN = 1 << 60
+_NOTE = struct.Struct("=QQqq")
+_SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its connections shares
 _FLOCK = "hhqqi0q"  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 _TICK = 0.1  #: seconds between looks at whether a wait was interrupted
@@ -65,6 +67,8 @@ class LockFile:
         try:
             self._fd = _opened(self.path, store, reading=reading)
         except OSError as error:
+            if not reading and error.errno == errno.EROFS:
+                raise CreateError(f"cannot write the store {store}: it, or its folder, is read-only here") from None
             if not reading:
                 raise CreateError(f"cannot open the lock file {self.path}: {error.strerror}") from None
             self._fd = -1
@@ -86,22 +90,26 @@ class LockFile:
     def acquire_mutex(self, seconds: float, interrupted: "Interrupted" = None) -> None:
         """Wait for the writer mutex, at most ``seconds`` or until ``interrupted()``; then BusyError.
 
-        The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them. In the main
-        thread an interval timer ends it; elsewhere, where no timer can interrupt, it falls back to trying.
+        The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them. An interval timer
+        ends it. Where that cannot be (in another thread, or where the caller's own alarm is set, which must ring in time) it
+        falls back to trying.
         """
-        if self._lock(MUTEX_BYTE, wait=False):
+        if self.try_mutex():
             return
         import signal  # 1.4 ms, which an add that need not wait does not pay
 
         wait = _Wait(seconds, interrupted)
+        is_taken = signal.getitimer(signal.ITIMER_REAL)[0] > 0
         try:
-            previous = signal.signal(signal.SIGALRM, wait.look)
+            previous = None if is_taken else signal.signal(signal.SIGALRM, wait.look)
         except ValueError:
+            is_taken = True
+        if is_taken:
             self._acquire_by_trying(wait)
             return
         first = max(0.001, min(_TICK, seconds) if interrupted else seconds)
         blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])  # as whoever started us may have left it
-        timer = signal.setitimer(signal.ITIMER_REAL, first, _TICK)
+        signal.setitimer(signal.ITIMER_REAL, first, _TICK)
         try:
             self._lock(MUTEX_BYTE, wait=True)
             wait.is_open = False
@@ -112,7 +120,7 @@ class LockFile:
                 raise wait.refusal(self._store) from None
             raise
         finally:
-            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)
 
@@ -126,17 +134,31 @@ class LockFile:
         """Give the writer mutex to the next in line."""
         self._control(fcntl.F_UNLCK, MUTEX_BYTE, wait=False)
 
+    def try_mutex(self) -> bool:
+        """Take the writer mutex if it is free; whether it was."""
+        return self._lock(MUTEX_BYTE, wait=False)
+
     def mutex_is_held(self) -> bool:
         """Whether some other open description holds the mutex in this moment."""
         return self.is_held(MUTEX_BYTE)
 
-    def enter(self) -> bool:
-        """Share the presence byte until ``close``; whether this was the only open store. False where that is unknown."""
-        if not _HAS_OFD or self._fd < 0:
-            return False
-        alone = not self.is_held(PRESENCE_BYTE)
-        self._control(fcntl.F_RDLCK, PRESENCE_BYTE, wait=False)
-        return alone
+    def is_in_use(self) -> bool:
+        """Whether somebody has the store open; True where that is unknown."""
+        return not _HAS_OFD or self.is_held(PRESENCE_BYTE)
+
+    def enter(self) -> None:
+        """Share the presence byte until ``close``: the store is open."""
+        if _HAS_OFD and self._fd >= 0:
+            self._control(fcntl.F_RDLCK, PRESENCE_BYTE, wait=False)
+
+    def note(self, file: "tuple[int, int, int, int]") -> None:
+        """Write down which file those have opened that share the presence byte, and as what a checkpoint left it."""
+        os.pwrite(self._fd, _NOTE.pack(*file), 0)
+
+    def noted(self) -> "tuple[int, int, int, int] | None":
+        """What ``note`` wrote last; None where it never did."""
+        data = os.pread(self._fd, _NOTE.size, 0) if self._fd >= 0 else b""
+        return _NOTE.unpack(data) if len(data) == _NOTE.size else None
 
     def hold_liveness(self) -> int:
         """Lock a free byte as the sign of life of this process and the children it forks; its offset."""
@@ -204,6 +226,30 @@ def _opened(path: str, store: str, *, reading: bool) -> int:
             owner = os.geteuid()
         if (made := trust.make_for(path, owner)) is not None:
             return made
+
+
+class Unemptied:
+    """Let SQLite close a connection in this block without copying its log into the file, as the last one would.
+
+    Before that it wants all shared locks to be gone; a lock of another kind, ours, is in its way.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._fd = -1
+        try:
+            self._fd = os.open(self._store, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if _HAS_OFD:
+                request = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, *_SQLITE_SHARED, 0)
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, request)
+        except OSError:
+            pass  # it was moved, which SQLite sees by itself
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class _Wait:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 from batchq.errors import StoreError
-from batchq.store import schema, trust
+from batchq.store import log, schema, trust
 from batchq.store.connection import Store, version_of
 from batchq.store.locks import LockFile, busy
 from batchq.store.patience import Patient, connect, translated
@@ -19,13 +19,15 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
     lock = LockFile(path, reading=True)
     db = None
     try:
+        if not lock.is_in_use():
+            log.check(path)
         try:
             db = _connect(path, "ro")
         except sqlite3.OperationalError:
             if lock.mutex_is_held():
                 raise busy(path) from None
             db = _connect(path, "ro&immutable=1")
-            if trust.log_bytes(path):
+            if log.log_bytes(path):
                 warnings.append(f"{path}-wal cannot be read here: what was written last is missing")
         if (version := version_of(db, path)) < schema.VERSION:
             raise StoreError(f"{path} has the older schema {version} and cannot be upgraded here: it is read-only")

@@ -4,18 +4,14 @@ Anyone who can write a store decides what the next ``batchq run`` executes; so d
 which SQLite takes over when it opens the store. The rule is that of StrictModes in OpenSSH's sshd.
 """
 
-import contextlib
 import os
 import sqlite3
-import sys
-import time
 
-from batchq.errors import LedgerError, StoreError
+from batchq.errors import StoreError
 from batchq.store import schema
 
 SIDE_FILES = ("-wal", "-shm", "-journal", "-lock")
 _INERT = ("CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ", "CREATE VIRTUAL TABLE ")
-_CHECK = 0.5  #: seconds that the check after a crash may take
 
 
 def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: bool | None = None) -> list[str]:
@@ -106,9 +102,11 @@ def occupy(path: str, owner: int) -> bool:
     if not os.stat(os.path.dirname(path)).st_mode & 0o022:
         return False
     for suffix in ("-wal", "-shm", "-journal"):
-        with contextlib.suppress(OSError):  # SQLite says it better, if it matters
+        try:
             if (fd := make_for(path + suffix, owner)) is not None:
                 os.close(fd)
+        except OSError:
+            pass  # SQLite says it better, if it matters
     check_side_files(path, owner)
     return True
 
@@ -138,49 +136,6 @@ def _is_private(group: int, owner: int) -> bool:
     return user.pw_gid == group and members.gr_name == user.pw_name and set(members.gr_mem) <= {user.pw_name}
 
 
-def lost_log(path: str) -> str | None:
-    """What to say of a store that was not closed and whose log is gone, with what was written last; None of others."""
-    # SQLite makes the log before its index and deletes it after it, so an index alone is seen for a moment at most.
-    for _ in range(20):
-        if os.path.exists(path + "-wal") or not os.path.exists(path + "-shm"):
-            return None
-        time.sleep(0.001)
-    return f"{path}-wal is gone, and with it what was written last" if _index_says_more(path + "-shm") else None
-
-
-def _index_says_more(index: str) -> bool:
-    """Whether the index of a log that is gone tells of pages that were not yet copied into the store.
-
-    An index that merely could not be deleted at the last close tells of none. Where the two numbers stand is said in
-    SQLite's "WAL-mode File Format", section 2. (To open and close it is safe only because the log is gone: nobody in
-    this process can have locks on it.)
-    """
-    try:
-        with open(index, "rb") as file:
-            header = file.read(100)
-    except OSError:
-        return False
-    in_log, copied = (int.from_bytes(header[at : at + 4], sys.byteorder) for at in (16, 96))
-    return len(header) == 100 and in_log > copied
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Which file stands at a path now; None where there is none."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-def log_bytes(path: str) -> int:
-    """The size of the write-ahead log of the store at ``path``."""
-    try:
-        return os.stat(path + "-wal").st_size
-    except OSError:
-        return 0
-
-
 def check_schema(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> None:
     """Refuse a store whose tables, indexes and views are not ours; a table or an index beside them does no harm.
 
@@ -204,22 +159,3 @@ def extras(db: sqlite3.Connection) -> list[str]:
     """The names of the tables and indexes that somebody added to the store."""
     rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'")
     return sorted(name for name, sql in rows if sql not in schema.OBJECTS and "_sqlite_migrations" not in sql)
-
-
-def check_recovered(db: sqlite3.Connection, path: str) -> None:
-    """After a crash: refuse a store to which its log does not belong, as far as half a second of checking shows it.
-
-    SQLite believes every log of the right form that lies beside a database, also that of another one.
-    """
-    deadline = time.monotonic() + _CHECK
-    db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-    try:
-        ((verdict,),) = db.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname == "SQLITE_INTERRUPT":
-            return
-        raise
-    finally:
-        db.set_progress_handler(None, 0)
-    if verdict != "ok":
-        raise LedgerError(f"the store {path} is damaged ({verdict}): does {path}-wal belong to it? go back to a backup")

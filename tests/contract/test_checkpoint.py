@@ -1,6 +1,8 @@
 """The log stays short, is emptied only under the mutex, and a crash on the way loses nothing."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from history import add
 from others import FOREIGN_READER, MUTEX_HOLDER, another, end
 
 from batchq.errors import BusyError, LedgerError
-from batchq.store import keeping
+from batchq.store import keeping, patience
 from batchq.store.connection import LONG_LOG, Store, open_at
+from batchq.store.locks import LockFile
+from batchq.store.patience import Patient
 
 MIB = 1 << 20
 
@@ -94,6 +98,34 @@ def test_no_checkpoint_without_the_mutex(store: Store) -> None:
         with pytest.raises(BusyError):
             keeping.checkpoint(store, truncate=True)
     assert log_of(store) > 6 * MIB
+
+
+def test_a_close_waits_for_nobody_and_checkpoints_nothing_while_another_process_writes(batchq: Shell) -> None:
+    with open_at(str(batchq.db())) as beside:
+        store = open_at(beside.path)
+        write(store, 20)
+        with another(MUTEX_HOLDER, store.path):
+            began = time.monotonic()
+            store.close()
+            batchq("list")
+            assert time.monotonic() - began < 20, "not the patience of a writer"
+            assert log_of(beside) > 20 * MIB
+
+
+def test_an_add_waits_its_patience_once(batchq: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Patient, "patience", 1.0)
+    monkeypatch.setattr(patience, "PATIENCE", 1.0)
+    waits = []
+    acquire = LockFile.acquire_mutex
+
+    def watched(lock: LockFile, seconds: float, interrupted: Callable[[], bool] | None = None) -> None:
+        waits.append(seconds)
+        acquire(lock, seconds, interrupted)
+
+    monkeypatch.setattr(LockFile, "acquire_mutex", watched)
+    with another(MUTEX_HOLDER, batchq.db()), pytest.raises(BusyError), open_at(str(batchq.db())) as store:
+        add(store, "true")
+    assert waits == [1.0]
 
 
 def test_no_checkpoint_into_a_file_that_was_moved(store: Store, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +151,48 @@ def test_after_a_wait_the_alarm_of_the_caller_is_as_before(tmp_path: Path) -> No
     signal.signal(signal.SIGALRM, previous)
 
 
+def test_the_callers_own_alarm_rings_in_time_while_the_mutex_is_awaited(tmp_path: Path) -> None:
+    rang: list[float] = []
+    previous = signal.signal(signal.SIGALRM, lambda *_: rang.append(time.monotonic()))
+    began = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    with another(MUTEX_HOLDER, tmp_path / "s.db"), pytest.raises(BusyError):
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        began = time.monotonic()
+        LockFile(str(tmp_path / "s.db")).acquire_mutex(3)
+    signal.signal(signal.SIGALRM, previous)
+
+    assert len(rang) >= 1
+    assert 0.2 <= rang[-1] - began < 2
+
+
+def test_an_alarm_of_the_caller_may_end_the_wait(tmp_path: Path) -> None:
+    class OverError(Exception):
+        pass
+
+    def over(*_: object) -> None:
+        raise OverError
+
+    lock = LockFile(str(tmp_path / "s.db"))
+    previous = signal.signal(signal.SIGALRM, over)
+    with another(MUTEX_HOLDER, tmp_path / "s.db") as other:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(OverError):
+            lock.acquire_mutex(3600)
+        end(other)
+    signal.signal(signal.SIGALRM, previous)
+    assert is_free(tmp_path / "s.db")
+
+
+def test_with_the_alarm_signal_blocked_the_wait_ends_at_its_deadline_too(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with another(MUTEX_HOLDER, tmp_path / "s.db"), pytest.raises(BusyError):
+            LockFile(str(tmp_path / "s.db")).acquire_mutex(0.2)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_in_a_thread_the_wait_ends_at_its_deadline_too(tmp_path: Path) -> None:
     refusals: list[BusyError] = []
 
@@ -216,13 +259,15 @@ def test_a_lock_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
 
 def test_two_open_stores_know_of_each_other_and_the_last_one_knows_it_is_alone(tmp_path: Path) -> None:
     first, second = LockFile(str(tmp_path / "s.db")), LockFile(str(tmp_path / "s.db"))
-    assert first.enter()
-    assert not second.enter()
+    assert not first.is_in_use()
+    first.enter()
+    assert second.is_in_use()
+    second.enter()
     first.close()
     second.close()
 
     third = LockFile(str(tmp_path / "s.db"))
-    assert third.enter()
+    assert not third.is_in_use()
     third.close()
 
 

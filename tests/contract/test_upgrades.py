@@ -64,7 +64,7 @@ def columns(path: Path) -> dict[str, str]:
 def dump(path: Path, wanted: dict[str, str]) -> dict[str, list[tuple[object, ...]]]:
     with closing(looked_at(path)) as db:
         return {
-            table: db.execute(f"SELECT {names} FROM {table} ORDER BY 1, 2").fetchall()
+            table: [row for row in db.execute(f"SELECT {names} FROM {table} ORDER BY 1, 2") if row[0] != "log_mark"]
             for table, names in wanted.items()
         }
 

@@ -141,9 +141,6 @@ OF_WRITING = {
 
 #: What must be seen not to wait for the writer mutex (S7).
 OF_CHECKPOINTS = {
-    "a last close outside the mutex": [
-        Mutant(connection.Store, "close", "self.lock.acquire_mutex(self.patience)", "pass"),
-    ],
     "a checkpoint outside the mutex": [
         Mutant(keeping, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
     ],

@@ -10,6 +10,8 @@ import steps
 from figures import record
 from steps import Dump
 
+from batchq.store import log
+
 pytest.importorskip(
     "apsw", reason="apsw is not installed (pip install 'batchq[test]'): nothing can log what SQLite writes"
 )
@@ -25,7 +27,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[powerloss.Ev
 
 
 def read(path: Path) -> Dump:
-    """The whole of a store; DatabaseError where it is damaged."""
+    """The whole of a store; DatabaseError where it is damaged, LedgerError where its log is taken for another's."""
+    log.check(str(path))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         problems = [text for (text,) in db.execute("PRAGMA integrity_check") if text != "ok"]
         if problems:
