@@ -91,8 +91,8 @@ class LockFile:
         """Wait for the writer mutex, at most ``seconds`` or until ``interrupted()``; then BusyError.
 
         The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them. An interval timer
-        ends it. Where that cannot be (in another thread, or where the caller's own alarm is set, which must ring in time) it
-        falls back to trying.
+        ends it. Where that cannot be (in another thread, or where the caller's own alarm is set, which must ring in time)
+        it falls back to trying.
         """
         if self.try_mutex():
             return

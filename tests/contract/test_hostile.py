@@ -19,8 +19,8 @@ from batchq.store.runners import Wanted
 
 JOB = (
     "INSERT OR IGNORE INTO jobs (id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff,"
-    " max_crashes, on_crash, created_at) VALUES (99, 99, 'queued', 'default', 'default', 'shell', '[\"touch pwned\"]', 1, 9,"
-    " 1, 0, 1, 'retry', 0)"
+    " max_crashes, on_crash, created_at) VALUES (99, 99, 'queued', 'default', 'default', 'shell', '[\"touch pwned\"]', 1,"
+    " 9, 1, 0, 1, 'retry', 0)"
 )
 COUNT = "UPDATE counters SET jobs = jobs + 1 WHERE state = 'queued'"
 HOSTILE = {
