@@ -19,6 +19,7 @@ from batchq.executors.seam import Executor
 from batchq.jobs.model import JobSpec
 from batchq.jobs.work import kind_of, target_of
 from batchq.processes import guardian, machine
+from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.runner.eventfile import EventFile
@@ -67,7 +68,7 @@ def run(request: RunRequest) -> int:
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
     told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
 
-    def body(scratch: str) -> int:
+    def body(scratch: str, kept: Kept) -> int:
         inbox = Inbox()
         try:
             handlers = _handlers(request.events, request.handler, request.verbose, home)
@@ -84,6 +85,7 @@ def run(request: RunRequest) -> int:
                 grace=plan.grace,
                 logs=logs,
                 worker_jobs=request.worker_jobs,
+                kept=kept,
             )
             trust_owner = request.trust_owner
             return _run(path, plan, liveness, inbox, executor, handlers, told, adding, trust_owner=trust_owner)

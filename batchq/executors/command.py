@@ -10,7 +10,7 @@ import time
 
 from batchq import clock
 from batchq.executors.results import Results
-from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
+from batchq.jobs.attempt import CANCELLED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
 from batchq.jobs.model import SHELL
 from batchq.processes import machine, tree
 from batchq.processes.capture import Capture
@@ -114,7 +114,7 @@ class Sentence:
         for child in below:
             tree.kill(child, signal.SIGKILL)
         self.is_killed = True
-        return time.monotonic() + UNKILLABLE
+        return time.monotonic() + (UNKILLABLE if tree.may_end(pid) else 0)
 
 
 def overrun(claim: Claim) -> Failure:
@@ -123,9 +123,13 @@ def overrun(claim: Claim) -> Failure:
     return Failure("TimedOut", f"ran longer than its timeout of {clock.show_duration(claim.timeout)}")
 
 
-def unkillable(pid: int) -> Failure:
-    """The failure of an attempt whose process cannot be ended."""
-    return Failure("Unkillable", f"process {pid} survives SIGKILL: the system has it in a call that does not end")
+def unkillable(outcome: Outcome, why: str) -> Outcome:
+    """The end of an attempt of which something lives on: unless it succeeded, no other may begin beside that."""
+    if outcome.status in (SUCCEEDED, CANCELLED):
+        return outcome
+    status = TIMED_OUT if outcome.status == TIMED_OUT else FAILED
+    failure = Failure("Unkillable", f"{why}; it lives on, so the job is not tried again")
+    return outcome._replace(status=status, result=None, failure=failure, is_final=True)
 
 
 class Command:
@@ -140,6 +144,7 @@ class Command:
     err: Capture
     started_at: int
     leftovers = 0  #: how many of its processes outlived it
+    outlived_by = ""  #: why one that it left lives on
 
     def __init__(self, claim: Claim, place: Place) -> None:
         self.claim = claim
@@ -193,14 +198,13 @@ class Command:
         outcome = Outcome(
             self._sentence.status or FAILED,
             seconds=time.monotonic() - self._started,
-            failure=unkillable(self.pid),
             stdout=self.out.take(),
             stderr=self.err.take(),
             started_at=self.started_at,
             finished_at=now,
         )
         self._place.close_log(self.out, self.err)
-        return Ended(self.claim, outcome)
+        return Ended(self.claim, unkillable(outcome, tree.why_alive(self.pid)))
 
     def note_end(self, status: int, usage: resource.struct_rusage) -> None:
         """It has been reaped: what wait4(2) said of it."""
@@ -250,7 +254,7 @@ class Command:
             self.started_at,
             self._finished_at,
         )
-        return Ended(self.claim, outcome)
+        return Ended(self.claim, unkillable(outcome, self.outlived_by) if self.outlived_by else outcome)
 
 
 def _input(data: bytes | None) -> int | None:

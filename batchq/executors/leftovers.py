@@ -2,6 +2,9 @@
 
 A process whose parent dies becomes our child, because we are its subreaper. It belongs to an attempt if it is of its
 session or carries its token; one that hides both is taken for a leftover when nothing runs that could have started it.
+
+What ends by itself may end: ``tee`` behind ``exec > >(tee log)``, a resource tracker. It gets a moment, then TERM, then
+KILL; nobody waits here meanwhile.
 """
 
 import signal
@@ -10,8 +13,13 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from batchq.processes import tree
+from batchq.processes.kept import Kept
 
-SWEEP = 1.0  #: seconds within which a leftover must be dead, or it is given up: the system has it in an endless call
+MOMENT = 0.3  #: seconds in which what a job left may end by itself
+TERM_TO_KILL = 0.2  #: seconds between its TERM and its KILL
+SWEEP = 1.0  #: seconds after KILL within which it must be dead, or it is given up: the system has it in an endless call
+_AGAIN = 0.02  #: seconds between looks at what is being killed
+_NOBODY = 0  #: whose a process is that hides to whom it belongs
 
 
 class Alive(NamedTuple):
@@ -23,54 +31,96 @@ class Alive(NamedTuple):
 
 
 class Leftovers:
-    """``kept`` are the tokens whose processes stay (``leftovers = "keep"``); ``unkillable`` the processes given up.
+    """``kept`` is what stays (``leftovers = "keep"``); ``unkillable`` are the processes given up.
 
     ``are_hidden``: the last sweep saw a process of which nobody knows to which attempt it belongs.
     """
 
-    def __init__(self) -> None:
-        self.kept: set[str] = set()
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
         self.unkillable: set[int] = set()
         self.are_hidden = False
+        self._since: dict[int, float] = {}
+        self._ended: dict[int, set[int]] = {}
+        self._outliving: dict[int, list[str]] = {}
+        self._next_at: float | None = None
 
-    def sweep(self, ended: dict[int, str], alive: Alive) -> dict[int, int]:
-        """Kill what the ``ended`` attempts (process: token) left; for each of them how many processes were alive."""
-        counts: dict[int, int] = {}
-        seen: set[int] = set()
-        deadline = time.monotonic() + SWEEP
-        while True:
-            strangers = self._orphans(alive)
-            orphans = [pid for pid in strangers if self._is_left_behind(pid, ended, alive)]
-            if not orphans:
-                self.are_hidden = bool(strangers)
-                return counts
-            for orphan in orphans:
-                owner = _owner(orphan, ended)
-                for pid in (orphan, *tree.descendants(orphan)):
-                    if pid not in seen and not tree.is_zombie(pid):
-                        counts[owner] = counts.get(owner, 0) + 1
-                    seen.add(pid)
-                    tree.kill(pid, signal.SIGKILL)
-            if all([tree.reap(orphan) for orphan in orphans]):
+    def sweep(self, ended: dict[int, str], alive: Alive) -> set[int]:
+        """See to what the ``ended`` attempts (process: token) left; those of which something is still alive."""
+        now = time.monotonic()
+        left: set[int] = set()
+        self._next_at = None
+        strangers = self._orphans(alive)
+        for orphan in strangers:
+            if (owner := self._owner(orphan, ended, alive)) is None or tree.reap(orphan):
                 continue
-            if time.monotonic() > deadline:
-                self.unkillable.update(orphans)
-            time.sleep(0.0005)
+            if self._is_being_ended(orphan, owner, now - self._since.setdefault(owner, now)):
+                left.add(owner)
+        self.are_hidden = any(self._owner(orphan, ended, alive) is None for orphan in strangers)
+        for owner in left:
+            self._look_again(owner, now)
+        for owner in self._since.keys() - left:
+            del self._since[owner]
+        left.discard(_NOBODY)
+        return left
+
+    def next_at(self) -> float | None:
+        """When to sweep again, in monotonic seconds; None while nothing is being waited for."""
+        return self._next_at
+
+    def hurry(self, owner: int) -> None:
+        """Give what this one left no more time to end by itself."""
+        if owner in self._since:
+            self._since[owner] = min(self._since[owner], time.monotonic() - MOMENT - TERM_TO_KILL)
+            self._next_at = 0.0
+
+    def tell(self, owner: int) -> tuple[int, list[str]]:
+        """Of one of which nothing is left: how many processes had to be ended, and what is said of those that live on."""
+        return len(self._ended.pop(owner, ())), self._outliving.pop(owner, [])
 
     def _orphans(self, alive: Alive) -> list[int]:
         return [pid for pid in tree.own_children() if pid not in alive.processes and pid not in self.unkillable]
 
-    def _is_left_behind(self, pid: int, ended: dict[int, str], alive: Alive) -> bool:
+    def _owner(self, pid: int, ended: dict[int, str], alive: Alive) -> int | None:
+        """The ended attempt to which a process belongs, ``_NOBODY`` where it hides that, None if it may live."""
+        if self.kept.has(pid):
+            return None
         session, token = tree.session(pid), tree.token_of(pid)
-        if token in self.kept:
-            return False
+        of_token = next((one for one, carried in ended.items() if carried == token), None)
         if session in alive.processes or (token is not None and token in alive.tokens):
-            return token in ended.values()
-        return session in ended or token is not None or not alive.is_busy
+            return of_token
+        if session in ended:
+            return session
+        if of_token is not None:
+            return of_token
+        if token is None and self.kept.sessions.intersection(ended):
+            self.kept.spare(pid)  # a service that a job just left to stay may look like that
+            return None
+        if token is None and alive.is_busy:
+            return None
+        return next(iter(ended), _NOBODY)
 
+    def _is_being_ended(self, orphan: int, owner: int, waited: float) -> bool:
+        """Do what is due after that time with an orphan and all below it; False when it is given up."""
+        if waited < MOMENT:
+            return True
+        number = signal.SIGTERM if waited < MOMENT + TERM_TO_KILL else signal.SIGKILL
+        told = self._ended.setdefault(owner, set())
+        if not tree.may_end(orphan) or waited > MOMENT + TERM_TO_KILL + SWEEP:
+            self.unkillable.add(orphan)
+            self._outliving.setdefault(owner, []).append(tree.why_alive(orphan))
+            return False
+        for pid in (orphan, *tree.descendants(orphan)):
+            if tree.is_zombie(pid) or (number == signal.SIGTERM and pid in told):
+                continue
+            told.add(pid)
+            tree.kill(pid, number)
+            if number == signal.SIGTERM:
+                tree.kill(pid, signal.SIGCONT)
+        return True
 
-def _owner(pid: int, ended: dict[int, str]) -> int:
-    session, token = tree.session(pid), tree.token_of(pid)
-    if session in ended:
-        return session
-    return next((one for one, carried in ended.items() if carried == token), next(iter(ended), 0))
+    def _look_again(self, owner: int, now: float) -> None:
+        waited = now - self._since[owner]
+        steps = [step for step in (MOMENT, MOMENT + TERM_TO_KILL) if step > waited]
+        at = now + (steps[0] - waited if steps else _AGAIN)
+        self._next_at = at if self._next_at is None else min(self._next_at, at)

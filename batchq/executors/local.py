@@ -14,16 +14,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from batchq import clock
-from batchq.executors.command import Command, Place
+from batchq.executors.command import Command, Place, unkillable
 from batchq.executors.departures import Departures
 from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
-from batchq.executors.seam import Lost, Report, Started
+from batchq.executors.seam import Lost, Noted, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
-from batchq.processes import guardian, tree
+from batchq.processes import tree
 from batchq.processes.capture import Capture
+from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
@@ -38,6 +40,16 @@ REST = 0.5  #: seconds without new starts after the machine refused one
 TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 NO_FILES = Refusal("MachineBusy", "a worker cannot open files for the output of its tasks now", of_machine=True)
+
+
+class Lingering(NamedTuple):
+    """An attempt whose process has ended, and something that it left has not: ``ended`` is how a worker's task ended."""
+
+    claim: Claim
+    out: Capture
+    err: Capture
+    command: Command | None
+    ended: Ended | None
 
 
 class LocalExecutor:
@@ -64,6 +76,7 @@ class LocalExecutor:
         grace: float,
         logs: str | None = None,
         worker_jobs: int = 0,
+        kept: Kept | None = None,
     ) -> None:
         self.slots = slots
         self._inbox = inbox
@@ -82,7 +95,8 @@ class LocalExecutor:
         self._departures = Departures(grace)
         self._unwanted: set[str] = set()
         self._reports: list[Report] = []
-        self._leftovers = Leftovers()
+        self._leftovers = Leftovers(Kept() if kept is None else kept)
+        self._lingering: dict[int, Lingering] = {}
         self._any_wide = False  # whether a job of several slots has come
         self._pace: float | None = None
         self._told = time.monotonic()
@@ -95,6 +109,8 @@ class LocalExecutor:
         used = len(self._commands) if not self._any_wide else sum(one.claim.slots for one in self._commands.values())
         if self._members:
             used += sum(one.tasks[0].slots for one in self._members.values() if one.tasks)
+        if self._lingering:
+            used += sum(one.claim.slots for one in self._lingering.values())
         return self.slots - used - len(self._departures)
 
     def free(self) -> int:
@@ -170,6 +186,8 @@ class LocalExecutor:
         while self._reap() and time.monotonic() < soon and not self._inbox.received and not self._is_urgent:
             self._fill()
         now = time.monotonic()
+        if self._lingering or self._leftovers.next_at() is not None:
+            self._see_to_leftovers()
         for member in list(self._members.values()):
             if len(member.tasks) > 1 and now - member.looked > TICK:
                 self._hear(member)
@@ -213,6 +231,8 @@ class LocalExecutor:
         ]
         if self._commands:
             waits.append(now + NEWS)
+        if (at := self._leftovers.next_at()) is not None:
+            waits.append(at)
         for member in self._members.values():
             if member.tasks:
                 waits.append(now + (TICK if len(member.tasks) > 1 else NEWS))
@@ -230,6 +250,10 @@ class LocalExecutor:
         for command in self._commands.values():
             if command.claim.token in chosen:
                 command.enforce(status, grace)
+        if not grace:
+            for pid, one in self._lingering.items():
+                if one.claim.token in chosen:
+                    self._leftovers.hurry(pid)
         for member in list(self._members.values()):
             self._hear(member)
             if member.began_at is not None and member.tasks[0].token in chosen:
@@ -262,7 +286,7 @@ class LocalExecutor:
                 self._departures.hurry()
             self._step(self._departures.due())
         if tree.CAN_TRACE:
-            tree.end_descendants(self._grace, self._leftovers.kept)
+            tree.end_descendants(self._grace, self._leftovers.kept.has)
         for out, err in self._pipes:
             self._discard(out, err)
         self._selector.close()
@@ -450,7 +474,6 @@ class LocalExecutor:
                 if not tree.CAN_TRACE:
                     tree.kill_group(pid, signal.SIGKILL)
                 command.note_end(status, usage)
-                self._is_urgent = self._is_urgent or command.claim.on_crash == "hold"
                 over[pid] = command
             elif (member := self._members.get(pid)) is not None:
                 self._bury(member, os.waitstatus_to_exitcode(status))
@@ -458,18 +481,41 @@ class LocalExecutor:
                 self._see_off(pid)
         if not over:
             return False
-        for command in over.values():
+        for pid, command in over.items():
             if command.claim.leftovers == "keep":
-                self._keep(command)
-        for pid, count in self._sweep({pid: command.claim.token for pid, command in over.items()}).items():
-            over[pid].leftovers = count
-        for command in over.values():
-            command.take_output()
-            self._put_pipes(command.out, command.err)
-        self._over += over.values()
+                self._leftovers.kept.keep(command.claim.token, pid)
+        left = self._sweep({pid: command.claim.token for pid, command in over.items()})
+        for pid, command in over.items():
+            lingering = Lingering(command.claim, command.out, command.err, command, None)
+            if pid in left:
+                self._lingering[pid] = lingering
+            else:
+                self._finish(pid, lingering)
         if len(self._over) >= LATE:
             self._conclude()
         return True
+
+    def _see_to_leftovers(self) -> None:
+        """What jobs left has ended, or is told to."""
+        left = self._sweep({})
+        for pid, one in list(self._lingering.items()):
+            if pid not in left:
+                del self._lingering[pid]
+                self._finish(pid, one)
+
+    def _finish(self, pid: int, one: Lingering) -> None:
+        """Nothing is left of an attempt that could be ended: its pipes are the next one's."""
+        count, outliving = self._leftovers.tell(pid)
+        self._reports += [Noted(f"job {one.claim.id}: {why}") for why in outliving]
+        if one.command is not None:
+            self._is_urgent = self._is_urgent or one.claim.on_crash == "hold"
+            one.command.leftovers, one.command.outlived_by = count, "; ".join(outliving)
+            one.command.take_output()
+            self._over.append(one.command)
+        elif one.ended is not None:
+            claim, outcome = one.ended
+            self._end(Ended(claim, unkillable(outcome, outliving[0])) if outliving else one.ended)
+        self._put_pipes(one.out, one.err)
 
     def _conclude(self) -> None:
         """See to the commands that have ended: to many at once, while their slots are at work again."""
@@ -483,16 +529,15 @@ class LocalExecutor:
     def _give_up(self, running: Command | Member) -> None:
         """Free the slot of a process that SIGKILL does not end."""
         self._leftovers.unkillable.add(running.pid)
+        claim = running.claim if isinstance(running, Command) else running.tasks[0] if running.tasks else None
+        if claim is not None:
+            self._reports.append(Noted(f"job {claim.id}: {tree.why_alive(running.pid)}"))
         if isinstance(running, Member):
             self._bury(running, None)
         else:
             del self._commands[running.pid]
             self._end(running.given_up())
             self._put_pipes(running.out, running.err)
-
-    def _keep(self, command: Command) -> None:
-        self._leftovers.kept.add(command.claim.token)
-        guardian.keep(self._place.scratch, command.claim.token)
 
     def _bury(self, member: Member, code: int | None) -> None:
         """A worker has died, or is given up (None)."""
@@ -502,11 +547,15 @@ class LocalExecutor:
             return
         ended, unbegun = member.died(code)
         self._forget(member)
-        self._sweep({member.pid: ended.claim.token} if ended is not None else {})
         if ended is not None:
-            self._end(ended)
+            lingering = Lingering(ended.claim, member.out, member.err, None, ended)
+            if member.pid in self._sweep({member.pid: ended.claim.token}):
+                self._lingering[member.pid] = lingering
+            else:
+                self._finish(member.pid, lingering)
+        else:
+            self._put_pipes(member.out, member.err)
         self._take_back(unbegun)
-        self._put_pipes(member.out, member.err)
 
     def _take_back(self, unbegun: list[Claim]) -> None:
         """Tasks that another worker has to do; those that nobody wants any more are given back."""
@@ -538,8 +587,10 @@ class LocalExecutor:
             member.err.take()
             self._put_pipes(member.out, member.err)
 
-    def _sweep(self, ended: dict[int, str]) -> dict[int, int]:
-        return self._leftovers.sweep(ended, self._alive())
+    def _sweep(self, ended: dict[int, str]) -> set[int]:
+        """See to what these attempts left, and those that linger; of which of them something is alive."""
+        lingering = {pid: one.claim.token for pid, one in self._lingering.items()}
+        return self._leftovers.sweep(lingering | ended, self._alive())
 
     def _alive(self) -> Alive:
         running = [one.claim for one in self._commands.values()]

@@ -24,6 +24,7 @@ from batchq.jobs.attempt import (
     Printed,
     Stream,
 )
+from batchq.processes import tree
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Answer, Resident
 from batchq.processes.spawn import Refusal
@@ -233,6 +234,8 @@ class Member:
             started_at=started_at,
             finished_at=now,
         )
+        if code is None:
+            outcome = unkillable(outcome, tree.why_alive(self.pid))
         self._place.close_log(self.out, self.err)
         return Ended(claim, outcome), self.unbegun()
 
@@ -246,7 +249,7 @@ class Member:
     def _fate(self, claim: Claim, code: int | None) -> tuple[str, Failure | None]:
         """What the end of the worker means for the task that ran."""
         if code is None:
-            return self._sentence.status or FAILED, unkillable(self.pid)
+            return self._sentence.status or FAILED, None
         if self._sentence.status is not None:
             return self._sentence.status, self._overrun(claim) if self._sentence.status == TIMED_OUT else None
         if self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):

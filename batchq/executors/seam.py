@@ -30,7 +30,13 @@ class Refused(NamedTuple):
     reason: str
 
 
-Report = Started | Printed | Ended | Lost | Refused
+class Noted(NamedTuple):
+    """What the person should be told at once, in one line."""
+
+    text: str
+
+
+Report = Started | Printed | Ended | Lost | Refused | Noted
 
 
 class Executor(Protocol):

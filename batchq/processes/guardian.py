@@ -17,23 +17,24 @@ import time
 from collections.abc import Callable
 
 from batchq.processes import tree
+from batchq.processes.kept import Kept
 from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, relayed
 from batchq.processes.turns import take_short_turns
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
-_KEPT = "kept"
 _TICK = 0.0005  #: seconds between looks at whether the guardian has stopped
 
 
-def guarded(body: Callable[[str], int], forget: Callable[[], None] = lambda: None) -> int:
-    """Run ``body(scratch)`` in a child process under a guardian; the exit status for this process.
+def guarded(body: Callable[[str, Kept], int], forget: Callable[[], None] = lambda: None) -> int:
+    """Run ``body(scratch, kept)`` in a child process under a guardian; the exit status for this process.
 
     ``forget()`` is called in the guardian, and lets go of what only the child needs.
 
     The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does.
-    ``scratch`` is a private folder that is gone when the guardian ends. Call it from the main thread of a process
-    that has no other threads and no open store.
+    ``scratch`` is a private folder that is gone when the guardian ends, ``kept`` what then stays. Call it from the main
+    thread of a process that has no other threads and no open store.
     """
+    kept = Kept()
     scratch = tempfile.mkdtemp(prefix="batchq-")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
@@ -45,33 +46,18 @@ def guarded(body: Callable[[str], int], forget: Callable[[], None] = lambda: Non
     guardian = os.getpid()
     runner = os.fork()
     if runner == 0:
-        _be_runner(body, scratch, guardian)
+        _be_runner(lambda: body(scratch, kept), guardian)
     try:
         forget()
         status = _watch(runner, heard)
-        for pid in tree.end_descendants(PATIENCE, kept_tokens(scratch)) if tree.CAN_TRACE else ():
-            sys.stderr.write(f"batchq: process {pid} cannot be killed; the system has it in a call that does not end\n")
+        for pid in tree.end_descendants(PATIENCE, kept.read().has) if tree.CAN_TRACE else ():
+            sys.stderr.write(f"batchq: {tree.why_alive(pid)}\n")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return status
 
 
-def keep(scratch: str, token: str) -> None:
-    """Note for the guardian that what this attempt left behind is to stay (``leftovers = "keep"``)."""
-    with open(os.path.join(scratch, _KEPT), "a") as file:
-        file.write(token + "\n")
-
-
-def kept_tokens(scratch: str) -> set[str]:
-    """The attempts whose processes are to stay when the run ends."""
-    try:
-        with open(os.path.join(scratch, _KEPT)) as file:
-            return set(file.read().split())
-    except OSError:
-        return set()
-
-
-def _be_runner(body: Callable[[str], int], scratch: str, guardian: int) -> None:
+def _be_runner(body: Callable[[], int], guardian: int) -> None:
     """Signals are blocked until the body opens its inbox."""
     status = 70
     try:
@@ -84,7 +70,7 @@ def _be_runner(body: Callable[[str], int], scratch: str, guardian: int) -> None:
             os._exit(status)
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
-        status = body(scratch)
+        status = body()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 70
     except BaseException:

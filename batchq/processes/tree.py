@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 CAN_TRACE = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
@@ -183,21 +183,56 @@ def stop_self() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def end_descendants(patience: float, spared: Collection[str] = ()) -> list[int]:
+def may_end(pid: int) -> bool:
+    """Whether this process may signal another one; also when that is gone."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        return True
+    return True
+
+
+def why_alive(pid: int) -> str:
+    """Why a process lives on that was to be ended."""
+    if may_end(pid):
+        return f"process {pid} cannot be killed; the system has it in a call that does not end"
+    try:
+        name = _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+        owner = _user(os.stat(f"/proc/{pid}").st_uid)
+    except OSError:
+        name, owner = "?", "another user"
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return f"process {pid} ({name}) belongs to {owner}: this run may not end it"
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def end_descendants(patience: float, is_spared: Callable[[int], bool] = lambda _: False) -> list[int]:
     """SIGKILL and reap everything below this process until nothing is left, at most ``patience`` seconds.
 
-    Children that carry one of the tokens ``spared`` are left alone with all below them. Returns the processes that
-    could not be ended: one in an uninterruptible system call dies only when that ends.
+    Children that are spared are left alone with all below them. Returns the processes that could not be ended: one in an
+    uninterruptible system call dies only when that ends, and for one of another user nobody waits here.
     """
     deadline = time.monotonic() + patience
     while True:
         reap_all()
-        left = [child for child in own_children() if not spared or token_of(child) not in spared]
+        left = [child for child in own_children() if not is_spared(child)]
         if not left or time.monotonic() > deadline:
             return left
         for child in left:
             for pid in (child, *descendants(child)):
                 kill(pid, signal.SIGKILL)
+        if not any(map(may_end, left)):
+            return left
         time.sleep(0.002)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from batchq import clock
 from batchq.errors import BatchqError, BusyError
 from batchq.events import Handler
-from batchq.executors.seam import Executor, Lost, Report, Started
+from batchq.executors.seam import Executor, Lost, Noted, Report, Started
 from batchq.jobs.attempt import (
     SUCCEEDED,
     Claim,
@@ -253,6 +253,8 @@ class _Run:
                 self.teller.job_starts(report.claim)
             elif isinstance(report, Printed):
                 self._print(report)
+            elif isinstance(report, Noted):
+                warn(report.text)
             else:
                 self.tally.refusal = report.reason
                 self.stopping.claim_no_more()
