@@ -16,7 +16,7 @@ from batchq.processes.signals import SAME, STOPPING, Inbox
 
 def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
     """Whether an attempt ended by itself as one does that got one of these signals."""
-    if outcome.status not in (FAILED, CRASHED):
+    if outcome.status not in (FAILED, CRASHED) or outcome.is_final:
         return False
     return any(outcome.signal == number or outcome.exit_code == 128 + number for number in numbers)
 
@@ -66,7 +66,9 @@ class Struck:
 
     def _in_a_stop(self, ended: Ended) -> Ended:
         claim, outcome = ended
-        may_be_half_done = claim.token in self._told and outcome.status in (SUCCEEDED, FAILED, CRASHED)
+        may_be_half_done = (
+            claim.token in self._told and outcome.status in (SUCCEEDED, FAILED, CRASHED) and not outcome.is_final
+        )
         self._told.discard(claim.token)
         if may_be_half_done or dies_of(outcome, self.numbers):
             return Ended(claim, outcome._replace(status=INTERRUPTED, result=None, failure=None))

@@ -81,7 +81,7 @@ def test_a_second_signal_gives_what_a_job_left_no_more_time(scene: Scene) -> Non
 def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins_beside_it(
     scene: Scene, how: str
 ) -> None:
-    work = f"{AS_NOBODY} sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' >> pids"
+    work = f"{AS_NOBODY} sh -c 'trap \"\" TERM; echo $$; exec sleep 600' >> pids"
     ends = {"timeout": f"{work}; true", "failure": f"{work} & until [ -s pids ]; do sleep 0.01; done; exit 3"}
     scene.add(
         {"command": ends.get(how, ends["timeout"]), "max_attempts": 3, "backoff": "1ms"}
@@ -98,7 +98,7 @@ def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins
     assert time.monotonic() - began < 30  # and not the minute for a process that the system keeps
     (pid,) = map(int, scene.pids.read_text().split())
     assert not is_gone(pid)
-    assert f"process {pid} (sh) belongs to nobody: this run may not end it" in scene.said()
+    assert f"process {pid} (sleep) belongs to nobody: this run may not end it" in scene.said()
     assert scene.attempts("error_type") == [("Unkillable",)]
     assert scene.jobs() == [("failed",)]
     end(pid)
