@@ -19,9 +19,10 @@ from batchq.processes import enclosing
 from batchq.report import undone
 from batchq.report.digest import program
 from batchq.store import asking, awaited, obstacles, queries, tallies
-from batchq.store.asking import Asking, Standstill
+from batchq.store.asking import Standstill
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
+from batchq.store.runners import Asking
 
 LOOK = 0.25  #: seconds between looks where nobody rings
 SHARE = 10  #: of the time, looking takes no more than one part in so many
@@ -156,7 +157,9 @@ class _Wait:
         """Whether nothing can go on as long as this waits: every job that runs waits so, and no run has a slot left."""
         if not self._callers:
             return False
-        is_so = asking.all_wait(self._store, self._callers) and not asking.is_anyone_free(self._store, self._ids)
+        is_so = asking.all_wait(self._store, [one.id for one in self._callers]) and not asking.is_anyone_free(
+            self._store, self._ids
+        )
         if not self._standstill.lasts(is_so=is_so):
             return False
         note(

@@ -9,10 +9,10 @@ from batchq import clock
 from batchq.executors.seam import Executor
 from batchq.jobs.model import JobSpec
 from batchq.jobs.selection import Range
-from batchq.processes import machine, tree
+from batchq.processes import enclosing, machine, tree
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
-from batchq.store import answers, intake, runners
+from batchq.store import answers, asking, intake, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Occupied, Runner
@@ -41,6 +41,9 @@ def enter(
         tally.asked = answers.asked(store, intake.entered(db, adding or [], plan.wanted.files))
         return answers.still_open(store, tally.asked.ids)
 
+    inside = asking.of_tokens(store, tokens) if (tokens := enclosing.tokens()) else ()
+    for one in inside:
+        store.lock.hold_waits(one.id)
     until = None if plan.patience is None else time.monotonic() + plan.patience
     bell: Bell | None = None
     try:
@@ -59,6 +62,7 @@ def enter(
                     executor=executor.name,
                     now=clock.now(),
                     alone=plan.if_running != "join",
+                    inside=inside,
                     adding=None if adding is None else add,
                 )
             except Occupied as occupied:

@@ -29,7 +29,7 @@ from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller, warn
 from batchq.runner.withdrawing import Withdrawing
-from batchq.store import keeping, ledger, outlook, runners
+from batchq.store import asking, keeping, ledger, outlook, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Runner
@@ -111,6 +111,7 @@ class _Run:
         self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
         self.withdrawing = Withdrawing(store, me, executor, plan.grace)
         self.is_log_stuck = False
+        self.standstill = asking.Standstill()
         store.patience = PATIENCE
         store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
 
@@ -321,6 +322,9 @@ class _Run:
             self.tally.stopped_at = "--max-jobs" if left.is_work_left else None
             return True
         now = time.monotonic()
+        if self._waits_for_itself(left):
+            self.stopping.claim_no_more()
+            return True
         if left.is_work_left or self.plan.watch:
             self.look_at = min(self.look_at, now + LOOK)  # a limit, or the last look was a moment ago
             if left.next_due is not None:
@@ -328,6 +332,13 @@ class _Run:
             return False
         self.look_at = now
         return outlook.retire(self.store, self.me)
+
+    def _waits_for_itself(self, left: outlook.Outlook) -> bool:
+        """Whether what is left cannot start while this run waits for it, because jobs wait for each other's commands."""
+        if not self.me.inside or not left.is_work_left or left.next_due is not None or self.plan.watch:
+            return False
+        is_so = asking.all_wait(self.store, self.me.inside) and not asking.is_anything_startable(self.store, self.me)
+        return self.standstill.lasts(is_so=is_so)
 
     def _look_after_others(self) -> None:
         """Settle what dead runners left, and end those of our jobs that somebody has cancelled."""

@@ -2,22 +2,15 @@
 
 import json
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Container, Sequence
 
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.store import runners
 from batchq.store.connection import Store
+from batchq.store.runners import Asking, Runner
 from batchq.store.selecting import condition
 
 CONFIRMED = 3.0  #: seconds after which a standstill is believed
-
-
-class Asking(NamedTuple):
-    """A job in which the command runs, and the runner that runs it."""
-
-    id: int
-    runner: int
 
 
 def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
@@ -44,9 +37,8 @@ def held_up(store: Store, asking: Sequence[Asking]) -> set[int]:
     return {id for (id,) in rows}
 
 
-def all_wait(store: Store, asking: Sequence[Asking]) -> bool:
-    """Whether each job that runs, whoever runs it, waits in a command of batchq that it has called."""
-    mine = {one.id for one in asking}
+def all_wait(store: Store, mine: Container[int]) -> bool:
+    """Whether each job that runs, whoever runs it, waits in a command of batchq that it has called; ``mine`` do."""
     rows = store.fetch("SELECT id FROM jobs WHERE state = 'running'")
     return all(id in mine or store.lock.waits(id) for (id,) in rows)
 
@@ -64,6 +56,18 @@ def is_anyone_free(store: Store, ids: Sequence[Range]) -> bool:
         ):
             return True
     return False
+
+
+def is_anything_startable(store: Store, runner: Runner) -> bool:
+    """Whether a queued job that this runner wants may start, now or as soon as a rate lets it."""
+    wanted, kinds = runner.wanted, "1" if runner.wanted.payloads else "jobs.kind <> 'payload'"
+    return bool(
+        store.fetch(
+            f"SELECT 1 FROM jobs WHERE jobs.state = 'queued' AND jobs.slots <= :slots AND {kinds} AND {IN_AN_OPEN_QUEUE}"
+            f" AND {wanted.condition()} LIMIT 1",
+            wanted.named() | {"slots": runner.slots},
+        )
+    )
 
 
 #: Of a job: its queue lets at least one more run

@@ -49,13 +49,12 @@ def look(store: Store, runner: Runner) -> Outlook:
     if queued or next_due is not None:
         return Outlook(queued, next_due, False)
     elsewhere = (
-        wanted.is_selective
-        and _exists(store, f"state = 'running' AND runner <> :runner AND {wanted.condition()}", named)
-    ) or _is_awaited(store, wanted, named)
+        wanted.is_selective and _exists(store, f"{runner.others('jobs')} AND {wanted.condition()}", named)
+    ) or _is_awaited(store, runner, named)
     return Outlook(queued, next_due, elsewhere)
 
 
-def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
+def _is_awaited(store: Store, runner: Runner, named: dict[str, object]) -> bool:
     """Whether a job that this runner may take waits, directly or not, for one that another runner runs.
 
     The first one that is found is enough. So the search stands in FROM, where SQLite makes each row when it is asked
@@ -63,10 +62,10 @@ def _is_awaited(store: Store, wanted: Wanted, named: dict[str, object]) -> bool:
     """
     if not store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1"):
         return False
-    waits = f"jobs.state = 'blocked' AND {wanted.condition()}"
-    children = """
+    waits = f"jobs.state = 'blocked' AND {runner.wanted.condition()}"
+    children = f"""
         SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
-            WHERE p.state = 'running' AND p.runner <> :runner"""
+            WHERE {runner.others("p")}"""
     below = f"""
         WITH RECURSIVE below (id) AS (
             {children} UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.errors import BusyError
@@ -65,7 +65,7 @@ class Wanted(NamedTuple):
 
 class Runner(NamedTuple):
     """One ``batchq run`` process as the store knows it, since ``since`` (milliseconds); ``liveness`` is its byte in the
-    lock file.
+    lock file. ``inside`` are the jobs that have called it, which are not over before it is.
     """
 
     id: int
@@ -73,6 +73,19 @@ class Runner(NamedTuple):
     wanted: Wanted
     slots: int = 1
     since: int = 0
+    inside: tuple[int, ...] = ()
+
+    def others(self, table: str) -> str:
+        """The SQL that holds for jobs that others run, and that may be over before this runner is (``:runner`` is it)."""
+        mine = f" AND {table}.id NOT IN ({', '.join(map(str, self.inside))})" if self.inside else ""
+        return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}"
+
+
+class Asking(NamedTuple):
+    """A job that has called a command, and the runner that runs the job."""
+
+    id: int
+    runner: int
 
 
 class Occupied(BusyError):
@@ -97,16 +110,19 @@ def register(
     namespace: str = "",
     born: int | None = None,
     alone: bool = False,
+    inside: Sequence[Asking] = (),
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
     """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid.
 
-    Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could. With
-    ``adding``, which adds jobs in the same transaction, the runner takes those whose ids it returns.
+    Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could; not for
+    those that run the jobs ``inside`` of which it was called: they would wait for each other. With ``adding``, which
+    adds jobs in the same transaction, the runner takes those whose ids it returns.
     """
+    callers = {one.runner for one in inside}
     with store.writing() as db:
         if alone:
-            for other in living(store):
+            for other in (one for one in living(store) if one.id not in callers):
                 if other.wanted.is_same_as(wanted) and not _is_left_by(store, other, wanted, slots):
                     raise Occupied(other.pid)
         if adding is not None:
@@ -116,7 +132,7 @@ def register(
             " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (pid, host, boot_id, namespace, born, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
-    return Runner(row[0], liveness, wanted, slots, now)
+    return Runner(row[0], liveness, wanted, slots, now, tuple(one.id for one in inside))
 
 
 class Living(NamedTuple):
