@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchq import runner
 from batchq.cli import plans, sources, telling
-from batchq.cli.noting import note, warn
+from batchq.cli.noting import note, note_outer_store, warn
 from batchq.cli.request import AddRequest, RunRequest
 from batchq.cli.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
@@ -25,7 +25,7 @@ from batchq.runner import Plan, Tally
 from batchq.runner.eventfile import EventFile
 from batchq.store import outlook
 from batchq.store.connection import Store, open_at
-from batchq.store.location import allow_network, locate, require_local
+from batchq.store.location import allow_network, locate, passed_over, require_local
 from batchq.store.locks import LockFile
 from batchq.store.runners import Wanted
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def run(request: RunRequest) -> int:
     """Run what is claimable until nothing is left; the exit code. Raises BatchqError before anything has run."""
     path = locate(request.db)
+    note_outer_store(path, passed_over(request.db))
     allow_network(request.allow_network_fs)
     require_local(path)
     mode, patience = plans.if_running(request.if_running)

@@ -4,12 +4,12 @@ import os
 import sys
 
 from batchq.cli import sources
-from batchq.cli.noting import note, warn
+from batchq.cli.noting import note, note_outer_store, warn
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.store import intake
 from batchq.store.connection import open_at
-from batchq.store.location import locate
+from batchq.store.location import locate, passed_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def add(request: AddRequest) -> None:
     """
     specs = sources.specs_of(request)
     path = locate(request.db)
+    note_outer_store(path, passed_over(request.db))
     if request.dry_run:
         _tell(specs, _rehearsed(path, specs, trust_owner=request.trust_owner), request)
         return

@@ -29,6 +29,17 @@ def locate(explicit: str | None) -> str:
     return found
 
 
+def passed_over(explicit: str | None) -> str | None:
+    """The nearest ``batchq.db``, where it is not used because the job in which this runs names its own store."""
+    if explicit or not os.environ.get("BATCHQ_TOKEN") or not (named := os.environ.get("BATCHQ_DB")):
+        return None
+    try:
+        near = _upwards(os.getcwd())
+        return near if near is not None and not os.path.samefile(near, named) else None
+    except OSError:
+        return None
+
+
 def resolved(path: str) -> str:
     """The file behind a symbolic link: the log and the locks lie beside that one, whatever name it was called by."""
     return os.path.realpath(path) if os.path.islink(path) else path

@@ -128,3 +128,15 @@ def test_a_job_of_an_inner_run_has_no_variable_of_the_outer_job(batchq: Shell) -
     seen = (batchq.folder / "seen").read_text()
     assert "\nBATCHQ_JOB_ID=1\n" in f"\n{seen}"
     assert "BATCHQ_KEY" not in seen and "BATCHQ_DEADLINE" not in seen
+
+
+def test_a_nearer_store_that_is_not_used_because_of_the_outer_job_is_named(batchq: Shell) -> None:
+    other = batchq.folder / "other"
+    other.mkdir()
+    batchq("--db", str(other / "batchq.db"), "init")
+
+    run(batchq, f"cd other\n{BATCHQ} add -- true 2>../told\n{BATCHQ} --db batchq.db add -q -- true 2>>../told\n", "-j1")
+
+    (line,) = (batchq.folder / "told").read_text().splitlines()
+    assert "this runs inside of a job, whose BATCHQ_DB is" in line and str(other / "batchq.db") in line
+    assert batchq.rows("SELECT count(*) FROM jobs") == [(2,)], "the documented order of stores is kept"
