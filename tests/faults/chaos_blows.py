@@ -162,8 +162,10 @@ def told_to_stop(fight: Round) -> bool:
 
 
 def locked(fight: Round) -> bool:
-    """A stranger writes to the store for a while."""
+    """A stranger writes to the store for a while; often a run is told to stop meanwhile."""
     with stranger.writing(fight.shell.db()):
+        if fight.chance.random() < 0.6:
+            told_to_stop(fight)
         time.sleep(fight.chance.uniform(0.02, 0.4))
     return True
 

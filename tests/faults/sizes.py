@@ -47,11 +47,6 @@ KEY_KILLS = _size(10, 120)  #: S37: kills of runs whose jobs have keys
 CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
 
 
-def chaos_seeds() -> list[str]:
-    """The seeds of the rounds of chaos."""
-    return [f"{SEED}/{number}" for number in range(CHAOS_ROUNDS)]
-
-
 def chance_of(seed: str) -> random.Random:
     """A source of chance that is the same in every run."""
     return random.Random(seed)

@@ -67,13 +67,13 @@ def test_it_is_held_and_runs_again_when_it_is_released(batchq: Shell, end: str, 
 @needs_flock
 def test_of_many_jobs_none_is_started_twice_by_kills(batchq: Shell) -> None:
     chance = sizes.chance("S32")
-    batchq("add", "-q", "--on-crash", "hold", "-", stdin=f"{EFFECT}; sleep 0.05\n" * sizes.HELD_JOBS)
+    batchq("add", "-q", "--on-crash", "hold", "-", stdin=f"{EFFECT}; sleep 0.2\n" * sizes.HELD_JOBS)
     kills = 0
     with Fleet(batchq, "-q", "-j", "3") as fleet:
         while read(batchq.db(), "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')") != [(0,)]:
             member = fleet.start()
             eventually(member.is_there)
-            time.sleep(chance.uniform(0.3, 1.5))  # when it happens is up to chance
+            time.sleep(chance.uniform(0.05, 0.6))  # when it happens is up to chance
             if kills < sizes.HELD_JOBS // 10 and not member.has_ended() and member.runner is not None:
                 member.kill(chance.choice(["guardian", "runner", "both"]))
                 kills += 1

@@ -16,7 +16,6 @@ from others import in_a_namespace, needs_mounts
 pytest_plugins = ("figures",)
 pytestmark = [
     pytest.mark.skipif(not sizes.SOAK, reason="takes two minutes: scripts/soak"),
-    pytest.mark.xfail(reason="a run records its end although it could not record a result"),
 ]
 
 LONGER_THAN_A_RUN_INSISTS = 64
