@@ -67,12 +67,14 @@ CHECKS = {
     "I10 a job that is not over counts its open parents, and only one that is blocked, held or running has any": """
         SELECT j.id FROM jobs AS j WHERE j.finished_at IS NULL AND (
             j.open_parents <> (SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
-                               WHERE d.child = j.id AND p.finished_at IS NULL)
+                               WHERE d.child = j.id AND (p.finished_at IS NULL OR EXISTS (
+                                    SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)))
             OR (j.open_parents > 0 AND j.state IN ('queued', 'scheduled'))
             OR (j.open_parents = 0 AND j.state = 'blocked'))""",
     "I10 no job waits that is to run after the success of one that failed or was cancelled": """
         SELECT j.id FROM dependencies AS d JOIN jobs AS j ON j.id = d.child JOIN jobs AS p ON p.id = d.parent
         WHERE d.kind = 'after' AND p.state IN ('failed', 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)
           AND j.state IN ('queued', 'scheduled', 'blocked', 'held')""",
 }
 

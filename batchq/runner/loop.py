@@ -97,6 +97,7 @@ class _Run:
         self.printed: dict[str, Printed] = {}
         self.outage = Outage()
         self.is_urgent = False  # a result that must not wait for others: its job is to start at most once
+        self.is_unfinished = False
         self.idle_since = 0.0
         self.look_at = 0.0
         self.rescue_at = 0.0
@@ -172,6 +173,7 @@ class _Run:
             self.bell.has_rung()  # that was us
         self.looked = now
         self.outage.end()
+        self.is_unfinished = done.is_unfinished
         stop.is_untold = self.is_urgent = False
         self.ended = later
         self.begun = {}
@@ -205,13 +207,17 @@ class _Run:
         """Results wait for others, but not while a slot is or soon will be empty; without results it is time to look."""
         if self.outage.error is not None:
             return now >= self.outage.again_at
-        if self.stopping.is_untold or self.is_urgent:
+        if self.stopping.is_untold or self.is_urgent or self._is_unfinished():
             return True
         if not self.ended:
             return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
         if now - self.ended_since >= self.group or len(self.ended) >= CROWD or self.executor.free() > 0:
             return True
         return now >= self.look_at and self._room()[1] > 0
+
+    def _is_unfinished(self) -> bool:
+        """Whether jobs below long chains are still to be told of an end: one exchange after the other goes on with it."""
+        return self.is_unfinished and self.stopping.at is None
 
     def _room(self) -> tuple[int, int]:
         """How many claims to take: to start at once, and ahead of that."""
@@ -288,7 +294,7 @@ class _Run:
         waits = [RESCUE]
         if self.outage.error is not None:
             waits.append(self.outage.again_at - now)
-        elif self.stopping.is_untold or self.is_urgent:
+        elif self.stopping.is_untold or self.is_urgent or self._is_unfinished():
             return 0.0
         elif self.ended:
             waits.append(self.ended_since + self.group - now)

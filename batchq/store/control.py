@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from batchq import clock
 from batchq.jobs.selection import NO_JOB, Selection
-from batchq.store import order, states
+from batchq.store import order, reopening, states
 from batchq.store.connection import Store
 from batchq.store.queries import require
 from batchq.store.selecting import condition
@@ -63,6 +63,7 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
         db.executemany("UPDATE jobs SET cancel_asked = 1 WHERE id = ?", [(id,) for id in running])
         left["running"] = left.get("running", 0) - len(running)
         followed = order.over(db, ended, ended, now)
+    followed += order.finish(store, now)
     return Changed(changed, _some(left), sorted(ended + running) if list_ids else [], followed)
 
 
@@ -116,13 +117,15 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
         followed = 0
         if order.has_any(db):
             where = " OR ".join(f"({one})" for one, _ in conditions) or "0"
-            opened = order.reopen(db, where, {name: value for _, named in conditions for name, value in named.items()})
+            opened = reopening.reopen(
+                db, where, {name: value for _, named in conditions for name, value in named.items()}
+            )
             moved, followed = opened.chosen, opened.followed
             ids = opened.ids if list_ids else []
         else:
             ids = [id for chosen in sources.values() for id in _ids(store, chosen)] if list_ids else []
             moved = {
-                state: states.move(db, state, "queued", *condition(chosen), f"{order.AFRESH}, open_parents = 0")
+                state: states.move(db, state, "queued", *condition(chosen), f"{reopening.AFRESH}, open_parents = 0")
                 for state, chosen in sources.items()
             }
         for state, jobs in moved.items():

@@ -56,6 +56,10 @@ def add(store: "Store", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ())
     with store.writing() as db:
         done = entered(db, specs, files)
         failpoints.hit("add_before_commit")
+    if any(spec.after for spec in specs):
+        from batchq.store import order
+
+        order.finish(store, clock.now())
     return done
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from batchq import clock, failpoints
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Outcome, Printed
-from batchq.store import claiming, recording, runners, states
+from batchq.store import claiming, order, recording, runners, states
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
 from batchq.store.runners import Runner
@@ -21,13 +21,15 @@ PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that 
 class Exchange(NamedTuple):
     """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims.
 
-    ``again_at`` (milliseconds) is when the rate of a queue lets the next job through.
+    ``again_at`` (milliseconds) is when the rate of a queue lets the next job through. ``is_unfinished``: some jobs are
+    still to be told of the end of one above them, so the next exchange should come at once.
     """
 
     settled: list[Settled]
     refused: list[Ended]
     claims: list[Claim]
     again_at: int | None = None
+    is_unfinished: bool = False
 
 
 def exchange(
@@ -63,6 +65,9 @@ def exchange(
             settled, refused = recording.record(db, runner.id, ended, now)
             db.executemany(_BEGIN, [(claim.started_at or now, claim.id, claim.token) for claim in started])
             db.executemany(_PRINT, [row for one in printed for row in recording.output_rows(*one)])
+            if is_unfinished := order.is_unfinished(db):
+                order.proceed(db, now)
+                is_unfinished = order.is_unfinished(db)
             claims: list[Claim] = []
             again_at = None
             if free > 0:
@@ -88,7 +93,7 @@ def exchange(
         failpoints.hit("after_claim")
     if ended:
         failpoints.hit("after_finish")
-    return Exchange(settled, refused, claims, again_at)
+    return Exchange(settled, refused, claims, again_at, is_unfinished)
 
 
 def _unfit(claim: Claim, now: int) -> Ended:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from batchq.store import claiming, runners
+from batchq.store import claiming, order, runners
 from batchq.store.connection import Store
 from batchq.store.runners import Runner, Wanted
 
@@ -32,7 +32,7 @@ def look(store: Store, runner: Runner) -> Outlook:
     wanted = runner.wanted
     named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
     shut = {lane.name for lane in claiming.bounded(store, wanted) if lane.is_shut}
-    queued = any(
+    queued = order.is_unfinished(store.db) or any(
         _exists(
             store, f"state = 'queued' AND {where} AND {kind} AND slots <= :slots AND {wanted.condition()}", named | more
         )

@@ -5,7 +5,7 @@ import os
 import sqlite3
 
 from batchq.jobs.identity import meaning
-from batchq.store import order, states
+from batchq.store import reopening, states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> None:
     db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)
     over = "jobs.finished_at IS NOT NULL AND jobs.id IN (SELECT value FROM json_each(:ids))"
     if db.execute(f"SELECT 1 FROM jobs WHERE {over} LIMIT 1", ids).fetchone():
-        order.reopen(db, over, ids)
+        reopening.reopen(db, over, ids)
     db.execute(_MOVED)
     for job, spec, context, start in jobs:
         _define(db, job, spec, context, start)

@@ -30,6 +30,12 @@ CREATE INDEX jobs_next_in_queue ON jobs (queue, priority DESC, id, kind)
 CREATE INDEX jobs_next_in_batch ON jobs (batch, priority DESC, id, queue)
     WHERE state = 'queued' AND batch <> 'default'""",
     """
+CREATE TABLE endings (
+    -- a job that is over, of whose end the jobs below are still to be told: those above ``told``, by their ids
+    job INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    told INTEGER NOT NULL
+) STRICT""",
+    """
 CREATE TABLE adds (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -10,7 +10,7 @@ from batchq.errors import InputError
 from batchq.jobs.attempt import Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import of_ids, parse
-from batchq.store import control, intake, keeping, ledger, order
+from batchq.store import control, intake, keeping, ledger, reopening
 from batchq.store.connection import Store
 from batchq.store.pruning import Policy
 
@@ -239,7 +239,7 @@ def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:
 def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) -> None:
     store.db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
 
-    for statement in (order._REVIVE, order._STAY_DEAD):
+    for statement in (reopening._REVIVE, reopening._STAY_DEAD):
         plan = [row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement}")]
         assert not [line for line in plan if line.startswith(("SCAN d", "SCAN jobs", "SCAN p"))], plan
 

@@ -21,6 +21,8 @@ from batchq.store import (
     order,
     pruning,
     recording,
+    reopening,
+    revision,
     states,
 )
 
@@ -88,16 +90,16 @@ OF_THE_ORDER = {
                "SET open_parents = max(0, open_parents - 2 * gone.n),"),
     ],
     "dependants that stay cancelled when what they waited for is retried": [
-        Mutant(order, "_REVIVE", "jobs.cause = below.id", "jobs.cause = -1"),
+        Mutant(reopening, "_REVIVE", "jobs.cause = below.id", "jobs.cause = -1"),
     ],
     "a failed parent that frees its children": [
         Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
     ],
     "a job that is put back although its parent runs again": [
-        Mutant(order, "over", "_block(db, mine, named)", "pass"),
+        Mutant(order, "over", "block_again(db, mine, named)", "pass"),
     ],
     "a retry that forgets who waits below": [
-        Mutant(order, "reopen", "_block(db, below, {})", "pass"),
+        Mutant(reopening, "reopen", "block_again(db, below, {})", "pass"),
     ],
     "a limit that is off by one": [
         Mutant(limits, "room", "lane.limit - running", "lane.limit + 1 - running"),
@@ -118,13 +120,14 @@ OF_THE_ORDER = {
         Mutant(keys, "known", "if now - seen_at > SEEN_AGAIN:", "if False:"),
     ],
     "a replaced job that keeps its parents": [
-        Mutant(intake._Intake, "_replace", 'db.execute("DELETE FROM dependencies WHERE child = ?", (job,))', "pass"),
+        Mutant(revision, "take",
+               'db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)', "pass"),
     ],
     "a cancellation that is not heeded": [
         Mutant(recording, "record", "if unwanted:", "if False:"),
     ],
     "a cancellation that outlives a retry": [
-        Mutant(order, "AFRESH", "cancel_asked = 0, ", ""),
+        Mutant(reopening, "AFRESH", "cancel_asked = 0, ", ""),
     ],
     "a removed parent of jobs that wait": [
         Mutant(pruning, "rule_of", "AND NOT EXISTS (SELECT 1 FROM dependencies", "AND EXISTS (SELECT 1 FROM dependencies"),

@@ -1,0 +1,80 @@
+"""What a retry does: jobs that are over are opened once more, with those below that were cancelled because of them."""
+
+import sqlite3
+from typing import NamedTuple
+
+from batchq.store import states
+from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What a job forgets that is to run once more
+AFRESH = "failures = 0, crashes = 0, interruptions = 0, cancel_asked = 0, finished_at = NULL, why = NULL, cause = NULL"
+
+
+class Opened(NamedTuple):
+    """How many jobs of the chosen ones left each final state, how many others came back with them, and the ids of the
+    chosen ones."""
+
+    chosen: dict[str, int]
+    followed: int
+    ids: list[int]
+
+
+def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> Opened:
+    """Open the jobs that are over and fulfil ``where`` once more, and those below them that were cancelled because of them.
+
+    Each becomes queued, or blocked by parents that are not over; who waits to be claimed and is to run after one of them
+    is blocked again. A job stays cancelled whose parent has failed and is not opened with it.
+    """
+    db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
+    try:
+        db.execute(f"INSERT INTO reopened SELECT jobs.id, 1 FROM jobs WHERE {where}", named)
+        db.execute(_REVIVE)
+        db.execute(_STAY_DEAD)
+        db.execute("DELETE FROM endings WHERE job IN (SELECT id FROM reopened)")
+        chosen = dict(
+            db.execute(
+                "SELECT state, count(*) FROM reopened JOIN jobs ON jobs.id = reopened.id WHERE chosen GROUP BY state"
+            ).fetchall()
+        )
+        total = 0
+        for source in ("failed", "cancelled", "succeeded"):
+            for target, waits in (("blocked", _WAITS), ("queued", f"NOT {_WAITS}")):
+                mine = f"id IN (SELECT id FROM reopened) AND {waits}"
+                total += states.move(db, source, target, mine, {}, f"{AFRESH}, open_parents = {_WAITED_FOR}")
+        below = "id IN (SELECT child FROM dependencies WHERE parent IN (SELECT id FROM reopened))"
+        db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE finished_at IS NULL AND {below}")
+        block_again(db, below, {})
+        ids = [id for (id,) in db.execute("SELECT id FROM reopened WHERE chosen ORDER BY id")]
+    finally:
+        db.execute("DROP TABLE reopened")
+    return Opened(chosen, total - sum(chosen.values()), ids)
+
+
+_REVIVE = """
+INSERT OR IGNORE INTO reopened
+WITH RECURSIVE below (id) AS (
+    SELECT id FROM reopened
+    UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
+        JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+SELECT id, 0 FROM below"""
+# A parent that is dead and not reopened keeps its children, and theirs, where they are. CROSS JOIN keeps this order: to
+# begin with all dependencies of the store, as SQLite would, takes long for one job of a million.
+_STAY_DEAD = """
+DELETE FROM reopened WHERE id IN (
+    WITH RECURSIVE stuck (id) AS (
+        SELECT d.child FROM reopened CROSS JOIN dependencies AS d ON d.child = reopened.id AND d.kind = 'after'
+            JOIN jobs AS p ON p.id = d.parent AND p.state IN ('failed', 'cancelled')
+            WHERE p.id NOT IN (SELECT id FROM reopened)
+        UNION SELECT d.child FROM stuck JOIN jobs AS p ON p.id = stuck.id AND p.state IN ('failed', 'cancelled')
+            JOIN dependencies AS d ON d.parent = p.id AND d.kind = 'after'
+            WHERE d.child IN (SELECT id FROM reopened))
+    SELECT id FROM stuck)"""
+_PARENT_WAITS = f"""
+FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
+    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR p.id IN (SELECT id FROM reopened) OR {UNTOLD})"""
+_WAITS = f"EXISTS (SELECT 1 {_PARENT_WAITS})"
+_WAITED_FOR = f"(SELECT count(*) {_PARENT_WAITS})"
