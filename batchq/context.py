@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from typing import NamedTuple
 
 from batchq import clock
@@ -50,16 +51,33 @@ def current_job() -> Context:
         told["BATCHQ_QUEUE"],
         told.get("BATCHQ_KEY"),
         None if deadline is None else float(deadline),
-        _logger(told["BATCHQ_JOB_ID"]),
+        _logger((told["BATCHQ_JOB_ID"], told["BATCHQ_ATTEMPT"])),
     )
 
 
-def _logger(job: str) -> logging.Logger:
-    logger = logging.getLogger(f"batchq.job.{job}")
-    if not logger.handlers:
-        handler = logging.StreamHandler()  # stderr, which is the job's own
+class _Stderr(logging.Handler):
+    """Writes to what ``sys.stderr`` is when it writes: it is another object in each attempt, and may be redirected."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
+def _logger(attempt: tuple[str, str]) -> logging.Logger:
+    """The one logger of all jobs, as it is at first where the attempt is another than the last that asked."""
+    logger = logging.getLogger("batchq.job")
+    if _logging.get("attempt") != attempt:
+        _logging["attempt"] = attempt
+        handler = _Stderr()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+        logger.handlers[:] = [handler]
+        logger.filters.clear()
         logger.setLevel(logging.INFO)
-        logger.propagate = False
+        logger.disabled = logger.propagate = False
     return logger
+
+
+_logging: dict[str, tuple[str, str]] = {}

@@ -68,10 +68,16 @@ def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
 
 
 def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
+    from batchq.jobs.misfits import misfit
+
     for number, own in enumerate(jobs, 1):
         if not isinstance(own, dict) or not all(isinstance(name, str) for name in own):
             raise InputError(f"job {number}: must be a mapping of the fields of a job, as in {{'command': ['make']}}")
-        yield f"job {number}{named(own)}", own
+        where = f"job {number}{named(own)}"
+        for name in own.keys() & {"args", "payload"}:
+            if (problem := misfit(own[name], name)) is not None:
+                raise InputError(f"{where}: field {name!r} cannot be stored: {problem}")
+        yield where, own
 
 
 def _found(
@@ -185,6 +191,6 @@ def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
         if name in ("name", "tags"):
             continue
         try:
-            to_json([name, value])
+            to_json([name, value], "value")
         except ValueError as error:
             raise InputError(f"{where}: field {quoted(name)} {error}") from None

@@ -218,6 +218,6 @@ def _work(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:
             target_of(value)
             name = "args"
             return "call", call_work(value, fields.get("args", {}))
-        return "payload", bounded_json(value)
+        return "payload", bounded_json(value, "payload")
     except ValueError as error:
         raise InputError(f"{where}: field {name!r} {error}") from None

@@ -164,7 +164,7 @@ def tags(value: object) -> str | None:
     """The JSON of a list of decorations, None for an empty one."""
     if not isinstance(value, list):
         raise ValueError(f"must be a list of strings, not {kind_of(value)}")
-    return bounded_json([decoration(tag) for tag in value]) if value else None
+    return bounded_json([decoration(tag) for tag in value], "tags") if value else None
 
 
 def unique(value: object) -> str | int:

@@ -73,7 +73,7 @@ def call_work(target: object, args: object) -> str:
     """The stored form of ``pkg.mod:func`` with keyword arguments. Raises ValueError."""
     if not isinstance(args, dict):
         raise ValueError(f"must be a table of keyword arguments, not {kind_of(args)}")
-    return bounded_json({"call": target_of(target), "args": args})
+    return f'{{"call":"{target_of(target)}","args":{bounded_json(args, "args")}}}'
 
 
 def target_of(value: object) -> str:
@@ -85,9 +85,9 @@ def target_of(value: object) -> str:
     return text
 
 
-def bounded_json(value: object) -> str:
-    """The JSON of a payload or of arguments; ValueError where it is no JSON, over 1 MiB, or nested too deeply."""
-    text = to_json(value)
+def bounded_json(value: object, place: str) -> str:
+    """The JSON of a payload or of arguments; ValueError where it is not JSON, over 1 MiB, or nested too deeply."""
+    text = to_json(value, place)
     if len(text) > FIELD_LIMIT:
         raise ValueError("is over 1 MiB: keep the data in a file and pass its name")
     if text.count("[") + text.count("{") > NESTING_LIMIT and _deeper(value, NESTING_LIMIT):
@@ -107,37 +107,26 @@ def _deeper(value: object, levels: int) -> bool:
     return bool(layer)
 
 
-def to_json(value: object) -> str:
-    """Compact JSON; ValueError for what JSON cannot say (NaN, dates, bytes, lone surrogates, endless nesting)."""
+def to_json(value: object, place: str) -> str:
+    """Compact JSON; ValueError for what JSON cannot say (NaN, dates, bytes, lone surrogates, endless nesting).
+
+    It says where: ``place`` is the name of the whole. Keys that are not text pass here, for no file can have them.
+    """
     import json
 
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_no_json)
-    except TypeError as error:
-        raise ValueError(f"holds a table that is no JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    except ValueError as error:
-        said = str(error)
-        raise ValueError(_NO_JSON.get(said.partition(" ")[0], said)) from None
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        from batchq.jobs.misfits import misfit
+
+        problem = misfit(value, place) or f"{place}: holds a whole number of more than 4300 digits"
+        raise ValueError(f"cannot be stored: {problem}") from None
     if "\\ud" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("holds a lone surrogate, which is no text") from None
     return text
-
-
-#: What json's own complaints mean, by their first word.
-_NO_JSON = {
-    "Out": "holds NaN or Infinity, which is no JSON",
-    "Exceeds": "holds a whole number of more than 4300 digits",
-    "Circular": "contains itself",
-}
-
-
-def _no_json(value: object) -> object:
-    raise ValueError(f"holds {kind_of(value)}, which JSON cannot say: write it as a string")
 
 
 def raw_json(value: object) -> str:

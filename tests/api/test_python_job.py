@@ -77,7 +77,9 @@ def test_an_argument_that_does_not_fit_is_refused_by_the_add(arguments: dict[str
 
 
 def test_what_json_cannot_say_is_refused_by_the_add() -> None:
-    with pytest.raises(batchq.errors.InputError, match=r"job 1: field 'args' holds a PosixPath, which JSON cannot say"):
+    with pytest.raises(
+        batchq.errors.InputError, match=r"job 1: field 'args' cannot be stored: args.path: PosixPath is not JSON"
+    ):
         decorated.resize.add(Path("a.png"))  # type: ignore[arg-type]
 
 

@@ -104,7 +104,7 @@ def test_calls_of_functions_are_jobs_like_others(batchq_store: Path) -> None:
         ({"command": ["true"], "name": "load", "timeout": "soon"}, r"job 2 \(load\): field 'timeout' is wrong"),
         ({"name": "x"}, r"job 2 \(x\): needs a 'command', a 'call' or a 'payload'"),
         ({"command": ["true"], "after": ["nobody"]}, "nobody"),
-        ({"payload": {1, 2}}, "job 2: field 'payload' holds a set, which JSON cannot say"),
+        ({"payload": {1, 2}}, "job 2: field 'payload' cannot be stored: payload: set is not JSON"),
         ({1: 2}, "job 2: must be a mapping of the fields of a job"),
         ("true", "job 2: must be a mapping of the fields of a job"),
         (None, "job 2: must be a mapping of the fields of a job"),

@@ -132,11 +132,14 @@ def test_a_field_is_stored_in_one_normal_form(field: str, said: object, stored: 
         ({"call": "shop"}, "field 'call' must be 'package.module:function'"),
         ({"call": "a:b c"}, "field 'call' must be 'package.module:function'"),
         ({"call": "a:b", "args": [1]}, "field 'args' must be a table of keyword arguments, not a list"),
-        ({"call": "a:b", "args": {"x": float("nan")}}, "field 'args' holds NaN or Infinity, which is no JSON"),
-        ({"call": "a:b", "args": {"x": date(2026, 11, 23)}}, "field 'args' holds a date, which JSON cannot say: write"),
+        ({"call": "a:b", "args": {"x": float("nan")}}, "field 'args' cannot be stored: args.x: nan is not JSON"),
+        ({"call": "a:b", "args": {"x": date(2026, 11, 23)}}, "field 'args' cannot be stored: args.x: date is not JSON"),
         ({"payload": "\udcff"}, "field 'payload' holds a lone surrogate"),
-        ({"payload": {"a": 10**5000}}, "field 'payload' holds a whole number of more than 4300 digits"),
-        ({"payload": {(1, 2): 3}}, "field 'payload' holds a table that is no JSON: keys must be"),
+        (
+            {"payload": {"a": 10**5000}},
+            "field 'payload' cannot be stored: payload: holds a whole number of more than 4300 digits",
+        ),
+        ({"payload": {(1, 2): 3}}, "field 'payload' cannot be stored: payload: the key (1, 2) is not text"),
         ({"payload": "x" * FIELD_LIMIT}, "field 'payload' is over 1 MiB"),
     ],
     ids=lambda value: value[:60] if isinstance(value, str) else "",
@@ -165,7 +168,7 @@ def test_endless_nesting_is_refused_and_so_is_a_list_in_itself(depth: int) -> No
     loop.append(loop)
 
     for payload, problem in ((value, "is nested"), (loop, "contains itself")):
-        with pytest.raises(InputError, match=f"field 'payload' {problem}"):
+        with pytest.raises(InputError, match=f"field 'payload' .*{problem}"):
             spec_of(payload=payload)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+from batchq.jobs.misfits import misfit
 from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT
 
 TYPE_CHECKING = False
@@ -19,6 +20,8 @@ RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KINDS = 50  #: classes of a group of exceptions whose bases are told
 _NOTHING = (RESULT, b"null", NONE, NONE)
+_SIMPLE = (str, int, bool)
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.__file__)
 # As type itself has them: a metaclass may say something else, or fail.
 _name_of, _bases_of = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
@@ -28,12 +31,16 @@ def returned(value: object) -> "Ending":
     """What a function returned; a value that is not JSON is final, for the function would do its work again."""
     if value is None:
         return _NOTHING
-    try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        return wrong(
-            "ResultNotJSON", f"the function ran to its end, but what it returned is not JSON: {error}", DISCARD
-        )
+    if type(value) in _SIMPLE or (problem := misfit(value, "result")) is None:
+        try:
+            text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError) as error:
+            problem = str(error)
+        else:
+            problem = None
+    if problem is not None:
+        problem = f"the function ran to its end, but what it returned cannot be stored: {problem}"
+        return wrong("ResultNotJSON", problem, DISCARD)
     if len(text) > RESULT_LIMIT:
         problem = f"the function ran to its end, but what it returned is {len(text)} bytes of JSON, over 1 MiB"
         return wrong("ResultTooLarge", problem, DISCARD)
@@ -118,10 +125,9 @@ def trace_of(error: BaseException) -> str:
 
 def _own_frames_cut(trace: "TracebackType | None") -> "TracebackType | None":
     """The part of a traceback that is the job's: without the frames of batchq and of the import system."""
-    room = os.path.dirname(__file__) + os.sep
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if file != importlib.__file__ and not file.startswith((room, "<frozen importlib")):
+        if file != importlib.__file__ and not file.startswith((_PACKAGE, "<frozen importlib")):
             break
         trace = trace.tb_next
     return trace
