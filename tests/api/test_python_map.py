@@ -82,7 +82,7 @@ def test_no_items_are_no_jobs(store: batchq.Store) -> None:
 
 def test_of_items_of_which_one_is_wrong_none_is_stored(store: batchq.Store) -> None:
     with pytest.raises(
-        batchq.errors.InputError, match="job 2: field 'args' cannot be stored: args.number: set is not JSON"
+        batchq.errors.InputError, match=r"job 2: field 'args' cannot be stored: args\.number: set is not JSON"
     ):
         batchq.map(decorated.half, [2, {3}])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="lambda"):

@@ -3,6 +3,7 @@
     serving        the loop: a message of tasks comes, each is performed, an answer to each goes out
     wire           the form of messages and answers; all of the room that the runner imports
     functions      importing what is to be called, a phase of its own before the call
+    sources        whether the files of a job's modules are as they were when they were imported
     endings        how a call ended: its result or its exception, as an answer says it
     surroundings   the process as the next callable is to find it, put together from the modules below
     streams        stdin, stdout and stderr, also as C libraries buffer them

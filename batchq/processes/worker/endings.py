@@ -6,6 +6,7 @@ import os
 import sys
 
 from batchq.jobs.misfits import misfit
+from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT
 
 TYPE_CHECKING = False
@@ -114,6 +115,9 @@ def trace_of(error: BaseException) -> str:
     """The traceback of an exception, from where the job's own code begins."""
     try:
         traceback = standard("traceback")
+        cache = standard("linecache").cache
+        for file in SOURCES.changed():  # their lines are not those that ran
+            cache[file] = (1, None, [], file)
         trace = "".join(traceback.format_exception(type(error), error, _own_frames_cut(error.__traceback__)))
     except BaseException as broken:
         trace = f"<its traceback cannot be told: {type(broken).__name__}>"

@@ -20,6 +20,7 @@ from batchq.processes.worker import endings, functions, libc
 from batchq.processes.worker.children import Children
 from batchq.processes.worker.environment import Environment
 from batchq.processes.worker.output import Spill
+from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.streams import keep
 from batchq.processes.worker.surroundings import Surroundings
 from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, receive
@@ -87,10 +88,13 @@ class _Worker:
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order. Raises _Farewell."""
+        if SOURCES.have_changed():
+            self._say_farewell(b"")
         self._direct_output(to_files=not message["single"])
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
         os.write(self._bell, b"!")
+        SOURCES.rest()
 
     def settle(self) -> None:
         """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more."""
@@ -236,6 +240,7 @@ class _Worker:
         self._environment.adopt(variables)
         self._children.adopt(children)
         self._around.adopt(around)
+        SOURCES.note()
 
     def _look_at_memory(self, *, is_long: bool) -> None:
         # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
