@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
+from batchq import folder
 from batchq.api.options import plain
 from batchq.api.targets import require_findable, target
 from batchq.errors import InputError
@@ -101,8 +102,8 @@ class Job(Generic[P, R]):
         ])  # fmt: skip
 
     def _call(self) -> dict[str, Any]:
-        folder = os.path.join(os.getcwd(), os.path.expanduser(self._options.get("cwd", "")))
-        return {"call": target(self.__wrapped__, folder), **self._options}
+        where = os.path.join(folder.current(), os.path.expanduser(self._options.get("cwd", "")))
+        return {"call": target(self.__wrapped__, where), **self._options}
 
     @cached_property
     def _signature(self) -> "inspect.Signature":

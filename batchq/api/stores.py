@@ -7,6 +7,7 @@ from _thread import get_ident  # all of threading takes 5 ms
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from batchq import folder
 from batchq.api.options import plain, seconds
 from batchq.errors import InputError
 from batchq.jobs import jobfile
@@ -88,7 +89,7 @@ class Store:
         names the job and the field.
         """
         given = [jobs] if isinstance(jobs, Mapping) else jobs
-        specs = jobfile.described(map(_plain, given), _folder(), os.environ.get("PATH", os.defpath))
+        specs = jobfile.described(map(_plain, given), folder.current(), os.environ.get("PATH", os.defpath))
         return intake.add(self._opened(), specs).ids if specs else []
 
     def job(self, id: int) -> "JobInfo":
@@ -232,10 +233,3 @@ class Store:
 
 def _plain(job: object) -> object:
     return plain(job) if isinstance(job, Mapping) else job
-
-
-def _folder() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise InputError("the current directory does not exist any more; change to another one") from None

@@ -7,12 +7,12 @@ import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from batchq import runner
+from batchq import folder, runner
 from batchq.cli import plans, sources, telling
 from batchq.cli.noting import note, note_outer_store, warn
 from batchq.cli.request import AddRequest, RunRequest
 from batchq.cli.telling import Telling
-from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, UsageError
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, UsageError
 from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
@@ -64,7 +64,7 @@ def run(request: RunRequest) -> int:
     adding = _open(path, request)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
-    home = os.getcwd()
+    home = _home()
     logs = _folder(request.log_dir)
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
     told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
@@ -162,6 +162,14 @@ def _run(
             note(str(error))
             return code or LedgerError.exit_code
     return code
+
+
+def _home() -> str:
+    """Where modules of ``--perform`` and ``--handler`` are looked for; a run that needs none needs no folder."""
+    try:
+        return folder.current()
+    except MissingError:
+        return "/"
 
 
 def _status(number: int) -> int:

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from batchq import folder
 from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs import jobfile
@@ -23,7 +24,7 @@ def specs_of(request: "AddRequest") -> list[JobSpec]:
     _check_sources(request)
     _check_each(request)
     fields = _fields(request)
-    cwd, path = _working_directory(), os.environ.get("PATH", os.defpath)
+    cwd, path = folder.current(), os.environ.get("PATH", os.defpath)
     if request.each:
         return _each(request, fields, cwd, path)
     if request.files:
@@ -140,10 +141,3 @@ def _contents(file: str) -> bytes:
             return opened.read()
     except OSError as error:
         raise MissingError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise MissingError("the current directory does not exist any more; change to another one") from None

@@ -157,7 +157,7 @@ class Command:
         if claim.kind == "shell":
             self._words = [SHELL, "-c", self._words[0], "sh", *self._words[1:]]
         named = {} if claim.env is None else json.loads(claim.env)
-        self._environment = place.spawner.environment(claim.path, named, place.variables(claim))
+        self._environment = place.spawner.environment(claim.path, claim.cwd, named, place.variables(claim))
 
     def start(self, out: Capture, err: Capture) -> Refusal | None:
         """Start the process, or say why that is not possible."""

@@ -198,7 +198,10 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
 def _resolve(folder: str, start: str) -> str:
     import os.path
 
-    return os.path.normpath(os.path.join(start, os.path.expanduser(folder)))
+    folder = os.path.expanduser(folder)
+    if ".." in folder.split("/"):  # as the system sees it: above where a link leads, not above the link
+        start = os.path.realpath(start)
+    return os.path.normpath(os.path.join(start, folder))
 
 
 def _work(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:

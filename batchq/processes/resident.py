@@ -54,7 +54,7 @@ class Resident:
             os.set_blocking(end, False)
         cwd, path = home
         words = [sys.executable, "-P", "-c", START, _ROOT, spill]
-        environment = spawner.environment(path, {}, {"BATCHQ_RUNNER": cookie})
+        environment = spawner.environment(path, cwd, {}, {"BATCHQ_RUNNER": cookie})
         pid = spawner.spawn(words, environment, cwd, out, err, channels=(task, answer, rope))
         _close(task, answer, rope)
         if isinstance(pid, Refusal):

@@ -35,6 +35,7 @@ class Spawner:
     def __init__(self) -> None:
         self._base = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
         self._located: dict[tuple[str, str], str] = {}
+        self._home = _open_folder(".")
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._umask = os.umask(0)
         os.umask(self._umask)
@@ -45,9 +46,9 @@ class Spawner:
             if number in _IGNORED_BY_PYTHON or signal.getsignal(number) is not signal.SIG_IGN
         )
 
-    def environment(self, path: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
-        """The environment of a job: the runner's, then PATH as stored, then the named variables, then batchq's."""
-        return {**self._base, **({"PATH": path} if path else {}), **named, **own}
+    def environment(self, path: str, cwd: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+        """The environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own."""
+        return {**self._base, **({"PATH": path} if path else {}), "PWD": cwd, **named, **own}
 
     def spawn(
         self,
@@ -80,6 +81,7 @@ class Spawner:
         except OSError as error:
             for fd in parked:
                 os.close(fd)
+            os.fchdir(self._home)
             return machine_refusal(error)
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
         if umask is not None:
@@ -87,6 +89,7 @@ class Spawner:
         try:
             return self._execute(words, environment, actions)
         finally:
+            os.fchdir(self._home)  # the folder of a job is not to be busy when that has ended
             if umask is not None:
                 os.umask(self._umask)
             for fd in parked:
@@ -140,6 +143,14 @@ class Spawner:
         return os.posix_spawn(
             path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=self._reset, **_OWN_SESSION
         )
+
+
+def _open_folder(path: str) -> int:
+    flags = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+    try:
+        return os.open(path, flags)
+    except OSError:
+        return os.open("/", flags)
 
 
 def machine_refusal(error: OSError) -> Refusal:

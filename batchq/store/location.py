@@ -5,6 +5,7 @@ And on what it lies: SQLite's log is memory that processes share, which no netwo
 
 import os
 
+from batchq import folder
 from batchq.errors import CreateError, MissingError, StoreError
 
 NAME = "batchq.db"
@@ -22,8 +23,9 @@ def locate(explicit: str | None) -> str:
     root, too: whoever makes /tmp/batchq.db must not decide what root runs below /tmp.
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
-        return resolved(os.path.abspath(os.path.expanduser(named)))
-    path = _upwards(os.getcwd()) or _own()
+        path = os.path.expanduser(named)
+        return resolved(os.path.normpath(path if os.path.isabs(path) else os.path.join(folder.physical(), path)))
+    path = _upwards(folder.physical()) or _own()
     found = resolved(path)
     _require_ours(path, found)
     return found

@@ -12,6 +12,7 @@ HOUSE = Path(batchq.__file__).parent
 FLOORS = {
     "errors": 0,
     "clock": 0,
+    "folder": 1,
     "failpoints": 0,
     "context": 1,
     "jobs": 1,

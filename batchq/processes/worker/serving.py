@@ -93,6 +93,7 @@ class _Worker:
         self._direct_output(to_files=not message["single"])
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
+        os.chdir("/")  # the folder is not to be busy while this waits
         os.write(self._bell, b"!")
         SOURCES.rest()
 
