@@ -1,7 +1,6 @@
 """S31 at length: the store is locked, or its disk full, for longer than a run insists, and free before the run ends."""
 
 import signal
-import subprocess
 import time
 
 import pytest
@@ -29,7 +28,7 @@ def test_a_store_that_is_locked_for_long(batchq: Shell) -> None:
         with stranger.writing(batchq.db()):
             time.sleep(LONGER_THAN_A_RUN_INSISTS)
         fleet.wait_for_all()
-    assert member.process.returncode in (74, 75), (batchq.folder / "told").read_text()
+    assert member.process.returncode in (0, 75), (batchq.folder / "told").read_text()
     batchq("run", "-q", "--max-time", "20s")
     left = read(batchq.db(), "SELECT id, state FROM jobs WHERE state <> 'succeeded'")
     record(f"S31 store locked for {LONGER_THAN_A_RUN_INSISTS} s", 1, "runs", len(left))
@@ -57,7 +56,7 @@ def test_a_disk_that_is_full_for_long(batchq: Shell) -> None:
         rc doctor
         """,
     )
-    left = 0 if told.split("run 74")[-1].split()[:3] == ["exit", "0", "2"] else 1
+    left = 0 if "\nexit 0\n2\n" in told else 1
     record(f"S31 disk full for {LONGER_THAN_A_RUN_INSISTS} s", 1, "runs", left)
     assert left == 0, told
     assert told.endswith("exit 0\n")
@@ -76,8 +75,8 @@ def test_everything_is_stopped_for_long_beside_a_second_run(batchq: Shell) -> No
         first.process.send_signal(signal.SIGSTOP)
         first.signal_runner(signal.SIGSTOP)
         second = fleet.start()
-        with pytest.raises(subprocess.TimeoutExpired):
-            second.process.wait(timeout=30)
+        assert second.process.wait(timeout=30) == 0
+        time.sleep(30)
         first.process.send_signal(signal.SIGCONT)
         first.signal_runner(signal.SIGCONT)
         assert fleet.wait_for_all() == [0, 0]
