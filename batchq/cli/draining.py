@@ -23,7 +23,7 @@ from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.runner.eventfile import EventFile
-from batchq.store import outlook
+from batchq.store import names, outlook
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, passed_over, require_local
 from batchq.store.locks import LockFile
@@ -140,6 +140,8 @@ def _run(
     trust_owner: bool,
 ) -> int:
     with open_at(path, trust_owner=trust_owner) as store:
+        unknown = names.unknown(store, plan.wanted)
+        telling.tell_unknown(unknown, told)
         if told.live:
             from batchq.report.progress import Progress
 
@@ -149,6 +151,7 @@ def _run(
                 )
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
+        tally.unknown = unknown
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
             telling.tell(store, plan, tally, told)

@@ -5,8 +5,10 @@ import sys
 from typing import NamedTuple
 
 from batchq.cli.noting import note
+from batchq.report.visible import visible
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
+from batchq.store.names import Unknown
 
 _LEFT_ALONE = {
     "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
@@ -28,6 +30,13 @@ class Telling(NamedTuple):
     db: str | None
 
 
+def tell_unknown(unknown: list[Unknown], telling: Telling) -> None:
+    """Say at the start, because a run with --watch may last, of which names the store has never heard."""
+    for one in unknown:
+        if not telling.quiet:
+            note(f"this store has never seen the {one.kind} {visible(one.name, one_line=True)!r}{one.near}")
+
+
 def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
     """Print what there is to say."""
     if telling.as_json:
@@ -36,6 +45,7 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
             "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
             "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
+            "left_open": tally.left_open, "unknown": [{one.kind: one.name} for one in tally.unknown],
             "failed_before": [one.id for one in tally.before],
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
         }  # fmt: skip
@@ -59,7 +69,7 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
         _tell_failures(store, plan, tally, telling)
     if tally.held:
         _tell_held(store, list(tally.held), telling)
-    if tally.before or tally.not_run or tally.on_hold or tally.too_wide:
+    if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
         _tell_undone(store, tally, telling)
 
 
@@ -88,12 +98,17 @@ def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
     from batchq.store import queries
 
     batchq = program(telling.db)
-    named = [id for one in tally.not_run for id in one.jobs[: undone.MOST]] + [one.id for one in tally.before]
+    named = (
+        [id for one in tally.not_run for id in one.jobs[: undone.MOST]]
+        + [one.id for one in tally.before]
+        + tally.left_open[: undone.MOST]
+    )
     names = queries.names(store, named)
     lines = undone.before(tally.before, names, batchq)
     if tally.signal is None:  # who stopped it knows that the rest was not run
         lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
     lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
+    lines += [undone.left_open(tally.left_open, names, batchq)] if tally.left_open else []
     lines += [undone.too_wide(tally.too_wide, tally.slots, batchq)] if tally.too_wide else []
     for line in lines:
         note(line)

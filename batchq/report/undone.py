@@ -73,6 +73,14 @@ def on_hold(ids: Sequence[int], program: str) -> str:
     )
 
 
+def left_open(ids: Sequence[int], names: Mapping[int, str], program: str) -> str:
+    """The line for jobs that an earlier run of the same files did not get to."""
+    return (
+        f"{labelled(ids, names)} of an earlier add of the same files {_them(ids, 'is', 'are')} still open;"
+        f" '{program} run' runs what is queued, '{program} cancel {chosen(ids)}' cancels {_them(ids)}"
+    )
+
+
 def too_wide(ids: Sequence[int], slots: int, program: str) -> str:
     """The line for jobs that need more slots than the run had."""
     return (

@@ -23,6 +23,7 @@ def answer(store: Store, me: Runner, tally: Tally) -> None:
         tally.not_run = [one for one in left if one.jobs]
         told = {id for one in tally.not_run if one.reason == "on hold" for id in one.jobs}
         tally.on_hold = [id for id in tally.on_hold if id not in told]
+        tally.left_open = answers.left_open(store, me, tally.asked)
 
 
 def _forgive(store: Store, tally: Tally) -> None:

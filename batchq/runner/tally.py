@@ -6,6 +6,7 @@ from typing import NamedTuple
 from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.store.answers import Asked, Before
+from batchq.store.names import Unknown
 from batchq.store.obstacles import NotRun
 from batchq.store.recording import Settled
 from batchq.store.runners import Wanted
@@ -49,8 +50,8 @@ class Tally:
     ``held`` of those that batchq put on hold while it ran.
 
     What was ``asked`` for by name is answered for whoever ran it: ``before`` are jobs of it that were known by key and
-    had not succeeded, ``not_run`` those that did not run, and why. ``on_hold`` (since an earlier run) and ``too_wide``
-    (for its slots) are jobs that it met, without answering for them.
+    had not succeeded, ``not_run`` those that did not run, and why. ``on_hold`` (since an earlier run), ``too_wide`` (for
+    its slots) and ``left_open`` (by an earlier run of the same files) are jobs that it met, without answering for them.
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end.
@@ -65,6 +66,8 @@ class Tally:
         self.before: list[Before] = []
         self.not_run: list[NotRun] = []
         self.on_hold: list[int] = []
+        self.left_open: list[int] = []
+        self.unknown: list[Unknown] = []
         self.too_wide: list[int] = []
         self.slots = 0
         self.retried = 0

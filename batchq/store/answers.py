@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
-from batchq.store import keys, obstacles
+from batchq.store import keys, obstacles, runners
 from batchq.store.connection import Store
 from batchq.store.obstacles import NotRun
 from batchq.store.runners import Runner, Wanted
@@ -15,6 +15,9 @@ from batchq.store.states import ON_HOLD
 
 if TYPE_CHECKING:
     from batchq.store.intake import Added
+
+
+EARLIER = 50  #: adds of the same files among which those are looked for that were not finished
 
 
 class Asked(NamedTuple):
@@ -84,6 +87,25 @@ def not_run(store: Store, runner: Runner, asked: Asked) -> list[NotRun]:
     if any(one.reason == "dropped" for one in found):
         told |= _below(store, failed(store, asked))
     return [left for one in found if (left := one.without(told)).jobs]
+
+
+def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
+    """The jobs of earlier adds of the same files that are not over, and that no run at work takes: a run of them was
+    interrupted. Of the newest adds; what a person holds, and what is on hold, is left out."""
+    files = json.dumps(runner.wanted.files)
+    ((waiting,),) = store.fetch("SELECT total(jobs) FROM counters WHERE state IN ('queued', 'scheduled', 'blocked')")
+    if not runner.wanted.files or not waiting:
+        return []
+    rows = store.fetch(
+        f"""
+        SELECT jobs.id FROM (SELECT first, jobs FROM adds WHERE files = :files ORDER BY id DESC LIMIT {EARLIER}) AS old
+            CROSS JOIN jobs ON jobs.id BETWEEN old.first AND old.first + old.jobs - 1
+        WHERE jobs.state IN ('queued', 'scheduled', 'blocked') ORDER BY jobs.id""",
+        {"files": files},
+    )
+    found = NotRun("free", None, 0, [id for (id,) in rows if not any(low <= id <= high for low, high in asked.ids)])
+    others = [one for one in runners.living(store) if one.id != runner.id]
+    return obstacles.but_taken(store, found, others).jobs
 
 
 def on_hold(store: Store, wanted: Wanted) -> list[int]:

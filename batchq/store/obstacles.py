@@ -76,7 +76,7 @@ def in_the_way(store: Store, ids: Sequence[Range]) -> list[NotRun]:
         payloads=not living or any(one.wanted.payloads for one in living),
     )
     found = [one for one in found if one.reason not in ("running", "blocked", "cancelled", "dropped")]
-    return [left for one in found if (left := _but_taken(store, one, living)).jobs]
+    return [left for one in found if (left := but_taken(store, one, living)).jobs]
 
 
 _WITH_PARENTS = """
@@ -87,7 +87,7 @@ WITH RECURSIVE above (id) AS (
 SELECT id FROM above"""
 
 
-def _but_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
+def but_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
     """Of what nothing else is in the way of, only what none of these runners takes."""
     if one.reason != "free":
         return one

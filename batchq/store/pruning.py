@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.lifecycle import FINAL
-from batchq.store import keys, states
+from batchq.store import keys, names, states
 from batchq.store.connection import Store
 
 AT_ONCE = 500  #: rows that one transaction removes
@@ -89,6 +89,7 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
         for state, queue, batch, _, _ in gone:
             tally[state, queue, batch] = tally.get((state, queue, batch), 0) - 1
         states.count(db, tally)
+        names.remember(db, {(queue, batch) for _, queue, batch, _, _ in gone})
         keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
         failpoints.hit("prune_before_commit")
     return len(gone)

@@ -55,6 +55,15 @@ CREATE TABLE processes (
     pid INTEGER NOT NULL,
     born INTEGER
 ) STRICT""",
+    # The queues and batches of jobs that were removed, so that their names stay known.
+    """
+CREATE TABLE seen (
+    kind TEXT NOT NULL CHECK (kind = 'queue' OR kind = 'batch'),
+    name TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID""",
+    # What was added by the same files, the newest first.
+    "CREATE INDEX adds_files ON adds (files, id) WHERE files IS NOT NULL",
     # The keys whose jobs were pruned, by the ids that an add still prints for them.
     "CREATE INDEX keys_pruned ON keys (job) WHERE state IS NOT NULL",
     """

@@ -219,3 +219,53 @@ def test_a_run_that_is_too_narrow_for_a_job_does_not_stand_in_for_a_wider_one(ba
         assert state(batchq, 2) == "succeeded"
         gate.touch()
         assert finish(narrow).code == 0
+
+
+def test_what_an_interrupted_run_of_the_same_file_left_open_is_told_and_never_run_by_itself(batchq: Shell) -> None:
+    a_file(batchq, {"name": "pack", "command": "test -e quick || sleep 60"}, {"name": "upload", "after": ["pack"]})
+    with batchq.start("run", "jobs.jsonl", "--grace", "0s") as first:
+        eventually(lambda: running(batchq))
+        send(first, signal.SIGTERM)
+        assert finish(first).code == 143
+    (batchq.folder / "quick").touch()
+    line = (
+        "batchq: jobs 1 (pack), 2 (upload) of an earlier add of the same files are still open; 'batchq run' runs what is"
+        " queued, 'batchq cancel 1-2' cancels them\n"
+    )
+
+    for _ in range(2):
+        assert batchq("run", "./jobs.jsonl").err == line
+        assert state(batchq, 1) == "queued"
+    a_file(batchq, {}, name="other.jsonl")
+    assert batchq("run", "other.jsonl").err == "", "that is another file"
+    batchq("run")
+    assert batchq("run", "jobs.jsonl").err == ""
+
+
+def test_jobs_of_the_same_file_that_a_run_at_work_takes_are_not_left(batchq: Shell) -> None:
+    gate = batchq.folder / "gate"
+    a_file(batchq, {"command": f"until test -e {gate}; do sleep 0.01; done"}, {})
+    with batchq.start("run", "-j1", "jobs.jsonl") as first:
+        eventually(lambda: running(batchq))
+        second = batchq.start("run", "-j1", "jobs.jsonl")
+        eventually(lambda: running(batchq) and batchq.rows("SELECT count(*) FROM jobs") == [(4,)])
+        gate.touch()
+        assert finish(second).err == ""
+        assert finish(first).err == ""
+
+
+def test_a_queue_or_a_batch_that_the_store_has_never_seen_is_told(batchq: Shell) -> None:
+    batchq("add", "-q", "--queue", "net", "--batch", "night", "--", "true")
+
+    assert (
+        batchq("run", "--queue", "nett").err
+        == "batchq: this store has never seen the queue 'nett' (did you mean 'net'?)\n"
+    )
+    assert "never seen the batch 'nihgt' (did you mean 'night'?)" in batchq("run", "--batch", "nihgt").err
+    assert json.loads(batchq("run", "--json", "-q", "--queue", "nett").out)["unknown"] == [{"queue": "nett"}]
+    assert batchq("run", "--queue", "default").err == ""
+    batchq("run")
+    batchq("prune", "-q", "--older-than", "0s")
+    assert batchq.rows("SELECT count(*) FROM jobs") == [(0,)]
+    assert batchq("run", "--queue", "net").err == "", "all of its jobs were pruned, but it is known"
+    assert batchq("run", "--batch", "night").err == ""
