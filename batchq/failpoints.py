@@ -16,6 +16,8 @@ POINTS = (
     "in_checkpoint",
     "migration_before_commit",
     "backup_before_rename",
+    "restore_before_rename",
+    "restore_between_renames",
     "prune_before_commit",
 )
 _ASKED = os.environ.get("BATCHQ_FAIL")

@@ -1,4 +1,4 @@
-"""``batchq doctor``, ``backup`` and ``prune``: keeping a store sound, safe and small."""
+"""``batchq doctor``, ``backup``, ``restore`` and ``prune``: keeping a store sound, safe and small."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from batchq.errors import LedgerError, UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.store import keeping, pruning
 from batchq.store.connection import Store, open_store
+from batchq.store.location import locate
 from batchq.store.pruning import Policy
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")]
@@ -80,6 +81,31 @@ def backup(
         size = copy(store, os.path.abspath(file))
     if not quiet:
         note(f"backup: {size:,} bytes in {file}")
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A backup; it stays as it is.")],
+    quiet: Quiet = False,
+    db: Db = None,
+) -> None:
+    """Put the backup FILE in the place of the store; safe also while jobs run, and after a crash, which cp is not.
+
+    The store that was there is kept beside it, with its log. A run that is at work on it starts nothing more, and ends
+    with 74 when its jobs are over.
+    """
+    from batchq.store.restoring import restore as put
+
+    path = locate(db or Global.db)
+    done = put(path, os.path.abspath(file))
+    if done.was_in_use:
+        note(
+            "restore: the store that was there is in use; its runs start nothing more, and end with 74 when their jobs"
+            " are over"
+        )
+    if not quiet:
+        kept = "" if done.kept_as is None else f"; what was there is kept as {done.kept_as}"
+        note(f"restore: {path} is the backup {file} now, {done.bytes:,} bytes{kept}")
 
 
 @app.command()

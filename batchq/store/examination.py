@@ -9,6 +9,7 @@ from batchq import clock
 from batchq.errors import LedgerError
 from batchq.store import holders, location, log, schema, trust
 from batchq.store.connection import Store, translated
+from batchq.store.copying import ELSEWHERE
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE
 
@@ -80,7 +81,7 @@ def _schema(store: Store) -> Iterator[Finding]:
 def _integrity(store: Store) -> Iterator[Finding]:
     wrong = [text for (text,) in store.fetch("PRAGMA integrity_check(10)") if text != "ok"]
     for text in wrong:
-        yield Finding("problem", "integrity", f"{text}; go back to a backup", is_damage=True)
+        yield Finding("problem", "integrity", f"{text}; go back to a backup with 'batchq restore FILE'", is_damage=True)
     if not wrong:
         yield Finding("ok", "integrity", "every page and every index is sound")
 
@@ -120,13 +121,17 @@ def _running(store: Store) -> Iterator[Finding]:
 
 def _runners(store: Store) -> Iterator[Finding]:
     living = 0
-    for runner, pid, host, started, liveness, jobs in store.fetch(
-        "SELECT id, pid, host, started_at, liveness,"
+    for runner, pid, host, boot, started, liveness, jobs in store.fetch(
+        "SELECT id, pid, host, boot_id, started_at, liveness,"
         " (SELECT count(*) FROM jobs WHERE runner = runners.id AND state = 'running')"
         " FROM runners WHERE ended_at IS NULL ORDER BY id"
     ):
         if store.lock.is_held(liveness):
             living += 1
+            continue
+        if boot == ELSEWHERE:
+            text = f"runner {runner} (process {pid} on {host}) was at work when this backup was made, in another store"
+            yield Finding("warning", "runners", f"{text}; the next 'batchq run' takes back its {jobs:,} running jobs")
             continue
         if host != os.uname().nodename:
             text = f"runner {runner} is on another machine ({host}), and from here nobody can tell whether it lives"

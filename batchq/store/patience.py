@@ -84,7 +84,7 @@ def translated(error: sqlite3.Error, path: str) -> BatchqError:
 
 def damaged(path: str, how: object) -> str:
     """The sentence for a store that cannot be read as it should."""
-    return f"the store {path} is damaged ({how}): look with 'batchq doctor', go back to a backup"
+    return f"the store {path} is damaged ({how}): look with 'batchq doctor', go back to a backup with 'batchq restore FILE'"
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -148,11 +148,14 @@ def check_schema(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> 
         if not sql.startswith(inert):
             raise StoreError(
                 f"{path} holds something that batchq did not make and that could add or change jobs: "
-                f"{' '.join(sql.split())[:60]!r}; drop it, or go back to a backup"
+                f"{' '.join(sql.split())[:60]!r}; drop it, or go back to a backup with 'batchq restore FILE'"
             )
     if not is_old and (missing := schema.OBJECTS - found):
         names = ", ".join(sorted(" ".join(sql.split()[1:3]) for sql in missing)[:3])
-        raise StoreError(f"{path} is not as batchq made it ({names} was changed or dropped); go back to a backup")
+        raise StoreError(
+            f"{path} is not as batchq made it ({names} was changed or dropped); go back to a backup with"
+            " 'batchq restore FILE'"
+        )
 
 
 def extras(db: sqlite3.Connection) -> list[str]:

@@ -105,6 +105,37 @@ def test_a_place_that_cannot_be_written_is_a_sentence(store: Store, folder: Path
         copying.backup(store, str(folder / name))
 
 
+def test_a_device_a_pipe_or_a_folder_is_not_replaced(store: Store, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "to a device").symlink_to("/dev/null")
+    for name in ("pipe", "to a device"):
+        with pytest.raises(CreateError, match="not a plain file|belongs to another user"):
+            copying.backup(store, str(folder / name))
+    assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    (folder / "pipe").unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("planted", ["draft", "draft that is a link", "target", "link to a file of ours"])
+def test_what_another_user_has_put_in_the_way_of_a_backup_is_not_used(store: Store, folder: Path, planted: str) -> None:
+    add(store, "secret")
+    (folder / "ours").write_text("precious")
+    name = "b.db-new" if "draft" in planted else "b.db"
+    if "link" in planted:
+        (folder / name).symlink_to("ours")
+    else:
+        (folder / name).write_text("theirs")
+    os.lchown(folder / name, 12345, 12345)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if "batchq" not in path.name}
+
+    with pytest.raises(CreateError, match=r"somebody else|belongs to another user|symbolic links"):
+        copying.backup(store, str(folder / "b.db"))
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if "batchq" not in path.name} == before
+    assert (folder / name).lstat().st_uid == 12345
+
+
 def test_a_backup_that_was_killed_leaves_the_old_one_and_the_next_one_succeeds(batchq: Shell) -> None:
     batchq("backup", "copy", "-q")
     old = (batchq.folder / "copy").read_bytes()
@@ -141,7 +172,7 @@ def test_two_backups_to_one_file_do_not_mix(batchq: Shell) -> None:
         wait()
     """
     with another(holder, batchq.folder / "copy-new") as other:
-        assert "another backup" in batchq("backup", "copy", code=75).err
+        assert "another process writes the backup" in batchq("backup", "copy", code=75).err
         end(other)
     batchq("backup", "copy")
 

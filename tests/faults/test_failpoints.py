@@ -139,6 +139,25 @@ def nothing_was_pruned(shell: Shell) -> None:
     assert shell.rows("SELECT count(*) FROM attempts") == [(0,)]
 
 
+def the_store_is_as_it_was(shell: Shell) -> None:
+    assert jobs_in(shell.db()) == 2
+    shell("restore", "copy.sqlite")
+    assert jobs_in(shell.db()) == 1
+    assert [path.name for path in shell.folder.glob("batchq.db-restored*")] == []
+
+
+def there_is_no_store_but_all_is_kept(shell: Shell) -> None:
+    assert "there is no store" in shell("list", "--db", "batchq.db", code=66).err
+    assert jobs_in(Path(f"{shell.db()}.old")) == 2
+    shell("restore", "--db", "batchq.db", "copy.sqlite")
+    assert jobs_in(shell.db()) == 1
+    assert jobs_in(Path(f"{shell.db()}.old")) == 2
+
+
+def restore(shell: Shell, env: dict[str, str]) -> Done:
+    return shell("restore", "copy.sqlite", env=env, code=None)
+
+
 SCENARIOS = {
     "add_before_commit": Scenario(
         lambda shell: None, lambda shell, env: shell("add", "--", "true", env=env, code=None), nothing_was_added
@@ -154,6 +173,8 @@ SCENARIOS = {
     "backup_before_rename": Scenario(
         a_backup, lambda shell, env: shell("backup", "copy.sqlite", env=env, code=None), the_old_backup_is_whole
     ),
+    "restore_before_rename": Scenario(a_backup, restore, the_store_is_as_it_was),
+    "restore_between_renames": Scenario(a_backup, restore, there_is_no_store_but_all_is_kept),
     "prune_before_commit": Scenario(
         old_jobs, lambda shell, env: shell("prune", "--older-than", "0s", env=env, code=None), nothing_was_pruned
     ),
