@@ -109,10 +109,10 @@ def test_a_device_a_pipe_or_a_folder_is_not_replaced(store: Store, folder: Path)
     os.mkfifo(folder / "pipe")
     (folder / "to a device").symlink_to("/dev/null")
     for name in ("pipe", "to a device"):
-        with pytest.raises(CreateError, match="not a plain file|belongs to another user"):
+        with pytest.raises(CreateError, match=r"not a plain file|belongs to another user"):
             copying.backup(store, str(folder / name))
     assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     (folder / "pipe").unlink()
 
 
