@@ -49,3 +49,10 @@ def half(number: int) -> float:
         raise ValueError(f"{number} is odd")
     print(f"half of {number}")
     return number / 2
+
+
+def fan_out(store: str, parts: int) -> list[float]:
+    with batchq.open(store) as opened:
+        halves = batchq.map(half, range(0, 2 * parts, 2))
+        opened.wait(halves.ids)
+    return halves.results()

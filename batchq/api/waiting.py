@@ -1,18 +1,14 @@
 """``Store.wait``: block until jobs are over."""
 
-import select
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from batchq.jobs.lifecycle import FINAL
-from batchq.store import tallies
-from batchq.store.bell import Bell
+from batchq.errors import UsageError
+from batchq.jobs.selection import NO_JOB, Selection
+from batchq.processes import enclosing
+from batchq.store import asking, awaited, tallies
 
 if TYPE_CHECKING:
-    from batchq.jobs.selection import Selection
     from batchq.store.connection import Store
-
-LOOK = 0.25  #: seconds between looks where nobody rings
 
 
 class Waited(NamedTuple):
@@ -30,18 +26,16 @@ class Waited(NamedTuple):
 
 
 def wait(store: "Store", selection: "Selection", until: float | None) -> Waited:
-    """Until the jobs are over, or that moment (monotonic seconds) has come."""
-    bell = Bell(store.path)
-    try:
-        while True:
-            counts = tallies.counts(store, selection)
-            left = sum(jobs for state, jobs in counts.items() if state not in FINAL)
-            now = time.monotonic()
-            if not left or (until is not None and now >= until):
-                ended = [counts.get(state, 0) for state in ("succeeded", "failed", "cancelled")]
-                return Waited._make([*ended, left])
-            patience = LOOK if until is None else min(LOOK, until - now)
-            select.select([] if bell.fd is None else [bell.fd], [], [], patience)
-            bell.has_rung()
-    finally:
-        bell.close()
+    """Until the jobs are over, or that moment (monotonic seconds) has come.
+
+    Inside of a job, that job and all that is to run after it are left out. Raises UsageError where they were named, and
+    where all jobs that run wait for others, so that nothing would ever go on.
+    """
+    callers = asking.of_tokens(store, enclosing.tokens())
+    ids = awaited.without_callers(store, selection, callers)
+    deadlock = awaited.Deadlock(store, ids, callers)
+    if not awaited.until_over(store, ids, until, deadlock.is_seen) and deadlock.is_seen():
+        raise UsageError(f"wait: {awaited.DEADLOCK}")
+    counts = tallies.counts(store, Selection(ids or NO_JOB))
+    ended = [counts.pop(state, 0) for state in ("succeeded", "failed", "cancelled")]
+    return Waited._make([*ended, sum(counts.values())])

@@ -1,6 +1,5 @@
 """``batchq wait``: block until jobs are over; the exit code tells how they ended."""
 
-import select
 import sys
 import time
 from collections import Counter
@@ -19,13 +18,9 @@ from batchq.processes import enclosing
 from batchq.report import undone
 from batchq.report.digest import program
 from batchq.store import asking, awaited, obstacles, queries, tallies
-from batchq.store.asking import Standstill
-from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.runners import Asking
 
-LOOK = 0.25  #: seconds between looks where nobody rings
-SHARE = 10  #: of the time, looking takes no more than one part in so many
 REASONS = 1.0  #: seconds between looks for what is in the way, or so many times longer than that takes:
 PART = 20
 WORK_LEFT = 3
@@ -59,7 +54,7 @@ def wait(
         selection, gone = _known_by_key(store, chosen(store, selection, "wait"))
         queries.require(store, selection)
         callers = asking.of_tokens(store, enclosing.tokens())
-        ids = _without_callers(store, selection, callers)
+        ids = awaited.without_callers(store, selection, callers)
         is_over = _Wait(store, ids, callers, program(named_by(store, db))).until(until)
         counts = tallies.counts(store, Selection(ids or NO_JOB))
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
@@ -92,54 +87,20 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
     return selection._replace(ids=tuple(ids) or (() if selection.last else NO_JOB)), gone
 
 
-def _without_callers(store: Store, selection: Selection, callers: Sequence[Asking]) -> tuple[Range, ...]:
-    """The selected jobs but those that cannot be over before this command is. Raises UsageError if these were named."""
-    but = asking.held_up(store, callers) if callers else set()
-    for one in sorted(but):
-        if any(low <= one <= high for low, high in selection.ids):
-            mine = ", ".join(str(caller.id) for caller in callers)
-            raise UsageError(f"this runs inside of job {mine}: to wait for job {one} would be to wait for itself")
-    return awaited.chosen(store, selection, but)
-
-
 class _Wait:
     """Waits for some jobs, and tells once what is in their way. ``callers`` are the jobs in which it runs."""
 
     def __init__(self, store: Store, ids: tuple[Range, ...], callers: Sequence[Asking], batchq: str) -> None:
         self._store = store
         self._ids = ids
-        self._callers = callers
         self._batchq = batchq
         self._told: set[tuple[str, str | None]] = set()
         self._ask_at = 0.0
-        self._standstill = Standstill()
-        for one in callers:
-            store.lock.hold_waits(one.id)
+        self._deadlock = awaited.Deadlock(store, ids, callers)
 
     def until(self, end: float | None) -> bool:
         """Whether the jobs were over by then (monotonic seconds; None: as long as it takes)."""
-        bell = Bell(self._store.path)
-        low = 0
-        try:
-            while True:
-                began = time.monotonic()
-                # What is over stays so, but for a retry: so the last look begins at the first job again.
-                found = awaited.first_open(self._store, self._ids, low)
-                if found is None and low:
-                    found = awaited.first_open(self._store, self._ids, 0)
-                if found is None:
-                    return True
-                low = found
-                self._tell_reasons()
-                now = time.monotonic()
-                if (end is not None and now >= end) or self._is_stuck():
-                    return False
-                time.sleep(min(LOOK, (now - began) * SHARE))
-                patience = LOOK if end is None else min(LOOK, max(0.0, end - now))
-                select.select([] if bell.fd is None else [bell.fd], [], [], patience)
-                bell.has_rung()
-        finally:
-            bell.close()
+        return awaited.until_over(self._store, self._ids, end, self._is_stuck)
 
     def _tell_reasons(self) -> None:
         began = time.monotonic()
@@ -154,15 +115,8 @@ class _Wait:
         self._ask_at = now + max(REASONS, (now - began) * PART)
 
     def _is_stuck(self) -> bool:
-        """Whether nothing can go on as long as this waits: every job that runs waits so, and no run has a slot left."""
-        if not self._callers:
-            return False
-        is_so = asking.all_wait(self._store, [one.id for one in self._callers]) and not asking.is_anyone_free(
-            self._store, self._ids
-        )
-        if not self._standstill.lasts(is_so=is_so):
-            return False
-        note(
-            "wait: each job that runs waits for others, and no run has a slot left for these: run them with a larger -j"
-        )
-        return True
+        self._tell_reasons()
+        if self._deadlock.is_seen():
+            note(f"wait: {awaited.DEADLOCK}")
+            return True
+        return False

@@ -90,3 +90,18 @@ def test_of_items_of_which_one_is_wrong_none_is_stored(store: batchq.Store) -> N
     with pytest.raises(batchq.errors.InputError, match="unknown option"):
         batchq.map(decorated.half, [2], priorty=1)  # type: ignore[call-arg]
     assert list(store.jobs()) == []
+
+
+def test_a_job_waits_for_the_jobs_that_it_has_added(store: batchq.Store) -> None:
+    store.add({"call": "decorated:fan_out", "args": {"store": store.path, "parts": 3}})
+    batchq.run(store, slots=2, quiet=True)
+
+    assert store.job(1).result == [0.0, 1.0, 2.0]
+
+
+def test_a_job_that_would_wait_for_ever_is_told_so(store: batchq.Store) -> None:
+    store.add({"call": "decorated:fan_out", "args": {"store": store.path, "parts": 1}})
+    batchq.run(store, slots=1, quiet=True)
+
+    assert "no run has a slot left" in (store.job(1).error or "")
+    assert store.job(2).result == 0.0
