@@ -33,9 +33,9 @@ def wait(store: "Store", selection: "Selection", until: float | None) -> Waited:
     """
     callers = asking.of_tokens(store, enclosing.tokens())
     ids = awaited.without_callers(store, selection, callers)
-    deadlock = awaited.Deadlock(store, ids, callers)
-    if not awaited.until_over(store, ids, until, deadlock.is_seen) and deadlock.is_seen():
-        raise UsageError(f"wait: {awaited.DEADLOCK}")
+    with awaited.Deadlock(store, ids, callers) as deadlock:
+        if not awaited.until_over(store, ids, until, deadlock.is_seen) and deadlock.is_seen():
+            raise UsageError(f"wait: {awaited.DEADLOCK}")
     counts = tallies.counts(store, Selection(ids or NO_JOB))
     ended = [counts.pop(state, 0) for state in ("succeeded", "failed", "cancelled")]
     return Waited._make([*ended, sum(counts.values())])

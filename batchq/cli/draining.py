@@ -140,8 +140,8 @@ def _run(
     trust_owner: bool,
 ) -> int:
     with open_at(path, trust_owner=trust_owner) as store:
-        unknown = names.unknown(store, plan.wanted)
-        telling.tell_unknown(unknown, told)
+        never_seen = names.never_seen(store, plan.wanted)
+        telling.tell_never_seen(never_seen, told)
         if told.live:
             from batchq.report.progress import Progress
 
@@ -151,7 +151,7 @@ def _run(
                 )
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
-        tally.unknown = unknown
+        tally.never_seen = never_seen
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
             telling.tell(store, plan, tally, told)

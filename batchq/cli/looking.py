@@ -16,7 +16,7 @@ from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.report.layout import Look, look
-from batchq.store import queries, tallies
+from batchq.store import answers, queries, tallies
 from batchq.store.connection import Store
 from batchq.store.rows import Job, Output
 
@@ -34,7 +34,9 @@ Color = Annotated[Literal["auto", "always", "never"], typer.Option(help="Whether
 def report(
     selection: Selection,
     *,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if a selected job has failed.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if one has failed or batchq holds it.")
+    ] = False,
     format: Annotated[Literal["table", "json"], typer.Option(help="For people or for programs.")] = "table",
     json: Json = False,
     color: Color = "auto",
@@ -54,8 +56,9 @@ def report(
         selection = chosen(store, selection, "report")
         most = TOLD_IN_JSON if as_json else TOLD
         told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
+        is_bad = exit_code and (told.counts.get("failed") or answers.is_any_on_hold(store, selection))
     _print(asjson.report(told) if as_json else table.report(told, _look(color)))
-    if exit_code and told.counts.get("failed"):
+    if is_bad:
         raise typer.Exit(1)
 
 

@@ -30,9 +30,9 @@ class Telling(NamedTuple):
     db: str | None
 
 
-def tell_unknown(unknown: list[Unknown], telling: Telling) -> None:
+def tell_never_seen(never_seen: list[Unknown], telling: Telling) -> None:
     """Say at the start, because a run with --watch may last, of which names the store has never heard."""
-    for one in unknown:
+    for one in never_seen:
         if not telling.quiet:
             note(f"this store has never seen the {one.kind} {visible(one.name, one_line=True)!r}{one.near}")
 
@@ -45,7 +45,7 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
             "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
             "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
-            "left_open": tally.left_open, "unknown": [{one.kind: one.name} for one in tally.unknown],
+            "left_open": tally.left_open, "never_seen": [{one.kind: one.name} for one in tally.never_seen],
             "failed_before": [one.id for one in tally.before],
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
         }  # fmt: skip

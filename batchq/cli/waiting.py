@@ -65,7 +65,7 @@ def wait(
         sys.stdout.write(asjson.waited(counts, code))
     elif code:
         ended = ", ".join(f"{jobs:,} {state}" for state, jobs in counts.items() if state != "succeeded")
-        is_late = code == WORK_LEFT and until is not None and time.monotonic() >= until
+        is_late = code == WORK_LEFT and until is not None and time.monotonic() >= until  # or nothing could go on
         note(f"wait: {'time is over: ' if is_late else ''}{ended}")
     if code:
         raise typer.Exit(code)
@@ -100,7 +100,8 @@ class _Wait:
 
     def until(self, end: float | None) -> bool:
         """Whether the jobs were over by then (monotonic seconds; None: as long as it takes)."""
-        return awaited.until_over(self._store, self._ids, end, self._is_stuck)
+        with self._deadlock:
+            return awaited.until_over(self._store, self._ids, end, self._is_stuck)
 
     def _tell_reasons(self) -> None:
         began = time.monotonic()

@@ -116,6 +116,12 @@ def on_hold(store: Store, wanted: Wanted) -> list[int]:
     return [id for (id,) in rows]
 
 
+def is_any_on_hold(store: Store, selection: Selection) -> bool:
+    """Whether batchq itself has put one of the selected jobs on hold."""
+    where, named = condition(selection)
+    return bool(store.fetch(f"SELECT 1 FROM jobs WHERE {ON_HOLD} AND {where} LIMIT 1", named))
+
+
 def too_wide(store: Store, runner: Runner) -> list[int]:
     """The wanted jobs that are queued and need more slots than this runner has."""
     wanted = runner.wanted

@@ -78,15 +78,22 @@ def first_open(store: Store, ids: Sequence[Range], low: int) -> int | None:
 
 class Deadlock:
     """Whether nothing can go on as long as the jobs ``callers`` wait for ``ids``: every job that runs waits so, and no run
-    has a slot left. Others see from the lock file that these wait, until the store is closed."""
+    has a slot left. Within its block others see from the lock file that these wait."""
 
     def __init__(self, store: Store, ids: Sequence[Range], callers: Sequence[Asking]) -> None:
         self._store = store
         self._ids = ids
         self._callers = [one.id for one in callers]
         self._standstill = Standstill()
+
+    def __enter__(self) -> "Deadlock":
         for one in self._callers:
-            store.lock.hold_waits(one)
+            self._store.lock.hold_waits(one)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._callers:
+            self._store.lock.release_waits(one)
 
     def is_seen(self) -> bool:
         """Whether it was so at each look of the last seconds."""

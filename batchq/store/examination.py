@@ -2,16 +2,17 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
-from batchq.store import holders, location, log, schema, trust
+from batchq.store import answers, holders, location, log, schema, trust
 from batchq.store.connection import Store, translated
+from batchq.store.copying import ELSEWHERE
 from batchq.store.keeping import STUCK_LOG, retention
-from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE
-from batchq.store.lost import ELSEWHERE, Here, lost_runners
+from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
+from batchq.store.runners import Wanted
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -29,11 +30,11 @@ class Finding(NamedTuple):
     is_damage: bool = False
 
 
-def examine(store: Store, here: Here) -> Iterator[Finding]:
-    """Look at everything in turn; the whole file is read, and every job is counted. ``here`` tells who lives."""
+def examine(store: Store) -> Iterator[Finding]:
+    """Look at everything in turn; the whole file is read, and every job is counted."""
     for about, check in _CHECKS.items():
         try:
-            yield from check(store) if check is not None else _runners(store, here)
+            yield from check(store)
         except (sqlite3.Error, LedgerError) as error:
             text = str(error if isinstance(error, LedgerError) else translated(error, store.path))
             yield Finding("problem", about, text, is_damage=True)
@@ -119,33 +120,40 @@ def _running(store: Store) -> Iterator[Finding]:
         yield Finding("problem", "jobs", f"job {job} is said to run, but its runner has ended")
 
 
-def _runners(store: Store, here: Here) -> Iterator[Finding]:
-    dead = {one.runner: one for one in lost_runners(store, here=here)}
-    rows = store.fetch("SELECT id, host, boot_id, started_at FROM runners WHERE ended_at IS NULL ORDER BY id")
-    for runner, host, boot, started in rows:
-        if (one := dead.get(runner)) is None:
+def _held(store: Store) -> Iterator[Finding]:
+    ids = answers.on_hold(store, Wanted())
+    if ids:
+        jobs = "1 job waits" if len(ids) == 1 else f"{len(ids):,} jobs wait"
+        text = f"{jobs} for a person, because batchq gave up on {'it' if len(ids) == 1 else 'them'}"
+        yield Finding("warning", "jobs", f"{text}; the first is job {ids[0]}: 'batchq explain {ids[0]}' says why")
+
+
+def _runners(store: Store) -> Iterator[Finding]:
+    living = 0
+    for runner, pid, host, boot, started, liveness, jobs in store.fetch(
+        "SELECT id, pid, host, boot_id, started_at, liveness,"
+        " (SELECT count(*) FROM jobs WHERE runner = runners.id AND state = 'running')"
+        " FROM runners WHERE ended_at IS NULL ORDER BY id"
+    ):
+        if store.lock.is_held(liveness):
+            living += 1
             continue
         if boot == ELSEWHERE:
-            text = (
-                f"runner {runner} (process {one.pid} on {host}) was at work when this backup was made, in another store"
-            )
-            then = f"the next 'batchq run' takes back its {len(one.claims):,} running jobs"
-            yield Finding("warning", "runners", f"{text}; {then}")
+            text = f"runner {runner} (process {pid} on {host}) was at work when this backup was made, in another store"
+            yield Finding("warning", "runners", f"{text}; the next 'batchq run' takes back its {jobs:,} running jobs")
             continue
-        died = f"runner {runner} (process {one.pid} on {host}, started {clock.local(started)}) died"
-        rescued = f"when nothing of it is alive, run 'batchq doctor --rescue {runner}'"
-        then = {
-            None: f"the next 'batchq run' takes care of its {len(one.claims):,} running jobs",
-            "container": f"its {len(one.claims):,} running jobs cannot be seen from this container; {rescued}",
-            "machine": f"or its machine is not reached, and from here nobody can tell; {rescued}",
-        }[one.hidden_in if one.claims else None]
-        yield Finding("problem" if one.claims else "warning", "runners", f"{died}; {then}")
-    yield Finding("ok", "runners", f"{len(rows) - len(dead.keys() & {row[0] for row in rows})} at work")
+        if host != os.uname().nodename:
+            text = f"runner {runner} is on another machine ({host}), and from here nobody can tell whether it lives"
+            yield Finding("warning", "runners", text)
+            continue
+        text = f"runner {runner} (process {pid} on {host}, started {clock.local(started)}) died"
+        yield Finding("warning", "runners", f"{text}; the next 'batchq run' takes care of its {jobs:,} running jobs")
+    yield Finding("ok", "runners", f"{living} at work")
 
 
 def _locks(store: Store) -> Iterator[Finding]:
     known = {liveness for (liveness,) in store.fetch("SELECT liveness FROM runners WHERE ended_at IS NULL")}
-    held = [byte for byte in holders.held_bytes(store.lock.path) if byte != PRESENCE_BYTE]
+    held = [byte for byte in holders.held_bytes(store.lock.path) if byte != PRESENCE_BYTE and byte < WAITS_FIRST]
     if MUTEX_BYTE in held:
         who = holders.of_mutex(store.lock.path) or "some process"
         yield Finding("ok", "locks", f"{who} is writing in this moment")
@@ -185,7 +193,7 @@ def _space(store: Store) -> Iterator[Finding]:
         yield Finding("ok", "space", text)
 
 
-_CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
+_CHECKS = {
     "file": _file,
     "file system": _file_system,
     "sqlite": _sqlite,
@@ -194,7 +202,8 @@ _CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "references": _foreign_keys,
     "counters": _counters,
     "jobs": _running,
-    "runners": None,  # asks who lives
+    "held": _held,
+    "runners": _runners,
     "locks": _locks,
     "log": _log,
     "space": _space,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MUTEX_BYTE = 0
 PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
-_WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
+WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
 _LIVENESS_SPAN = 1 << 60
 _NOTE = struct.Struct("=QQqq")
 _SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its connections shares
@@ -170,11 +170,16 @@ class LockFile:
     def hold_waits(self, job: int) -> None:
         """Let others know, until this is closed, that a running job waits in a command of batchq that it has called."""
         with contextlib.suppress(OSError):  # where it may not be locked, others wait for what they cannot know
-            self._control(fcntl.F_RDLCK, _WAITS_FIRST + job, wait=False)
+            self._control(fcntl.F_RDLCK, WAITS_FIRST + job, wait=False)
+
+    def release_waits(self, job: int) -> None:
+        """Let others know that it goes on."""
+        with contextlib.suppress(OSError):
+            self._control(fcntl.F_UNLCK, WAITS_FIRST + job, wait=False)
 
     def waits(self, job: int) -> bool:
         """Whether a running job waits so."""
-        return self.is_held(_WAITS_FIRST + job)
+        return self.is_held(WAITS_FIRST + job)
 
     def is_held(self, offset: int) -> bool:
         """Whether some other open description holds the byte."""

@@ -22,7 +22,7 @@ class Unknown(NamedTuple):
     near: str
 
 
-def unknown(store: Store, wanted: Wanted) -> list[Unknown]:
+def never_seen(store: Store, wanted: Wanted) -> list[Unknown]:
     """Those of the names in a selection that the store has never seen."""
     found = []
     for kind, name in (("queue", wanted.queue), ("batch", wanted.batch)):

@@ -116,12 +116,20 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
         for child in children:
             os.kill(int(child), 9)
 
-    done = batchq("doctor", code=1)
+    done = batchq("doctor")
 
-    assert len(lines(done, "problem  runners")) == 1
+    assert len(lines(done, "warning  runners")) == 1
     assert "died; the next 'batchq run' takes care of its 1 running jobs" in done.out
     assert "ok       runners      0 at work" in done.out
     batchq("run", code=1)
+    (held,) = lines(batchq("doctor"), "warning")
+    assert held.endswith(
+        "1 job waits for a person, because batchq gave up on it; the first is job 1: 'batchq explain 1' says why"
+    )
+    batchq("report", code=0)
+    batchq("report", "--exit-code", code=1)
+    batchq("report", "--exit-code", "--queue", "other", code=0)
+    batchq("cancel", "1")
     assert not lines(batchq("doctor"), "warning")
 
 

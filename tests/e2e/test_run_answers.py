@@ -262,7 +262,7 @@ def test_a_queue_or_a_batch_that_the_store_has_never_seen_is_told(batchq: Shell)
         == "batchq: this store has never seen the queue 'nett' (did you mean 'net'?)\n"
     )
     assert "never seen the batch 'nihgt' (did you mean 'night'?)" in batchq("run", "--batch", "nihgt").err
-    assert json.loads(batchq("run", "--json", "-q", "--queue", "nett").out)["unknown"] == [{"queue": "nett"}]
+    assert json.loads(batchq("run", "--json", "-q", "--queue", "nett").out)["never_seen"] == [{"queue": "nett"}]
     assert batchq("run", "--queue", "default").err == ""
     batchq("run")
     batchq("prune", "-q", "--older-than", "0s")
