@@ -10,7 +10,7 @@ import typer
 from batchq import clock
 from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
-from batchq.errors import LedgerError, UsageError
+from batchq.errors import BusyError, LedgerError, UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.store import keeping, pruning
 from batchq.store.connection import Store, open_store
@@ -33,6 +33,7 @@ def doctor(
     from batchq.jobs.asciijson import dump
     from batchq.report.asjson import SCHEMA
     from batchq.report.visible import visible
+    from batchq.runner.rescuing import here
     from batchq.store.examination import examine
 
     if rescue is not None:
@@ -40,7 +41,7 @@ def doctor(
         return
     found = []
     with open_store(db or Global.db, reading=True) as store:  # its warnings are among the findings
-        for finding in examine(store):
+        for finding in examine(store, here(store)):
             found.append(finding)
             if not as_json:
                 sys.stdout.write(f"{finding.level:8} {finding.about:12} {visible(finding.text, one_line=True)}\n")
@@ -57,13 +58,19 @@ def doctor(
 
 def _rescue(runner: int, db: str | None) -> None:
     """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
-    from batchq.store import lost as dead
+    from batchq.runner.rescuing import Rescuer, here
+    from batchq.store.lost import lost_runners
 
     with store_for(db) as store:
-        for lost in dead.lost_runners(store):
+        for lost in lost_runners(store, here=here(store)):
             if lost.runner == runner:
-                settled = dead.rescue(store, lost, clock.now())
+                settled = Rescuer(store).take_back(lost)
                 note(f"doctor: {_jobs(len(settled))} of runner {runner} taken back")
+                if len(settled) < len(lost.claims):
+                    left = _jobs(len(lost.claims) - len(settled))
+                    raise BusyError(
+                        f"something of {left} of runner {runner} is alive and cannot be ended; try again later"
+                    )
                 return
     raise UsageError(f"runner {runner} is alive, has ended, or never was; 'batchq doctor' names the dead ones")
 

@@ -238,6 +238,11 @@ class LocalExecutor:
                 waits.append(now + (TICK if len(member.tasks) > 1 else NEWS))
         return None if (first := min(waits)) == math.inf else max(0.0, first - now)
 
+    def processes(self) -> dict[str, int]:
+        """A command's own process, a callable's worker."""
+        found = {command.claim.token: pid for pid, command in self._commands.items()}
+        return found | {member.tasks[0].token: pid for pid, member in self._members.items() if member.tasks}
+
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """End attempts before their time; give back those that wait here."""
         chosen = set(tokens)

@@ -61,6 +61,9 @@ class Executor(Protocol):
         Returns early, perhaps with nothing, when a signal came in.
         """
 
+    def processes(self) -> dict[str, int]:
+        """The first process of each attempt that runs now, by token; none for those that run elsewhere."""
+
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """End these attempts: TERM now, KILL after ``grace`` seconds; they end with ``status``, reported by ``poll``.
 

@@ -112,6 +112,14 @@ class Printed(NamedTuple):
     stderr: Stream | None
 
 
+class Leader(NamedTuple):
+    """The first process of a running attempt, the leader of its session: its pid, and when it was born (clock ticks)."""
+
+    claim: Claim
+    pid: int
+    born: int | None
+
+
 class Ended(NamedTuple):
     """A claim together with the outcome that ends it: what an executor hands to the ledger."""
 

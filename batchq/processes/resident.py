@@ -55,7 +55,7 @@ class Resident:
         cwd, path = home
         words = [sys.executable, "-P", "-c", START, _ROOT, spill]
         environment = spawner.environment(path, cwd, {}, {"BATCHQ_RUNNER": cookie})
-        pid = spawner.spawn(words, environment, cwd, out, err, channels=(task, answer, rope))
+        pid = spawner.spawn(words, environment, cwd, out, err, mark=cookie, channels=(task, answer, rope))
         _close(task, answer, rope)
         if isinstance(pid, Refusal):
             _close(tasks, answers, bell)

@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
+from batchq.processes import marks
+
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _SHELL = "/bin/sh"
@@ -37,6 +39,7 @@ class Spawner:
         self._located: dict[tuple[str, str], str] = {}
         self._home = _open_folder(".")
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._can_mark = marks.can_mark()
         self._umask = os.umask(0)
         os.umask(self._umask)
         # All that are not ignored, though exec sees to most: of each that is not named here the C library asks first.
@@ -58,14 +61,15 @@ class Spawner:
         out: int,
         err: int,
         *,
+        mark: str,
         stdin: int | None = None,
         channels: tuple[int, ...] = (),
         umask: int | None = None,
     ) -> "int | Refusal":
         """Start ``words`` and return the process id, the leader of a new session; or why that was not possible.
 
-        ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file without a known format is run by
-        ``/bin/sh``, as execvp(3) does.
+        It and all below it carry ``mark``. ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file
+        without a known format is run by ``/bin/sh``, as execvp(3) does.
         """
         if (refusal := self._enter(cwd)) is not None:
             return refusal
@@ -84,6 +88,8 @@ class Spawner:
             os.fchdir(self._home)
             return machine_refusal(error)
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
+        if self._can_mark:
+            marks.put(mark)
         if umask is not None:
             os.umask(umask)
         try:

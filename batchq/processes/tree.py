@@ -45,7 +45,7 @@ def children(pid: int) -> list[int]:
     """The living and zombie children of all threads of a process; empty when it is gone."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
-        return [int(child) for task in tasks for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+        return [int(child) for task in tasks for child in read(f"/proc/{pid}/task/{task}/children").split()]
     except OSError:
         return []
 
@@ -80,7 +80,7 @@ def descendants(pid: int) -> list[int]:
 def parent(pid: int) -> int:
     """The parent of a process; 0 when it has none that is seen from here, or is gone."""
     try:
-        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+        return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
     except (OSError, IndexError):
         return 0
 
@@ -96,7 +96,7 @@ def session(pid: int) -> int | None:
 def token_of(pid: int) -> str | None:
     """The attempt token in the environment that a process was started with; None where it has none or is gone."""
     try:
-        environment = _read(f"/proc/{pid}/environ")
+        environment = read(f"/proc/{pid}/environ")
     except OSError:
         return None
     for entry in environment.split(b"\0"):
@@ -108,7 +108,7 @@ def token_of(pid: int) -> str | None:
 def started_ticks(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when it is gone."""
     try:
-        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+        return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
     except (OSError, IndexError):
         return None
 
@@ -116,7 +116,7 @@ def started_ticks(pid: int) -> int | None:
 def is_zombie(pid: int) -> bool:
     """Whether a process has ended and only waits to be reaped (or is gone)."""
     try:
-        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except (OSError, IndexError):
         return True
 
@@ -124,7 +124,7 @@ def is_zombie(pid: int) -> bool:
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped by a signal."""
     try:
-        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
     except (OSError, IndexError):
         return False
 
@@ -141,7 +141,7 @@ def catches(pid: int, number: int) -> bool:
 
 def _signals(pid: int, name: bytes) -> int:
     try:
-        lines = _read(f"/proc/{pid}/status").splitlines()
+        lines = read(f"/proc/{pid}/status").splitlines()
         return next(int(line.split()[1], 16) for line in lines if line.startswith(name))
     except (OSError, StopIteration):
         return 0
@@ -199,7 +199,7 @@ def why_alive(pid: int) -> str:
     if may_end(pid):
         return f"process {pid} cannot be killed; the system has it in a call that does not end"
     try:
-        name = _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+        name = read(f"/proc/{pid}/comm").decode(errors="replace").strip()
         owner = _user(os.stat(f"/proc/{pid}").st_uid)
     except OSError:
         name, owner = "?", "another user"
@@ -251,23 +251,8 @@ def reap(pid: int) -> bool:
         return True
 
 
-def carriers(cookies: Collection[bytes]) -> list[int]:
-    """All living processes of this machine whose environment holds one of the entries (``b"BATCHQ_TOKEN=…"``)."""
-    if not cookies or not CAN_TRACE:
-        return []
-    found = []
-    for pid in os.listdir("/proc"):
-        if pid.isdigit() and not is_zombie(int(pid)):
-            try:
-                entries = _read(f"/proc/{pid}/environ").split(b"\0")
-            except OSError:
-                continue
-            if any(entry in cookies for entry in entries if entry.startswith(b"BATCHQ_")):
-                found.append(int(pid))
-    return found
-
-
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """A file of /proc as it is at this moment. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

@@ -58,6 +58,7 @@ def enter(
                     boot_id=machine.boot_id(),
                     namespace=machine.namespace(),
                     born=tree.started_ticks(os.getpid()),
+                    guardian=os.getppid(),
                     slots=executor.slots,
                     executor=executor.name,
                     now=clock.now(),

@@ -22,6 +22,7 @@ from batchq.jobs.model import JobSpec
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.judging import Judge
+from batchq.runner.noting import Noting
 from batchq.runner.outage import Outage
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
@@ -110,6 +111,7 @@ class _Run:
         self.judge = Judge(store)
         self.struck = Struck(executor, inbox)
         self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
+        self.noting = Noting(executor, self.running)
         self.withdrawing = Withdrawing(store, me, executor, plan.grace)
         self.is_log_stuck = False
         self.standstill = asking.Standstill()
@@ -151,6 +153,7 @@ class _Run:
         if stop.at is not None:  # what outlives its grace is not kept waiting for the store
             left = 0 if stop.is_hurried else stop.at - now
             self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or stop.is_hurried else PATIENCE
+        leaders = self.noting.leaders()
         try:
             judged, later = self.judge.judge(self.ended)
             self.ended = [*judged, *later]  # so that nothing is judged again where the store is busy
@@ -164,6 +167,8 @@ class _Run:
                 started=list(self.begun.values()),
                 printed=list(self.printed.values()),
                 closing=stop.is_untold,
+                leaders=leaders,
+                over=self.noting.over(judged),
             )
         except BatchqError as error:
             self.outage.meet(error)
@@ -174,6 +179,8 @@ class _Run:
         self.looked = now
         self.outage.end()
         self.is_unfinished = done.is_unfinished
+        self.noting.told(leaders)
+        self.noting.forget(judged)
         stop.is_untold = self.is_urgent = False
         self.ended = later
         self.begun = {}
@@ -207,7 +214,7 @@ class _Run:
         """Results wait for others, but not while a slot is or soon will be empty; without results it is time to look."""
         if self.outage.error is not None:
             return now >= self.outage.again_at
-        if self.stopping.is_untold or self.is_urgent or self._is_unfinished():
+        if self.stopping.is_untold or self.is_urgent or self._is_unfinished() or now >= self.noting.next_at():
             return True
         if not self.ended:
             return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
@@ -237,6 +244,7 @@ class _Run:
         for claim in claims:
             self.running[claim.token] = claim
             if claim.started_at is not None:
+                self.noting.begins(claim)
                 self.teller.job_starts(claim)
         self.tally.started += len(claims)
         if self.tally.started == self.plan.max_jobs:
@@ -257,6 +265,7 @@ class _Run:
             elif isinstance(report, Started):
                 token = report.claim.token
                 self.begun[token] = self.running[token] = report.claim._replace(started_at=report.at)
+                self.noting.begins(report.claim)
                 self.teller.job_starts(report.claim)
             elif isinstance(report, Printed):
                 self._print(report)
@@ -302,6 +311,8 @@ class _Run:
             waits.append(self.look_at - now)
         if self.running:
             waits.append(self.withdrawing.look_at - now)
+            if self.outage.error is None:
+                waits.append(self.noting.next_at() - now)
         waits.append(self.stopping.next_at() - now)
         if (doubtful_until := self.struck.next_at()) is not None:
             waits.append(doubtful_until - now)
@@ -331,7 +342,7 @@ class _Run:
         if self._waits_for_itself(left):
             self.stopping.claim_no_more()
             return True
-        if left.is_work_left or self.plan.watch:
+        if left.is_work_left or self.plan.watch or self.rescuer.is_busy:
             self.look_at = min(self.look_at, now + LOOK)  # a limit, or the last look was a moment ago
             if left.next_due is not None:
                 self.look_at = min(self.look_at, now + max(0, left.next_due - clock.now()) / 1000)
@@ -356,6 +367,7 @@ class _Run:
                     self.tally.take(settled)
                     self.teller.jobs_end(settled)
                     self.look_at = 0.0
+                self.tally.beyond_reach = sorted(self.rescuer.beyond_reach)
             if self.running:
                 self.withdrawing.withdraw()
         except BatchqError as error:

@@ -54,6 +54,7 @@ class Tally:
     its slots) and ``left_open`` (by an earlier run of the same files) are jobs that it met, without answering for them.
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
+    ``beyond_reach`` are dead runners of which something lives, or may live unseen: their jobs stay as they are.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end.
     ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
     """
@@ -79,6 +80,7 @@ class Tally:
         self.unrecorded: list[Ended] = []
         self.refusal: str | None = None
         self.trouble: BatchqError | None = None
+        self.beyond_reach: list[int] = []
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
         self.stopped_at: str | None = None
@@ -100,7 +102,7 @@ class Tally:
             return 78
         if self.failed or self.held or self.before or self.stopped_at == "--halt":
             return 1
-        return 3 if self.not_run else 0
+        return 3 if self.not_run or self.beyond_reach else 0
 
     def take(self, settled: Sequence[Settled]) -> None:
         """Count accepted outcomes."""

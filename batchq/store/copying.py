@@ -10,8 +10,8 @@ from batchq import failpoints
 from batchq.errors import BusyError, CreateError, LedgerError, UsageError
 from batchq.store import location, log
 from batchq.store.connection import Store, translated
+from batchq.store.lost import ELSEWHERE
 
-ELSEWHERE = "backup"  #: in place of the boot id of a runner that was at work: it never was one of the copy
 NOBODYS_BYTE = 1 << 19  #: of the lock file: no runner locks it
 _PAGES = 1000  #: pages copied before signals are served again
 

@@ -2,16 +2,16 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
 from batchq.store import answers, holders, location, log, schema, trust
 from batchq.store.connection import Store, translated
-from batchq.store.copying import ELSEWHERE
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
+from batchq.store.lost import ELSEWHERE, Here, lost_runners
 from batchq.store.runners import Wanted
 
 Level = Literal["ok", "warning", "problem"]
@@ -30,11 +30,11 @@ class Finding(NamedTuple):
     is_damage: bool = False
 
 
-def examine(store: Store) -> Iterator[Finding]:
-    """Look at everything in turn; the whole file is read, and every job is counted."""
+def examine(store: Store, here: Here) -> Iterator[Finding]:
+    """Look at everything in turn; the whole file is read, and every job is counted. ``here`` tells who lives."""
     for about, check in _CHECKS.items():
         try:
-            yield from check(store)
+            yield from check(store) if check is not None else _runners(store, here)
         except (sqlite3.Error, LedgerError) as error:
             text = str(error if isinstance(error, LedgerError) else translated(error, store.path))
             yield Finding("problem", about, text, is_damage=True)
@@ -128,27 +128,28 @@ def _held(store: Store) -> Iterator[Finding]:
         yield Finding("warning", "jobs", f"{text}; the first is job {ids[0]}: 'batchq explain {ids[0]}' says why")
 
 
-def _runners(store: Store) -> Iterator[Finding]:
-    living = 0
-    for runner, pid, host, boot, started, liveness, jobs in store.fetch(
-        "SELECT id, pid, host, boot_id, started_at, liveness,"
-        " (SELECT count(*) FROM jobs WHERE runner = runners.id AND state = 'running')"
-        " FROM runners WHERE ended_at IS NULL ORDER BY id"
-    ):
-        if store.lock.is_held(liveness):
-            living += 1
+def _runners(store: Store, here: Here) -> Iterator[Finding]:
+    dead = {one.runner: one for one in lost_runners(store, here=here)}
+    rows = store.fetch("SELECT id, host, boot_id, started_at FROM runners WHERE ended_at IS NULL ORDER BY id")
+    for runner, host, boot, started in rows:
+        if (one := dead.get(runner)) is None:
             continue
         if boot == ELSEWHERE:
-            text = f"runner {runner} (process {pid} on {host}) was at work when this backup was made, in another store"
-            yield Finding("warning", "runners", f"{text}; the next 'batchq run' takes back its {jobs:,} running jobs")
+            text = (
+                f"runner {runner} (process {one.pid} on {host}) was at work when this backup was made, in another store"
+            )
+            then = f"the next 'batchq run' takes back its {len(one.claims):,} running jobs"
+            yield Finding("warning", "runners", f"{text}; {then}")
             continue
-        if host != os.uname().nodename:
-            text = f"runner {runner} is on another machine ({host}), and from here nobody can tell whether it lives"
-            yield Finding("warning", "runners", text)
-            continue
-        text = f"runner {runner} (process {pid} on {host}, started {clock.local(started)}) died"
-        yield Finding("warning", "runners", f"{text}; the next 'batchq run' takes care of its {jobs:,} running jobs")
-    yield Finding("ok", "runners", f"{living} at work")
+        died = f"runner {runner} (process {one.pid} on {host}, started {clock.local(started)}) died"
+        rescued = f"when nothing of it is alive, run 'batchq doctor --rescue {runner}'"
+        then = {
+            None: f"the next 'batchq run' takes care of its {len(one.claims):,} running jobs",
+            "container": f"its {len(one.claims):,} running jobs cannot be seen from this container; {rescued}",
+            "machine": f"or its machine is not reached, and from here nobody can tell; {rescued}",
+        }[one.hidden_in if one.claims else None]
+        yield Finding("problem" if one.claims else "warning", "runners", f"{died}; {then}")
+    yield Finding("ok", "runners", f"{len(rows) - len(dead.keys() & {row[0] for row in rows})} at work")
 
 
 def _locks(store: Store) -> Iterator[Finding]:
@@ -193,7 +194,7 @@ def _space(store: Store) -> Iterator[Finding]:
         yield Finding("ok", "space", text)
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "file": _file,
     "file system": _file_system,
     "sqlite": _sqlite,
@@ -203,7 +204,7 @@ _CHECKS = {
     "counters": _counters,
     "jobs": _running,
     "held": _held,
-    "runners": _runners,
+    "runners": None,  # asks who lives
     "locks": _locks,
     "log": _log,
     "space": _space,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq import clock, failpoints
-from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Outcome, Printed
+from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Outcome, Printed
 from batchq.store import claiming, order, recording, runners, states
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
@@ -44,6 +44,8 @@ def exchange(
     started: Sequence[Claim] = (),
     printed: Sequence[Printed] = (),
     closing: bool = False,
+    leaders: Sequence[Leader] = (),
+    over: Sequence[Claim] = (),
 ) -> Exchange:
     """Record what ended, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
 
@@ -51,7 +53,9 @@ def exchange(
     after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
     soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
     Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run. ``closing``
-    enters that the runner claims no more. A job that cannot be run as it is stored is settled as failed at once.
+    enters that the runner claims no more. ``leaders`` are processes of running attempts that are to be kept in mind, and
+    ``over`` the attempts of which that was done and that run no more. A job that cannot be run as it is stored is settled
+    as failed at once.
 
     ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
     paid for that a rate does not let through yet.
@@ -78,6 +82,10 @@ def exchange(
             if not all(claim.cwd for claim in claims):
                 settled += recording.record(db, runner.id, [_unfit(one, now) for one in claims if not one.cwd], now)[0]
                 claims = [claim for claim in claims if claim.cwd]
+            if leaders:
+                recording.note(db, leaders)
+            if over:
+                recording.forget(db, over)
             if closing:
                 runners.stop_claiming(db, runner)
             if ended:
@@ -87,7 +95,7 @@ def exchange(
             raise
         return exchange(
             store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
-            closing=closing,
+            closing=closing, leaders=leaders, over=over,
         )  # fmt: skip
     if claims:
         failpoints.hit("after_claim")

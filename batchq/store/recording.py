@@ -8,7 +8,19 @@ from itertools import chain
 from typing import NamedTuple
 
 from batchq.jobs import retrying
-from batchq.jobs.attempt import CRASHED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome, Standing, Stream
+from batchq.jobs.attempt import (
+    CRASHED,
+    FAILED,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Ended,
+    Failure,
+    Leader,
+    Outcome,
+    Standing,
+    Stream,
+)
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, settle, withdrawn
 from batchq.store import order, states
 from batchq.store.connection import Store
@@ -81,6 +93,19 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
         waiting = [claim.id for claim, _, to in accepted if to.state not in FINAL]
         order.over(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
     return accepted, refused
+
+
+def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
+    """Keep the first processes of attempts that run."""
+    db.executemany(
+        "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4 FROM jobs WHERE id = ?1 AND token = ?2",
+        [(claim.id, claim.token, pid, born) for claim, pid, born in leaders],
+    )
+
+
+def forget(db: sqlite3.Connection, over: Sequence[Claim]) -> None:
+    """These attempts run no more: what was noted of their processes goes."""
+    db.executemany("DELETE FROM processes WHERE job = ? AND token = ?", [(one.id, one.token) for one in over])
 
 
 def get_ready(store: Store, ended: Sequence[Ended]) -> None:

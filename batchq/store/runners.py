@@ -109,11 +109,13 @@ def register(
     now: int,
     namespace: str = "",
     born: int | None = None,
+    guardian: int | None = None,
     alone: bool = False,
     inside: Sequence[Asking] = (),
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
-    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid.
+    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid, and
+    ``guardian`` is the process above it.
 
     Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could; not for
     those that run the jobs ``inside`` of which it was called: they would wait for each other. With ``adding``, which
@@ -128,9 +130,9 @@ def register(
         if adding is not None:
             wanted = wanted._replace(ids=adding(db))
         (row,) = db.execute(
-            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, liveness, slots, executor, selection,"
-            " started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (pid, host, boot_id, namespace, born, liveness, slots, executor, wanted.text(), now),
+            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, liveness, slots, executor,"
+            " selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, namespace, born, guardian, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
     return Runner(row[0], liveness, wanted, slots, now, tuple(one.id for one in inside))
 

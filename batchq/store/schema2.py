@@ -1,7 +1,10 @@
 """What the second schema adds to the first: new columns, new tables, and views and indexes of a new text."""
 
 #: Of each table that gets columns: the last column that it had, and the new ones. SQLite writes them behind that one.
-COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {}
+COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
+    # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
+    "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
+}
 
 #: What goes of the first schema, as in ``("VIEW", "job_report")``; what only has a new text is made anew below.
 DROPPED: tuple[tuple[str, str], ...] = (

@@ -116,9 +116,9 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
         for child in children:
             os.kill(int(child), 9)
 
-    done = batchq("doctor")
+    done = batchq("doctor", code=1)
 
-    assert len(lines(done, "warning  runners")) == 1
+    assert len(lines(done, "problem  runners")) == 1
     assert "died; the next 'batchq run' takes care of its 1 running jobs" in done.out
     assert "ok       runners      0 at work" in done.out
     batchq("run", code=1)

@@ -12,6 +12,7 @@ from history import a_night, add
 
 from batchq.errors import BatchqError, StoreError
 from batchq.jobs.selection import Selection
+from batchq.runner.rescuing import here
 from batchq.store import intake, ledger, readonly, runners, schema, tallies, trust
 from batchq.store.connection import Store, open_at
 from batchq.store.examination import examine
@@ -171,7 +172,7 @@ def test_a_store_of_another_user_is_not_written_and_looking_warns() -> None:
 def use(path: Path) -> None:
     """Open the store and use it in every way; raises BatchqError where it is refused."""
     with open_at(str(path)) as store:
-        list(examine(store))
+        list(examine(store, here(store)))
         tallies.counts(store, Selection())
         store.fetch("SELECT * FROM job_report")
         intake.add(store, [])

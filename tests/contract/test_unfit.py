@@ -124,7 +124,7 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
         "from batchq.jobs.attempt import Ended\n"
         "from batchq.store import ledger, recording\n"
         "from batchq.store.connection import open_at\n"
-        "store = open_at('batchq.db')\n"
+        "store = open_at(sys.argv[1])\n"
         "add(store, 'false', max_attempts=2)\n"
         "me = a_runner(store)\n"
         "(claimed,) = ledger.exchange(store, me, [], 1, NOW).claims\n"
@@ -141,7 +141,7 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
 
     path = os.pathsep.join([str(Path(__file__).parent.parent), batchq.env["PYTHONPATH"]])
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=batchq.folder, env=batchq.env | {"PYTHONPATH": path}, text=True,
-        capture_output=True, check=True,
+        [sys.executable, "-c", script, str(batchq.db())], cwd=batchq.folder, env=batchq.env | {"PYTHONPATH": path},
+        text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert done.stdout == "False [True]\n"

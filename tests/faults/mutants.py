@@ -152,7 +152,7 @@ OF_CHECKPOINTS = {
 #: What the runs that are killed at random (S4) must catch.
 OF_RUNS = {
     "a rescue that lets the processes of the dead live": [
-        Mutant(rescuing, "_end_processes", "(pids := tree.carriers(cookies))", "(pids := list[int]())"),
+        Mutant(rescuing.Rescuer, "take_back", "remains.end(self._marks(one))", "set[str]()"),
     ],
 }
 

@@ -40,7 +40,6 @@ JOBS = {
 
 @needs_flock
 @pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid(1) of util-linux is not installed")
-@pytest.mark.xfail(reason="a rescue knows processes by their environment alone")
 @pytest.mark.parametrize("kind", JOBS)
 def test_no_attempt_begins_beside_one_that_hides(batchq: Shell, kind: str) -> None:
     (batchq.folder / "title.py").write_text(TITLE)

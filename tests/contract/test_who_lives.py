@@ -1,0 +1,49 @@
+"""Who lives is the kernel's word: what decides whether the jobs of a runner whose byte is free can still run somewhere."""
+
+from history import add, claim
+
+from batchq.store import lost
+from batchq.store.connection import Store
+from batchq.store.lost import Here, hiding
+
+HERE = Here("this boot", "pid:[1]", lambda: True, lambda pid, born: False, lambda namespace: False)
+FAR = HERE._replace(is_local=lambda: False)
+
+
+def test_the_same_namespace_is_seen_and_another_boot_is_over() -> None:
+    assert hiding("this boot", "pid:[1]", 40, HERE) is None
+    assert hiding("an earlier boot", "pid:[2]", 40, HERE) is None
+
+
+def test_on_a_network_file_system_another_boot_may_be_another_machine() -> None:
+    assert hiding("another boot", "pid:[1]", 40, FAR) == "machine"
+    assert hiding("this boot", "pid:[1]", 40, FAR) is None, "its lock was seen here"
+    assert hiding(lost.ELSEWHERE, "pid:[1]", 40, FAR) is None, "it was a runner of the store that was copied"
+
+
+def test_another_container_hides_what_it_runs_unless_its_first_process_died_or_it_can_be_looked_into() -> None:
+    assert hiding("this boot", "pid:[2]", 40, HERE) == "container"
+    assert hiding("this boot", "pid:[2]", 1, HERE) is None
+    assert hiding("this boot", "pid:[2]", 40, HERE._replace(sees=lambda namespace: namespace == "pid:[2]")) is None
+
+
+def test_what_the_machine_is_called_decides_nothing(store: Store) -> None:
+    add(store, "true")
+    claim(store)
+    with store.writing() as db:
+        db.execute("UPDATE runners SET host = 'elsewhere', boot_id = 'this boot', namespace = 'pid:[1]', born = 5")
+
+    (gone,) = lost.lost_runners(store, here=HERE)
+    assert gone.hidden_in is None
+    assert not lost.lost_runners(store, here=HERE._replace(lives=lambda pid, born: (pid, born) == (1, 5)))
+    lost.rescue(store, gone, 0)
+
+
+def test_a_job_of_which_something_lives_stays_with_its_dead_runner(store: Store) -> None:
+    add(store, "true", "true")
+    me = claim(store)
+    (gone,) = lost.lost_runners(store)
+
+    assert lost.rescue(store, gone, 0, {me.token}) == []
+    assert [one.runner for one in lost.lost_runners(store)] == [gone.runner]
+    assert len(lost.rescue(store, gone, 0)) == 1
