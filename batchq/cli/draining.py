@@ -16,7 +16,6 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Miss
 from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
-from batchq.jobs.model import JobSpec
 from batchq.jobs.work import kind_of, target_of
 from batchq.processes import guardian, machine
 from batchq.processes.kept import Kept
@@ -30,6 +29,7 @@ from batchq.store.locks import LockFile
 from batchq.store.runners import Wanted
 
 if TYPE_CHECKING:
+    from batchq.jobs.spool import Jobs
     from batchq.report.progress import Progress
 
 
@@ -99,7 +99,7 @@ def run(request: RunRequest) -> int:
     return guardian.guarded(body, lambda: None if adding is None else adding.clear())
 
 
-def _open(path: str, request: RunRequest) -> list[JobSpec] | None:
+def _open(path: str, request: RunRequest) -> "Jobs | None":
     """Refuse what is no store before anything is forked; the jobs of the files, if any, which the runner adds."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
@@ -135,7 +135,7 @@ def _run(
     executor: Executor,
     handlers: list[Handler],
     told: Telling,
-    adding: list[JobSpec] | None,
+    adding: "Jobs | None",
     *,
     trust_owner: bool,
 ) -> int:

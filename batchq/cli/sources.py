@@ -2,25 +2,33 @@
 
 import os
 import sys
+from itertools import chain, islice
 
 from batchq import folder
 from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs import jobfile
+from batchq.jobs.blocks import BLOCK
 from batchq.jobs.model import FIELDS, JobSpec, job_spec
 from batchq.jobs.work import argv_work, shell_work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from batchq.cli.request import AddRequest
+    from batchq.jobs.spool import Jobs
 
+IN_MEMORY = 20_000  #: jobs
 OPTIONS = {"tags": "tag", "inputs": "input"}  #: options that are not called like their fields
 
 
-def specs_of(request: "AddRequest") -> list[JobSpec]:
-    """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError."""
+def specs_of(request: "AddRequest") -> "Jobs":
+    """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
+
+    They can be gone through as often as one likes; many of them rest in a file.
+    """
     _check_sources(request)
     _check_each(request)
     fields = _fields(request)
@@ -28,7 +36,10 @@ def specs_of(request: "AddRequest") -> list[JobSpec]:
     if request.each:
         return _each(request, fields, cwd, path)
     if request.files:
-        return [spec for file in request.files for spec in _read(file, request, fields, cwd, path)]
+        return _gathered(
+            (spec for file in request.files for spec in _read(file, request, fields, cwd, path)),
+            " and ".join(map(_name, request.files[:3])),
+        )
     if request.call is not None:
         work = {"call": request.call, "args": _args(request.args)}
         return [job_spec(fields | work, "the command line", cwd, path)]
@@ -110,34 +121,53 @@ def _args(text: str | None) -> object:
     return jobfile.json_value(text, "--args")
 
 
-def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
+def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Jobs":
     from batchq.jobs import each
 
     layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
     file = request.source or "-"
-    name = "stdin" if file == "-" else file
     pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
-    specs = each.jobs(_contents(file), layout, name, pattern, fields, cwd, path)
+    specs = _gathered(each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path), _name(file))
     if specs and pattern.warning is not None:
         note(f"warning: {pattern.warning}")
     return specs
 
 
-def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> list[JobSpec]:
-    name = "stdin" if file == "-" else file
+def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
-    return jobfile.read(_contents(file), kind, name, fields, cwd, path, nul=request.nul)
+    return jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)
 
 
-def _contents(file: str) -> bytes:
+def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
+    """All of the jobs: few in a list, many in a file."""
+    try:
+        found = list(islice(specs, IN_MEMORY))
+        if len(found) < IN_MEMORY:
+            return found
+        from batchq.jobs.spool import spooled
+
+        return spooled(chain(found, specs), source)
+    except MemoryError:
+        raise InputError(f"{source}: is too large to be read: memory ran out; divide it") from None
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
+def _blocks(file: str) -> "Iterator[bytes]":
     try:
         if file == "-":
             if sys.stdin is None:
                 raise MissingError("stdin is closed: there is nothing to read jobs from")
-            return sys.stdin.buffer.read()
+            read = sys.stdin.buffer.read
+            while block := read(BLOCK):
+                yield block
+            return
         with open(file, "rb") as opened:
-            return opened.read()
+            while block := opened.read(BLOCK):
+                yield block
     except OSError as error:
         raise MissingError(f"cannot read {file}: {error.strerror}") from None

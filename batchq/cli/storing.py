@@ -13,7 +13,9 @@ from batchq.store.location import locate, passed_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from batchq.jobs.model import JobSpec
+    from batchq.jobs.spool import Jobs
+
+AT_ONCE = 10_000  #: ids that are written together
 
 
 def add(request: AddRequest) -> None:
@@ -36,10 +38,11 @@ def add(request: AddRequest) -> None:
     if request.json:
         _tell(specs, done, request)
     elif done.ids and not request.quiet:
-        sys.stdout.write("\n".join(map(str, done.ids)) + "\n")
+        for start in range(0, len(done.ids), AT_ONCE):
+            sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
 
 
-def _rehearsed(path: str, specs: "list[JobSpec]", *, trust_owner: bool) -> intake.Added:
+def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:
     if os.path.exists(path):
         with open_at(path, trust_owner=trust_owner) as store:
             warn(store.warnings)
@@ -56,7 +59,7 @@ def _rehearsed(path: str, specs: "list[JobSpec]", *, trust_owner: bool) -> intak
         return intake.rehearse(store, specs)
 
 
-def _tell(specs: "list[JobSpec]", done: intake.Added, request: AddRequest) -> None:
+def _tell(specs: "Jobs", done: intake.Added, request: AddRequest) -> None:
     from batchq.report import added
 
     if request.json:

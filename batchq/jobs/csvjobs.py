@@ -7,7 +7,7 @@ from batchq.jobs.work import did_you_mean, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 _NUMBERS = ("priority", "max_attempts", "max_crashes", "slots", "retry_timeout_factor")
@@ -15,13 +15,15 @@ _LISTS = ("tags", "inputs", "after", "after_any", "retry_on", "no_retry_on")
 _BOOLEANS = {"true": True, "false": False}
 
 
-def jobs(data: bytes, source: str, json_value: "Callable[[str, str], Any]") -> "Iterator[tuple[str, dict[str, Any]]]":
+def jobs(
+    blocks: "Iterable[bytes]", source: str, json_value: "Callable[[str, str], Any]"
+) -> "Iterator[tuple[str, dict[str, Any]]]":
     """The place and the fields of each job; ``json_value`` reads a cell that holds JSON. Raises InputError.
 
     A ``command`` is a text for the shell. Lists have ``;`` between their parts, ``env`` is ``A=1;B=2``; both may be
     written as JSON instead. ``args`` and ``payload`` are JSON.
     """
-    names, rows = records.table(data, source, tabs=False)
+    names, rows = records.table(blocks, source, tabs=False)
     for name in names:
         if name not in FIELDS and name not in WORK_FIELDS:
             hint = did_you_mean(name, [*FIELDS, *WORK_FIELDS])

@@ -12,7 +12,7 @@ from batchq.jobs.work import argv_work, did_you_mean, quoted, shell_work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Any
 
     from batchq.jobs.model import JobSpec
@@ -38,16 +38,29 @@ class Pattern:
 def jobs(
     data: bytes, layout: str, source: str, pattern: Pattern, fields: "Mapping[str, Any]", cwd: str, path: str
 ) -> "list[JobSpec]":
-    """The jobs that the lines of ``data`` make of ``pattern`` and ``fields``, in order.
+    """The jobs of input that was read already; see ``stream``."""
+    return list(stream([data], layout, source, pattern, fields, cwd, path))
+
+
+def stream(
+    blocks: "Iterable[bytes]",
+    layout: str,
+    source: str,
+    pattern: Pattern,
+    fields: "Mapping[str, Any]",
+    cwd: str,
+    path: str,
+) -> "Iterator[JobSpec]":
+    """The jobs that the lines of ``blocks`` make of ``pattern`` and ``fields``, in order.
 
     ``layout`` is ``lines``, ``nul``, ``csv`` or ``tsv``. Words without any placeholder have the value, or the columns,
     appended; a script has them as ``"$1"`` … before its words. Raises InputError that names the line, and UsageError for
     a pattern that cannot take a value.
     """
     if layout in ("csv", "tsv"):
-        names, rows = records.table(data, source, tabs=layout == "tsv")
+        names, rows = records.table(blocks, source, tabs=layout == "tsv")
     else:
-        names, rows = [], records.lines(data, nul=layout == "nul")
+        names, rows = [], records.lines(blocks, source, nul=layout == "nul")
     known = placeholders.of_lines(names)
     if names:
         _refuse_unknown(
@@ -56,7 +69,7 @@ def jobs(
     shared = job_spec({**fields, **_stand_in(pattern)}, "command line", cwd, path)
     templates = {name: fields[name] for name in placeholders.FILLED if placeholders.first_in(fields.get(name), known)}
     make = _maker(pattern, known)
-    specs = []
+    is_single = shared.key not in (None, AUTO) and "key" not in templates
     for count, (number, text, columns) in enumerate(rows, 1):
         where = f"{source}, {'item' if layout == 'nul' else 'line'} {number}"
         line = placeholders.Line(text, count, columns, names)
@@ -73,13 +86,12 @@ def jobs(
                 spec.kind, spec.work = make(line, columns)
             except ValueError as error:
                 raise InputError(f"{where}: the command {error}") from None
-        specs.append(spec)
-    if shared.key not in (None, AUTO) and "key" not in templates and len(specs) > 1:
-        raise InputError(
-            f"{source}: has several lines, but the key {quoted(shared.key)} can belong to only one job: write a"
-            " placeholder into it, as in 'convert {}'"
-        )
-    return specs
+        if is_single and count > 1:
+            raise InputError(
+                f"{source}: has several lines, but the key {quoted(shared.key)} can belong to only one job: write a"
+                " placeholder into it, as in 'convert {}'"
+            )
+        yield spec
 
 
 def _stand_in(pattern: Pattern) -> "dict[str, Any]":

@@ -1,5 +1,7 @@
 """``key = "auto"``: what makes two jobs the same piece of work, as one hash."""
 
+import os
+
 from batchq.errors import InputError
 from batchq.jobs.work import encode_bytes, quoted
 
@@ -16,11 +18,14 @@ def automatic_key(spec: "JobSpec") -> str:
     """
     import hashlib
     import json
+    import stat
 
     parts = [spec.kind.encode(), *meaning(spec.kind, spec.work, spec.cwd, spec.stdin, spec.env)]
     for file in json.loads(spec.inputs or "[]"):
         try:
-            with open(file, "rb") as opened:
+            with open(file, "rb", opener=_without_waiting) as opened:
+                if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                    raise InputError(f"{spec.where}: field 'inputs' names {quoted(file)}, which is not a regular file")
                 digest = hashlib.file_digest(opened, "sha256")
         except OSError as error:
             raise InputError(
@@ -29,6 +34,10 @@ def automatic_key(spec: "JobSpec") -> str:
         parts += [encode_bytes(file), digest.digest()]
     whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)  # so that no two lists of parts look alike
     return f"auto:{hashlib.sha256(whole).hexdigest()[:40]}"
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # or a pipe that nobody writes would keep it for ever
 
 
 def meaning(kind: str, work: str, cwd: str, stdin: bytes | None, env: str | None) -> list[bytes]:

@@ -5,6 +5,7 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 """
 
 from batchq.errors import InputError, UsageError
+from batchq.jobs.blocks import JOBS_LIMIT, pieces, too_many
 from batchq.jobs.model import AUTO, job_spec
 from batchq.jobs.sheet import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.work import quoted, shell_work, to_json
@@ -32,7 +33,21 @@ def format_of(filename: str) -> str:
 def read(
     data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str, *, nul: bool = False
 ) -> "list[JobSpec]":
-    """The jobs that ``data`` describes, in order; none for an empty file.
+    """The jobs of a file that was read already; see ``stream``."""
+    return list(stream([data], format, source, common, cwd, path, nul=nul))
+
+
+def stream(
+    blocks: "Iterable[bytes]",
+    format: str,
+    source: str,
+    common: "Mapping[str, Any]",
+    cwd: str,
+    path: str,
+    *,
+    nul: bool = False,
+) -> "Iterator[JobSpec]":
+    """The jobs that the ``blocks`` of a file describe, in order; none for an empty file.
 
     ``format`` is ``toml``, ``jsonl``, ``csv`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
     input. ``common`` holds fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
@@ -48,23 +63,25 @@ def read(
     """
     pattern = job_spec({"command": "true", **common}, "command line", cwd, path)
     if format == "lines":
-        specs = _lines(data, source, pattern, nul)
+        specs = _lines(blocks, source, pattern, nul)
     elif format in FORMATS:
-        specs = _described(_found(data, format, source, common, cwd, path), cwd, path)
+        specs = _described(_found(blocks, format, source, common, cwd, path), cwd, path, source)
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
     # The store takes one job a key: without this all jobs but the first would vanish without a word.
-    if pattern.key not in (None, AUTO) and sum(spec.key == pattern.key for spec in specs) > 1:
-        raise InputError(
-            f"{source}: has several jobs, but the key {quoted(pattern.key)} can belong to only one of them"
-        )
-    return specs
+    shared = pattern.key if pattern.key != AUTO else None
+    with_it = 0
+    for spec in specs:
+        with_it += shared is not None and spec.key == shared
+        if with_it > 1:
+            raise InputError(f"{source}: has several jobs, but the key {quoted(shared)} can belong to only one of them")
+        yield spec
 
 
 def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
     """The jobs that mappings of fields describe, a ``matrix`` included. Raises InputError, which begins with the place,
     as in ``job 3 (load)``."""
-    return _described(_placed(jobs), cwd, path)
+    return list(_described(_placed(jobs), cwd, path, "the list"))
 
 
 def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
@@ -81,71 +98,94 @@ def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
 
 
 def _found(
-    data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
+    blocks: "Iterable[bytes]", format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
     if format == "toml":
         from batchq.jobs import tomljobs
 
-        return tomljobs.jobs(data, source, common, cwd, path)
+        return tomljobs.jobs(blocks, source, common, cwd, path)
     if format == "jsonl":
-        return _jsonl(data, source, common)
+        return _jsonl(blocks, source, common)
     from batchq.jobs import csvjobs
 
-    return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(data, source, json_value))
+    return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(blocks, source, json_value))
 
 
-def _described(found: "Iterator[tuple[str, dict[str, Any]]]", cwd: str, path: str) -> "list[JobSpec]":
-    specs: list[JobSpec] = []
+def _described(found: "Iterable[tuple[str, dict[str, Any]]]", cwd: str, path: str, source: str) -> "Iterator[JobSpec]":
+    combinations = 0
     for where, fields in found:
         if "matrix" in fields:
             from batchq.jobs import matrix
 
-            specs.extend(matrix.jobs(fields, where, cwd, path))
+            combinations += matrix.number(fields["matrix"])
+            if combinations > JOBS_LIMIT:
+                raise too_many(source)
+            yield from matrix.jobs(fields, where, cwd, path)
         else:
-            specs.append(job_spec(fields, where, cwd, path))
-    return specs
+            yield job_spec(fields, where, cwd, path)
 
 
-def _lines(data: bytes, source: str, pattern: "JobSpec", nul: bool) -> "list[JobSpec]":
-    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    specs = []
-    plain = text if nul else text.replace("\r\n", "\n").removesuffix("\r")
-    for number, line in enumerate(plain.split("\0" if nul else "\n"), 1):
-        visible = line.lstrip()
-        if not visible or (visible[0] == "#" and not nul):
-            continue
-        # Nearly every command is plain, and a plain one is JSON as it stands.
-        if line.isascii() and line.isprintable() and '"' not in line and "\\" not in line and len(line) < _PLAIN:
-            specs.append(pattern.like("shell", f'["{line}"]'))
-            continue
-        where = f"{source}, {'item' if nul else 'line'} {number}"
-        if "\0" in line:
-            raise InputError(f"{where}: holds a NUL character; give -0 if each command ends with one")
-        try:
-            specs.append(pattern.like("shell", shell_work([line])))
-        except ValueError as error:
-            raise InputError(f"{where}: the command {error}") from None
-    return specs
+def _lines(blocks: "Iterable[bytes]", source: str, pattern: "JobSpec", nul: bool) -> "Iterator[JobSpec]":
+    for piece in pieces(blocks, source, nul=nul):
+        text = piece.data.decode("utf-8", "surrogateescape")
+        text = text if piece.offset else text.removeprefix("\ufeff")
+        plain = text if nul else text.replace("\r\n", "\n").removesuffix("\r")
+        for number, line in enumerate(plain.split("\0" if nul else "\n"), piece.number):
+            visible = line.lstrip()
+            if not visible or (visible[0] == "#" and not nul):
+                continue
+            # Nearly every command is plain, and a plain one is JSON as it stands.
+            if line.isascii() and line.isprintable() and '"' not in line and "\\" not in line and len(line) < _PLAIN:
+                yield pattern.like("shell", f'["{line}"]')
+                continue
+            where = f"{source}, {'item' if nul else 'line'} {number}"
+            if "\0" in line:
+                raise InputError(f"{where}: holds a NUL character; give -0 if each command ends with one")
+            try:
+                yield pattern.like("shell", shell_work([line]))
+            except ValueError as error:
+                raise InputError(f"{where}: the command {error}") from None
 
 
 # --- JSON lines -------------------------------------------------------------------------------------------------------
 
 
-def _jsonl(data: bytes, source: str, common: "Mapping[str, Any]") -> "Iterator[tuple[str, dict[str, Any]]]":
+def _jsonl(
+    blocks: "Iterable[bytes]", source: str, common: "Mapping[str, Any]"
+) -> "Iterator[tuple[str, dict[str, Any]]]":
     import json
 
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
-    for number, line in enumerate(text_of_file(data, source).split("\n"), 1):
-        if not line or line.isspace():
+    for piece in pieces(blocks, source):
+        text = text_of_file(piece.data, source, piece.number, piece.offset)
+        if '"matrix"' in text:
+            _refuse_too_many(text, source, decode)
+        for number, line in enumerate(text.split("\n"), piece.number):
+            if not line or line.isspace():
+                continue
+            where = f"{source}, line {number}"
+            own = _decoded(decode, line, where)
+            if not isinstance(own, dict):
+                raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
+            where += named(own)
+            if "\\ud" in line or "\\uD" in line:
+                _refuse_surrogates(own, where)
+            yield where, merged(common, own)
+
+
+def _refuse_too_many(text: str, source: str, decode: "Callable[[str], Any]") -> None:
+    """A few lines can describe millions of jobs, which are counted before any of them is made."""
+    from batchq.jobs import matrix
+
+    combinations = 0
+    for line in text.split("\n"):
+        try:
+            own = decode(line) if '"matrix"' in line else None
+        except (ValueError, RecursionError, InputError):  # which is told when its turn comes
             continue
-        where = f"{source}, line {number}"
-        own = _decoded(decode, line, where)
-        if not isinstance(own, dict):
-            raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
-        where += named(own)
-        if "\\ud" in line or "\\uD" in line:
-            _refuse_surrogates(own, where)
-        yield where, merged(common, own)
+        combinations += matrix.number(own.get("matrix")) if isinstance(own, dict) else 0
+    if combinations > JOBS_LIMIT:
+        raise too_many(source)
 
 
 def json_value(text: str, where: str) -> "Any":

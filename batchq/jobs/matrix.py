@@ -1,5 +1,7 @@
 """``matrix = { day = ["mon", "tue"], n = [1, 2] }``: one job for each combination of the values."""
 
+import math
+
 from batchq.errors import InputError
 from batchq.jobs import placeholders
 from batchq.jobs.model import AUTO, job_spec
@@ -36,6 +38,12 @@ def jobs(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> "Itera
         yield from _combined(plain, templates, axes, where, cwd, path)
     except RecursionError:
         raise InputError(f"{where}: is nested too deeply") from None
+
+
+def number(matrix: "Any") -> int:
+    """How many jobs a matrix gives, before it is checked; 1 for what is none."""
+    lists = matrix.values() if isinstance(matrix, dict) else ()
+    return math.prod(len(values) for values in lists if isinstance(values, list))
 
 
 def _combined(

@@ -4,6 +4,7 @@ Bytes that are no UTF-8 pass as the surrogates of ``os.fsdecode``, so that a val
 """
 
 from batchq.errors import InputError
+from batchq.jobs.blocks import pieces
 from batchq.jobs.work import quoted
 
 TYPE_CHECKING = False
@@ -19,31 +20,44 @@ _COMPLAINTS = {
 }
 
 
-def lines(data: bytes, *, nul: bool) -> "Iterator[Row]":
+def lines(blocks: "Iterable[bytes]", source: str, *, nul: bool) -> "Iterator[Row]":
     """Each line that is not blank, byte for byte, but for a byte order mark before all and a carriage return at its end.
 
     With ``nul`` each item up to a NUL, every byte of it; only empty ones are skipped.
     """
-    text = data.decode("utf-8", "surrogateescape")
     if nul:
-        yield from ((number, item, [item]) for number, item in enumerate(text.split("\0"), 1) if item)
+        for piece in pieces(blocks, source, nul=True):
+            items = piece.data.decode("utf-8", "surrogateescape").split("\0")
+            yield from ((number, item, [item]) for number, item in enumerate(items, piece.number) if item)
         return
-    for number, whole in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+    for number, whole in _texts(blocks, source):
         line = whole.removesuffix("\r")
         if line and not line.isspace():
             yield number, line, [line]
 
 
-def table(data: bytes, source: str, *, tabs: bool) -> "tuple[list[str], Iterator[Row]]":
+def _texts(blocks: "Iterable[bytes]", source: str, *, is_table: bool = False) -> "Iterator[tuple[int, str]]":
+    """The lines with their numbers; a ``is_table`` holds no NUL."""
+    for piece in pieces(blocks, source):
+        if is_table and (at := piece.data.find(b"\0")) >= 0:
+            line = piece.number + piece.data.count(b"\n", 0, at)
+            at += piece.offset
+            raise InputError(
+                f"{source}, line {line}: holds a NUL byte (at byte {at} of the file): save the file as UTF-8"
+            )
+        text = piece.data.decode("utf-8", "surrogateescape")
+        yield from enumerate((text if piece.offset else text.removeprefix("\ufeff")).split("\n"), piece.number)
+
+
+def table(blocks: "Iterable[bytes]", source: str, *, tabs: bool) -> "tuple[list[str], Iterator[Row]]":
     """The names of the columns, and the rows below them. Rows without any text are skipped.
 
     CSV is RFC 4180. With ``tabs`` the cells of a line are what stands between tabs, and quotation marks are text.
     Raises InputError, with the line, for names that are missing or twice, for a row of another length, and for what is
     no CSV.
     """
-    _refuse_nul(data, source)
-    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    rows = (row for row in (_tsv(text) if tabs else _csv(text, source)) if any(cell.strip() for cell in row[2]))
+    found = _texts(blocks, source, is_table=True)
+    rows = (row for row in (_tsv(found) if tabs else _csv(found, source)) if any(cell.strip() for cell in row[2]))
     number, _, header = next(rows, (1, "", []))
     names = [name.strip() for name in header]
     for position, name in enumerate(names, 1):
@@ -63,19 +77,19 @@ def _of_length(rows: "Iterable[Row]", length: int, source: str) -> "Iterator[Row
         yield number, line, cells
 
 
-def _tsv(text: str) -> "Iterator[Row]":
-    for number, line in enumerate(text.split("\n"), 1):
+def _tsv(lines: "Iterable[tuple[int, str]]") -> "Iterator[Row]":
+    for number, line in lines:
         whole = line.removesuffix("\r")
         yield number, whole, whole.split("\t")
 
 
-def _csv(text: str, source: str) -> "Iterator[Row]":
+def _csv(lines: "Iterable[tuple[int, str]]", source: str) -> "Iterator[Row]":
     import csv
 
     taken: list[str] = []
 
     def fed() -> "Iterator[str]":
-        for line in text.split("\n"):
+        for _, line in lines:
             taken.append(line)
             yield line + "\n"
 
@@ -91,9 +105,3 @@ def _csv(text: str, source: str) -> "Iterator[Row]":
             problem = _COMPLAINTS.get(str(error).partition(" ")[0], f"is no CSV: {error}")
             raise InputError(f"{source}, line {number}: {problem}") from None
         yield number, "\n".join(taken).removesuffix("\r"), cells
-
-
-def _refuse_nul(data: bytes, source: str) -> None:
-    if (at := data.find(b"\0")) >= 0:
-        line = data.count(b"\n", 0, at) + 1
-        raise InputError(f"{source}, line {line}: holds a NUL byte (at byte {at} of the file): save the file as UTF-8")

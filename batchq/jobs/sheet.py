@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 TOO_LONG = "holds a whole number of more than 4300 digits"
 
 
-def text_of_file(data: bytes, source: str) -> str:
-    """The text of a file in UTF-8. Raises InputError, with the line, for what is none."""
+def text_of_file(data: bytes, source: str, number: int = 1, offset: int = 0) -> str:
+    """The text of a file in UTF-8, or of a part of it that begins with line ``number`` at byte ``offset``.
+
+    Raises InputError, with the line, for what is none.
+    """
     problem = "holds a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
     at = data.find(b"\0")
     try:
@@ -20,9 +23,9 @@ def text_of_file(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         problem, at = "is no UTF-8 text", error.start
     if at < 0:
-        return text.removeprefix("\ufeff")
-    line = data.count(b"\n", 0, at) + 1
-    raise InputError(f"{source}, line {line}: {problem} (at byte {at} of the file): save the file as UTF-8")
+        return text if offset else text.removeprefix("\ufeff")
+    line = data.count(b"\n", 0, at) + number
+    raise InputError(f"{source}, line {line}: {problem} (at byte {offset + at} of the file): save the file as UTF-8")
 
 
 def named(own: "dict[str, Any]") -> str:

@@ -1,24 +1,27 @@
 """Jobs in a TOML file: ``[defaults]``, and one ``[[job]]`` for each job."""
 
 from batchq.errors import InputError
+from batchq.jobs import matrix
+from batchq.jobs.blocks import JOBS_LIMIT, too_many, whole
 from batchq.jobs.model import AUTO, WORK_FIELDS, job_spec
 from batchq.jobs.sheet import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.work import did_you_mean, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-TOML_LIMIT = 64 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs a minute and gigabytes for that much
+TOML_LIMIT = 16 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs half a gigabyte for that much
 KEY_PARTS = 64  #: of a dotted TOML key
 
 
 def jobs(
-    data: bytes, source: str, common: "Mapping[str, Any]", cwd: str, path: str
+    blocks: "Iterable[bytes]", source: str, common: "Mapping[str, Any]", cwd: str, path: str
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
     """The place and the fields of each job; ``common`` comes between ``[defaults]`` and its own. Raises InputError."""
-    tables = _parsed(data, source)
+    instead = "write so many jobs as JSON lines"
+    tables = _parsed(whole(blocks, source, TOML_LIMIT, instead), source)
     for name in tables:
         if name not in ("defaults", "job"):
             hint = did_you_mean(name, ["defaults", "job"])
@@ -29,6 +32,8 @@ def jobs(
     jobs = tables.get("job", [])
     if not isinstance(jobs, list):
         raise InputError(f"{source}: 'job' must be a list of tables: write [[job]] above each job")
+    if sum(matrix.number(own.get("matrix")) for own in jobs if isinstance(own, dict)) > JOBS_LIMIT:
+        raise too_many(source)
     for number, own in enumerate(jobs, 1):
         where = f"{source}, job {number}"
         if not isinstance(own, dict):
@@ -48,8 +53,6 @@ def _check_defaults(defaults: "Any", where: str, cwd: str, path: str) -> None:
 def _parsed(data: bytes, source: str) -> "dict[str, Any]":
     import tomllib
 
-    if len(data) > TOML_LIMIT:
-        raise InputError(f"{source}: is over {TOML_LIMIT >> 20} MiB: write so many jobs as JSON lines")
     text = text_of_file(data, source)
     _refuse_long_keys(text, source)
     try:

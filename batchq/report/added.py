@@ -1,8 +1,9 @@
 """What an add stored, or would store: as a listing for people, and as JSON, schema 1."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
@@ -14,11 +15,14 @@ from batchq.store.intake import Added
 from batchq.store.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
 from batchq.store.rows import command
 
+if TYPE_CHECKING:
+    from batchq.jobs.spool import Jobs
+
 PAGE = 1000
 _STYLES = {ADDED: "green", SKIPPED: "dim", RUNNING: "dim", REPLACED: "yellow", RERUN: "cyan"}
 
 
-def document(specs: Sequence[JobSpec], done: Added, *, is_rehearsal: bool) -> Iterator[str]:
+def document(specs: "Jobs", done: Added, *, is_rehearsal: bool) -> Iterator[str]:
     """One document of kind ``add``, piece by piece, one job a line; a job that is not stored has no id yet."""
     counts = dump(_counts(done))
     yield f'{{"schema": {SCHEMA}, "kind": "add", "dry_run": {dump(is_rehearsal)}, "counts": {counts}, "jobs": ['
@@ -31,11 +35,12 @@ def document(specs: Sequence[JobSpec], done: Added, *, is_rehearsal: bool) -> It
     yield "\n]}\n"
 
 
-def listing(specs: Sequence[JobSpec], done: Added, look: Look) -> Iterator[str]:
+def listing(specs: "Jobs", done: Added, look: Look) -> Iterator[str]:
     """One line for each job, page by page."""
     columns = Columns(("WOULD BE", "ID", "BATCH", "QUEUE", "NAME", "COMMAND"), right=("ID",))
+    rest = enumerate(specs)
     for start in range(0, len(specs), PAGE):
-        rows = [_cells(spec, done, start + offset) for offset, spec in enumerate(specs[start : start + PAGE])]
+        rows = [_cells(spec, done, position) for position, spec in islice(rest, PAGE)]
         lines = columns.rows(rows)
         yield render(lines if start else [columns.head(), *lines], look)
 

@@ -7,8 +7,8 @@ import time
 
 from batchq import clock
 from batchq.executors.seam import Executor
-from batchq.jobs.model import JobSpec
 from batchq.jobs.selection import Range
+from batchq.jobs.spool import Jobs
 from batchq.processes import enclosing, machine, tree
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
@@ -27,7 +27,7 @@ def enter(
     liveness: int,
     inbox: Inbox,
     tally: Tally,
-    adding: list[JobSpec] | None = None,
+    adding: Jobs | None = None,
 ) -> Runner | None:
     """Register this process as a runner; None where ``plan.if_running`` does not let it, and ``tally`` says why.
 

@@ -18,7 +18,7 @@ from batchq.jobs.attempt import (
     Ended,
     Printed,
 )
-from batchq.jobs.model import JobSpec
+from batchq.jobs.spool import Jobs
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.judging import Judge
@@ -57,7 +57,7 @@ def run(
     inbox: Inbox,
     handlers: Sequence[Handler] = (),
     observe: Callable[[Tally], None] = lambda tally: None,
-    adding: list[JobSpec] | None = None,
+    adding: Jobs | None = None,
 ) -> Tally:
     """Drain the store as ``plan`` says; what was done.
 

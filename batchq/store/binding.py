@@ -22,7 +22,7 @@ _SHOWN = 8  #: jobs of a circle
 
 
 class Binder:
-    """Binds the jobs of one add. ``named`` are all jobs of the add by name, the ids of the new ones begin with ``first``;
+    """Binds the jobs of one add. The ids of its new ones begin with ``first``; ``named`` are the others, by name;
     ``gone`` tells how those had ended that the add knows by key and that were pruned since."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Binder:
             self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
         elif word.startswith("id:"):
             self._tie_to_jobs(job, spec, kind, [int(word.removeprefix("id:"))])
-        elif parents := [parent for parent in self._named.get(word, ()) if parent != job]:
+        elif parents := [parent for parent in self._of_this_add(word) if parent != job]:
             self._tie_to_jobs(job, spec, kind, parents)
         elif word == "last":
             self._tie_to_last(job, kind)
@@ -61,6 +61,10 @@ class Binder:
             self._tie_to_jobs(job, spec, kind, [int(word)])
         else:
             raise self._unknown(spec, kind, word)
+
+    def _of_this_add(self, name: str) -> list[int]:
+        new = self._db.execute("SELECT id FROM jobs WHERE name = ? AND id >= ?", (name, self._first))
+        return [*self._named.get(name, ()), *(id for (id,) in new)]
 
     def _tie_to_last(self, job: int, kind: str) -> None:
         """Enter the jobs of the add before this one; none where it stored nothing."""
@@ -106,8 +110,8 @@ class Binder:
         return self._db.execute(sql, (job, kind, word, spec.batch)).rowcount > 0
 
     def _unknown(self, spec: "JobSpec", kind: str, word: str) -> InputError:
-        others = "SELECT DISTINCT name FROM jobs WHERE batch = ? AND name IS NOT NULL LIMIT 1000"
-        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch,)))}
+        others = "SELECT DISTINCT name FROM jobs WHERE (batch = ? OR id >= ?) AND name IS NOT NULL LIMIT 1000"
+        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch, self._first)))}
         near = did_you_mean(word, sorted(known - {spec.name or ""}))
         problem = f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
         return _wrong(spec, kind, problem)

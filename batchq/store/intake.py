@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchq.jobs.model import JobSpec
+    from batchq.jobs.spool import Jobs
     from batchq.store.connection import Store
 
 _SHARED = (
@@ -21,6 +22,8 @@ _SHARED = (
 )
 _OWN = "id, name, key, work"
 _INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 25}?, ?, ?, ?)"
+_STATE, _BATCH, _QUEUE = 3, 6, 7  # where they stand in _SHARED
+_AT_ONCE = 10_000  #: rows that are kept until they are inserted
 _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
@@ -39,13 +42,14 @@ class Added:
         self.others: dict[int, str] = {}
         self.gone: dict[int, str | None] = {}
         self.stored: dict[int, Stored] = {}
+        self.is_tied = False  # whether some of them run after others
 
     def fate(self, position: int) -> str:
         """``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
         return self.others.get(position, keys.ADDED)
 
 
-def add(store: "Store", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
+def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
     """Store the jobs; the ids come in their order. ``files`` are those that they were read from, by their real paths.
 
     A job whose ``key`` is known is not stored again: ``if_exists`` says what happens instead. Ids grow and are never
@@ -56,14 +60,14 @@ def add(store: "Store", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ())
     with store.writing() as db:
         done = entered(db, specs, files)
         failpoints.hit("add_before_commit")
-    if any(spec.after for spec in specs):
+    if done.is_tied:
         from batchq.store import order
 
         order.finish(store, clock.now())
     return done
 
 
-def rehearse(store: "Store", specs: "Sequence[JobSpec]") -> Added:
+def rehearse(store: "Store", specs: "Jobs") -> Added:
     """What ``add`` would make of the jobs, with all of its complaints; nothing is stored. New ids are no promise."""
     find_keys(specs)
     try:
@@ -86,16 +90,19 @@ class _Rehearsed(Exception):
     """All was found well and is to be taken back."""
 
 
-def find_keys(specs: "Sequence[JobSpec]") -> None:
-    """Work out the keys that are made of what the jobs do: before ``entered``, because it may read files."""
-    for spec in specs:
+def find_keys(specs: "Jobs") -> None:
+    """Work out the keys that are made of what the jobs do: before ``entered``, because it may read files.
+
+    Jobs that are not in a list have theirs already (``jobs/spool.py``).
+    """
+    for spec in specs if isinstance(specs, list) else ():
         if spec.key == AUTO:
             from batchq.jobs.identity import automatic_key
 
             spec.key = automatic_key(spec)
 
 
-def entered(db: "sqlite3.Connection", specs: "Sequence[JobSpec]", files: "Sequence[str]" = ()) -> Added:
+def entered(db: "sqlite3.Connection", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
     """The add itself, within the transaction of the caller."""
     first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
     intake = _Intake(db, first)
@@ -122,13 +129,14 @@ class _Intake:
         self._next = first
         self._now = clock.now()
         self._contexts: dict[tuple[str, str], int] = {}
-        self._keys: dict[str, int] = {}
-        self._named: dict[str, list[int]] = {}
+        self._keys: dict[str, int] = {}  # that are not noted yet
+        self._named: dict[str, list[int]] = {}  # of known jobs; new ones are found by their names
+        self._tally: dict[tuple[str, str, str], int] = {}
         self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
         self._gone = self.done.gone
 
-    def store(self, specs: "Sequence[JobSpec]") -> None:
+    def store(self, specs: "Jobs") -> None:
         """Insert what is new, change what is to be changed, and bind both to their parents."""
         now, first, ids = self._now, self._first, self.done.ids
         single: list[tuple[object, ...]] = []
@@ -143,8 +151,6 @@ class _Intake:
             ids.append(job)
             if spec.key is not None:
                 self._keys[spec.key] = job
-            if spec.name is not None:
-                self._named.setdefault(spec.name, []).append(job)
             if spec.after or spec.after_any:
                 self._ties[job] = spec
             place = (spec.cwd, spec.path)
@@ -154,10 +160,15 @@ class _Intake:
                 spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers, spec.slots,
                 spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
             )  # fmt: skip
-            if shared != before:
+            if shared != before or len(run) >= _AT_ONCE:
                 self._insert_run(before, run, single)
                 run = []
+                if len(single) >= _AT_ONCE:
+                    self._db.executemany(_INSERT, single)
+                    single = []
             run.append((job, spec.name, spec.key, spec.work))
+            if len(self._keys) >= _AT_ONCE:
+                self._note_keys()
         self._insert_run(shared, run, single)
         self._db.executemany(_INSERT, single)
         self._finish()
@@ -178,11 +189,19 @@ class _Intake:
         Binding 29 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
         SQLite's own quote() writes.
         """
+        if not run:
+            return
+        cell = (str(shared[_STATE]), str(shared[_QUEUE]), str(shared[_BATCH]))
+        self._tally[cell] = self._tally.get(cell, 0) + len(run)
         if len(run) < _LONG_RUN:
             single.extend((*shared, *one) for one in run)
             return
         quoted = self._db.execute(f"SELECT {', '.join(['quote(?)'] * len(shared))}", shared).fetchone()
         self._db.executemany(f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({', '.join(quoted)}, ?, ?, ?, ?)", run)
+
+    def _note_keys(self) -> None:
+        keys.remember(self._db, self._keys.items(), self._now)
+        self._keys = {}
 
     def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
         due = self._now + spec.delay if spec.delay else spec.run_at
@@ -203,16 +222,13 @@ class _Intake:
         db = self._db
         if self._next > self._first:
             db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
-            keys.remember(db, self._keys.items(), self._now)
-            groups = db.execute(
-                "SELECT state, queue, batch, count(*) FROM jobs WHERE id >= ? GROUP BY state, queue, batch",
-                (self._first,),
-            ).fetchall()
-            states.count(db, {(state, queue, batch): jobs for state, queue, batch, jobs in groups})
+            self._note_keys()
+            states.count(db, self._tally)
         if self._changed:
             from batchq.store import revision
 
             revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
+        self.done.is_tied = bool(self._ties)
         if self._ties:
             from batchq.store.binding import Binder
 
@@ -223,7 +239,7 @@ class _Intake:
     def _known(self, spec: "JobSpec", key: str) -> "keys.Known | None":
         if key in self._keys:
             return self._keys[key], "queued", True
-        return keys.known(self._db, spec, self._now)
+        return keys.known(self._db, spec, self._now, self._first)
 
     def _meet(self, spec: "JobSpec", known: "keys.Known") -> None:
         """Take the known job in the place of the new one, as it is, changed or put back."""

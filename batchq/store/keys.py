@@ -18,8 +18,11 @@ SEEN_AGAIN = 86_400_000  #: milliseconds after which it is noted that a key is s
 Known = tuple[int, str | None, bool]  # the job, its state (None: nobody knows any more), whether it is still there
 
 
-def known(db: sqlite3.Connection, spec: "JobSpec", now: int) -> Known | None:
-    """The job that stands in the way of a new one of the same key; None where ``unique`` allows another."""
+def known(db: sqlite3.Connection, spec: "JobSpec", now: int, first: int) -> Known | None:
+    """The job that stands in the way of a new one of the same key; None where ``unique`` allows another.
+
+    Jobs from ``first`` on are of the same add: they are not allowed twice, however that is.
+    """
     row = db.execute(
         "SELECT k.job, coalesce(jobs.state, k.state), jobs.id, jobs.finished_at, k.added_at, k.seen_at"
         " FROM keys AS k LEFT JOIN jobs ON jobs.id = k.job WHERE k.key = ?",
@@ -28,6 +31,11 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int) -> Known | None:
     if row is None:
         return None
     job, state, here, finished_at, added_at, seen_at = row
+    if job >= first:
+        return job, "queued", True
+    if added_at > now:  # the clock was set back: the time begins to count now
+        added_at = now
+        db.execute("UPDATE keys SET added_at = ? WHERE key = ?", (now, spec.key))
     is_over = here is None or finished_at is not None
     if (spec.unique == ACTIVE and is_over) or (isinstance(spec.unique, int) and added_at + spec.unique <= now):
         return None

@@ -192,7 +192,7 @@ BAD: list[tuple[str, bytes | str, tuple[str, ...]]] = [
     ("toml", JOB + "x.".join([""] * 20_000) + "x = 1", ("jobs.toml, line 3: has a dotted key of more than 64",)),
     ("toml", "['" + "'. 'x".join([""] * 70) + "']", ("jobs.toml, line 1: has a dotted key of more than 64",)),
     ("toml", f"a = {{ b = '''\n''', {DOTS} = 1 }}", ("jobs.toml, line 2: has a dotted key of more than 64",)),
-    ("toml", b"#" * (64 * 2**20 + 1), ("jobs.toml: is over 64 MiB", "JSON lines")),
+    ("toml", b"#" * (16 * 2**20 + 1), ("jobs.toml: is over 16 MiB", "JSON lines")),
     ("toml", b"[[job]]\nname = 'caf\xe9'", ("jobs.toml, line 2: is no UTF-8 text (at byte 19", "save the file as UTF")),
     ("toml", "[[job]]".encode("utf-16-le"), ("jobs.toml, line 1: holds a NUL byte", "save the file as UTF-8")),
     ("jsonl", '{"payload": 1}'.encode("utf-16"), ("jobs.jsonl, line 1: is no UTF-8 text (at byte 0",)),
