@@ -130,9 +130,12 @@ class Store:
 
     def cancel(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Cancel jobs that wait or run, as ``batchq cancel`` does. Raises UsageError, MissingError."""
+        from batchq.runner.rescuing import take_back_cancelled
         from batchq.store import control
 
-        return self._change("cancel", control.cancel, jobs, choice)
+        done = self._change("cancel", control.cancel, jobs, choice)
+        take_back_cancelled(self._opened())
+        return done
 
     def hold(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Keep waiting jobs from being run until ``release``. Raises UsageError, MissingError."""

@@ -9,6 +9,7 @@ from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.store import control
+from batchq.store.connection import Store
 
 
 @app.command()
@@ -34,8 +35,16 @@ def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
 @selecting
 def cancel(selection: Selection, *, json: Json = False, db: Db = None) -> None:
     """Cancel jobs that are not over; those that run are ended by their runner within a second."""
-    done = _change("cancel", control.cancel, selection, json, db)
+    done = _change("cancel", _cancel, selection, json, db)
     _tell("cancel", "cancelled", done, {})
+
+
+def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Changed:
+    from batchq.runner.rescuing import take_back_cancelled
+
+    done = control.cancel(store, selection, list_ids=list_ids)
+    take_back_cancelled(store)
+    return done
 
 
 @app.command()

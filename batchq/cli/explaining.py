@@ -35,4 +35,4 @@ def explain(
     if json:
         sys.stdout.write(asjson.explanation(found, told))
         return
-    sys.stdout.write(f"{title(found)} is {found.state}\n" + "".join(f"  {one.text}\n" for one in told))
+    sys.stdout.write(f"{title(found)} is {found.standing}\n" + "".join(f"  {one.text}\n" for one in told))

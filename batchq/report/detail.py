@@ -7,7 +7,7 @@ from batchq.clock import show_duration
 from batchq.report.digest import LINES, last_lines, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
-from batchq.report.table import state
+from batchq.report.table import LOST, state
 from batchq.report.visible import visible
 from batchq.store.rows import Attempt, Detail, Output
 
@@ -40,7 +40,7 @@ def size(number: int) -> str:
 
 def _headline(detail: Detail) -> Line:
     job = detail.job
-    parts: list[Part | str] = [(title(job), "bold"), ": ", state(job.state)]
+    parts: list[Part | str] = [(title(job), "bold"), ": ", state(job.standing)]
     if job.attempt:
         parts.append(f", {nth(job)}")
     if job.end is not None and job.end.outcome != "succeeded":
@@ -61,7 +61,7 @@ def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
             job.kind, "a payload for run --perform"
         ),
     )
-    yield "why", visible(job.why or "", one_line=True)
+    yield "why", visible(job.why or (LOST if job.is_lost else ""), one_line=True)
     yield "batch", visible(job.batch, one_line=True)
     yield "queue", visible(job.queue, one_line=True) + (f", priority {job.priority}" if job.priority else "")
     yield "folder", visible(detail.cwd, one_line=True)
@@ -97,7 +97,7 @@ def _attempts(detail: Detail) -> list[Line]:
         ("TRY", "STARTED", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR", "HOW"),
         right=("TRY", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR"),
     )
-    rows = columns.rows([_attempt(attempt) for attempt in shown], indent=2)
+    rows = columns.rows([_attempt(attempt, detail.job.standing) for attempt in shown], indent=2)
     more = f" (the last {ATTEMPTS} of {len(detail.attempts):,})" if len(shown) < len(detail.attempts) else ""
     return [line(), line(("ATTEMPTS", "bold"), more), columns.head(indent=2), *rows, *_result(detail)]
 
@@ -110,8 +110,8 @@ def _result(detail: Detail) -> list[Line]:
     return [line(), line(("RESULT", "bold")), line(visible(str(result), one_line=True), indent=2)]
 
 
-def _attempt(attempt: Attempt) -> list[Part]:
-    how = "running" if attempt.end is None else visible(ending(attempt.end), one_line=True)
+def _attempt(attempt: Attempt, standing: str) -> list[Part]:
+    how = standing if attempt.end is None else visible(ending(attempt.end), one_line=True)
     if attempt.leftovers:
         how += f"; left {count(attempt.leftovers, 'process', 'processes')} behind"
     style = {"succeeded": "green", "failed": "red", "timed_out": "red", "crashed": "red"}

@@ -94,6 +94,10 @@ def _held(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
 
 def _running(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
+    if job.is_lost:
+        cancels = ", and cancels it" if facts.detail.cancel_asked else ""
+        yield "lost", f"its run died while it ran: the next '{program} run' takes it back{cancels}"
+        return
     if facts.detail.cancel_asked:
         yield "cancelling", "it was cancelled and is being ended by its runner"
     if job.started_at is None:

@@ -18,7 +18,8 @@ class Report(NamedTuple):
     """The selected jobs at ``at`` (ms): how many in each state, when they ran, which failed and why.
 
     ``failures`` are the first ones, ``counts["failed"]`` is how many there are. ``running`` and ``slowest`` are a few
-    of theirs; ``next_due`` is when the first waiting job is due, in milliseconds. ``program``, ``retry`` and
+    of theirs; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` are running jobs whose run
+    is gone. ``program``, ``retry`` and
     ``all_failed`` are command lines to go on with.
     """
 
@@ -33,6 +34,7 @@ class Report(NamedTuple):
     slowest: list[Job]
     running: list[Job]
     next_due: int | None
+    lost: int = 0
 
     @property
     def jobs(self) -> int:
@@ -41,8 +43,16 @@ class Report(NamedTuple):
 
     @property
     def open(self) -> dict[str, int]:
-        """The jobs that are not over, by state."""
-        return {state: jobs for state, jobs in self.counts.items() if state not in FINAL}
+        """Those of them that are not over."""
+        return {state: jobs for state, jobs in self.standings.items() if state not in FINAL}
+
+    @property
+    def standings(self) -> dict[str, int]:
+        """The jobs by state; those that ran when their run died are ``lost``."""
+        if not self.lost:
+            return self.counts
+        parted = self.counts | {"running": self.counts["running"] - self.lost, "lost": self.lost}
+        return {state: jobs for state, jobs in parted.items() if jobs}
 
     @property
     def span(self) -> int | None:
@@ -80,5 +90,6 @@ def build(store: Store, selection: Selection, *, at: int, failures: int, db: str
             all_failed=f"{program(db)} list {failed_of(selection)}",
             slowest=tallies.slowest(store, selection, SLOWEST),
             running=queries.jobs(store, selection.in_state("running"), RUNNING) if counts.get("running") else [],
+            lost=queries.lost(store, selection) if counts.get("running") else 0,
             next_due=tallies.next_due(store, selection) if counts.get("scheduled") else None,
         )

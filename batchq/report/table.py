@@ -12,7 +12,15 @@ from batchq.report.summary import Report
 from batchq.report.visible import visible
 from batchq.store.rows import Failure, Job
 
-STYLES = {"failed": "red", "succeeded": "green", "running": "cyan", "cancelled": "yellow", "held": "yellow"}
+LOST = "the run died; the next 'batchq run' takes care of it"
+STYLES = {
+    "failed": "red",
+    "lost": "yellow",
+    "succeeded": "green",
+    "running": "cyan",
+    "cancelled": "yellow",
+    "held": "yellow",
+}
 _COLUMNS = ("ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND")
 _ONLY_WIDE = ("TRIES", "QUEUE")
 _WIDE = 100  #: from this width on a terminal gets all columns
@@ -53,7 +61,7 @@ def _headline(report: Report) -> Iterator[Line]:
         yield line(f"no jobs to report on in {visible(report.store, one_line=True)}")
         return
     parts: list[Part] = [(f"{count(report.jobs, 'job')}: ", "bold")]
-    for name, number in sorted(report.counts.items(), key=lambda item: _ORDER.get(item[0], 9)):
+    for name, number in sorted(report.standings.items(), key=lambda item: _ORDER.get(item[0], 9)):
         parts += [(f"{number:,} {name}", f"bold {STYLES.get(name, '')}"), (", ", "")]
     if report.span is None:
         yield line(*parts[:-1], "; nothing has run yet")
@@ -135,9 +143,13 @@ def _open(report: Report) -> list[Line]:
 def _about(report: Report, name: str) -> str:
     if name == "scheduled" and report.next_due is not None:
         return f"next due {clock.local(report.next_due)}{_from_now(report.next_due - report.at)}"
+    if name == "lost":
+        return LOST
     if name == "running":
         told = [
-            f"{title(job)} for {show_duration(max(0, report.at - (job.started_at or 0)))}" for job in report.running
+            f"{title(job)} for {show_duration(max(0, report.at - (job.started_at or report.at)))}"
+            for job in report.running
+            if not job.is_lost
         ]
         return ", ".join(told) + (", …" if report.counts["running"] > len(told) else "")
     return ""
@@ -153,7 +165,7 @@ def _cells(job: Job, longest: int | None) -> dict[str, Part]:
 
     return {
         "ID": (str(job.id), ""),
-        "STATE": state(job.state),
+        "STATE": state(job.standing),
         "TRIES": (str(job.attempt), "") if job.attempt else _NONE,
         "TOOK": _took(job) if job.state in FINAL else _NONE,
         "BATCH": label(job.batch),
@@ -171,6 +183,8 @@ def _command(job: Job, at: int) -> list[Part]:
 def _how(job: Job, at: int) -> str:
     if job.state == "scheduled" and job.due_at is not None:
         return f"{'retry at' if job.why == 'retry' else 'due'} {clock.local(job.due_at)}"
+    if job.is_lost:
+        return LOST
     if job.state == "running" and job.started_at is not None:
         return f"for {show_duration(max(0, at - job.started_at))}"
     if job.state == "failed" and job.end is not None:

@@ -89,6 +89,16 @@ class Rescuer:
             warn(how.format(runner=one.runner, pid=one.pid, host=one.host, jobs=_jobs(one), store=self._store.path))
 
 
+def take_back_cancelled(store: Store) -> None:
+    """Settle the jobs of dead runs that somebody has just cancelled: nobody else would end them before the next run.
+
+    Raises BusyError, LedgerError.
+    """
+    if lost.has_cancelled(store):
+        for _ in Rescuer(store).rescue():
+            continue
+
+
 _HIDDEN = {
     "container": "runner {runner} (process {pid} of another container) is gone with {jobs}, and from here nobody can see"
     " what it started; when nothing of that is alive, run 'batchq doctor --rescue {runner}'",

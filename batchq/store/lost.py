@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome
-from batchq.store import claiming, recording
+from batchq.store import claiming, recording, runners
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
 from batchq.store.runners import Runner
@@ -110,10 +110,10 @@ def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> Hi
     return "container"
 
 
-def gone(store: Store, runners: Collection[int]) -> set[int]:
-    """Those of the runners that are gone, for somebody who only looks: the jobs that they ran do not run."""
-    known = {id: byte for id, byte in store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")}
-    return {runner for runner in runners if runner not in known or not store.lock.is_held(known[runner])}
+def has_cancelled(store: Store) -> bool:
+    """Whether some job of a runner that is gone was cancelled."""
+    rows = store.fetch("SELECT DISTINCT runner FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL")
+    return bool(runners.gone(store, [runner for (runner,) in rows if runner is not None]))
 
 
 def _claims_of(store: Store, runner: int) -> list[Claim]:

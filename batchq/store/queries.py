@@ -3,13 +3,13 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from batchq.errors import MissingError
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
-from batchq.store import keys
+from batchq.store import keys, runners
 from batchq.store.connection import Store, translated
 from batchq.store.rows import Attempt, Detail, End, Failure, Job, Log, Output
 from batchq.store.selecting import condition
@@ -162,13 +162,33 @@ def pruned(store: Store, id: int) -> tuple[str, str] | None:
 
 def job_row(row: tuple[Any, ...]) -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
-    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:])))
+    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False))
 
 
 def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
     where, named = condition(selection)
     sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE {where} {rest}"
-    return [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
+    found = [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
+    if running := [job.id for job in found if job.state == "running"]:
+        lost = _lost(store, running)
+        found = [job._replace(is_lost=True) if job.id in lost else job for job in found]
+    return found
+
+
+def _lost(store: Store, running: Sequence[int]) -> set[int]:
+    rows = store.fetch(
+        "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(running),)
+    )
+    gone = runners.gone(store, {runner for _, runner in rows})
+    return {job for job, runner in rows if runner in gone}
+
+
+def lost(store: Store, selection: Selection) -> int:
+    """How many of the selected jobs are ``running`` in the store although their run is gone."""
+    where, named = condition(selection.in_state("running"))
+    rows = store.fetch(f"SELECT runner, count(*) FROM jobs WHERE {where} GROUP BY runner", named)
+    gone = runners.gone(store, {runner for runner, _ in rows})
+    return sum(jobs for runner, jobs in rows if runner in gone)
 
 
 def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...]:

@@ -19,7 +19,8 @@ class End(NamedTuple):
 class Job(NamedTuple):
     """One job with the end of its last attempt (None while that runs, and before the first).
 
-    ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for.
+    ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for. ``is_lost``:
+    it is ``running`` in the store, but its run is gone, and the next one takes it back.
     """
 
     id: int
@@ -44,6 +45,12 @@ class Job(NamedTuple):
     seconds: float | None
     traceback: str | None
     end: End | None
+    is_lost: bool = False
+
+    @property
+    def standing(self) -> str:
+        """Its state, as a person is told of it."""
+        return "lost" if self.is_lost else self.state
 
     @property
     def command(self) -> str:

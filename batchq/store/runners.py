@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.errors import BusyError
@@ -179,6 +179,13 @@ def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool
         for state in ("queued", "scheduled", "blocked")
         if store.fetch("SELECT 1 FROM counters WHERE state = ? LIMIT 1", (state,))
     )
+
+
+def gone(store: Store, runners: Collection[int]) -> set[int]:
+    """Those of the runners that are gone, by the kernel's word: what they ran does not run any more."""
+    rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
+    alive = {id for id, byte in rows if store.lock.is_held(byte)}
+    return {runner for runner in runners if runner not in alive}
 
 
 def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:

@@ -10,6 +10,7 @@ from history import FAILED, HOSTILE, SUCCEEDED, a_night, add, claim, out, play
 
 from batchq.jobs.attempt import Failure, Outcome
 from batchq.store.connection import Store, open_at
+from batchq.store.locks import LockFile
 
 
 def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store: Store) -> None:
@@ -84,12 +85,16 @@ def test_nothing_has_run_yet(store: Store) -> None:
 def test_what_runs_and_what_is_due_is_named(store: Store) -> None:
     add(store, "a", name="busy")
     claim(store)
+    life = LockFile(store.path)
+    store.db.execute("UPDATE runners SET liveness = ?", (life.hold_liveness(),))
     add(store, "b", run_at="2100-01-01T00:00Z")
 
     told = run(store, "report").out
 
     assert "job 1 (busy) for " in told
     assert "next due " in told
+    life.close()
+    assert "lost" in run(store, "report").out
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""A job whose run is gone is not said to run, by no command; and it can be cancelled."""
+
+import os
+import signal
+
+import pytest
+from conftest import Shell, eventually
+
+from batchq.processes import tree
+
+LOST = ["list", "explain 1", "report", "show 1"]
+
+
+@pytest.fixture
+def lost(batchq: Shell) -> Shell:
+    """A store with a job whose run was killed; the job itself is still alive."""
+    batchq("add", "--name", "import", "-c", "echo $$ > begun; exec sleep 600")
+    run = batchq.start("run", "-q")
+    eventually(lambda: (batchq.folder / "begun").exists() and (batchq.folder / "begun").read_text())
+    for pid in (*tree.children(run.pid), run.pid):
+        os.kill(pid, signal.SIGKILL)
+    run.communicate()
+    return batchq
+
+
+def job_of(shell: Shell) -> int:
+    return int((shell.folder / "begun").read_text())
+
+
+@pytest.mark.parametrize("words", LOST)
+def test_no_command_says_that_it_runs(lost: Shell, words: str) -> None:
+    try:
+        told = lost(*words.split()).out
+        assert "running" not in told.replace("lets", "")
+        assert "run died" in told
+    finally:
+        lost("cancel", "1")
+
+
+def test_json_says_it_too(lost: Shell) -> None:
+    import json
+
+    (job,) = json.loads(lost("list", "--json").out)["jobs"]
+    assert (job["state"], job["lost"]) == ("running", True)
+    assert json.loads(lost("report", "--json").out)["lost"] == 1
+    lost("cancel", "1")
+
+
+def test_a_job_that_runs_is_not_lost(batchq: Shell) -> None:
+    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+    run = batchq.start("run", "-q")
+    eventually((batchq.folder / "begun").exists)
+    for words in LOST:
+        told = batchq(*words.split()).out
+        assert "running" in told
+        assert "died" not in told
+    (batchq.folder / "go").touch()
+    run.communicate()
+
+
+def test_to_cancel_it_ends_what_is_left_of_it(lost: Shell) -> None:
+    assert "1 job cancelled" in lost("cancel", "1").err
+
+    assert tree.is_zombie(job_of(lost))
+    assert lost.rows("SELECT state FROM jobs") == [("cancelled",)]
+    assert lost.rows("SELECT state FROM runners") == [("dead",)]
+
+
+def test_python_cancels_it_too(lost: Shell) -> None:
+    import batchq
+
+    with batchq.open(str(lost.db())) as store:
+        assert store.cancel(1).jobs == 1
+    assert tree.is_zombie(job_of(lost))
+    assert lost.rows("SELECT state FROM jobs") == [("cancelled",)]
