@@ -147,12 +147,16 @@ def _about(report: Report, name: str) -> str:
         return LOST
     if name == "running":
         told = [
-            f"{title(job)} for {show_duration(max(0, report.at - (job.started_at or report.at)))}"
+            f"{title(job)}{_for(report.at - job.started_at) if job.started_at is not None else ', not begun'}"
             for job in report.running
             if not job.is_lost
         ]
         return ", ".join(told) + (", …" if report.counts["running"] > len(told) else "")
     return ""
+
+
+def _for(ms: int) -> str:
+    return f" for {show_duration(max(0, ms))}"
 
 
 def _from_now(ms: int) -> str:

@@ -11,7 +11,7 @@ def answer(store: Store, me: Runner, tally: Tally) -> None:
     tally.left_alone = outlook.left_alone(store, me)
     if tally.asked is None:
         if me.wanted.is_selective:
-            tally.failed |= dict.fromkeys(outlook.failed_since(store, me.wanted, me.since))
+            tally.failed |= dict.fromkeys(outlook.failed_since(store, me.wanted))
         tally.too_wide = answers.too_wide(store, me)
     else:
         tally.failed = dict.fromkeys(answers.failed(store, tally.asked)) | tally.failed

@@ -120,10 +120,11 @@ def unwanted(store: Store, runner: Runner) -> list[str]:
     return [token for (token,) in rows]
 
 
-def failed_since(store: Store, wanted: Wanted, since: int) -> list[int]:
-    """The jobs of a selection that ended failed at or after ``since`` (milliseconds), whoever ran them."""
-    where = f"state = 'failed' AND finished_at >= :since AND {wanted.condition()}"
-    rows = store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", wanted.named() | {"since": since})
+def failed_since(store: Store, wanted: Wanted) -> list[int]:
+    """The jobs of a selection that ended failed since its runner was registered over this connection, whoever ran them."""
+    where = f"state = 'failed' AND {wanted.condition()} AND NOT EXISTS"
+    before = "SELECT 1 FROM temp.failed_before AS f WHERE f.id = jobs.id AND f.attempt = jobs.attempt"
+    rows = store.fetch(f"SELECT id FROM jobs WHERE {where} ({before}) ORDER BY id", wanted.named())
     return [id for (id,) in rows]
 
 

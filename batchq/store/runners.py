@@ -18,6 +18,7 @@ class Wanted(NamedTuple):
 
     Jobs with a payload are among them only with ``payloads``. ``files`` are the job files, by their sorted real paths,
     whose jobs the ids are: each run of the same files has other ids, and is meant to be the same run all the same.
+    ``entered`` is the runner under which this connection keeps the ranges in a table of its own.
     """
 
     queue: str | None = None
@@ -25,6 +26,7 @@ class Wanted(NamedTuple):
     payloads: bool = False
     ids: tuple[Range, ...] | None = None
     files: tuple[str, ...] = ()
+    entered: int | None = None
 
     @property
     def is_selective(self) -> bool:
@@ -39,10 +41,15 @@ class Wanted(NamedTuple):
         parts += ["jobs.batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
         if self.ids is not None and len(self.ids) == 1:
             parts += ["jobs.id BETWEEN :my_low AND :my_high"]
+        elif self.entered is not None:
+            parts += [
+                "(SELECT high FROM temp.spans WHERE runner = :my_runner AND low <= jobs.id ORDER BY low DESC LIMIT 1)"
+                " >= jobs.id"
+            ]
         elif self.ids is not None:
             parts += [
-                "EXISTS (SELECT 1 FROM json_each(:my_ids) AS span WHERE jobs.id BETWEEN json_extract(span.value, '$[0]')"
-                " AND json_extract(span.value, '$[1]'))"
+                "jobs.id IN (SELECT mine.id FROM json_each(:my_ids) AS span CROSS JOIN jobs AS mine ON mine.id BETWEEN"
+                " json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
             ]
         return " AND ".join(parts) or "1"
 
@@ -50,7 +57,8 @@ class Wanted(NamedTuple):
         """What ``condition`` needs; the names differ from those of a Selection, so that both fit into one statement."""
         low, high = self.ids[0] if self.ids else (None, None)
         ids = json.dumps(self.ids) if self.ids is not None and len(self.ids) > 1 else None
-        return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids}
+        return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids,
+                "my_runner": self.entered}  # fmt: skip
 
     def text(self) -> str:
         """The selection as the ledger keeps it."""
@@ -64,15 +72,14 @@ class Wanted(NamedTuple):
 
 
 class Runner(NamedTuple):
-    """One ``batchq run`` process as the store knows it, since ``since`` (milliseconds); ``liveness`` is its byte in the
-    lock file. ``inside`` are the jobs that have called it, which are not over before it is.
+    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file. ``inside`` are the jobs
+    that have called it, which are not over before it is.
     """
 
     id: int
     liveness: int
     wanted: Wanted
     slots: int = 1
-    since: int = 0
     inside: tuple[int, ...] = ()
 
     def others(self, table: str) -> str:
@@ -129,12 +136,32 @@ def register(
                     raise Occupied(other.pid)
         if adding is not None:
             wanted = wanted._replace(ids=adding(db))
+        elif wanted.is_selective:
+            _remember_failed(db, wanted)
         (row,) = db.execute(
             "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, liveness, slots, executor,"
             " selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (pid, host, boot_id, namespace, born, guardian, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
-    return Runner(row[0], liveness, wanted, slots, now, tuple(one.id for one in inside))
+    if wanted.ids is not None and len(wanted.ids) > 1:
+        wanted = _entered(store.db, row[0], wanted)
+    return Runner(row[0], liveness, wanted, slots, tuple(one.id for one in inside))
+
+
+def _remember_failed(db: "sqlite3.Connection", wanted: Wanted) -> None:
+    """Keep for this connection which of the jobs have failed already, and how often: no clock tells that later."""
+    db.execute("DROP TABLE IF EXISTS temp.failed_before")
+    db.execute("CREATE TEMP TABLE failed_before (id INTEGER PRIMARY KEY, attempt INTEGER)")
+    failed = f"SELECT id, attempt FROM jobs WHERE state = 'failed' AND {wanted.condition()}"
+    db.execute(f"INSERT INTO failed_before {failed}", wanted.named())
+
+
+def _entered(db: "sqlite3.Connection", runner: int, wanted: Wanted) -> Wanted:
+    """The same jobs, whose many ranges this connection keeps in a table: as JSON they would be read for each job."""
+    assert wanted.ids is not None
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS spans (runner, low INTEGER, high INTEGER, PRIMARY KEY (runner, low))")
+    db.executemany("INSERT INTO spans VALUES (?, ?, ?)", [(runner, low, high) for low, high in wanted.ids])
+    return wanted._replace(entered=runner)
 
 
 class Living(NamedTuple):

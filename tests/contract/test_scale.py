@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from history import a_runner
+from history import FAILED, NOW, a_runner, add, play
 
 from batchq.errors import InputError
 from batchq.jobs.model import JobSpec, job_spec
-from batchq.store import intake, ledger, outlook, queues, reasons
+from batchq.jobs.selection import of_ids
+from batchq.store import control, intake, ledger, outlook, queues, reasons, runners
 from batchq.store.connection import Store, open_at
-from batchq.store.runners import Wanted
+from batchq.store.runners import Runner, Wanted
 
 
 @contextmanager
@@ -148,3 +149,31 @@ def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_t
     me = a_runner(store)
     assert outlook.look(store, me).running_elsewhere
     assert steps(store, lambda: outlook.look(store, me)) < 20
+
+
+def test_a_run_of_thousands_of_scattered_jobs_does_not_read_its_list_for_each_of_them(store: Store) -> None:
+    intake.add(store, [job_spec({"command": "true"}, "test", "/", "/bin") for _ in range(4_000)])
+
+    def register(ids: tuple[tuple[int, int], ...]) -> Runner:
+        return runners.register(
+            store, Wanted(ids=ids), 1, pid=1, host="h", boot_id="b", slots=2, executor="local", now=1
+        )
+
+    whole, scattered = register(((1, 4_000),)), register(tuple((id, id) for id in range(2, 4_000, 2)))
+    plain = steps(store, lambda: ledger.exchange(store, whole, [], 2))
+    took = steps(store, lambda: ledger.exchange(store, scattered, [], 2))
+    assert took < plain + 20
+    claimed = store.fetch("SELECT id FROM jobs WHERE runner = ?", (scattered.id,))
+    assert sorted(claimed) == [(4,), (6,)] or sorted(claimed) == [(2,), (4,)]
+    assert steps(store, lambda: outlook.look(store, scattered)) < 20
+
+
+def test_what_failed_before_a_run_is_known_without_a_clock(store: Store) -> None:
+    first, second, third = add(store, "a", "b", "c", queue="q", max_attempts=1)
+    play(store, FAILED, FAILED, now=NOW + 3_600_000)
+    me = runners.register(store, Wanted(queue="q"), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=NOW)
+    assert outlook.failed_since(store, me.wanted) == []
+    control.retry(store, of_ids([first]))
+    play(store, FAILED, FAILED, now=NOW - 3_600_000)
+    assert outlook.failed_since(store, me.wanted) == [first, third]
+    assert second not in outlook.failed_since(store, me.wanted)
