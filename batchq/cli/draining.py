@@ -22,7 +22,7 @@ from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.runner.eventfile import EventFile
-from batchq.store import names, outlook
+from batchq.store import filed, names, outlook
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, passed_over, require_local
 from batchq.store.locks import LockFile
@@ -61,11 +61,11 @@ def run(request: RunRequest) -> int:
         raise UsageError(
             "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
         )
-    adding = _open(path, request)
+    adding, mark = _open(path, request)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
-    logs = _folder(request.log_dir)
+    log_dir = _folder(request.log_dir)
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
     told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
 
@@ -84,7 +84,8 @@ def run(request: RunRequest) -> int:
                 perform=request.perform,
                 home=home,
                 grace=plan.grace,
-                logs=logs,
+                logs=log_dir,
+                mark=mark,
                 worker_jobs=request.worker_jobs,
                 kept=kept,
             )
@@ -99,12 +100,13 @@ def run(request: RunRequest) -> int:
     return guardian.guarded(body, lambda: None if adding is None else adding.clear())
 
 
-def _open(path: str, request: RunRequest) -> "Jobs | None":
-    """Refuse what is no store before anything is forked; the jobs of the files, if any, which the runner adds."""
+def _open(path: str, request: RunRequest) -> "tuple[Jobs | None, str]":
+    """Refuse what is not a store before anything is forked; the jobs of the files, if any, which the runner adds, and the
+    mark of the store in the names of its logs."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
-        return None
+            return None, filed.mark(store)
     adding = AddRequest()
     adding.files, adding.db = request.files, request.db
     specs = sources.specs_of(adding)
@@ -113,7 +115,7 @@ def _open(path: str, request: RunRequest) -> "Jobs | None":
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
-    return specs
+        return specs, filed.mark(store)
 
 
 def _files(request: RunRequest, mode: str) -> tuple[str, ...]:

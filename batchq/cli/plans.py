@@ -8,7 +8,7 @@ from batchq.errors import ScarceError, UsageError
 from batchq.processes import machine
 from batchq.runner.tally import Halt
 
-RUN_NEEDS = 20  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
+RUN_NEEDS = 21  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
 SLOT_NEEDS = 8  #: descriptors of each slot: two pipes, a worker's three, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
 

@@ -5,6 +5,7 @@ import sys
 from typing import NamedTuple
 
 from batchq.cli.noting import note
+from batchq.jobs.selection import in_words, merged
 from batchq.report.visible import visible
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
@@ -47,6 +48,7 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
             "left_open": tally.left_open, "never_seen": [{one.kind: one.name} for one in tally.never_seen],
             "failed_before": [one.id for one in tally.before],
+            "incomplete_logs": list(tally.unlogged),
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
         }  # fmt: skip
         sys.stdout.write(json.dumps(facts) + "\n")
@@ -65,6 +67,9 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
         note(
             f"halted after {len(tally.failed)} failed {'job' if len(tally.failed) == 1 else 'jobs'}; the rest is queued"
         )
+    if len(tally.unlogged) > 1:  # the first one was told when it happened
+        ids = in_words(merged((job, job) for job in tally.unlogged))
+        note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
     if tally.failed:
         _tell_failures(store, plan, tally, telling)
     if tally.held:

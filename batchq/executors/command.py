@@ -1,6 +1,6 @@
 """One running command: a process of its own session, watched until it has ended."""
 
-import contextlib
+import errno
 import json
 import os
 import resource
@@ -9,13 +9,16 @@ import sys
 import time
 
 from batchq import clock
+from batchq.executors.logs import Logs
 from batchq.executors.results import Results
 from batchq.jobs.attempt import CANCELLED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
 from batchq.jobs.model import SHELL
 from batchq.processes import machine, tree
-from batchq.processes.capture import Capture
+from batchq.processes.capture import Filed, Output, Sink
+from batchq.processes.kept import unnamed_file
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 
 
@@ -23,15 +26,17 @@ class Place:
     """What the attempts of one executor have in common: the store that they are told of, and a private folder.
 
     ``cookie`` is in the environment of all that it starts, so that a rescuer finds also what hides its token. ``logs`` is
-    the folder of ``--log-dir``, which gets all that each attempt prints, in ``JOB-ATTEMPT.log``.
+    the folder of ``--log-dir``, ``mark`` what tells the logs of this store from those of others.
     """
 
-    def __init__(self, spawner: Spawner, scratch: str, db: str, cookie: str, logs: str | None = None) -> None:
+    def __init__(
+        self, spawner: Spawner, scratch: str, db: str, cookie: str, logs: str | None = None, mark: str = ""
+    ) -> None:
         self.spawner = spawner
         self.db = db
         self.scratch = scratch
         self.cookie = cookie
-        self.logs = logs
+        self.logs = Logs(logs, f"{db}-logs", mark)
         self._oom_kills = machine.oom_kills()
         self._spills = 0
         self._results = Results()
@@ -46,24 +51,38 @@ class Place:
         before, self._oom_kills = self._oom_kills, machine.oom_kills()
         return self._oom_kills > before
 
-    def open_log(self, claim: Claim, *captures: Capture) -> None:
-        """Let the captures write the attempt's log, too."""
-        if self.logs is not None:
-            path = os.path.join(self.logs, f"{claim.id}-{claim.attempt}.log")
-            with contextlib.suppress(OSError):  # a log that cannot be made costs the log, not the job
-                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-                for capture in captures:
-                    capture.copy = log
+    def files(self, claim: Claim) -> "tuple[Filed, Filed] | Refusal":
+        """What takes the output of a job that may leave something running, or why there is none."""
+        try:
+            out, err = self.logs.open_both(claim)
+        except OSError as error:
+            problem = f"cannot make files for its output in {self.logs.own()}: {error.strerror}"
+            return Refusal("NoLog", problem, of_machine=error.errno in _SCARCE)
+        return Filed(out.fd, out), Filed(err.fd, err)
 
-    def close_log(self, *captures: Capture) -> None:
-        """The end of the attempt's log."""
-        if self.logs is None:
+    def open_log(self, claim: Claim, *captures: Output) -> None:
+        """Let the captures write the attempt's log, too; files are that themselves."""
+        if self.logs.folder is None or claim.leftovers == "keep":
             return
-        logs = {capture.copy for capture in captures if capture.copy is not None}
+        log = self.logs.open(claim)
         for capture in captures:
-            capture.copy = None
-        for log in logs:
-            os.close(log)
+            capture.sink = log
+
+    def close_log(self, *captures: Output) -> None:
+        """The end of the attempt's log."""
+        for log in self._take_sinks(*captures):
+            log.close()
+
+    def discard_log(self, *captures: Output) -> None:
+        """The attempt did not begin, and has no log."""
+        for log in self._take_sinks(*captures):
+            log.discard()
+
+    def _take_sinks(self, *captures: Output) -> set[Sink]:
+        found = {capture.sink for capture in captures if capture.sink is not None}
+        for capture in captures:
+            capture.sink = None
+        return found
 
     def result_file(self, claim: Claim) -> str:
         """Where a command may leave its result."""
@@ -140,8 +159,8 @@ class Command:
     """
 
     pid: int
-    out: Capture
-    err: Capture
+    out: Output
+    err: Output
     started_at: int
     leftovers = 0  #: how many of its processes outlived it
     outlived_by = ""  #: why one that it left lives on
@@ -159,12 +178,13 @@ class Command:
         named = {} if claim.env is None else json.loads(claim.env)
         self._environment = place.spawner.environment(claim.path, claim.cwd, named, place.variables(claim))
 
-    def start(self, out: Capture, err: Capture) -> Refusal | None:
+    def start(self, out: Output, err: Output) -> Refusal | None:
         """Start the process, or say why that is not possible."""
         claim, place = self.claim, self._place
         try:
             stdin = _input(claim.stdin)
         except OSError as error:
+            place.discard_log(out, err)
             return machine_refusal(error)
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
@@ -176,7 +196,7 @@ class Command:
         if stdin is not None:
             os.close(stdin)
         if isinstance(pid, Refusal):
-            place.close_log(out, err)
+            place.discard_log(out, err)
             return pid
         self.pid, self.out, self.err = pid, out, err
         self.started_at = clock.now()
@@ -262,14 +282,7 @@ def _input(data: bytes | None) -> int | None:
     """A descriptor from which ``data`` can be read, None where there is none to read."""
     if data is None:
         return None
-    if not hasattr(os, "memfd_create"):
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            file.write(data)
-            file.seek(0)
-            return os.dup(file.fileno())
-    fd = os.memfd_create("stdin")  # a file of no folder: none that is full, or cleaned by somebody, is in its way
+    fd = unnamed_file("stdin")  # a file of no folder: none that is full, or cleaned by somebody, is in its way
     try:
         while data:
             data = data[os.write(fd, data) :]

@@ -24,7 +24,7 @@ from batchq.executors.member import Hook, Member
 from batchq.executors.seam import Lost, Noted, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
 from batchq.processes import tree
-from batchq.processes.capture import Capture
+from batchq.processes.capture import Capture, Filed, Output
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
@@ -46,8 +46,8 @@ class Lingering(NamedTuple):
     """An attempt whose process has ended, and something that it left has not: ``ended`` is how a worker's task ended."""
 
     claim: Claim
-    out: Capture
-    err: Capture
+    out: Output
+    err: Output
     command: Command | None
     ended: Ended | None
 
@@ -57,8 +57,8 @@ class LocalExecutor:
 
     ``scratch`` is a private folder for result files; ``db`` is told to the jobs; ``cookie`` marks all that is started.
     ``perform`` is the ``pkg.mod:func`` for payload jobs, imported from the job's folder or else from ``home``. ``grace``
-    (seconds) lies between TERM and KILL of a job that is over its time. ``logs`` is a folder for all output; a worker is
-    replaced after ``worker_jobs`` tasks (0: never).
+    (seconds) lies between TERM and KILL of a job that is over its time. ``logs`` is a folder for all output, ``mark`` is
+    part of the names there; a worker is replaced after ``worker_jobs`` tasks (0: never).
     """
 
     name = "local"
@@ -75,6 +75,7 @@ class LocalExecutor:
         home: str,
         grace: float,
         logs: str | None = None,
+        mark: str = "",
         worker_jobs: int = 0,
         kept: Kept | None = None,
     ) -> None:
@@ -82,7 +83,7 @@ class LocalExecutor:
         self._inbox = inbox
         self._grace = grace
         self._worker_jobs = worker_jobs
-        self._place = Place(Spawner(), scratch, db, cookie, logs)
+        self._place = Place(Spawner(), scratch, db, cookie, logs, mark)
         self._hook = Hook(perform, home)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
@@ -156,7 +157,10 @@ class LocalExecutor:
         while time.monotonic() < until and self._has_enough() and not self._is_heard():
             self._step(until)
         self._conclude()
-        reports, self._reports = self._reports, []
+        reports, self._reports = (
+            [*self._place.logs.take_news(), *self._reports],
+            [],
+        )  # what ended has its log told before
         self._is_urgent = False
         return reports
 
@@ -323,13 +327,11 @@ class LocalExecutor:
 
     def _start_command(self, claim: Claim) -> None:
         command = self._ready.pop(claim.token)
-        try:
-            out, err = self._take_pipes()
-        except OSError as error:
-            self._refuse(claim, machine_refusal(error))
-            return
-        if (refusal := command.start(out, err)) is not None:
-            self._pipes.append((out, err))
+        streams = self._take_streams(claim)
+        refusal = streams if isinstance(streams, Refusal) else command.start(*streams)
+        if refusal is not None:
+            if not isinstance(streams, Refusal):
+                self._put_pipes(*streams)
             self._refuse(claim, refusal)
             return
         self._commands[command.pid] = command
@@ -364,7 +366,7 @@ class LocalExecutor:
 
     def _is_fast(self) -> bool:
         """Whether callables end so soon that several go into one message; with a log folder each goes alone."""
-        return self._pace is not None and self._pace < MESSAGE and self._place.logs is None
+        return self._pace is not None and self._pace < MESSAGE and self._place.logs.folder is None
 
     def _remaining(self, member: Member) -> int:
         """How many tasks more it may get before it is replaced."""
@@ -605,6 +607,15 @@ class LocalExecutor:
 
     # --- pipes ---------------------------------------------------------------------------------------------------------
 
+    def _take_streams(self, claim: Claim) -> tuple[Output, Output] | Refusal:
+        """Where a command is to print: pipes, or files where it may leave something running that prints later."""
+        if claim.leftovers == "keep":
+            return self._place.files(claim)
+        try:
+            return self._take_pipes()
+        except OSError as error:
+            return machine_refusal(error)
+
     def _take_pipes(self) -> tuple[Capture, Capture]:
         if self._pipes:
             return self._pipes.pop()
@@ -618,9 +629,11 @@ class LocalExecutor:
             self._selector.register(capture.reader, selectors.EVENT_READ, capture)
         return pair
 
-    def _put_pipes(self, out: Capture, err: Capture) -> None:
+    def _put_pipes(self, out: Output, err: Output) -> None:
         """Keep the pipes for the next job, unless some process that lives on may still write there."""
-        if self._leftovers.kept or self._leftovers.unkillable or self._leftovers.are_hidden:
+        if isinstance(out, Filed) or isinstance(err, Filed):
+            return  # closed with the attempt
+        if self._leftovers.unkillable or self._leftovers.are_hidden:
             self._discard(out, err)
         else:
             for capture in (out, err):

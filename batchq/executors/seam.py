@@ -7,7 +7,7 @@ comes back exactly once, as ``Ended`` or ``Lost``.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from batchq.jobs.attempt import Claim, Ended, Printed
+from batchq.jobs.attempt import Claim, Ended, Logged, Printed
 
 
 class Started(NamedTuple):
@@ -36,7 +36,7 @@ class Noted(NamedTuple):
     text: str
 
 
-Report = Started | Printed | Ended | Lost | Refused | Noted
+Report = Started | Printed | Logged | Ended | Lost | Refused | Noted
 
 
 class Executor(Protocol):

@@ -120,6 +120,18 @@ class Leader(NamedTuple):
     born: int | None
 
 
+class Logged(NamedTuple):
+    """A file that has all of what an attempt prints to ``stream`` (``stdout``, ``stderr`` or ``both``), or should have.
+
+    ``trouble`` is why something is missing there; None as long as nothing is.
+    """
+
+    claim: Claim
+    stream: str
+    path: str
+    trouble: str | None = None
+
+
 class Ended(NamedTuple):
     """A claim together with the outcome that ends it: what an executor hands to the ledger."""
 

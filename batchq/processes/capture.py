@@ -1,9 +1,9 @@
 """What a job prints, in bounded memory: the first and the last bytes of a stream, and how many there were."""
 
-import contextlib
 import os
 import select
 import stat
+from typing import Protocol
 
 from batchq.jobs.attempt import Stream
 
@@ -11,6 +11,19 @@ KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 # One for all reads: to ask for so much each time, and to give most of it back, breaks the memory of a long run into pieces.
 _ROOM = memoryview(bytearray(_CHUNK))
+
+
+class Sink(Protocol):
+    """What gets all that is printed."""
+
+    def write(self, data: memoryview) -> None:
+        """Take it, or do without: raises nothing."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+    def discard(self) -> None:
+        """Nothing comes at all."""
 
 
 class Capture:
@@ -26,7 +39,7 @@ class Capture:
         self._tail = bytearray()
         self._total = 0
         self._told = 0
-        self.copy: int | None = None  # a descriptor that gets everything, for --log-dir
+        self.sink: Sink | None = None  # for --log-dir
 
     def close(self) -> None:
         """Give both ends back."""
@@ -48,8 +61,8 @@ class Capture:
 
     def _take(self, data: memoryview) -> None:
         self._total += len(data)
-        if self.copy is not None:
-            _write_all(self.copy, data)
+        if self.sink is not None:
+            self.sink.write(data)
         if room := KEPT - len(self._head):
             self._head += data[:room]
             data = data[room:]
@@ -82,6 +95,33 @@ class Capture:
         os.set_blocking(self.writer, True)
 
 
+class Filed:
+    """One stream that goes to a file, not to a pipe: what the job leaves behind may print there when nobody reads.
+
+    The file is open for reading and appending; ``sink`` is what closes it.
+    """
+
+    def __init__(self, fd: int, sink: Sink) -> None:
+        self.writer = fd
+        self.sink: Sink | None = sink
+        self._told = 0
+
+    def news(self) -> Stream | None:
+        """What the running job has printed so far; None if that was told before."""
+        total = os.fstat(self.writer).st_size
+        if total == self._told:
+            return None
+        self._told = total
+        return _kept(self.writer)
+
+    def take(self) -> Stream | None:
+        """The whole of what was printed until now, None for nothing."""
+        return _kept(self.writer)
+
+
+Output = Capture | Filed  #: where one stream of an attempt goes
+
+
 def read_kept(path: str) -> Stream | None:
     """What a file has of a stream, as much as is kept of it; None for nothing, and for what is not a file any more."""
     try:
@@ -89,18 +129,15 @@ def read_kept(path: str) -> Stream | None:
     except OSError:
         return None
     try:
-        facts = os.fstat(fd)
-        total = facts.st_size
-        if not total or not stat.S_ISREG(facts.st_mode):
-            return None
-        head = os.pread(fd, KEPT, 0)
-        return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total)
+        return _kept(fd)
     finally:
         os.close(fd)
 
 
-def _write_all(fd: int, data: memoryview) -> None:
-    """A log that cannot be written (disk full) must not end the job: what does not fit is lost there, not in the store."""
-    with contextlib.suppress(OSError):
-        while data:
-            data = data[os.write(fd, data) :]
+def _kept(fd: int) -> Stream | None:
+    facts = os.fstat(fd)
+    total = facts.st_size
+    if not total or not stat.S_ISREG(facts.st_mode):
+        return None
+    head = os.pread(fd, KEPT, 0)
+    return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total)

@@ -15,7 +15,7 @@ from batchq.report.explanation import Reason
 from batchq.report.summary import Report
 from batchq.store.control import Changed
 from batchq.store.queues import Queue
-from batchq.store.rows import Attempt, Detail, End, Failure, Job
+from batchq.store.rows import Attempt, Detail, End, Failure, Filed, Job
 
 SCHEMA = 1
 
@@ -106,6 +106,7 @@ def _job(job: Job) -> dict[str, Any]:
         "finished_at": iso(job.finished_at),
         "due_at": iso(job.due_at),
         "seconds": job.seconds,
+        "logs": _logs(job.logs),
     } | _end(job.end)
 
 
@@ -133,7 +134,12 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "runner": attempt.runner,
         "stdout_bytes": attempt.stdout_bytes,
         "stderr_bytes": attempt.stderr_bytes,
+        "logs": _logs(attempt.logs),
     } | _end(attempt.end)
+
+
+def _logs(logs: Sequence[Filed]) -> list[dict[str, Any]]:
+    return [{"stream": log.stream, "path": log.path, "incomplete": log.trouble} for log in logs]
 
 
 def _end(end: End | None) -> dict[str, Any]:

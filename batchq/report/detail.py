@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from batchq import clock
 from batchq.clock import show_duration
-from batchq.report.digest import LINES, last_lines, shortened, title
+from batchq.report.digest import LINES, last_lines, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.table import LOST, state
@@ -71,6 +71,8 @@ def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
     yield "limits", ", ".join(_limits(detail))
     yield "key", visible(job.key or "", one_line=True)
     yield "tags", visible(job.tags or "", one_line=True)
+    for log in job.logs:
+        yield "log", visible(log_line(log), one_line=True)
     yield "added", f"{clock.local(job.created_at)}"
     yield "due", clock.local(job.due_at) if job.due_at is not None else ""
     yield "started", clock.local(job.started_at) if job.started_at is not None else ""

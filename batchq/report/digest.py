@@ -9,7 +9,7 @@ from batchq.clock import show_duration
 from batchq.jobs.selection import Selection, in_words, merged
 from batchq.report.ending import ending, nth
 from batchq.report.visible import visible
-from batchq.store.rows import Failure, Job
+from batchq.store.rows import Failure, Filed, Job
 
 IN_FULL = 10  #: failures told in full; the rest are summed up
 LINES = 10  #: last lines of output or traceback of each
@@ -101,6 +101,12 @@ def title(job: Job) -> str:
     return f"job {job.id}" + (f" ({visible(job.name, one_line=True)})" if job.name else "")
 
 
+def log_line(log: Filed) -> str:
+    """Where the whole output is: ``/var/log/batchq/3-1-5e0c1f2a.log (incomplete: No space left on device)``."""
+    stream = "" if log.stream == "both" else f"{log.stream}: "
+    return f"{stream}{log.path}{f' (incomplete: {log.trouble})' if log.trouble else ''}"
+
+
 def how(job: Job) -> str:
     """How a failed job ended and why that was the end of it, in one line, made safe: ``exit code 3, after 1.2 s``."""
     if job.end is None:
@@ -130,6 +136,7 @@ def _told(failure: Failure) -> str:
     if lines:
         told.append(f"    {'last lines of ' if cut else ''}{source}:")
         told += [f"      {line}" for line in lines]
+    told += [f"    log: {visible(log_line(log), one_line=True)}" for log in job.logs or ()]
     return "\n".join(told) + "\n"
 
 

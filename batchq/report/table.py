@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.jobs.lifecycle import FINAL
-from batchq.report.digest import evidence, how, shortened, title
+from batchq.report.digest import evidence, how, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.summary import Report
@@ -118,6 +118,8 @@ def _failure(failure: Failure) -> Iterator[Line]:
         yield from (line(text, indent=6) for text in lines)
     elif failure.log is None:
         yield line(("it printed nothing", "dim"), indent=4)
+    for log in job.logs or ():
+        yield line(("log: ", "dim"), visible(log_line(log), one_line=True), indent=4)
 
 
 def _slowest(report: Report) -> list[Line]:

@@ -16,12 +16,14 @@ from batchq.jobs.attempt import (
     SUCCEEDED,
     Claim,
     Ended,
+    Logged,
     Printed,
 )
 from batchq.jobs.spool import Jobs
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.judging import Judge
+from batchq.runner.logbook import Logbook
 from batchq.runner.noting import Noting
 from batchq.runner.outage import Outage
 from batchq.runner.rescuing import Rescuer
@@ -109,6 +111,7 @@ class _Run:
         self.me = me
         self.rescuer = Rescuer(store, me)
         self.judge = Judge(store)
+        self.logbook = Logbook(tally)
         self.struck = Struck(executor, inbox)
         self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
         self.noting = Noting(executor, self.running)
@@ -166,6 +169,7 @@ class _Run:
                 ahead=ahead,
                 started=list(self.begun.values()),
                 printed=list(self.printed.values()),
+                logged=self.logbook.news(),
                 closing=stop.is_untold,
                 leaders=leaders,
                 over=self.noting.over(judged),
@@ -185,6 +189,7 @@ class _Run:
         self.ended = later
         self.begun = {}
         self.printed = {}
+        self.logbook.recorded()
         self.tally.take(done.settled)
         self.teller.jobs_end(done.settled)
         self.withdrawing.forget(done.settled)
@@ -217,7 +222,9 @@ class _Run:
         if self.stopping.is_untold or self.is_urgent or self._is_unfinished() or now >= self.noting.next_at():
             return True
         if not self.ended:
-            return bool(self.printed) or (now >= self.look_at and (self._room()[0] > 0 or bool(self.begun)))
+            if self.printed or self.logbook.is_due(now):
+                return True
+            return now >= self.look_at and (self._room()[0] > 0 or bool(self.begun))
         if now - self.ended_since >= self.group or len(self.ended) >= CROWD or self.executor.free() > 0:
             return True
         return now >= self.look_at and self._room()[1] > 0
@@ -269,6 +276,8 @@ class _Run:
                 self.teller.job_starts(report.claim)
             elif isinstance(report, Printed):
                 self._print(report)
+            elif isinstance(report, Logged):
+                self.logbook.note(report)
             elif isinstance(report, Noted):
                 warn(report.text)
             else:

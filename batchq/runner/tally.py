@@ -55,7 +55,8 @@ class Tally:
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
     ``beyond_reach`` are dead runners of which something lives, or may live unseen: their jobs stay as they are.
-    ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end.
+    ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
+    ``unlogged`` are jobs whose logs are incomplete.
     ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
     """
 
@@ -81,6 +82,7 @@ class Tally:
         self.refusal: str | None = None
         self.trouble: BatchqError | None = None
         self.beyond_reach: list[int] = []
+        self.unlogged: dict[int, None] = {}
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
         self.stopped_at: str | None = None
@@ -100,6 +102,8 @@ class Tally:
             return 75 if isinstance(self.trouble, BusyError) else 74
         if self.refusal is not None:
             return 78
+        if self.unlogged:
+            return 74
         if self.failed or self.held or self.before or self.stopped_at == "--halt":
             return 1
         return 3 if self.not_run or self.beyond_reach else 0

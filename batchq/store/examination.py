@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
-from batchq.store import answers, holders, location, log, schema, trust
+from batchq.store import answers, filed, holders, location, log, schema, trust
 from batchq.store.connection import Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
@@ -18,6 +18,7 @@ Level = Literal["ok", "warning", "problem"]
 
 _MANY_FREE = 10 << 20  #: bytes of free pages worth a warning, where they are also half of the file
 _LITTLE_ROOM = 32 << 20  #: bytes left on the disk that deserve a warning
+_FEW = 5  #: stray logs that are named
 _FIXED_SQLITE = (3, 51, 3)
 
 
@@ -194,6 +195,14 @@ def _space(store: Store) -> Iterator[Finding]:
         yield Finding("ok", "space", text)
 
 
+def _logs(store: Store) -> Iterator[Finding]:
+    """Of services only, whose folder is batchq's own; other folders are the user's."""
+    if strays := filed.strays(store):
+        count, verb = ("1 file", "belongs") if len(strays) == 1 else (f"{len(strays):,} files", "belong")
+        names = ", ".join(strays[:_FEW]) + (" …" if len(strays) > _FEW else "")
+        yield Finding("warning", "logs", f"{count} in {filed.folder(store)} {verb} to no job: {names}")
+
+
 _CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "file": _file,
     "file system": _file_system,
@@ -208,4 +217,5 @@ _CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "locks": _locks,
     "log": _log,
     "space": _space,
+    "logs": _logs,
 }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq import clock, failpoints
-from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Outcome, Printed
+from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
 from batchq.store import claiming, order, recording, runners, states
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
@@ -43,6 +43,7 @@ def exchange(
     ahead: int = 0,
     started: Sequence[Claim] = (),
     printed: Sequence[Printed] = (),
+    logged: Sequence[Logged] = (),
     closing: bool = False,
     leaders: Sequence[Leader] = (),
     over: Sequence[Claim] = (),
@@ -52,10 +53,10 @@ def exchange(
     No more than ``at_most`` are claimed. The claims come in the order in which they should start. Work may begin only
     after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
     soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
-    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run. ``closing``
-    enters that the runner claims no more. ``leaders`` are processes of running attempts that are to be kept in mind, and
-    ``over`` the attempts of which that was done and that run no more. A job that cannot be run as it is stored is settled
-    as failed at once.
+    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run, ``logged`` are
+    files that have it, also of those that ended. ``closing`` enters that the runner claims no more. ``leaders`` are
+    processes of running attempts that are to be kept in mind, and ``over`` the attempts of which that was done and that
+    run no more. A job that cannot be run as it is stored is settled as failed at once.
 
     ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
     paid for that a rate does not let through yet.
@@ -66,6 +67,8 @@ def exchange(
     try:
         with store.writing() as db:
             now = clock.now() if now is None else now
+            if logged:
+                db.executemany(_LOG, [recording.log_row(*one) for one in logged])
             settled, refused = recording.record(db, runner.id, ended, now)
             db.executemany(_BEGIN, [(claim.started_at or now, claim.id, claim.token) for claim in started])
             db.executemany(_PRINT, [row for one in printed for row in recording.output_rows(*one)])
@@ -95,7 +98,7 @@ def exchange(
             raise
         return exchange(
             store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
-            closing=closing, leaders=leaders, over=over,
+            logged=logged, closing=closing, leaders=leaders, over=over,
         )  # fmt: skip
     if claims:
         failpoints.hit("after_claim")
@@ -114,6 +117,9 @@ def _unfit(claim: Claim, now: int) -> Ended:
 _BEGIN = "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?"
 _PRINT = """
 INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7
+WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
+_LOG = """
+INSERT OR REPLACE INTO logs SELECT ?1, ?2, ?4, ?5, ?6
 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.lifecycle import FINAL
-from batchq.store import keys, names, states
+from batchq.store import filed, keys, names, states
 from batchq.store.connection import Store
 
 AT_ONCE = 500  #: rows that one transaction removes
@@ -78,8 +78,9 @@ def candidates(store: Store, rule: Rule, after: int, window: int | None = None) 
 
 
 def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
-    """Remove those of the jobs that may still go; how many."""
+    """Remove those of the jobs that may still go, and then their logs; how many jobs."""
     with store.writing() as db:
+        logs = filed.of_jobs(db, ids)
         gone = db.execute(
             f"DELETE FROM jobs WHERE jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
             " RETURNING state, queue, batch, key, id",
@@ -92,6 +93,9 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
         names.remember(db, {(queue, batch) for _, queue, batch, _, _ in gone})
         keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
         failpoints.hit("prune_before_commit")
+    if logs:
+        removed = {id for *_, id in gone}
+        filed.remove(store, [(job, path) for job, path in logs if job in removed])
     return len(gone)
 
 

@@ -11,7 +11,7 @@ from batchq.errors import MissingError
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store import keys, runners
 from batchq.store.connection import Store, translated
-from batchq.store.rows import Attempt, Detail, End, Failure, Job, Log, Output
+from batchq.store.rows import Attempt, Detail, End, Failure, Filed, Job, Log, Output
 from batchq.store.selecting import condition
 
 LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
@@ -162,13 +162,14 @@ def pruned(store: Store, id: int) -> tuple[str, str] | None:
 
 def job_row(row: tuple[Any, ...]) -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
-    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False))
+    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False, ()))
 
 
 def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
     where, named = condition(selection)
     sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE {where} {rest}"
     found = [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
+    found = _with_logs(store, found)
     if running := [job.id for job in found if job.state == "running"]:
         lost = _lost(store, running)
         found = [job._replace(is_lost=True) if job.id in lost else job for job in found]
@@ -191,6 +192,22 @@ def lost(store: Store, selection: Selection) -> int:
     return sum(jobs for runner, jobs in rows if runner in gone)
 
 
+def _with_logs(store: Store, jobs: list[Job]) -> list[Job]:
+    """The same jobs with the logs of their last attempts."""
+    found: dict[tuple[int, int], list[Filed]] = {}
+    for job, number, *log in store.fetch(
+        "SELECT job, number, stream, path, trouble FROM logs WHERE job IN (SELECT value FROM json_each(:ids))"
+        " ORDER BY job, number, stream DESC",
+        {"ids": json.dumps([job.id for job in jobs])},
+    ):
+        found.setdefault((job, number), []).append(_filed(*log))
+    return [one._replace(logs=tuple(found.get((one.id, one.attempt), ()))) for one in jobs] if found else jobs
+
+
+def _filed(stream: str, path: bytes, trouble: str | None) -> Filed:
+    return Filed(stream, os.fsdecode(path), trouble)
+
+
 def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...]:
     printed: dict[tuple[int, str], int] = {
         (number, stream): total
@@ -198,6 +215,11 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
             "SELECT number, stream, total FROM outputs WHERE job = :id", {"id": job.id}
         )
     }
+    logs: dict[int, list[Filed]] = {}
+    for number, *log in store.fetch(
+        "SELECT number, stream, path, trouble FROM logs WHERE job = :id ORDER BY number, stream DESC", {"id": job.id}
+    ):
+        logs.setdefault(number, []).append(_filed(*log))
     rows = store.fetch(
         "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, result, traceback, runner,"
         " outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
@@ -212,6 +234,7 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
                 printed.get((row[0], "stdout"), 0),
                 printed.get((row[0], "stderr"), 0),
                 None if row[10] is None else End._make((*row[10:], timeout)),
+                tuple(logs.get(row[0], ())),
             )
         )
         for row in rows

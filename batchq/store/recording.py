@@ -1,6 +1,7 @@
 """How attempts ended: accepted with the token that is still current, settled, written down. A few statements for many."""
 
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -255,3 +256,8 @@ def output_rows(
         for name, stream in (("stdout", stdout), ("stderr", stderr))
         if stream is not None and stream.total
     ]
+
+
+def log_row(claim: Claim, stream: str, path: str, trouble: str | None) -> tuple[object, ...]:
+    """A log as the row of ``logs`` with its token: job, number, token, stream, path, trouble."""
+    return claim.id, claim.attempt, claim.token, stream, os.fsencode(path), trouble

@@ -16,11 +16,23 @@ class End(NamedTuple):
     timeout: int | None = None
 
 
+class Filed(NamedTuple):
+    """A file with all that an attempt printed to ``stream`` (``stdout``, ``stderr`` or ``both``).
+
+    ``trouble`` is why something is missing there.
+    """
+
+    stream: str
+    path: str
+    trouble: str | None
+
+
 class Job(NamedTuple):
     """One job with the end of its last attempt (None while that runs, and before the first).
 
     ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for. ``is_lost``:
-    it is ``running`` in the store, but its run is gone, and the next one takes it back.
+    it is ``running`` in the store, but its run is gone, and the next one takes it back. ``logs`` are those of the last
+    attempt.
     """
 
     id: int
@@ -46,6 +58,7 @@ class Job(NamedTuple):
     traceback: str | None
     end: End | None
     is_lost: bool = False
+    logs: tuple["Filed", ...] = ()
 
     @property
     def standing(self) -> str:
@@ -89,6 +102,7 @@ class Attempt(NamedTuple):
     stdout_bytes: int
     stderr_bytes: int
     end: End | None
+    logs: tuple[Filed, ...] = ()
 
 
 class Detail(NamedTuple):

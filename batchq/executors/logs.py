@@ -1,0 +1,140 @@
+"""Files that have all that jobs print: those of ``--log-dir``, and those of jobs that leave something running behind."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from batchq.jobs.attempt import Claim, Logged
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST = 1000  #: files that may have the name of one log already
+
+
+class Log:
+    """One of them. It is never written over: its name is its own, and what cannot be written any more is told once."""
+
+    def __init__(self, logs: "Logs", told: Logged, fd: int) -> None:
+        self.fd = fd
+        self._logs = logs
+        self._told = told
+
+    def write(self, data: memoryview) -> None:
+        """Append all of it; after the first trouble nothing more, so that what is there has no gap."""
+        if self._told.trouble is not None:
+            return
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except OSError as error:
+            self._note(error.strerror)
+
+    def close(self) -> None:
+        """The attempt is over: a file that was removed meanwhile has nothing for anybody."""
+        try:
+            is_gone = os.fstat(self.fd).st_nlink == 0
+            os.close(self.fd)
+            if is_gone:
+                self._note("it was removed while the job ran")
+        except OSError as error:  # some file systems say only now that they are full
+            self._note(error.strerror)
+
+    def discard(self) -> None:
+        """The attempt did not begin."""
+        os.close(self.fd)
+        try:
+            os.unlink(self._told.path)
+        except OSError:
+            return  # an empty file too many
+        finally:
+            self._logs.forget(self._told.claim)
+
+    def _note(self, trouble: str | None) -> None:
+        if self._told.trouble is None:
+            self._told = self._told._replace(trouble=trouble or "it cannot be written")
+            self._logs.news.append(self._told)
+
+
+class Logs:
+    """The logs of one run.
+
+    ``folder`` is that of ``--log-dir``, which gets those of all jobs. Without it only jobs with ``leftovers = "keep"`` have
+    logs, in the folder ``own``: what they leave behind may print when nobody reads a pipe any more. ``mark``, which is part
+    of each name, tells the logs of this store from those of others. ``news`` is what is to be told of them.
+    """
+
+    def __init__(self, folder: str | None, own: str, mark: str) -> None:
+        self.folder = folder
+        self.news: list[Logged] = []
+        self._own = own
+        self._mark = mark
+
+    def open(self, claim: Claim) -> Log | None:
+        """The log of an attempt, where there is to be one and it can be made; where it cannot, that is told."""
+        if self.folder is None:
+            return None
+        try:
+            return self._make(claim, self.folder, "both", ".log")
+        except OSError as error:
+            path = os.path.join(self.folder, f"{self._name(claim)}.log")
+            self.news.append(Logged(claim, "both", path, error.strerror or "it cannot be made"))
+            return None
+
+    def open_both(self, claim: Claim) -> tuple[Log, Log]:
+        """A log for each stream, for the job to write there itself. Raises OSError."""
+        folder = self.folder
+        if folder is None:
+            folder = self._own
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            facts = os.lstat(folder)
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+                raise OSError(errno.EPERM, "it is not a folder of ours alone")
+        out = self._make(claim, folder, "stdout", ".out")
+        try:
+            return out, self._make(claim, folder, "stderr", ".err")
+        except OSError:
+            out.discard()
+            raise
+
+    def own(self) -> str:
+        """Where ``open_both`` makes its files."""
+        return self.folder or self._own
+
+    def take_news(self) -> list[Logged]:
+        """What is to be told now, once."""
+        news, self.news = self.news, []
+        return news
+
+    def forget(self, claim: Claim) -> None:
+        """Tell nothing of this attempt."""
+        self.news = [one for one in self.news if one.claim.token != claim.token]
+
+    def _name(self, claim: Claim) -> str:
+        return f"{claim.id}-{claim.attempt}-{self._mark}"
+
+    def _names(self, claim: Claim, suffix: str) -> Iterator[str]:
+        """Names that no other store, job or attempt has; more than one for a store that was restored from a backup."""
+        yield f"{self._name(claim)}{suffix}"
+        yield from (f"{self._name(claim)}.{number}{suffix}" for number in range(2, _MOST))
+
+    def _make(self, claim: Claim, folder: str, stream: str, suffix: str) -> Log:
+        for name in self._names(claim, suffix):
+            path = os.path.join(folder, name)
+            try:
+                fd = _create(path)
+            except FileExistsError:
+                continue
+            told = Logged(claim, stream, path)
+            self.news.append(told)
+            return Log(self, told, fd)
+        raise OSError(errno.EEXIST, "too many files have its name already")
+
+
+def _create(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o600)
+    except (
+        FileNotFoundError
+    ):  # the folder was removed under the run: the logs of the jobs to come are kept all the same
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, _FLAGS, 0o600)

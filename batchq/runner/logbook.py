@@ -1,0 +1,40 @@
+"""Which files have the output of the attempts of a run, until the ledger knows; and one warning where one is incomplete."""
+
+import time
+
+from batchq.jobs.attempt import Logged
+from batchq.runner.tally import Tally
+from batchq.runner.telling import warn
+
+PATIENCE = 1.0  #: seconds for which news of logs wait for an exchange that has other reasons
+
+
+class Logbook:
+    """``news`` is what the ledger does not know yet: of each file the newest, so that a long outage fills no memory."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._news: dict[tuple[str, str], Logged] = {}
+        self._since = 0.0
+
+    def note(self, logged: Logged) -> None:
+        """A log was begun, or something is missing in it."""
+        if not self._news:
+            self._since = time.monotonic()
+        self._news[logged.claim.token, logged.stream] = logged
+        if logged.trouble is not None:
+            if not self._tally.unlogged:
+                warn(f"job {logged.claim.id}: its log {logged.path} is incomplete: {logged.trouble}")
+            self._tally.unlogged[logged.claim.id] = None
+
+    def news(self) -> list[Logged]:
+        """What an exchange is to record."""
+        return list(self._news.values())
+
+    def recorded(self) -> None:
+        """It did."""
+        self._news.clear()
+
+    def is_due(self, now: float) -> bool:
+        """Whether some news waited long enough (``now`` in monotonic seconds)."""
+        return bool(self._news) and now - self._since >= PATIENCE
