@@ -47,6 +47,7 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
             "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
             "left_open": tally.left_open, "never_seen": [{one.kind: one.name} for one in tally.never_seen],
+            "beyond_reach": tally.beyond_reach,
             "failed_before": [one.id for one in tally.before],
             "incomplete_logs": list(tally.unlogged),
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],

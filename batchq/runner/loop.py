@@ -377,6 +377,7 @@ class _Run:
                     self.teller.jobs_end(settled)
                     self.look_at = 0.0
                 self.tally.beyond_reach = sorted(self.rescuer.beyond_reach)
+                self.me = self.me._replace(lost=tuple(self.tally.beyond_reach))
             if self.running:
                 self.withdrawing.withdraw()
         except BatchqError as error:

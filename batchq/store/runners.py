@@ -73,7 +73,8 @@ class Wanted(NamedTuple):
 
 class Runner(NamedTuple):
     """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file. ``inside`` are the jobs
-    that have called it, which are not over before it is.
+    that have called it, which are not over before it is; ``lost`` are dead runners whose jobs stay as they are until a
+    person decides.
     """
 
     id: int
@@ -81,11 +82,13 @@ class Runner(NamedTuple):
     wanted: Wanted
     slots: int = 1
     inside: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
 
     def others(self, table: str) -> str:
         """The SQL that holds for jobs that others run, and that may be over before this runner is (``:runner`` is it)."""
         mine = f" AND {table}.id NOT IN ({', '.join(map(str, self.inside))})" if self.inside else ""
-        return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}"
+        lost = f" AND {table}.runner NOT IN ({', '.join(map(str, self.lost))})" if self.lost else ""
+        return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}{lost}"
 
 
 class Asking(NamedTuple):

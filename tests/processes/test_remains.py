@@ -167,6 +167,10 @@ def test_another_container_is_looked_into_from_outside(batchq: Shell) -> None:
 def test_what_nobody_can_see_from_a_container_is_told_and_waits_for_a_person(batchq: Shell) -> None:
     batchq(
         "add",
+        "--batch",
+        "night",
+        "--key",
+        "import",
         "--name",
         "import",
         "--backoff",
@@ -178,9 +182,10 @@ def test_what_nobody_can_see_from_a_container_is_told_and_waits_for_a_person(bat
     eventually((batchq.folder / "begun").exists)
     kill_both(run)
     inside = ["unshare", "--pid", "--fork", "--mount-proc"]
-    for _ in range(2):
+    (batchq.folder / "again.jsonl").write_text('{"command": "true", "key": "import", "batch": "night"}\n')
+    for words in ((), ("--batch", "night"), ("again.jsonl",)):
         done = subprocess.run(
-            [*inside, *map(str, batchq.argv("run", "-q"))], cwd=batchq.folder, env=batchq.env, capture_output=True,
+            [*inside, *map(str, batchq.argv("run", "-q", *words))], cwd=batchq.folder, env=batchq.env, capture_output=True,
             text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 3, done
