@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from batchq.api.runs import RunResult, run
     from batchq.api.stores import Store, open
     from batchq.api.waiting import Waited
-    from batchq.context import Context, Discard, Retry, current_job
+    from batchq.context import Context, Discard, Retry, Snooze, current_job
     from batchq.errors import BatchqError
     from batchq.store.control import Changed
 
@@ -28,6 +28,7 @@ __all__ = [
     "Logs",
     "Retry",
     "RunResult",
+    "Snooze",
     "Store",
     "Waited",
     "current_job",
@@ -45,7 +46,7 @@ _HOMES = {
     "batchq.api.runs": ("RunResult", "run"),
     "batchq.api.stores": ("Store", "open"),
     "batchq.api.waiting": ("Waited",),
-    "batchq.context": ("Context", "Discard", "Retry", "current_job"),
+    "batchq.context": ("Context", "Discard", "Retry", "Snooze", "current_job"),
     "batchq.errors": ("BatchqError",),
     "batchq.store.control": ("Changed",),
 }

@@ -1,4 +1,5 @@
-"""What a job may ask and say while it runs: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``."""
+"""What a job may ask and say while it runs: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``,
+``raise Snooze("1m")``."""
 
 import logging
 import os
@@ -21,6 +22,17 @@ class Retry(Exception):
 
 class Discard(Exception):
     """Raised by a callable: this job failed for good, whatever ``max_attempts`` would still allow."""
+
+
+class Snooze(Exception):
+    """Raised by a callable: its time has not come yet, try again after ``delay`` (``"1m"``).
+
+    It costs no attempt, and may happen ``max_snoozes`` times. What it waits for may be told in ``message``.
+    """
+
+    def __init__(self, delay: str, message: str = "its time has not come yet") -> None:
+        super().__init__(message)
+        self.delay_ms = clock.duration(delay)
 
 
 class Context(NamedTuple):

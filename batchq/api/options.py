@@ -31,6 +31,9 @@ class Options(TypedDict, total=False):
     retry_on: "Rule | Sequence[Rule]"
     no_retry_on: "Rule | Sequence[Rule]"
     retry_timeout_factor: float
+    max_snoozes: int
+    python: "Path"
+    fresh: bool
     key: str
     unique: "Duration"
     if_exists: Literal["skip", "reject", "replace", "rerun-failed"]

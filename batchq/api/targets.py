@@ -7,12 +7,12 @@ from typing import Any
 
 from batchq.errors import InputError
 
-# Of a code object: generator, coroutine, asynchronous generator. The module inspect names them, and takes 10 ms.
-_NOT_PLAIN = 0x20 | 0x80 | 0x200
+# Of a code object: generator, asynchronous generator. The module inspect names them, and takes 10 ms.
+_GENERATOR = 0x20 | 0x200
 
 
 def require_findable(function: Callable[..., Any]) -> None:
-    """Raise TypeError for what no worker could import, or could call to its end: a lambda, an inner or async function."""
+    """Raise TypeError for what no worker could import or call to its end: a lambda, an inner function, a generator."""
     name = getattr(function, "__qualname__", None)
     if not callable(function) or name is None or getattr(function, "__module__", None) is None:
         raise TypeError(f"batchq.job decorates a function, not {function!r}")
@@ -22,8 +22,8 @@ def require_findable(function: Callable[..., Any]) -> None:
         raise TypeError(
             f"batchq.job: {name} is defined inside a function, where no worker can import it; move it to the module's top"
         )
-    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _NOT_PLAIN:
-        raise TypeError(f"batchq.job: {name} is async or a generator; a worker calls plain functions only")
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
+        raise TypeError(f"batchq.job: {name} is a generator; a call of it would run nothing of its body")
 
 
 def target(function: Callable[..., Any], folder: str) -> str:

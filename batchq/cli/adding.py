@@ -84,6 +84,7 @@ def add(
     retry_timeout_factor: Annotated[
         float | None, typer.Option(metavar="N", help="Each retry may take so many times longer (default: 1).")
     ] = None,
+    max_snoozes: Annotated[int | None, typer.Option(help="How often it may put itself off (default: 1000).")] = None,
     slots: Annotated[int | None, typer.Option(help="How many slots of the run it takes (default: 1).")] = None,
     key: Annotated[
         str | None, typer.Option(help="Add it only once under this key; auto: made of what it does.")
@@ -103,6 +104,10 @@ def add(
     cwd: Annotated[str | None, typer.Option(metavar="DIR", help="Where it runs (default: here).")] = None,
     stdin: Annotated[str | None, typer.Option(metavar="TEXT", help="What it reads (default: nothing).")] = None,
     umask: Annotated[str | None, typer.Option(metavar="OCTAL", help="Its file mode mask.")] = None,
+    python: Annotated[
+        str | None, typer.Option(metavar="PROGRAM", help="The Python of a --call (default: the one that runs this).")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Give a --call a process of its own.")] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Keep it until 'batchq release'.")] = False,
     on_crash: Annotated[
         str | None, typer.Option(metavar="retry|hold", help="What to do when the machine dies under it.")

@@ -41,6 +41,7 @@ _FIELD_TEXTS = {
     "--unique": "unique",
     "--if-exists": "if_exists",
     "--cwd": "cwd",
+    "--python": "python",
     "--delay": "delay",
     "--run-at": "run_at",
     "--on-crash": "on_crash",
@@ -58,10 +59,12 @@ _FIELD_LISTS = {
     "--tag": "tags",
     "--tags": "tags",
 }
+_FIELD_FLAGS = {"--fresh": "fresh", "--hold": "hold"}
 _FIELD_NUMBERS = {
     "--priority": "priority",
     "--max-attempts": "max_attempts",
     "--max-crashes": "max_crashes",
+    "--max-snoozes": "max_snoozes",
     "--slots": "slots",
 }
 _TAKING = {*_TEXTS, *_FIELD_TEXTS, *_FIELD_LISTS, *_FIELD_NUMBERS, "--env", "--retry-timeout-factor"}
@@ -96,7 +99,7 @@ _RUN_TAKING = {*_RUN_TEXTS, *_RUN_NUMBERS, "--handler"}
 
 def parse(argv: list[str], words: list[str] | None) -> AddRequest | None:
     """The request that ``add ARGV… [-- WORDS…]`` makes; None where typer should read it."""
-    options = _options(argv, {*_FLAGS, "--hold"}, _TAKING)
+    options = _options(argv, {*_FLAGS, *_FIELD_FLAGS}, _TAKING)
     if options is None:
         return None
     request = AddRequest()
@@ -106,8 +109,8 @@ def parse(argv: list[str], words: list[str] | None) -> AddRequest | None:
             request.files.append(value)
         elif name in _FLAGS:
             setattr(request, _FLAGS[name], True)
-        elif name == "--hold":
-            request.fields["hold"] = True
+        elif name in _FIELD_FLAGS:
+            request.fields[_FIELD_FLAGS[name]] = True
         elif not _take(request, name, value):
             return None
     return request

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from batchq import clock
 from batchq.executors.command import Command, Place, unkillable
 from batchq.executors.departures import Departures
+from batchq.executors.homes import are_alike, home_of
 from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.seam import Lost, Noted, Report, Started
@@ -26,6 +27,7 @@ from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Fa
 from batchq.processes import tree
 from batchq.processes.capture import Capture, Filed, Output
 from batchq.processes.kept import Kept
+from batchq.processes.resident import Home
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
@@ -289,9 +291,10 @@ class LocalExecutor:
         """Let the workers end, within the grace or until another signal comes, and end whatever is left below."""
         for member in list(self._members.values()):
             self._dismiss(member)
-        before = len(self._inbox.received)
         while len(self._departures):
-            if len(self._inbox.received) > before:
+            if self._inbox.received or self._inbox.for_all:
+                self._inbox.received.clear()
+                self._inbox.for_all.clear()
                 self._departures.hurry()
             self._step(self._departures.due())
         if tree.CAN_TRACE:
@@ -312,8 +315,7 @@ class LocalExecutor:
     # --- starting ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        if self._worker_jobs:
-            self._retire()
+        self._retire()
         while self._backlog:
             claim = self._backlog[0]
             if claim.kind in CALLABLE:
@@ -340,8 +342,8 @@ class LocalExecutor:
     def _give(self) -> bool:
         """Hand the next tasks of the backlog to a worker; False where none can take them now."""
         first = self._backlog[0]
-        home = (first.cwd, first.path)
-        mine = [member for member in self._members.values() if member.home == home]
+        home = home_of(first)
+        mine = [] if first.fresh else [one for one in self._members.values() if one.home == home and not one.is_fresh]
         member = None
         if self._empty() >= first.slots:
             member = next((member for member in mine if not member.tasks), None)
@@ -356,7 +358,7 @@ class LocalExecutor:
             member = min(roomy, key=lambda one: len(one.tasks), default=None)
         if member is None:
             return False
-        claims = self._message(home, first.kind, self._remaining(member))
+        claims = self._message(first, self._remaining(member))
         was_idle = not member.tasks
         member.give(claims, single=not self._is_fast())
         self._push(member)
@@ -370,7 +372,8 @@ class LocalExecutor:
 
     def _remaining(self, member: Member) -> int:
         """How many tasks more it may get before it is replaced."""
-        return self._worker_jobs - member.performed - len(member.tasks) if self._worker_jobs else MOST_AHEAD
+        most = 1 if member.is_fresh else self._worker_jobs
+        return most - member.performed - len(member.tasks) if most else MOST_AHEAD
 
     def _push(self, member: Member) -> None:
         """Send what the worker has room for; the selector says when there is more."""
@@ -381,12 +384,13 @@ class LocalExecutor:
             else:
                 self._selector.register(member.resident.fileno(), selectors.EVENT_WRITE, member)
 
-    def _message(self, home: tuple[str, str], kind: str, most: int) -> list[Claim]:
+    def _message(self, first: Claim, most: int) -> list[Claim]:
+        """The first claim of the backlog, and those behind it that the same worker may do."""
         fitting = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
         most = min(most, fitting, -(-len(self._backlog) // max(1, self._empty())))
         claims: list[Claim] = []
         for claim in islice(self._backlog, most):
-            if claim.kind != kind or (claim.cwd, claim.path) != home or (claims and claim.slots > 1):
+            if claims and not are_alike(first, claim):
                 break
             claims.append(claim)
         for _ in claims:
@@ -400,14 +404,14 @@ class LocalExecutor:
         self._dismiss(next(member for member in self._members.values() if not member.tasks))
         return False
 
-    def _hire(self, claim: Claim, home: tuple[str, str]) -> Member | None:
+    def _hire(self, claim: Claim, home: Home) -> Member | None:
         try:
             out, err = self._take_pipes()
         except OSError as error:
             self._backlog.popleft()
             self._refuse(claim, machine_refusal(error))
             return None
-        member = Member.start(home, self._hook, self._place, out, err)
+        member = Member.start(home, self._hook, self._place, out, err, is_fresh=claim.fresh)
         if isinstance(member, Refusal):
             self._pipes.append((out, err))
             self._backlog.popleft()

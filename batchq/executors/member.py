@@ -26,9 +26,9 @@ from batchq.jobs.attempt import (
 )
 from batchq.processes import tree
 from batchq.processes.capture import Capture
-from batchq.processes.resident import Answer, Resident
+from batchq.processes.resident import Answer, Home, Resident
 from batchq.processes.spawn import Refusal
-from batchq.processes.worker.wire import DISCARD, RESULT
+from batchq.processes.worker.wire import DISCARD, RESULT, SNOOZE
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
@@ -45,9 +45,14 @@ class Hook(NamedTuple):
 
 
 class Member:
-    """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it."""
+    """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it.
 
-    def __init__(self, resident: Resident, hook: Hook, place: Place, out: Capture, err: Capture) -> None:
+    One that ``is_fresh`` is for a single task.
+    """
+
+    def __init__(
+        self, resident: Resident, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
+    ) -> None:
         self.resident = resident
         self.pid = resident.pid
         self.home = resident.home
@@ -57,6 +62,7 @@ class Member:
         self.looked = 0.0
         self.out, self.err = out, err
         self.performed = 0
+        self.is_fresh = is_fresh
         self._hook = hook
         self._place = place
         self._sizes: deque[int] = deque()
@@ -68,10 +74,14 @@ class Member:
         self._described: tuple[object, ...] = ()
 
     @classmethod
-    def start(cls, home: tuple[str, str], hook: Hook, place: Place, out: Capture, err: Capture) -> "Member | Refusal":
+    def start(
+        cls, home: Home, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
+    ) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
         resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer, place.spill())
-        return resident if isinstance(resident, Refusal) else cls(resident, hook, place, out, err)
+        if isinstance(resident, Refusal):
+            return resident
+        return cls(resident, hook, place, out, err, is_fresh=is_fresh)
 
     def has_room(self) -> bool:
         """Whether another message may be sent: not while an end is imposed, nor behind a single task or ``MESSAGES``."""
@@ -181,7 +191,11 @@ class Member:
         if not is_late:
             return outcome
         return outcome._replace(
-            status=status, result=None, failure=self._overrun(claim) if status == TIMED_OUT else None
+            status=status,
+            result=None,
+            retry_after=None,
+            is_final=False,
+            failure=self._overrun(claim) if status == TIMED_OUT else None,
         )
 
     def _outcome(self, answer: Answer) -> Outcome:
@@ -193,7 +207,7 @@ class Member:
                 leftovers, began_at, ended_at,
             )  # fmt: skip
         return Outcome(
-            FAILED,
+            INTERRUPTED if kind == SNOOZE else FAILED,
             exit_code=None if code < 0 else code,
             seconds=seconds,
             cpu=cpu,

@@ -14,6 +14,8 @@ CANCELLED = "cancelled"
 class Claim(NamedTuple):
     """The right to run one attempt; a result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
 
+    ``python`` runs a callable (None: that of the run), in a process of its own if it is to be ``fresh``.
+
     ``started_at`` is None for a claim ahead: one that waits in its executor for a slot.
     """
 
@@ -33,6 +35,8 @@ class Claim(NamedTuple):
     leftovers: str
     slots: int
     on_crash: str
+    python: str | None
+    fresh: bool
     started_at: int | None
     cwd: str
     path: str
@@ -53,6 +57,8 @@ class Standing(NamedTuple):
     backoff: int
     retry_on: str | None = None
     no_retry_on: str | None = None
+    snoozes: int = 0
+    max_snoozes: int = 0
 
 
 class Stream(NamedTuple):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-_NUMBERS = ("priority", "max_attempts", "max_crashes", "slots", "retry_timeout_factor")
+_NUMBERS = ("priority", "max_attempts", "max_crashes", "slots", "max_snoozes", "retry_timeout_factor")
 _LISTS = ("tags", "inputs", "after", "after_any", "retry_on", "no_retry_on")
 _BOOLEANS = {"true": True, "false": False}
 

@@ -17,7 +17,7 @@ from batchq.jobs.attempt import (
     Outcome,
     Standing,
 )
-from batchq.jobs.retrying import allows
+from batchq.jobs.retrying import allows, asks_for_retry
 
 STATES = ("held", "blocked", "scheduled", "queued", "running", "succeeded", "failed", "cancelled")
 FINAL = ("succeeded", "failed", "cancelled")
@@ -65,9 +65,15 @@ def settle(job: Standing, outcome: Outcome, now: int, delay: Delay = full_jitter
     """Decide what becomes of a job whose attempt ended; ``now`` in milliseconds, ``delay(base, nth)`` likewise.
 
     ``failed`` and ``timed_out`` draw on ``max_attempts``, ``crashed`` on ``max_crashes``; an interruption costs
-    neither. Raises nothing: an unknown status is a programming error and ends in KeyError.
+    neither, and one for which the job asked (``batchq.Snooze``) draws on ``max_snoozes``. Raises nothing: an unknown
+    status is a programming error and ends in KeyError.
     """
     return _TABLE[outcome.status](job, outcome, now, delay)
+
+
+def is_snooze(outcome: Outcome) -> bool:
+    """Whether the job said that its time has not come yet."""
+    return outcome.status == INTERRUPTED and outcome.retry_after is not None
 
 
 def withdrawn(to: Settlement) -> Settlement:
@@ -84,12 +90,19 @@ def _succeeded(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settl
 def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     failures = job.failures + 1
     if outcome.is_final:
-        return Settlement("failed", None, failures, job.crashes, 0, "the job asked not to be tried again")
+        has_run = outcome.failure is not None and outcome.failure.type.startswith("Result")
+        why = (
+            "another attempt would return no other kind of value" if has_run else "the job asked not to be tried again"
+        )
+        return Settlement("failed", None, failures, job.crashes, 0, why)
     if failures < job.max_attempts and not allows(job, outcome):
         return Settlement("failed", None, failures, job.crashes, 0, "a failure of this kind is not retried")
     if failures < job.max_attempts:
         pause = delay(job.backoff, failures) if outcome.retry_after is None else min(outcome.retry_after, clock.LONGEST)
         return Settlement("scheduled", now + pause, failures, job.crashes, 0, "retry")
+    if asks_for_retry(outcome):
+        needed = f"it asks for another attempt; that takes max_attempts = {failures + 1} or more"
+        return Settlement("failed", None, failures, job.crashes, 0, needed)
     return Settlement("failed", None, failures, job.crashes, 0, None)
 
 
@@ -105,6 +118,8 @@ def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlem
 
 
 def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+    if is_snooze(outcome) and outcome.retry_after is not None:
+        return _snoozed(job, outcome.retry_after, now)
     interruptions = job.interruptions + 1
     if job.on_crash == "hold" and outcome.started_at is not None:
         why = "interrupted while it ran, and on_crash is 'hold'"
@@ -113,6 +128,13 @@ def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Set
         why = f"interrupted {interruptions} times in a row"
         return Settlement("held", None, job.failures, job.crashes, interruptions, why)
     return Settlement("queued", None, job.failures, job.crashes, interruptions, None)
+
+
+def _snoozed(job: Standing, delay: int, now: int) -> Settlement:
+    if job.snoozes + 1 >= job.max_snoozes:
+        why = f"its time did not come: {job.max_snoozes:,} times batchq.Snooze, and max_snoozes allows no more"
+        return Settlement("failed", None, job.failures, job.crashes, 0, why)
+    return Settlement("scheduled", now + delay, job.failures, job.crashes, 0, "retry")
 
 
 def _cancelled(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:

@@ -4,6 +4,8 @@
 imported by every ``batchq add``, so it imports nothing that costs start-up time.
 """
 
+import sys
+
 from batchq.errors import InputError
 from batchq.jobs import retrying, values
 from batchq.jobs.work import (
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_BACKOFF = 1_000  #: the base of the retry delay, in milliseconds
+DEFAULT_SNOOZES = 1_000  #: how often a job may say that its time has not come yet
 DEFAULT_CRASHES = 3  #: how often a job may die with its runner before it is given up
 SHELL = "/bin/sh"
 AUTO = "auto"  #: the key that is made of what the job does
@@ -45,6 +48,7 @@ class JobSpec:
         "cwd",
         "delay",
         "env",
+        "fresh",
         "hold",
         "if_exists",
         "inputs",
@@ -53,11 +57,13 @@ class JobSpec:
         "leftovers",
         "max_attempts",
         "max_crashes",
+        "max_snoozes",
         "name",
         "no_retry_on",
         "on_crash",
         "path",
         "priority",
+        "python",
         "queue",
         "retry_on",
         "retry_timeout_factor",
@@ -90,6 +96,9 @@ class JobSpec:
         self.retry_on: str | None = None
         self.no_retry_on: str | None = None
         self.retry_timeout_factor: float | None = None
+        self.max_snoozes = DEFAULT_SNOOZES
+        self.python: str | None = None
+        self.fresh = False
         self.key: str | None = None
         self.unique: str | int = values.EVER
         self.if_exists = "skip"
@@ -119,6 +128,7 @@ class JobSpec:
         spec.after, spec.after_any, spec.slots, spec.inputs = self.after, self.after_any, self.slots, self.inputs
         spec.unique, spec.if_exists, spec.retry_on = self.unique, self.if_exists, self.retry_on
         spec.no_retry_on, spec.retry_timeout_factor = self.no_retry_on, self.retry_timeout_factor
+        spec.max_snoozes, spec.python, spec.fresh = self.max_snoozes, self.python, self.fresh
         spec.where = self.where
         return spec
 
@@ -143,6 +153,9 @@ FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "retry_on": retrying.rules,
     "no_retry_on": retrying.rules,
     "retry_timeout_factor": values.factor,
+    "max_snoozes": values.integer(1, 1_000_000),
+    "python": values.program,
+    "fresh": values.truth,
     "key": values.label,
     "unique": values.unique,
     "if_exists": values.one_of("skip", "reject", "replace", "rerun-failed"),
@@ -188,6 +201,10 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
         )
     if spec.cwd is not cwd:
         spec.cwd = _resolve(spec.cwd, cwd)
+    if spec.python is None:
+        spec.python = sys.executable if spec.kind == "call" else None
+    elif "/" in spec.python:
+        spec.python = _resolve(spec.python, cwd)
     if spec.inputs is not None:
         import json
 

@@ -86,7 +86,7 @@ def _check_pattern(pattern: str) -> None:
 
 def allows(job: "Standing", outcome: "Outcome") -> bool:
     """Whether a failed or timed out attempt is of a class that is retried, if the budget allows."""
-    if outcome.retry_after is not None or (outcome.failure is not None and outcome.failure.type == "Retry"):
+    if asks_for_retry(outcome):
         return True
     code = _code(outcome)
     if job.no_retry_on is not None and _match(job.no_retry_on, outcome, code, any):
@@ -94,6 +94,13 @@ def allows(job: "Standing", outcome: "Outcome") -> bool:
     if job.retry_on is not None:
         return code == TEMPORARY or _match(job.retry_on, outcome, code, all)
     return code not in HOPELESS
+
+
+def asks_for_retry(outcome: "Outcome") -> bool:
+    """Whether it raised ``batchq.Retry``, alone or in a group."""
+    if outcome.retry_after is not None or outcome.failure is None:
+        return outcome.retry_after is not None
+    return outcome.failure.type == "Retry" or any("Retry" in kinds for kinds in outcome.failure.kinds)
 
 
 def _code(outcome: "Outcome") -> int | None:

@@ -210,6 +210,14 @@ def files(value: object) -> str | None:
     return raw_json([argument(word) for word in words]) if words else None
 
 
+def program(value: object) -> str:
+    """The name or the path of a program."""
+    text = text_of(value)
+    if not text:
+        raise ValueError("must name a program")
+    return text
+
+
 def factor(value: object) -> float:
     """A number from 1 to 100."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 100:

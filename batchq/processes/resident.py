@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchq.jobs.attempt import Stream
 from batchq.processes.capture import read_kept
@@ -16,15 +16,24 @@ _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``wire.ANSWER`` and the two texts behind them
 
 
+class Home(NamedTuple):
+    """What a worker has from its start: its folder, its PATH, its Python (None: that of the run), and variables."""
+
+    cwd: str
+    path: str
+    python: str | None
+    variables: tuple[tuple[str, str], ...]
+
+
 class Resident:
-    """One worker process. It serves one folder and one PATH (``home``), so two projects' modules of one name never meet.
+    """One worker process. It serves one ``home``, so two projects' modules of one name never meet.
 
     Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
     ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
     imports now, or is empty.
     """
 
-    def __init__(self, pid: int, channels: tuple[int, int, int], home: tuple[str, str], spill: str) -> None:
+    def __init__(self, pid: int, channels: tuple[int, int, int], home: Home, spill: str) -> None:
         self.pid = pid
         self.home = home
         self._tasks, self._answers, self.bell = channels
@@ -35,9 +44,7 @@ class Resident:
         self._unread = b""
 
     @classmethod
-    def start(
-        cls, spawner: Spawner, home: tuple[str, str], cookie: str, out: int, err: int, spill: str
-    ) -> "Resident | Refusal":
+    def start(cls, spawner: Spawner, home: Home, cookie: str, out: int, err: int, spill: str) -> "Resident | Refusal":
         """Start a worker whose output goes to ``out`` and ``err``, or to files that begin with ``spill``.
 
         ``bell`` is the descriptor to watch.
@@ -52,14 +59,14 @@ class Resident:
         task, tasks, answers, answer, bell, rope = ends
         for end in (tasks, answers, answer, bell):
             os.set_blocking(end, False)
-        cwd, path = home
-        words = [sys.executable, "-P", "-c", START, _ROOT, spill]
-        environment = spawner.environment(path, cwd, {}, {"BATCHQ_RUNNER": cookie})
-        pid = spawner.spawn(words, environment, cwd, out, err, mark=cookie, channels=(task, answer, rope))
+        words = [home.python or sys.executable, "-P", "-c", START, _ROOT, spill]
+        environment = spawner.environment(home.path, home.cwd, dict(home.variables), {"BATCHQ_RUNNER": cookie})
+        pid = spawner.spawn(words, environment, home.cwd, out, err, mark=cookie, channels=(task, answer, rope))
         _close(task, answer, rope)
         if isinstance(pid, Refusal):
             _close(tasks, answers, bell)
-            return pid
+            is_of_python = not pid.of_machine and pid.type != "NoSuchFolder"
+            return pid._replace(message=f"its Python: {pid.message}") if is_of_python else pid
         return cls(pid, (tasks, answers, bell), home, spill)
 
     def fileno(self) -> int:

@@ -97,6 +97,8 @@ def _job(spec: JobSpec) -> dict[str, Any]:
         "run_at": iso(spec.run_at),
         "hold": spec.hold,
         "slots": spec.slots,
+        "python": spec.python,
+        "fresh": spec.fresh,
         "after": spec.after,
         "after_any": spec.after_any,
         "tags": json.loads(spec.tags or "[]"),

@@ -22,6 +22,8 @@ def ending(end: End) -> str:
         case "crashed":
             return f"crashed: {_message(end.error)}" if end.error else "crashed"
         case "interrupted":
+            if end.error_type is not None:  # it asked for that itself
+                return f"{end.error_type}: {_message(end.error or '')}"
             return "interrupted: given back, no attempt is spent"
         case "cancelled":
             return "cancelled while it ran"

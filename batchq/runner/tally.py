@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
+from batchq.jobs.lifecycle import is_snooze
 from batchq.store.answers import Asked, Before
 from batchq.store.names import Unknown
 from batchq.store.obstacles import NotRun
@@ -115,10 +116,10 @@ class Tally:
                 self.succeeded += 1
                 if self.failed:
                     self.failed.pop(claim.id, None)  # somebody has retried it meanwhile: how it ended counts
-            elif outcome.status == INTERRUPTED and to.state != "held":
-                self.interrupted += 1
             elif to.state == "failed":
                 self.failed[claim.id] = None
+            elif outcome.status == INTERRUPTED and to.state != "held" and not is_snooze(outcome):
+                self.interrupted += 1
             elif to.state == "held":
                 self.held[claim.id] = None
             elif to.state == "scheduled":

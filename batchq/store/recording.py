@@ -22,7 +22,7 @@ from batchq.jobs.attempt import (
     Standing,
     Stream,
 )
-from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, settle, withdrawn
+from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, is_snooze, settle, withdrawn
 from batchq.store import order, states
 from batchq.store.connection import Store
 
@@ -78,6 +78,9 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
             one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
         ]
     accepted, refused = _finish(db, settled, now)
+    snoozed = [(one.claim.id,) for one in accepted if is_snooze(one.outcome)]
+    if snoozed:
+        db.executemany("UPDATE jobs SET snoozes = snoozes + 1 WHERE id = ?", snoozed)
     _note(db, runner, accepted, now)
     db.executemany(
         "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: What a job forgets that is to run once more
-AFRESH = "failures = 0, crashes = 0, interruptions = 0, cancel_asked = 0, finished_at = NULL, why = NULL, cause = NULL"
+AFRESH = (
+    "failures = 0, crashes = 0, interruptions = 0, snoozes = 0, cancel_asked = 0, finished_at = NULL, why = NULL,"
+    " cause = NULL"
+)
 
 
 class Opened(NamedTuple):

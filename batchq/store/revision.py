@@ -44,7 +44,8 @@ def _define(
         "on_crash": spec.on_crash, "timeout": spec.timeout, "env": spec.env, "stdin": spec.stdin,
         "umask": spec.umask, "tags": spec.tags, "leftovers": spec.leftovers, "slots": spec.slots,
         "inputs": spec.inputs, "retry_on": spec.retry_on, "no_retry_on": spec.no_retry_on,
-        "retry_timeout_factor": spec.retry_timeout_factor, "open_parents": 0, "failures": 0, "crashes": 0,
+        "retry_timeout_factor": spec.retry_timeout_factor, "max_snoozes": spec.max_snoozes,
+        "python": spec.python, "fresh": spec.fresh, "snoozes": 0, "open_parents": 0, "failures": 0, "crashes": 0,
         "interruptions": 0,
     }  # fmt: skip
     db.execute(

@@ -4,6 +4,15 @@
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
     "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
+    "jobs": (
+        "finished_at INTEGER",
+        (
+            "max_snoozes INTEGER NOT NULL DEFAULT 1000",
+            "snoozes INTEGER NOT NULL DEFAULT 0",
+            "python TEXT",
+            "fresh INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 }
 
 #: What goes of the first schema, as in ``("VIEW", "job_report")``; what only has a new text is made anew below.

@@ -182,8 +182,7 @@ def inner() -> Any:
     [
         (lambda: 1, "a lambda has no name"),
         (inner(), "inner.<locals>.within is defined inside a function"),
-        (later, "later is async or a generator"),
-        (one_by_one, "one_by_one is async or a generator"),
+        (one_by_one, "one_by_one is a generator"),
         (asyncio.Lock(), "batchq.job decorates a function, not <asyncio"),
         ("jobs:resize", "batchq.job decorates a function, not 'jobs:resize'"),
     ],

@@ -65,7 +65,8 @@ class Desk:
         return Claim(
             id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
             name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
-            leftovers="kill", slots=1, on_crash="retry", started_at=None if ahead else time.time_ns() // 1_000_000,
+            leftovers="kill", slots=1, on_crash="retry", python=None, fresh=False,
+            started_at=None if ahead else time.time_ns() // 1_000_000,
             cwd=str(self.folder), path=os.environ["PATH"],
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ import sys
 
 from batchq.jobs.misfits import misfit
 from batchq.processes.worker.sources import SOURCES
-from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT
+from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT, SNOOZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,11 +62,14 @@ def raised(error: BaseException) -> "Ending":
     how, again = ERROR, None
     if context is not None:
         leaves = list(_leaves(error))
-        delays = [leaf.delay_ms for leaf in leaves if isinstance(leaf, context.Retry)]
+        retries = [leaf for leaf in leaves if isinstance(leaf, context.Retry)]
+        snoozes = [leaf for leaf in leaves if isinstance(leaf, context.Snooze)]
         if any(isinstance(leaf, context.Discard) for leaf in leaves):
             how = DISCARD
-        elif delays:
-            again = max((delay for delay in delays if delay is not None), default=None)
+        elif retries:  # of several the longest delay
+            again = max((leaf.delay_ms for leaf in retries if leaf.delay_ms is not None), default=None)
+        elif len(snoozes) == len(leaves):
+            how, again = SNOOZE, max(leaf.delay_ms for leaf in snoozes)
     return how, described(error, text_of(error)), NONE, NONE if again is None else again
 
 

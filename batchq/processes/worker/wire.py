@@ -10,11 +10,11 @@ A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attem
 a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files
 have names (``spill_names``): the runner reads them when it must end the worker, or when that dies.
 
-An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``);
-when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in KiB, 0 where
-that is unknown; exit code, -1 for none; how many processes it left; milliseconds after which it asks to be repeated, -1
-where it does not; bytes of the first text, its output in JSON, which may be empty; bytes of the second, its result or
-its error in JSON.
+An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
+``SNOOZE``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
+KiB, 0 where that is unknown; exit code, -1 for none; how many processes it left; milliseconds after which it asks to be
+repeated, -1 where it does not; bytes of the first text, its output in JSON, which may be empty; bytes of the second, its
+result or its error in JSON.
 
 Two other kinds of answer belong to no task: ``PHASE``, whose second text is the module that is being imported, or empty
 when that has ended; and ``FAREWELL``, the last one of a worker that must be replaced.
@@ -36,7 +36,7 @@ START = (
     " sys.path[:] = before; main()"
 )
 ANSWER = Struct("=cqqddqhIqII")  #: what the runner needs no more than a call to read: it reads very many
-RESULT, ERROR, DISCARD, PHASE, FAREWELL = b"r", b"e", b"d", b"p", b"f"
+RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds

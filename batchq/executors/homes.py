@@ -1,0 +1,35 @@
+"""Which worker may perform which callable: what holds from the start of a process is the same for all that it performs."""
+
+import json
+
+from batchq.jobs.attempt import Claim
+from batchq.processes.resident import Home
+
+#: Variables that a process reads when it starts, or once: of Python, the loader, the C library and those beneath numpy.
+STARTING = (
+    "PYTHON", "LD_", "DYLD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_TUNABLES", "ASAN_", "OMP_", "KMP_", "GOMP_", "MKL_",
+    "OPENBLAS_", "BLIS_", "NUMEXPR_", "VECLIB_", "GOTO_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "JAX_", "XLA_", "TF_",
+    "NUMBA_", "RAYON_", "POLARS_", "TOKENIZERS_", "MPLBACKEND", "MPLCONFIGDIR", "OPENSSL_", "SSL_CERT_", "GCONV_PATH",
+    "NLSPATH", "RES_OPTIONS", "HOSTALIASES", "LOCPATH", "TMPDIR", "TEMP", "TMP", "JOBLIB_", "LOKY_",
+)  # fmt: skip
+
+
+def home_of(claim: Claim) -> Home:
+    """The home that a callable needs."""
+    named = {} if claim.env is None else json.loads(claim.env)
+    starting = tuple(sorted((name, value) for name, value in named.items() if name.startswith(STARTING)))
+    return Home(claim.cwd, claim.path, claim.python, starting)
+
+
+def are_alike(first: Claim, other: Claim) -> bool:
+    """Whether one message to a worker may hold both; of one that is fresh, or of several slots, no other."""
+    return (
+        first.kind == other.kind
+        and first.env == other.env
+        and first.cwd == other.cwd
+        and first.path == other.path
+        and first.python == other.python
+        and first.slots == other.slots == 1
+        and not first.fresh
+        and not other.fresh
+    )

@@ -1,0 +1,479 @@
+"""A callable in a worker is as ``python -c 'import m; m.f()'``: how it is imported, how it ends, what it is given."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from scene import Scene, ended, is_gone
+
+pytest_plugins = ("scene",)
+
+Fields = dict[str, object]
+
+
+def module(scene: Scene, name: str, text: str) -> None:
+    (scene.folder / f"{name}.py").write_text(text)
+
+
+def results(scene: Scene) -> list[object]:
+    return [None if value is None else json.loads(str(value)) for (value,) in scene.attempts("result")]
+
+
+# --- import and call are two phases ------------------------------------------------------------------------------------
+
+BROKEN = {
+    "exits": (
+        "import sys\ndef f(job=None): open('called', 'w')\nsys.exit(0)\n",
+        "ImportExited",
+        "sys.exit(0) before f",
+    ),
+    "exits_as_argparse": (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--version', action='version', version='1')\n"
+        "p.parse_args(['--version'])\n",
+        "ImportExited",
+        "before f could be called",
+    ),
+    "fails": ("def f(job=None): pass\n1 / 0\n", "ZeroDivisionError", "while importing fails with"),
+    "lacks": ("import nosuchmodule\n", "ModuleNotFoundError", "'nosuchmodule' (while importing lacks with"),
+    "interrupts": ("raise KeyboardInterrupt\n", "KeyboardInterrupt", "while importing interrupts"),
+    "empty": ("", "NoSuchFunction", "the module 'empty' has no function 'f'"),
+    "other": ("f = {}\n", "NotCallable", "other:f is a dict, which cannot be called"),
+    "yields": ("def f(job=None): yield 1\n", "NotCallable", "is a generator"),
+}
+
+
+@pytest.mark.parametrize("kind", ["call", "perform"])
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_import_that_does_not_end_well_is_a_failure_and_the_function_is_not_called(
+    scene: Scene, name: str, kind: str
+) -> None:
+    text, error_type, said = BROKEN[name]
+    module(scene, name, text)
+    job: Fields = {"call": f"{name}:f"} if kind == "call" else {"payload": 1}
+    scene.add(job, job)
+    scene.run("-q", "-j", "1", *(("--perform", f"{name}:f") if kind == "perform" else ()), code=1)
+
+    assert scene.attempts("outcome, error_type, exit_code") == [("failed", error_type, None)] * 2
+    assert all(said in str(error) for (error,) in scene.attempts("error"))
+    assert not (scene.folder / "called").exists()
+
+
+def test_an_import_that_hangs_or_dies_is_told_as_one(scene: Scene) -> None:
+    module(scene, "hangs", "import time\ntime.sleep(60)\n")
+    module(scene, "dies", "import os\nos._exit(0)\n")
+    scene.add({"call": "hangs:f", "timeout": "300ms"}, {"call": "dies:f", "max_crashes": 1})
+    scene.run("-q", "-j", "1", "--grace", "100ms", code=1)
+
+    assert scene.attempts("outcome, error_type") == [("timed_out", "TimedOut"), ("crashed", "WorkerDied")]
+    assert [str(error).rpartition(" while ")[2] for (error,) in scene.attempts("error")] == [
+        "it imported hangs", "it imported dies",
+    ]  # fmt: skip
+
+
+def test_a_failed_import_is_tried_anew_and_not_from_what_was_left_of_it(scene: Scene) -> None:
+    module(scene, "half", "STEPS = []\n")
+    module(scene, "whole", "import half\nhalf.STEPS.append(1)\nopen('there').close()\ndef f(): return half.STEPS\n")
+    scene.add({"call": "whole:f"}, {"command": "touch there"}, {"call": "whole:f"})
+    scene.run("-q", "-j", "1", code=1)
+
+    assert scene.attempts("outcome") == [("failed",), ("succeeded",), ("succeeded",)]
+    assert results(scene)[2] == [1]
+
+
+@pytest.mark.parametrize("is_on_pythonpath", [False, True])
+def test_modules_in_the_folder_of_a_job_never_take_the_place_of_what_a_worker_needs(
+    scene: Scene, is_on_pythonpath: bool
+) -> None:
+    for name in ("ctypes", "traceback", "token", "tokenize", "linecache", "re", "struct", "logging", "tenacity", "json",
+                 "contextvars", "atexit", "resource", "select", "asyncio", "batchq_", "textwrap", "enum"):  # fmt: skip
+        module(scene, name, "raise RuntimeError('not me')\n")
+    module(scene, "mine", "def well(): return 'well'\ndef ill(): raise ValueError('on purpose')\n")
+    env: Fields = {"env": {"PYTHONPATH": str(scene.folder)}} if is_on_pythonpath else {}
+    scene.add(*({"call": f"mine:{name}"} | env for name in ("well", "ill", "well")))
+    scene.shell.env["PYTHONSAFEPATH"] = "1"  # for the run itself
+    scene.run("-q", code=1)
+
+    assert results(scene) == ["well", None, "well"]
+    assert "line 2, in ill" in str(scene.attempts("traceback")[1])
+
+
+# --- how a worker ends -------------------------------------------------------------------------------------------------
+
+ENDING = """
+import atexit, csv, logging, logging.handlers, os, tempfile, threading, time, weakref
+ROWS = csv.writer(open("rows.csv", "a", newline=""))
+FILE = logging.FileHandler("late.log")
+LOG = logging.getLogger("late")
+LOG.addHandler(logging.handlers.MemoryHandler(10_000, target=FILE))
+FOLDER = tempfile.TemporaryDirectory(dir=os.getcwd(), prefix="scratch")
+def note(): time.sleep(0.2); open("handled", "a").write("x")
+atexit.register(note)
+def row(n): ROWS.writerow([n]); LOG.warning("row %s", n)
+def later():
+    def work(): time.sleep(0.3); open("worked", "a").write("x")
+    threading.Thread(target=work).start()
+def forever():
+    threading.Thread(target=time.sleep, args=(600,)).start()
+def hangs(): atexit.register(time.sleep, 600)
+def pid(): return os.getpid()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--worker-jobs", "1"), ("--worker-jobs", "2"), ("-j", "1")], ids=" ".join)
+def test_what_a_worker_has_buffered_and_registered_comes_to_its_end(scene: Scene, options: tuple[str, ...]) -> None:
+    module(scene, "late", ENDING)
+    scene.add(*({"call": "late:row", "args": {"n": n}} for n in range(6)))
+    scene.run(*options)
+
+    assert sorted((scene.folder / "rows.csv").read_text().split()) == [str(n) for n in range(6)]
+    assert sorted((scene.folder / "late.log").read_text().splitlines()) == [f"row {n}" for n in range(6)]
+    assert (scene.folder / "handled").exists()
+    assert list(scene.folder.glob("scratch*")) == []
+
+
+def test_a_thread_that_is_no_daemon_ends_by_itself_and_its_worker_is_replaced(scene: Scene) -> None:
+    module(scene, "late", ENDING)
+    scene.add({"call": "late:pid"}, {"call": "late:later"}, {"call": "late:pid"})
+    scene.run("-j", "1")
+
+    assert (scene.folder / "worked").read_text() == "x"
+    assert len(set(map(str, results(scene)))) == 3
+
+
+@pytest.mark.parametrize("what", ["forever", "hangs"])
+def test_what_does_not_end_is_killed_after_the_grace_and_the_run_goes_on(scene: Scene, what: str) -> None:
+    module(scene, "late", ENDING)
+    scene.add({"call": f"late:{what}"}, {"call": "late:pid"}, {"command": "true"})
+    scene.run("-q", "-j", "1", "--grace", "300ms")
+
+    assert scene.attempts() == [("succeeded",)] * 3
+
+
+def test_another_signal_ends_the_wait_for_workers(scene: Scene) -> None:
+    module(scene, "late", ENDING)
+    scene.add({"call": "late:hangs"})
+    run = scene.start("-q", "--grace", "10m")
+    eventually(lambda: scene.rows("SELECT 1 FROM jobs WHERE state = 'succeeded'"))
+    run.terminate()
+    while run.poll() is None:  # each signal is at least half a second after the one before
+        time.sleep(0.6)
+        run.terminate()
+
+    assert ended(run) in (0, -15, 143)
+
+
+# --- what stays and what goes ------------------------------------------------------------------------------------------
+
+HELPERS = """
+import multiprocessing, os, subprocess, sys
+def helper(): return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+MINE = helper()
+os.environ["SET_BY_IMPORT"] = "yes"
+def ask():
+    MINE.stdin.write(b"hello\\n"); MINE.stdin.flush()
+    return [MINE.stdout.readline().decode(), MINE.pid, os.environ["SET_BY_IMPORT"]]
+def lazy():
+    import lazily
+    return [lazily.ask(), os.environ["LAZY"], os.getpid()]
+GATEWAY = None
+def gateway():
+    global GATEWAY
+    if GATEWAY is None: GATEWAY = helper()
+    GATEWAY.stdin.write(b"hello\\n"); GATEWAY.stdin.flush()
+    return GATEWAY.stdout.readline().decode()
+def shared():
+    from multiprocessing import shared_memory
+    return shared_memory.SharedMemory(create=True, size=10).name
+"""
+LAZILY = """
+import os, subprocess, threading, time
+os.environ["LAZY"] = "yes"
+HELPER = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+def ask():
+    HELPER.stdin.write(b"hello\\n"); HELPER.stdin.flush()
+    return HELPER.stdout.readline().decode()
+"""
+
+
+def test_what_a_module_starts_while_it_is_imported_stays_until_its_worker_ends(scene: Scene) -> None:
+    module(scene, "helpers", HELPERS)
+    module(scene, "lazily", LAZILY)
+    scene.add(*[{"call": "helpers:ask"}] * 3, *[{"call": "helpers:lazy"}] * 3, {"call": "helpers:ask"})
+    scene.run("-j", "1")
+
+    assert scene.attempts("outcome, leftovers") == [("succeeded", 0)] * 7
+    one, two, three, *lazy, last = results(scene)
+    assert one == two == three == last, "one worker, and one helper"
+    assert [told[:2] for told in lazy] == [["hello\n", "yes"]] * 3  # type: ignore[index]
+    assert lazy[0] == lazy[1] == lazy[2]
+    assert isinstance(one, list)
+    assert is_gone(one[1])
+
+
+def test_where_a_process_had_to_be_ended_that_a_module_holds_the_next_gets_another_worker(scene: Scene) -> None:
+    module(scene, "helpers", HELPERS)
+    scene.add(*[{"call": "helpers:gateway"}] * 3)
+    scene.run("-j", "1")
+
+    assert results(scene) == ["hello\n"] * 3
+    assert scene.attempts("leftovers") == [(1,)] * 3
+
+
+def test_shared_memory_that_was_forgotten_is_tidied_up_by_the_tracker_of_python(scene: Scene) -> None:
+    module(scene, "helpers", HELPERS)
+    scene.add(*[{"call": "helpers:shared"}] * 2)
+    scene.run("-j", "1")
+
+    assert scene.attempts() == [("succeeded",)] * 2
+    assert [name for name in map(str, results(scene)) if Path("/dev/shm", name).exists()] == []
+
+
+def test_joblib_leaves_nothing(scene: Scene) -> None:
+    pytest.importorskip("joblib")
+    before = set(os.listdir("/dev/shm"))
+    module(scene, "many", "import joblib, operator\ndef f():\n"
+           "    return joblib.Parallel(n_jobs=2)(joblib.delayed(operator.neg)(n) for n in range(4))\n")  # fmt: skip
+    scene.add(*[{"call": "many:f"}] * 3)
+    scene.run("-j", "1")
+
+    assert results(scene) == [[0, -1, -2, -3]] * 3
+    assert set(os.listdir("/dev/shm")) - before == set()
+
+
+def test_tqdm_does_not_break_what_comes_behind(scene: Scene) -> None:
+    pytest.importorskip("tqdm")
+    module(scene, "bar", "from tqdm import tqdm\ndef f(): return sum(tqdm(range(3)))\n")
+    scene.add(*[{"call": "bar:f"}] * 3)
+    scene.run("-j", "1")
+
+    assert results(scene) == [3] * 3
+
+
+# --- new code ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_module_that_was_repaired_is_used_as_it_is_now(scene: Scene) -> None:
+    module(scene, "etl", "import part\ndef f(): return part.VERSION\ndef g(): raise ValueError('version 1')\n")
+    module(scene, "part", "VERSION = 1\n")
+    run = scene.start("-q", "--watch", "-j", "1")
+    scene.add({"call": "etl:f"})
+    eventually(lambda: scene.rows("SELECT 1 FROM jobs WHERE state = 'succeeded'"))
+    module(scene, "part", "VERSION = 2\n")
+    scene.add({"call": "etl:f"})
+    eventually(lambda: scene.rows("SELECT 1 FROM jobs WHERE id = 2 AND state = 'succeeded'"))
+    run.terminate()
+    ended(run)
+
+    assert results(scene) == [1, 2]
+
+
+def test_a_traceback_quotes_no_lines_that_did_not_run(scene: Scene) -> None:
+    module(
+        scene,
+        "changing",
+        "from pathlib import Path\ndef f():\n"
+        "    Path(__file__).write_text('# one\\n# two\\n# three\\n# another line\\n')\n"
+        "    raise ValueError('it was me')\n",
+    )
+    scene.add({"call": "changing:f"})
+    scene.run("-q", code=1)
+
+    ((trace,),) = scene.attempts("traceback")
+    assert "line 4, in f" in str(trace)
+    assert "another line" not in str(trace)
+
+
+# --- what it is given --------------------------------------------------------------------------------------------------
+
+
+def test_variables_that_a_process_reads_at_its_start_hold_from_there(scene: Scene) -> None:
+    (scene.folder / "src" / "acme").mkdir(parents=True)
+    (scene.folder / "src" / "acme" / "jobs.py").write_text(
+        "import os, sys, time\ndef f(): return [sys.flags.utf8_mode, sys.flags.dev_mode, time.tzname[0], os.getpid()]\n"
+    )
+    env = {"PYTHONPATH": str(scene.folder / "src")}
+    scene.add(
+        {"call": "acme.jobs:f", "env": env},
+        {"call": "acme.jobs:f", "env": env | {"PYTHONUTF8": "1", "TZ": "Asia/Tokyo", "PYTHONDEVMODE": "1"}},
+        {"call": "acme.jobs:f", "env": env | {"OTHER": "1"}},
+        {"call": "acme.jobs:f", "env": env | {"OTHER": "2"}},
+    )
+    scene.run("-j", "2", env={"TZ": "UTC", "LANG": "C.UTF-8"})
+
+    plain, special, *others = results(scene)
+    assert isinstance(plain, list)
+    assert isinstance(special, list)
+    assert (plain[1:3], special[:3]) == ([False, "UTC"], [1, True, "JST"])
+    assert others == [plain, plain], "what is read at any time costs no worker"
+
+
+def test_a_callable_runs_in_the_python_that_it_names(scene: Scene) -> None:
+    python = scene.folder / "own" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nMARK=own exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    module(scene, "which", "import os\ndef f(): return os.environ.get('MARK')\n")
+    scene.add({"call": "which:f"}, {"call": "which:f", "python": str(python)}, {"call": "which:f", "python": "own/python"},
+              {"call": "which:f", "python": "/no/such/python"})  # fmt: skip
+    scene.run("-q", code=1)
+
+    assert results(scene) == [None, "own", "own", None]
+    assert scene.attempts("error_type")[3] == ("NoSuchProgram",)
+    assert "its Python" in str(scene.attempts("error")[3])
+    assert scene.jobs("python")[0] == (sys.executable,)
+
+
+def test_what_is_fresh_has_a_process_of_its_own(scene: Scene) -> None:
+    module(scene, "own", "import os\nSEEN = []\ndef f(): SEEN.append(1); return [os.getpid(), len(SEEN)]\n")
+    shared: Fields = {"call": "own:f"}
+    fresh = shared | {"fresh": True}
+    scene.add(shared, fresh, shared, fresh, fresh, shared)
+    scene.run("-j", "1")
+
+    told = [value for value in results(scene) if isinstance(value, list)]
+    assert [seen for _, seen in told][1::2] == [1, 1, told[5][1]]
+    assert {told[n][1] for n in (1, 3, 4)} == {1}
+    assert len({told[n][0] for n in (1, 3, 4)} | {told[0][0]}) == 4
+
+
+def test_async_functions_run_to_their_end(scene: Scene) -> None:
+    module(scene, "later", "import asyncio\nasync def f(n): await asyncio.sleep(0); return n\n"
+           "async def g(): raise ValueError('async')\n")  # fmt: skip
+    scene.add({"call": "later:f", "args": {"n": 1}}, {"call": "later:g"}, {"call": "later:f", "args": {"n": 2}})
+    scene.run("-q", "-j", "1", code=1)
+
+    assert results(scene) == [1, None, 2]
+    assert scene.attempts("error_type")[1] == ("ValueError",)
+
+
+def test_a_result_that_is_not_json_is_final_and_says_where(scene: Scene) -> None:
+    module(
+        scene,
+        "odd",
+        "import decimal\ndef note(): open('ran', 'a').write('x')\n"
+        "def f(): note(); return {'rows': [{'price': decimal.Decimal(1)}]}\ndef g(): note(); return {1: 'a', '1': 'b'}\n"
+        "def h(): note(); return 'x' * 2_000_000\n",
+    )
+    scene.add(*({"call": f"odd:{name}", "max_attempts": 3, "backoff": "1ms"} for name in "fgh"))
+    scene.run("-q", code=1)
+
+    assert (scene.folder / "ran").read_text() == "xxx"
+    errors = [str(error) for (error,) in scene.attempts("error")]
+    assert [error.startswith("the function ran to its end, but what it returned ") for error in errors] == [True] * 3
+    assert errors[0].endswith("result.rows[0].price: Decimal is not JSON")
+    assert errors[1].endswith("result: the key 1 is not text")
+
+
+# --- what it may ask ---------------------------------------------------------------------------------------------------
+
+ASKING = """
+import batchq, asyncio, os
+class ApiError(Exception): pass
+class RateLimited(ApiError): pass
+def attempt(): return batchq.current_job().attempt
+def subclass(): raise RateLimited("429")
+def group(): raise ExceptionGroup("several", [ConnectionResetError("a"), ExceptionGroup("more", [RateLimited("b")])])
+def mixed(): raise ExceptionGroup("several", [ConnectionResetError("a"), ValueError("b")])
+def discard(): raise ExceptionGroup("several", [ValueError("a"), batchq.Discard("no use")])
+async def retry():
+    async def one(): raise batchq.Retry("not yet", delay="1ms")
+    async with asyncio.TaskGroup() as tasks: tasks.create_task(one())
+def snooze(until):
+    if attempt() < until: raise batchq.Snooze("1ms", "no file yet")
+    return attempt()
+def snooze_in_a_group(): raise ExceptionGroup("several", [batchq.Snooze("1ms")]) if attempt() < 3 else ValueError("over")
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "fields", "attempts"),
+    [
+        ("subclass", {"retry_on": ["ApiError"]}, 3),
+        ("subclass", {"retry_on": ["asking.ApiError"]}, 3),
+        ("subclass", {"no_retry_on": ["ApiError"]}, 1),
+        ("subclass", {"retry_on": ["OSError"]}, 1),
+        ("group", {"retry_on": ["OSError", "ApiError"]}, 3),
+        ("group", {"retry_on": ["OSError"]}, 1),
+        ("group", {"retry_on": ["ExceptionGroup"]}, 3),
+        ("group", {"no_retry_on": ["ApiError"]}, 1),
+        ("mixed", {"retry_on": ["ValueError", "OSError"]}, 3),
+        ("mixed", {"no_retry_on": ["ValueError"]}, 1),
+        ("discard", {}, 1),
+        ("retry", {"retry_on": ["ValueError"]}, 3),
+    ],
+)
+def test_rules_match_as_except_does_and_groups_by_their_leaves(
+    scene: Scene, function: str, fields: Fields, attempts: int
+) -> None:
+    module(scene, "asking", ASKING)
+    scene.add({"call": f"asking:{function}", "max_attempts": 3, "backoff": "1ms", **fields})
+    scene.run("-q", code=1)
+
+    assert scene.attempts() == [("failed",)] * attempts
+
+
+def test_a_snooze_costs_no_attempt_and_has_a_bound(scene: Scene) -> None:
+    module(scene, "asking", ASKING)
+    scene.add(
+        {"call": "asking:snooze", "args": {"until": 15}},
+        {"call": "asking:snooze", "args": {"until": 15}, "max_snoozes": 4},
+        {"call": "asking:snooze_in_a_group", "max_attempts": 1},
+    )
+    scene.run("-q", "-j", "1", code=1)
+
+    assert scene.jobs("state, attempt, failures, interruptions, snoozes") == [
+        ("succeeded", 15, 0, 0, 14), ("failed", 4, 0, 0, 4), ("failed", 3, 1, 0, 2),
+    ]  # fmt: skip
+    assert "max_snoozes" in str(scene.jobs("why")[1])
+    scene.shell("retry", "2")
+    assert scene.jobs("snoozes")[1] == (0,)
+
+
+def test_a_retry_without_attempts_left_says_what_it_takes(scene: Scene) -> None:
+    module(scene, "asking", ASKING)
+    scene.add({"call": "asking:retry"})
+    scene.run("-q", code=1)
+
+    assert scene.jobs("why") == [("it asks for another attempt; that takes max_attempts = 2 or more",)]
+
+
+def test_the_logger_of_a_job_is_new_in_each_and_writes_to_what_stderr_is_then(scene: Scene) -> None:
+    module(
+        scene,
+        "logs",
+        "import batchq, contextlib, io, logging\n"
+        "def f(n):\n"
+        "    log = batchq.current_job().log\n"
+        "    with contextlib.redirect_stderr(io.StringIO()): log.info('inside')\n"
+        "    log.debug('unseen'); log.info('line %s', n)\n"
+        "    log.setLevel(logging.DEBUG); log.addHandler(logging.StreamHandler()); log.disabled = n == 1\n"
+        "    return id(log)\n",
+    )
+    scene.add(*({"call": "logs:f", "args": {"n": n}} for n in range(4)))
+    scene.run("-j", "1")
+
+    said = [scene.output(n, "stderr").decode().splitlines() for n in range(1, 5)]
+    assert [[line.partition(" INFO ")[2] for line in lines] for lines in said] == [[f"line {n}"] for n in range(4)]
+    assert len(set(map(str, results(scene)))) == 1, "one logger for all"
+
+
+def test_a_c_library_is_flushed_for_each_of_many(scene: Scene) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    (scene.folder / "say.c").write_text('#include <stdio.h>\nvoid say(int n) { printf("c %d\\n", n); }\n')
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", scene.folder / "say.so", scene.folder / "say.c"], check=True)
+    module(scene, "say", "import ctypes, os\nlib = ctypes.CDLL(os.path.abspath('say.so'))\n"
+           "def f(n): print('before', n); lib.say(n); print('after', n)\n")  # fmt: skip
+    scene.add(*({"call": "say:f", "args": {"n": n}} for n in range(1, 501)))
+    scene.run("-j", "2")
+
+    wrong = [n for n in range(1, 501) if scene.output(n) != f"before {n}\nc {n}\nafter {n}\n".encode()]
+    assert wrong == []
