@@ -203,7 +203,20 @@ def _print_output(store: Store, job: Job, attempt: int | None, streams: list[str
         else:
             _print_raw(output)
         if output.cut:
-            note(f"logs: {_missing(output)} of the {stream} of job {job.id}: only its beginning and its end are kept")
+            note(
+                f"logs: {_missing(output)} of the {stream} of job {job.id}: only its beginning and its end are kept"
+                f"{_elsewhere(job, output, stream)}"
+            )
+
+
+def _elsewhere(job: Job, output: Output, stream: str) -> str:
+    """Where all of it is, if it is."""
+    paths = [log.path for log in job.logs if log.stream in (stream, "both") and not log.trouble]
+    if not paths or output.attempt != job.attempt:
+        return ""
+    from batchq.report.visible import visible
+
+    return f"; all of it is in {visible(paths[0], one_line=True)}"
 
 
 def _print_raw(output: Output) -> None:

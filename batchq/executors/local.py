@@ -17,11 +17,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchq import clock
-from batchq.executors.command import Command, Place, unkillable
+from batchq.executors.command import Command, unkillable
 from batchq.executors.departures import Departures
 from batchq.executors.homes import are_alike, home_of
 from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
+from batchq.executors.place import Place
 from batchq.executors.seam import Lost, Noted, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
 from batchq.processes import tree

@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from batchq import clock
-from batchq.executors.command import Place, Sentence, overrun, unkillable
+from batchq.executors.command import Sentence, overrun, unkillable
+from batchq.executors.place import Place
 from batchq.jobs.attempt import (
     CRASHED,
     FAILED,

@@ -108,6 +108,8 @@ def prune(store: Store, policy: Policy, now: int) -> Pruned:
     while ended := pruning.ended_runners(store, rule, last):
         last = ended[-1]
         runners += pruning.remove_runners(store, ended)
+    while pruning.remove_adds(store, rule):
+        checkpoint_if_due(store)
     forgotten = 0
     while found_keys := pruning.forget_keys(store, policy, now):
         forgotten += found_keys
@@ -154,6 +156,7 @@ def tidy(store: Store, now: int) -> int:
     for after in _starts(store, "runners"):
         if ended := pruning.ended_runners(store, rule, after):
             pruning.remove_runners(store, ended)
+    pruning.remove_adds(store, rule)
     pruning.forget_keys(store, policy, now)
     if removed and _contexts_are_worth_a_look(store):
         pruning.remove_contexts(store)

@@ -118,6 +118,19 @@ def remove_runners(store: Store, ids: list[int]) -> int:
         ).rowcount
 
 
+def remove_adds(store: Store, rule: Rule) -> int:
+    """Remove some notes of adds of that age whose jobs are all gone; how many. The newest one stays: it is ``last``."""
+    rows = store.fetch(
+        "SELECT id FROM adds WHERE at < ? AND id < (SELECT max(id) FROM adds) AND NOT EXISTS"
+        " (SELECT 1 FROM jobs WHERE jobs.id BETWEEN adds.first AND adds.first + adds.jobs - 1) LIMIT ?",
+        (rule.before, AT_ONCE),
+    )
+    if rows:
+        with store.writing() as db:
+            db.executemany("DELETE FROM adds WHERE id = ?", rows)
+    return len(rows)
+
+
 def forget_keys(store: Store, policy: Policy, now: int) -> int:
     """Forget some of the keys that the policy lets go; how many."""
     if policy.keys is None:

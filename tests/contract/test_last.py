@@ -8,9 +8,10 @@ from conftest import Shell, eventually, finish
 from history import FAILED, SUCCEEDED, add, play
 
 from batchq.jobs.model import job_spec
-from batchq.jobs.selection import NO_JOB, Selection
-from batchq.store import intake, tallies
+from batchq.jobs.selection import NO_JOB, Selection, of_ids
+from batchq.store import control, intake, keeping, tallies
 from batchq.store.connection import Store
+from batchq.store.pruning import Policy
 from batchq.store.selecting import resolved
 
 LAST = Selection(last=True)
@@ -73,6 +74,20 @@ def test_a_rehearsed_add_is_none(store: Store) -> None:
     intake.rehearse(store, [job_spec({"command": "true"}, "test", "/", "/bin")])
 
     assert resolved(store, LAST).newest == ((1, 1),)
+
+
+def test_prune_forgets_old_adds_and_keeps_the_newest(store: Store) -> None:
+    for _ in range(3):
+        intake.add(store, [])
+    add(store, "waits")
+    add(store, "done")
+    intake.add(store, [])
+    control.hold(store, of_ids([1]))
+    play(store, SUCCEEDED)
+    keeping.prune(store, Policy(0), 2**50)
+
+    assert store.fetch("SELECT first, jobs FROM adds ORDER BY id") == [(1, 1), (3, 0)]
+    assert resolved(store, LAST).newest == NO_JOB
 
 
 def test_retry_of_last_leaves_what_succeeded(store: Store) -> None:

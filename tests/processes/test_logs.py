@@ -183,6 +183,15 @@ def test_the_path_of_a_log_is_told_wherever_a_job_is(batchq: Shell) -> None:
     assert [log["path"] for log in attempts[0]["logs"]] == [path]
 
 
+def test_logs_names_the_file_that_has_what_the_store_has_not(batchq: Shell) -> None:
+    batchq("add", "-c", "seq 100000")
+    batchq("run", "--log-dir", "logs")
+
+    assert (
+        f"only its beginning and its end are kept; all of it is in {told(batchq)[0]['path']}" in batchq("logs", "1").err
+    )
+
+
 def test_the_log_of_a_job_that_runs_is_known_soon(batchq: Shell) -> None:
     batchq("add", "-c", ": > begun; while [ ! -e go ]; do sleep 0.05; done")
     process = batchq.start("run", "-j", "1", "--log-dir", "logs")

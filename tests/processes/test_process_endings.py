@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from scene import Scene, ended, python
 
-from batchq.executors.command import Command, Place
+from batchq.executors.command import Command
+from batchq.executors.place import Place
 from batchq.executors.results import Results
 from batchq.jobs.attempt import Claim
 from batchq.processes.capture import Capture
