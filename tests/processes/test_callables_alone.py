@@ -469,8 +469,8 @@ def test_a_c_library_is_flushed_for_each_of_many(scene: Scene) -> None:
     if compiler is None:
         pytest.skip("needs a C compiler")
     (scene.folder / "say.c").write_text('#include <stdio.h>\nvoid say(int n) { printf("c %d\\n", n); }\n')
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", scene.folder / "say.so", scene.folder / "say.c"], check=True)
-    module(scene, "say", "import ctypes, os\nlib = ctypes.CDLL(os.path.abspath('say.so'))\n"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", scene.folder / "libsay.so", scene.folder / "say.c"], check=True)
+    module(scene, "say", "import ctypes, os\nlib = ctypes.CDLL(os.path.abspath('libsay.so'))\n"
            "def f(n): print('before', n); lib.say(n); print('after', n)\n")  # fmt: skip
     scene.add(*({"call": "say:f", "args": {"n": n}} for n in range(1, 501)))
     scene.run("-j", "2")

@@ -54,10 +54,10 @@ def optional(of: object, name: str) -> Setting:
     """An attribute that may be missing."""
 
     def write(value: object) -> None:
-        if value is _MISSING:
-            delattr(of, name)
-        else:
+        if value is not _MISSING:
             setattr(of, name, value)
+        elif hasattr(of, name):
+            delattr(of, name)
 
     return Setting(f"{getattr(of, '__name__', of)}: {name}", lambda: getattr(of, name, _MISSING), write)
 
@@ -214,14 +214,17 @@ def _loggers(logging: "Any") -> "list[Setting]":
     names = ("level", "disabled", "propagate")
     manager = logging.root.manager
 
+    new: tuple[Any, ...] = (0, False, True, [], [])
+
     def read() -> "dict[Any, Any]":
         known = [logging.root, *[one for one in manager.loggerDict.values() if isinstance(one, logging.Logger)]]
-        return {one: (one.level, one.disabled, one.propagate, one.handlers[:], one.filters[:]) for one in known}
+        states = [(one.level, one.disabled, one.propagate, one.handlers[:], one.filters[:]) for one in known]
+        return {one: state for one, state in zip(known, states, strict=True) if state != new}
 
     def write(before: "dict[Any, Any]") -> None:
         made: dict[Any, None] = {}
-        for logger in read():
-            level, disabled, propagate, handlers, filters = before.get(logger, (0, False, True, [], []))
+        for logger in read() | before:
+            level, disabled, propagate, handlers, filters = before.get(logger, new)
             made |= dict.fromkeys(one for one in logger.handlers if one not in handlers)
             for name, value in zip(names, (level, disabled, propagate), strict=True):
                 setattr(logger, name, value)

@@ -1,0 +1,89 @@
+"""Each function of CPython that sets something for the whole process is put back after a call, or named as staying."""
+
+import gc
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchq.processes.worker import settings
+
+#: Setters, by module, and what takes care of them: the name of a setting, or a word about why nothing has to.
+KNOWN: dict[str, dict[str, str]] = {
+    "sys": {
+        "set_asyncgen_hooks": "hooks of async generators",
+        "set_coroutine_origin_tracking_depth": "origin of coroutines",
+        "set_int_max_str_digits": "digits of a number",
+        "setdlopenflags": "flags of dlopen",
+        "setprofile": "tracing and profiling",
+        "setrecursionlimit": "recursion limit",
+        "setswitchinterval": "switch interval",
+        "settrace": "tracing and profiling",
+    },
+    "gc": {"set_debug": "debugging of the garbage collector", "set_threshold": "thresholds of the garbage collector"},
+    "threading": {
+        "setprofile": "threading", "settrace": "threading", "setprofile_all_threads": "threading",
+        "settrace_all_threads": "threading",
+    },
+    "os": {
+        "setegid": "groups", "seteuid": "users", "setgid": "groups", "setgroups": "groups", "setregid": "groups",
+        "setresgid": "groups", "setresuid": "users", "setreuid": "users", "setuid": "users",
+        "setpriority": "priority", "setns": "namespaces",
+        "setpgid": "a worker leads its session: refused by the kernel", "setpgrp": "likewise", "setsid": "likewise",
+        "set_blocking": "streams", "set_inheritable": "streams",
+        "set_handle_inheritable": "Windows", "setxattr": "of a file",
+    },
+    "signal": {
+        "set_wakeup_fd": "signal", "setitimer": "surroundings", "sigtimedwait": "no setter", "siginterrupt": "surroundings",
+    },
+    "socket": {"setdefaulttimeout": "timeout of sockets", "sethostname": "of the machine"},
+    "locale": {"setlocale": "locale"},
+    "resource": {"setrlimit": "surroundings"},
+    "asyncio": {
+        "set_child_watcher": "of the policy", "set_event_loop": "asyncio", "set_event_loop_policy": "asyncio",
+    },
+    "decimal": {"setcontext": "a context for each call"},
+    "logging": {"setLogRecordFactory": "logging", "setLoggerClass": "logging"},
+    "multiprocessing": {
+        "set_executable": "variables of modules stay", "set_forkserver_preload": "variables of modules stay",
+        "set_start_method": "multiprocessing.context",
+    },
+}  # fmt: skip
+SETTER = re.compile(r"set_?[a-z]")
+
+
+def setters(module: str) -> set[str]:
+    found = importlib.import_module(module)
+    return {
+        name for name in dir(found)
+        if SETTER.match(name) and callable(getattr(found, name)) and not isinstance(getattr(found, name), type)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("module", KNOWN)
+def test_each_setter_of_a_module_is_put_back_or_named(module: str) -> None:
+    assert setters(module) - KNOWN[module].keys() == set()
+
+
+def test_what_is_always_looked_at_can_be_read_twice_and_written_back() -> None:
+    chosen = settings.always()
+    assert len(chosen) >= 20
+    assert len({one.name for one in chosen}) == len(chosen)
+    for one in chosen:
+        before = one.read()
+        assert one.read() == before, one.name
+        if one.write is not None and one.name not in ("builtins", "tracing and profiling"):
+            one.write(before)
+            assert one.read() == before, one.name
+
+
+def test_each_name_of_a_setting_that_stands_above_exists() -> None:
+    names = {one.name for one in settings.always()} | {*settings.WITH, *settings.ANEW, *settings.WITHIN}
+    text = Path(settings.__file__).read_text()
+    for known in KNOWN.values():
+        for word in known.values():
+            if " " not in word and word not in ("surroundings", "streams", "likewise", "Windows"):
+                assert word in names or f'"{word}"' in text, word
+    assert gc.isenabled() and sys.getrecursionlimit() > 0
