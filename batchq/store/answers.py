@@ -123,14 +123,17 @@ def is_any_on_hold(store: Store, selection: Selection) -> bool:
 
 
 def too_wide(store: Store, runner: Runner) -> list[int]:
-    """The wanted jobs that are queued and need more slots than this runner has."""
+    """The wanted jobs that are queued and need more slots than this runner, and any other at work that takes them, has."""
     wanted = runner.wanted
     rows = store.fetch(
         "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
         f" WHERE name = jobs.queue AND (paused OR running_limit = 0)) AND {wanted.condition()} ORDER BY id",
         wanted.named() | {"slots": runner.slots},
     )
-    return [id for (id,) in rows]
+    if not rows:
+        return []
+    others = [one for one in runners.living(store) if one.id != runner.id]
+    return obstacles.but_taken(store, NotRun("free", None, 0, [id for (id,) in rows]), others).jobs
 
 
 def _below(store: Store, ids: list[int]) -> set[int]:

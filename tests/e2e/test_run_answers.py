@@ -269,3 +269,16 @@ def test_a_queue_or_a_batch_that_the_store_has_never_seen_is_told(batchq: Shell)
     assert batchq.rows("SELECT count(*) FROM jobs") == [(0,)]
     assert batchq("run", "--queue", "net").err == "", "all of its jobs were pruned, but it is known"
     assert batchq("run", "--batch", "night").err == ""
+
+
+def test_a_job_too_wide_for_this_run_is_not_told_while_a_wider_run_is_at_work(batchq: Shell) -> None:
+    gate = batchq.folder / "gate"
+    batchq("add", "-q", "--slots", "4", "-c", f"until test -e {gate}; do sleep 0.01; done")
+    with batchq.start("run", "-j4") as wide:
+        eventually(lambda: running(batchq))
+        batchq("add", "-q", "--slots", "4", "--", "true")
+        assert batchq("run", "-j1").err == ""
+        gate.touch()
+        assert finish(wide).code == 0
+    batchq("add", "-q", "--slots", "4", "--", "true")
+    assert json.loads(batchq("run", "-j1", "--json", "-q").out)["too_wide"] == [3]

@@ -79,7 +79,7 @@ OF_THE_LEDGER = {
         Mutant(states, "count", "SET jobs = jobs + ?4", "SET jobs = jobs + max(?4, 0)"),
     ],
     "a key that is looked up but never kept": [
-        Mutant(intake._Intake, "_finish", "remember(db, self._keys.items()", "remember(db, ()"),
+        Mutant(intake._Intake, "_note_keys", "remember(self._db, self._keys.items()", "remember(self._db, ()"),
     ],
 }  # fmt: skip
 
