@@ -26,10 +26,17 @@ def doctor(
         int | None,
         typer.Option(metavar="RUNNER", help="Take the jobs of this dead runner back; nothing of it may be alive."),
     ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="First mend what can be mended; a copy is kept.")] = False,
     as_json: Json = False,
     db: Db = None,
 ) -> None:
-    """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs nothing."""
+    """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs only with --repair.
+
+    \b
+    batchq doctor                 look at everything, change nothing
+    batchq doctor --repair        keep a copy, mend what can be mended, then look
+    batchq doctor --rescue 17     take the jobs of the dead runner 17 back
+    """
     from batchq.jobs.asciijson import dump
     from batchq.report.asjson import SCHEMA
     from batchq.report.visible import visible
@@ -39,6 +46,8 @@ def doctor(
     if rescue is not None:
         _rescue(rescue, db)
         return
+    if repair:
+        _repair(db)
     found = []
     with open_store(db or Global.db, reading=True) as store:  # its warnings are among the findings
         for finding in examine(store, here(store)):
@@ -54,6 +63,24 @@ def doctor(
         sys.stdout.write(dump(facts) + "\n")
     if code:
         raise typer.Exit(code)
+
+
+def _repair(db: str | None) -> None:
+    """Keep the store as it is in a file beside it; then settle what dead runners left, and every other breach."""
+    from batchq.runner.rescuing import Rescuer
+    from batchq.store import repair
+
+    with store_for(db) as store:
+        kept = repair.keep_as_it_is(store, clock.local(clock.now()).replace(" ", "-").replace(":", ""))
+        note(f"doctor: the store as it was is in {kept}")
+        mended = repair.mend(store, clock.now())
+        taken = sum(len(settled) for settled in Rescuer(store).rescue())
+    for text in mended:
+        note(f"doctor: mended: {text}")
+    if taken:
+        note(f"doctor: mended: {_jobs(taken)} of dead runs taken back")
+    if not mended and not taken:
+        note("doctor: there was nothing to mend")
 
 
 def _rescue(runner: int, db: str | None) -> None:

@@ -6,5 +6,5 @@ adding        intake keys revision binding
 running       ledger recording lost claiming limits order runners outlook answers asking names states
 changing      control reopening queues
 looking       awaited obstacles queries tallies rows selecting reasons
-keeping       keeping pruning filed examination
+keeping       keeping pruning filed examination repair
 """

@@ -164,6 +164,27 @@ def copy(db: sqlite3.Connection, path: str, draft: str) -> None:
         raise LedgerError(f"the store {path} is damaged ({wrong[0]}): nothing was written")
 
 
+def raw(store: Store, target: str) -> str:
+    """Copy the store to the new file ``target`` as it is, broken or not. Raises CreateError, BusyError, LedgerError."""
+    draft = Draft(target + "-new", "the backup " + target)
+    try:
+        made = sqlite3.connect(draft.path, isolation_level=None)
+        try:
+            store.db.backup(made, pages=_PAGES)
+        except sqlite3.Error as error:
+            raise translated(error, store.path) from error
+        finally:
+            made.close()
+        draft.finish()
+        os.rename(draft.path, target)
+        location.sync_folder(os.path.dirname(target))
+        return target
+    except OSError as error:
+        raise CreateError(f"cannot write the backup {target}: {error.strerror}") from None
+    finally:
+        draft.close()
+
+
 def _make_own(made: sqlite3.Connection) -> None:
     made.execute("BEGIN")
     log.mark(made)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
-from batchq.store import answers, filed, holders, location, log, schema, trust
+from batchq.store import answers, filed, holders, location, log, repair, schema, trust
 from batchq.store.connection import Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
@@ -20,6 +20,7 @@ _MANY_FREE = 10 << 20  #: bytes of free pages worth a warning, where they are al
 _LITTLE_ROOM = 32 << 20  #: bytes left on the disk that deserve a warning
 _FEW = 5  #: stray logs that are named
 _FIXED_SQLITE = (3, 51, 3)
+_MENDS = "'batchq doctor --repair' mends that"
 
 
 class Finding(NamedTuple):
@@ -105,7 +106,7 @@ def _counters(store: Store) -> Iterator[Finding]:
         " GROUP BY 1, 2, 3 HAVING sum(counted) <> sum(found)"
     )
     for state, queue, batch, counted, found in rows[:10]:
-        text = f"{counted:,} jobs are counted as {state} in queue {queue}, batch {batch}, but there are {found:,}"
+        text = f"{counted:,} jobs are counted as {state} in queue {queue}, batch {batch}, but there are {found:,}; {_MENDS}"
         yield Finding("problem", "counters", text)
     if not rows:
         ((jobs,),) = store.fetch("SELECT count(*) FROM jobs")
@@ -118,7 +119,13 @@ def _running(store: Store) -> Iterator[Finding]:
         " WHERE jobs.state = 'running' AND (runners.id IS NULL OR runners.ended_at IS NOT NULL) LIMIT 10"
     )
     for (job,) in lost:
-        yield Finding("problem", "jobs", f"job {job} is said to run, but its runner has ended")
+        text = f"job {job} is said to run, but its runner has ended; the next 'batchq run' takes it back"
+        yield Finding("problem", "jobs", text)
+    for breach in (*repair.BREACHES, *repair.ORDER, *repair.LAST):
+        if breach.about != "counters" and (told := repair.found(store.db, breach)) is not None:
+            yield Finding("problem", breach.about, f"{told}; {_MENDS}")
+    if jobs := repair.circle(store.db):
+        yield Finding("problem", "order", f"jobs wait for each other: {', '.join(map(str, jobs))}; {_MENDS}")
 
 
 def _held(store: Store) -> Iterator[Finding]:
