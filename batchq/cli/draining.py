@@ -17,7 +17,7 @@ from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
 from batchq.jobs.work import kind_of, target_of
-from batchq.processes import guardian, machine
+from batchq.processes import guardian, machine, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
@@ -66,10 +66,15 @@ def run(request: RunRequest) -> int:
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
     log_dir = _folder(request.log_dir)
+    if tree.LINUX and not tree.CAN_TRACE:
+        note(
+            "warning: /proc shows another process namespace: what a job starts beyond its process group can be neither"
+            " seen nor ended here (unshare --mount-proc)"
+        )
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
     told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
 
-    def body(scratch: str, kept: Kept) -> int:
+    def body(kept: Kept) -> int:
         inbox = Inbox()
         try:
             handlers = _handlers(request.events, request.handler, request.verbose, home)
@@ -78,7 +83,6 @@ def run(request: RunRequest) -> int:
             executor = LocalExecutor(
                 slots,
                 inbox,
-                scratch,
                 db=path,
                 cookie=str(liveness),
                 perform=request.perform,
@@ -97,7 +101,7 @@ def run(request: RunRequest) -> int:
             note(str(error))
             return error.exit_code
 
-    return guardian.guarded(body, lambda: None if adding is None else adding.clear())
+    return guardian.guarded(body, str(liveness), lambda: None if adding is None else adding.clear())
 
 
 def _open(path: str, request: RunRequest) -> "tuple[Jobs | None, str]":

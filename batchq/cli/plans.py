@@ -8,8 +8,8 @@ from batchq.errors import ScarceError, UsageError
 from batchq.processes import machine
 from batchq.runner.tally import Halt
 
-RUN_NEEDS = 21  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
-SLOT_NEEDS = 8  #: descriptors of each slot: two pipes, a worker's three, a log
+RUN_NEEDS = 18  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
+SLOT_NEEDS = 10  #: descriptors of each slot: two pipes, a worker's three and two files, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 

@@ -9,12 +9,23 @@ import time
 
 from batchq import clock
 from batchq.executors.place import Place
-from batchq.jobs.attempt import CANCELLED, FAILED, SUCCEEDED, TIMED_OUT, Claim, Ended, Failure, Outcome
+from batchq.jobs.attempt import (
+    CANCELLED,
+    FAILED,
+    INTERRUPTED,
+    MACHINE_BUSY,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Ended,
+    Failure,
+    Outcome,
+)
 from batchq.jobs.model import SHELL
 from batchq.processes import tree
 from batchq.processes.capture import Output
-from batchq.processes.kept import unnamed_file
 from batchq.processes.spawn import Refusal, machine_refusal
+from batchq.processes.unnamed import unnamed_file
 
 UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 
@@ -88,10 +99,12 @@ class Command:
         """Start the process, or say why that is not possible."""
         claim, place = self.claim, self._place
         try:
+            place.scratch.renew()
             stdin = _input(claim.stdin)
         except OSError as error:
             place.discard_log(out, err)
             return machine_refusal(error)
+        self._result_file = self._environment["BATCHQ_RESULT_FILE"] = place.result_file(claim)
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         place.open_log(claim, out, err)
@@ -155,8 +168,11 @@ class Command:
         code, usage = os.waitstatus_to_exitcode(self._status), self._usage
         result: str | None = None
         failure: Failure | None = None
-        if results is None or self._place.result_file(self.claim) in results:
-            result, failure = self._place.result(self.claim)
+        trouble = ""
+        if results is None or self._result_file in results:
+            if self._started <= self._place.full_at:
+                trouble = f"there is no room for the result of a job in {self._place.scratch.path}"
+            result, failure = self._place.result(self._result_file)
         status = SUCCEEDED if code == 0 and failure is None else FAILED
         if self._sentence.status is not None:
             status, result = self._sentence.status, None
@@ -165,6 +181,10 @@ class Command:
             failure = Failure(
                 "OutOfMemory", "killed, and the kernel ran out of memory for this control group meanwhile"
             )
+        elif status == FAILED and not trouble and not self._place.scratch.holds(self._result_file):
+            trouble = "the folder for the result of a job was taken away while that ran"
+        if status == FAILED and trouble:
+            status, failure = INTERRUPTED, Failure(MACHINE_BUSY, trouble)
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
         outcome = Outcome(  # by position, as in Member
             status,
@@ -188,7 +208,7 @@ def _input(data: bytes | None) -> int | None:
     """A descriptor from which ``data`` can be read, None where there is none to read."""
     if data is None:
         return None
-    fd = unnamed_file("stdin")  # a file of no folder: none that is full, or cleaned by somebody, is in its way
+    fd = unnamed_file("stdin")
     try:
         while data:
             data = data[os.write(fd, data) :]

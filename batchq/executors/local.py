@@ -24,7 +24,7 @@ from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.place import Place
 from batchq.executors.seam import Lost, Noted, Report, Started
-from batchq.jobs.attempt import FAILED, INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
+from batchq.jobs.attempt import FAILED, INTERRUPTED, MACHINE_BUSY, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
 from batchq.processes import tree
 from batchq.processes.capture import Capture, Filed, Output
 from batchq.processes.kept import Kept
@@ -39,10 +39,9 @@ AT_ONCE = 512  #: of them claimed in one exchange, so that nobody waits long for
 LATE = 16  #: ended commands that are seen to together, at most
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
-REST = 0.5  #: seconds without new starts after the machine refused one
+REST = 0.5, 30.0  #: seconds without new starts after the machine refused one: the first time, and at most
 TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
-NO_FILES = Refusal("MachineBusy", "a worker cannot open files for the output of its tasks now", of_machine=True)
 
 
 class Lingering(NamedTuple):
@@ -58,10 +57,11 @@ class Lingering(NamedTuple):
 class LocalExecutor:
     """``slots`` jobs at once on this machine.
 
-    ``scratch`` is a private folder for result files; ``db`` is told to the jobs; ``cookie`` marks all that is started.
-    ``perform`` is the ``pkg.mod:func`` for payload jobs, imported from the job's folder or else from ``home``. ``grace``
-    (seconds) lies between TERM and KILL of a job that is over its time. ``logs`` is a folder for all output, ``mark`` is
-    part of the names there; a worker is replaced after ``worker_jobs`` tasks (0: never).
+    ``scratch`` is a private folder for result files (empty: one is made); ``db`` is told to the jobs; ``cookie`` marks
+    all that is started, and ``kept`` notes what of it stays. ``perform`` is the ``pkg.mod:func`` for payload jobs,
+    imported from the job's folder or else from ``home``. ``grace`` (seconds) lies between TERM and KILL of a job that is
+    over its time. ``logs`` is a folder for all output, ``mark`` is part of the names there; a worker is
+    replaced after ``worker_jobs`` tasks (0: never).
     """
 
     name = "local"
@@ -70,7 +70,7 @@ class LocalExecutor:
         self,
         slots: int,
         inbox: Inbox,
-        scratch: str,
+        scratch: str = "",
         *,
         db: str,
         cookie: str,
@@ -105,7 +105,8 @@ class LocalExecutor:
         self._pace: float | None = None
         self._told = time.monotonic()
         self._is_urgent = False  # something has ended that must not wait for others
-        self._rest_until = 0.0
+        self._rest = self._rest_until = 0.0
+        self._is_trouble_told = False
 
     # --- how much ------------------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class LocalExecutor:
 
     def free(self) -> int:
         """How many claims would start at once; none for a moment after the machine refused to start a process."""
-        if time.monotonic() < self._rest_until:
+        if self._is_resting():
             return 0
         waiting = len(self._backlog) if not self._any_wide else sum(claim.slots for claim in self._backlog)
         return max(0, self._empty() - waiting)
@@ -169,7 +170,7 @@ class LocalExecutor:
 
     def _has_enough(self) -> bool:
         """Whether each slot is at work, and more work is at hand."""
-        return bool(self._backlog) and not self.ahead() and time.monotonic() >= self._rest_until
+        return bool(self._backlog) and not self.ahead() and not self._is_resting()
 
     def _is_heard(self) -> bool:
         """Whether somebody waits for us: a signal or a bell, or an end that is to be recorded at once."""
@@ -240,6 +241,8 @@ class LocalExecutor:
             waits.append(now + NEWS)
         if (at := self._leftovers.next_at()) is not None:
             waits.append(at)
+        if self._backlog and self._is_resting():
+            waits.append(self._rest_until)
         for member in self._members.values():
             if member.tasks:
                 waits.append(now + (TICK if len(member.tasks) > 1 else NEWS))
@@ -317,7 +320,7 @@ class LocalExecutor:
 
     def _fill(self) -> None:
         self._retire()
-        while self._backlog:
+        while self._backlog and not self._is_resting():
             claim = self._backlog[0]
             if claim.kind in CALLABLE:
                 if not self._give():
@@ -337,6 +340,7 @@ class LocalExecutor:
                 self._put_pipes(*streams)
             self._refuse(claim, refusal)
             return
+        self._rest = 0.0
         self._commands[command.pid] = command
         self._note_start(claim, command.started_at)
 
@@ -418,6 +422,7 @@ class LocalExecutor:
             self._backlog.popleft()
             self._refuse(claim, member)
             return None
+        self._rest = 0.0
         self._members[member.pid] = member
         self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
         return member
@@ -429,11 +434,23 @@ class LocalExecutor:
     def _refuse(self, claim: Claim, refusal: Refusal) -> None:
         now = clock.now()
         status = INTERRUPTED if refusal.of_machine else FAILED
-        if refusal.of_machine:
-            self._rest_until = time.monotonic() + REST
         failure = Failure(refusal.type, refusal.message)
+        if refusal.of_machine:
+            self._take_a_rest(refusal.message)
         began = None if refusal.of_machine else now
         self._reports.append(Ended(claim, Outcome(status, failure=failure, started_at=began, finished_at=now)))
+
+    def _take_a_rest(self, why: str) -> None:
+        """Start nothing for a while, which is the longer the more often in a row the machine refuses; say so once."""
+        first, most = REST
+        self._rest = min(max(first, 2 * self._rest), most)
+        self._rest_until = time.monotonic() + self._rest
+        if not self._is_trouble_told:
+            self._is_trouble_told = True
+            self._reports.append(Noted(f"{why}; trying again, at longer and longer intervals"))
+
+    def _is_resting(self) -> bool:
+        return self._rest_until > 0 and time.monotonic() < self._rest_until
 
     # --- ending --------------------------------------------------------------------------------------------------------
 
@@ -447,8 +464,6 @@ class LocalExecutor:
         if member.resident.is_leaving and member.pid in self._members:
             unbegun = member.unbegun()
             self._dismiss(member)
-            if unbegun and not member.performed:
-                self._refuse(unbegun.pop(0), NO_FILES)
             self._take_back(unbegun)
 
     def _retire(self) -> None:
@@ -535,8 +550,12 @@ class LocalExecutor:
             return
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         results = self._place.results()
-        self._end(*[command.ended(floor, results) for command in self._over])
+        ended = [command.ended(floor, results) for command in self._over]
         self._over.clear()
+        self._end(*ended)
+        for _, outcome in ended:
+            if outcome.failure is not None and outcome.failure.type == MACHINE_BUSY:
+                self._take_a_rest(outcome.failure.message)
 
     def _give_up(self, running: Command | Member) -> None:
         """Free the slot of a process that SIGKILL does not end."""

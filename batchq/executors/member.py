@@ -79,7 +79,7 @@ class Member:
         cls, home: Home, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
     ) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer, place.spill())
+        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer)
         if isinstance(resident, Refusal):
             return resident
         return cls(resident, hook, place, out, err, is_fresh=is_fresh)

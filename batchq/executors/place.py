@@ -1,13 +1,14 @@
 """What the attempts of one executor share: where results and logs go, what jobs are told, what the kernel has killed."""
 
 import errno
-import os
+import time
 
 from batchq.executors.logs import Logs
 from batchq.executors.results import Results
 from batchq.jobs.attempt import Claim, Failure
 from batchq.processes import machine
 from batchq.processes.capture import Filed, Output, Sink
+from batchq.processes.scratch import Scratch
 from batchq.processes.spawn import Refusal, Spawner
 
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
@@ -25,17 +26,12 @@ class Place:
     ) -> None:
         self.spawner = spawner
         self.db = db
-        self.scratch = scratch
+        self.scratch = Scratch(cookie, scratch)
         self.cookie = cookie
         self.logs = Logs(logs, f"{db}-logs", mark)
         self._oom_kills = machine.oom_kills()
-        self._spills = 0
         self._results = Results()
-
-    def spill(self) -> str:
-        """Where one more worker may put the output of its tasks: the beginning of a path."""
-        self._spills += 1
-        return os.path.join(self.scratch, f"spill-{self._spills}")
+        self.full_at = -1.0  # when (monotonic seconds) there was last seen to be no room for a result
 
     def saw_oom_kill(self) -> bool:
         """Whether the kernel has killed for want of memory since this was asked last."""
@@ -77,15 +73,20 @@ class Place:
 
     def result_file(self, claim: Claim) -> str:
         """Where a command may leave its result."""
-        return f"{self.scratch}/result-{claim.id}-{claim.attempt}"
+        return f"{self.scratch.path}/result-{claim.id}-{claim.attempt}"
 
     def results(self) -> set[str] | None:
         """The files that commands have left there by now; None where nobody can tell."""
-        return self._results.there(self.scratch)
+        if not self.scratch.holds(f"{self.scratch.path}/"):
+            return set()
+        found = self._results.there(self.scratch.path)
+        if found and self.scratch.is_full():
+            self.full_at = time.monotonic()
+        return found
 
-    def result(self, claim: Claim) -> tuple[str | None, Failure | None]:
+    def result(self, path: str) -> tuple[str | None, Failure | None]:
         """The result that a command has left, as JSON text, or what is wrong with it; neither where there is none."""
-        return self._results.read(self.result_file(claim))
+        return self._results.read(path)
 
     def variables(self, claim: Claim) -> dict[str, str]:
         """What a command is told of itself."""
@@ -97,7 +98,6 @@ class Place:
             "BATCHQ_DB": self.db,
             "BATCHQ_TOKEN": claim.token,
             "BATCHQ_RUNNER": self.cookie,
-            "BATCHQ_RESULT_FILE": self.result_file(claim),
         }
         if claim.key is not None:
             own["BATCHQ_KEY"] = claim.key

@@ -8,6 +8,7 @@ FAILED = "failed"
 TIMED_OUT = "timed_out"
 CRASHED = "crashed"
 INTERRUPTED = "interrupted"
+MACHINE_BUSY = "MachineBusy"  #: the type of an interruption of which the machine is to blame; it is not counted
 CANCELLED = "cancelled"
 
 

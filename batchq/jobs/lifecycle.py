@@ -12,6 +12,7 @@ from batchq.jobs.attempt import (
     CRASHED,
     FAILED,
     INTERRUPTED,
+    MACHINE_BUSY,
     SUCCEEDED,
     TIMED_OUT,
     Outcome,
@@ -120,11 +121,12 @@ def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlem
 def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     if is_snooze(outcome) and outcome.retry_after is not None:
         return _snoozed(job, outcome.retry_after, now)
-    interruptions = job.interruptions + 1
+    is_counted = outcome.failure is None or outcome.failure.type != MACHINE_BUSY
+    interruptions = job.interruptions + is_counted
     if job.on_crash == "hold" and outcome.started_at is not None:
         why = "interrupted while it ran, and on_crash is 'hold'"
         return Settlement("held", None, job.failures, job.crashes, interruptions, why)
-    if interruptions >= INTERRUPTION_LIMIT:
+    if is_counted and interruptions >= INTERRUPTION_LIMIT:
         why = f"interrupted {interruptions} times in a row"
         return Settlement("held", None, job.failures, job.crashes, interruptions, why)
     return Settlement("queued", None, job.failures, job.crashes, interruptions, None)

@@ -112,29 +112,18 @@ class Filed:
         if total == self._told:
             return None
         self._told = total
-        return _kept(self.writer)
+        return read_kept(self.writer)
 
     def take(self) -> Stream | None:
         """The whole of what was printed until now, None for nothing."""
-        return _kept(self.writer)
+        return read_kept(self.writer)
 
 
 Output = Capture | Filed  #: where one stream of an attempt goes
 
 
-def read_kept(path: str) -> Stream | None:
-    """What a file has of a stream, as much as is kept of it; None for nothing, and for what is not a file any more."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        return _kept(fd)
-    finally:
-        os.close(fd)
-
-
-def _kept(fd: int) -> Stream | None:
+def read_kept(fd: int) -> Stream | None:
+    """What an open file has of a stream, as much as is kept of it; None for nothing, and for what is not a file."""
     facts = os.fstat(fd)
     total = facts.st_size
     if not total or not stat.S_ISREG(facts.st_mode):

@@ -9,14 +9,12 @@ the runner is told by its death signal and ends its jobs.
 import contextlib
 import gc
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 
-from batchq.processes import tree
+from batchq.processes import scratch, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, relayed
 from batchq.processes.turns import take_short_turns
@@ -25,17 +23,24 @@ PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is r
 _TICK = 0.0005  #: seconds between looks at whether the guardian has stopped
 
 
-def guarded(body: Callable[[str, Kept], int], forget: Callable[[], None] = lambda: None) -> int:
-    """Run ``body(scratch, kept)`` in a child process under a guardian; the exit status for this process.
+def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None] = lambda: None) -> int:
+    """Run ``body(kept)`` in a child process under a guardian; the exit status for this process.
 
-    ``forget()`` is called in the guardian, and lets go of what only the child needs.
+    ``cookie`` marks what the run starts and makes, ``kept`` is what stays of it when the guardian ends. ``forget()`` is
+    called in the guardian, and lets go of what only the child needs.
 
-    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does.
-    ``scratch`` is a private folder that is gone when the guardian ends, ``kept`` what then stays. Call it from the main
-    thread of a process that has no other threads and no open store.
+    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does. Call it
+    from the main thread of a process that has no other threads and no open store.
     """
     kept = Kept()
-    scratch = tempfile.mkdtemp(prefix="batchq-")
+    helpers = {(pid, tree.started_ticks(pid)) for pid in tree.children(os.getpid())}
+
+    def is_spared(pid: int) -> bool:
+        if kept.has(pid):
+            return True
+        # What a wrapper script started before it became this process is not ours, nor what that has left.
+        return bool(helpers) and ((pid, tree.started_ticks(pid)) in helpers or not tree.carries(pid, cookie))
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
     tree.become_subreaper()
@@ -46,14 +51,15 @@ def guarded(body: Callable[[str, Kept], int], forget: Callable[[], None] = lambd
     guardian = os.getpid()
     runner = os.fork()
     if runner == 0:
-        _be_runner(lambda: body(scratch, kept), guardian)
+        _be_runner(lambda: body(kept), guardian)
     try:
         forget()
         status = _watch(runner, heard)
-        for pid in tree.end_descendants(PATIENCE, kept.read().has) if tree.CAN_TRACE else ():
+        kept.read()
+        for pid in tree.end_descendants(PATIENCE, is_spared):
             sys.stderr.write(f"batchq: {tree.why_alive(pid)}\n")
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.remove(cookie)
     return status
 
 
@@ -66,7 +72,7 @@ def _be_runner(body: Callable[[], int], guardian: int) -> None:
         tree.die_with_parent(GUARDIAN_DIED)
         take_short_turns()
         _close_inherited_on_exec()
-        if tree.CAN_TRACE and os.getppid() != guardian:
+        if tree.LINUX and os.getppid() != guardian:
             os._exit(status)
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
@@ -188,7 +194,7 @@ def _reap_orphans(runner: int) -> None:
 
 def _close_inherited_on_exec() -> None:
     """Jobs inherit descriptors 0–2 only, not the lock that a wrapper script holds on its descriptor 9."""
-    folder = "/proc/self/fd" if tree.CAN_TRACE else "/dev/fd"
+    folder = "/proc/self/fd" if tree.LINUX else "/dev/fd"
     for name in os.listdir(folder):
         if int(name) > 2:
             with contextlib.suppress(OSError):

@@ -3,9 +3,11 @@
 The notes are in memory that both share: a file in a folder for temporary files may be taken away under a long run.
 """
 
-import os
+import mmap
 
 from batchq.processes import tree
+
+_ROOM = 1 << 20  #: bytes for notes; what finds no more room is unknown to the guardian alone
 
 
 class Kept:
@@ -18,7 +20,8 @@ class Kept:
         self.tokens: set[str] = set()
         self.sessions: set[int] = set()
         self._processes: set[tuple[int, int | None]] = set()
-        self._notes = unnamed_file("batchq-kept")
+        self._notes = mmap.mmap(-1, _ROOM)
+        self._end = 0
 
     def __bool__(self) -> bool:
         return bool(self.tokens)
@@ -43,30 +46,18 @@ class Kept:
             return True
         return (pid, tree.started_ticks(pid)) in self._processes
 
-    def read(self) -> "Kept":
+    def read(self) -> None:
         """Take in what the other process has noted."""
-        size = os.fstat(self._notes).st_size
-        for line in os.pread(self._notes, size, 0).decode().splitlines():
+        for line in self._notes[: self._notes.find(b"\0")].decode().splitlines():
             kind, first, second = line.split()
             if kind == "attempt":
                 self.tokens.add(first)
                 self.sessions.add(int(second))
             else:
                 self._processes.add((int(first), int(second) or None))
-        return self
 
     def _note(self, line: str) -> None:
-        os.write(self._notes, line.encode())
-
-
-def unnamed_file(name: str) -> int:
-    """A descriptor of an empty file without a name: in memory on Linux, elsewhere one that is deleted already."""
-    if hasattr(os, "memfd_create"):
-        try:
-            return os.memfd_create(name)
-        except OSError:
-            pass  # a sysctl may forbid it
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+        data = line.encode()
+        if self._end + len(data) < _ROOM:  # the last byte stays empty: it ends the notes
+            self._notes[self._end : self._end + len(data)] = data
+            self._end += len(data)

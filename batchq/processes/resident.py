@@ -1,6 +1,7 @@
 """The runner's side of a worker: a resident child process that performs callables, one after the other."""
 
 import contextlib
+import fcntl
 import os
 import sys
 from typing import Any, NamedTuple
@@ -8,7 +9,8 @@ from typing import Any, NamedTuple
 from batchq.jobs.attempt import Stream
 from batchq.processes.capture import read_kept
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
-from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, START, spill_names
+from batchq.processes.unnamed import unnamed_file
+from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, START
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
@@ -33,7 +35,7 @@ class Resident:
     imports now, or is empty.
     """
 
-    def __init__(self, pid: int, channels: tuple[int, int, int], home: Home, spill: str) -> None:
+    def __init__(self, pid: int, channels: tuple[int, int, int], home: Home, spill: tuple[int, int]) -> None:
         self.pid = pid
         self.home = home
         self._tasks, self._answers, self.bell = channels
@@ -44,8 +46,8 @@ class Resident:
         self._unread = b""
 
     @classmethod
-    def start(cls, spawner: Spawner, home: Home, cookie: str, out: int, err: int, spill: str) -> "Resident | Refusal":
-        """Start a worker whose output goes to ``out`` and ``err``, or to files that begin with ``spill``.
+    def start(cls, spawner: Spawner, home: Home, cookie: str, out: int, err: int) -> "Resident | Refusal":
+        """Start a worker whose output goes to ``out`` and ``err``, or to files in memory.
 
         ``bell`` is the descriptor to watch.
         """
@@ -53,21 +55,25 @@ class Resident:
         try:
             for _ in range(3):
                 ends += os.pipe()
+            for name in ("out", "err"):
+                ends.append(unnamed_file(name))
+                fcntl.fcntl(ends[-1], fcntl.F_SETFL, os.O_APPEND)
         except OSError as error:
             _close(*ends)
             return machine_refusal(error)
-        task, tasks, answers, answer, bell, rope = ends
+        task, tasks, answers, answer, bell, rope, *files = ends
         for end in (tasks, answers, answer, bell):
             os.set_blocking(end, False)
-        words = [home.python or sys.executable, "-P", "-c", START, _ROOT, spill]
+        words = [home.python or sys.executable, "-P", "-c", START, _ROOT]
         environment = spawner.environment(home.path, home.cwd, dict(home.variables), {"BATCHQ_RUNNER": cookie})
-        pid = spawner.spawn(words, environment, home.cwd, out, err, mark=cookie, channels=(task, answer, rope))
+        channels = (task, answer, rope, *files)
+        pid = spawner.spawn(words, environment, home.cwd, out, err, mark=cookie, channels=channels)
         _close(task, answer, rope)
         if isinstance(pid, Refusal):
-            _close(tasks, answers, bell)
+            _close(tasks, answers, bell, *files)
             is_of_python = not pid.of_machine and pid.type != "NoSuchFolder"
             return pid._replace(message=f"its Python: {pid.message}") if is_of_python else pid
-        return cls(pid, (tasks, answers, bell), home, spill)
+        return cls(pid, (tasks, answers, bell), home, (files[0], files[1]))
 
     def fileno(self) -> int:
         """The descriptor on which to wait until ``push`` can go on."""
@@ -121,15 +127,12 @@ class Resident:
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:
         """What the running task has printed to the files so far."""
-        out, err = spill_names(self._spill)
+        out, err = self._spill
         return read_kept(out), read_kept(err)
 
     def close(self) -> None:
         """Let the worker end: it sees the closed pipe."""
-        _close(self._tasks, self._answers, self.bell)
-        for name in spill_names(self._spill):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+        _close(self._tasks, self._answers, self.bell, *self._spill)
 
 
 def _close(*descriptors: int) -> None:

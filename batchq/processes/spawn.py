@@ -7,10 +7,11 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
+from batchq.jobs.attempt import MACHINE_BUSY
 from batchq.processes import marks
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
-_MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EBADF, errno.ENOSPC, errno.EDQUOT)
 _SHELL = "/bin/sh"
 _OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
 
@@ -37,7 +38,7 @@ class Spawner:
     def __init__(self) -> None:
         self._base = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
         self._located: dict[tuple[str, str], str] = {}
-        self._home = _open_folder(".")
+        self._home = _folder_of_start()
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._can_mark = marks.can_mark()
         self._umask = os.umask(0)
@@ -80,14 +81,18 @@ class Spawner:
         ]
         # First out of the way: dup2 of a descriptor onto its own number would leave it closed on exec.
         parked: list[int] = []
+        sources = list(channels)
         try:
-            parked += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in channels)
+            for at, fd in enumerate(channels):
+                if fd < 3 + len(channels):
+                    sources[at] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+                    parked.append(sources[at])
         except OSError as error:
             for fd in parked:
                 os.close(fd)
-            os.fchdir(self._home)
+            self._return()
             return machine_refusal(error)
-        actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(parked)]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(sources)]
         if self._can_mark:
             marks.put(mark)
         if umask is not None:
@@ -95,7 +100,7 @@ class Spawner:
         try:
             return self._execute(words, environment, actions)
         finally:
-            os.fchdir(self._home)  # the folder of a job is not to be busy when that has ended
+            self._return()  # the folder of a job is not to be busy when that has ended
             if umask is not None:
                 os.umask(self._umask)
             for fd in parked:
@@ -107,6 +112,12 @@ class Spawner:
         except OSError as error:
             return Refusal("NoSuchFolder", f"cannot enter the working directory {cwd!r}: {error.strerror}")
         return None
+
+    def _return(self) -> None:
+        try:
+            os.chdir(self._home)
+        except OSError:
+            os.chdir("/")
 
     def _execute(
         self, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]
@@ -151,17 +162,16 @@ class Spawner:
         )
 
 
-def _open_folder(path: str) -> int:
-    flags = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+def _folder_of_start() -> str:
     try:
-        return os.open(path, flags)
-    except OSError:
-        return os.open("/", flags)
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
 
 
 def machine_refusal(error: OSError) -> Refusal:
-    """The machine has no process, memory or descriptor left."""
-    return Refusal("MachineBusy", f"cannot start a process now: {error.strerror}", of_machine=True)
+    """The machine has no process, memory, descriptor or room on its disk left."""
+    return Refusal(MACHINE_BUSY, f"cannot start a process now: {error.strerror}", of_machine=True)
 
 
 def _refusal(error: OSError, program: str) -> Refusal:

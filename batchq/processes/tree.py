@@ -1,7 +1,8 @@
 """The process tree: who descends from whom, who belongs to which attempt, and how to end all of it.
 
 Linux: a *subreaper* (prctl(2)) inherits every descendant whose parent dies, also one that daemonised itself, so nothing
-leaves the tree unseen. Elsewhere only process groups can be ended, and ``CAN_TRACE`` is False.
+leaves the tree unseen. Elsewhere only process groups can be ended, and ``CAN_TRACE`` is False; so it is where /proc shows
+the numbers of another process namespace (``unshare --pid`` without ``--mount-proc``): to signal those would hit strangers.
 """
 
 import contextlib
@@ -12,9 +13,19 @@ import sys
 import time
 from collections.abc import Callable, Collection
 
-CAN_TRACE = sys.platform == "linux"
+LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+def _sees_itself() -> bool:
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+CAN_TRACE = LINUX and _sees_itself()
 
 
 def become_subreaper() -> None:
@@ -30,12 +41,12 @@ def die_with_parent(number: int) -> None:
 def stop_with_parent(parent: int) -> None:
     """Be sent SIGTERM when the thread of process ``parent`` that started this one has ended (Linux; else nothing)."""
     die_with_parent(signal.SIGTERM)
-    if CAN_TRACE and os.getppid() != parent:
+    if LINUX and os.getppid() != parent:
         os._exit(128 + signal.SIGTERM)
 
 
 def _prctl(option: int, value: int) -> None:
-    if CAN_TRACE:
+    if LINUX:
         import ctypes
 
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -43,6 +54,8 @@ def _prctl(option: int, value: int) -> None:
 
 def children(pid: int) -> list[int]:
     """The living and zombie children of all threads of a process; empty when it is gone."""
+    if not CAN_TRACE:
+        return []
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
         return [int(child) for task in tasks for child in read(f"/proc/{pid}/task/{task}/children").split()]
@@ -53,6 +66,8 @@ def children(pid: int) -> list[int]:
 def own_children() -> list[int]:
     """The living and zombie children of this single-threaded process."""
     data = b""
+    if not CAN_TRACE:
+        return []
     try:
         fd = _list_of_children(os.getpid())
         while part := os.pread(fd, 65536, len(data)):
@@ -103,6 +118,14 @@ def token_of(pid: int) -> str | None:
         if entry.startswith(b"BATCHQ_TOKEN="):
             return entry[13:].decode(errors="replace")
     return None
+
+
+def carries(pid: int, cookie: str) -> bool:
+    """Whether a process was started by the run of that cookie, or by what that has started."""
+    try:
+        return f"BATCHQ_RUNNER={cookie}".encode() in read(f"/proc/{pid}/environ").split(b"\0")
+    except OSError:
+        return False
 
 
 def started_ticks(pid: int) -> int | None:
@@ -157,7 +180,7 @@ def has_stopped(child: int) -> bool:
 
 def signal_descriptor(numbers: Collection[int]) -> int | None:
     """A descriptor that is readable while one of these signals is pending (signalfd(2), Linux; elsewhere None)."""
-    if sys.platform != "linux":
+    if not LINUX:
         return None
     import ctypes
 
@@ -253,6 +276,8 @@ def reap(pid: int) -> bool:
 
 def read(path: str) -> bytes:
     """A file of /proc as it is at this moment. Raises OSError."""
+    if not CAN_TRACE:
+        raise ProcessLookupError
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from batchq import clock
-from batchq.processes import census, machine, remains, tree
+from batchq.processes import census, machine, remains, scratch, tree
 from batchq.processes.remains import Marks
 from batchq.runner.telling import warn
 from batchq.store import location, lost
@@ -68,6 +68,8 @@ class Rescuer:
                 self._say(one, _STUBBORN)
             if len(living) == len(one.claims):
                 return []
+        elif not one.is_of_a_copy:
+            scratch.remove(str(one.liveness))
         return lost.rescue(self._store, one, clock.now(), living)
 
     @property

@@ -319,8 +319,8 @@ def test_a_job_has_descriptors_0_to_2_alone(scene: Scene) -> None:
     ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
     open_ones = json.loads(str(result))
     assert not [entry for entry in open_ones if "held" in entry or "batchq.db" in entry]
-    # The worker's own: input, two streams, where they may lead to, its three pipes.
-    assert len(open_ones) <= 10
+    # The worker's own: input, two streams, where they may lead to, its three pipes and two files.
+    assert len(open_ones) <= 12
 
 
 def test_the_runner_goes_on_when_its_folder_is_gone(scene: Scene) -> None:

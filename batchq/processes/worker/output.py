@@ -4,15 +4,14 @@ import binascii
 import json
 import os
 
-from batchq.processes.worker.streams import keep
-from batchq.processes.worker.wire import KEPT, spill_names
+from batchq.processes.worker.wire import KEPT
 
 
 class Spill:
-    """The two files of a worker. Raises OSError where they cannot be made."""
+    """The two files of a worker, which the runner has opened."""
 
-    def __init__(self, path: str) -> None:
-        self.files = [_file(name) for name in spill_names(path)]
+    def __init__(self, out: int, err: int) -> None:
+        self.files = out, err
 
     def take(self) -> bytes:
         """What a task has printed there, as an answer says it; nothing of it is left to the next one."""
@@ -21,13 +20,6 @@ class Spill:
         if size == errors == 0:
             return b""
         return json.dumps({"stdout": _taken(out, size), "stderr": _taken(err, errors)}).encode()
-
-
-def _file(path: str) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    kept = keep(fd)
-    os.close(fd)
-    return kept
 
 
 def _taken(file: int, size: int) -> "list[str | int] | None":

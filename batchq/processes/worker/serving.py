@@ -44,15 +44,15 @@ class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue
 
 def main() -> None:
     """Serve until the runner closes the pipe of the tasks, or until this process is not as it was."""
-    _, root, spill = sys.argv
+    _, root = sys.argv
     sys.argv[:] = [__file__]
     sys.path.insert(0, os.getcwd())
     if root not in sys.path:
         sys.path.append(root)  # a callable may import batchq, also from a source tree
     _bind_to_runner()
-    tasks, answers, bell = map(keep, (3, 4, 5))
-    os.closerange(3, 6)
-    worker = _Worker(answers, bell, spill)
+    tasks, answers, bell, out, err = map(keep, range(3, 8))
+    os.closerange(3, 8)
+    worker = _Worker(answers, bell, Spill(out, err))
     with contextlib.suppress(_Farewell):
         while (message := receive(tasks)) is not None:
             worker.serve(message)
@@ -64,11 +64,10 @@ class _Farewell(Exception):
 
 
 class _Worker:
-    def __init__(self, answers: int, bell: int, spill: str) -> None:
+    def __init__(self, answers: int, bell: int, spill: Spill) -> None:
         self._answers = answers
         self._bell = bell
         self._pid = os.getpid()
-        self._spill_path = spill
         self._home = os.getcwd()
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
@@ -77,7 +76,7 @@ class _Worker:
         self._around = Surroundings()
         self._context = contextvars.copy_context()
         self._pipes = self._around.streams.kept[1:]
-        self._spill: Spill | None = None
+        self._spill = spill
         self._to_files = False
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
@@ -109,14 +108,9 @@ class _Worker:
             self._children.end_all()
 
     def _direct_output(self, *, to_files: bool) -> None:
-        if to_files and self._spill is None:
-            try:
-                self._spill = Spill(self._spill_path)
-            except OSError:
-                self._say_farewell(b"")
         if to_files != self._to_files:
             self._to_files = to_files
-            targets = self._spill.files if to_files and self._spill is not None else self._pipes
+            targets = self._spill.files if to_files else self._pipes
             self._around.streams.direct(*targets, are_files=to_files)
 
     def _send(self, data: bytes) -> None:
@@ -199,7 +193,7 @@ class _Worker:
         if taken > _SHORT:
             self._look_at_memory(is_long=taken > _LONG)
         count, was_ended = self._children.end_left()
-        output = self._spill.take() if self._to_files and self._spill is not None else b""
+        output = self._spill.take() if self._to_files else b""
         ended_at = time.time_ns() // 1_000_000
         kind, text, exit_code, again = ending
         answer = (

@@ -1,14 +1,15 @@
 """What the runner and a worker say to each other.
 
-A worker has three pipes. On descriptor 3 tasks come, in messages of four bytes of length and that much JSON. On 4 answers
-go out, one for each task as soon as it has ended, so that a worker that dies takes no answer with it. The one on 5 is a
-bell that wakes the runner: it is rung when the last task of a message has ended, and the runner is spared the wake-ups
-between.
+A worker has three pipes and two files. On descriptor 3 tasks come, in messages of four bytes of length and that much
+JSON. On 4 answers go out, one for each task as soon as it has ended, so that a worker that dies takes no answer with it.
+The one on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, and the runner is
+spared the wake-ups between.
 
 A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
 ``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
-a file, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs. The files
-have names (``spill_names``): the runner reads them when it must end the worker, or when that dies.
+a file, on 6 and 7, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs.
+The files have no names, and lie in memory: the runner has made them, and reads them when it must end the worker, or when
+that dies.
 
 An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
 ``SNOOZE``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
@@ -28,8 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: The program of a worker; its arguments are the folder of the package and the path of its output files. What the worker
-#: needs is imported from the standard library, whatever PYTHONPATH says, and before a job's folder is looked at.
+#: The program of a worker; its argument is the folder of the package. What the worker needs is imported from the standard
+#: library, whatever PYTHONPATH says, and before a job's folder is looked at.
 START = (
     "import os, sys; before = sys.path[:]; sys.path[:] = [one for one in before if one == os.path.dirname(os.__file__)"
     " or one.endswith('lib-dynload')] + sys.argv[1:2]; from batchq.processes.worker.serving import main;"
@@ -40,11 +41,6 @@ RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", 
 NONE = -1
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
-
-
-def spill_names(spill: str) -> tuple[str, str]:
-    """The files that have stdout and stderr of the task that runs, where it shares its message with others."""
-    return f"{spill}.out", f"{spill}.err"
 
 
 def receive(tasks: int) -> "dict[str, Any] | None":

@@ -1,0 +1,120 @@
+"""The private folder of a run, in which commands leave their results.
+
+It lies where the system puts what lives as long as a session, or else among the temporary files. There it may be taken
+away: so a lock on it keeps systemd-tmpfiles off, which leaves a folder alone that is locked, and one that is gone is made
+anew. Its name has the liveness byte of the run, so that whoever rescues a dead run finds what that left.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+
+
+class Scratch:
+    """``cookie`` marks the run; ``path`` is its folder, which is made by the first ``renew``."""
+
+    def __init__(self, cookie: str, path: str = "") -> None:
+        self.path = path
+        self._cookie = cookie
+        self._identity: tuple[int, int] | None = None
+        self._lock: int | None = None
+        if path:
+            self._hold()
+
+    def renew(self) -> None:
+        """Make the folder, unless it is there. Raises OSError: there is no place for one now."""
+        if self._identity is not None and _identity(self.path) == self._identity:
+            return
+        refusal: OSError | None = None
+        for base in _bases():
+            path = os.path.join(base, f"{_prefix(self._cookie)}{os.urandom(6).hex()}")
+            try:
+                os.mkdir(path, 0o700)
+            except OSError as error:
+                refusal = error
+                continue
+            self.path = path
+            self._hold()
+            return
+        raise refusal or FileNotFoundError(errno.ENOENT, "there is no folder for temporary files")
+
+    def holds(self, path: str) -> bool:
+        """Whether the folder of this path is there as it was made: neither taken away meanwhile, nor replaced."""
+        folder = os.path.dirname(path)
+        return folder == self.path and self._identity is not None and self._identity == _identity(folder)
+
+    def is_full(self) -> bool:
+        """Whether there is no room for a single byte more."""
+        try:
+            return os.statvfs(self.path).f_bavail == 0
+        except OSError:
+            return False
+
+    def _hold(self) -> None:
+        self._identity = _identity(self.path)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        try:
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            pass  # no descriptor is left, or the file system knows no locks: then it is only less safe from cleaners
+
+
+def remove(cookie: str) -> None:
+    """Remove the folders of a run that is over, or dead."""
+    for base in _bases():
+        try:
+            names = os.listdir(base)
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith(_prefix(cookie)):
+                _remove(os.path.join(base, name))
+
+
+def _remove(path: str) -> None:
+    if _identity(path) is None:
+        return
+    try:
+        for name in os.listdir(path):
+            os.unlink(os.path.join(path, name))
+        os.rmdir(path)
+    except OSError:  # a job has made a folder there
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _prefix(cookie: str) -> str:
+    return f"batchq-{cookie}-"
+
+
+def _bases() -> list[str]:
+    """Where the folder may lie, best first."""
+    named = [os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"]
+    session, *temporary = named
+    if not session.startswith("/") or not _is_ours(session):
+        session = ""
+    return list(dict.fromkeys(base for base in (session, *temporary) if base.startswith("/")))
+
+
+def _is_ours(folder: str) -> bool:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which folder of ours it is; None where there is none: a link, or somebody else's."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,175 @@
+"""The private folder of a run: where it lies, what happens when it is taken away or full, and that none stays behind."""
+
+import fcntl
+import os
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from others import in_a_namespace, needs_mounts
+from scene import Scene, children_of, end, ended
+
+pytest_plugins = ("scene",)
+
+
+@pytest.fixture(name="temporary")
+def _temporary(scene: Scene) -> Path:
+    folder = scene.folder / "tmp"
+    folder.mkdir()
+    scene.shell.env["TMPDIR"] = str(folder)
+    return folder
+
+
+def test_it_is_locked_against_cleaners_and_nobody_elses_and_gone_at_the_end(scene: Scene, temporary: Path) -> None:
+    scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done; echo 1 > $BATCHQ_RESULT_FILE"})
+    run = scene.start()
+    eventually(scene.begun.exists)
+    (folder,) = temporary.iterdir()
+    fd = os.open(folder, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):  # as systemd-tmpfiles asks before it cleans a folder
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(fd)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0
+    assert scene.attempts("result") == [("1",)]
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_folder_of_the_session_comes_first_where_it_is_ours(scene: Scene, temporary: Path) -> None:
+    session = scene.folder / "session"
+    session.mkdir()
+    for job, given in enumerate((str(session), str(scene.folder / "nowhere"), "relative"), 1):
+        scene.add({"command": 'printf \'"%s"\' "$BATCHQ_RESULT_FILE" > "$BATCHQ_RESULT_FILE"'})
+        scene.run(env={"XDG_RUNTIME_DIR": given})
+        ((result,),) = scene.rows(f"SELECT result FROM attempts WHERE job = {job}")
+        assert str(result).startswith(f'"{session if job == 1 else temporary}/batchq-')
+
+
+@pytest.mark.parametrize("planted", ["nothing", "a link", "a file"])
+def test_a_folder_that_is_taken_away_is_made_anew(scene: Scene, temporary: Path, planted: str) -> None:
+    result = {"command": "echo 1 > $BATCHQ_RESULT_FILE"}
+    scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done"}, *[result] * 3, {"call": "os:getpid"})
+    run = scene.start("-j", "1")
+    eventually(scene.begun.exists)
+    (folder,) = temporary.iterdir()
+    shutil.rmtree(folder)
+    victim = scene.folder / "victim"
+    victim.mkdir()
+    if planted == "a link":
+        folder.symlink_to(victim)
+    elif planted == "a file":
+        folder.touch()
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0
+    assert scene.attempts("outcome, result IS NULL") == [("succeeded", 1), *[("succeeded", 0)] * 4]
+    assert list(victim.iterdir()) == []
+
+
+def test_a_job_whose_folder_vanished_while_it_ran_is_not_charged(scene: Scene, temporary: Path) -> None:
+    scene.add(
+        {"command": ": > begun; until [ -e go ]; do sleep 0.01; done; echo 1 > $BATCHQ_RESULT_FILE", "max_attempts": 1}
+    )
+    run = scene.start()
+    eventually(scene.begun.exists)
+    shutil.rmtree(next(temporary.iterdir()))
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0
+    assert scene.attempts("outcome") == [("interrupted",), ("succeeded",)]
+    assert scene.jobs("state, failures, interruptions") == [("succeeded", 0, 0)]
+    assert scene.said().count("was taken away while that ran") == 1
+
+
+def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary: Path) -> None:
+    scene.add({"command": "mkdir -p $BATCHQ_RESULT_FILE/deep; : > begun; [ -e go ] || sleep 600"})
+    run = scene.start()
+    eventually(scene.begun.exists)
+    (runner,) = children_of(run.pid)
+    os.kill(run.pid, signal.SIGSTOP)
+    end(runner)
+    end(run.pid)
+    ended(run)
+    assert len(list(temporary.iterdir())) == 1
+    (scene.folder / "go").touch()
+    scene.run("-q", code=None)
+
+    assert list(temporary.iterdir()) == []
+
+
+@needs_mounts
+def test_a_full_folder_is_told_once_waited_for_and_costs_no_job_anything(scene: Scene) -> None:
+    (scene.folder / "mine.py").write_text("def speak():\n    print('x' * 3000)\n")
+    scene.add(*[{"call": "mine:speak"}] * 200, {"command": "cat", "stdin": "y" * 5000})
+    scene.add(*[{"command": "printf '\"%09000d\"' 0 > $BATCHQ_RESULT_FILE", "max_attempts": 1}] * 3)
+    done = in_a_namespace(
+        scene.shell,
+        """
+        mkdir small; mount -t tmpfs -o size=16k tmpfs small
+        head -c 12000 /dev/zero > small/fill
+        (sleep 3; rm small/fill) &
+        TMPDIR=$PWD/small; export TMPDIR
+        rc run -j 2
+        umount small || umount -l small
+        """,
+    )
+
+    assert "exit 0" in done
+    assert done.count("there is no room for the result of a job") == 1
+    assert set(scene.jobs("state, failures, crashes, interruptions")) == {("succeeded", 0, 0, 0)}
+    assert scene.output(201) == b"y" * 5000
+
+
+def test_what_the_machine_refuses_is_told_once_and_done_when_it_can_be(scene: Scene) -> None:
+    scene.add(*[{"command": "true"}] * 5, {"call": "os:getpid"})
+    scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done", "priority": 9})
+    started = scene.start("-j", "1")
+    eventually(scene.begun.exists)
+    runner = scene.runner()
+    was = resource.prlimit(runner, resource.RLIMIT_NOFILE)
+    resource.prlimit(runner, resource.RLIMIT_NOFILE, (9, was[1]))
+    (scene.folder / "go").touch()
+    eventually(lambda: "trying again" in scene.said())
+    assert started.poll() is None
+    resource.prlimit(runner, resource.RLIMIT_NOFILE, was)
+
+    assert ended(started) == 0, scene.said()
+    assert scene.said().count("trying again") == 1
+    assert set(scene.jobs("state, failures, interruptions")) == {("succeeded", 0, 0)}
+
+
+# --- a process namespace without its own /proc, and what was there before ----------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root, and unshare(1)")
+def test_where_proc_is_that_of_another_namespace_nobody_elses_process_is_touched(scene: Scene) -> None:
+    (scene.folder / "mine.py").write_text("import subprocess\ndef leave(): subprocess.Popen(['sleep', '600'])\n")
+    scene.add(
+        {"command": "sleep 600 & echo one"}, {"command": "setsid sleep 600 & echo two"}, {"call": "mine:leave"},
+        {"command": "sleep 600", "timeout": "300ms"}, {"command": "echo last"},
+    )  # fmt: skip
+    words = [os.fsdecode(word) for word in scene.shell.argv("run", "-j", "1", "--grace", "100ms")]
+    run = scene.start_program("unshare", "--pid", "--fork", *words)
+
+    assert ended(run, 60) == 1
+    assert scene.attempts() == [("succeeded",)] * 3 + [("timed_out",), ("succeeded",)]
+    assert scene.said().count("/proc shows another process namespace") == 1
+    assert scene.output(5) == b"last\n"
+
+
+def test_what_a_wrapper_started_before_the_run_is_not_ended_by_it(scene: Scene) -> None:
+    scene.add({"command": "kill -0 $(cat helper) && setsid sleep 601 & : > ran; sleep 0.1"})
+    words = [os.fsdecode(word) for word in scene.shell.argv("run")]
+    helper = "sh -c 'sleep 602 & exec sleep 603' & echo $! > helper; exec \"$@\""
+    run = scene.start_program("sh", "-c", helper, "sh", *words)
+
+    assert ended(run) == 0
+    left = [words for words in scene.survivors() if "sleep" in words]
+    assert len(left) == 2, left
+    assert not [words for words in left if "601" in words]
+    scene.end_survivors()
