@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _SHARED = (
     "add_id, created_at, context, state, due_at, why, batch, queue, kind, priority, max_attempts, backoff,"
     " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers, slots, inputs, retry_on, no_retry_on,"
-    " retry_timeout_factor, max_snoozes, python, fresh"
+    " retry_timeout_factor, max_snoozes, python, fresh, due_from"
 )
 _OWN = "id, name, key, work"
-_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 28}?, ?, ?, ?)"
+_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 29}?, ?, ?, ?)"
 _STATE, _BATCH, _QUEUE = 3, 6, 7  # where they stand in _SHARED
 _AT_ONCE = 10_000  #: rows that are kept until they are inserted
 _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
@@ -159,7 +159,7 @@ class _Intake:
                 spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
                 spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers, spec.slots,
                 spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
-                spec.max_snoozes, spec.python, spec.fresh,
+                spec.max_snoozes, spec.python, spec.fresh, now if spec.delay else None,
             )  # fmt: skip
             if shared != before or len(run) >= _AT_ONCE:
                 self._insert_run(before, run, single)

@@ -123,7 +123,13 @@ INSERT OR REPLACE INTO logs SELECT ?1, ?2, ?4, ?5, ?6
 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
 
 
+_BEGIN_ANEW = """
+UPDATE jobs SET due_at = :now + due_at - due_from, due_from = :now
+WHERE id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND due_from > :now LIMIT :most)"""
+
+
 def _promote(db: sqlite3.Connection, now: int) -> None:
+    db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})  # a clock that was set back makes no pause longer
     for why in ("retry", "delay"):
         where = (
             f"id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND why = '{why}' AND due_at <= :now"

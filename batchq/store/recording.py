@@ -43,8 +43,8 @@ UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at =
     runner = NULL
 WHERE id BETWEEN ? AND ? AND token = ? || id AND state = 'running'"""
 _FINISH = """
-UPDATE jobs SET state = ?, due_at = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes), interruptions = ?,
-    why = ?, finished_at = ?, started_at = ?, token = NULL, runner = NULL
+UPDATE jobs SET state = ?, due_at = ?, due_from = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes),
+    interruptions = ?, why = ?, finished_at = ?, started_at = ?, token = NULL, runner = NULL
 WHERE id = ? AND token = ? AND state = 'running'"""
 _AT_ONCE = (64, 16, 4, 1)  #: rows in one statement
 _NOTE_SUCCESSES = """
@@ -235,8 +235,8 @@ def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
     finished = now if to.state in FINAL else None
     started = one.outcome.started_at or one.claim.started_at or now
     return (
-        to.state, to.due_at, to.failures, to.crashes, to.interruptions, to.why, finished, started, one.claim.id,
-        one.claim.token,
+        to.state, to.due_at, None if to.due_at is None else now, to.failures, to.crashes, to.interruptions, to.why,
+        finished, started, one.claim.id, one.claim.token,
     )  # fmt: skip
 
 

@@ -38,7 +38,9 @@ def _define(
     before = db.execute("SELECT state, queue, batch FROM jobs WHERE id = ?", (job,)).fetchone()
     state, due_at, why = start
     values = {
-        "context": context, "state": state, "due_at": due_at, "why": why, "batch": spec.batch, "queue": spec.queue,
+        "context": context, "state": state, "due_at": due_at,
+        "due_from": due_at - spec.delay if due_at is not None and spec.delay else None,
+        "why": why, "batch": spec.batch, "queue": spec.queue,
         "kind": spec.kind, "work": spec.work, "name": spec.name, "priority": spec.priority,
         "max_attempts": spec.max_attempts, "backoff": spec.backoff, "max_crashes": spec.max_crashes,
         "on_crash": spec.on_crash, "timeout": spec.timeout, "env": spec.env, "stdin": spec.stdin,

@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
         parts += ["jobs.batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
         if self.ids is not None and len(self.ids) == 1:
             parts += ["jobs.id BETWEEN :my_low AND :my_high"]
-        elif self.entered is not None:
+        elif self.ids is not None and self.entered is not None:
             parts += [
                 "(SELECT high FROM temp.spans WHERE runner = :my_runner AND low <= jobs.id ORDER BY low DESC LIMIT 1)"
                 " >= jobs.id"

@@ -11,6 +11,9 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
             "snoozes INTEGER NOT NULL DEFAULT 0",
             "python TEXT",
             "fresh INTEGER NOT NULL DEFAULT 0",
+            # When the wait for due_at began: in the future where the clock was set back since. NULL where a time was
+            # asked for, and no pause.
+            "due_from INTEGER",
         ),
     ),
 }
@@ -27,6 +30,7 @@ CREATED = (
     """
 CREATE INDEX jobs_on_hold ON jobs (id)
     WHERE state = 'held' AND why <> 'held by hand' AND why <> 'added with hold'""",
+    "CREATE INDEX jobs_due_from ON jobs (due_from) WHERE state = 'scheduled' AND due_from IS NOT NULL",
     # What is claimed next, whatever its queue: with an index by queue a claim asked each of a thousand. The queue stands
     # behind, for those that are passed over; an index by queue is left for those that have a limit, a rate or a pause.
     """

@@ -144,8 +144,8 @@ class LedgerMachine(Walk):
             self.jobs[new] = {
                 "state": {"delay": "scheduled", "hold": "held"}.get(start or "", "queued"), "queue": queue,
                 "priority": priority, "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None,
-                "runner": None, "begun": False, "due_at": due, "budget": budget, "max_crashes": crashes,
-                "on_crash": on_crash, "backoff": backoff, "is_delayed": start == "delay",
+                "runner": None, "begun": False, "due_at": due, "due_from": self.now, "budget": budget,
+                "max_crashes": crashes, "on_crash": on_crash, "backoff": backoff, "is_delayed": start == "delay",
             }  # fmt: skip
         assert ids == expected
 
@@ -339,6 +339,8 @@ class LedgerMachine(Walk):
 
     def _promote(self) -> None:
         for row in self.jobs.values():
+            if row["state"] == "scheduled" and row["due_from"] > self.now:  # the clock was set back
+                row |= {"due_at": self.now + row["due_at"] - row["due_from"], "due_from": self.now}
             if row["state"] == "scheduled" and row["due_at"] <= self.now:
                 row |= {"state": "queued", "due_at": None, "is_delayed": False}
 
@@ -363,7 +365,7 @@ class LedgerMachine(Walk):
         elif spent and left:
             longest = min(HOUR, row["backoff"] * 2 ** (row[spent] - 1))
             assert due is not None and self.now <= due <= self.now + longest
-            row |= {"state": "scheduled", "due_at": due}
+            row |= {"state": "scheduled", "due_at": due, "due_from": self.now}
         else:
             row["state"] = {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}.get(status, "failed")
 

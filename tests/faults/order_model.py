@@ -27,6 +27,7 @@ def new_row(job: int, fields: dict[str, Any], now: int) -> Row:
         "priority": fields["priority"], "slots": fields["slots"], "kind": fields["kind"], "budget": fields["budget"],
         "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None, "runner": None, "begun": False,
         "asked": 0, "cause": None, "finished_at": None, "is_retry": False,
+        "due_from": now,
     }  # fmt: skip
 
 
@@ -267,7 +268,7 @@ class Model:
             row["state"] = "held" if is_spent else "queued"
         elif spent and not is_spent:
             assert (due is None) == bool(row["asked"])
-            row |= {"state": "scheduled", "due_at": due, "is_retry": True}
+            row |= {"state": "scheduled", "due_at": due, "due_from": now, "is_retry": True}
         else:
             row["state"] = {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}.get(status, "failed")
         if row["asked"] and row["state"] not in OVER:
@@ -277,5 +278,7 @@ class Model:
 
     def promote(self, now: int) -> None:
         for row in self.jobs.values():
+            if row["state"] == "scheduled" and row["due_from"] > now:  # the clock was set back
+                row |= {"due_at": now + row["due_at"] - row["due_from"], "due_from": now}
             if row["state"] == "scheduled" and row["due_at"] <= now:
                 row |= {"state": "queued", "due_at": None, "is_retry": False}

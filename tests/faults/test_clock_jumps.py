@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from conftest import Shell, eventually
+from conftest import Shell, eventually, finish
 from figures import record
 from fleet import Fleet, rows
 
@@ -53,18 +53,32 @@ def test_a_job_that_was_due_before_the_clock_went_back_is_not_lost(store: Store)
     life.close()
 
 
-def test_a_retry_noted_by_a_clock_that_was_ahead_runs_when_the_clock_gets_there(batchq: Shell) -> None:
+def test_a_pause_noted_by_a_clock_that_was_ahead_is_no_longer_when_the_clock_is_right(batchq: Shell) -> None:
     batchq("add", "--max-attempts", "2", "--backoff", "1ms", "-c",
            "echo ran >> effects; test $BATCHQ_ATTEMPT = 2 || { echo $BATCHQ_JOB_ID; exit 1; }")  # fmt: skip
     batchq("add", "--", "false")
+    shifted(batchq, HOUR, "add", "--delay", "1s", "-c", "echo delayed >> effects")
     shifted(batchq, HOUR, "run", "--max-jobs", "1")
-    ((state, due),) = rows(batchq, "SELECT state, due_at - created_at FROM jobs WHERE id = 1")
-    assert state == "scheduled"
-    assert due >= HOUR
+    assert rows(batchq, "SELECT state, due_at - created_at >= 3600000 FROM jobs WHERE id = 1") == [("scheduled", 1)]
 
-    shifted(batchq, 2 * HOUR, "run", "--max-jobs", "1")
+    batchq("run", "--max-jobs", "2", code=1)
     assert rows(batchq, "SELECT number, outcome FROM attempts WHERE job = 1") == [(1, "failed"), (2, "succeeded")]
     assert (batchq.folder / "effects").read_text() == "ran\nran\n"
+    ((left,),) = rows(batchq, "SELECT due_at - due_from FROM jobs WHERE id = 3")
+    assert left == 1_000
+    run = batchq.start("run", "--watch")
+    eventually(lambda: (batchq.folder / "effects").read_text().endswith("delayed\n"))
+    run.terminate()
+    assert finish(run).code == 143
+
+
+def test_a_time_that_was_asked_for_is_not_moved(store: Store) -> None:
+    intake.add(store, [job_spec({"command": "true", "run_at": "2030-01-01T00:00Z", "max_attempts": 2}, "t", "/", "/")])
+    life = LockFile(store.path)
+    me = a_runner(store, life, 5)
+    assert ledger.exchange(store, me, [], 1, 5).claims == []
+    assert store.fetch("SELECT due_at, due_from FROM jobs") == [(1_893_456_000_000, None)]
+    life.close()
 
 
 def test_a_runner_is_not_taken_for_dead_by_one_whose_clock_is_wrong(batchq: Shell) -> None:
