@@ -140,3 +140,19 @@ def test_a_nearer_store_that_is_not_used_because_of_the_outer_job_is_named(batch
     (line,) = (batchq.folder / "told").read_text().splitlines()
     assert "this runs inside of a job, whose BATCHQ_DB is" in line and str(other / "batchq.db") in line
     assert batchq.rows("SELECT count(*) FROM jobs") == [(2,)], "the documented order of stores is kept"
+
+
+def test_a_job_of_another_store_knows_the_job_of_this_one_that_it_runs_in(batchq: Shell) -> None:
+    import sys
+
+    one, two = f'{BATCHQ} --db "$HOME/batchq.db"', f'{BATCHQ} --db "$HOME/two.db"'
+    (batchq.folder / "inner.sh").write_text(f"{one} wait --all; echo $? >code; {one} run; echo $? >>code\n")
+    outer = (
+        f'{one} add -q --after "$BATCHQ_JOB_ID" -- touch after\n'
+        f'{two} add -q --env PYTHON="{sys.executable}" -- sh inner.sh 2>/dev/null\n{two} run\n'
+    )
+
+    run(batchq, outer, "-j1")
+
+    assert (batchq.folder / "code").read_text() == "0\n0\n"
+    assert (batchq.folder / "after").exists()
