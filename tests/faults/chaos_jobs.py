@@ -61,7 +61,7 @@ def _alone(chance: random.Random, name: str) -> Job:
         fields["on_crash"] = "hold"
     kind = chance.choices(
         ["quick", "fails", "retried", "late", "callable", "failing callable", "stubborn", "leaves", "bare"],
-        [30, 8, 10, 4, 25, 5, 4, 8, 0],  # bare: not yet, a rescue does not find them
+        [30, 8, 10, 4, 25, 5, 4, 8, 6],
     )[0]
     places = LIMITS.get(queue, 0)
     nap = chance.choice([0.1, 0.2] if places else [0, 0, 0.02, 0.1, 0.4, 1.0])

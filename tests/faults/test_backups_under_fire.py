@@ -59,7 +59,6 @@ def test_a_backup_is_whole_or_not_there(batchq: Shell) -> None:
         left.unlink()
 
 
-@pytest.mark.xfail(strict=True, reason="the refusal of a foreign log takes it over into the backup")
 @pytest.mark.parametrize("by", ["mv", "cp"])
 def test_a_backup_that_is_put_in_place_of_a_crashed_store_works_or_stays_whole(batchq: Shell, by: str) -> None:
     ruined = 0
