@@ -1,5 +1,6 @@
 """Changing what was added: retry, cancel, hold, release. Each is one transaction over a set of jobs, safe on a million."""
 
+import sqlite3
 from typing import NamedTuple
 
 from batchq import clock
@@ -31,8 +32,8 @@ def retry(store: Store, selection: Selection, *, list_ids: bool = False) -> Chan
 
     Failed and cancelled jobs are retried, and succeeded ones only where they are named: by id, by a range of ids, or
     by their state. Jobs that were cancelled because one of these had failed come back, too; a job whose parent has failed
-    and is not retried stays cancelled. ``ids`` is filled with ``list_ids`` only. Raises MissingError for an id that does
-    not exist.
+    and is not retried stays cancelled, and so does, unless it is named by its id, one whose parent was pruned. ``ids`` is
+    filled with ``list_ids`` only. Raises MissingError for an id that does not exist.
     """
     sources = {state: selection.in_state(state) for state in ("failed", "cancelled")}
     if selection.ids or selection.states:
@@ -115,10 +116,13 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
         conditions = [condition(chosen) for chosen in sources.values() if chosen.ids != NO_JOB]
         ids: list[int] = []
         followed = 0
-        if order.has_any(db):
+        if order.has_any(db) or _has_orphans(db):
             where = " OR ".join(f"({one})" for one, _ in conditions) or "0"
             opened = reopening.reopen(
-                db, where, {name: value for _, named in conditions for name, value in named.items()}
+                db,
+                where,
+                {name: value for _, named in conditions for name, value in named.items()},
+                orphans=bool(selection.ids),
             )
             moved, followed = opened.chosen, opened.followed
             ids = opened.ids if list_ids else []
@@ -131,6 +135,13 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
         for state, jobs in moved.items():
             left[state] = left.get(state, 0) - jobs
     return Changed(sum(moved.values()), _some(left), sorted(ids), followed)
+
+
+def _has_orphans(db: sqlite3.Connection) -> bool:
+    """Whether some job was cancelled because of another: its dependencies may have been pruned with that one."""
+    cancelled = "SELECT 1 FROM counters WHERE state = 'cancelled' AND jobs > 0"
+    caused = "SELECT 1 FROM jobs WHERE state = 'cancelled' AND cause IS NOT NULL"
+    return bool(db.execute(f"SELECT EXISTS ({cancelled}) AND EXISTS ({caused})").fetchone()[0])
 
 
 def _ids(store: Store, chosen: Selection) -> list[int]:

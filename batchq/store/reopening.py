@@ -26,16 +26,19 @@ class Opened(NamedTuple):
     ids: list[int]
 
 
-def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> Opened:
+def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True) -> Opened:
     """Open the jobs that are over and fulfil ``where`` once more, and those below them that were cancelled because of them.
 
     Each becomes queued, or blocked by parents that are not over; who waits to be claimed and is to run after one of them
-    is blocked again. A job stays cancelled whose parent has failed and is not opened with it.
+    is blocked again. A job stays cancelled whose parent has failed and is not opened with it; without ``orphans`` also
+    one whose parent had failed and was pruned since.
     """
     db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
     try:
         db.execute(f"INSERT INTO reopened SELECT jobs.id, 1 FROM jobs WHERE {where}", named)
         db.execute(_REVIVE)
+        if not orphans:
+            db.execute(_LEAVE_ORPHANS)
         db.execute(_STAY_DEAD)
         db.execute("DELETE FROM endings WHERE job IN (SELECT id FROM reopened)")
         chosen = dict(
@@ -64,6 +67,10 @@ WITH RECURSIVE below (id) AS (
     UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
         JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
 SELECT id, 0 FROM below"""
+_LEAVE_ORPHANS = """
+DELETE FROM reopened WHERE id IN (SELECT jobs.id FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id
+    WHERE jobs.state = 'cancelled' AND jobs.cause IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM jobs AS p WHERE p.id = jobs.cause))"""
 # A parent that is dead and not reopened keeps its children, and theirs, where they are. CROSS JOIN keeps this order: to
 # begin with all dependencies of the store, as SQLite would, takes long for one job of a million.
 _STAY_DEAD = """

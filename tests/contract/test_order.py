@@ -9,7 +9,7 @@ from batchq import clock
 from batchq.errors import InputError
 from batchq.jobs.attempt import Ended, Outcome
 from batchq.jobs.model import job_spec
-from batchq.jobs.selection import of_ids, parse
+from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.store import control, intake, keeping, ledger, reopening
 from batchq.store.connection import Store
 from batchq.store.pruning import Policy
@@ -234,6 +234,18 @@ def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:
     control.release(store, of_ids([2]))
 
     assert states(store) == {"b": "queued"}
+
+
+def test_a_job_whose_failed_parent_was_pruned_runs_without_it_only_where_it_is_named(store: Store) -> None:
+    jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]}, {"name": "c", "after": ["b"]})
+    play(store, FAILED)
+    assert keeping.prune(store, Policy(0, ("failed",)), clock.now() + 1000).jobs == 1
+
+    assert control.retry(store, Selection(states=("cancelled",))).jobs == 0
+    assert control.retry(store, Selection(everything=True)).jobs == 0
+    assert states(store) == {"b": "cancelled", "c": "cancelled"}
+    assert control.retry(store, of_ids([2])) == (1, {}, [], 1)
+    assert states(store) == {"b": "queued", "c": "blocked"}
 
 
 def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) -> None:
