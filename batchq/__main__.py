@@ -6,6 +6,7 @@ import os
 import sys
 
 from batchq.errors import BatchqError, LedgerError
+from batchq.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,13 +84,13 @@ def _command(argv: list[str]) -> int:
     try:
         return _dispatch(argv[:cut], words)
     except BatchqError as error:
-        sys.stderr.write(f"batchq: {error}\n")
+        sys.stderr.write(f"batchq: {visible(str(error))}\n")
         return error.exit_code
     except BrokenPipeError:
         return 0
     except OSError as error:
         what = f"{error.filename}: " if error.filename else "cannot write the output: "
-        sys.stderr.write(f"batchq: {what}{error.strerror or error}\n")
+        sys.stderr.write(f"batchq: {visible(f'{what}{error.strerror or error}')}\n")
         return LedgerError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

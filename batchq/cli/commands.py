@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from batchq.cli.app import Interrupted, Invocation, app
+from batchq.visible import visible
 
 # The family of errors that typer words itself; it exports but this one member of it.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -29,6 +30,7 @@ def run(argv: list[str], words: list[str] | None) -> int:
     try:
         return app(args=argv, prog_name="batchq", obj=Invocation(words), standalone_mode=False) or 0
     except _Complaint as complaint:
+        complaint.message = visible(complaint.message)
         complaint.show()
         return int(complaint.exit_code)
     except Interrupted:

@@ -10,6 +10,7 @@ from batchq.cli.app import Db, Json, app, named_by, store_for
 from batchq.cli.choosing import after_dashes
 from batchq.errors import UsageError
 from batchq.jobs.selection import parse
+from batchq.visible import visible
 
 
 @app.command()
@@ -35,4 +36,4 @@ def explain(
     if json:
         sys.stdout.write(asjson.explanation(found, told))
         return
-    sys.stdout.write(f"{title(found)} is {found.standing}\n" + "".join(f"  {one.text}\n" for one in told))
+    sys.stdout.write(visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in told))

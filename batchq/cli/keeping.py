@@ -16,6 +16,7 @@ from batchq.store import keeping, pruning
 from batchq.store.connection import Store, open_store
 from batchq.store.location import locate
 from batchq.store.pruning import Policy
+from batchq.visible import visible
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")]
 
@@ -39,7 +40,6 @@ def doctor(
     """
     from batchq.jobs.asciijson import dump
     from batchq.report.asjson import SCHEMA
-    from batchq.report.visible import visible
     from batchq.runner.rescuing import here
     from batchq.store.examination import examine
 
@@ -202,7 +202,7 @@ def prune(
     if as_json:
         sys.stdout.write(json.dumps({"schema": 1, "kind": "prune", **facts}) + "\n")
     elif show:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(visible(text) + "\n")
     elif not quiet:
         note(f"prune: {text}")
 

@@ -2,10 +2,12 @@
 
 import sys
 
+from batchq.visible import visible
+
 
 def note(text: str) -> None:
-    """One line."""
-    sys.stderr.write(f"batchq: {text}\n")
+    """One line, in which nothing can steer a terminal: paths and names may hold anything."""
+    sys.stderr.write(f"batchq: {visible(text)}\n")
 
 
 def note_outer_store(path: str, nearer: str | None) -> None:

@@ -18,6 +18,7 @@ from batchq.processes import scratch, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, relayed
 from batchq.processes.turns import take_short_turns
+from batchq.visible import visible
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
 _TICK = 0.0005  #: seconds between looks at whether the guardian has stopped
@@ -57,7 +58,7 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
         status = _watch(runner, heard)
         kept.read()
         for pid in tree.end_descendants(PATIENCE, is_spared):
-            sys.stderr.write(f"batchq: {tree.why_alive(pid)}\n")
+            sys.stderr.write(f"batchq: {visible(tree.why_alive(pid))}\n")
     finally:
         scratch.remove(cookie)
     return status

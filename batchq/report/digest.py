@@ -31,7 +31,7 @@ def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, c
         after = "it" if total_failed == 1 else "them"
         parts.append(f"{jobs} cancelled that run after {after}; the retry brings {them} back\n")
     parts.append(f"Run {'it' if total_failed == 1 else 'them'} again:  {retry_command}\n")
-    return "\n".join(parts)
+    return visible("\n".join(parts))
 
 
 def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) -> str:
@@ -43,7 +43,7 @@ def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) 
     listed = in_words(merged((job, job) for job in held))
     ids = listed if len(listed) <= _COMMAND_LENGTH else "--state held"
     parts.append(f"Let {'it' if len(held) == 1 else 'them'} go on:  {program} release {ids}\n")
-    return "\n".join(parts)
+    return visible("\n".join(parts))
 
 
 def retry_command(ids: Iterable[int], selection: Selection, db: str | None = None) -> str:

@@ -1,12 +1,14 @@
 """Lines of styled text, and the look they get: as wide as the terminal, or as long as they are; coloured or plain.
 
-Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail get whole lines. Texts must have gone
-through ``visible`` before they come here.
+Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail get whole lines. Every text goes through
+``visible`` here, whoever made it.
 """
 
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TextIO
+
+from batchq.visible import visible
 
 Part = tuple[str, str]  #: a text and its style ("" for none)
 
@@ -40,7 +42,13 @@ def look(stream: TextIO, color: str, environ: Mapping[str, str]) -> Look:
 
 def line(*parts: Part | str, indent: int = 0, crop: bool = False) -> Line:
     """A line of parts; a bare string is a part without style."""
-    return Line(tuple((part, "") if isinstance(part, str) else part for part in parts), indent, crop)
+    return Line(tuple(_safe((part, "") if isinstance(part, str) else part) for part in parts), indent, crop)
+
+
+def _safe(part: Part) -> Part:
+    """Whatever a cell holds, it steers no terminal: in a store that somebody else has made a state may be any text."""
+    text, style = part
+    return part if text.isprintable() else (visible(text).replace("\n", "\\n"), style)
 
 
 class Columns:
@@ -57,6 +65,7 @@ class Columns:
 
     def rows(self, rows: Sequence[Sequence[Part]], indent: int = 0) -> list[Line]:
         """One cropped line for each row."""
+        rows = [[_safe(part) for part in row] for row in rows]
         for index in range(len(self._widths) - 1):
             self._widths[index] = max(self._widths[index], *(_width(row[index][0]) for row in rows), 0)
         return [self._line(row, indent) for row in rows]

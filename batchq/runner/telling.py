@@ -9,6 +9,7 @@ from batchq.events import Event, Handler, tell
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, Claim, Outcome, payload
 from batchq.runner.tally import Tally
 from batchq.store.recording import Settled
+from batchq.visible import visible
 
 
 class Teller:
@@ -60,7 +61,7 @@ class Teller:
 def warn(text: str) -> None:
     """One line for the person; what cannot be said changes nothing."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"batchq: {text}\n")
+        sys.stderr.write(f"batchq: {visible(text)}\n")
 
 
 def _about(claim: Claim) -> dict[str, object]:

@@ -14,6 +14,7 @@ FLOORS = {
     "clock": 0,
     "folder": 1,
     "failpoints": 0,
+    "visible": 0,
     "context": 1,
     "jobs": 1,
     "events": 1,
