@@ -31,9 +31,9 @@ def explain(
     with store_for(db, reading=True) as store:
         facts = reasons.gather(store, ids[0][0])
         batchq = program(named_by(store, db))
-    found = facts.detail.job
-    told = explanation.explain(facts, clock.now(), batchq)
-    if json:
-        sys.stdout.write(asjson.explanation(found, told))
-        return
-    sys.stdout.write(visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in told))
+        found = facts.detail.job
+        told = explanation.explain(facts, clock.now(), batchq)
+        if json:
+            sys.stdout.write(asjson.explanation(found, told))
+            return
+        sys.stdout.write(visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in told))

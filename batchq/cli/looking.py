@@ -57,7 +57,7 @@ def report(
         most = TOLD_IN_JSON if as_json else TOLD
         told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
         is_bad = exit_code and (told.counts.get("failed") or answers.is_any_on_hold(store, selection))
-    _print(asjson.report(told) if as_json else table.report(told, _look(color)))
+        _print(asjson.report(told) if as_json else table.report(told, _look(color)))
     if is_bad:
         raise typer.Exit(1)
 
@@ -116,7 +116,7 @@ def show(
         found = queries.job(store, ids[0][0])
         outputs = {stream: queries.output(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
         program = digest.program(named_by(store, db))
-    _print(asjson.detail(found) if json else detail.detail(found, outputs, _look(color), program))
+        _print(asjson.detail(found) if json else detail.detail(found, outputs, _look(color), program))
 
 
 @app.command()

@@ -82,9 +82,9 @@ def _show(as_json: bool, db: str | None) -> None:
 
     with store_for(db, reading=True) as store:
         found = queues.queues(store)
-    if not found and not as_json:
-        note("queue: there is none yet; a queue comes with its first job, or with its first limit")
-    sys.stdout.write(asjson.queues(found) if as_json else lanes.table(found, look(sys.stdout, "auto", os.environ)))
+        if not found and not as_json:
+            note("queue: there is none yet; a queue comes with its first job, or with its first limit")
+        sys.stdout.write(asjson.queues(found) if as_json else lanes.table(found, look(sys.stdout, "auto", os.environ)))
 
 
 def _limit(text: str | None) -> int | None:

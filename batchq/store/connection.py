@@ -5,7 +5,7 @@ import sqlite3
 import time
 
 from batchq.errors import BusyError, CreateError, LedgerError, StoreError
-from batchq.store import files, location, log, schema, trust
+from batchq.store import files, location, log, objects, schema, trust
 from batchq.store.files import Files
 from batchq.store.locks import LockFile, Unemptied, sidecar
 from batchq.store.patience import Patient, connect, translated
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "Writing", "open_at", "open_store", "translated", "version_of"]
 
 OLDEST_SQLITE = (3, 37, 0)  #: STRICT tables
+STUMBLES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, sqlite3.Error)
 LONG_LOG = 16 << 20  #: bytes of write-ahead log that are not left behind at a close
 
 
@@ -26,7 +27,8 @@ class Store:
     """One open store. Writing happens in ``with store.writing() as db``, reading on ``store.db``.
 
     One connection belongs to one process and one thread; it must not be carried over a fork. ``warnings`` are
-    sentences for the person. ``checkpoint_at`` is the monotonic time before which no checkpoint is due.
+    sentences for the person. ``refusal`` says why nothing is written: somebody has changed the schema.
+    ``checkpoint_at`` is the monotonic time before which no checkpoint is due.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Store:
         warnings: list[str],
         *,
         is_readonly: bool = False,
+        refusal: str | None = None,
     ) -> None:
         self.path = path
         self.db = db
@@ -45,6 +48,7 @@ class Store:
         self.warnings = warnings
         self.checkpoint_at = 0.0
         self.is_readonly = is_readonly
+        self.refusal = refusal
         self._pid = os.getpid()
         self.files = Files(path, lock, facts)
 
@@ -120,8 +124,22 @@ class Store:
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self.close()
+        if isinstance(error, STUMBLES) and not isinstance(error, BlockingIOError):
+            self._explain(error)
+
+    def _explain(self, error: BaseException) -> None:
+        """Raise StoreError if it was a value that somebody else has written at which a command stumbled."""
+        from batchq.store import values
+
+        wrong = values.wrong(self.path)
+        if wrong is None and self.refusal is None:
+            return  # it is a bug of ours, and ends as one
+        raise StoreError(
+            f"the store {self.path} holds {wrong or 'something'} that batchq did not write, and cannot be used as it is;"
+            " go back to a backup with 'batchq restore FILE'"
+        ) from error
 
 
 class Writing:
@@ -132,6 +150,8 @@ class Writing:
 
     def __enter__(self) -> sqlite3.Connection:
         store = self._store
+        if store.refusal is not None:
+            raise StoreError(store.refusal)
         if store.is_readonly:
             raise CreateError(f"cannot write the store {store.path}: it, or its folder, is read-only here")
         deadline = time.monotonic() + store.patience
@@ -200,12 +220,12 @@ def open_at(path: str, *, create: bool = False, reading: bool = False, trust_own
     if not reading:
         if lost:
             raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without it")
-        return _open(path, facts, warnings)
+        return _open(path, facts, warnings, reading=False)
     if lost:
         warnings.append(lost)
     elif location.is_writable(path):
         try:
-            return _open(path, facts, warnings)
+            return _open(path, facts, warnings, reading=True)
         except (CreateError, LedgerError):  # a full disk: there is no room for the index of the log
             pass
     from batchq.store import readonly
@@ -213,7 +233,7 @@ def open_at(path: str, *, create: bool = False, reading: bool = False, trust_own
     return readonly.open_readonly(path, facts, warnings)
 
 
-def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
+def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: bool) -> Store:
     db = None
     lock = LockFile(path) if os.path.exists(sidecar(path)) else None
     alone = lock is None or not lock.is_in_use()
@@ -239,14 +259,17 @@ def _open(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
         if version < schema.VERSION:
             from batchq.store import creation
 
-            trust.check_schema(db, path, is_old=True)
+            objects.check(db, path, is_old=True)
             creation.upgrade(db, lock, path)
-        trust.check_schema(db, path)
+        if (refusal := objects.strange(db, path)) is not None:
+            if not reading:
+                raise StoreError(refusal)
+            warnings.append(refusal)
         if not is_sure:
             log.check_recovered(db, path)
         if os.environ.get(location.ALLOW_NETWORK) and location.network_type(path):
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
-        return Store(path, db, lock, facts, warnings)
+        return Store(path, db, lock, facts, warnings, refusal=refusal)
     except BaseException as error:
         if db is not None:
             if is_left_over:

@@ -27,7 +27,7 @@ def backup(store: Store, target: str) -> int:
     _refuse_store(store, target)
     draft = Draft(target + "-new", "the backup " + target)
     try:
-        copy(store.db, store.path, draft.path)
+        copy(store.db, store.path, draft.path, is_ours=store.refusal is None)
         draft.finish()
         failpoints.hit("backup_before_rename")
         os.rename(draft.path, target)
@@ -138,10 +138,11 @@ class Draft:
         os.close(self._fd)
 
 
-def copy(db: sqlite3.Connection, path: str, draft: str) -> None:
+def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True) -> None:
     """Copy the database that ``db`` has opened at ``path`` as it is at this moment, and check the copy.
 
     The copy is a store of its own: no log of the first one belongs to it, and no runner or process of that one is its.
+    What somebody has changed (not ``is_ours``) is copied as it is: to write to the copy could fire a trigger.
     """
     made = sqlite3.connect(draft, isolation_level=None)
     try:
@@ -152,7 +153,7 @@ def copy(db: sqlite3.Connection, path: str, draft: str) -> None:
         db.execute("SELECT 1 FROM settings").fetchall()  # from here on the copy is of this moment
         db.backup(made, pages=_PAGES)
         wrong = [text for (text,) in made.execute("PRAGMA integrity_check(3)") if text != "ok"]
-        if not wrong:
+        if not wrong and is_ours:
             _make_own(made)
     except sqlite3.Error as error:
         is_source = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from batchq import clock
 from batchq.errors import LedgerError
-from batchq.store import answers, filed, holders, location, log, repair, schema, trust
-from batchq.store.connection import Store, translated
+from batchq.store import answers, filed, holders, location, log, objects, repair, schema, values
+from batchq.store.connection import STUMBLES, Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
 from batchq.store.lost import ELSEWHERE, Here, lost_runners
@@ -40,12 +40,17 @@ def examine(store: Store, here: Here) -> Iterator[Finding]:
         except (sqlite3.Error, LedgerError) as error:
             text = str(error if isinstance(error, LedgerError) else translated(error, store.path))
             yield Finding("problem", about, text, is_damage=True)
+        except STUMBLES as error:
+            text = f"it holds {values.wrong(store.path) or error}, which batchq did not write"
+            yield Finding("problem", about, f"{text}; go back to a backup with 'batchq restore FILE'", is_damage=True)
 
 
 def _file(store: Store) -> Iterator[Finding]:
     facts = os.stat(store.path)
     mode = facts.st_mode & 0o7777
     for warning in store.warnings:
+        if warning == store.refusal:
+            continue
         yield Finding("problem" if "hard link" not in warning else "warning", "file", warning)
     if mode & 0o044 and not mode & 0o022:
         text = f"others can read {store.path} (mode {mode:04o}), with all arguments and output; chmod 600 {store.path}"
@@ -76,9 +81,12 @@ def _sqlite(store: Store) -> Iterator[Finding]:
 
 
 def _schema(store: Store) -> Iterator[Finding]:
-    for name in trust.extras(store.db):  # that the rest is ours was seen when the store was opened
+    for name in objects.extras(store.db):  # that the rest is ours was seen when the store was opened
         yield Finding("warning", "schema", f"{name} was added by somebody; an upgrade of batchq may trip over it")
-    yield Finding("ok", "schema", f"version {schema.VERSION}, as batchq made it")
+    if store.refusal is not None:
+        yield Finding("problem", "schema", store.refusal, is_damage=True)
+    else:
+        yield Finding("ok", "schema", f"version {schema.VERSION}, as batchq made it")
 
 
 def _integrity(store: Store) -> Iterator[Finding]:

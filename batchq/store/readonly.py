@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 from batchq.errors import StoreError
-from batchq.store import log, schema, trust
+from batchq.store import log, objects, schema
 from batchq.store.connection import Store, version_of
 from batchq.store.locks import LockFile, busy
 from batchq.store.patience import Patient, connect, translated
@@ -31,8 +31,9 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
                 warnings.append(f"{path}-wal cannot be read here: what was written last is missing")
         if (version := version_of(db, path)) < schema.VERSION:
             raise StoreError(f"{path} has the older schema {version} and cannot be upgraded here: it is read-only")
-        trust.check_schema(db, path)
-        return Store(path, db, lock, facts, warnings, is_readonly=True)
+        if (refusal := objects.strange(db, path)) is not None:
+            warnings.append(refusal)
+        return Store(path, db, lock, facts, warnings, is_readonly=True, refusal=refusal)
     except BaseException as error:
         if db is not None:
             db.close()

@@ -10,8 +10,8 @@ import sqlite3
 from typing import NamedTuple
 
 from batchq import failpoints
-from batchq.errors import CreateError, UsageError
-from batchq.store import connection, location, log, schema, trust
+from batchq.errors import CreateError, StoreError, UsageError
+from batchq.store import connection, location, log, objects, schema, trust
 from batchq.store.connection import translated
 from batchq.store.copying import Draft, copy
 from batchq.store.locks import LockFile, sidecar
@@ -62,12 +62,14 @@ def restore(path: str, source: str) -> Restored:
 def _copy(source: str, draft: str) -> None:
     if log.log_bytes(source):  # a store in use, or one that was not closed
         with connection.open_at(source, reading=True) as store:
+            if store.refusal is not None:
+                raise StoreError(store.refusal)
             copy(store.db, source, draft)
         return
     db = connect(source, "ro&immutable=1")  # leaves no file beside a backup
     try:
         version = connection.version_of(db, source)
-        trust.check_schema(db, source, is_old=version < schema.VERSION)
+        objects.check(db, source, is_old=version < schema.VERSION)
         copy(db, source, draft)
     except sqlite3.Error as error:
         raise translated(error, source) from error

@@ -5,13 +5,10 @@ which SQLite takes over when it opens the store. The rule is that of StrictModes
 """
 
 import os
-import sqlite3
 
 from batchq.errors import StoreError
-from batchq.store import schema
 
 SIDE_FILES = ("-wal", "-shm", "-journal", "-lock")
-_INERT = ("CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ", "CREATE VIRTUAL TABLE ")
 
 
 def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: bool | None = None) -> list[str]:
@@ -134,31 +131,3 @@ def _is_private(group: int, owner: int) -> bool:
     except KeyError:
         return False
     return user.pw_gid == group and members.gr_name == user.pw_name and set(members.gr_mem) <= {user.pw_name}
-
-
-def check_schema(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> None:
-    """Refuse a store whose tables, indexes and views are not ours; a table or an index beside them does no harm.
-
-    The text decides: it is what SQLite executes, whatever the other columns of its schema table say. A store that
-    ``is_old`` may have views of its own time, and is compared in full after its upgrade.
-    """
-    found = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    inert = (*_INERT, "CREATE VIEW ") if is_old else _INERT
-    for sql in found - schema.OBJECTS:
-        if not sql.startswith(inert):
-            raise StoreError(
-                f"{path} holds something that batchq did not make and that could add or change jobs: "
-                f"{' '.join(sql.split())[:60]!r}; drop it, or go back to a backup with 'batchq restore FILE'"
-            )
-    if not is_old and (missing := schema.OBJECTS - found):
-        names = ", ".join(sorted(" ".join(sql.split()[1:3]) for sql in missing)[:3])
-        raise StoreError(
-            f"{path} is not as batchq made it ({names} was changed or dropped); go back to a backup with"
-            " 'batchq restore FILE'"
-        )
-
-
-def extras(db: sqlite3.Connection) -> list[str]:
-    """The names of the tables and indexes that somebody added to the store."""
-    rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'")
-    return sorted(name for name, sql in rows if sql not in schema.OBJECTS and "_sqlite_migrations" not in sql)

@@ -13,7 +13,7 @@ from history import a_night, add
 from batchq.errors import BatchqError, StoreError
 from batchq.jobs.selection import Selection
 from batchq.runner.rescuing import here
-from batchq.store import intake, ledger, readonly, runners, schema, tallies, trust
+from batchq.store import intake, ledger, objects, readonly, runners, schema, tallies
 from batchq.store.connection import Store, open_at
 from batchq.store.examination import examine
 from batchq.store.runners import Wanted
@@ -41,7 +41,7 @@ HOSTILE = {
         "CREATE VIEW queues AS SELECT * FROM queues_then",
         f"CREATE TRIGGER t INSTEAD OF UPDATE ON queues BEGIN {JOB}; END",
     ],
-    "view of their own": ["CREATE VIEW jobs_to_do AS SELECT * FROM jobs"],
+    "unique index on a table of ours": ["CREATE UNIQUE INDEX once ON jobs (queue)"],
     "changed view": ["DROP VIEW job_report", "CREATE VIEW job_report AS SELECT 1 AS id, 'all is well' AS state"],
     "changed table": ["ALTER TABLE jobs ADD COLUMN extra TEXT DEFAULT 'rm -rf ~'"],
     "dropped index": ["DROP INDEX jobs_next"],
@@ -49,6 +49,15 @@ HOSTILE = {
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (jobs >= 0)', '') WHERE name = 'counters'",
     ],
+}
+
+#: In these everything can still be looked at and copied.
+READABLE = {
+    "trigger",
+    "trigger that calls itself an index",
+    "unique index on a table of ours",
+    "changed view",
+    "dropped index",
 }
 
 
@@ -71,11 +80,23 @@ def test_nothing_that_is_not_ours_is_executed(batchq: Shell, name: str) -> None:
     tamper(batchq.db(), HOSTILE[name])
     hostile = batchq.db().read_bytes()
 
-    for words in (("add", "--", "true"), ("run",), ("retry", "1"), ("list",), ("report",), ("doctor",)):
+    for words in (("add", "--", "true"), ("run",), ("retry", "1"), ("cancel", "1"), ("prune", "--older-than", "1d")):
         refusal = batchq(*words, code=None)
         assert refusal.code in (74, 78), refusal  # 74: SQLite itself finds that it is no schema
         assert str(batchq.db()) in refusal.err
         assert "go back to a backup" in refusal.err
+    for words in (("list",), ("report",), ("show", "1"), ("queue",), ("backup", "-q", "copy"), ("explain", "1")):
+        look = batchq(*words, code=None)
+        assert look.code in (0, 74, 78), look
+        assert "go back to a backup" in look.err
+        if name in READABLE:
+            assert look.code == 0, look
+    doctor = batchq("doctor", code=None)
+    assert doctor.code in (74, 78)
+    assert "go back to a backup" in doctor.out + doctor.err
+    if name in READABLE:
+        assert (batchq.folder / "copy").stat().st_size == len(hostile)
+        assert "ours" in batchq("list").out
 
     assert batchq.db().read_bytes() == hostile
     assert not (batchq.folder / "pwned").exists()
@@ -86,7 +107,7 @@ def test_the_hostile_stores_would_do_harm_if_they_were_opened(batchq: Shell, mon
     batchq("add", "-c", "echo ours > ours", "--queue", "other")
     whole = batchq.db().read_bytes()
     tamper(batchq.db(), HOSTILE["trigger"])
-    monkeypatch.setattr(trust, "check_schema", lambda *_, **__: None)
+    monkeypatch.setattr(objects, "strange", lambda *_, **__: None)
 
     with open_at(str(batchq.db())) as store:
         add(store, "true")
@@ -96,7 +117,16 @@ def test_the_hostile_stores_would_do_harm_if_they_were_opened(batchq: Shell, mon
 
 def test_tables_and_indexes_of_the_user_and_statistics_are_no_harm(batchq: Shell) -> None:
     batchq("add", "--", "true")
-    tamper(batchq.db(), ["CREATE TABLE notes (text)", "CREATE INDEX by_text ON notes (text)", "ANALYZE"])
+    tamper(
+        batchq.db(),
+        [
+            "CREATE TABLE notes (text)",
+            "CREATE UNIQUE INDEX by_text ON notes (text)",
+            "CREATE VIEW jobs_to_do AS SELECT * FROM jobs",
+            "CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
+            "ANALYZE",
+        ],
+    )
 
     batchq("run")
     told = batchq("doctor")
@@ -104,7 +134,10 @@ def test_tables_and_indexes_of_the_user_and_statistics_are_no_harm(batchq: Shell
     assert "warning  schema       notes was added" in told.out
     assert "warning  schema       by_text was added" in told.out
     assert "sqlite_stat" not in told.out
-    tamper(batchq.db(), ["DROP TABLE notes", "DROP TABLE sqlite_stat1", "DROP TABLE IF EXISTS sqlite_stat4"])
+    tamper(
+        batchq.db(),
+        ["DROP TABLE notes", "DROP VIEW jobs_to_do", "DROP TABLE sqlite_stat1", "DROP TABLE IF EXISTS sqlite_stat4"],
+    )
 
 
 def test_a_fresh_store_is_as_the_schema_says(store: Store) -> None:
@@ -112,7 +145,7 @@ def test_a_fresh_store_is_as_the_schema_says(store: Store) -> None:
 
     assert found >= schema.OBJECTS
     assert all("_sqlite_migrations" in sql for sql in found - schema.OBJECTS)
-    assert trust.extras(store.db) == []
+    assert objects.extras(store.db) == []
 
 
 # --- who can write it --------------------------------------------------------------------------------------------------
