@@ -54,7 +54,6 @@ HOSTILE = {
 #: In these everything can still be looked at and copied.
 READABLE = {
     "trigger",
-    "trigger that calls itself an index",
     "unique index on a table of ours",
     "changed view",
     "dropped index",

@@ -19,11 +19,15 @@ from batchq.store.objects import tables
 ESCAPE = "x\x1b]0;pwned\x07\x9b\u202ey"
 ODD = {"text": ESCAPE, "blob": b"\x1b[31m\xff", "huge": 1 << 62, "infinite": float("inf"), "negative": -(1 << 62)}
 COMMANDS = (
-    ("list",), ("list", "--json"), ("report",), ("report", "--json"), ("show", "1"), ("show", "2", "--json"), ("logs", "1"),
-    ("explain", "1"), ("explain", "2"), ("explain", "3"), ("queue",), ("doctor",), ("prune", "--show"),
-    ("prune", "--older-than", "1s", "--dry-run"), ("wait", "1", "--timeout", "0s"), ("retry", "1"), ("add", "--", "true"),
-    ("cancel", "2"), ("backup", "{folder}/copy"),
+    ("list",), ("report",), ("show", "1"), ("show", "2", "--json"), ("logs", "1"), ("explain", "1"), ("explain", "3"),
+    ("queue",), ("doctor",), ("prune", "--show"), ("retry", "1"), ("add", "-q", "--", "true"),
 )  # fmt: skip
+
+
+def odd(table: str, column: str) -> list[tuple[str, object]]:
+    """A hostile text, and one of the others: over all columns each kind comes often."""
+    others = [*ODD][1:]
+    return [(name, ODD[name]) for name in ("text", others[len(table + column) % len(others)])]
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +53,7 @@ def poison(path: Path, table: str, column: str, value: object) -> bool:
     """Write a value that no STRICT table takes; whether there was a row for it."""
     db = sqlite3.connect(path, isolation_level=None)
     ((sql,),) = db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchall()
-    loose = sql.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID").replace(" INTEGER", " BLOB")
-    for kind in ("TEXT", "REAL"):
-        loose = loose.replace(f" {kind}", " BLOB")
+    loose = sql.replace(") STRICT", ")").replace("), WITHOUT ROWID", ") WITHOUT ROWID")
     changed = 0
     try:
         for text in (loose, sql):
@@ -85,7 +87,7 @@ def test_no_value_of_a_wrong_kind_ends_in_a_traceback_or_reaches_the_terminal(
     night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, column: str
 ) -> None:
     stumbled = []
-    for name, value in ODD.items():
+    for name, value in odd(table, column):
         path = tmp_path / name / "batchq.db"
         path.parent.mkdir()
         shutil.copyfile(night, path)
