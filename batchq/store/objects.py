@@ -17,6 +17,9 @@ _TRIGGER = (
     r'\s+ON\s+"?(?P<table>\w+)"?\s'
 )
 _UNIQUE = r'CREATE UNIQUE INDEX "?\w+"?\s+ON\s+"?(?P<table>\w+)"?\s*\('
+#: What sqlite-utils makes for itself, in each store
+_OF_MIGRATIONS = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name")"""
 _BACK = "go back to a backup with 'batchq restore FILE'"
 
 
@@ -60,7 +63,7 @@ def tables() -> set[str]:
 def _is_inert(sql: object) -> bool:
     if not isinstance(sql, str):
         return False
-    if sql.startswith(_INERT):
+    if sql.startswith(_INERT) or sql.replace("[", '"').replace("]", '"') == _OF_MIGRATIONS:
         return True
     import re  # only where there is something of others, and an add would pay for it
 
