@@ -42,7 +42,7 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
         listed = ", ".join(f"'{one}'" for one in allowed)
         test = f"typeof({name}) NOT IN ({listed})"
         if (table, name) in _JSON:
-            test += f" OR NOT coalesce(json_valid({name}), 1)"
+            test += f" OR ({name} IS NOT NULL AND NOT json_valid({name}))"
         elif name.endswith("_at"):
             test += f" OR {name} NOT BETWEEN 0 AND {_LAST}"
         elif kind not in {"TEXT", "BLOB"} and name != "liveness":
