@@ -4,6 +4,7 @@ guardian, and tell how it went. No typer, which takes half of the start."""
 import os
 import signal
 import sys
+from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, passed_over, require_local
 from batchq.store.locks import LockFile
 from batchq.store.runners import Wanted
+
+#: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
+_LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.queries")
 
 if TYPE_CHECKING:
     from batchq.jobs.spool import Jobs
@@ -92,6 +96,7 @@ def run(request: RunRequest) -> int:
                 mark=mark,
                 worker_jobs=request.worker_jobs,
                 kept=kept,
+                prepare=_prepare,
             )
             trust_owner = request.trust_owner
             return _run(path, plan, liveness, inbox, executor, handlers, told, adding, trust_owner=trust_owner)
@@ -153,7 +158,14 @@ def _run(
 
             with Progress() as bar:
                 tally = runner.run(
-                    store, executor, plan, liveness, inbox, handlers, lambda now: _draw(bar, store, plan, now), adding
+                    store,
+                    executor,
+                    plan,
+                    liveness,
+                    inbox,
+                    handlers,
+                    lambda now: _draw(bar, store, plan, now),
+                    adding,
                 )
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
@@ -184,6 +196,12 @@ def _home() -> str:
 def _status(number: int) -> int:
     """The exit status of a run that a signal has stopped: it dies of SIGINT, or the loop of a shell would go on."""
     return -number if number == signal.SIGINT else 128 + number
+
+
+def _prepare() -> None:
+    """Import what the end of a run needs, before its first job starts: an upgrade may take it away under the run."""
+    for module in _LATER:
+        import_module(module)
 
 
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:

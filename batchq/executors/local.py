@@ -12,7 +12,7 @@ import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class LocalExecutor:
     all that is started, and ``kept`` notes what of it stays. ``perform`` is the ``pkg.mod:func`` for payload jobs,
     imported from the job's folder or else from ``home``. ``grace`` (seconds) lies between TERM and KILL of a job that is
     over its time. ``logs`` is a folder for all output, ``mark`` is part of the names there; a worker is
-    replaced after ``worker_jobs`` tasks (0: never).
+    replaced after ``worker_jobs`` tasks (0: never). ``prepare`` is called before the first job starts.
     """
 
     name = "local"
@@ -81,6 +81,7 @@ class LocalExecutor:
         mark: str = "",
         worker_jobs: int = 0,
         kept: Kept | None = None,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = slots
         self._inbox = inbox
@@ -106,6 +107,8 @@ class LocalExecutor:
         self._told = time.monotonic()
         self._is_urgent = False  # something has ended that must not wait for others
         self._rest = self._rest_until = 0.0
+        self._is_new = True
+        self._prepare = prepare
         self._is_trouble_told = False
 
     # --- how much ------------------------------------------------------------------------------------------------------
@@ -137,6 +140,9 @@ class LocalExecutor:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start what finds an empty slot; the rest waits here."""
+        if self._is_new:
+            self._is_new = False
+            self._prepare()
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         self._backlog.extend(claims)
         for claim in claims:

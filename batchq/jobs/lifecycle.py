@@ -55,7 +55,12 @@ def full_jitter(base: int, nth: int) -> int:
     """
     if not base:  # tenacity takes what it cannot compute, as 0 times 2 to the 1,024th, for the longest delay
         return 0
-    from tenacity import RetryCallState, Retrying, wait_random_exponential
+    try:
+        from tenacity import RetryCallState, Retrying, wait_random_exponential
+    except ImportError:  # an upgrade has taken it away under a run, which goes on
+        import random
+
+        return round(random.uniform(0, min(base * 2 ** min(nth - 1, 64), LONGEST_DELAY)))
 
     call = RetryCallState(Retrying(), None, (), {})
     call.attempt_number = nth

@@ -42,10 +42,14 @@ def sidecar(store: str) -> str:
 
 def busy(store: str, waited: float | None = None) -> BusyError:
     """The refusal that names the process in the way, where it can be seen."""
-    from batchq.store import holders
+    holder = "another program"
+    try:
+        from batchq.store import holders
 
-    # SQLite's own lock first: who holds the mutex may be waiting for another program, too.
-    holder = holders.of_write_lock(store) or holders.of_mutex(sidecar(store)) or "another program"
+        # SQLite's own lock first: who holds the mutex may be waiting for another program, too.
+        holder = holders.of_write_lock(store) or holders.of_mutex(sidecar(store)) or holder
+    except ImportError:
+        pass  # an upgrade has taken the file away under a run, which goes on
     how_long = "" if waited is None else f", for over {waited:g} s"
     return BusyError(f"the store {store} is busy: {holder} has locked it{how_long}; try again later")
 

@@ -1,5 +1,6 @@
 """How attempts ended: accepted with the token that is still current, settled, written down. A few statements for many."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -119,7 +120,8 @@ def get_ready(store: Store, ended: Sequence[Ended]) -> None:
     bad = [claim.id for claim, outcome in ended if outcome.status in (FAILED, TIMED_OUT)]
     again = "SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND max_attempts > 1 LIMIT 1"
     if any(outcome.status == CRASHED for _, outcome in ended) or (bad and store.fetch(again, (json.dumps(bad),))):
-        import tenacity  # noqa: F401
+        with contextlib.suppress(ImportError):  # full_jitter can do without
+            import tenacity  # noqa: F401
 
 
 def tamed(db: sqlite3.Connection, ended: Sequence[Ended]) -> list[Ended]:
