@@ -22,8 +22,9 @@ class Environment:
         self._start = dict(os.environ)
         self._own: dict[str, str] = {}
         self._variables = Variables()
-        self._zone = time.tzname
-        self._set_zone = libc.function("tzset") or time.tzset
+        self._zone_of_c = libc.zone()
+        time.tzset()
+        self._zone = time.tzname, self._zone_of_c()
 
     def set(self, common: dict[str, str], own: dict[str, str], *, is_described: bool) -> None:
         """The variables of the start and those of the task; little is done where little differs.
@@ -41,16 +42,16 @@ class Environment:
             if known.get(name) != value:
                 self._variables.put(name, value)
         known.update(own)
-        self._set_zone()  # the C library keeps a zone of its own, made of what TZ was
-        if time.tzname != self._zone:
-            time.tzset()
+        if is_touched or self._zone != (time.tzname, self._zone_of_c()):
+            time.tzset()  # the C library keeps a zone of its own, made of what TZ was
+            self._zone = time.tzname, self._zone_of_c()
 
     def adopt(self, before: dict[str, str]) -> None:
         """What a module set while it was imported stays, for it will not be imported again."""
         after = dict(os.environ)
         self._start = {name: value for name, value in self._start.items() if name in after}
         self._start |= {name: value for name, value in after.items() if before.get(name) != value}
-        self._zone = time.tzname
+        self._zone = time.tzname, self._zone_of_c()
         self._set_zone = libc.function("tzset") or time.tzset
 
     def settle(self) -> None:

@@ -45,6 +45,20 @@ def pointer(name: str) -> "Any":
     return kind.from_address(address)
 
 
+def zone() -> "Callable[[], object]":
+    """A function that tells which time zone the C library has now."""
+    if _ctypes is None:
+        return int
+    try:
+        names, offset = (_ctypes.dlsym(_ctypes.dlopen(None, 0), name) for name in ("tzname", "timezone"))
+    except OSError:
+        return int
+    text: Any = type("c_char_p", (_ctypes._SimpleCData,), {"_type_": "z"})
+    number: Any = type("c_long", (_ctypes._SimpleCData,), {"_type_": "l"})
+    first, second, west = text.from_address(names), (text * 2).from_address(names), number.from_address(offset)
+    return lambda: (first.value, second[1], west.value)
+
+
 def memory(size: int) -> "Any":
     """So many bytes that a function may keep, with ``value`` up to the first NUL and ``raw``."""
     letter: Any = type("c_char", (_ctypes._SimpleCData,), {"_type_": "c"})

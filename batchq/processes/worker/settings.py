@@ -14,8 +14,8 @@ import os
 import sys
 from _locale import LC_ALL, setlocale
 from collections import namedtuple
-from functools import partial
-from operator import attrgetter
+from functools import partial, wraps
+from operator import attrgetter, itemgetter
 
 from batchq.processes.worker import libc
 
@@ -59,7 +59,8 @@ def optional(of: object, name: str) -> Setting:
         elif hasattr(of, name):
             delattr(of, name)
 
-    return Setting(f"{getattr(of, '__name__', of)}: {name}", lambda: getattr(of, name, _MISSING), write)
+    # Not getattr: an attribute that is missing costs it an exception, 1 µs.
+    return Setting(f"{getattr(of, '__name__', of)}: {name}", partial(vars(of).get, name, _MISSING), write)
 
 
 def contents(name: str, of: "list[Any]") -> Setting:
@@ -86,38 +87,72 @@ def _hooks() -> Setting:
 
 
 def _builtins() -> Setting:
+    """How many there are, and those that are replaced now and then: to compare all of them takes 1 µs."""
     names = vars(builtins)
+    before = names.copy()
+    chosen = itemgetter(
+        "__import__", "__build_class__", "print", "open", "input", "sum", "round", "sorted", "len", "type"
+    )
 
-    def write(value: "dict[str, Any]") -> None:
+    def write(_value: object) -> None:
         names.clear()
-        names.update(value)
+        names.update(before)
 
-    return Setting("builtins", names.copy, write)
+    return Setting("builtins", lambda: (len(names), chosen(names)), write)
 
 
-def _process() -> "list[Setting]":
+def scheduling() -> "list[Setting]":
+    """How the process gets its turns."""
     found = [
         Setting("priority", partial(os.getpriority, os.PRIO_PROCESS, 0), partial(os.setpriority, os.PRIO_PROCESS, 0))
     ]
     if hasattr(os, "sched_getaffinity"):
         found.append(Setting("cores", partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)))
         found.append(Setting("scheduling policy", partial(os.sched_getscheduler, 0), None))
-    if os.geteuid() == 0:  # nobody else can change them
-        found += [
-            Setting("users", os.getresuid if hasattr(os, "getresuid") else os.geteuid, None),
-            Setting("groups", lambda: (os.getresgid() if libc.IS_LINUX else os.getegid(), os.getgroups()), None),
-            Setting("root folder", lambda: os.stat("/")[1:3], None),
-        ]
-        found += _namespaces() if hasattr(os, "unshare") else []
-    if libc.IS_LINUX and (prctl := libc.function("prctl")) is not None:
-        name = libc.memory(16)
-
-        def read() -> bytes:
-            prctl(_GET_NAME, name)
-            return bytes(name.value)
-
-        found.append(Setting("process name", read, partial(prctl, _NAME)))
     return found
+
+
+#: What these change is looked at from their first call on: it takes some calls of the kernel.
+SELDOM = (
+    "chroot", "initgroups", "nice", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "setegid", "seteuid",
+    "setgid", "setgroups", "setns", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "setuid", "unshare",
+)  # fmt: skip
+
+
+def rights() -> "list[Setting]":
+    """Who the process is, and what it sees of the machine."""
+    return [
+        Setting("users", os.getresuid if hasattr(os, "getresuid") else os.geteuid, None),
+        Setting("groups", lambda: (os.getresgid() if libc.IS_LINUX else os.getegid(), os.getgroups()), None),
+        Setting("root folder", lambda: os.stat("/")[1:3], None),
+        *_namespaces(),
+    ]
+
+
+def watch_seldom(note: "Callable[[], object]") -> None:
+    """Call ``note`` before each call of these functions of ``os``."""
+
+    def noting(function: "Callable[..., Any]") -> "Callable[..., Any]":
+        @wraps(function)
+        def noted(*words: "Any", **named: "Any") -> "Any":
+            note()
+            return function(*words, **named)
+
+        return noted
+
+    for name in SELDOM:
+        if (function := getattr(os, name, None)) is not None:
+            setattr(os, name, noting(function))
+
+
+def _process_name(prctl: "Callable[..., int]") -> Setting:
+    name = libc.memory(16)
+
+    def read() -> bytes:
+        prctl(_GET_NAME, name)
+        return bytes(name.value)
+
+    return Setting("process name", read, partial(prctl, _NAME))
 
 
 def _kernel(_module: "Any" = None) -> "list[Setting]":
@@ -138,7 +173,9 @@ def _kernel(_module: "Any" = None) -> "list[Setting]":
     return [
         Setting("death signal and orphans", lambda: [of(_GET_DEATH_SIGNAL), of(_GET_SUBREAPER)], set_again),
         Setting("rights and ignored signals", _status, None),
-        *_namespaces(),
+        _process_name(prctl),
+        *rights(),
+        *scheduling(),
     ]
 
 
@@ -166,8 +203,16 @@ def always() -> "list[Setting]":
             "origin of coroutines", sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth
         ),
         Setting("hooks of async generators", sys.get_asyncgen_hooks, lambda value: sys.set_asyncgen_hooks(*value)),
-        attributes(sys, "excepthook", "displayhook", "unraisablehook", "breakpointhook"),
-        attributes(sys, "dont_write_bytecode", "pycache_prefix", "executable"),
+        attributes(
+            sys,
+            "excepthook",
+            "displayhook",
+            "unraisablehook",
+            "breakpointhook",
+            "dont_write_bytecode",
+            "pycache_prefix",
+            "executable",
+        ),
         optional(sys, "tracebacklimit"),
         contents("sys.argv", sys.argv),
         contents("sys.meta_path", sys.meta_path),
@@ -181,7 +226,6 @@ def always() -> "list[Setting]":
         Setting("thresholds of the garbage collector", gc.get_threshold, lambda value: gc.set_threshold(*value)),
         Setting("debugging of the garbage collector", gc.get_debug, gc.set_debug),
         Setting("stack of threads", _thread.stack_size, _thread.stack_size),
-        *_process(),
     ]
 
 
@@ -252,6 +296,8 @@ def _numpy(numpy: "Any") -> "list[Setting]":
 #: Of modules, once they are loaded: the name of the module, and what it has to be put back
 WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
     "ctypes": _kernel,
+    "psutil": lambda _module: scheduling(),
+    "setproctitle": lambda _module: [] if (prctl := libc.function("prctl")) is None else [_process_name(prctl)],
     "locale": _locale,
     "decimal": _decimal,
     "socket": _socket,

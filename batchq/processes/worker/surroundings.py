@@ -48,6 +48,8 @@ class Surroundings:
         self._known: set[str] = set()  # modules whose settings are looked at
         self._modules = 0
         self._use(settings.always())
+        self._seldom = [(one, one.read()) for one in (*settings.rights(), *settings.scheduling())]
+        settings.watch_seldom(self._look_at_seldom)
         self.look_at_modules()
         self._threads = _thread._count()
         self._signals, self._limits = _signals(), _limits()
@@ -56,6 +58,13 @@ class Surroundings:
         self._settings += new
         self._readers += [one.read for one in new]
         self._values += [one.read() for one in new]
+
+    def _look_at_seldom(self) -> None:
+        for setting, value in self._seldom:
+            self._settings.append(setting)
+            self._readers.append(setting.read)
+            self._values.append(value)
+        self._seldom.clear()
 
     def look_at_modules(self) -> None:
         """Look at the settings of modules that have been loaded by now, too."""
