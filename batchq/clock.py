@@ -7,6 +7,7 @@ waits for it, so a clock that jumps never changes a duration.
 import time
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_NEAR = 7_200  #: seconds around an instant in which a change of the clock may make its local time ambiguous
 LONGEST = 100 * 365 * _UNITS["d"]  #: no duration is longer, in milliseconds
 
 
@@ -87,5 +88,17 @@ def iso(ms: int | None) -> str | None:
 
 
 def local(ms: int) -> str:
-    """An instant in local time as tables print it: ``"2026-11-23 13:00:00"``."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1000))
+    """An instant in local time as tables print it: ``"2026-11-23 13:00:00"``.
+
+    In an hour that comes twice, because the clock is set back, the offset tells which one it is: ``"… 02:30:00 +0100"``.
+    """
+    seconds = ms / 1000
+    moment = time.localtime(seconds)
+    text = time.strftime("%Y-%m-%d %H:%M:%S", moment)
+    before, after = time.localtime(seconds - _NEAR), time.localtime(seconds + _NEAR)
+    if before.tm_gmtoff <= after.tm_gmtoff:
+        return text
+    # The other reading of the same text: as far away as the clock is set back.
+    other = seconds + (before.tm_gmtoff - after.tm_gmtoff) * (1 if moment.tm_gmtoff == before.tm_gmtoff else -1)
+    is_doubled = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other)) == text
+    return text + time.strftime(" %z", moment) if is_doubled else text

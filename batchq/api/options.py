@@ -75,6 +75,8 @@ def _plain(value: object) -> object:
         return os.fsdecode(value)
     if isinstance(value, type) and issubclass(value, BaseException):
         return value.__name__
+    if getattr(value, "fold", 0) and getattr(value, "tzinfo", None) is None:
+        return _plain(value.astimezone())  # type: ignore[attr-defined]  # text without an offset means the first of two hours
     if hasattr(value, "total_seconds"):
         return f"{value.total_seconds():.6f}"
     if isinstance(value, Mapping):

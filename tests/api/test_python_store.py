@@ -3,6 +3,8 @@
 import os
 import shutil
 import threading
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from conftest import Shell
 
 import batchq
+from batchq import clock
 
 TESTS = Path(__file__).parent.parent
 
@@ -195,3 +198,21 @@ def test_the_folder_and_the_path_of_the_process_are_stored(folder: Path, monkeyp
         (os.fsencode(folder), b"/usr/bin"),
         (os.fsencode(folder / "sub"), b"/usr/bin"),
     ]
+
+
+def test_a_time_in_the_hour_that_comes_twice_is_the_one_that_is_meant(
+    batchq_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        moment = datetime(2027, 10, 31, 2, 30)
+        with batchq.open(batchq_store) as store:
+            store.add([{"command": ["true"], "run_at": moment.replace(fold=fold)} for fold in (0, 1)])
+            store.add({"command": ["true"], "run_at": moment.replace(fold=1).isoformat()})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    due = [clock.iso(int(str(at))) for (at,) in Shell(batchq_store.parent).rows("SELECT due_at FROM jobs ORDER BY id")]
+    assert due == [f"2027-10-31T0{hour}:30:00.000Z" for hour in (0, 1, 0)]

@@ -102,6 +102,22 @@ def test_an_instant_is_shown_in_utc_for_programs_and_in_local_time_for_people() 
     assert clock.local(1782864000000) == "2026-07-01 02:00:00"
 
 
+def test_in_the_hour_that_comes_twice_the_offset_is_shown() -> None:
+    first = clock.instant("2027-10-31T00:30Z")
+    half_an_hour = 1_800_000
+
+    assert [clock.local(first + number * half_an_hour) for number in range(-2, 5)] == [
+        "2027-10-31 01:30:00",
+        "2027-10-31 02:00:00 +0200",
+        "2027-10-31 02:30:00 +0200",
+        "2027-10-31 02:00:00 +0100",
+        "2027-10-31 02:30:00 +0100",
+        "2027-10-31 03:00:00",
+        "2027-10-31 03:30:00",
+    ]
+    assert clock.local(clock.instant("2027-03-28T01:30Z")) == "2027-03-28 03:30:00"
+
+
 def test_now_is_the_wall_clock_in_milliseconds() -> None:
     before = time.time()
 
