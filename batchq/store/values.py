@@ -43,6 +43,8 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
         test = f"typeof({name}) NOT IN ({listed})"
         if (table, name) in _JSON:
             test += f" OR ({name} IS NOT NULL AND NOT json_valid({name}))"
+            if name == "env":
+                test += f" OR CASE WHEN json_valid({name}) THEN json_type({name}) <> 'object' END"
         elif name.endswith("_at"):
             test += f" OR {name} NOT BETWEEN 0 AND {_LAST}"
         elif kind not in {"TEXT", "BLOB"} and name != "liveness":
@@ -61,5 +63,5 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
 
 def _unsound(db: sqlite3.Connection) -> str | None:
     """What SQLite itself finds: a CHECK that does not hold, a page that is broken."""
-    found = [text for (text,) in db.execute("PRAGMA quick_check(1)") if text != "ok"]
+    found = [text for (text,) in db.execute("PRAGMA integrity_check(1)") if text != "ok"]
     return found[0] if found else None

