@@ -5,6 +5,7 @@ STRICT tables let nothing of a wrong type in, but whoever makes a store can make
 
 import sqlite3
 
+from batchq.jobs.lifecycle import STATES
 from batchq.store import objects
 from batchq.store.patience import connect
 
@@ -51,6 +52,8 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
             test += f" OR abs({name}) > {_MOST}"
         elif kind == "TEXT":
             test += f" OR (typeof({name}) = 'text' AND instr({name}, char(0)))"
+        if (table, name) in {("jobs", "state"), ("counters", "state")}:
+            test += f" OR {name} NOT IN {STATES!r}"
         tests.append((name, test))
     if not tests:
         return None

@@ -81,7 +81,7 @@ def command(words: tuple[str, ...], path: Path, monkeypatch: pytest.MonkeyPatch)
         code = _command([word.format(folder=path.parent) for word in words])
     if words[0] == "logs":  # off a terminal it prints bytes as they are
         return code, ""
-    return code, "".join(stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+    return code, "".join(stream.buffer.getvalue().decode() for stream in (out, err))
 
 
 @pytest.mark.parametrize(("table", "column"), sorted(columns()))
