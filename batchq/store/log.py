@@ -158,7 +158,11 @@ def _verdict(path: str) -> 'Literal["ours", "foreign", "unknown"]':
 
 def _pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
     """The number of each page in a log, and the content of those with the number ``wanted``."""
-    with open(log, "rb") as file:
+    try:
+        file = open(log, "rb")
+    except FileNotFoundError:  # who had the store open until now has closed it, and took the log over
+        return
+    with file:
         header = file.read(_HEADER)
         size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
         if header[:3] != b"\x37\x7f\x06" or not 512 <= size <= 65536:

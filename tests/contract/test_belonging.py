@@ -253,3 +253,8 @@ def test_checkpoints_vacuums_and_touches_of_others_are_no_alarm(batchq: Shell) -
         with another(FOREIGN_READER, batchq.db()):
             add(store, "true")
     batchq("doctor")
+
+
+def test_a_log_that_its_last_user_takes_away_meanwhile_has_nothing_to_say(folder: Path) -> None:
+    """Chaos met it: one run ended while the next one opened the store, and that one broke off."""
+    assert list(log._pages(str(folder / "batchq.db-wal"), 1)) == []
