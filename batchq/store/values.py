@@ -16,7 +16,7 @@ _TYPES = {
     "BLOB": ("blob",),
     "REAL": ("real", "integer"),
 }
-_JSON = {("jobs", "work"), ("jobs", "env"), ("runners", "selection")}
+_JSON = {("jobs", "work"), ("jobs", "env"), ("jobs", "tags"), ("runners", "selection")}
 _LAST = 253_402_300_799_999  #: the last millisecond of the year 9999
 _MOST = 1e15
 
