@@ -243,7 +243,12 @@ def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) 
             handlers.append(EventFile(events))
         except OSError as error:
             raise UsageError(f"--events {events}: {error.strerror}") from None
-    sys.path[:0] = [home] if targets else []
+    if targets:
+        import logging  # what a run imports late is its own, whatever modules of these names are in the folder
+
+        import tenacity  # noqa: F401
+
+        sys.path.insert(0, home)
     for target in targets:
         module, _, name = target.partition(":")
         try:
@@ -255,4 +260,6 @@ def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) 
         if not callable(handler):
             raise UsageError(f"--handler {target}: is not a function, but {kind_of(handler)}")
         handlers.append(handler)
+    if targets:
+        sys.path[:] = [*(one for one in sys.path if one != home), home]
     return handlers

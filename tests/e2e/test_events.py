@@ -265,3 +265,15 @@ def test_a_result_that_cannot_be_recorded_at_shutdown_is_told_on_stderr(batchq: 
     assert "job 1 attempt 1 failed, exit code 5: could not be recorded" in done.err
     assert 'File "' not in done.err
     shutil.rmtree(gone)
+
+
+def test_modules_in_the_folder_of_a_handler_never_take_the_place_of_what_a_run_needs(batchq: Shell) -> None:
+    for name in ("logging", "tenacity", "tempfile", "traceback", "selectors"):
+        (batchq.folder / f"{name}.py").write_text("raise RuntimeError('not me')\n")
+    (batchq.folder / "own.py").write_text("def note(event): open('told', 'a').write(event.name + '\\n')\n")
+    batchq.env["PYTHONSAFEPATH"] = "1"
+    batchq("add", "--max-attempts", "2", "--backoff", "1ms", "--", "false")
+
+    batchq("run", "-q", "--handler", "own:note", code=1)
+
+    assert (batchq.folder / "told").read_text().split()[-1] == "run.stop"
