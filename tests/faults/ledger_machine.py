@@ -25,6 +25,8 @@ from batchq.store.runners import Wanted
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])
 HOUR = 3_600_000
+_LEFT = "SELECT id, state, runner FROM jobs WHERE finished_at IS NULL AND state <> 'held'"
+RUNS = 4  #: that may be needed: what was due in an hour, what crashed, and the hours by which the clock went back
 _COUNTS = ("attempt", "failures", "crashes", "interruptions")
 STATUSES = (SUCCEEDED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
@@ -211,6 +213,16 @@ class LedgerMachine(Walk):
 
     @when(living)
     @rule(life=one_of(living))
+    def give_up(self, life: Life) -> None:
+        """It could not record how its jobs ended (a lock, a full disk): then it has not ended in order."""
+        taken["give up"] += 1
+        has_ended = not any(held.life is life for held in current(self))
+        assert runners.leave(self.stores[life.store], life.runner, self.now) == has_ended
+        life.row = "ended" if has_ended else life.row
+        self._die(life)
+
+    @when(living)
+    @rule(life=one_of(living))
     def crash(self, life: Life) -> None:
         taken["crash"] += 1
         self._die(life)
@@ -262,7 +274,7 @@ class LedgerMachine(Walk):
         for one in settled:
             begun = one.claim.started_at is not None  # as it was when seen: a dead runner begins nothing
             assert begun == self.jobs[one.claim.id]["begun"]
-            self._settle(one.claim, CRASHED if begun else INTERRUPTED, one.settlement.due_at)
+            self._settle(one.claim, CRASHED if begun else INTERRUPTED, one.settlement.due_at, begun=begun)
         (life,) = [life for life in self.population if life.runner.id == lost.runner]
         life.row = "dead" if life.row == "running" else life.row
 
@@ -344,7 +356,7 @@ class LedgerMachine(Walk):
             if row["state"] == "scheduled" and row["due_at"] <= self.now:
                 row |= {"state": "queued", "due_at": None, "is_delayed": False}
 
-    def _settle(self, claim: Claim, status: str, due: int | None) -> None:
+    def _settle(self, claim: Claim, status: str, due: int | None, *, begun: bool = True) -> None:
         """The table of docs/semantics.md, written down once more and differently."""
         row = self.jobs[claim.id]
         self.attempts[claim.id, claim.attempt] = status
@@ -358,7 +370,7 @@ class LedgerMachine(Walk):
         if spent:
             row[spent] += 1
         left = not spent or row[spent] < budget
-        if status == CRASHED and row["on_crash"] == "hold":
+        if row["on_crash"] == "hold" and (status == CRASHED or (status == INTERRUPTED and begun)):
             row["state"] = "held"
         elif status == INTERRUPTED:
             row["state"] = "queued" if left else "held"
@@ -368,6 +380,38 @@ class LedgerMachine(Walk):
             row |= {"state": "scheduled", "due_at": due, "due_from": self.now}
         else:
             row["state"] = {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}.get(status, "failed")
+
+    # --- the way out ---------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Wherever the walk has led: a few runs, one after the other, end every job that nobody holds."""
+        try:
+            if self.stores:
+                for life in living(self):
+                    self._die(life)
+                runs = 0
+                while left := self.store().fetch(_LEFT):
+                    assert runs < RUNS, f"a state without a way out: {left}"
+                    self._run()
+                    self.now += 3 * HOUR
+                    runs += 1
+        finally:
+            super().teardown()
+
+    def _run(self) -> None:
+        """What ``batchq run`` does with jobs that all succeed."""
+        store, lock = self.store(), LockFile(str(self.path))
+        me = runners.register(
+            store, Wanted(), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3, executor="local", now=self.now
+        )
+        for lost in dead.lost_runners(store, me):
+            dead.rescue(store, lost, self.now)
+        claims = ledger.exchange(store, me, [], 3, self.now).claims
+        while claims:
+            ended = [Ended(claim, Outcome(SUCCEEDED, started_at=self.now)) for claim in claims]
+            claims = ledger.exchange(store, me, ended, 3, self.now).claims
+        assert runners.leave(store, me, self.now)
+        lock.close()
 
     # --- what the file says --------------------------------------------------------------------------------------------
 

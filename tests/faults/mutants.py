@@ -23,6 +23,7 @@ from batchq.store import (
     recording,
     reopening,
     revision,
+    runners,
     states,
 )
 
@@ -68,6 +69,10 @@ OF_THE_LEDGER = {
         Mutant(lost, "lost_runners", "if store.lock.is_held(byte):",
                "if __import__('batchq').clock.now() - 600_000 <"
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
+    ],
+    "a run that enters its end although it could not record how its jobs ended": [
+        Mutant(runners, "leave",
+               " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
     ],
     "an attempt that is recorded though it was refused": [
         Mutant(recording, "record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),

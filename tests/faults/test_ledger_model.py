@@ -11,8 +11,8 @@ pytest_plugins = ("figures",)
 AT_ONCE = 1000
 
 RULES = {
-    "add", "register", "claim", "begin", "finish", "finish late", "finish two", "stop", "crash", "look for the dead",
-    "rescue", "rescue again", "retry", "hold", "release", "clock jumps", "time passes",
+    "add", "register", "claim", "begin", "finish", "finish late", "finish two", "stop", "give up", "crash",
+    "look for the dead", "rescue", "rescue again", "retry", "hold", "release", "clock jumps", "time passes",
 }  # fmt: skip
 
 
