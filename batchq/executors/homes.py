@@ -1,6 +1,7 @@
 """Which worker may perform which callable: what holds from the start of a process is the same for all that it performs."""
 
 import json
+from operator import attrgetter
 
 from batchq.jobs.attempt import Claim
 from batchq.processes.resident import Home
@@ -23,13 +24,7 @@ def home_of(claim: Claim) -> Home:
 
 def are_alike(first: Claim, other: Claim) -> bool:
     """Whether one message to a worker may hold both; of one that is fresh, or of several slots, no other."""
-    return (
-        first.kind == other.kind
-        and first.env == other.env
-        and first.cwd == other.cwd
-        and first.path == other.path
-        and first.python == other.python
-        and first.slots == other.slots == 1
-        and not first.fresh
-        and not other.fresh
-    )
+    return _terms(first) == _terms(other) and first.slots == 1 and not first.fresh
+
+
+_terms = attrgetter("kind", "env", "cwd", "path", "python", "slots", "fresh")
