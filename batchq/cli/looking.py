@@ -178,7 +178,7 @@ def _print_new(output: Output, seen: int) -> None:
     if not data:
         return
     if sys.stdout.isatty():
-        from batchq.report.visible import visible
+        from batchq.visible import visible
 
         data = visible(data).encode()
     sys.stdout.flush()
@@ -214,7 +214,7 @@ def _elsewhere(job: Job, output: Output, stream: str) -> str:
     paths = [log.path for log in job.logs if log.stream in (stream, "both") and not log.trouble]
     if not paths or output.attempt != job.attempt:
         return ""
-    from batchq.report.visible import visible
+    from batchq.visible import visible
 
     return f"; all of it is in {visible(paths[0], one_line=True)}"
 
@@ -228,7 +228,7 @@ def _print_raw(output: Output) -> None:
 
 def _print_safely(job: Job, stream: str, output: Output, *, titled: bool) -> None:
     from batchq.report.digest import title
-    from batchq.report.visible import visible
+    from batchq.visible import visible
 
     marker = f"\n[batchq: {_missing(output)} here]\n" if output.cut else ""
     # Head and tail are one text where nothing is missing: a character may lie across the seam.

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from batchq.cli.noting import note
 from batchq.jobs.selection import in_words, merged
-from batchq.report.visible import visible
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
 from batchq.store.names import Unknown
+from batchq.visible import visible
 
 _LEFT_ALONE = {
     "held": "held: see 'batchq list --state held', let them go with 'batchq release'",

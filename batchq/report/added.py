@@ -10,10 +10,10 @@ from batchq.jobs.asciijson import dump
 from batchq.jobs.model import JobSpec
 from batchq.report.asjson import SCHEMA, parsed
 from batchq.report.layout import Columns, Look, Part, render
-from batchq.report.visible import visible
 from batchq.store.intake import Added
 from batchq.store.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
 from batchq.store.rows import command
+from batchq.visible import visible
 
 if TYPE_CHECKING:
     from batchq.jobs.spool import Jobs

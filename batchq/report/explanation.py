@@ -7,10 +7,10 @@ from typing import NamedTuple
 from batchq.clock import local, show_duration
 from batchq.report.ending import ending, nth
 from batchq.report.layout import count
-from batchq.report.visible import visible
 from batchq.store import limits
 from batchq.store.reasons import QUEUE_LOOK, Facts
 from batchq.store.rows import Parent
+from batchq.visible import visible
 
 
 class Reason(NamedTuple):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.report.table import state
-from batchq.report.visible import visible
 from batchq.store.queues import Queue
+from batchq.visible import visible
 
 _STATES = ("queued", "running", "scheduled", "blocked", "held", "succeeded", "failed", "cancelled")
 _UNITS = {"s": 1, "m": 60, "h": 3600}

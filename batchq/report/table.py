@@ -9,8 +9,8 @@ from batchq.report.digest import evidence, how, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.summary import Report
-from batchq.report.visible import visible
 from batchq.store.rows import Failure, Job
+from batchq.visible import visible
 
 LOST = "the run died; the next 'batchq run' takes care of it"
 STYLES = {

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from batchq.clock import local
 from batchq.jobs.selection import in_words, merged
-from batchq.report.visible import visible
 from batchq.store.answers import Before
 from batchq.store.obstacles import NotRun
+from batchq.visible import visible
 
 MOST = 10  #: jobs that are named, or else ranges of ids, in one line
 

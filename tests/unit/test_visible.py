@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchq.report.visible import visible
+from batchq.visible import visible
 
 HOSTILE = "\x1b[2J\x9b31m\x07\x08\x7f\r\u202e\u2066\u200e\u061c\u2028\u2029\ud800\udcff"
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
