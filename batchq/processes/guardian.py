@@ -8,6 +8,7 @@ the runner is told by its death signal and ends its jobs.
 
 import contextlib
 import gc
+import mmap
 import os
 import signal
 import sys
@@ -30,10 +31,12 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     ``cookie`` marks what the run starts and makes, ``kept`` is what stays of it when the guardian ends. ``forget()`` is
     called in the guardian, and lets go of what only the child needs.
 
-    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does. Call it
-    from the main thread of a process that has no other threads and no open store.
+    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does; it is 70
+    where the child ended on the way, by an ``os._exit`` of what it called. Call it from the main thread of a process that
+    has no other threads and no open store.
     """
     kept = Kept()
+    over = mmap.mmap(-1, 1)  # the child sets it to 1 when it has come to its end
     helpers = {(pid, tree.started_ticks(pid)) for pid in tree.children(os.getpid())}
 
     def is_spared(pid: int) -> bool:
@@ -52,10 +55,10 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     guardian = os.getpid()
     runner = os.fork()
     if runner == 0:
-        _be_runner(lambda: body(kept), guardian)
+        _be_runner(lambda: body(kept), guardian, over)
     try:
         forget()
-        status = _watch(runner, heard)
+        status = _status(_watch(runner, heard), is_over=bool(over[0]))
         kept.read()
         for pid in tree.end_descendants(PATIENCE, is_spared):
             sys.stderr.write(f"batchq: {visible(tree.why_alive(pid))}\n")
@@ -64,7 +67,7 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     return status
 
 
-def _be_runner(body: Callable[[], int], guardian: int) -> None:
+def _be_runner(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
     """Signals are blocked until the body opens its inbox."""
     status = 70
     try:
@@ -78,31 +81,42 @@ def _be_runner(body: Callable[[], int], guardian: int) -> None:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
         status = body()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 70
     except BaseException:
         import traceback
 
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # a handler may have closed or replaced it
                 stream.flush()
+        over[0] = 1
         if status < 0:
             die_of(-status)
         os._exit(status)
 
 
+def _status(ended: int, *, is_over: bool) -> int:
+    """The status of the runner: 128+n where a signal killed it, -SIGINT for that; 70 where it left before its end."""
+    if ended < 0:
+        return ended if ended == -signal.SIGINT else 128 - ended
+    if is_over:
+        return ended
+    sys.stderr.write(
+        f"batchq: the run ended on the way, by os._exit({ended}) in a handler or in what that calls: the next batchq run"
+        " takes up what is left\n"
+    )
+    return 70
+
+
 def _watch(runner: int, heard: list[signal.Signals]) -> int:
-    """Hand signals on until the runner has ended; its exit status, 128+n where a signal killed it, -SIGINT for that."""
+    """Hand signals on until the runner has ended; its exit status, -n where signal n killed it."""
     last: dict[int, float] = {}
     inbox = _Pending(heard)
     is_stopping = False
     while True:
         pid, status = os.waitpid(runner, os.WNOHANG)
         if pid:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 or code == -signal.SIGINT else 128 - code
+            return os.waitstatus_to_exitcode(status)
         for number in inbox.wait():
             if number == signal.SIGCHLD:
                 _reap_orphans(runner)

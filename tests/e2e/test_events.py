@@ -109,6 +109,22 @@ def test_a_handler_that_ends_the_program_ends_neither_the_run_nor_a_job(batchq: 
     assert "failed on run.start" in done.err
 
 
+@pytest.mark.parametrize("status", [0, 1, 3, 143])
+@pytest.mark.parametrize("event", ["run.start", "job.start", "job.stop", "run.stop"])
+def test_a_run_that_ends_by_an_exit_in_a_handler_exits_with_70_and_the_next_goes_on(
+    batchq: Shell, event: str, status: int
+) -> None:
+    body = f"import os\ndef handle(event):\n    if event.name == {event!r}: os._exit({status})\n"
+    (batchq.folder / "mine.py").write_text(body)
+    batchq("add", "-", stdin="true\n" * 3)
+    done = batchq("run", "-j", "1", "--handler", "mine:handle", code=70)
+
+    assert done.err.count("\n") == 1
+    assert "ended on the way" in done.err
+    batchq("run")
+    assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
+
+
 def test_a_handler_whose_name_and_error_cannot_be_told_breaks_nothing(batchq: Shell) -> None:
     (batchq.folder / "mine.py").write_text(
         "import sys\nclass Odd(BaseException):\n    def __str__(self): sys.exit(4)\n"
