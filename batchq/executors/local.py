@@ -40,6 +40,7 @@ LATE = 16  #: ended commands that are seen to together, at most
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5, 30.0  #: seconds without new starts after the machine refused one: the first time, and at most
+KEEP = 0.25  #: seconds after which a run that goes on keeps what its workers need of batchq
 TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
@@ -105,6 +106,7 @@ class LocalExecutor:
         self._any_wide = False  # whether a job of several slots has come
         self._pace: float | None = None
         self._told = time.monotonic()
+        self._keep_at = self._told + KEEP
         self._is_urgent = False  # something has ended that must not wait for others
         self._rest = self._rest_until = 0.0
         self._is_new = True
@@ -215,6 +217,8 @@ class LocalExecutor:
             self._leftovers.unkillable.add(pid)
             self._see_off(pid)
         self._fill()
+        if now >= self._keep_at:
+            self._keep()
         if now - self._told >= NEWS:
             self._told = now
             self._reports += self._news()
@@ -240,6 +244,7 @@ class LocalExecutor:
         now = time.monotonic()
         waits = [
             until,
+            self._keep_at,
             self._departures.due(),
             *[running.deadline for running in self._timed() if running.deadline is not None],
         ]
@@ -325,6 +330,8 @@ class LocalExecutor:
     # --- starting ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        if self._backlog and self._backlog[0].kind in CALLABLE:
+            self._place.package.look(seldom=self._is_fast())
         self._retire()
         while self._backlog and not self._is_resting():
             claim = self._backlog[0]
@@ -384,6 +391,8 @@ class LocalExecutor:
     def _remaining(self, member: Member) -> int:
         """How many tasks more it may get before it is replaced."""
         most = 1 if member.is_fresh else self._worker_jobs
+        if self._place.package.is_replaced and not member.resident.is_outlasting:
+            return 0  # what it has not imported yet is not there, or that of another version
         return most - member.performed - len(member.tasks) if most else MOST_AHEAD
 
     def _push(self, member: Member) -> None:
@@ -430,8 +439,15 @@ class LocalExecutor:
             return None
         self._rest = 0.0
         self._members[member.pid] = member
+        if self._keep_at < math.inf:
+            self._keep()  # while it starts
         self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
         return member
+
+    def _keep(self) -> None:
+        """Keep what workers need of batchq, should its files be taken away."""
+        self._keep_at = math.inf
+        self._place.package.keep()
 
     def _note_start(self, claim: Claim, at: int | None) -> None:
         if at is not None and claim.started_at is None:

@@ -79,7 +79,7 @@ class Member:
         cls, home: Home, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
     ) -> "Member | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(place.spawner, home, place.cookie, out.writer, err.writer)
+        resident = Resident.start(place.spawner, place.package, home, place.cookie, out.writer, err.writer)
         if isinstance(resident, Refusal):
             return resident
         return cls(resident, hook, place, out, err, is_fresh=is_fresh)
@@ -234,6 +234,9 @@ class Member:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
         if not self.tasks:
             return None, []
+        if self._was_bereft():
+            self._place.discard_log(self.out, self.err)
+            return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         status, failure = self._fate(claim, code)
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
@@ -253,6 +256,13 @@ class Member:
             outcome = unkillable(outcome, tree.why_alive(self.pid))
         self._place.close_log(self.out, self.err)
         return Ended(claim, outcome), self.unbegun()
+
+    def _was_bereft(self) -> bool:
+        """Whether it died before anything of a job ran, and the files of batchq were taken away meanwhile."""
+        if self.resident.has_spoken or self.resident.is_outlasting or self._sentence.status is not None:
+            return False
+        self._place.package.look()
+        return self._place.package.is_replaced
 
     def unbegun(self) -> list[Claim]:
         """The tasks that it will not begin any more."""

@@ -8,6 +8,7 @@ from batchq.executors.results import Results
 from batchq.jobs.attempt import Claim, Failure
 from batchq.processes import machine
 from batchq.processes.capture import Filed, Output, Sink
+from batchq.processes.package import Package
 from batchq.processes.scratch import Scratch
 from batchq.processes.spawn import Refusal, Spawner
 
@@ -28,6 +29,7 @@ class Place:
         self.db = db
         self.scratch = Scratch(cookie, scratch)
         self.cookie = cookie
+        self.package = Package()
         self.logs = Logs(logs, f"{db}-logs", mark)
         self._oom_kills = machine.oom_kills()
         self._results = Results()

@@ -53,9 +53,17 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     # Whatever was blocked by who started this: a run that does not hear SIGTERM cannot be stopped in order.
     signal.pthread_sigmask(signal.SIG_SETMASK, [*heard, *map(relayed, heard), signal.SIGCHLD])
     guardian = os.getpid()
+
+    def whole() -> int:
+        try:
+            return body(kept)
+        finally:
+            if os.getppid() != guardian:
+                scratch.remove(cookie)
+
     runner = os.fork()
     if runner == 0:
-        _be_runner(lambda: body(kept), guardian, over)
+        _be_runner(whole, guardian, over)
     try:
         forget()
         status = _status(_watch(runner, heard), is_over=bool(over[0]))

@@ -6,13 +6,13 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-from batchq.jobs.attempt import Stream
+from batchq.jobs.attempt import MACHINE_BUSY, Stream
 from batchq.processes.capture import read_kept
+from batchq.processes.package import Package
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 from batchq.processes.unnamed import unnamed_file
-from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, START
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, START
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
 Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``wire.ANSWER`` and the two texts behind them
@@ -32,27 +32,36 @@ class Resident:
 
     Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
     ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
-    imports now, or is empty.
+    imports now, or is empty. ``has_spoken``: what runs in it is no longer batchq alone. ``is_outlasting``: it was started
+    from what the run has kept of batchq.
     """
 
-    def __init__(self, pid: int, channels: tuple[int, int, int], home: Home, spill: tuple[int, int]) -> None:
+    def __init__(
+        self, pid: int, channels: tuple[int, int, int], home: Home, spill: tuple[int, int], *, is_outlasting: bool
+    ) -> None:
         self.pid = pid
         self.home = home
         self._tasks, self._answers, self.bell = channels
         self.is_leaving = False
         self.imports = ""
+        self.has_spoken = False
+        self.is_outlasting = is_outlasting
         self._spill = spill
         self._unsent = bytearray()
         self._unread = b""
 
     @classmethod
-    def start(cls, spawner: Spawner, home: Home, cookie: str, out: int, err: int) -> "Resident | Refusal":
+    def start(
+        cls, spawner: Spawner, package: Package, home: Home, cookie: str, out: int, err: int
+    ) -> "Resident | Refusal":
         """Start a worker whose output goes to ``out`` and ``err``, or to files in memory.
 
         ``bell`` is the descriptor to watch.
         """
         ends: list[int] = []
+        is_outlasting = package.is_replaced
         try:
+            kept = (package.archive(),) if is_outlasting else ()
             for _ in range(3):
                 ends += os.pipe()
             for name in ("out", "err"):
@@ -64,16 +73,15 @@ class Resident:
         task, tasks, answers, answer, bell, rope, *files = ends
         for end in (tasks, answers, answer, bell):
             os.set_blocking(end, False)
-        words = [home.python or sys.executable, "-P", "-c", START, _ROOT]
+        words = [home.python or sys.executable, "-P", "-c", START, ARCHIVE if is_outlasting else package.root]
         environment = spawner.environment(home.path, home.cwd, dict(home.variables), {"BATCHQ_RUNNER": cookie})
-        channels = (task, answer, rope, *files)
+        channels = (task, answer, rope, *files, *kept)
         pid = spawner.spawn(words, environment, home.cwd, out, err, mark=cookie, channels=channels)
         _close(task, answer, rope)
         if isinstance(pid, Refusal):
             _close(tasks, answers, bell, *files)
-            is_of_python = not pid.of_machine and pid.type != "NoSuchFolder"
-            return pid._replace(message=f"its Python: {pid.message}") if is_of_python else pid
-        return cls(pid, (tasks, answers, bell), home, (files[0], files[1]))
+            return _without_python(pid, is_own=words[0] == sys.executable)
+        return cls(pid, (tasks, answers, bell), home, (files[0], files[1]), is_outlasting=is_outlasting)
 
     def fileno(self) -> int:
         """The descriptor on which to wait until ``push`` can go on."""
@@ -106,6 +114,7 @@ class Resident:
             while size := os.readv(self._answers, [_ROOM]):
                 parts.append(bytes(_ROOM[:size]))
         data = b"".join(parts)
+        self.has_spoken = self.has_spoken or bool(data)
         answers: list[Answer] = []
         at = 0
         while len(data) - at >= ANSWER.size:
@@ -133,6 +142,15 @@ class Resident:
     def close(self) -> None:
         """Let the worker end: it sees the closed pipe."""
         _close(self._tasks, self._answers, self.bell, *self._spill)
+
+
+def _without_python(refusal: Refusal, *, is_own: bool) -> Refusal:
+    """No job is to blame for it that the run's own Python has been taken away."""
+    if refusal.of_machine or refusal.type == "NoSuchFolder":
+        return refusal
+    if is_own:
+        return Refusal(MACHINE_BUSY, f"cannot start the Python of this run: {refusal.message}", of_machine=True)
+    return refusal._replace(message=f"its Python: {refusal.message}")
 
 
 def _close(*descriptors: int) -> None:

@@ -103,6 +103,20 @@ def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary
 
 
 @needs_mounts
+@pytest.mark.parametrize("work", [{"command": ": > begun; exec sleep 600"}, {"call": "mine:rest"}])
+def test_a_runner_whose_guardian_was_killed_removes_it(scene: Scene, temporary: Path, work: dict[str, str]) -> None:
+    (scene.folder / "mine.py").write_text("import time\ndef rest(): open('begun', 'w'); time.sleep(600)\n")
+    scene.add({"command": "echo 1 > $BATCHQ_RESULT_FILE"}, work)
+    run = scene.start("-j", "1")
+    eventually(scene.begun.exists)
+    assert len(list(temporary.iterdir())) == 1
+    end(run.pid)
+    ended(run)
+
+    eventually(lambda: scene.survivors() == [])
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_full_folder_is_told_once_waited_for_and_costs_no_job_anything(scene: Scene) -> None:
     (scene.folder / "mine.py").write_text("def speak():\n    print('x' * 3000)\n")
     scene.add(*[{"call": "mine:speak"}] * 200, {"command": "cat", "stdin": "y" * 5000})

@@ -1,9 +1,12 @@
 """The files of batchq and of what it needs are taken away while a run is at work."""
 
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import sqlite_utils
 import tenacity
 from conftest import eventually
@@ -14,20 +17,103 @@ import batchq
 pytest_plugins = ("scene",)
 
 
-def test_a_run_whose_installation_is_moved_away_retries_and_tells_its_end(scene: Scene) -> None:
+@pytest.fixture(name="site")
+def _site(scene: Scene) -> Path:
+    """An installation of its own, from which ``run_there`` starts."""
     site = scene.folder / "site"
     site.mkdir()
     for package in (batchq, tenacity, sqlite_utils):
         here = Path(str(package.__file__)).parent
         shutil.copytree(here, site / here.name)
+    scene.shell.env["PYTHONPATH"] = str(site)
+    return site
+
+
+RUN = (sys.executable, "-S", "-m", "batchq", "run", "-j", "1")
+ASK = """\
+def before():
+    return 1
+def ask():
+    from batchq import current_job
+    return current_job().attempt
+"""
+
+
+def _take_away(site: Path) -> None:
+    site.rename(site.with_name("site.old"))
+
+
+def _replace(site: Path) -> None:
+    for file in (site / "batchq").rglob("*.py"):
+        file.unlink()
+        file.write_text("raise SystemExit('another version')\n")
+
+
+@pytest.mark.parametrize("blow", [_take_away, _replace])
+@pytest.mark.parametrize("first", [{"call": "mine:before"}, {"command": "sleep 1"}])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_callables_find_the_batchq_of_their_run(
+    scene: Scene, site: Path, blow: Callable[[Path], None], first: dict[str, str], fresh: bool
+) -> None:
+    (scene.folder / "mine.py").write_text(ASK)
+    ask = {"call": "mine:ask", "max_attempts": 1, "fresh": fresh}
+    scene.add(first, {"command": ": > begun; until [ -e go ]; do sleep 0.01; done"}, ask, ask)
+    run = scene.start_program(*RUN)
+    eventually(scene.begun.exists)
+    blow(site)
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0, scene.said()
+    assert scene.attempts("outcome, result")[2:] == [("succeeded", "1")] * 2
+    assert scene.said().count("Traceback") == 0
+
+
+def test_a_worker_that_finds_nothing_to_start_from_costs_its_job_nothing(scene: Scene, site: Path) -> None:
+    """The files go in the moment between the look at them and the start."""
+    (scene.folder / "mine.py").write_text(ASK)
+    slow = scene.folder / "slow"
+    slow.write_text(f'#!/bin/sh\n: > starting; until [ -e go ]; do sleep 0.01; done; exec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    scene.add({"call": "mine:ask", "max_attempts": 1, "python": str(slow)})
+    run = scene.start_program(*RUN)
+    eventually((scene.folder / "starting").exists)
+    _take_away(site)
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 0, scene.said()
+    assert scene.attempts("outcome, result") == [("succeeded", "1")]
+    assert scene.jobs("crashes, failures") == [(0, 0)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_python_that_is_taken_away_is_waited_for(scene: Scene, site: Path, named: bool) -> None:
+    assert site.exists()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(scene.folder / "venv")], check=True)
+    python = scene.folder / "venv" / "bin" / "python"
+    work = {"call": "mine:before", "python": str(python)} if named else {"payload": {"a": 1}}
+    (scene.folder / "mine.py").write_text(ASK + "def perform(job):\n    return 1\n")
+    scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done"}, {**work, "max_attempts": 1})
+    run = scene.start_program(str(python), *RUN[1:], "--perform", "mine:perform")
+    eventually(scene.begun.exists)
+    python.rename(python.with_name("away"))
+    (scene.folder / "go").touch()
+    eventually(lambda: "trying again" in scene.said())
+    python.with_name("away").rename(python)
+
+    assert ended(run) == 0, scene.said()
+    assert scene.attempts("outcome, result")[-1] == ("succeeded", "1")
+    assert scene.jobs("failures, crashes") == [(0, 0), (0, 0)]
+    assert scene.said().count("cannot start the Python of this run") == 1
+
+
+def test_a_run_whose_installation_is_moved_away_retries_and_tells_its_end(scene: Scene, site: Path) -> None:
     begin = "echo x >> begun; until [ -e go ]; do sleep 0.01; done; "
     scene.add(
         {"command": begin + "[ $BATCHQ_ATTEMPT = 2 ]", "max_attempts": 2, "backoff": "10ms"},
         {"command": begin + "echo evidence; exit 3", "max_attempts": 1},
         {"command": "true"},
     )
-    scene.shell.env["PYTHONPATH"] = str(site)
-    run = scene.start_program(sys.executable, "-S", "-m", "batchq", "run", "-j", "2")
+    run = scene.start_program(*RUN[:-1], "2")
     eventually(lambda: scene.begun.exists() and scene.begun.read_text() == "x\nx\n")
     site.rename(scene.folder / "site.old")
     (scene.folder / "go").touch()

@@ -23,7 +23,7 @@ from batchq.processes.worker.output import Spill
 from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.streams import keep
 from batchq.processes.worker.surroundings import Surroundings
-from batchq.processes.worker.wire import ANSWER, FAREWELL, PHASE, receive
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main() -> None:
     _bind_to_runner()
     tasks, answers, bell, out, err = map(keep, range(3, 8))
     os.closerange(3, 8)
+    if root == ARCHIVE:
+        os.set_inheritable(8, False)
     worker = _Worker(answers, bell, Spill(out, err))
     with contextlib.suppress(_Farewell):
         while (message := receive(tasks)) is not None:

@@ -29,13 +29,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: The program of a worker; its argument is the folder of the package. What the worker needs is imported from the standard
-#: library, whatever PYTHONPATH says, and before a job's folder is looked at.
+#: The program of a worker; its argument is the folder of the package, or ``ARCHIVE``. What the worker needs is imported
+#: from the standard library, whatever PYTHONPATH says, and before a job's folder is looked at.
 START = (
     "import os, sys; before = sys.path[:]; sys.path[:] = [one for one in before if one == os.path.dirname(os.__file__)"
     " or one.endswith('lib-dynload')] + sys.argv[1:2]; from batchq.processes.worker.serving import main;"
     " sys.path[:] = before; main()"
 )
+#: Where a worker finds batchq when its files have been taken away: a file in memory, on the descriptor after those above.
+ARCHIVE = "/proc/self/fd/8"
 ANSWER = Struct("=cqqddqhIqII")  #: what the runner needs no more than a call to read: it reads very many
 RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1

@@ -1,0 +1,82 @@
+"""The files of batchq, kept in memory by a run: workers start also when these have been taken away, or replaced."""
+
+import io
+import os
+import sys
+import time
+
+from batchq.processes.unnamed import unnamed_file
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_WORKER = os.path.join("batchq", "processes", "worker", "")
+_LOOK = 0.05  #: seconds between looks
+
+State = tuple[int, int]
+
+
+class Package:
+    """``root`` is the folder that workers import batchq from as long as ``is_replaced`` is false."""
+
+    def __init__(self) -> None:
+        self.root = _ROOT
+        self.is_replaced = False
+        self._sources: dict[str, bytes] = {}
+        self._states: dict[str, State | None] = {}
+        self._looked = 0.0
+        self._archive: int | None = None
+
+    def keep(self) -> None:
+        """Read all files, once: what is not there or cannot be read now is never missed."""
+        if self._states:
+            return
+        for folder, folders, names in os.walk(os.path.join(_ROOT, "batchq")):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            for name in names:
+                if name.endswith(".py"):
+                    path = os.path.join(folder, name)
+                    state = _state(path)
+                    try:
+                        with open(path, "rb", 0) as file:
+                            source = file.read()
+                    except OSError:
+                        continue
+                    inside = os.path.relpath(path, _ROOT)
+                    self._sources[inside] = source
+                    if inside.startswith(_WORKER):
+                        self._states[path] = state
+
+    def look(self, *, seldom: bool = False) -> None:
+        """See whether the files are as they were kept; ``seldom``: unless that was seen within the last 50 ms."""
+        now = time.monotonic()
+        if self.is_replaced or (seldom and now - self._looked < _LOOK):
+            return
+        self._looked = now
+        if sys.platform == "linux":  # elsewhere no path leads to the archive
+            self.is_replaced = any(_state(path) != state for path, state in self._states.items())
+
+    def archive(self) -> int:
+        """The descriptor of a file in memory, from which Python imports what was kept. Raises OSError."""
+        if self._archive is None:
+            import zipfile
+
+            data = io.BytesIO()
+            with zipfile.ZipFile(data, "w") as archive:
+                for inside, source in self._sources.items():
+                    archive.writestr(zipfile.ZipInfo(inside), source)
+            fd = unnamed_file("batchq")
+            try:
+                with open(fd, "wb", closefd=False) as file:
+                    file.write(data.getbuffer())
+            except OSError:
+                os.close(fd)
+                raise
+            self._archive = fd
+        return self._archive
+
+
+def _state(path: str) -> State | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
