@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 from batchq.errors import StoreError
-from batchq.store import log, objects, schema
+from batchq.store import log, objects, schema, trust
 from batchq.store.connection import Store, version_of
 from batchq.store.locks import LockFile, busy
 from batchq.store.patience import Patient, connect, translated
@@ -22,7 +22,8 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
         if not lock.is_in_use():
             log.check(path)
         try:
-            db = _connect(path, "ro")
+            db = _connect(path, "ro" if _may_be_open(path, facts) else "ro&immutable=1")
+            trust.check_side_files(path, facts.st_uid)
         except sqlite3.OperationalError:
             if lock.mutex_is_held():
                 raise busy(path) from None
@@ -41,6 +42,11 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
         if isinstance(error, sqlite3.Error):
             raise translated(error, path) from error
         raise
+
+
+def _may_be_open(path: str, facts: os.stat_result) -> bool:
+    """Whether SQLite may look for the index of the log. One that it made for a reader would shut the owner out."""
+    return facts.st_uid == os.geteuid() or os.path.exists(path + "-shm")
 
 
 def _connect(path: str, mode: str) -> Patient:

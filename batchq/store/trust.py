@@ -70,7 +70,10 @@ def check_folder(path: str, owner: int) -> int | None:
 
 
 def check_side_files(path: str, owner: int) -> None:
-    """Refuse a log, an index of a log, a journal or a lock file that is not the store owner's own, or not a file."""
+    """Refuse a log, an index of a log, a journal or a lock file that is not the store owner's own, or not a file.
+
+    Those of this user are made writable for him again.
+    """
     for suffix in SIDE_FILES:
         beside = path + suffix
         try:
@@ -88,6 +91,7 @@ def check_side_files(path: str, owner: int) -> None:
             raise StoreError(
                 f"others can write {beside} (mode {mode:04o}), which is part of the store; chmod go-w {beside}"
             )
+        _let_owner_in(beside, facts)
 
 
 def occupy(path: str, owner: int) -> bool:
@@ -117,6 +121,18 @@ def make_for(path: str, owner: int) -> int | None:
     if os.geteuid() == 0 and owner != 0:
         os.fchown(fd, owner, -1)
     return fd
+
+
+def _let_owner_in(path: str, facts: os.stat_result) -> None:
+    """Give a user back the right to write a file beside his store.
+
+    SQLite makes them with the mode of the store, also where that is read-only for the moment, and they may stay.
+    """
+    if facts.st_uid == os.geteuid() and not facts.st_mode & 0o200:
+        try:
+            os.chmod(path, facts.st_mode & 0o7777 | 0o600)
+        except OSError:
+            pass  # it lies where nothing can be changed
 
 
 def _is_private(group: int, owner: int) -> bool:

@@ -280,3 +280,61 @@ def test_a_side_file_that_is_not_a_file_or_that_others_can_write_is_refused(batc
     assert f"chmod go-w {lock}" in batchq("run", code=78).err
     lock.chmod(0o600)
     batchq("run")
+
+
+# --- modes -------------------------------------------------------------------------------------------------------------
+
+LOOK = """
+from batchq.store.connection import open_at
+with open_at(arguments[0], reading=True) as store:
+    assert store.fetch("SELECT count(*) FROM jobs") == [(1,)]
+"""
+ADD = """
+from batchq.store.connection import open_at
+with open_at(arguments[0]) as store, store.writing() as db:
+    db.execute("UPDATE settings SET value = value")
+"""
+
+
+def test_who_looked_at_a_store_while_it_was_read_only_can_write_it_again(place: Path) -> None:
+    """SQLite makes the files beside a store with its mode, and leaves them there."""
+    home = place / "home"
+    home.mkdir()
+    os.chown(home, MALLORY, MALLORY)
+    store = stranger_store(place, home)
+    for mode in (0o400, 0o444):
+        store.chmod(mode)
+        as_mallory(home, LOOK, store)
+        assert all(file.stat().st_mode & 0o200 for file in home.glob("batchq.db-*"))
+        store.chmod(0o600)
+        as_mallory(home, ADD, store)
+
+
+def test_files_of_a_mode_that_shuts_their_owner_out_are_put_right(place: Path) -> None:
+    """As another program leaves them that has looked at a read-only store."""
+    home = place / "home"
+    home.mkdir()
+    os.chown(home, MALLORY, MALLORY)
+    store = stranger_store(place, home)
+    store.chmod(0o400)
+    code = (
+        "import sqlite3; sqlite3.connect(arguments[0]).execute('SELECT * FROM jobs').fetchall(); import os; os._exit(0)"
+    )
+    as_mallory(home, code, store)
+    assert (home / "batchq.db-shm").stat().st_mode & 0o777 == 0o400
+    store.chmod(0o600)
+    as_mallory(home, ADD, store)
+
+
+def test_a_reader_makes_no_files_beside_the_store_of_another_user(place: Path) -> None:
+    """They would be the reader's, and the owner could not use his store any more."""
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    made = in_folder(shared)
+    made("init", "batchq.db")
+    made("add", "--db", "batchq.db", "-c", "true")
+    (shared / "batchq.db").chmod(0o644)
+    as_mallory(shared, LOOK, shared / "batchq.db")
+    assert [file for file in shared.iterdir() if file.stat().st_uid != 0] == []
+    made("add", "--db", "batchq.db", "-c", "true")
