@@ -134,4 +134,4 @@ class Job(Generic[P, R]):
         from batchq.api import stores
 
         with stores.usual(stacklevel=5) as store:
-            return store.add(jobs)
+            return stores.add_calls(store, jobs)

@@ -29,7 +29,7 @@ def map(function: "Callable[[T], R] | Job[[T], R]", items: Iterable[T], **option
     called = job.options(**options)
     calls = [called.job(item) for item in items]
     with stores.usual(stacklevel=4) as store:
-        return Jobs(store.path, store.add(calls))
+        return Jobs(store.path, stores.add_calls(store, calls))
 
 
 class Jobs(Generic[R]):

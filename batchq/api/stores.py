@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchq.api.found import JobInfo, Logs
     from batchq.api.options import Duration
     from batchq.api.waiting import Waited
+    from batchq.jobs.model import JobSpec
     from batchq.store.control import Changed
 
 _FAILURES = 100  #: that a report has in full, as with --json
@@ -85,11 +86,18 @@ class Store:
         """Store one job or many, each a mapping with the fields of a job file; their ids, in order.
 
         One transaction: all or none. A ``matrix`` gives one id for each combination, a ``key`` that is known the id of
-        the job that has it. The working directory and PATH of this process are stored with each. Raises InputError that
-        names the job and the field.
+        the job that has it. The working directory and PATH of this process are stored with each. A ``call`` of what
+        is not there is warned of. Raises InputError that names the job and the field.
         """
-        given = [jobs] if isinstance(jobs, Mapping) else jobs
-        specs = jobfile.described(map(_plain, given), folder.current(), os.environ.get("PATH", os.defpath))
+        specs = _described(jobs)
+        if any(spec.kind == "call" for spec in specs):
+            from batchq.jobs.callables import Callables
+
+            callables = Callables()
+            for spec in specs:
+                callables.look(spec)
+            for warning in callables.warnings:
+                warnings.warn(warning, stacklevel=2)
         return intake.add(self._opened(), specs).ids if specs else []
 
     def job(self, id: int) -> "JobInfo":
@@ -236,3 +244,14 @@ class Store:
 
 def _plain(job: object) -> object:
     return plain(job) if isinstance(job, Mapping) else job
+
+
+def _described(jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> "list[JobSpec]":
+    given = [jobs] if isinstance(jobs, Mapping) else jobs
+    return jobfile.described(map(_plain, given), folder.current(), os.environ.get("PATH", os.defpath))
+
+
+def add_calls(store: Store, jobs: Iterable[Mapping[str, Any]]) -> list[int]:
+    """As ``store.add``, of functions that are there: nobody looks for them."""
+    specs = _described(jobs)
+    return intake.add(store._opened(), specs).ids if specs else []

@@ -14,7 +14,7 @@ from batchq.jobs.work import argv_work, shell_work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from batchq.cli.request import AddRequest
@@ -42,7 +42,7 @@ def specs_of(request: "AddRequest") -> "Jobs":
         )
     if request.call is not None:
         work = {"call": request.call, "args": _args(request.args)}
-        return [job_spec(fields | work, "the command line", cwd, path)]
+        return list(_looked_at([job_spec(fields | work, "the command line", cwd, path)]))
     spec = job_spec(fields | {"command": "true"}, "the command line", cwd, path)  # the work itself follows
     try:
         if request.command is not None:
@@ -127,7 +127,8 @@ def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) 
     layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
     file = request.source or "-"
     pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
-    specs = _gathered(each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path), _name(file))
+    found = each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path)
+    specs = _gathered(found if request.call is None else _looked_at(found), _name(file))
     if specs and pattern.warning is not None:
         note(f"warning: {pattern.warning}")
     return specs
@@ -137,7 +138,8 @@ def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, 
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
-    return jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)
+    found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)
+    return found if kind == "lines" else _looked_at(found)
 
 
 def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
@@ -151,6 +153,21 @@ def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
         return spooled(chain(found, specs), source)
     except MemoryError:
         raise InputError(f"{source}: is too large to be read: memory ran out; divide it") from None
+
+
+def _looked_at(specs: "Iterable[JobSpec]") -> "Iterator[JobSpec]":
+    """The same jobs; a callable that is missing is told at the end. Raises InputError."""
+    callables = None
+    for spec in specs:
+        if spec.kind == "call":
+            if callables is None:
+                from batchq.jobs.callables import Callables
+
+                callables = Callables()
+            callables.look(spec)
+        yield spec
+    for warning in callables.warnings if callables is not None else ():
+        note(f"warning: {warning}")
 
 
 def _name(file: str) -> str:

@@ -48,13 +48,19 @@ def loaded(shell: Shell, *words: str, stdin: str = "") -> set[str]:
         ("add", "-q", "--queue", "a", "-"),
         ("add", "--each", "--name", "n{#}", "--", "echo", "{.}"),
         ("add", "--each", "--slots", "2", "-c", 'echo "$1"'),
+        ("add", "--call", "mine:function"),
+        ("add", "--call", "mine:missing"),
     ],
 )
 def test_add_loads_nothing_that_costs_start_up_time(batchq: Shell, words: tuple[str, ...]) -> None:
+    (batchq.folder / "mine.py").write_text("def function(): pass\n")
+
     modules = loaded(batchq, *words, stdin="true\n")
 
     assert "sqlite3" in modules
-    assert not modules & HEAVY
+    assert "mine" not in modules
+    assert not modules & (HEAVY if "--call" not in words else HEAVY - {"re"})  # which json needs
+    assert ("batchq.jobs.callables" in modules) == ("--call" in words)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,246 @@
+"""Whether what a job is to call is there, as far as that can be known at the add without importing it.
+
+Only a guess in one direction: what is missing now may be there when the job runs, so that is a warning; silence where
+nobody can know (another Python, names that a module makes while it is imported). What can never be called is refused.
+"""
+
+import sys
+
+from batchq.errors import InputError
+from batchq.jobs.definitions import is_generator, names_of
+from batchq.jobs.work import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from typing import Any
+
+    from batchq.jobs.model import JobSpec
+
+MOST = 5  #: warnings of one add
+_BEGIN = len('{"call":"')
+_LARGEST = 4 * 1024 * 1024  #: bytes of a module that is looked at
+#: With these a module can have names that stand nowhere in its text.
+_MAKING = (b"import *", b"__getattr__", b"globals(", b"global ", b"setattr(", b"exec(", b"vars(", b"locals(",
+           b"sys.modules", b"__dict__", b"__path__", b"__class__")  # fmt: skip
+
+
+class Callables:
+    """The callables of one add, each looked at once; ``warnings`` are sentences that begin with the place."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self._seen: dict[object, Any] = {}
+
+    def look(self, spec: "JobSpec") -> None:
+        """Look at one job, whatever its kind. Raises InputError for what no worker could ever call."""
+        if spec.kind != "call":
+            return
+        target = spec.work[_BEGIN : spec.work.index('"', _BEGIN)]
+        key = target, spec.cwd, spec.python, spec.env
+        if key not in self._seen:
+            try:
+                self._seen[key] = _look(target, spec)
+            except _Missing as missing:
+                self._seen[key] = None
+                if len(self.warnings) < MOST:
+                    self.warnings.append(f"{spec.where}: {missing}")
+                elif len(self.warnings) == MOST:
+                    self.warnings.append(f"{spec.where}: this callable, and maybe others behind it, is missing, too")
+        if (function := self._seen[key]) is not None:
+            _require_names(function, target, spec)
+
+
+class _Missing(Exception):
+    """What will not be found, as a sentence."""
+
+
+class _Unknown(Exception):
+    """Only the import would tell."""
+
+
+def _look(target: str, spec: "JobSpec") -> "Any":
+    """The function itself, where it is one of C that is there anyway; None for all others. Raises _Missing."""
+    module, _, attribute = target.partition(":")
+    try:
+        found = _found(module, spec)
+        function = _loaded(module, attribute, found) if _is_ours(spec) else None
+        if function is None:
+            _look_into(module, attribute, found, spec)
+    except _Unknown:
+        return None
+    return function
+
+
+# --- the module --------------------------------------------------------------------------------------------------------
+
+
+def _is_ours(spec: "JobSpec") -> bool:
+    return spec.python == sys.executable and "PYTHONHOME" not in (spec.env or "")
+
+
+def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
+    """Where the worker will find it: the folder of the job comes first. Raises _Missing and _Unknown."""
+    import os
+
+    if not os.path.isdir(spec.cwd):
+        raise _Unknown
+    folders = [spec.cwd]
+    if spec.env is not None and "PYTHONPATH" in spec.env:
+        import json
+
+        paths = json.loads(spec.env).get("PYTHONPATH", "").split(os.pathsep)
+        folders += [os.path.join(spec.cwd, path) for path in paths]
+    name, _, rest = module.partition(".")
+    found = _top(name, folders, is_ours=_is_ours(spec))
+    if found is None:
+        if not _is_ours(spec):
+            raise _Unknown
+        near = did_you_mean(name, _modules_of(spec.cwd))
+        raise _Missing(f"there is no module {name!r} in {spec.cwd}, nor in {spec.python}{near}")
+    for part in rest.split(".") if rest else ():
+        inside = found.submodule_search_locations
+        below = None if inside is None else _by_path(f"{found.name}.{part}", list(inside))
+        if below is None:
+            if inside is not None and found.origin is None:  # of a namespace package others may hold a part
+                raise _Unknown
+            if any(word in _text(found) for word in _MAKING):
+                raise _Unknown
+            near = did_you_mean(part, [one for folder in inside or () for one in _modules_of(folder)])
+            raise _Missing(f"there is no module {part!r} in {found.origin}{near}")
+        found = below
+    return found
+
+
+def _top(name: str, folders: list[str], *, is_ours: bool) -> "ModuleSpec | None":
+    if not is_ours:
+        return _by_path(name, folders)
+    path = [*folders, *sys.path]
+    for finder in sys.meta_path:
+        is_path = getattr(finder, "__name__", "") == "PathFinder"
+        try:
+            found = _by_path(name, path) if is_path else finder.find_spec(name, None)
+        except Exception:  # somebody else's finder
+            raise _Unknown from None
+        if found is not None:
+            return found
+    return None
+
+
+def _by_path(name: str, folders: list[str]) -> "ModuleSpec | None":
+    finder: Any = sys.modules["_frozen_importlib_external"].PathFinder
+    found: ModuleSpec | None = finder.find_spec(name, folders)
+    if found is None:
+        finder.invalidate_caches()  # a file that was made a moment ago
+        found = finder.find_spec(name, folders)
+    return found
+
+
+def _modules_of(folder: str) -> list[str]:
+    import os
+
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [stem for name in names if (stem := name.removesuffix(".py")).isidentifier()]
+
+
+# --- what is in it -----------------------------------------------------------------------------------------------------
+
+
+def _loaded(module: str, attribute: str, found: "ModuleSpec") -> "Any":
+    """What ``attribute`` is in a module of the standard library that is loaded, or written in C; else None.
+
+    Raises _Missing.
+    """
+    if module.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    known = sys.modules.get(module)
+    if known is None and getattr(found.loader, "__name__", type(found.loader).__name__) in (
+        "BuiltinImporter",
+        "ExtensionFileLoader",
+    ):
+        import importlib
+
+        known = importlib.import_module(module)
+    if known is None or getattr(known.__spec__, "origin", None) != found.origin:
+        return None
+    value: Any = known
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            near = did_you_mean(part, dir(value))
+            raise _Missing(f"the module {module!r} has no function {attribute!r}{near}") from None
+    if not callable(value):
+        raise _Missing(f"{module}:{attribute} is a {type(value).__name__}, which cannot be called")
+    return value
+
+
+def _require_names(function: "Any", target: str, spec: "JobSpec") -> None:
+    """Raise InputError where a function of C does not take the arguments of the job, which are passed by name."""
+    if type(function) is not type(len):
+        return
+    import inspect
+    import json
+
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):
+        return
+    try:
+        signature.bind(**json.loads(spec.work)["args"])
+    except TypeError as error:
+        raise InputError(
+            f"{spec.where}: field 'call' names {target}, which is written in C and takes no such arguments by name"
+            f" ({error}), as a worker passes them: call a function of your own that calls it"
+        ) from None
+
+
+def _text(found: "ModuleSpec") -> bytes:
+    """The source. Raises _Unknown."""
+    loader: Any = found.loader
+    try:
+        if found.origin is None or not found.origin.endswith(".py"):
+            raise _Unknown
+        data = bytes(loader.get_data(found.origin))
+    except Exception:
+        raise _Unknown from None
+    if len(data) > _LARGEST:
+        raise _Unknown
+    return data
+
+
+def _look_into(module: str, attribute: str, found: "ModuleSpec", spec: "JobSpec") -> None:
+    """Raises InputError for a generator, _Missing and _Unknown."""
+    data = _text(found)
+    name, _, inner = attribute.partition(".")
+    begin = b"\n" + data.replace(b"\r", b"\n")
+    if b"yield" not in data and any(
+        b"\n%b %b(" % (word, name.encode()) in begin for word in (b"def", b"async def", b"class")
+    ):
+        return
+    names = _defined(data, module, found, is_ours=_is_ours(spec))
+    nodes = names.get(name)
+    if nodes is None:
+        if any(word in data for word in _MAKING) or (inner and found.submodule_search_locations is not None):
+            raise _Unknown
+        raise _Missing(f"there is no function {name!r} in {found.origin}{did_you_mean(name, [*names])}")
+    if not inner and len(nodes) == 1 and is_generator(nodes[0]):
+        raise InputError(
+            f"{spec.where}: field 'call' names {module}:{attribute}, which is a generator: a call of it would only make"
+            " one, and nothing of its body would run"
+        )
+
+
+def _defined(data: bytes, module: str, found: "ModuleSpec", *, is_ours: bool) -> "dict[str, list[Any]]":
+    try:
+        return names_of(data)
+    except SyntaxError as error:
+        if not is_ours:
+            raise _Unknown from None
+        place = f"{found.origin}, line {error.lineno}"
+        raise _Missing(f"the module {module!r} cannot be imported: {error.msg} ({place})") from None
+    except (ValueError, MemoryError, RecursionError):
+        raise _Unknown from None
