@@ -5,7 +5,7 @@ import sys
 from _thread import get_ident
 
 from batchq.processes.worker import endings
-from batchq.processes.worker.wire import ERROR, NONE
+from batchq.processes.worker.wire import DISCARD, ERROR, NONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ class NotReady(Exception):
         super().__init__()
         self.ending = ending
         self.is_whole = is_whole
+
+
+def asked_for(work: "Any") -> "tuple[str, dict[str, Any]]":
+    """The function that a job names, and its arguments. Raises NotReady for what no add has stored."""
+    if type(work) is dict and type(called := work.get("call")) is str and type(named := work.get("args")) is dict:
+        return called, named
+    problem = "the store holds its work as what is not a call of a function; add it again"
+    raise NotReady(endings.wrong("Unreadable", problem, DISCARD))
 
 
 def load(target: str, also: str | None) -> "Any":

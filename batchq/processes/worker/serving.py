@@ -153,7 +153,8 @@ class _Worker:
         is_whole = True
         try:
             os.chdir(self._home)  # each time: the folder of that name may be another one by now
-            function = self._found(work["call"] if target is None else target, also)
+            called, named = functions.asked_for(work) if target is None else (target, {})
+            function = self._found(called, also)
         except OSError as error:
             problem = f"cannot enter the working directory {self._home!r}: {error.strerror}"
             ending = endings.wrong("NoSuchFolder", problem)
@@ -161,7 +162,7 @@ class _Worker:
             ending, is_whole = problem.ending, problem.is_whole
         else:
             words = () if target is None else (Job(id_, attempt, work, name, batch, queue, key),)
-            ending = self._context.copy().run(self._call, function, words, work["args"] if target is None else {})
+            ending = self._context.copy().run(self._call, function, words, named)
         if os.getpid() != self._pid:
             os._exit(1)  # a child that the callable forked, and that came back here
         self._answer(cpu, began, ending, is_whole=is_whole)
