@@ -11,11 +11,7 @@ from batchq.errors import StoreError
 from batchq.store import schema
 
 _INERT = ("CREATE TABLE ", "CREATE INDEX ", "CREATE VIEW ", "CREATE VIRTUAL TABLE ")
-# A trigger as SQLite keeps it when it was made in the usual way; anything odder is taken for one on a table of ours.
-_TRIGGER = (
-    r'CREATE TRIGGER "?\w+"?\s+((BEFORE|AFTER|INSTEAD\s+OF)\s+)?(DELETE|INSERT|UPDATE(\s+OF\s+\w+(\s*,\s*\w+)*)?)'
-    r'\s+ON\s+"?(?P<table>\w+)"?\s'
-)
+_MIGRATIONS = "_sqlite_migrations"
 _UNIQUE = r'CREATE UNIQUE INDEX "?\w+"?\s+ON\s+"?(?P<table>\w+)"?\s*\('
 #: What sqlite-utils makes for itself, in each store
 _OF_MIGRATIONS = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
@@ -51,7 +47,7 @@ def strange(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> str |
 def extras(db: sqlite3.Connection) -> list[str]:
     """The names of the tables, indexes and views that somebody added to the store."""
     rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'")
-    return sorted(name for name, sql in rows if sql not in schema.OBJECTS and "_sqlite_migrations" not in sql)
+    return sorted(name for name, sql in rows if sql not in schema.OBJECTS and _MIGRATIONS not in sql)
 
 
 def tables() -> set[str]:
@@ -67,5 +63,9 @@ def _is_inert(sql: object) -> bool:
         return True
     import re  # only where there is something of others, and an add would pay for it
 
-    found = re.match(_TRIGGER, sql, re.IGNORECASE) or re.match(_UNIQUE, sql, re.IGNORECASE)
-    return found is not None and found["table"].lower() not in tables()
+    ours = tables() | {_MIGRATIONS}
+    if sql.startswith("CREATE TRIGGER "):  # as SQLite keeps it when it was made in the usual way
+        # Not only its own table counts: one on another's is fired by a foreign key, too, when a job of ours is removed.
+        return ours.isdisjoint(re.findall(r"\w+", sql.lower()))
+    found = re.match(_UNIQUE, sql, re.IGNORECASE)
+    return found is not None and found["table"].lower() not in ours

@@ -36,6 +36,13 @@ HOSTILE = {
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_schema SET sql = replace(sql, 'CREATE TRIGGER', 'cREATE /* TABLE */ TriGGer') WHERE name = 't'",
     ],
+    "trigger on a table of theirs that a job's end reaches": [
+        "CREATE TABLE notes (job INTEGER REFERENCES jobs (id) ON DELETE CASCADE)",
+        f"CREATE TRIGGER t AFTER DELETE ON notes BEGIN {JOB}; {COUNT}; END",
+    ],
+    "trigger on the table of the upgrades": [
+        f"CREATE TRIGGER t AFTER INSERT ON _sqlite_migrations BEGIN {JOB}; {COUNT}; END"
+    ],
     "view in place of a table": [
         "ALTER TABLE queues RENAME TO queues_then",
         "CREATE VIEW queues AS SELECT * FROM queues_then",
@@ -54,6 +61,8 @@ HOSTILE = {
 #: In these everything can still be looked at and copied.
 READABLE = {
     "trigger",
+    "trigger on a table of theirs that a job's end reaches",
+    "trigger on the table of the upgrades",
     "unique index on a table of ours",
     "changed view",
     "dropped index",
