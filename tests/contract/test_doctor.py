@@ -8,6 +8,7 @@ from conftest import Done, Shell, eventually
 from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
 
+from batchq.processes import tree
 from batchq.store.connection import open_at
 
 
@@ -115,6 +116,7 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
         runner.kill()
         for child in children:
             os.kill(int(child), 9)
+        eventually(lambda: all(tree.is_zombie(int(child)) for child in children))
 
     done = batchq("doctor", code=1)
 

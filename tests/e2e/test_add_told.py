@@ -32,8 +32,8 @@ def test_json_is_one_document_with_the_jobs_as_they_are_stored(batchq: Shell) ->
     assert jobs == [{
         "id": 1, "fate": "added", "name": "n", "batch": "default", "queue": "default", "key": None, "kind": "argv",
         "command": "echo 'a b'", "work": ["echo", "a b"], "priority": 0, "max_attempts": 1, "timeout": 300.0,
-        "delay": None, "run_at": None, "hold": False, "slots": 1, "after": [], "after_any": [], "tags": ["t"],
-        "env": ["A"], "inputs": [], "stdin_bytes": None, "cwd": str(batchq.folder.resolve()),
+        "delay": None, "run_at": None, "hold": False, "slots": 1, "python": None, "fresh": False, "after": [], "after_any": [],
+        "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None, "cwd": str(batchq.folder.resolve()),
     }]  # fmt: skip
 
 
@@ -69,9 +69,9 @@ def test_a_dry_run_shows_the_jobs_and_stores_nothing(batchq: Shell) -> None:
     done = batchq("add", "--dry-run", *words, stdin="key\tother\n" + lines)
 
     assert done.out.splitlines() == [
-        "WOULD BE  ID  BATCH    QUEUE  NAME  COMMAND",
-        "skipped    1  default  img    -     convert a.png x",
-        "added      -  default  img    -     convert b.png '\\x1b'",
+        "WOULD BE  ID  BATCH    QUEUE    NAME  COMMAND",
+        "skipped    1  default  default  -     true",  # it stays as it is stored
+        "added      -  default  img      -     convert b.png '\\x1b'",
     ]
     assert done.err == "batchq: add: 1 added, 1 skipped; this is a dry run, and nothing was stored\n"
     assert batchq.rows("SELECT id FROM jobs") == [(1,)]

@@ -264,7 +264,7 @@ def test_an_exception_is_stored_as_type_message_and_traceback(batchq: Shell) -> 
     [
         ("not_json", {}, "ResultNotJSON"),
         ("not_a_number", {}, "ResultNotJSON"),
-        ("no_such_function", {}, "AttributeError"),
+        ("no_such_function", {}, "NoSuchFunction"),
         ("add", {"a": 1}, "TypeError"),
         ("leave", {"code": 4}, "SystemExit"),
         ("broken_str", {}, "Broken"),
