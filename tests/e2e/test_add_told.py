@@ -32,8 +32,9 @@ def test_json_is_one_document_with_the_jobs_as_they_are_stored(batchq: Shell) ->
     assert jobs == [{
         "id": 1, "fate": "added", "name": "n", "batch": "default", "queue": "default", "key": None, "kind": "argv",
         "command": "echo 'a b'", "work": ["echo", "a b"], "priority": 0, "max_attempts": 1, "timeout": 300.0,
-        "delay": None, "run_at": None, "hold": False, "slots": 1, "python": None, "fresh": False, "after": [], "after_any": [],
-        "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None, "cwd": str(batchq.folder.resolve()),
+        "delay": None, "run_at": None, "hold": False, "slots": 1, "python": None, "fresh": False, "after": [],
+        "after_any": [], "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None,
+        "cwd": str(batchq.folder.resolve()),
     }]  # fmt: skip
 
 

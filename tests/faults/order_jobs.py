@@ -12,9 +12,9 @@ STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTE
 WAITING = ("held", "blocked", "scheduled", "queued")
 WANTED = st.builds(
     Wanted, st.sampled_from([None, None, "b"]), st.sampled_from([None, None, None, "one"]), st.booleans(),
-    st.sampled_from([None] * 7 + [((2, 4),), ((1, 3), (6, 9)), NO_JOB]),
+    st.sampled_from([None] * 7 + [((2, 4),), ((1, 3), (6, 9)), NO_JOB]), files=st.just(()), entered=st.none(),
 )  # fmt: skip
-ANY_WORD = ("x", "y", "batch:one", "batch:two", "1", "9", "99999999999999999999")
+ANY_WORD = ("x", "y", "batch:one", "batch:two", "1", "9", "id:1", "id:9", "last", "99999999999999999999")
 SPEC = st.fixed_dictionaries(
     {
         "batch": st.sampled_from(["one", "two", "default"]), "queue": st.sampled_from("ab"),

@@ -78,7 +78,7 @@ class OrderMachine(OrderWalk):
         jobs = self.model.jobs
         others = {row["batch"] for row in jobs.values()} - {spec["batch"]}
         earlier = specs[: next(place for place, one in enumerate(specs) if one is spec)]
-        known = [str(job) for job in sorted(jobs)[-6:]] + [f"batch:{batch}" for batch in sorted(others)]
+        known = [str(job) for job in sorted(jobs)[-6:]] + [f"batch:{batch}" for batch in sorted(others)] + ["last"]
         known += sorted({one["name"] for one in earlier if one.get("name")})
         return [*ANY_WORD] if len(jobs) % 7 == 6 else known
 
@@ -92,14 +92,13 @@ class OrderMachine(OrderWalk):
         done = keeping.prune(self.store(), Policy(older, states, keep, forget), self.now)
         assert done.jobs == self.model.prune(older, states, keep, forget, self.now)
 
-    @when(lambda self: self.model.dead_keys())
+    @when(lambda self: self.model.begun_keys())
     @rule(data=st.data())
     def add_again(self, data: st.DataObject) -> None:
-        """What failed is added once more under its key, which chance alone would seldom do."""
-        key = data.draw(st.sampled_from(self.model.dead_keys()))
-        self._add(
-            [PLAIN | {"key": key, "if_exists": data.draw(st.sampled_from(["rerun-failed", "rerun-failed", "skip"]))}]
-        )
+        """What failed or runs is added once more under its key, which chance alone would seldom do."""
+        key = data.draw(st.sampled_from(self.model.begun_keys()))
+        how = data.draw(st.sampled_from(["rerun-failed", "rerun-failed", "replace", "skip"]))
+        self._add([PLAIN | {"key": key, "if_exists": how}])
 
     @rule(days=st.integers(0, 2))
     def a_crontab_names_its_key(self, days: int) -> None:
@@ -144,7 +143,7 @@ class OrderMachine(OrderWalk):
         done = change[verb](self.store(), selection, list_ids=data.draw(st.booleans()))
         number, also = len(chosen), 0
         if verb == "retry":
-            number, also = self.model.reopen(chosen, self.now)
+            number, also = self.model.reopen(chosen, self.now, orphans=how == "ids")
         elif verb == "cancel":
             also = self.model.cancel(chosen, self.now)
         elif verb == "hold":

@@ -39,6 +39,7 @@ class Model:
         self.parents: dict[int, dict[int, str]] = {}
         self.keys: dict[str, list[Any]] = {}
         self.last = 0
+        self.newest: set[int] = set()  # the jobs of the newest add that was not refused: ``last``
 
     # --- what follows --------------------------------------------------------------------------------------------------
 
@@ -89,84 +90,99 @@ class Model:
         bound: dict[int, dict[str, Any]] = {}
         named: dict[str, list[int]] = {}
         fresh: set[str] = set()
-        replaced: dict[int, dict[str, Any]] = {}
-        rerun: set[int] = set()
-        gone: dict[int, str] = {}
+        first = self.last + 1
+        changed: dict[int, dict[str, Any]] = {}
         for spec in specs:
             job, fate = self._meet(spec, fresh, now)
-            if job and job not in self.jobs:  # known by its key alone: pruned
-                gone[job] = self.keys[spec["key"]][3]
             if fate == "added":
                 job = self.last = self.last + 1
                 self.jobs[job] = new_row(job, spec, now)
                 if spec.get("key"):
                     fresh.add(spec["key"])
                     self.keys[spec["key"]] = [job, now, now, None]
-            replaced |= {job: spec} if fate == "replaced" else {}
-            rerun |= {job} if fate == "rerun" else set()
-            if fate in ("added", "replaced"):
-                bound[job] = spec
-            named.setdefault(spec.get("name") or "", []).append(job)
+            else:
+                named.setdefault(spec.get("name") or "", []).append(job)
+            changed |= {job: spec} if fate in ("replaced", "rerun") else {}
+            bound |= {job: spec} if fate in ("added", "replaced", "rerun") else {}
             ids.append(job)
             fates.append(fate)
-        for job, spec in replaced.items():
-            kept = {name: self.jobs[job][name] for name in ("key", "attempt")}
-            self.jobs[job] = new_row(job, spec, now) | kept
-            self.parents.pop(job, None)
-        self.reopen(rerun, now)
+        self._redefine(changed, now)
+        for job in range(first, self.last + 1):
+            named.setdefault(self.jobs[job]["name"] or "", []).append(job)
         for job, spec in bound.items():
             for kind in ("after_any", "after"):
                 for word in spec.get(kind, ()):
-                    self._bind(job, spec, kind, word, named, gone)
+                    self._bind(job, spec, kind, word, named)
         if any(job in self._above(job) for job in bound):
             raise Refused("a circle")
+        self.newest = {*range(first, self.last + 1), *changed}
         self.follow(now)
         return ids, fates
+
+    def _redefine(self, changed: dict[int, dict[str, Any]], now: int) -> None:
+        """Known jobs begin anew with another definition; what was cancelled because one had failed comes back with it."""
+        for job in changed:
+            self.parents.pop(job, None)
+        self.reopen({job for job in changed if not self.is_open(job)}, now)
+        for job, spec in changed.items():
+            kept = {name: self.jobs[job][name] for name in ("key", "attempt")}
+            self.jobs[job] = new_row(job, spec, now) | kept
 
     def _meet(self, spec: dict[str, Any], fresh: set[str], now: int) -> tuple[int, str]:
         known = self.keys.get(spec.get("key") or "")
         if known is None:
             return 0, "added"
         job, added, seen, ended = known
-        state = self.jobs[job]["state"] if job in self.jobs else ended
+        is_here = job in self.jobs
+        state = self.jobs[job]["state"] if is_here else ended
         mode, unique = spec["if_exists"], spec["unique"]
         if spec["key"] not in fresh:
+            known[1] = added = min(added, now)  # the clock was set back
             if unique == "active" and state in (None, *OVER):
                 return 0, "added"
             if isinstance(unique, int) and now >= added + unique:
                 return 0, "added"
-            if mode == "rerun-failed" and job not in self.jobs and state in DEAD:
+            if mode in ("rerun-failed", "replace") and not is_here and state in DEAD:
                 return 0, "added"
             known[2] = now if now - seen > DAY else seen
-        if mode == "reject" or (mode == "replace" and state == "running"):
+        if mode == "reject":
             raise Refused(mode)
-        if mode == "replace" and job in self.jobs and state not in OVER:
-            return job, "replaced"
-        return job, "rerun" if mode == "rerun-failed" and state in DEAD else "skipped"
+        if mode == "skip" or not is_here:
+            return job, "skipped"
+        if state == "running":
+            return job, "running"
+        if mode == "rerun-failed":
+            return job, "rerun" if state in DEAD else "skipped"
+        is_same = state == "succeeded" and self.jobs[job]["kind"] == spec["kind"]  # which is all that they do
+        return job, "skipped" if is_same else "replaced"
 
-    def dead_keys(self) -> list[str]:
-        """The keys of jobs that ended without success."""
+    def begun_keys(self) -> list[str]:
+        """The keys of jobs that run, or ended without success."""
+        begun = ("running", *DEAD)
         return [
-            key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in DEAD
+            key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in begun
         ]
 
-    def _bind(
-        self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]], gone: dict[int, str]
-    ) -> None:
+    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> None:
+        gone = {entry[0]: entry[3] for entry in self.keys.values() if entry[0] not in self.jobs}  # pruned
+        of_batch = {
+            other for other, row in self.jobs.items()
+            if row["name"] == word and row["batch"] == spec["batch"] and other != job
+        }  # fmt: skip
         if word.startswith("batch:"):
             found = {other for other, row in self.jobs.items() if row["batch"] == word[6:]}
             if spec["batch"] == word[6:]:
                 raise Refused("its own batch")
         elif mine := {other for other in named.get(word, ()) if other != job}:
             found = mine
-        elif word.isdecimal():
-            found = {int(word)} & {*self.jobs, *(one for many in named.values() for one in many)} - {job}
+        elif word == "last":  # of an add that stored nothing it is nothing
+            found = self.newest & {*self.jobs} - {job}
+        elif of_batch:
+            found = of_batch
         else:
-            found = {
-                other for other, row in self.jobs.items()
-                if row["name"] == word and row["batch"] == spec["batch"] and other != job
-            }  # fmt: skip
-        if not found:
+            number = word.removeprefix("id:")
+            found = {int(number)} & {*self.jobs, *gone} - {job} if number.isdecimal() else set()
+        if not found and word != "last":
             raise Refused("no such parent")
         for parent in found:
             if parent in gone:
@@ -186,8 +202,11 @@ class Model:
 
     # --- by hand -------------------------------------------------------------------------------------------------------
 
-    def reopen(self, chosen: Iterable[int], now: int) -> tuple[int, int]:
-        """Put jobs back that are over: how many of the chosen ones, and how many others with them."""
+    def reopen(self, chosen: Iterable[int], now: int, *, orphans: bool = True) -> tuple[int, int]:
+        """Put jobs back that are over: how many of the chosen ones, and how many others with them.
+
+        Without ``orphans`` not those that were cancelled because of one that was pruned since.
+        """
         chosen = set(chosen)
         back = set(chosen)
         while (
@@ -195,6 +214,8 @@ class Model:
             - back
         ):
             back |= more
+        if not orphans:
+            back -= {job for job in back if self.jobs[job]["cause"] not in (None, *self.jobs)}
         while stuck := {job for job in back if set(self.killers(job)) - back}:
             back -= stuck
         for job in back:

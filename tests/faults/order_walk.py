@@ -104,7 +104,7 @@ class OrderWalk(Walk):
     def a_runner_knows_what_is_left_for_it(self) -> None:
         for life in living(self)[:1]:
             wanted = life.runner.wanted
-            left = outlook.look(self.store(), life.runner)
+            left = outlook.look(self.stores[life.store], life.runner)  # which has its spans
             open_lanes = {
                 queue for queue in "ab"
                 if not (lane := self.lanes.set.get(queue)) or not (lane["paused"] or lane["limit"] == 0)

@@ -12,9 +12,9 @@ pytest_plugins = ("figures",)
 AT_ONCE = 1000
 
 SEEN = {
-    "add", "refused add", "key skipped", "key replaced", "key rerun", "prune", "retry", "cancel", "hold", "release",
-    "followed", "set limit", "set rate", "set paused", "register", "claim", "claimed ahead", "work", "finish", "begin",
-    "crash",
+    "add", "refused add", "key skipped", "key replaced", "key rerun", "key running", "prune", "retry", "cancel",
+    "hold", "release", "followed", "set limit", "set rate", "set paused", "register", "claim", "claimed ahead",
+    "work", "finish", "begin", "crash",
 }  # fmt: skip
 
 
