@@ -245,6 +245,8 @@ def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: boo
         version = version_of(db, path)
         if lock is None:
             lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
+        if not is_sure:
+            log.check_recovered(db, path)  # before the file is noted as one that is in order
         files.join(path, facts, lock, db, alone=alone)
         if is_shared:
             trust.check_side_files(path, facts.st_uid)
@@ -265,8 +267,6 @@ def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: boo
             if not reading:
                 raise StoreError(refusal)
             warnings.append(refusal)
-        if not is_sure:
-            log.check_recovered(db, path)
         if os.environ.get(location.ALLOW_NETWORK) and location.network_type(path):
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
         return Store(path, db, lock, facts, warnings, refusal=refusal)

@@ -166,12 +166,19 @@ def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True)
 
 
 def raw(store: Store, target: str) -> str:
-    """Copy the store to the new file ``target`` as it is, broken or not. Raises CreateError, BusyError, LedgerError."""
+    """Copy the store to the new file ``target`` as it is, broken or not. Raises CreateError, BusyError, LedgerError.
+
+    No log of the store belongs to the copy.
+    """
     draft = Draft(target + "-new", "the backup " + target)
     try:
         made = sqlite3.connect(draft.path, isolation_level=None)
         try:
+            made.execute("PRAGMA journal_mode = MEMORY").fetchall()
             store.db.backup(made, pages=_PAGES)
+            if store.refusal is None:
+                with contextlib.suppress(sqlite3.Error):  # where it is that broken
+                    log.mark(made)
         except sqlite3.Error as error:
             raise translated(error, store.path) from error
         finally:

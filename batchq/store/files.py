@@ -69,11 +69,17 @@ class Files:
 def require_own_log(path: str, facts: os.stat_result, lock: "LockFile | None", *, alone: bool) -> bool:
     """Refuse, before SQLite takes it over, a log that does not belong to the store; whether it certainly does.
 
+    Certain it is where the file is as the last checkpoint left it, too. Else one was killed in the middle, the files were
+    moved together, or somebody has put a copy there.
+
     While others have the store open, it is they who have looked, and the file must be the one that they have opened.
     """
     if alone:
         try:
-            return log.check(path)
+            if not log.check(path):
+                return False
+            # A copy that another program has made in the middle of a log ends in the word with which the next log begins.
+            return not log.log_bytes(path) or (lock is not None and lock.noted() == _of(facts))
         except LedgerError:
             if lock is None or not lock.is_in_use():
                 raise  # nobody has found it to be in order meanwhile

@@ -210,11 +210,11 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
 
 
 def check_recovered(db: sqlite3.Connection, path: str) -> None:
-    """Refuse a store that its log, which has no mark, has ruined, as far as half a second of checking shows it."""
+    """Refuse a store that its log, which may be another's, has ruined, as far as half a second of checking shows it."""
     deadline = time.monotonic() + _CHECK
     db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
-        ((verdict,),) = db.execute("PRAGMA quick_check(1)").fetchall()
+        ((verdict,),) = db.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorname == "SQLITE_INTERRUPT":
             return

@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 from batchq.errors import StoreError
-from batchq.store import log, objects, schema, trust
+from batchq.store import files, log, objects, schema, trust
 from batchq.store.connection import Store, version_of
 from batchq.store.locks import LockFile, busy
 from batchq.store.patience import Patient, connect, translated
@@ -19,8 +19,7 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
     lock = LockFile(path, reading=True)
     db = None
     try:
-        if not lock.is_in_use():
-            log.check(path)
+        is_sure = files.require_own_log(path, facts, lock, alone=not lock.is_in_use())
         try:
             db = _connect(path, "ro" if _may_be_open(path, facts) else "ro&immutable=1")
             trust.check_side_files(path, facts.st_uid)
@@ -32,6 +31,8 @@ def open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Stor
                 warnings.append(f"{path}-wal cannot be read here: what was written last is missing")
         if (version := version_of(db, path)) < schema.VERSION:
             raise StoreError(f"{path} has the older schema {version} and cannot be upgraded here: it is read-only")
+        if not is_sure:
+            log.check_recovered(db, path)
         if (refusal := objects.strange(db, path)) is not None:
             warnings.append(refusal)
         return Store(path, db, lock, facts, warnings, is_readonly=True, refusal=refusal)

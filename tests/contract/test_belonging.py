@@ -258,3 +258,31 @@ def test_checkpoints_vacuums_and_touches_of_others_are_no_alarm(batchq: Shell) -
 def test_a_log_that_its_last_user_takes_away_meanwhile_has_nothing_to_say(folder: Path) -> None:
     """Chaos met it: one run ended while the next one opened the store, and that one broke off."""
     assert list(log._pages(str(folder / "batchq.db-wal"), 1)) == []
+
+
+@pytest.mark.parametrize("way", ["another program", "doctor --repair"])
+def test_a_copy_made_in_the_middle_of_a_log_is_not_torn_by_the_next_one(batchq: Shell, way: str) -> None:
+    batchq("add", "-", stdin="true\n" * 300)
+    with open_at(str(batchq.db())) as store:
+        with store.writing() as db:
+            db.execute("UPDATE settings SET value = value WHERE name = 'last_job'")
+        copy = batchq.folder / "middle.db"
+        if way == "another program":
+            with sqlite3.connect(copy) as made:
+                store.db.backup(made)
+            made.close()
+        else:
+            copying.raw(store, str(copy))
+        copy.chmod(0o600)
+        batchq("add", "-", stdin="exit 3\n" * 2000)
+    die(CRASHED_WRITER.replace('"acknowledged"', '*["y" * 900] * 300'), batchq.db())
+    copy.rename(batchq.db())
+
+    if way == "doctor --repair":
+        refuses(batchq, "batchq.db-wal does not belong to")
+    else:  # only how the two fit together tells; SQLite makes its index of the log to find out
+        before = {**contents(batchq.folder), "batchq.db-shm": b""}
+        for command in COMMANDS:
+            assert "batchq.db-wal belong to it? Go back" in batchq(*command, code=74).err
+            assert {**contents(batchq.folder), "batchq.db-shm": b""} == before
+    clean(batchq)
