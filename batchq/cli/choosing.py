@@ -8,6 +8,7 @@ import typer
 
 from batchq.cli.noting import note
 from batchq.jobs.selection import NO_JOB, Selection, parse
+from batchq.store import names
 from batchq.store import selecting as selected
 from batchq.store.connection import Store
 
@@ -55,7 +56,10 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def chosen(store: Store, selection: Selection, verb: str) -> Selection:
-    """The selection with ``last`` looked up, once for the whole command; told where the newest add stored nothing."""
+    """The selection with ``last`` looked up, once for the whole command; told where the newest add stored nothing,
+    and where the store has never heard of the queue or the batch."""
+    for one in names.never_seen(store, selection.queue, selection.batch):
+        note(one.sentence)
     found = selected.resolved(store, selection)
     if found.newest == NO_JOB:
         note(f"{verb}: nothing was added by the newest add")

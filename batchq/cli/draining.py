@@ -151,8 +151,9 @@ def _run(
     trust_owner: bool,
 ) -> int:
     with open_at(path, trust_owner=trust_owner) as store:
-        never_seen = names.never_seen(store, plan.wanted)
-        telling.tell_never_seen(never_seen, told)
+        never_seen = names.never_seen(store, plan.wanted.queue, plan.wanted.batch)
+        for one in never_seen if not told.quiet else []:  # at the start, because a run with --watch may last
+            note(one.sentence)
         if told.live:
             from batchq.report.progress import Progress
 

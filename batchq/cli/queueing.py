@@ -10,7 +10,7 @@ from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
-from batchq.store import limits, queues
+from batchq.store import limits, names, queues
 
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -66,7 +66,11 @@ def set_queue(
 def pause(name: Name, db: Db = None) -> None:
     """Start no more jobs of a queue; those that run go on."""
     with store_for(db) as store:
-        queues.pause(store, _checked(name))
+        queue = _checked(name)
+        for one in names.never_seen(store, queue, None):
+            if one.near:  # or it is yet to come
+                note(one.sentence)
+        queues.pause(store, queue)
 
 
 @group.command()

@@ -8,8 +8,6 @@ from batchq.cli.noting import note
 from batchq.jobs.selection import in_words, merged
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
-from batchq.store.names import Unknown
-from batchq.visible import visible
 
 _LEFT_ALONE = {
     "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
@@ -29,13 +27,6 @@ class Telling(NamedTuple):
     as_json: bool
     live: bool
     db: str | None
-
-
-def tell_never_seen(never_seen: list[Unknown], telling: Telling) -> None:
-    """Say at the start, because a run with --watch may last, of which names the store has never heard."""
-    for one in never_seen:
-        if not telling.quiet:
-            note(f"this store has never seen the {one.kind} {visible(one.name, one_line=True)!r}{one.near}")
 
 
 def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:

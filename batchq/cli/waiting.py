@@ -15,7 +15,7 @@ from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.processes import enclosing
-from batchq.report import undone
+from batchq.report import summary, undone
 from batchq.report.digest import program
 from batchq.store import asking, awaited, obstacles, queries, tallies
 from batchq.store.connection import Store
@@ -56,7 +56,9 @@ def wait(
         callers = asking.of_tokens(store, enclosing.tokens())
         ids = awaited.without_callers(store, selection, callers)
         is_over = _Wait(store, ids, callers, program(named_by(store, db))).until(until)
-        counts = tallies.counts(store, Selection(ids or NO_JOB))
+        followed = Selection(ids or NO_JOB)
+        counts = tallies.counts(store, followed)
+        counts = summary.standings(counts, queries.lost(store, followed) if counts.get("running") else 0)
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
     code = WORK_LEFT if not is_over else int(bool(counts.get("failed") or counts.get("cancelled")))
     if json:

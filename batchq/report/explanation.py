@@ -37,7 +37,10 @@ def _queued(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
             "paused",
             f"its queue {lane.name!r} is paused: '{program} queue resume {shlex.quote(lane.name)}' lets it go on",
         )
-    if lane.limit is not None and facts.running >= lane.limit:
+    if lane.limit == 0:
+        opens = f"'{program} queue set {shlex.quote(lane.name)} --limit N' lets it go on"
+        yield "limit", f"its queue {lane.name!r} has the limit 0: {opens}"
+    elif lane.limit is not None and facts.running >= lane.limit:
         yield "limit", f"its queue {lane.name!r} lets {count(lane.limit, 'job')} run at once, and {facts.running} run"
     if (at := limits.next_start(lane, now)) is not None:
         wait = show_duration(at - now)

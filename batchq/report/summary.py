@@ -14,6 +14,14 @@ RUNNING = 10
 _LISTED_IDS = 10_000  #: beyond so many failed jobs the retry command names the selection, not the jobs
 
 
+def standings(counts: dict[str, int], lost: int) -> dict[str, int]:
+    """The jobs by state; so many of those that are ``running`` in the store are ``lost``: their run died."""
+    if not lost:
+        return counts
+    parted = counts | {"running": counts["running"] - lost, "lost": lost}
+    return {state: jobs for state, jobs in parted.items() if jobs}
+
+
 class Report(NamedTuple):
     """The selected jobs at ``at`` (ms): how many in each state, when they ran, which failed and why.
 
@@ -49,10 +57,7 @@ class Report(NamedTuple):
     @property
     def standings(self) -> dict[str, int]:
         """The jobs by state; those that ran when their run died are ``lost``."""
-        if not self.lost:
-            return self.counts
-        parted = self.counts | {"running": self.counts["running"] - self.lost, "lost": self.lost}
-        return {state: jobs for state, jobs in parted.items() if jobs}
+        return standings(self.counts, self.lost)
 
     @property
     def span(self) -> int | None:

@@ -19,11 +19,12 @@ _REASONS = {
     "blocked": "blocked by jobs that are not over; '{batchq} explain {first}' names them",
     "scheduled": "due later; '{batchq} explain {first}' says when",
     "running": "another run still has {them}",
+    "lost": "the run that had {them} died; the next '{batchq} run' takes {them} back",
     "paused": "queue {queue!r} is paused; '{batchq} queue resume {word}' lets it go on",
     "shut": "queue {queue!r} has the limit 0; '{batchq} queue set {word} --limit N' lets it go on",
     "payload": "a payload needs a function; '{batchq} run --perform MODULE:FUNCTION' names it",
     "slots": "too wide for -j; '{batchq} run -j {most}' has the slots",
-    "free": "no run is at work that takes {them}; start one with '{batchq} run'",
+    "free": "no run is at work that takes {them}; start one with '{batchq} run{wide}'",
 }
 _LEFT = "the run ended before{}; '{} run' runs what is queued"
 
@@ -43,6 +44,7 @@ def reason(one: NotRun, program: str) -> str:
     return _REASONS[one.reason].format(
         batchq=program, ids=chosen(one.jobs), first=one.jobs[0], them=_them(one.jobs),
         they=_them(one.jobs, "it", "they"), queue=queue, word=shlex.quote(queue), most=one.most,
+        wide=f" -j {one.most}" if one.most > 1 else "",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from batchq.jobs.work import did_you_mean
 from batchq.store.connection import Store
-from batchq.store.runners import Wanted
+from batchq.visible import visible
 
 _KNOWN = {
     "queue": "SELECT queue FROM counters UNION SELECT name FROM queues UNION SELECT name FROM seen WHERE kind = 'queue'",
@@ -21,12 +21,17 @@ class Unknown(NamedTuple):
     name: str
     near: str
 
+    @property
+    def sentence(self) -> str:
+        """What a person is told of it."""
+        return f"this store has never seen the {self.kind} {visible(self.name, one_line=True)!r}{self.near}"
 
-def never_seen(store: Store, wanted: Wanted) -> list[Unknown]:
+
+def never_seen(store: Store, queue: str | None, batch: str | None) -> list[Unknown]:
     """Those of the names in a selection that the store has never seen."""
     found = []
-    for kind, name in (("queue", wanted.queue), ("batch", wanted.batch)):
-        if name not in (None, "default"):
+    for kind, name in (("queue", queue), ("batch", batch)):
+        if name is not None and name != "default":
             known = [one for (one,) in store.fetch(_KNOWN[kind])]
             if name not in known:
                 found.append(Unknown(kind, name, did_you_mean(name, known)))

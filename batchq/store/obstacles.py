@@ -19,7 +19,8 @@ class NotRun(NamedTuple):
 
     ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
     failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
-    ``scheduled`` for later, still ``running`` in another run, ``paused`` or ``shut`` (limit 0) as ``queue`` is,
+    ``scheduled`` for later, still ``running`` in another run, ``lost`` with a run that died,
+    ``paused`` or ``shut`` (limit 0) as ``queue`` is,
     ``payload`` without --perform, ``slots`` (``most`` are needed), or ``free``: nothing is in
     the way but that no run takes them.
     """
@@ -73,10 +74,16 @@ def in_the_way(store: Store, ids: Sequence[Range]) -> list[NotRun]:
         f"jobs.id IN ({_WITH_PARENTS.format(where)})",
         named,
         slots=max((one.slots for one in living), default=_ANY),
-        payloads=not living or any(one.wanted.payloads for one in living),
+        payloads=any(one.wanted.payloads for one in living),
     )
-    found = [one for one in found if one.reason not in ("running", "blocked", "cancelled", "dropped")]
+    idle = {"running", "blocked", "cancelled", "dropped"}
+    lost = [] if living else [_lost(store, one) for one in found if one.reason == "running"]  # or it takes them back
+    found = lost + [one for one in found if one.reason not in idle]
     return [left for one in found if (left := but_taken(store, one, living)).jobs]
+
+
+def _lost(store: Store, one: NotRun) -> NotRun:
+    return NotRun("lost", None, 0, sorted(runners.lost(store, one.jobs)))
 
 
 _WITH_PARENTS = """

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -171,17 +171,9 @@ def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int 
     found = [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
     found = _with_logs(store, found)
     if running := [job.id for job in found if job.state == "running"]:
-        lost = _lost(store, running)
-        found = [job._replace(is_lost=True) if job.id in lost else job for job in found]
+        lost_ids = runners.lost(store, running)
+        found = [job._replace(is_lost=True) if job.id in lost_ids else job for job in found]
     return found
-
-
-def _lost(store: Store, running: Sequence[int]) -> set[int]:
-    rows = store.fetch(
-        "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(running),)
-    )
-    gone = runners.gone(store, {runner for _, runner in rows})
-    return {job for job, runner in rows if runner in gone}
 
 
 def lost(store: Store, selection: Selection) -> int:

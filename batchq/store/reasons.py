@@ -55,7 +55,9 @@ def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Pare
         f"SELECT p.id, p.name, p.state, d.kind FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE {where}",
         parameters,
     )
-    return [Parent._make(row) for row in rows]
+    found = [Parent(*row) for row in rows]
+    lost = runners.lost(store, [one.id for one in found if one.state == "running"])
+    return [one._replace(state="lost") if one.id in lost else one for one in found]
 
 
 def _before(store: Store, job: Job) -> int:

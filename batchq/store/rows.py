@@ -125,7 +125,8 @@ class Detail(NamedTuple):
 
 
 class Parent(NamedTuple):
-    """A job after which another one runs; ``kind`` is ``after`` (its success) or ``after_any`` (its end)."""
+    """A job after which another one runs; ``kind`` is ``after`` (its success) or ``after_any`` (its end).
+    Its ``state`` is ``lost`` where its run died."""
 
     id: int
     name: str | None

@@ -218,6 +218,15 @@ def gone(store: Store, runners: Collection[int]) -> set[int]:
     return {runner for runner in runners if runner not in alive}
 
 
+def lost(store: Store, running: Collection[int]) -> set[int]:
+    """Those of the jobs, which are ``running`` in the store, whose run is gone."""
+    rows = store.fetch(
+        "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*running]),)
+    )
+    dead = gone(store, {runner for _, runner in rows})
+    return {job for job, runner in rows if runner in dead}
+
+
 def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:
     """Enter, inside a transaction, that a runner claims no more."""
     db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))

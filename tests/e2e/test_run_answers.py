@@ -254,6 +254,22 @@ def test_jobs_of_the_same_file_that_a_run_at_work_takes_are_not_left(batchq: She
         assert finish(first).err == ""
 
 
+@pytest.mark.parametrize("verb", ["wait", "list", "report", "logs", "cancel", "retry", "hold", "release"])
+def test_every_command_that_selects_tells_a_name_that_the_store_has_never_seen(batchq: Shell, verb: str) -> None:
+    batchq("add", "-q", "--queue", "net", "--batch", "night", "--", "true")
+
+    assert "never seen the queue 'nte' (did you mean 'net'?)" in batchq(verb, "--queue", "nte").err
+    assert "never seen the batch 'nihgt' (did you mean 'night'?)" in batchq(verb, "--batch", "nihgt").err
+    assert "never seen" not in batchq("list", "--queue", "net", "--batch", "night").err
+
+
+def test_to_pause_a_queue_with_a_slip_of_the_pen_is_told_but_not_one_that_is_yet_to_come(batchq: Shell) -> None:
+    batchq("add", "-q", "--queue", "net", "--", "true")
+
+    assert "never seen the queue 'nte' (did you mean 'net'?)" in batchq("queue", "pause", "nte").err
+    assert batchq("queue", "pause", "printers").err == ""
+
+
 def test_a_queue_or_a_batch_that_the_store_has_never_seen_is_told(batchq: Shell) -> None:
     batchq("add", "-q", "--queue", "net", "--batch", "night", "--", "true")
 

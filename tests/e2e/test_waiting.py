@@ -113,6 +113,24 @@ def test_wait_says_that_no_run_is_at_work_only_of_what_a_run_would_take(batchq: 
     ]
 
 
+def test_explain_of_a_queue_with_the_limit_0_names_the_command_that_helps(batchq: Shell) -> None:
+    batchq("add", "-q", "--queue", "net", "--", "true")
+    batchq("queue", "set", "net", "--limit", "0")
+
+    assert "has the limit 0: 'batchq queue set net --limit N' lets it go on" in batchq("explain", "1").out
+
+
+def test_the_run_that_wait_advises_takes_the_job(batchq: Shell) -> None:
+    batchq("add", "-q", "--slots", "50", "--", "true")
+    batchq("add", "-q", "--format", "jsonl", "-", stdin='{"payload": 1}')
+
+    assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
+        "batchq: wait: job 1: no run is at work that takes it; start one with 'batchq run -j 50'",
+        "batchq: wait: job 2: a payload needs a function; 'batchq run --perform MODULE:FUNCTION' names it",
+        "batchq: wait: time is over: 2 queued",
+    ]
+
+
 def test_a_job_that_is_due_in_a_year_needs_no_run_now(batchq: Shell) -> None:
     batchq("add", "-q", "--run-at", "2099-01-01T00:00Z", "--", "true")
     batchq("queue", "pause", "net")
