@@ -23,7 +23,8 @@ ENTRIES = 100  #: of an index that are read in the time of one question
 #: whether it can be read.
 COLUMNS = (
     "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, on_crash,"
-    " python, fresh, started_at, context, failures, retry_timeout_factor, json_valid(work) AND coalesce(json_valid(env), 1)"
+    " python, fresh, started_at, context, failures, retry_timeout_factor,"
+    " json_valid(work) AND (env IS NULL OR json_valid(env))"  # of NULL some versions of SQLite say 0
 )
 _CONTEXT, _FAILURES, _FACTOR, _READABLE = 19, 20, 21, 22
 # A subquery that refers to nothing outside is evaluated once, so what is claimed together has tokens that differ in the

@@ -7,9 +7,9 @@ from conftest import Shell
 from history import FAILED, NOW, SUCCEEDED, a_runner, add
 
 from batchq import clock
-from batchq.jobs.attempt import Ended, Failure, Outcome
+from batchq.jobs.attempt import Claim, Ended, Failure, Outcome
 from batchq.jobs.lifecycle import full_jitter
-from batchq.store import ledger
+from batchq.store import claiming, ledger
 from batchq.store.connection import Store, open_at
 
 
@@ -35,6 +35,18 @@ def test_a_timeout_that_grew_beyond_all_numbers_is_the_longest_there_is(
     ledger.exchange(store, me, [Ended(claimed, SUCCEEDED)], 0, NOW)
     with store.writing() as db:  # what was written above is not the history of this job
         db.execute("UPDATE jobs SET failures = 0")
+
+
+def test_what_sqlite_finds_in_order_is_not_decoded_to_make_sure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Claim] = []
+    monkeypatch.setattr(claiming, "_is_json", looked_at.append)
+    add(store, "true")
+    add(store, "true", env={"A": "1"})
+
+    claims = ledger.exchange(store, a_runner(store), [], 2, NOW).claims
+
+    assert len(claims) == 2
+    assert looked_at == []
 
 
 def test_a_job_whose_timeout_grows_without_bound_comes_to_its_end(batchq: Shell) -> None:
