@@ -162,7 +162,7 @@ def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True)
         db.rollback()
         made.close()
     if wrong:
-        raise LedgerError(f"the store {path} is damaged ({wrong[0]}): nothing was written")
+        raise LedgerError(f"the store {path} is damaged ({log.first_finding(wrong[0])}): nothing was written")
 
 
 def raw(store: Store, target: str) -> str:

@@ -42,7 +42,12 @@ def examine(store: Store, here: Here) -> Iterator[Finding]:
             yield Finding("problem", about, text, is_damage=True)
         except STUMBLES as error:
             text = f"it holds {values.wrong(store.path) or error}, which batchq did not write"
-            yield Finding("problem", about, f"{text}; go back to a backup with 'batchq restore FILE'", is_damage=True)
+            yield Finding(
+                "problem",
+                about,
+                f"{log.first_finding(text)}; go back to a backup with 'batchq restore FILE'",
+                is_damage=True,
+            )
 
 
 def _file(store: Store) -> Iterator[Finding]:
@@ -92,7 +97,12 @@ def _schema(store: Store) -> Iterator[Finding]:
 def _integrity(store: Store) -> Iterator[Finding]:
     wrong = [text for (text,) in store.fetch("PRAGMA integrity_check(10)") if text != "ok"]
     for text in wrong:
-        yield Finding("problem", "integrity", f"{text}; go back to a backup with 'batchq restore FILE'", is_damage=True)
+        yield Finding(
+            "problem",
+            "integrity",
+            f"{log.first_finding(text)}; go back to a backup with 'batchq restore FILE'",
+            is_damage=True,
+        )
     if not wrong:
         yield Finding("ok", "integrity", "every page and every index is sound")
 

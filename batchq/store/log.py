@@ -223,6 +223,11 @@ def check_recovered(db: sqlite3.Connection, path: str) -> None:
         db.set_progress_handler(None, 0)
     if verdict != "ok":
         raise LedgerError(
-            f"the store {path} is damaged ({verdict}): does {path}-wal belong to it? Go back to a backup with"
-            " 'batchq restore FILE'"
+            f"the store {path} is damaged ({first_finding(verdict)}): does {path}-wal belong to it? Go back to a backup"
+            " with 'batchq restore FILE'"
         )
+
+
+def first_finding(text: str) -> str:
+    """The first of what a check of SQLite has found, which may be many lines below a headline."""
+    return next(line for line in [*text.splitlines(), text] if not line.startswith("***"))

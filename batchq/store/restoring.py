@@ -43,6 +43,8 @@ def restore(path: str, source: str) -> Restored:
     trust.check_file(source, facts, reading=False)
     old = location.look(path)
     folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise CreateError(f"cannot restore {path}: there is no folder {folder}")
     if (stranger := trust.check_folder(path, os.geteuid() if old is None else old.st_uid)) is not None:
         raise CreateError(f"the folder {folder} belongs to another user (uid {stranger}), who can replace {path}")
     draft = Draft(path + "-restored", path)

@@ -9,6 +9,7 @@ import os
 from batchq.errors import StoreError
 
 SIDE_FILES = ("-wal", "-shm", "-journal", "-lock")
+LOCK_SIZE = 32  #: bytes of a lock file at most
 
 
 def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: bool | None = None) -> list[str]:
@@ -85,6 +86,12 @@ def check_side_files(path: str, owner: int) -> None:
         if facts.st_uid not in (owner, 0):
             raise StoreError(
                 f"{beside} belongs to uid {facts.st_uid}, {path} to uid {owner}: somebody else put it there; remove it"
+            )
+        # Other names of it are other files to somebody. The lock file has two for a moment, during a restore.
+        if facts.st_size > LOCK_SIZE if suffix == "-lock" else facts.st_nlink > 1:
+            raise StoreError(
+                f"{beside} is also another file ({facts.st_nlink} hard links, {facts.st_size:,} bytes), which would be"
+                f" overwritten; put a copy in its place if it belongs to {path}, else remove it"
             )
         if facts.st_mode & 0o022:
             mode = facts.st_mode & 0o7777

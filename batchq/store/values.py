@@ -6,7 +6,7 @@ STRICT tables let nothing of a wrong type in, but whoever makes a store can make
 import sqlite3
 
 from batchq.jobs.lifecycle import STATES
-from batchq.store import objects
+from batchq.store import log, objects
 from batchq.store.patience import connect
 
 _TYPES = {
@@ -67,4 +67,4 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
 def _unsound(db: sqlite3.Connection) -> str | None:
     """What SQLite itself finds: a CHECK that does not hold, a page that is broken."""
     found = [text for (text,) in db.execute("PRAGMA integrity_check(1)") if text != "ok"]
-    return found[0] if found else None
+    return log.first_finding(found[0]) if found else None

@@ -165,3 +165,23 @@ def test_a_signal_during_a_restore_leaves_one_store_or_the_other(batchq: Shell) 
     restoring.communicate(timeout=60)
     if Path(batchq.db()).exists():
         assert jobs(batchq) in (30, 42)
+
+
+def test_a_backup_is_not_restored_into_a_folder_that_is_not_there(batchq: Shell) -> None:
+    batchq("backup", "-q", "b.db")
+    (batchq.folder / "dangling.db").symlink_to(batchq.folder / "away" / "batchq.db")
+
+    for name in ("away/batchq.db", "dangling.db"):
+        assert "there is no folder" in batchq("--db", name, "restore", "b.db", code=73).err
+
+
+def test_a_damaged_backup_is_told_in_one_line(batchq: Shell) -> None:
+    batchq("backup", "-q", "b.db")
+    with (batchq.folder / "b.db").open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(os.urandom(20 * 4096))
+
+    told = batchq("restore", "b.db", code=74).err
+
+    (batchq.folder / "b.db").unlink()  # the invariants do not hold in it
+    assert "is damaged" in told and told.count("\n") == 1 and "***" not in told

@@ -338,3 +338,22 @@ def test_a_reader_makes_no_files_beside_the_store_of_another_user(place: Path) -
     as_mallory(shared, LOOK, shared / "batchq.db")
     assert [file for file in shared.iterdir() if file.stat().st_uid != 0] == []
     made("add", "--db", "batchq.db", "-c", "true")
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", "-lock"])
+def test_a_side_file_that_is_another_file_by_a_hard_link_is_refused_and_that_one_stays_whole(
+    batchq: Shell, suffix: str
+) -> None:
+    precious = batchq.folder / "precious"
+    precious.write_bytes(b"worth keeping " * 1000)
+    precious.chmod(0o600)
+    beside = Path(f"{batchq.db()}{suffix}")
+    beside.unlink(missing_ok=True)
+    os.link(precious, beside)
+
+    for command in (("list",), ("add", "--", "true"), ("run",), ("backup", "b.db")):
+        assert f"{suffix} is also another file" in batchq(*command, code=78).err
+
+    assert precious.read_bytes() == b"worth keeping " * 1000
+    beside.unlink()
+    batchq("run")
