@@ -46,6 +46,11 @@ class Selection(NamedTuple):
             return Selection(NO_JOB)
         return self._replace(states=(state,))
 
+    def in_states(self, states: tuple[str, ...]) -> "Selection":
+        """Those of the selected jobs that are in one of these states."""
+        both = tuple(state for state in states if not self.states or state in self.states)
+        return self._replace(states=both) if both else Selection(NO_JOB)
+
 
 def parse(
     words: Sequence[str],

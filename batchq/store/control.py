@@ -1,17 +1,26 @@
-"""Changing what was added: retry, cancel, hold, release. Each is one transaction over a set of jobs, safe on a million."""
+"""Changing what was added: retry, cancel, hold, release, each over a set of jobs.
 
+Which jobs are meant is looked up first, and without holding the store. Many are changed in slices: each is a transaction
+that leaves a sound store, and others are served between two. What is stopped on the way has changed the jobs of some
+slices, and the others not at all.
+"""
+
+import json
 import sqlite3
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from batchq import clock
-from batchq.jobs.selection import NO_JOB, Selection
+from batchq.jobs.selection import Selection, of_ids
 from batchq.store import order, reopening, states
 from batchq.store.connection import Store
-from batchq.store.queries import require
+from batchq.store.queries import require, snapshot
 from batchq.store.selecting import condition
 from batchq.store.tallies import counts
 
 WAITING = ("held", "blocked", "scheduled", "queued")
+SLICE = 1_000  #: jobs that one transaction changes: 5 to 50 ms
 
 
 class Changed(NamedTuple):
@@ -47,41 +56,44 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
 
     Jobs that run only after the success of one of them are cancelled with it.
     """
-    with store.writing() as db:
-        require(store, selection)
-        left = counts(store, selection)
-        now = clock.now() if now is None else now
-        chosen = {state: selection.in_state(state) for state in (*WAITING, "running")}
-        ended = [id for state in WAITING for id in _ids(store, chosen[state])] if list_ids or order.has_any(db) else []
-        running = _ids(store, chosen["running"])
-        also = "finished_at = :now, due_at = NULL, why = 'cancelled by hand'"
-        changed = len(running)
-        for state in WAITING:
-            where, named = condition(chosen[state])
-            moved = states.move(db, state, "cancelled", where, named | {"now": now}, also)
-            left[state] = left.get(state, 0) - moved
-            changed += moved
-        db.executemany("UPDATE jobs SET cancel_asked = 1 WHERE id = ?", [(id,) for id in running])
-        left["running"] = left.get("running", 0) - len(running)
-        followed = order.over(db, ended, ended, now)
+    now = clock.now() if now is None else now
+    also = "finished_at = :now, due_at = NULL, why = 'cancelled by hand'"
+    left, (found,) = _found(store, selection, [selection.in_states((*WAITING, "running"))])
+    ids: list[int] = []
+    changed = followed = 0
+    # Later jobs first: what follows from the end of an earlier one is then little.
+    for jobs in reversed([*_slices(found)]):
+        with store.writing() as db:
+            chosen = {state: jobs.in_state(state) for state in (*WAITING, "running")}
+            is_told = list_ids or order.has_any(db)
+            ended = [id for state in WAITING for id in _ids(store, chosen[state])] if is_told else []
+            running = _ids(store, chosen["running"])
+            for state in WAITING:
+                where, named = condition(chosen[state])
+                changed += states.move(db, state, "cancelled", where, named | {"now": now}, also)
+            db.executemany("UPDATE jobs SET cancel_asked = 1 WHERE id = ?", [(id,) for id in running])
+            changed += len(running)
+            followed += order.over(db, ended, ended, now)
+            ids += ended + running if list_ids else []
     followed += order.finish(store, now)
-    return Changed(changed, _some(left), sorted(ended + running) if list_ids else [], followed)
+    for state in (*WAITING, "running"):  # of these none is left alone: some may have followed others
+        left.pop(state, None)
+    return Changed(changed, _some(left), sorted(ids), followed)
 
 
 def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Changed:
     """Keep waiting jobs from being claimed until ``release``; one that waits for its retry then need not wait for it."""
     also = f"due_at = iif(why = 'retry', NULL, due_at), why = '{states.HELD_BY_HAND}'"
-    with store.writing() as db:
-        require(store, selection)
-        left = counts(store, selection)
-        ids: list[int] = []
-        changed = 0
-        for state in ("queued", "scheduled", "blocked"):
-            chosen = selection.in_state(state)
-            ids += _ids(store, chosen) if list_ids else []
-            moved = states.move(db, state, "held", *condition(chosen), also)
-            left[state] = left.get(state, 0) - moved
-            changed += moved
+    sources = ("queued", "scheduled", "blocked")
+    left, (found,) = _found(store, selection, [selection.in_states(sources)])
+    ids: list[int] = []
+    changed = 0
+    for jobs in _slices(found):
+        with store.writing() as db:
+            for state in sources:
+                chosen = jobs.in_state(state)
+                ids += _ids(store, chosen) if list_ids else []
+                changed += _less(left, state, states.move(db, state, "held", *condition(chosen), also))
     return Changed(changed, _some(left), sorted(ids))
 
 
@@ -90,51 +102,67 @@ def release(store: Store, selection: Selection, *, list_ids: bool = False, now: 
 
     Their interruptions in a row are forgiven, or the next one would hold them again.
     """
-    with store.writing() as db:
-        require(store, selection)
-        left = counts(store, selection)
-        chosen = selection.in_state("held")
-        ids = _ids(store, chosen) if list_ids else []
-        where, named = condition(chosen)
-        named |= {"now": clock.now() if now is None else now}
-        changed = 0
-        for target, still, why, due in (
-            ("blocked", "open_parents > 0", "NULL", "due_at"),
-            ("scheduled", "due_at > :now", "'delay'", "due_at"),
-            ("queued", "1", "NULL", "NULL"),
-        ):
-            also = f"why = {why}, due_at = {due}, interruptions = 0"
-            changed += states.move(db, "held", target, f"{where} AND {still}", named, also)
-        left["held"] = left.get("held", 0) - changed
+    now = clock.now() if now is None else now
+    left, (found,) = _found(store, selection, [selection.in_state("held")])
+    ids: list[int] = []
+    changed = 0
+    for jobs in _slices(found):
+        with store.writing() as db:
+            chosen = jobs.in_state("held")
+            ids += _ids(store, chosen) if list_ids else []
+            where, named = condition(chosen)
+            for target, still, why, due in (
+                ("blocked", "open_parents > 0", "NULL", "due_at"),
+                ("scheduled", "due_at > :now", "'delay'", "due_at"),
+                ("queued", "1", "NULL", "NULL"),
+            ):
+                also = f"why = {why}, due_at = {due}, interruptions = 0"
+                moved = states.move(db, "held", target, f"{where} AND {still}", named | {"now": now}, also)
+                changed += _less(left, "held", moved)
     return Changed(changed, _some(left), sorted(ids))
 
 
 def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *, list_ids: bool) -> Changed:
-    with store.writing() as db:
-        require(store, selection)
-        left = counts(store, selection)
-        conditions = [condition(chosen) for chosen in sources.values() if chosen.ids != NO_JOB]
-        ids: list[int] = []
-        followed = 0
-        if order.has_any(db) or _has_orphans(db):
-            where = " OR ".join(f"({one})" for one, _ in conditions) or "0"
-            opened = reopening.reopen(
-                db,
-                where,
-                {name: value for _, named in conditions for name, value in named.items()},
-                orphans=bool(selection.ids),
-            )
-            moved, followed = opened.chosen, opened.followed
-            ids = opened.ids if list_ids else []
+    left, found = _found(store, selection, list(sources.values()))
+    orphans = bool(selection.ids)
+    done = reopening.Opened({}, 0, [])
+    if order.has_any(store.db) or _has_orphans(store.db):
+        named = {state: json.dumps(list(ids)) for state, ids in zip(sources, found, strict=True)}
+        where = " OR ".join(
+            f"jobs.state = '{state}' AND jobs.id IN (SELECT value FROM json_each(:{state}))" for state in sources
+        )
+        with snapshot(store):
+            planned = reopening.plan(store.db, where, named, orphans=orphans)
+        if len(planned) <= SLICE:
+            with store.writing() as db:
+                done = reopening.reopen(db, where, named, orphans=orphans)
         else:
-            ids = [id for chosen in sources.values() for id in _ids(store, chosen)] if list_ids else []
-            moved = {
-                state: states.move(db, state, "queued", *condition(chosen), f"{reopening.AFRESH}, open_parents = 0")
-                for state, chosen in sources.items()
-            }
-        for state, jobs in moved.items():
-            left[state] = left.get(state, 0) - jobs
-    return Changed(sum(moved.values()), _some(left), sorted(ids), followed)
+            # Else a job could be cancelled by an end that is being told, after it was not found to be cancelled.
+            order.finish(store, clock.now())
+            with snapshot(store):
+                planned = reopening.plan(store.db, where, named, orphans=orphans)
+            for start in range(0, len(planned), SLICE):
+                with store.writing() as db:
+                    done = done.and_then(reopening.open_planned(db, planned[start : start + SLICE]))
+    else:
+        for state, ids in zip(sources, found, strict=True):
+            for jobs in _slices(ids):
+                with store.writing() as db:
+                    done = done.and_then(_open_slice(store, db, state, jobs, list_ids=list_ids))
+    for state, moved in done.chosen.items():
+        _less(left, state, moved)
+    return Changed(sum(done.chosen.values()), _some(left), sorted(done.ids) if list_ids else [], done.followed)
+
+
+def _open_slice(
+    store: Store, db: sqlite3.Connection, state: str, jobs: Selection, *, list_ids: bool
+) -> reopening.Opened:
+    where, named = condition(jobs.in_state(state))
+    if order.has_any(db):  # since the ids were looked up somebody has added a job that runs after another
+        return reopening.reopen(db, where, named)
+    ids = _ids(store, jobs.in_state(state)) if list_ids else []
+    moved = states.move(db, state, "queued", where, named, f"{reopening.AFRESH}, open_parents = 0")
+    return reopening.Opened({state: moved}, 0, ids)
 
 
 def _has_orphans(db: sqlite3.Connection) -> bool:
@@ -144,10 +172,32 @@ def _has_orphans(db: sqlite3.Connection) -> bool:
     return bool(db.execute(f"SELECT EXISTS ({cancelled}) AND EXISTS ({caused})").fetchone()[0])
 
 
+def _found(
+    store: Store, selection: Selection, chosen: Sequence[Selection]
+) -> tuple[dict[str, int], list["array[int]"]]:
+    """How many of the selected jobs are in each state, and the ids of those of ``chosen``, in order."""
+    with snapshot(store):
+        require(store, selection)
+        left = counts(store, selection)
+        found = [array("q", sorted(_ids(store, one))) for one in chosen]
+    return left, found
+
+
+def _slices(ids: "array[int]") -> Iterator[Selection]:
+    for start in range(0, len(ids), SLICE):
+        yield of_ids(ids[start : start + SLICE])
+
+
+def _less(left: dict[str, int], state: str, moved: int) -> int:
+    """Take the jobs that have moved off those that are left alone in a state."""
+    left[state] = left.get(state, 0) - moved
+    return moved
+
+
 def _ids(store: Store, chosen: Selection) -> list[int]:
     where, named = condition(chosen)
     return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where}", named)]
 
 
 def _some(left: dict[str, int]) -> dict[str, int]:
-    return {state: jobs for state, jobs in left.items() if jobs}
+    return {state: jobs for state, jobs in left.items() if jobs > 0}

@@ -1,6 +1,8 @@
 """What a retry does: jobs that are over are opened once more, with those below that were cancelled because of them."""
 
+import json
 import sqlite3
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from batchq.store import states
@@ -8,7 +10,9 @@ from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    Planned = tuple[int, str, int]  # the id, the final state, and whether it was chosen
 
 #: What a job forgets that is to run once more
 AFRESH = (
@@ -25,6 +29,13 @@ class Opened(NamedTuple):
     followed: int
     ids: list[int]
 
+    def and_then(self, more: "Opened") -> "Opened":
+        """Both together."""
+        states = {*self.chosen, *more.chosen}
+        chosen = {state: self.chosen.get(state, 0) + more.chosen.get(state, 0) for state in states}
+        self.ids.extend(more.ids)
+        return Opened(chosen, self.followed + more.followed, self.ids)
+
 
 def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True) -> Opened:
     """Open the jobs that are over and fulfil ``where`` once more, and those below them that were cancelled because of them.
@@ -33,12 +44,39 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *,
     is blocked again. A job stays cancelled whose parent has failed and is not opened with it; without ``orphans`` also
     one whose parent had failed and was pruned since.
     """
-    db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
-    try:
+    return open_planned(db, plan(db, where, named, orphans=orphans))
+
+
+def plan(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True) -> "list[Planned]":
+    """What ``reopen`` would open, parents before their children; nothing of the store is changed."""
+    with _reopened(db):
         db.execute(f"INSERT INTO reopened SELECT jobs.id, 1 FROM jobs WHERE {where}", named)
         db.execute(_REVIVE)
         if not orphans:
             db.execute(_LEAVE_ORPHANS)
+        db.execute(_STAY_DEAD)
+        found = db.execute(
+            "SELECT reopened.id, state, chosen FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id ORDER BY reopened.id"
+        ).fetchall()
+        if db.execute(f"SELECT EXISTS (SELECT 1 {_INNER} AND d.parent > d.child)").fetchone()[0]:
+            from graphlib import TopologicalSorter
+
+            above: dict[int, list[int]] = {id: [] for id, _, _ in found}
+            for parent, child in db.execute(f"SELECT d.parent, d.child {_INNER}"):
+                above[child].append(parent)
+            place = {id: place for place, id in enumerate(TopologicalSorter(above).static_order())}
+            found.sort(key=lambda job: place[job[0]])
+    return found
+
+
+def open_planned(db: sqlite3.Connection, planned: "Sequence[Planned]") -> Opened:
+    """Open those of the jobs that are as ``plan`` has found them, and whose parents are not dead or opened with them."""
+    with _reopened(db):
+        db.execute(
+            "INSERT INTO reopened SELECT jobs.id, value ->> 2 FROM json_each(?) CROSS JOIN jobs"
+            " ON jobs.id = value ->> 0 AND jobs.state = value ->> 1",
+            (json.dumps(planned),),
+        )
         db.execute(_STAY_DEAD)
         db.execute("DELETE FROM endings WHERE job IN (SELECT id FROM reopened)")
         chosen = dict(
@@ -55,11 +93,20 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *,
         db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE finished_at IS NULL AND {below}")
         block_again(db, below, {})
         ids = [id for (id,) in db.execute("SELECT id FROM reopened WHERE chosen ORDER BY id")]
-    finally:
-        db.execute("DROP TABLE reopened")
     return Opened(chosen, total - sum(chosen.values()), ids)
 
 
+@contextmanager
+def _reopened(db: sqlite3.Connection) -> "Iterator[None]":
+    db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
+    try:
+        yield
+    finally:
+        db.execute("DROP TABLE reopened")
+
+
+_INNER = """
+FROM reopened CROSS JOIN dependencies AS d ON d.child = reopened.id WHERE +d.parent IN (SELECT id FROM reopened)"""
 _REVIVE = """
 INSERT OR IGNORE INTO reopened
 WITH RECURSIVE below (id) AS (

@@ -169,3 +169,86 @@ def test_what_was_put_off_ends_like_what_was_done_at_once(
     monkeypatch.setattr(order, "CHUNK", 2)
     with open_at(str(tmp_path_factory.mktemp("other") / "batchq.db"), create=True) as other:
         assert _walk(other, seed) == at_once
+
+
+# --- changes of many ---------------------------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, slices: int) -> list[int]:
+    """From now on so many transactions are let through, and the next one ends what wants it; how many there were."""
+    seen = [0]
+    writing = Store.writing
+
+    def counting(store: Store) -> Any:
+        if seen[0] == slices:
+            raise Stopped
+        seen[0] += 1
+        return writing(store)
+
+    monkeypatch.setattr(Store, "writing", counting)
+    return seen
+
+
+def apart(number: int) -> list[JobSpec]:
+    specs = chain(number)
+    for spec in specs:
+        spec.after = ()
+    return specs
+
+
+ROUND = (("hold", "held"), ("release", "queued"), ("cancel", "cancelled"), ("retry", "queued"))
+EVERY = Selection(everything=True)
+
+
+def test_a_change_of_many_is_made_in_slices_and_goes_on_where_it_was_stopped(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.add(store, apart(7_000))
+    for verb, state in ROUND:
+        change = getattr(control, verb)
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            stop_after(patch, 3)
+            change(store, EVERY)
+        check(store)
+        assert 0 < counted(store)[state] < 7_000
+        left = 7_000 - counted(store)[state]
+        assert change(store, EVERY).jobs == left
+        assert counted(store) == {state: 7_000}
+        check(store)
+
+
+def test_a_long_chain_is_opened_again_in_slices_parents_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = chain(5_000)
+    intake.add(store, specs[::-1])  # so that each parent has a higher id than its child
+    assert control.cancel(store, of_ids([5_000])).also == 4_999
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 2)
+        control.retry(store, of_ids([5_000]))
+    check(store)
+    assert counted(store) == {"queued": 1, "blocked": 1_999, "cancelled": 3_000}
+
+    assert control.retry(store, Selection(states=("cancelled",))).jobs == 3_000
+    check(store)
+    assert counted(store) == {"queued": 1, "blocked": 4_999}
+    with monkeypatch.context() as patch:
+        seen = stop_after(patch, 100)
+        done = control.cancel(store, EVERY)
+        assert (done.jobs + done.also, done.left_alone) == (5_000, {})
+        assert seen[0] > 4
+    assert control.retry(store, EVERY) == (5_000, {}, [], 0)
+    check(store)
+    assert counted(store) == {"queued": 1, "blocked": 4_999}
+
+
+def test_few_jobs_are_changed_in_one_transaction(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake.add(store, chain(200))
+    for verb, _ in ROUND:
+        with monkeypatch.context() as patch:
+            seen = stop_after(patch, 100)
+            assert getattr(control, verb)(store, EVERY).jobs == 200
+            assert seen[0] == 1 or verb == "cancel"
+    check(store)

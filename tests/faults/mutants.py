@@ -104,7 +104,7 @@ OF_THE_ORDER = {
         Mutant(order, "over", "block_again(db, mine, named)", "pass"),
     ],
     "a retry that forgets who waits below": [
-        Mutant(reopening, "reopen", "block_again(db, below, {})", "pass"),
+        Mutant(reopening, "open_planned", "block_again(db, below, {})", "pass"),
     ],
     "a limit that is off by one": [
         Mutant(limits, "room", "lane.limit - running", "lane.limit + 1 - running"),
