@@ -1,5 +1,6 @@
 """The entry: ``batchq …`` and ``python -m batchq …``."""
 
+import _signal  # type: ignore[import-not-found]  # signal makes an enum of each, which takes a millisecond
 import gc
 import io
 import os
@@ -44,6 +45,7 @@ class _Forgiving(io.RawIOBase):
 
 def main() -> None:
     """Run one command line; never returns."""
+    _hear_interrupts(is_python=False)
     gc.set_threshold(_GARBAGE)
     _open_standard_streams()
     if sys.stdout is None:  # started with >&-
@@ -52,7 +54,11 @@ def main() -> None:
     sys.stderr = io.TextIOWrapper(_Forgiving(), errors="backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of jobs print also where the locale is C
-    code = _command(sys.argv[1:])
+    try:
+        code = _command(sys.argv[1:])
+        _hear_interrupts(is_python=False)
+    except KeyboardInterrupt:
+        code = -_signal.SIGINT  # it ends of that, too: the loop of a shell around it is to end
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -66,6 +72,19 @@ def main() -> None:
         die_of(-code)
         code = 128 - code
     os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
+
+
+def _hear_interrupts(*, is_python: bool) -> None:
+    """Whether SIGINT, unless it is ignored, raises KeyboardInterrupt, so that a command tidies up, or ends the process.
+
+    Python loses an exception that is raised in some callbacks of imports and of the garbage collector. A run has nothing
+    to tidy up before it has handlers of its own.
+    """
+    before, now = _signal.SIG_DFL, _signal.default_int_handler
+    if not is_python:
+        before, now = now, before
+    if _signal.getsignal(_signal.SIGINT) == before:
+        _signal.signal(_signal.SIGINT, now)
 
 
 def _open_standard_streams() -> None:
@@ -94,8 +113,6 @@ def _command(argv: list[str]) -> int:
         return LedgerError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:
-        return -2  # SIGINT: the shell's loop around it is to end, too
 
 
 def _dispatch(argv: list[str], words: list[str] | None) -> int:
@@ -103,6 +120,8 @@ def _dispatch(argv: list[str], words: list[str] | None) -> int:
         raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
     named = argv[:2] if argv[:1] == ["--db"] else []
     verb, rest = argv[len(named) :][:1], [*named, *argv[len(named) + 1 :]]
+    if verb != ["run"]:
+        _hear_interrupts(is_python=True)
     if verb == ["add"]:
         from batchq.cli import byhand, storing
 

@@ -8,7 +8,7 @@
     ├── CreateError    73   a file cannot be created or written
     ├── LedgerError    74   input-output error: disk full, corrupt or vanished store
     ├── BusyError      75   the store is locked by another process; try again later
-    ├── ScarceError    75   the machine grants this process too few descriptors; raise the limit and try again
+    ├── ScarceError    75   the machine grants this process too few descriptors, or no child; raise the limit and try again
     └── StoreError     78   the file is no batchq store, or a newer batchq made it
 
 The numbers from 65 up are those of sysexits.h (BSD). A message is one clear sentence: what, where, what to do.

@@ -111,7 +111,7 @@ class LocalExecutor:
         self._rest = self._rest_until = 0.0
         self._is_new = True
         self._prepare = prepare
-        self._is_trouble_told = False
+        self._troubles: set[str] = set()  # that were told
 
     # --- how much ------------------------------------------------------------------------------------------------------
 
@@ -467,8 +467,8 @@ class LocalExecutor:
         first, most = REST
         self._rest = min(max(first, 2 * self._rest), most)
         self._rest_until = time.monotonic() + self._rest
-        if not self._is_trouble_told:
-            self._is_trouble_told = True
+        if why not in self._troubles:
+            self._troubles.add(why)
             self._reports.append(Noted(f"{why}; trying again, at longer and longer intervals"))
 
     def _is_resting(self) -> bool:

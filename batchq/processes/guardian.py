@@ -15,9 +15,10 @@ import sys
 import time
 from collections.abc import Callable
 
+from batchq.errors import ScarceError
 from batchq.processes import scratch, tree
 from batchq.processes.kept import Kept
-from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, relayed
+from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, kind_of, relayed
 from batchq.processes.turns import take_short_turns
 from batchq.visible import visible
 
@@ -61,7 +62,13 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
             if os.getppid() != guardian:
                 scratch.remove(cookie)
 
-    runner = os.fork()
+    try:
+        runner = os.fork()
+    except OSError as error:
+        raise ScarceError(
+            f"cannot start the run: the machine grants it no process ({error.strerror}; see ulimit -u); no job was"
+            " started; try again later"
+        ) from None
     if runner == 0:
         _be_runner(whole, guardian, over)
     try:
@@ -130,8 +137,8 @@ def _watch(runner: int, heard: list[signal.Signals]) -> int:
                 _reap_orphans(runner)
                 continue
             now = time.monotonic()
-            if now - last.get(number, -SAME) >= SAME or number == signal.SIGUSR1:
-                last[number] = now
+            if now - last.get(kind_of(number), -SAME) >= SAME or number == signal.SIGUSR1:
+                last[kind_of(number)] = now
                 tree.kill(runner, relayed(number))
         if inbox.is_told_to_stop and not is_stopping:
             is_stopping = True

@@ -10,7 +10,7 @@ import time
 GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian is gone
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
-SAME = 0.5  #: the same signal within this many seconds is one: a stop may come by several ways
+SAME = 0.5  #: the same signal within this many seconds is one, or the same stop: it may come by several ways
 HEARD = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP)  #: what a guardian hands on to its runner
 #: What is handed on comes as a real-time signal of its own, so that the runner can tell it from what everybody got.
 _RELAY = int(signal.SIGRTMIN) if sys.platform == "linux" else 0
@@ -19,6 +19,11 @@ _RELAY = int(signal.SIGRTMIN) if sys.platform == "linux" else 0
 def relayed(number: int) -> int:
     """The signal as which a guardian hands ``number`` on to its runner."""
     return number + _RELAY
+
+
+def kind_of(number: int) -> int:
+    """What is counted as one signal: TERM and HUP are one stop, for systemd (SendSIGHUP) and a logout send both."""
+    return int(signal.SIGTERM) if number == signal.SIGHUP else number
 
 
 def die_of(number: int) -> None:
@@ -92,9 +97,9 @@ class Inbox:
     def _note(self, number: int, *, is_straight: bool) -> None:
         # Two from the guardian are two: it has left out what is one. They may come here late, and so close together.
         now = time.monotonic()
-        at, was_straight = self._counted.get(number, (-SAME, False))
+        at, was_straight = self._counted.get(kind_of(number), (-SAME, False))
         if now - at >= SAME or not (is_straight or was_straight):
-            self._counted[number] = now, is_straight
+            self._counted[kind_of(number)] = now, is_straight
             self.received.append(number)
 
 

@@ -61,6 +61,28 @@ def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
     assert scene.jobs("state, failures, crashes, interruptions") == [("queued", 0, 0, 1)] * 4
 
 
+@pytest.mark.parametrize("pair", [(signal.SIGTERM, signal.SIGHUP), (signal.SIGHUP, signal.SIGTERM)])
+@pytest.mark.parametrize("target", ["guardian", "both"])
+def test_term_and_hup_of_one_logout_leave_a_job_its_grace(
+    scene: Scene, pair: tuple[signal.Signals, signal.Signals], target: str
+) -> None:
+    scene.add({"command": UP + "until [ -e go ]; do sleep 0.01; done"})
+    run = scene.start("--grace", "60s")
+    eventually((scene.folder / "up-1").exists)
+    (runner,) = children_of(run.pid)
+    for number in pair:
+        for pid in (run.pid, runner) if target == "both" else (run.pid,):
+            signal_one(pid, number)
+    eventually(lambda: scene.rows("SELECT 1 FROM runners WHERE state != 'running'"))
+    signal_one(run.pid, signal.SIGUSR1)
+    eventually(lambda: "jobs done" in scene.said())
+    (scene.folder / "go").touch()
+
+    assert ended(run) in (128 + signal.SIGTERM, 128 + signal.SIGHUP)
+    assert len(scene.attempts()) == 1
+    assert target == "both" or scene.jobs() == [("succeeded",)]
+
+
 @pytest.mark.parametrize("answer", ["sys.exit(0)", "sys.exit(1)", "(time.sleep(0.5), sys.exit(0))", "os._exit(143)"])
 def test_a_job_that_answers_a_stop_that_went_to_all_is_given_back_however_it_ends(scene: Scene, answer: str) -> None:
     # With exit code 0, too: nobody can tell whether half of its work was done, and the jobs after it must not start.

@@ -1,6 +1,7 @@
 """S9: each signal in each situation: the exit code, what becomes of the jobs, and that everything is gone."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ import pytest
 from conftest import eventually
 from scene import Row, Scene, children_of, end, ended, is_stopped, python, signal_one, status_of, tell
 
+from batchq.errors import ScarceError
+from batchq.processes import guardian
 from batchq.store.locks import LockFile
 
 pytest_plugins = ("scene",)
@@ -364,3 +367,46 @@ def test_the_death_of_the_guardian_is_heard_while_the_store_is_locked(scene: Sce
 
     assert scene.survivors() == []
     assert scene.jobs(COSTS) == GIVEN_BACK
+
+
+INTERRUPTED = """
+import os, signal, sys
+import batchq.__main__
+class Striking:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+module = sys.argv.pop()
+sys.argv = ["batchq", "run"]
+sys.meta_path.insert(0, Striking())
+batchq.__main__.main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["batchq.cli.byhand", "batchq.cli.draining", "batchq.processes.guardian", "batchq.store.runners"]
+)
+def test_an_interrupt_while_a_run_starts_ends_it_without_a_traceback(scene: Scene, module: str) -> None:
+    scene.add({"command": "true"})
+    run = scene.start_program(*python("-c", INTERRUPTED, module))
+
+    assert ended(run) == 130
+    assert scene.said() == ""
+    assert scene.jobs() == [("queued",)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without a right to processes")
+def test_a_run_that_is_refused_its_first_process_says_so() -> None:
+    said = os.memfd_create("said")
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresuid(54322, 54322, 54322)
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+            guardian.guarded(lambda _: 0, "1")
+        except ScarceError as refusal:
+            os.write(said, str(refusal).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert "the machine grants it no process" in os.pread(said, 1000, 0).decode()
