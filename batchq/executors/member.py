@@ -200,12 +200,12 @@ class Member:
         )
 
     def _outcome(self, answer: Answer) -> Outcome:
-        (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, again, _, _), output, text = answer
+        (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, threads, again, _, _), output, text = answer
         stdout, stderr = self._printed(output) if output or self._single else (None, None)
         if kind == RESULT:  # by position: that takes half the time, and this is done for each of very many
             return Outcome(
                 SUCCEEDED, None if code < 0 else code, None, seconds, cpu, peak or None, text, None, stdout, stderr,
-                leftovers, began_at, ended_at,
+                leftovers, began_at, ended_at, threads=threads,
             )  # fmt: skip
         return Outcome(
             INTERRUPTED if kind == SNOOZE else FAILED,
@@ -217,6 +217,7 @@ class Member:
             stdout=stdout,
             stderr=stderr,
             leftovers=leftovers,
+            threads=threads,
             started_at=began_at,
             finished_at=ended_at,
             retry_after=None if again < 0 else again,

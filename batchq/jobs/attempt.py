@@ -87,7 +87,8 @@ class Outcome(NamedTuple):
 
     ``status`` is one of the constants above. ``exit_code`` and ``signal`` exclude each other. ``seconds`` is measured
     with the monotonic clock; ``cpu`` is user plus system time in seconds; ``peak`` the peak resident memory in KiB.
-    ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended.
+    ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended,
+    ``threads`` those in the process of its worker.
     ``retry_after`` (milliseconds) and ``is_final`` are what the job itself asked for: that delay, or no retry.
     ``matched`` are the regular expressions of the job's rules that were found on stderr; None: nobody has looked.
     ``started_at`` is None where its work never began.
@@ -109,6 +110,7 @@ class Outcome(NamedTuple):
     retry_after: int | None = None
     is_final: bool = False
     matched: tuple[str, ...] | None = None
+    threads: int = 0
 
 
 class Printed(NamedTuple):

@@ -129,6 +129,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "cpu_seconds": attempt.cpu_seconds,
         "peak_kib": attempt.peak_kib,
         "leftovers": attempt.leftovers,
+        "threads": attempt.threads,
         "result": parsed(attempt.result) if attempt.result else None,
         "traceback": attempt.traceback,
         "runner": attempt.runner,

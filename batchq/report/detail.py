@@ -114,8 +114,10 @@ def _result(detail: Detail) -> list[Line]:
 
 def _attempt(attempt: Attempt, standing: str) -> list[Part]:
     how = standing if attempt.end is None else visible(ending(attempt.end), one_line=True)
-    if attempt.leftovers:
-        how += f"; left {count(attempt.leftovers, 'process', 'processes')} behind"
+    left = [count(attempt.leftovers, "process", "processes")] if attempt.leftovers else []
+    left += [count(attempt.threads, "thread", "threads")] if attempt.threads else []
+    if left:
+        how += f"; left {' and '.join(left)} behind"
     style = {"succeeded": "green", "failed": "red", "timed_out": "red", "crashed": "red"}
     return [
         (str(attempt.number), ""),

@@ -213,19 +213,19 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
     ):
         logs.setdefault(number, []).append(_filed(*log))
     rows = store.fetch(
-        "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, result, traceback, runner,"
-        " outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
+        "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, threads, result, traceback,"
+        " runner, outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
         {"id": job.id},
     )
     if job.state == "running":
-        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, *(None,) * 8))
+        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 8))
     return tuple(
         Attempt._make(
             (
-                *row[:10],
+                *row[:11],
                 printed.get((row[0], "stdout"), 0),
                 printed.get((row[0], "stderr"), 0),
-                None if row[10] is None else End._make((*row[10:], timeout)),
+                None if row[11] is None else End._make((*row[11:], timeout)),
                 tuple(logs.get(row[0], ())),
             )
         )

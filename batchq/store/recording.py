@@ -53,7 +53,7 @@ INSERT INTO attempts
     (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
 VALUES {}"""
 _NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, nullif(?, -1), ?)"
-_NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 17)})"
+_NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 18)})"
 
 
 def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
@@ -218,7 +218,7 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
             out.peak, -1 if out.exit_code is None else out.exit_code, out.result,
         )
         for claim, out, to in accepted
-        if to is SUCCESS and not out.leftovers
+        if to is SUCCESS and not out.leftovers and not out.threads
     ]  # fmt: skip
     row, first = _NOTED.format(runner), 0
     for size in _AT_ONCE:
@@ -228,7 +228,9 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
             db.executemany(_NOTE_SUCCESSES.format(", ".join([row] * size)), parts)
             first = end
     if len(plain) < len(accepted):
-        others = [one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers]
+        others = [
+            one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers or one.outcome.threads
+        ]
         db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
 
 
@@ -248,7 +250,7 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
     return (
         claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
         out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
-        out.leftovers,
+        out.leftovers, out.threads,
     )  # fmt: skip
 
 

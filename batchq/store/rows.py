@@ -96,6 +96,7 @@ class Attempt(NamedTuple):
     cpu_seconds: float | None
     peak_kib: int | None
     leftovers: int
+    threads: int
     result: str | None
     traceback: str | None
     runner: int | None

@@ -4,6 +4,7 @@
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
     "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
+    "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0",)),
     "jobs": (
         "finished_at INTEGER",
         (

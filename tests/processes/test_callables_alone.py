@@ -247,13 +247,47 @@ def test_joblib_leaves_nothing(scene: Scene) -> None:
     assert set(os.listdir("/dev/shm")) - before == set()
 
 
-def test_tqdm_does_not_break_what_comes_behind(scene: Scene) -> None:
+def test_a_thread_that_a_library_keeps_for_itself_costs_no_worker_and_is_told_once(scene: Scene) -> None:
     pytest.importorskip("tqdm")
-    module(scene, "bar", "from tqdm import tqdm\ndef f(): return sum(tqdm(range(3)))\n")
-    scene.add(*[{"call": "bar:f"}] * 3)
+    module(scene, "bar", "import os\nfrom tqdm import tqdm\ndef f(): return [sum(tqdm(range(3))), os.getpid()]\n"
+           "def g(): return [3, os.getpid()]\n")  # fmt: skip
+    scene.add(*[{"call": "bar:f"}] * 3, {"call": "bar:g"}, {"call": "bar:f"})
     scene.run("-j", "1")
 
-    assert results(scene) == [3] * 3
+    told = results(scene)
+    assert told == [told[0]] * 5
+    assert scene.attempts("threads") == [(1,), (0,), (0,), (0,), (0,)]
+
+
+def test_a_library_that_starts_a_thread_with_each_call_costs_a_worker_as_any_thread_does(scene: Scene) -> None:
+    folder = scene.folder / "site-packages"
+    folder.mkdir()
+    (folder / "often.py").write_text(
+        "import threading, time\ndef work(): time.sleep(600)\n"
+        "def start(): threading.Thread(target=work, daemon=True).start()\n"
+    )
+    module(scene, "mine", "import os, often\ndef f(): often.start(); return os.getpid()\n")
+    scene.add(*[{"call": "mine:f", "env": {"PYTHONPATH": str(folder)}}] * 4)
+    scene.run("-j", "1")
+
+    pids = results(scene)
+    assert (pids[0] == pids[1], pids[2] == pids[3], len(set(map(str, pids)))) == (True, True, 2)
+    assert scene.attempts("threads") == [(1,)] * 4
+
+
+def test_threads_that_go_on_are_told_with_their_job(scene: Scene) -> None:
+    module(
+        scene,
+        "spins",
+        "import threading, time\ndef nap(): time.sleep(0.5)\n"
+        "def f(daemon):\n    for _ in range(2): threading.Thread(target=nap, daemon=daemon).start()\n",
+    )
+    scene.add(*({"call": "spins:f", "args": {"daemon": daemon}} for daemon in (True, False)))
+    scene.run("-j", "1")
+
+    assert scene.attempts("threads, outcome") == [(2, "succeeded")] * 2
+    assert "succeeded; left 2 threads behind" in scene.shell("show", "2").out
+    assert json.loads(scene.shell("show", "--json", "2").out)["job"]["attempts"][0]["threads"] == 2
 
 
 # --- new code ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
     streams        stdin, stdout and stderr, also as C libraries buffer them
     environment    the variables
     output         what short tasks print, kept apart in files
+    threads        the threads that a call left
     children       the processes that a call left
     libc           functions of the C library
 

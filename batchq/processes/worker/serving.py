@@ -135,7 +135,7 @@ class _Worker:
             return 0
 
     def _say_farewell(self, answer: bytes) -> "NoReturn":
-        self._send(answer + ANSWER.pack(FAREWELL, *[0] * 10))
+        self._send(answer + ANSWER.pack(FAREWELL, *[0] * 11))
         raise _Farewell
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
@@ -193,6 +193,7 @@ class _Worker:
     def _answer(self, cpu: int, began: int, ending: "Ending", *, is_whole: bool) -> None:
         taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
         is_whole = self._around.put_back() and is_whole
+        threads = self._around.threads.left
         if taken > _SHORT:
             self._look_at_memory(is_long=taken > _LONG)
         count, was_ended = self._children.end_left()
@@ -202,7 +203,7 @@ class _Worker:
         answer = (
             ANSWER.pack(
                 kind, ended_at - taken // 1_000_000, ended_at, taken // 1000 / 1e6, cpu // 1000 / 1e6, self._peak,
-                exit_code, count, again, len(output), len(text),
+                exit_code, count, threads, again, len(output), len(text),
             )
             + output
             + text
@@ -227,7 +228,7 @@ class _Worker:
 
     def _tell_phase(self, module: str) -> None:
         text = module.encode()
-        self._send(ANSWER.pack(PHASE, *[0] * 9, len(text)) + text)
+        self._send(ANSWER.pack(PHASE, *[0] * 10, len(text)) + text)
 
     def _import_begins(self) -> None:
         self._before = dict(os.environ), self._children.alive(), self._around.look()

@@ -8,15 +8,14 @@ What a module sets while it is imported stays, as its variables do: see ``adopt`
 """
 
 import _signal  # type: ignore[import-not-found]  # signal turns each answer into an enum; and who imports it is seen
-import _thread
 import _warnings
 import os
 import resource
 import sys
-import time
 
 from batchq.processes.worker import settings
 from batchq.processes.worker.streams import Streams
+from batchq.processes.worker.threads import Threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 _SIGNALS = tuple(number for number in _signal.valid_signals() if number < 32)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
 _TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
-_FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
 #: Who has seen a warning sees it again: Python forgets what was shown when the filters have changed.
 _forget_warnings: "Callable[[], object]" = getattr(_warnings, "_filters_mutated", int)
 
@@ -51,7 +49,7 @@ class Surroundings:
         self._seldom = [(one, one.read()) for one in (*settings.rights(), *settings.scheduling())]
         settings.watch_seldom(self._look_at_seldom)
         self.look_at_modules()
-        self._threads = _thread._count()
+        self.threads = Threads()
         self._signals, self._limits = _signals(), _limits()
 
     def _use(self, new: "list[settings.Setting]") -> None:
@@ -84,7 +82,7 @@ class Surroundings:
 
     def look(self) -> "Any":
         """How the process is, for ``adopt``."""
-        return [read() for read in self._readers], _thread._count(), _signals(), _limits()
+        return [read() for read in self._readers], self.threads.now(), _signals(), _limits()
 
     def adopt(self, before: "Any") -> None:
         """What has changed since ``before`` is to stay: a module that was imported has set what it needs."""
@@ -92,7 +90,7 @@ class Surroundings:
         for number, (was, is_now) in enumerate(zip(values, [read() for read in self._readers], strict=True)):
             if was != is_now:
                 self._values[number] = is_now
-        self._threads += max(0, _thread._count() - threads)
+        self.threads.adopt(threads)
         if signals != (now := _signals()):
             self._signals = now
         if limits != (bounds := _limits()):
@@ -116,8 +114,8 @@ class Surroundings:
                 self._put_back_limits()
             self.streams.put_back()
         except Exception:
-            return False
-        return is_whole and (_thread._count() <= self._threads or self._see_threads_off())
+            is_whole = False
+        return self.threads.are_own() and is_whole
 
     def _put_back(self, number: int) -> bool:
         setting, value = self._settings[number], self._values[number]
@@ -150,10 +148,6 @@ class Surroundings:
         for limit, before in zip(_LIMITS, self._limits, strict=True):
             if resource.getrlimit(limit) != before:
                 resource.setrlimit(limit, before)
-
-    def _see_threads_off(self) -> bool:
-        time.sleep(_FAREWELL)
-        return _thread._count() <= self._threads
 
 
 def _signals() -> "tuple[tuple[Any, ...], Any]":

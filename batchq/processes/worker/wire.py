@@ -13,9 +13,9 @@ that dies.
 
 An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
 ``SNOOZE``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
-KiB, 0 where that is unknown; exit code, -1 for none; how many processes it left; milliseconds after which it asks to be
-repeated, -1 where it does not; bytes of the first text, its output in JSON, which may be empty; bytes of the second, its
-result or its error in JSON.
+KiB, 0 where that is unknown; exit code, -1 for none; how many processes it left, and how many threads; milliseconds
+after which it asks to be repeated, -1 where it does not; bytes of the first text, its output in JSON, which may be
+empty; bytes of the second, its result or its error in JSON.
 
 Two other kinds of answer belong to no task: ``PHASE``, whose second text is the module that is being imported, or empty
 when that has ended; and ``FAREWELL``, the last one of a worker that must be replaced.
@@ -38,7 +38,7 @@ START = (
 )
 #: Where a worker finds batchq when its files have been taken away: a file in memory, on the descriptor after those above.
 ARCHIVE = "/proc/self/fd/8"
-ANSWER = Struct("=cqqddqhIqII")  #: what the runner needs no more than a call to read: it reads very many
+ANSWER = Struct("=cqqddqhIHqII")  #: what the runner needs no more than a call to read: it reads very many
 RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
