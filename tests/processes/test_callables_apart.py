@@ -303,6 +303,19 @@ def test_what_short_callables_change_is_as_before_for_those_behind_them(scene: S
     assert {tuple(sorted(str(outs[n + 1]).splitlines())) for n, _ in others} == {("out", "raw out")}
 
 
+def test_streams_that_were_made_anew_among_short_callables_can_be_wrapped_by_one_that_prints_into_pipes(
+    scene: Scene,
+) -> None:
+    describe: dict[str, object] = {"call": "mischief:describe", "args": {"seconds": 0}}
+    closing: dict[str, object] = {"call": "mischief:close_streams"}
+    slow: dict[str, object] = {"call": "mischief:describe", "args": {"seconds": 0.1}}
+    scene.add(*[describe] * 100, closing, *[describe] * 20, *[slow] * 10, {"call": "mischief:detach_stdout"})
+    scene.run("-j", "1")
+
+    assert set(scene.attempts()) == {("succeeded",)}
+    assert scene.output(132) == b"words of its own\n"
+
+
 def test_named_variables_and_umask_are_of_one_callable_alone(scene: Scene) -> None:
     describe: dict[str, object] = {"call": "mischief:describe", "args": {"seconds": 0}}
     scene.add(describe, describe | {"env": {"MINE": "1", "PATH": "/bin"}, "umask": "077"}, describe)

@@ -17,6 +17,14 @@ _KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered ju
 _ROOM = 32
 
 
+class _Printed(io.FileIO):
+    """What is printed goes to a file at one time, to a pipe at another: who wraps the stream must not be told to ask for
+    the place in it."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class Streams:
     """``kept`` are copies of the descriptors 0, 1 and 2, where no callable comes by."""
 
@@ -71,7 +79,7 @@ class Streams:
 
     def _reopen(self) -> None:
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
-            raw = open(fd, "wb" if fd else "rb", closefd=False)
+            raw = io.BufferedWriter(_Printed(fd, "wb", closefd=False)) if fd else open(fd, "rb", closefd=False)
             stream = io.TextIOWrapper(
                 raw, self._encoding, "backslashreplace" if fd else self._errors, line_buffering=fd > 0
             )
