@@ -136,11 +136,11 @@ def test_a_process_that_cannot_be_killed_costs_its_attempt_and_is_told_and_the_r
 ) -> None:
     # No test can have a process in a system call that does not end. To the run it is the same when its SIGKILL is lost.
     (scene.folder / "mine.py").write_text(
-        "import signal, mischief\ndef stay():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    mischief.rest()\n"
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nimport mischief\ndef stay(): mischief.rest()\n"
     )
     command = {"command": ["sh", "-c", "trap '' TERM; exec ./rest"]}
     stay: dict[str, object] = dict(command) if kind == "command" else {"call": "mine:stay"}
-    scene.add(stay | {"timeout": "300ms"}, {"command": "echo well"}, {"call": "os:getpid"})
+    scene.add(stay | {"timeout": "1s"}, {"command": "echo well"}, {"call": "os:getpid"})
 
     assert ended(start(scene, "SIGKILL has no effect")) == 1
     assert scene.attempts("outcome, error_type") == [

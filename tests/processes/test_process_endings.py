@@ -118,8 +118,9 @@ def test_an_import_that_hangs_or_prints_is_the_jobs_own(scene: Scene) -> None:
     )
     scene.run("-q", "-j", "1", "--grace", "50ms", code=1)
 
-    assert scene.attempts("outcome, exit_code") == [
-        ("timed_out", None), ("succeeded", None), ("failed", 3), ("crashed", 3), ("succeeded", None),
+    assert scene.attempts("outcome, exit_code, error_type") == [
+        ("timed_out", None, "TimedOut"), ("succeeded", None, None), ("failed", None, "ImportExited"),
+        ("crashed", 3, "WorkerDied"), ("succeeded", None, None),
     ]  # fmt: skip
     assert scene.output(1) == b"hanging\n"
     assert scene.output(2) == b"hello from the import\nhello from f\n"

@@ -26,6 +26,8 @@ STAYING = [
     "python: process pool",
 ]
 CALLABLES = ["popen_in_a_new_session", "double_fork", "daemon", "forked_process"]
+#: A timeout in which the job has surely begun, and a longer one for the attempt that finds itself alone
+SOON = {"timeout": "600ms", "retry_timeout_factor": 10}
 OUTCOME = "outcome, exit_code, signal"
 COSTS = "state, attempt, failures, crashes, interruptions"
 
@@ -180,7 +182,7 @@ def test_what_a_job_hides_does_not_print_into_the_output_of_another(scene: Scene
 
 @pytest.mark.parametrize("name", STAYING)
 def test_a_timeout_ends_the_whole_tree(scene: Scene, name: str) -> None:
-    scene.add(shapes.job(scene, SHAPES[name], STAY) | {"timeout": "400ms"})
+    scene.add(shapes.job(scene, SHAPES[name], STAY) | SOON)
     scene.run("-j", "1", "--grace", "50ms")
 
     assert scene.attempts("outcome, error_type") == [("timed_out", "TimedOut"), ("succeeded", None)]
@@ -189,7 +191,7 @@ def test_a_timeout_ends_the_whole_tree(scene: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("kind", CALLABLES)
 def test_a_timeout_ends_a_callable_with_all_that_it_started(scene: Scene, kind: str) -> None:
-    scene.add(leaving(kind, "stay") | {"timeout": "400ms"})
+    scene.add(leaving(kind, "stay") | SOON)
     scene.run("-j", "1", "--grace", "50ms")
 
     assert scene.attempts("outcome, error_type") == [("timed_out", "TimedOut"), ("succeeded", None)]
