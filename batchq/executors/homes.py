@@ -1,6 +1,8 @@
 """Which worker may perform which callable: what holds from the start of a process is the same for all that it performs."""
 
 import json
+from collections.abc import Iterable
+from itertools import takewhile
 from operator import attrgetter
 
 from batchq.jobs.attempt import Claim
@@ -22,9 +24,17 @@ def home_of(claim: Claim) -> Home:
     return Home(claim.cwd, claim.path, claim.python, starting)
 
 
-def are_alike(first: Claim, other: Claim) -> bool:
-    """Whether one message to a worker may hold both; of one that is fresh, or of several slots, no other."""
-    return _terms(first) == _terms(other) and first.slots == 1 and not first.fresh
+def alike(claims: Iterable[Claim]) -> list[Claim]:
+    """The first of these claims, and those right behind it that one message to a worker may hold with it.
+
+    With one that is fresh, or needs several slots, goes no other.
+    """
+    rest = iter(claims)
+    first = next(rest)
+    if first.fresh or first.slots > 1:
+        return [first]
+    terms = _terms(first)
+    return [first, *takewhile(lambda one: _terms(one) == terms, rest)]
 
 
 _terms = attrgetter("kind", "env", "cwd", "path", "python", "slots", "fresh")

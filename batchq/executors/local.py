@@ -19,7 +19,7 @@ from typing import NamedTuple
 from batchq import clock
 from batchq.executors.command import Command, unkillable
 from batchq.executors.departures import Departures
-from batchq.executors.homes import are_alike, home_of
+from batchq.executors.homes import alike, home_of
 from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.place import Place
@@ -376,7 +376,7 @@ class LocalExecutor:
             member = min(roomy, key=lambda one: len(one.tasks), default=None)
         if member is None:
             return False
-        claims = self._message(first, self._remaining(member))
+        claims = self._message(self._remaining(member))
         was_idle = not member.tasks
         member.give(claims, single=not self._is_fast())
         self._push(member)
@@ -404,15 +404,11 @@ class LocalExecutor:
             else:
                 self._selector.register(member.resident.fileno(), selectors.EVENT_WRITE, member)
 
-    def _message(self, first: Claim, most: int) -> list[Claim]:
+    def _message(self, most: int) -> list[Claim]:
         """The first claim of the backlog, and those behind it that the same worker may do."""
         fitting = max(1, min(128, int(MESSAGE / max(self._pace, 1e-6)))) if self._is_fast() and self._pace else 1
         most = min(most, fitting, -(-len(self._backlog) // max(1, self._empty())))
-        claims: list[Claim] = []
-        for claim in islice(self._backlog, most):
-            if claims and not are_alike(first, claim):
-                break
-            claims.append(claim)
+        claims = alike(islice(self._backlog, most))
         for _ in claims:
             self._backlog.popleft()
         return claims

@@ -42,6 +42,9 @@ class Struck:
 
     def judge(self, ended: Ended) -> Ended | None:
         """How an attempt ended in truth; None as long as that cannot be told: ``resolved`` will have it."""
+        is_quiet = not self._told and not self._all_told_until and not self._inbox.for_all
+        if is_quiet and ended.outcome.status == SUCCEEDED:
+            return ended  # as nearly all do, so nothing more is asked of them
         if self._inbox.for_all or (self._all_told_until and time.monotonic() < self._all_told_until):
             self._told.add(ended.claim.token)
         if not dies_of(ended.outcome, STOPPING) and ended.claim.token not in self._told:
