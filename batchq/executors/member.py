@@ -3,6 +3,7 @@
 import binascii
 import json
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -280,6 +281,10 @@ class Member:
             return self._sentence.status, self._overrun(claim) if self._sentence.status == TIMED_OUT else None
         if self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
             return INTERRUPTED, None  # meant for the task before, which ended in the same moment
+        python = self.home.python
+        if code >= 0 and not self.resident.has_spoken and python not in (None, sys.executable):
+            said = f"its Python, {python}, ended with exit code {code} before it could import anything"
+            return FAILED, Failure("NoSuchPython", f"{said}: it must be a whole Python 3.11 or newer")
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CRASHED, Failure("WorkerDied", f"its worker process {how}{self._meanwhile()}")
 

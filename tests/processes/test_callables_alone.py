@@ -364,6 +364,20 @@ def test_a_callable_runs_in_the_python_that_it_names(scene: Scene) -> None:
     assert scene.jobs("python")[0] == (sys.executable,)
 
 
+def test_a_python_that_cannot_be_a_worker_is_a_failure_that_says_so(scene: Scene) -> None:
+    module(scene, "plain", "def f(): pass\n")
+    for name, script in (("old", "echo 'SyntaxError: too old' >&2; exit 1"), ("none", "exit 0")):
+        (scene.folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (scene.folder / name).chmod(0o755)
+    scene.add(*({"call": "plain:f", "python": f"./{name}"} for name in ("old", "none")))
+    scene.run("-q", code=1)
+
+    assert scene.attempts("outcome, error_type") == [("failed", "NoSuchPython")] * 2
+    assert f"{scene.folder}/old, ended with exit code 1" in str(scene.attempts("error")[0])
+    assert "3.11 or newer" in str(scene.attempts("error")[1])
+    assert b"too old" in scene.output(1, "stderr")
+
+
 def test_what_is_fresh_has_a_process_of_its_own(scene: Scene) -> None:
     module(scene, "own", "import os\nSEEN = []\ndef f(): SEEN.append(1); return [os.getpid(), len(SEEN)]\n")
     shared: Fields = {"call": "own:f"}
