@@ -2,6 +2,7 @@
 
 import marshal
 import os
+from itertools import groupby, islice
 from operator import attrgetter
 
 from batchq.jobs.blocks import JOBS_LIMIT, too_many
@@ -19,13 +20,14 @@ _own, _terms = attrgetter(*_OWN), attrgetter(*_TERMS)
 
 def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
     """All of these jobs, each with its key. Raises InputError where there are more than one add stores."""
-    spool = Spool()
-    for spec in specs:
-        if spec.key == AUTO:
-            from batchq.jobs.identity import automatic_key
+    spool, rest = Spool(), iter(specs)
+    while part := list(islice(rest, AT_ONCE)):
+        for spec in part:
+            if spec.key == AUTO:
+                from batchq.jobs.identity import automatic_key
 
-            spec.key = automatic_key(spec)
-        spool.append(spec)
+                spec.key = automatic_key(spec)
+        spool.add(part)
         if len(spool) > JOBS_LIMIT:
             raise too_many(source)
     return spool
@@ -42,17 +44,17 @@ class Spool:
         self._open: list[JobSpec] = []
         self._length = 0
 
-    def append(self, spec: JobSpec) -> None:
-        """Add one job at the end."""
-        self._open.append(spec)
-        self._length += 1
-        if len(self._open) >= AT_ONCE:
-            data = _packed(self._open)
-            start = sum(self._parts[-1]) if self._parts else 0
-            self._file.write(data)
-            self._file.flush()
-            self._parts.append((start, len(data)))
-            self._open = []
+    def add(self, part: list[JobSpec]) -> None:
+        """Add ``AT_ONCE`` jobs at the end, or as the last ones fewer."""
+        self._length += len(part)
+        if len(part) < AT_ONCE:
+            self._open = part
+            return
+        data = _packed(part)
+        start = sum(self._parts[-1]) if self._parts else 0
+        self._file.write(data)
+        self._file.flush()
+        self._parts.append((start, len(data)))
 
     def clear(self) -> None:
         """Forget all."""
@@ -70,15 +72,7 @@ class Spool:
 
 
 def _packed(specs: list[JobSpec]) -> bytes:
-    runs: list[tuple[object, list[object]]] = []
-    before: object = None
-    for spec in specs:
-        terms = _terms(spec)
-        if terms != before:
-            runs.append((terms, []))
-            before = terms
-        runs[-1][1].append(_own(spec))
-    return marshal.dumps(runs)
+    return marshal.dumps([(terms, list(map(_own, alike))) for terms, alike in groupby(specs, _terms)])
 
 
 def _unpacked(data: bytes) -> "Iterator[JobSpec]":
