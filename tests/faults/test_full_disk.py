@@ -19,7 +19,7 @@ from fleet import Fleet
 pytest_plugins = ("figures",)
 
 NAMESPACE = ("unshare", "--map-root-user", "--mount")
-MOUNT = 'mount -t tmpfs -o size=1m tmpfs "$0/disk" && exec "$@"'
+MOUNT = 'mount -t tmpfs -o size=1m,mode=0755 tmpfs "$0/disk" && exec "$@"'
 
 
 @functools.cache
