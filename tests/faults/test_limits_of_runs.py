@@ -22,7 +22,7 @@ STALL = 0.05  #: seconds that a commit and the start of a process, between the p
 #: A line when it begins and one when it ends; what is read from the log never runs longer than it really did.
 STORY = (
     'say() { read now _ < /proc/uptime; echo "$1 $BATCHQ_JOB_ID $BATCHQ_QUEUE $now" >> story; };'
-    " say begin; sleep 0.05; say end"
+    " say begin; sleep SECONDS; say end"
 )
 
 
@@ -59,9 +59,10 @@ def begun(shell: Shell, queue: str) -> int:
     return sum(line.what == "begin" and line.queue == queue for line in story(shell))
 
 
-def add(shell: Shell, **jobs: int) -> None:
+def add(shell: Shell, seconds: float = 0.05, **jobs: int) -> None:
+    story = STORY.replace("SECONDS", str(seconds))
     lines = [
-        json.dumps({"command": STORY, "queue": queue, "slots": 2 if queue == "wide" else 1})
+        json.dumps({"command": story, "queue": queue, "slots": 2 if queue == "wide" else 1})
         for queue, number in jobs.items()
         for _ in range(number)
     ]
@@ -117,7 +118,7 @@ def pause(shell: Shell) -> tuple[float, int]:
 
 def change_limit(shell: Shell, limit: int) -> float:
     """Change the limit of ``live`` while it is at work: how long until so many ran; never were there more."""
-    add(shell, live=30)
+    add(shell, 0.3, live=30)  # so long that as many run at once as may, also on a machine with other work
     shell("queue", "set", "live", "--limit", str(limit))
     began, before = time.monotonic(), len(story(shell))
     eventually(lambda: limit in at_once(story(shell), "live")[before + 1 :], 60)
