@@ -147,13 +147,18 @@ def _verdict(path: str) -> 'Literal["ours", "foreign", "unknown"]':
         has_frames = True
         if page == file.page and (found := _settings(content)) is not None:
             if found.get("store_id") != file.store:
-                return "foreign"
+                return _foreign_or_torn(path, file.page)
             known.update(found.get("log_mark", "").split())
     if not has_frames:
         return "ours"  # SQLite finds nothing in it either
     if not known:
         return "unknown"
-    return "ours" if file.now in known else "foreign"
+    return "ours" if file.now in known else _foreign_or_torn(path, file.page)
+
+
+def _foreign_or_torn(path: str, page: int) -> 'Literal["foreign", "unknown"]':
+    """A page that a power loss has torn says nothing, and SQLite does not believe it either: its checksum is wrong."""
+    return "foreign" if _is_whole(path + "-wal", page) else "unknown"
 
 
 def _pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
@@ -174,6 +179,36 @@ def _pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
             else:
                 file.seek(size, os.SEEK_CUR)
                 yield page, b""
+
+
+def _is_whole(log: str, page: int) -> bool:
+    """Whether the checksums of a log are right as far as the first frame of this page, which its first transaction has."""
+    try:
+        file = open(log, "rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        header = file.read(_HEADER)
+        order: Literal["little", "big"] = "big" if header[3] & 1 else "little"
+        size = int.from_bytes(header[8:12], "big")
+        sums = _summed(header[:24], (0, 0), order)
+        while sums == (int.from_bytes(header[-8:-4], "big"), int.from_bytes(header[-4:], "big")):
+            if len(header) == _FRAME and int.from_bytes(header[:4], "big") == page:
+                return True
+            header, content = file.read(_FRAME), file.read(size)
+            if len(content) < size:
+                return False
+            sums = _summed(header[:8] + content, sums, order)
+    return False
+
+
+def _summed(data: bytes, sums: tuple[int, int], order: 'Literal["little", "big"]') -> tuple[int, int]:
+    """The checksums of a log after these bytes: "Checksum Algorithm" in section 4.2 of the "Database File Format"."""
+    one, other = sums
+    for at in range(0, len(data), 8):
+        one = one + int.from_bytes(data[at : at + 4], order) + other & 0xFFFFFFFF
+        other = other + int.from_bytes(data[at + 4 : at + 8], order) + one & 0xFFFFFFFF
+    return one, other
 
 
 def _settings(page: bytes) -> dict[str, str] | None:

@@ -200,7 +200,7 @@ class Verdict(NamedTuple):
 
 
 def examine(
-    files: dict[str, bytes], acknowledged: int, dumps: list[Dump], folder: Path, read: Callable[[Path], Dump]
+    files: dict[str, bytes], acknowledged: int, dumps: list[Dump], folder: Path, read: Callable[[Path, int], Dump]
 ) -> Verdict:
     """Open a state with the SQLite of the standard library and compare it with what each step left."""
     for old in folder.iterdir():
@@ -209,7 +209,7 @@ def examine(
         if not name.endswith("-shm"):
             (folder / name).write_bytes(content)
     try:
-        found = read(folder / MAIN)
+        found = read(folder / MAIN, acknowledged)
     except sqlite3.DatabaseError as error:
         return Verdict(str(error), 0)
     if not found and acknowledged == 0:
