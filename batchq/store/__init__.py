@@ -1,6 +1,6 @@
 """The ledger: one SQLite file, and all SQL. Whoever looks for something here:
 
-the file      location creation connection patience readonly locks holders trust files log copying restoring bell
+the file      location creation connection patience readonly locks holders trust files log frames copying restoring bell
 the schema    schema schema1 schema2 migrations objects values
 adding        intake keys revision binding
 running       ledger recording lost claiming limits order runners outlook answers asking names states

@@ -126,7 +126,9 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
     left, found = _found(store, selection, list(sources.values()))
     orphans = bool(selection.ids)
     done = reopening.Opened({}, 0, [])
-    if order.has_any(store.db) or _has_orphans(store.db):
+    with snapshot(store):
+        is_tied = order.has_any(store.db) or _has_orphans(store.db)
+    if is_tied:
         named = {state: json.dumps(list(ids)) for state, ids in zip(sources, found, strict=True)}
         where = " OR ".join(
             f"jobs.state = '{state}' AND jobs.id IN (SELECT value FROM json_each(:{state}))" for state in sources

@@ -22,11 +22,11 @@ from batchq.store.patience import connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from typing import Literal
 
-_HEADER = 32  #: bytes before the first frame of a log
-_FRAME = 24  #: bytes before the page of a frame
+    Verdict = Literal["ours", "foreign", "unknown"]
+
 _LEAF = 0x0A  #: the kind of page that holds rows of an index, or of a table without rowid
 _NO_MARK = "0" * 16
 _CHECK = 0.5  #: seconds that the check of a log without a mark may take
@@ -136,79 +136,36 @@ def _has_journal(path: str) -> bool:
         return False
 
 
-def _verdict(path: str) -> 'Literal["ours", "foreign", "unknown"]':
+def _verdict(path: str) -> "Verdict":
     try:
         file = Marks(path)
     except (sqlite3.Error, ValueError):
         return "unknown"
+    from itertools import islice
+
+    from batchq.store import frames  # needed after a crash alone
+
+    verdict = _verdict_of(file, frames.pages(path + "-wal", file.page))
+    if verdict == "foreign":  # unless it is torn: SQLite takes whole transactions alone, and to add them up takes long
+        whole = islice(frames.pages(path + "-wal", file.page), frames.whole(path + "-wal"))
+        verdict = _verdict_of(file, whole)
+    return verdict
+
+
+def _verdict_of(file: Marks, pages: "Iterable[tuple[int, bytes]]") -> "Verdict":
     known: set[str] = set()
     has_frames = False
-    for page, content in _pages(path + "-wal", file.page):
+    for page, content in pages:
         has_frames = True
         if page == file.page and (found := _settings(content)) is not None:
             if found.get("store_id") != file.store:
-                return _foreign_or_torn(path, file.page)
+                return "foreign"
             known.update(found.get("log_mark", "").split())
     if not has_frames:
         return "ours"  # SQLite finds nothing in it either
     if not known:
         return "unknown"
-    return "ours" if file.now in known else _foreign_or_torn(path, file.page)
-
-
-def _foreign_or_torn(path: str, page: int) -> 'Literal["foreign", "unknown"]':
-    """A page that a power loss has torn says nothing, and SQLite does not believe it either: its checksum is wrong."""
-    return "foreign" if _is_whole(path + "-wal", page) else "unknown"
-
-
-def _pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
-    """The number of each page in a log, and the content of those with the number ``wanted``."""
-    try:
-        file = open(log, "rb")
-    except FileNotFoundError:  # who had the store open until now has closed it, and took the log over
-        return
-    with file:
-        header = file.read(_HEADER)
-        size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
-        if header[:3] != b"\x37\x7f\x06" or not 512 <= size <= 65536:
-            return
-        while len(frame := file.read(_FRAME)) == _FRAME and frame[8:16] == salts:
-            page = int.from_bytes(frame[:4], "big")
-            if page == wanted:
-                yield page, file.read(size)
-            else:
-                file.seek(size, os.SEEK_CUR)
-                yield page, b""
-
-
-def _is_whole(log: str, page: int) -> bool:
-    """Whether the checksums of a log are right as far as the first frame of this page, which its first transaction has."""
-    try:
-        file = open(log, "rb")
-    except FileNotFoundError:
-        return False
-    with file:
-        header = file.read(_HEADER)
-        order: Literal["little", "big"] = "big" if header[3] & 1 else "little"
-        size = int.from_bytes(header[8:12], "big")
-        sums = _summed(header[:24], (0, 0), order)
-        while sums == (int.from_bytes(header[-8:-4], "big"), int.from_bytes(header[-4:], "big")):
-            if len(header) == _FRAME and int.from_bytes(header[:4], "big") == page:
-                return True
-            header, content = file.read(_FRAME), file.read(size)
-            if len(content) < size:
-                return False
-            sums = _summed(header[:8] + content, sums, order)
-    return False
-
-
-def _summed(data: bytes, sums: tuple[int, int], order: 'Literal["little", "big"]') -> tuple[int, int]:
-    """The checksums of a log after these bytes: "Checksum Algorithm" in section 4.2 of the "Database File Format"."""
-    one, other = sums
-    for at in range(0, len(data), 8):
-        one = one + int.from_bytes(data[at : at + 4], order) + other & 0xFFFFFFFF
-        other = other + int.from_bytes(data[at + 4 : at + 8], order) + one & 0xFFFFFFFF
-    return one, other
+    return "ours" if file.now in known else "foreign"
 
 
 def _settings(page: bytes) -> dict[str, str] | None:

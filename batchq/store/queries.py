@@ -23,6 +23,8 @@ def snapshot(store: Store) -> Iterator[None]:
     store.fetch("BEGIN")
     try:
         yield
+    except sqlite3.Error as error:  # of what was read without ``fetch``
+        raise translated(error, store.path) from error
     finally:
         store.db.rollback()
 

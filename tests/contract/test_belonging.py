@@ -13,7 +13,7 @@ from history import add
 from others import CRASHED_WRITER, FOREIGN_READER, another, die
 
 from batchq.errors import LedgerError
-from batchq.store import copying, keeping, log
+from batchq.store import copying, frames, keeping, log
 from batchq.store.connection import open_at
 
 COMMANDS = (("list",), ("add", "--", "true"), ("run",), ("doctor",), ("backup", "copy"), ("retry", "1"), ("report",))
@@ -65,6 +65,22 @@ def test_a_backup_put_over_a_store_that_crashed_is_refused_and_stays_whole(batch
 
 def test_a_store_that_crashed_is_recovered_with_its_own_log(batchq: Shell) -> None:
     crashed(batchq)
+
+    assert log.check(str(batchq.db()))
+    assert batchq.rows("SELECT count(*) FROM jobs") == [(600,)]
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_what_a_power_loss_has_torn_at_the_end_of_a_log_does_not_make_it_anothers(
+    batchq: Shell, is_committed: bool
+) -> None:
+    crashed(batchq)
+    page = log.Marks(str(batchq.db())).page
+    with Path(f"{batchq.db()}-wal").open("r+b") as file:
+        salts = file.read(24)[16:]
+        file.seek(0, os.SEEK_END)
+        frame = page.to_bytes(4, "big") + (99 if is_committed else 0).to_bytes(4, "big") + salts + bytes(8)
+        file.write(frame + b"\x0a" + bytes(4095))  # of the page of the settings only the first sector is new
 
     assert log.check(str(batchq.db()))
     assert batchq.rows("SELECT count(*) FROM jobs") == [(600,)]
@@ -257,7 +273,7 @@ def test_checkpoints_vacuums_and_touches_of_others_are_no_alarm(batchq: Shell) -
 
 def test_a_log_that_its_last_user_takes_away_meanwhile_has_nothing_to_say(folder: Path) -> None:
     """Chaos met it: one run ended while the next one opened the store, and that one broke off."""
-    assert list(log._pages(str(folder / "batchq.db-wal"), 1)) == []
+    assert list(frames.pages(str(folder / "batchq.db-wal"), 1)) == []
 
 
 @pytest.mark.parametrize("way", ["another program", "doctor --repair"])
