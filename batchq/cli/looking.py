@@ -1,6 +1,7 @@
 """``batchq report``, ``list``, ``show`` and ``logs``: looking at a store, without ever changing it."""
 
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.report.layout import Look, look
 from batchq.store import answers, queries, tallies
+from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.rows import Job, Output
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
 PAGE = 1000
-FOLLOW = 0.25  #: seconds between looks of 'logs -f'
+FOLLOW = 0.25  #: seconds between looks of 'logs -f' where nobody rings,
+SOON = 0.02  #: and at least, however often somebody writes
 TOLD = 10  #: failures in the table of a report
 TOLD_IN_JSON = 1000
 
@@ -156,6 +159,7 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
         raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
     shown: dict[tuple[int, str], int] = {}
     first = queries.job(store, job).job.attempt
+    bell = Bell(store.path)
     while True:
         now = queries.job(store, job).job
         for attempt in range(first or 1, now.attempt + 1):
@@ -166,7 +170,9 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
         first = now.attempt  # also if there are later ones by now: this one may still have had something to say
         if now.state in FINAL:
             return
-        time.sleep(FOLLOW)
+        time.sleep(SOON)
+        select.select([] if bell.fd is None else [bell.fd], [], [], FOLLOW)
+        bell.has_rung()
 
 
 def _print_new(output: Output, seen: int) -> None:

@@ -6,12 +6,17 @@ import sqlite3
 import stat
 from collections.abc import Sequence
 
+from batchq.errors import LedgerError
 from batchq.store.connection import Store
+from batchq.store.patience import damaged
 
 
 def mark(store: Store) -> str:
     """What is part of the name of each log of this store, and of no other."""
-    ((id,),) = store.fetch("SELECT value FROM settings WHERE name = 'store_id'")
+    rows = store.fetch("SELECT value FROM settings WHERE name = 'store_id'")
+    if not rows:
+        raise LedgerError(damaged(store.path, "its settings are gone"))
+    ((id,),) = rows
     return "".join(one for one in str(id)[:8] if one.isascii() and one.isalnum())  # a foreign store may hold anything
 
 

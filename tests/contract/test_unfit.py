@@ -1,5 +1,6 @@
 """A job that cannot be claimed, timed, retried or recorded fails by itself: the run goes on, and so do all later ones."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +158,16 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
         text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert done.stdout == "False [True]\n"
+
+
+def test_a_store_without_its_settings_is_told_as_damaged(folder: Path) -> None:
+    shell = Shell(folder)
+    shell("init")
+    shell("add", "--", "true")
+    disturb(shell, "DELETE FROM settings")
+
+    said = shell("run", code=74).err
+    assert "is damaged (its settings are gone)" in said
+    assert "Traceback" not in said
+    for file in shell.db().parent.glob("batchq.db*"):
+        file.unlink()
