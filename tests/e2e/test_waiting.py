@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
@@ -11,6 +13,14 @@ GATE = "until test -e gate; do sleep 0.01; done"
 
 def running(batchq: Shell, jobs: int = 1) -> bool:
     return len(batchq.rows("SELECT 1 FROM jobs WHERE state = 'running' AND started_at IS NOT NULL")) == jobs
+
+
+def has_begun(waiting: "subprocess.Popen[bytes]") -> bool:
+    """Whether a wait has looked its jobs up: then it listens for what others write (inotify)."""
+    try:
+        return any("inotify" in str(link.readlink()) for link in Path(f"/proc/{waiting.pid}/fd").iterdir())
+    except OSError:
+        return False
 
 
 def test_wait_without_a_selection_is_wrong_usage_and_all_must_be_meant(batchq: Shell) -> None:
@@ -28,9 +38,8 @@ def test_wait_for_all_answers_for_the_jobs_that_were_not_over_when_it_began(batc
     batchq("add", "-q", "-c", GATE)
     with batchq.start("run") as run:
         eventually(lambda: running(batchq))
-        before = open_stores(batchq)
         waiting = batchq.start("wait", "--all", "--json")
-        eventually(lambda: open_stores(batchq) > before)
+        eventually(lambda: has_begun(waiting))
         batchq("add", "-q", "--", "false")
         (batchq.folder / "gate").touch()
         done = finish(waiting)
@@ -38,27 +47,12 @@ def test_wait_for_all_answers_for_the_jobs_that_were_not_over_when_it_began(batc
     assert (done.code, json.loads(done.out)["jobs"]) == (0, {"succeeded": 1})
 
 
-def open_stores(batchq: Shell) -> int:
-    """How many processes hold the lock file of the store open."""
-    from pathlib import Path
-
-    found = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += any(link.readlink() == Path(f"{batchq.db()}-lock") for link in (entry / "fd").iterdir())
-            except OSError:
-                continue
-    return found
-
-
 def test_last_is_the_add_that_was_the_newest_when_the_wait_began(batchq: Shell) -> None:
     batchq("add", "-q", "-c", f"{GATE}; exit 3")
     with batchq.start("run", "-q", "-j2") as run:
         eventually(lambda: running(batchq))
-        before = open_stores(batchq)
         waiting = batchq.start("wait", "last")
-        eventually(lambda: open_stores(batchq) > before)
+        eventually(lambda: has_begun(waiting))
         batchq("add", "-q", "--", "true")
         (batchq.folder / "gate").touch()
         assert finish(waiting).code == 1
@@ -69,9 +63,8 @@ def test_a_state_chooses_jobs_and_is_not_what_is_waited_for(batchq: Shell) -> No
     batchq("add", "-q", "-c", f"{GATE}; exit 3")
     with batchq.start("run", "-q") as run:
         eventually(lambda: running(batchq))
-        before = open_stores(batchq)
         waiting = batchq.start("wait", "--state", "running")
-        eventually(lambda: open_stores(batchq) > before)
+        eventually(lambda: has_begun(waiting))
         (batchq.folder / "gate").touch()
         assert finish(waiting).code == 1, "it is failed now, and not simply not running any more"
         finish(run)
