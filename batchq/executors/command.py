@@ -89,7 +89,7 @@ class Command:
         self._sentence = Sentence()
         self._words = json.loads(claim.work)
         if type(self._words) is not list or not self._words or any(type(word) is not str for word in self._words):
-            raise TypeError("it is no list of words")
+            raise TypeError("it is not a list of words")
         if claim.kind == "shell":
             self._words = [SHELL, "-c", self._words[0], "sh", *self._words[1:]]
         named = {} if claim.env is None else json.loads(claim.env)

@@ -157,9 +157,7 @@ class LocalExecutor:
             self._ready[claim.token] = Command(claim, self._place)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             self._backlog.remove(claim)
-            self._refuse(
-                claim, Refusal("Unreadable", f"its work is stored as what is no command ({error}); add it again")
-            )
+            self._refuse(claim, Refusal("Unreadable", f"its stored work is not a command ({error}); add it again"))
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for output, answers, endings and deadlines."""
