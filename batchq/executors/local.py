@@ -329,7 +329,7 @@ class LocalExecutor:
 
     def _fill(self) -> None:
         if self._backlog and self._backlog[0].kind in CALLABLE:
-            self._place.package.look(seldom=self._is_fast())
+            self._place.package.look(seldom=self._is_fast() and any(member.tasks for member in self._members.values()))
         self._retire()
         while self._backlog and not self._is_resting():
             claim = self._backlog[0]

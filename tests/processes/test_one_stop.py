@@ -49,7 +49,7 @@ def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
     )
     scene.add(
         {"command": UP + "exec sleep 600"},
-        {"command": UP + "sleep 600; echo done"},
+        {"command": UP + "sleep 600; exit $?"},
         {"command": UP + "sleep 600 & wait $!; exit $?"},
         {"call": "mine:wait"},
     )
