@@ -1,0 +1,50 @@
+"""Say again what failed, from the results that a failed pytest wrote (``--junitxml``): scripts/failures.py FILE
+
+Who reads only the end of a long output sees it there: a line for each failed test, and below it the first lines that
+say why.
+"""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+LINES = 6
+"""So many lines of the reason; the whole of it stands further up."""
+
+
+def main() -> None:
+    """Tell the failures, or that there are none to tell."""
+    file = Path(sys.argv[1])
+    try:
+        cases = list(ElementTree.parse(file).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        cases = []
+    ends = [(case, end) for case in cases for tag in ("failure", "error") for end in case.iter(tag)]
+    for case, end in ends:
+        print(f"{end.tag.upper()} {place(case)}")
+        print("\n".join(f"    {line}" for line in reason(end)))
+    if not ends:
+        print(f"the {file.stem} half: pytest failed, and no test of {len(cases):,}; see the output of that half")
+
+
+def place(case: ElementTree.Element) -> str:
+    """The test, as pytest takes it."""
+    words = case.get("classname", "").split(".")
+    # tests.e2e.test_run or tests.e2e.test_run.TestClass: the file is what lies on the disk.
+    for cut in range(len(words), 0, -1):
+        file = "/".join(words[:cut]) + ".py"
+        if Path(file).is_file():
+            return "::".join((file, *words[cut:], case.get("name", "")))
+    return ".".join(filter(None, (*words, case.get("name", ""))))
+
+
+def reason(end: ElementTree.Element) -> list[str]:
+    """The first lines that say why: the marked ones, or the message where none is."""
+    text = end.text or ""
+    marked = [line for line in text.splitlines() if line.startswith("E ")]
+    lines = marked or (end.get("message") or text).splitlines()
+    return [line[:300] for line in lines[:LINES]]
+
+
+if __name__ == "__main__":
+    main()
