@@ -139,6 +139,24 @@ OF_THE_ORDER = {
     ],
 }  # fmt: skip
 
+#: What the walk that looks for states without a way out (S38) must catch.
+OF_THE_WAY_OUT = {
+    "an exchange that does not go on with what was put off": [
+        Mutant(ledger, "exchange", "if is_unfinished := order.is_unfinished(db):", "if is_unfinished := False:"),
+    ],
+    "an end with results that were not recorded, after which nobody looks": [
+        Mutant(runners, "leave",
+               " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
+        Mutant(lost, "_OPEN", " UNION SELECT runner FROM jobs WHERE state = 'running'", ""),
+    ],
+    "a clock that was set back makes pauses longer": [
+        Mutant(ledger, "_promote", 'db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})', "pass"),
+    ],
+    "a transaction that stays open when the store refuses it": [
+        Mutant(connection.Writing, "__exit__", "if store.db.in_transaction:", "if False:"),
+    ],
+}  # fmt: skip
+
 #: What the contention suite (S7) must catch.
 OF_WRITING = {
     "a deferred BEGIN without the mutex": [
@@ -169,7 +187,7 @@ OF_COMMIT = {
     ],
 }
 
-ALL = OF_THE_LEDGER | OF_THE_ORDER | OF_WRITING | OF_CHECKPOINTS | OF_RUNS | OF_COMMIT
+ALL = OF_THE_LEDGER | OF_THE_ORDER | OF_THE_WAY_OUT | OF_WRITING | OF_CHECKPOINTS | OF_RUNS | OF_COMMIT
 
 
 def apply(name: str) -> list[tuple[Any, str, Any]]:
