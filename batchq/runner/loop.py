@@ -240,7 +240,8 @@ class _Run:
         free, ahead = self.executor.free(), self.executor.ahead()
         if self.plan.halt is not None:  # nothing may be under way that a failure could still prevent
             ahead = 0
-            free = free if all(one.outcome.status == SUCCEEDED for one in self.ended) else 0
+            is_well = all(one.outcome.status == SUCCEEDED for one in self.ended) and not self.struck.is_any_held()
+            free = free if is_well else 0
         return free, ahead if self.plan.max_jobs is None else 0
 
     def _jobs_left(self) -> int | None:
@@ -323,8 +324,8 @@ class _Run:
             if self.outage.error is None:
                 waits.append(self.noting.next_at() - now)
         waits.append(self.stopping.next_at() - now)
-        if (doubtful_until := self.struck.next_at()) is not None:
-            waits.append(doubtful_until - now)
+        if (told_at := self.struck.next_at()) is not None:
+            waits.append(told_at - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:

@@ -4,14 +4,22 @@ A job that dies of that very signal is interrupted and given back, and has not f
 the stop, so an end that looks like that waits for a moment. And a job that has a handler for the signal may end in any way,
 with exit code 0 when half of its work is done: if the signal went to all, nobody can tell, so it counts as interrupted.
 So does what ends within a moment, for handlers are put away when a program ends.
+
+Nor can anybody tell where the signal came to a job first, and ended a command in a script that went on without it. So
+an end waits for a small part of the time that its attempt took, and is in doubt where the stop comes meanwhile.
 """
 
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, Ended, Outcome
 from batchq.processes.signals import SAME, STOPPING, Inbox
+
+PART = 0.01  #: of the time that an attempt took for which its end waits: so much, and no more, is repeated by chance
+MOST = 0.05  #: seconds that it waits at most, as for the company of others
+BRIEF = 0.1  #: seconds of an attempt whose end waits for nothing: very short ones are the dear ones
 
 
 def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
@@ -19,6 +27,14 @@ def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
     if outcome.status not in (FAILED, CRASHED) or outcome.is_final:
         return False
     return any(outcome.signal == number or outcome.exit_code == 128 + number for number in numbers)
+
+
+class Held(NamedTuple):
+    """An end that waits. While it is ``new`` a stop that went to all came to it, too (both in monotonic seconds)."""
+
+    ended: Ended
+    new_until: float
+    until: float
 
 
 class Struck:
@@ -30,49 +46,75 @@ class Struck:
         self._executor = executor
         self._told: set[str] = set()
         self._all_told_until = 0.0
-        self._doubtful: list[tuple[float, Ended]] = []
+        self._held: list[Held] = []
 
     def hear(self) -> None:
-        """The jobs that run now have got the signals, too, that came straight to this process."""
+        """What runs now, or has just ended, has got the signals, too, that came straight to this process."""
         if self._inbox.for_all:
-            self._all_told_until = time.monotonic() + SAME
+            now = time.monotonic()
+            self._all_told_until = now + SAME
             numbers, self._inbox.for_all = self._inbox.for_all, set()
             for number in numbers:
                 self._told |= self._executor.listening(number)
+            self._told |= {one.ended.claim.token for one in self._held if now < one.new_until}
 
     def judge(self, ended: Ended) -> Ended | None:
         """How an attempt ended in truth; None as long as that cannot be told: ``resolved`` will have it."""
+        claim, outcome = ended
         is_quiet = not self._told and not self._all_told_until and not self._inbox.for_all
-        if is_quiet and ended.outcome.status == SUCCEEDED:
+        if is_quiet and outcome.status == SUCCEEDED and outcome.seconds < BRIEF:
             return ended  # as nearly all do, so nothing more is asked of them
-        if self._inbox.for_all or (self._all_told_until and time.monotonic() < self._all_told_until):
-            self._told.add(ended.claim.token)
-        if not dies_of(ended.outcome, STOPPING) and ended.claim.token not in self._told:
-            return ended
-        if self.numbers:
+        now = time.monotonic()
+        if self._inbox.for_all or now < self._all_told_until:
+            self._told.add(claim.token)
+        is_doubtful = claim.token in self._told or dies_of(outcome, STOPPING)
+        if is_doubtful and self.numbers:
             return self._in_a_stop(ended)
-        self._doubtful.append((time.monotonic() + SAME, ended))
+        new_until = now + _newness(ended)
+        if not is_doubtful and new_until == now:
+            return ended
+        self._held.append(Held(ended, new_until, now + SAME if is_doubtful else new_until))
         return None
 
     def resolved(self) -> list[Ended]:
         """Those of which it can be told by now."""
-        if not self._doubtful:
+        if not self._held:
             return []
         now = time.monotonic()
-        over = [one for at, one in self._doubtful if self.numbers or at <= now]
-        self._doubtful = [] if self.numbers else [(at, one) for at, one in self._doubtful if at > now]
-        return [self._in_a_stop(one) for one in over]
+        over = [one for one in self._held if self._due(one) <= now]
+        self._held = [one for one in self._held if self._due(one) > now]
+        return [self._in_a_stop(one.ended) for one in over]
+
+    def is_any_held(self) -> bool:
+        """Whether an attempt has ended of which it cannot be told how."""
+        return bool(self._held)
 
     def next_at(self) -> float | None:
         """When the next can be told, in monotonic seconds."""
-        return min((at for at, _ in self._doubtful), default=None)
+        return min(map(self._due, self._held), default=None)
+
+    def _due(self, one: Held) -> float:
+        if not self.numbers:
+            return one.until
+        return 0.0 if one.ended.claim.token in self._told else one.new_until  # it may not have come from all sides yet
 
     def _in_a_stop(self, ended: Ended) -> Ended:
         claim, outcome = ended
-        may_be_half_done = (
-            claim.token in self._told and outcome.status in (SUCCEEDED, FAILED, CRASHED) and not outcome.is_final
-        )
+        may_be_half_done = claim.token in self._told and _is_its_own(outcome)
         self._told.discard(claim.token)
         if may_be_half_done or dies_of(outcome, self.numbers):
             return Ended(claim, outcome._replace(status=INTERRUPTED, result=None, failure=None))
         return ended
+
+
+def _is_its_own(outcome: Outcome) -> bool:
+    """Whether an attempt came to its end by itself, in a way that could have been another one but for a signal."""
+    return outcome.status in (SUCCEEDED, FAILED, CRASHED) and not outcome.is_final
+
+
+def _newness(ended: Ended) -> float:
+    """For how many seconds an end is new; that of a job that runs at most once is recorded at once instead."""
+    claim, outcome = ended
+    if outcome.seconds < BRIEF or claim.on_crash == "hold" or not _is_its_own(outcome):
+        return 0.0
+    return min(MOST, PART * outcome.seconds)

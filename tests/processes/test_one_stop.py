@@ -31,25 +31,31 @@ def program(answer: str = "None") -> dict[str, object]:
 
 
 def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> None:
-    """Signal a run and all that it has started, as a service manager does."""
+    """Signal a run and all that it has started, as a service manager does.
+
+    ``at once`` is a shutdown: all is stopped before the first is signalled, and goes on when the last was.
+    """
     everything = [run.pid, *tree.descendants(run.pid)]
-    if order == "jobs first":
+    if order != "run first":
         everything.reverse()
-    for pid in everything:
-        signal_one(pid, number)
+    for one in (signal.SIGSTOP, number, signal.SIGCONT) if order == "at once" else (number,):
+        for pid in everything:
+            signal_one(pid, one)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("order", ["jobs first", "run first"])
+@pytest.mark.parametrize("order", ["jobs first", "run first", "at once"])
 def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
     scene: Scene, order: str, number: signal.Signals
 ) -> None:
     (scene.folder / "mine.py").write_text(
         "import os, time\ndef wait():\n    open('up-' + os.environ['BATCHQ_JOB_ID'], 'w').close()\n    time.sleep(600)\n"
     )
+    # A script that is not hit itself goes on; where the jobs come first that is a matter of microseconds.
+    script = "sleep 600; exit $?" if order == "jobs first" else "sleep 600; echo done"
     scene.add(
         {"command": UP + "exec sleep 600"},
-        {"command": UP + "sleep 600; exit $?"},
+        {"command": UP + script},
         {"command": UP + "sleep 600 & wait $!; exit $?"},
         {"call": "mine:wait"},
     )
@@ -59,6 +65,50 @@ def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
 
     assert ended(run) == 128 + number
     assert scene.jobs("state, failures, crashes, interruptions") == [("queued", 0, 0, 1)] * 4
+
+
+def strike(scene: Scene) -> float:
+    """End the command of a job, which then goes on to its end, and stop the run; the seconds from that end to that stop."""
+    scene.add({"command": "touch up; sleep 600; echo done"}, {"command": "exec sleep 600"})
+    run = scene.start("-j", "2", "--grace", "10s")
+    eventually((scene.folder / "up").exists)
+    (runner,) = children_of(run.pid)
+    time.sleep(3)  # its age: its end is to wait for a hundredth of that
+    ((shell, command),) = [(pid, *children_of(pid)) for pid in children_of(runner) if children_of(pid)]
+    signal_one(command, signal.SIGTERM)
+    there = time.monotonic()
+    while Path(f"/proc/{shell}").exists():
+        there = time.monotonic()
+    for pid in (runner, run.pid):
+        signal_one(pid, signal.SIGTERM)
+    gap = time.monotonic() - there
+    assert ended(run) == 143
+    return gap
+
+
+def test_a_script_that_goes_on_without_the_command_that_the_stop_took_is_given_back(scene: Scene) -> None:
+    while strike(scene) > 0.02:  # the machine was busy, and that end too old to be in doubt
+        scene.shell("cancel", "--all")
+        (scene.folder / "up").unlink()
+
+    assert scene.jobs("state, interruptions")[-2:] == [("queued", 1), ("queued", 1)]
+
+
+def test_a_job_that_was_over_before_a_stop_that_goes_to_all_does_not_run_again(scene: Scene) -> None:
+    scene.add({"command": "sleep 0.5"}, {"command": UP + "exec sleep 600"})
+    run = scene.start("-j", "2")
+    eventually(lambda: scene.jobs() == [("succeeded",), ("running",)])
+    to_all(run, signal.SIGTERM, "jobs first")
+
+    assert ended(run) == 143
+    assert scene.jobs("state, interruptions") == [("succeeded", 0), ("queued", 1)]
+
+
+def test_a_halted_run_starts_nothing_while_it_is_not_known_how_a_job_ended(scene: Scene) -> None:
+    scene.add({"command": "sleep 0.5; exit 1"}, {"command": "touch second"})
+    scene.run("-j", "1", "--halt", "soon", code=1)
+
+    assert scene.jobs() == [("failed",), ("queued",)]
 
 
 @pytest.mark.parametrize("pair", [(signal.SIGTERM, signal.SIGHUP), (signal.SIGHUP, signal.SIGTERM)])
