@@ -146,6 +146,8 @@ class LocalExecutor:
             self._is_new = False
             self._prepare()
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
+        for member in self._members.values():
+            member.must_look = True
         self._backlog.extend(claims)
         for claim in claims:
             if claim.kind not in CALLABLE:

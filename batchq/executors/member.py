@@ -49,7 +49,8 @@ class Hook(NamedTuple):
 class Member:
     """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it.
 
-    One that ``is_fresh`` is for a single task.
+    One that ``is_fresh`` is for a single task. ``must_look`` is set when tasks were claimed: a job that was added after
+    a file was changed is to find it so.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Member:
         self.out, self.err = out, err
         self.performed = 0
         self.is_fresh = is_fresh
+        self.must_look = False
         self._hook = hook
         self._place = place
         self._sizes: deque[int] = deque()
@@ -102,7 +104,9 @@ class Member:
         self._single = single
         self._described = ()  # the first task of a message is always described
         tasks = ",".join([f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims])
-        head = f'{{"single":{json.dumps(self._single)},"target":{json.dumps(target)},"also":{json.dumps(also)}'
+        look, self.must_look = self.must_look, False
+        head = f'{{"look":{json.dumps(look)},"single":{json.dumps(self._single)}'
+        head += f',"target":{json.dumps(target)},"also":{json.dumps(also)}'
         self.resident.send(f'{head},"tasks":[{tasks}]}}')
         if was_idle:
             self._begin_next()

@@ -85,18 +85,18 @@ class _Worker:
         self._peak = 0
         self._look_at_memory(is_long=True)
         atexit.register(self._end)  # the first one is called last
+        SOURCES.watch()
         functions.watch_imports(self._import_begins, self._import_ended)
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order. Raises _Farewell."""
-        if SOURCES.have_changed():
+        if message["look"] and SOURCES.have_changed():
             self._say_farewell(b"")
         self._direct_output(to_files=not message["single"])
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
         os.chdir("/")  # the folder is not to be busy while this waits
         os.write(self._bell, b"!")
-        SOURCES.rest()
 
     def settle(self) -> None:
         """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more."""

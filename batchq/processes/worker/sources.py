@@ -3,10 +3,11 @@
 import contextlib
 import os
 import sys
-import time
 
-IDLE = 0.02  #: seconds without a task after which a look at the files costs nobody anything
-EVERY = 1.0  #: seconds between looks where tasks come one after the other
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _OWN = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep)
 
@@ -14,35 +15,39 @@ State = tuple[int, int, int]
 
 
 class Sources:
-    """``note`` after imports; ``have_changed`` before a call. What lies among the installed packages is left alone."""
+    """``watch`` at first, ``note`` after imports, ``have_changed`` before calls.
+
+    What lies among the installed packages is left alone.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, State | None] = {}
         self._modules: set[str] = set(sys.modules)
-        self._looked = time.monotonic()
-        self._ended = self._looked
+
+    def watch(self) -> None:
+        """From now on note each source as it is before Python reads it: it may change while its module is imported."""
+        loader: Any = sys.modules["_frozen_importlib_external"].SourceFileLoader
+        path_stats = loader.path_stats
+
+        def noted(self_: "Any", path: str) -> "Any":
+            if _is_of_job(path):
+                self._states[path] = _state(path)
+            return path_stats(self_, path)
+
+        loader.path_stats = noted
 
     def note(self) -> None:
-        """Note the files of the modules that have been imported since."""
+        """Note the other files of the modules that have been imported since: libraries, compiled modules."""
         if len(sys.modules) == len(self._modules):
             return
         for name in sys.modules.keys() - self._modules:
             file = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(file, str) and not file.startswith(_OWN) and not any(part in file for part in _LIBRARIES):
+            if isinstance(file, str) and file not in self._states and _is_of_job(file):
                 self._states[file] = _state(file)
         self._modules = set(sys.modules)
 
-    def rest(self) -> None:
-        """The tasks that are here have ended."""
-        self._ended = time.monotonic()
-
     def have_changed(self) -> bool:
-        """Whether a file is not as it was when it was imported; looked up after a rest, and else once a second."""
-        now = time.monotonic()
-        if not self._states or (now - self._ended < IDLE and now - self._looked < EVERY):
-            self._ended = now
-            return False
-        self._looked = self._ended = now
+        """Whether a file is not as it was when it was imported."""
         changed = self.changed()
         for file in changed:
             _forget_bytecode(file, self._states[file])
@@ -55,6 +60,10 @@ class Sources:
 
 #: Those of this process
 SOURCES = Sources()
+
+
+def _is_of_job(file: str) -> bool:
+    return not file.startswith(_OWN) and not any(part in file for part in _LIBRARIES)
 
 
 def _forget_bytecode(file: str, before: State | None) -> None:

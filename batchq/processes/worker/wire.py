@@ -5,11 +5,12 @@ JSON. On 4 answers go out, one for each task as soon as it has ended, so that a 
 The one on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, and the runner is
 spared the wake-ups between.
 
-A message is ``{"single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``, where
-``about`` is null for what is as that of the task before. In a message of several short tasks the output of each goes to
-a file, on 6 and 7, where its end can be seen; in a single one to the runner's pipes, where it is bounded while it runs.
-The files have no names, and lie in memory: the runner has made them, and reads them when it must end the worker, or when
-that dies.
+A message is ``{"look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``,
+where ``about`` is null for what is as that of the task before. ``look`` is true where tasks have been claimed since the
+last message: whoever added them may have changed files before. In a message of several short tasks the output of each
+goes to a file, on 6 and 7, where its end can be seen; in a single one to the runner's pipes, where it is bounded while
+it runs. The files have no names, and lie in memory: the runner has made them, and reads them when it must end the worker,
+or when that dies.
 
 An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
 ``SNOOZE``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
