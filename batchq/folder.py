@@ -1,7 +1,8 @@
-"""The current folder, as the user has it."""
+"""Folders as the user has them: the current one, and paths that are written from it."""
 
 import os
 
+from batchq import paths
 from batchq.errors import MissingError
 
 
@@ -26,3 +27,8 @@ def physical() -> str:
         return os.getcwd()
     except FileNotFoundError:
         raise MissingError("the current folder does not exist any more; change to another one") from None
+
+
+def absolute(path: str) -> str:
+    """``path`` as from the current folder, with its links as written. Raises MissingError."""
+    return paths.absolute(path, "/" if path.startswith("/") else physical())

@@ -220,7 +220,7 @@ def _folder(path: str | None) -> str | None:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as error:
         raise CreateError(f"--log-dir {path}: {error.strerror}") from None
-    return os.path.abspath(path)
+    return folder.absolute(path)
 
 
 def _check_target(option: str, target: str) -> None:

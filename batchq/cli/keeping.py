@@ -1,7 +1,6 @@
 """``batchq doctor``, ``backup``, ``restore`` and ``prune``: keeping a store sound, safe and small."""
 
 import json
-import os
 import sys
 from typing import Annotated
 
@@ -112,7 +111,7 @@ def backup(
     from batchq.store.copying import backup as copy
 
     with store_for(db, reading=True) as store:
-        size = copy(store, os.path.abspath(file))
+        size = copy(store, file)
     if not quiet:
         note(f"backup: {size:,} bytes in {file}")
 
@@ -131,7 +130,7 @@ def restore(
     from batchq.store.restoring import restore as put
 
     path = locate(db or Global.db)
-    done = put(path, os.path.abspath(file))
+    done = put(path, file)
     if done.was_in_use:
         note(
             "restore: the store that was there is in use; its runs start nothing more, and end with 74 when their jobs"

@@ -11,6 +11,7 @@ from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
 from batchq.store import limits, names, queues
+from batchq.store.connection import Store
 
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -59,6 +60,7 @@ def set_queue(
     changes: dict[str, float | None] = {} if limit is None else {"running_limit": _limit(limit)}
     changes |= {} if rate is None else {"rate": _rate(rate)}
     with store_for(db) as store:
+        _doubt(store, queue)
         queues.change(store, queue, changes)
 
 
@@ -67,9 +69,7 @@ def pause(name: Name, db: Db = None) -> None:
     """Start no more jobs of a queue; those that run go on."""
     with store_for(db) as store:
         queue = _checked(name)
-        for one in names.never_seen(store, queue, None):
-            if one.near:  # or it is yet to come
-                note(one.sentence)
+        _doubt(store, queue)
         queues.pause(store, queue)
 
 
@@ -77,7 +77,17 @@ def pause(name: Name, db: Db = None) -> None:
 def resume(name: Name, db: Db = None) -> None:
     """Let a paused queue go on."""
     with store_for(db) as store:
-        queues.resume(store, _checked(name))
+        queue = _checked(name)
+        for one in names.never_seen(store, queue, None):
+            note(one.sentence)
+        queues.resume(store, queue)
+
+
+def _doubt(store: Store, queue: str) -> None:
+    """Say that a queue is new where it looks like a slip of the pen; else it is yet to come."""
+    for one in names.never_seen(store, queue, None):
+        if one.near:
+            note(one.sentence)
 
 
 def _show(as_json: bool, db: str | None) -> None:

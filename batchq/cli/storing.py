@@ -27,7 +27,9 @@ def add(request: AddRequest) -> None:
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
     if request.dry_run:
-        _tell(specs, _rehearsed(path, specs, trust_owner=request.trust_owner), request)
+        rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
+        _tell(specs, rehearsed, request)
+        _tell_after_nothing(rehearsed)
         return
     is_new = not os.path.exists(path)
     with open_at(path, create=True, trust_owner=request.trust_owner) as store:
@@ -40,6 +42,12 @@ def add(request: AddRequest) -> None:
     elif done.ids and not request.quiet:
         for start in range(0, len(done.ids), AT_ONCE):
             sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
+    _tell_after_nothing(done)
+
+
+def _tell_after_nothing(done: intake.Added) -> None:
+    if done.is_after_nothing:
+        note(f"add: {intake.AFTER_NOTHING}")
 
 
 def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:

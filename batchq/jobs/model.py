@@ -19,6 +19,7 @@ from batchq.jobs.work import (
     shell_work,
     target_of,
 )  # fmt: skip
+from batchq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,10 +216,7 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
 def _resolve(folder: str, start: str) -> str:
     import os.path
 
-    folder = os.path.expanduser(folder)
-    if ".." in folder.split("/"):  # as the system sees it: above where a link leads, not above the link
-        start = os.path.realpath(start)
-    return os.path.normpath(os.path.join(start, folder))
+    return absolute(os.path.expanduser(folder), start)
 
 
 def _work(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:

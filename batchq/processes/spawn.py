@@ -8,6 +8,7 @@ import sys
 from typing import Any, NamedTuple
 
 from batchq.jobs.attempt import MACHINE_BUSY
+from batchq.paths import without_dots
 from batchq.processes import marks
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
@@ -52,7 +53,7 @@ class Spawner:
 
     def environment(self, path: str, cwd: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
         """The environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own."""
-        return {**self._base, **({"PATH": path} if path else {}), "PWD": cwd, **named, **own}
+        return {**self._base, **({"PATH": path} if path else {}), "PWD": without_dots(cwd), **named, **own}
 
     def spawn(
         self,

@@ -12,6 +12,7 @@ from batchq.jobs.spool import Jobs
 from batchq.processes import enclosing, machine, tree
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
+from batchq.runner.telling import warn
 from batchq.store import answers, asking, intake, runners
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
@@ -34,11 +35,15 @@ def enter(
     Looking for the other run, adding the jobs of files and registering are one transaction, so two that start at once do
     not both begin, and what is added has its run. The list is emptied: a million jobs need not be kept.
     """
+    is_after_nothing = False
     if adding is not None:
         intake.find_keys(adding)
 
     def add(db: sqlite3.Connection) -> tuple[Range, ...]:
-        tally.asked = answers.asked(store, intake.entered(db, adding or [], plan.wanted.files))
+        nonlocal is_after_nothing
+        done = intake.entered(db, adding or [], plan.wanted.files)
+        is_after_nothing = done.is_after_nothing
+        tally.asked = answers.asked(store, done)
         return answers.still_open(store, tally.asked.ids)
 
     inside = asking.of_tokens(store, tokens) if (tokens := enclosing.tokens()) else ()
@@ -72,6 +77,8 @@ def enter(
                 tally.occupied_by = None
                 if adding is not None:
                     adding.clear()
+                if is_after_nothing:
+                    warn(intake.AFTER_NOTHING)
                 return me
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"

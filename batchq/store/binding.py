@@ -32,6 +32,7 @@ class Binder:
         self._named = named
         self._gone = gone
         self._first = first
+        self.is_after_nothing = False  # whether one of them is to run after an add that stored nothing
 
     def bind(self, ties: "Ties", now: int) -> None:
         """Enter what the jobs run after, and block, or cancel, those whose parents demand it.
@@ -70,7 +71,11 @@ class Binder:
         """Enter the jobs of the add before this one; none where it stored nothing."""
         where, named = condition(Selection(last=True))
         sql = f"{_ENTER} SELECT :job, jobs.id, :kind FROM jobs WHERE ({where}) AND jobs.id <> :job"
-        self._db.execute(sql, named | {"job": job, "kind": kind})
+        if not self._db.execute(sql, named | {"job": job, "kind": kind}).rowcount:
+            stored = (
+                "SELECT 1 FROM (SELECT jobs, again FROM adds ORDER BY id DESC LIMIT 1) WHERE jobs > 0 OR again <> ''"
+            )
+            self.is_after_nothing = self.is_after_nothing or self._db.execute(stored).fetchone() is None
 
     def _tie_to_batch(self, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
         if batch == spec.batch:

@@ -82,10 +82,13 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
 
 
 def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Changed:
-    """Keep waiting jobs from being claimed until ``release``; one that waits for its retry then need not wait for it."""
+    """Keep waiting jobs from being claimed until ``release``; one that waits for its retry then need not wait for it.
+
+    What batchq itself has put on hold is held by a person from then on: it is no longer told as a surprise.
+    """
     also = f"due_at = iif(why = 'retry', NULL, due_at), why = '{states.HELD_BY_HAND}'"
     sources = ("queued", "scheduled", "blocked")
-    left, (found,) = _found(store, selection, [selection.in_states(sources)])
+    left, (found,) = _found(store, selection, [selection.in_states((*sources, "held"))])
     ids: list[int] = []
     changed = 0
     for jobs in _slices(found):
@@ -94,6 +97,9 @@ def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Chang
                 chosen = jobs.in_state(state)
                 ids += _ids(store, chosen) if list_ids else []
                 changed += _less(left, state, states.move(db, state, "held", *condition(chosen), also))
+            taken = states.take_over(db, *condition(jobs))
+            ids += taken if list_ids else []
+            changed += _less(left, "held", len(taken))
     return Changed(changed, _some(left), sorted(ids))
 
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 
-from batchq import failpoints
+from batchq import failpoints, folder
 from batchq.errors import BusyError, CreateError, LedgerError, UsageError
 from batchq.store import location, log
 from batchq.store.connection import Store, translated
@@ -23,7 +23,7 @@ def backup(store: Store, target: str) -> int:
     ``<target>-new`` beside it, which the next backup removes. Raises UsageError for the store itself, CreateError,
     BusyError, LedgerError.
     """
-    target = _ours(os.path.abspath(target))
+    target = _ours(folder.absolute(target))
     _refuse_store(store, target)
     draft = Draft(target + "-new", "the backup " + target)
     try:

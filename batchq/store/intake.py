@@ -24,6 +24,7 @@ _OWN = "id, name, key, work"
 _INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 29}?, ?, ?, ?)"
 _STATE, _BATCH, _QUEUE = 3, 6, 7  # where they stand in _SHARED
 _AT_ONCE = 10_000  #: rows that are kept until they are inserted
+AFTER_NOTHING = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'"
 _LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
@@ -43,6 +44,7 @@ class Added:
         self.gone: dict[int, str | None] = {}
         self.stored: dict[int, Stored] = {}
         self.is_tied = False  # whether some of them run after others
+        self.is_after_nothing = False  # whether one is to run after the add before, which stored nothing
 
     def fate(self, position: int) -> str:
         """``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
@@ -233,7 +235,9 @@ class _Intake:
         if self._ties:
             from batchq.store.binding import Binder
 
-            Binder(db, self._named, self._gone, self._first).bind(list(self._ties.items()), self._now)
+            binder = Binder(db, self._named, self._gone, self._first)
+            binder.bind(list(self._ties.items()), self._now)
+            self.done.is_after_nothing = binder.is_after_nothing
 
     # --- jobs whose key is known ---------------------------------------------------------------------------------------
 

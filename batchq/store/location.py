@@ -24,7 +24,7 @@ def locate(explicit: str | None) -> str:
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
         path = os.path.expanduser(named)
-        return resolved(os.path.normpath(path if os.path.isabs(path) else os.path.join(folder.physical(), path)))
+        return resolved(folder.absolute(path))
     path = _upwards(folder.physical()) or _own()
     found = resolved(path)
     _require_ours(path, found)

@@ -39,6 +39,12 @@ def tally_moves(moves: "Iterable[tuple[str, str, str, str]]") -> "Tally":
     return tally
 
 
+def take_over(db: sqlite3.Connection, where: str, parameters: "Mapping[str, object]") -> list[int]:
+    """Let those of the jobs that batchq itself has put on hold be held by a person; their ids."""
+    sql = f"UPDATE jobs SET why = '{HELD_BY_HAND}' WHERE {ON_HOLD} AND {where} RETURNING id"
+    return [id for (id,) in db.execute(sql, parameters).fetchall()]
+
+
 def move(
     db: sqlite3.Connection, source: str, target: str, where: str, parameters: "Mapping[str, object]", also: str = ""
 ) -> int:

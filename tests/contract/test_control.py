@@ -114,6 +114,16 @@ def test_hold_keeps_waiting_jobs_from_being_claimed_until_release(store: Store) 
     play(store, SUCCEEDED, SUCCEEDED)
 
 
+def test_what_batchq_has_put_on_hold_is_held_by_the_person_who_says_hold(store: Store) -> None:
+    add(store, "a")
+    play(store, *[INTERRUPTED] * 10)
+    add(store, "b", hold=True)
+
+    assert control.hold(store, parse([], everything=True), list_ids=True)[:3] == (1, {"held": 1}, [1])
+    assert [job.why for job in queries.jobs(store, parse([]), 9)] == ["held by hand", "added with hold"]
+    assert control.hold(store, parse(["1"]))[:3] == (0, {"held": 1}, [])
+
+
 def test_hold_leaves_what_runs_or_is_over(store: Store) -> None:
     add(store, "a", "b")
     play(store, SUCCEEDED)

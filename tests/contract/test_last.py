@@ -50,6 +50,23 @@ def test_an_add_of_nothing_is_the_newest_add(store: Store, verb: str) -> None:
     assert store.fetch("SELECT id, state FROM jobs") == before
 
 
+@pytest.mark.parametrize("option", ["--after", "--after-any"])
+def test_a_job_after_an_add_of_nothing_waits_for_nothing_and_that_is_said(batchq: Shell, option: str) -> None:
+    batchq("add", "-q", "--hold", "--", "true")
+    batchq("add", "-", stdin="")
+    rehearsed = batchq("add", option, "last", "--dry-run", "--", "true").err
+    said = batchq("add", "-q", option, "last", "--", "true").err
+    batchq("add", "-", stdin="")
+    (batchq.folder / "j.toml").write_text(f'[[job]]\ncommand = "true"\n{option[2:].replace("-", "_")} = ["last"]\n')
+    ran = batchq("run", "j.toml").err
+
+    nothing = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'\n"
+    assert said == f"batchq: add: {nothing}"
+    assert rehearsed.endswith(said)
+    assert ran == f"batchq: {nothing}"
+    assert batchq("add", "-q", option, "last", "--", "true").err == "", "there is one before now"
+
+
 def test_an_add_that_only_knew_keys_added_nothing(store: Store) -> None:
     readd(store, "skip")
     play(store, FAILED)

@@ -29,6 +29,21 @@ def test_queue_shows_and_sets_limits(batchq: Shell) -> None:
     assert net == {"name": "net", "paused": False, "limit": None, "rate": None, "jobs": {"queued": 1}}
 
 
+@pytest.mark.parametrize("words", [["set", "nte", "--limit", "1"], ["pause", "nte"], ["resume", "nte"]])
+def test_a_queue_with_a_slip_of_the_pen_is_told_in_a_line(batchq: Shell, words: list[str]) -> None:
+    batchq("add", "-q", "--queue", "net", "--", "true")
+    said = "batchq: this store has never seen the queue 'nte' (did you mean 'net'?)\n"
+    assert batchq("queue", *words).err == said
+
+
+def test_a_queue_may_be_set_before_its_first_job_and_only_resumed_once_it_is_known(batchq: Shell) -> None:
+    batchq("add", "-q", "--queue", "net", "--", "true")
+    assert batchq("queue", "set", "mail", "--limit", "1").err == ""
+    assert batchq("queue", "pause", "print").err == ""
+    assert batchq("queue", "resume", "print").err == ""
+    assert batchq("queue", "resume", "scan").err == "batchq: this store has never seen the queue 'scan'\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [["set", "net"], ["set", "net", "--limit", "-1"], ["set", "net", "--rate", "5/y"], ["set", "net", "--rate", "0/s"]],

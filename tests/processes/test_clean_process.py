@@ -40,6 +40,38 @@ def test_pwd_is_the_folder_of_the_job_by_the_name_that_the_user_has_for_it(scene
         assert (cwd, variables["PWD"]) == (str(folder), str(named)), job
 
 
+def test_a_folder_above_is_found_by_way_of_the_links_that_are_above_that(scene: Scene) -> None:
+    (scene.folder / "releases" / "one" / "bin").mkdir(parents=True)
+    (scene.folder / "releases" / "two").mkdir()
+    current = scene.folder / "current"
+    current.symlink_to("releases/one")
+    words = list(map(os.fsdecode, scene.shell.argv("add", "-q", "--cwd", "..", "--", *python("-c", SHOW))))
+    env = scene.shell.env | {"BATCHQ_DB": str(scene.shell.db()), "PWD": str(current / "bin")}
+    subprocess.run(words, cwd=current / "bin", env=env, check=True)
+    current.unlink()
+    current.symlink_to("releases/two")
+    scene.run("-q")
+
+    cwd, variables = json.loads(scene.output(1))
+    assert (cwd, variables["PWD"]) == (str(scene.folder / "releases" / "two"), str(current))
+
+
+def test_above_a_link_is_not_the_folder_of_the_link_for_any_path_of_the_user(scene: Scene) -> None:
+    (scene.folder / "there" / "deep").mkdir(parents=True)
+    (scene.folder / "link").symlink_to("there/deep")
+    batchq = scene.shell
+    batchq("--db", "link/../q.db", "init")
+    batchq("--db", "link/../q.db", "add", "-q", "--cwd", f"{scene.folder}/link/..", "-c", "pwd -P")
+    batchq("--db", "there/q.db", "run", "--log-dir", "link/../logs")
+    batchq("--db", "there/q.db", "backup", "-q", "link/../copy.db")
+
+    assert batchq("--db", "there/q.db", "logs", "1").out == f"{scene.folder}/there\n"
+    assert len(list((scene.folder / "there" / "logs").iterdir())) == 1
+    assert (scene.folder / "there" / "copy.db").exists()
+    assert not (scene.folder / "logs").exists()
+    assert not (scene.folder / "copy.db").exists()
+
+
 def test_a_callable_has_pwd_too(scene: Scene) -> None:
     (scene.folder / "mine.py").write_text("import os\ndef pwd(): return os.environ['PWD']\n")
     scene.add({"call": "mine:pwd"})
