@@ -10,6 +10,7 @@ import sqlite3
 
 from batchq.errors import BusyError, LedgerError
 from batchq.store import log
+from batchq.store.patience import PATIENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +94,18 @@ def join(path: str, facts: os.stat_result, lock: "LockFile", db: sqlite3.Connect
     """Share the store with those who have it open; LedgerError if it was overwritten under them."""
     if alone:
         lock.note(_of(facts))
-    elif lock.noted() not in (None, _of(facts)) and not log.is_ours(path, db):
+    elif lock.noted() not in (None, _of(facts)) and not (log.is_ours(path, db) or _is_ours_at_rest(path, lock, db)):
         raise LedgerError(f"{path} was overwritten while others use it; try again when they have ended")
     lock.enter()
+
+
+def _is_ours_at_rest(path: str, lock: "LockFile", db: sqlite3.Connection) -> bool:
+    """As ``log.is_ours``, while nobody makes a checkpoint: in the middle of one the file is neither old nor new."""
+    lock.acquire_mutex(PATIENCE)
+    try:
+        return log.is_ours(path, db)
+    finally:
+        lock.release_mutex()
 
 
 def _same(path: str, known: "Facts") -> "Facts":

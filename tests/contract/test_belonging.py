@@ -15,6 +15,7 @@ from others import CRASHED_WRITER, FOREIGN_READER, another, die
 from batchq.errors import LedgerError
 from batchq.store import copying, frames, keeping, log
 from batchq.store.connection import open_at
+from batchq.store.locks import LockFile
 
 COMMANDS = (("list",), ("add", "--", "true"), ("run",), ("doctor",), ("backup", "copy"), ("retry", "1"), ("report",))
 
@@ -231,6 +232,33 @@ def test_a_store_that_is_replaced_under_a_run_ends_it_and_is_not_mixed(batchq: S
     again = batchq("list", code=None)
     assert again.code == (78 if way == "truncate" else 74), again
     clean(batchq)
+
+
+def test_a_file_in_the_middle_of_a_checkpoint_is_not_taken_for_one_that_was_overwritten(batchq: Shell) -> None:
+    path = batchq.db()
+    with open_at(str(path)) as store:
+        add(store, "one")
+        keeping.checkpoint(store, truncate=False)
+        add(store, "two")
+        whole = path.read_bytes()
+        mutex = LockFile(str(path))
+        mutex.acquire_mutex(10)
+        with path.open("r+b") as file:  # as while its pages are written, one by one
+            file.seek((log.Marks(str(path)).page - 1) * 4096)
+            file.write(b"\0" * 4096)
+        adding = batchq.start("add", "--", "true")
+        inode = f":{Path(mutex.path).stat().st_ino} "
+        eventually(
+            lambda: (
+                adding.poll() is not None
+                or any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+            )
+        )
+        with path.open("r+b") as file:
+            file.write(whole)
+        mutex.release_mutex()
+        mutex.close()
+        assert finish(adding).code == 0
 
 
 @pytest.mark.parametrize("way", ["cp", "truncate"])
