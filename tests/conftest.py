@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import invariants
 import pytest
+import survivors
 
 import batchq
 from batchq.store.connection import Store, open_at
@@ -19,6 +21,17 @@ from batchq.store.connection import Store, open_at
 for number in (signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
+
+
+@pytest.fixture(name="tmp_path")
+def _tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder; no process of it may be left when the test is over."""
+    yield tmp_path
+    left = survivors.after(tmp_path)
+    while _started:
+        with _started.pop() as process:  # what a failed test did not wait for
+            process.kill()
+    assert not left, f"left running by this test: {left}"
 
 
 @pytest.fixture
@@ -33,6 +46,18 @@ def store(folder: Path) -> Iterator[Store]:
     """An open, empty store."""
     with open_at(str(folder / "batchq.db"), create=True) as opened:
         yield opened
+
+
+class Started(subprocess.Popen[bytes]):
+    """A command at work. A block of it that fails ends it, for nobody else would, and the failure would never be seen."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
+_started: list[Started] = []
 
 
 class Shell:
@@ -76,9 +101,9 @@ class Shell:
         assert f'File "{Path(batchq.__file__).parent}' not in result.err, f"batchq itself failed: {result.err}"
         return result
 
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str) -> Started:
         """Start one command; ``finish`` or ``kill`` it."""
-        return subprocess.Popen(
+        started = Started(
             self.argv(*words),
             cwd=self.folder,
             env=self.env,
@@ -87,6 +112,8 @@ class Shell:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        _started.append(started)
+        return started
 
     def db(self) -> Path:
         return self.folder / "batchq.db"

@@ -1,7 +1,6 @@
 """A folder with a store and jobs that misbehave, and a look at every process that may come from them.
 
-A process is found by three signs, of which it cannot shed all by accident: the variable BATCHQ_DB of its store, the path
-of the folder among its words, and the folder as its working directory. (A plugin: PYTEST_DONT_REWRITE.)
+(A plugin: PYTEST_DONT_REWRITE.)
 """
 
 import json
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import survivors
 from conftest import Done, Shell, eventually, shell_status
 
 from batchq.jobs import jobfile
@@ -111,31 +111,13 @@ class Scene:
 
     def survivors(self) -> list[str]:
         """Every living process that comes from this scene."""
-        return [f"{pid} {words}" for pid, words in self._living()]
+        return [f"{pid} {words}" for pid, words in survivors.living(self.folder)]
 
     def end_survivors(self) -> None:
         """SIGKILL what is left, as a test fails or as it wants to."""
-        while living := self._living():
-            for pid, _ in living:
-                end(pid)
+        survivors.end_all(self.folder)
         for process in self._started:
             process.wait()
-
-    def _living(self) -> list[tuple[int, str]]:
-        mark = os.fsencode(self.folder.resolve())
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes()
-                folder = os.fsencode((entry / "cwd").readlink())
-                signs = b"\0".join((words, (entry / "environ").read_bytes(), folder))
-            except OSError:  # gone, or a zombie
-                continue
-            if mark in signs:
-                found.append((int(entry.name), words.replace(b"\0", b" ").decode(errors="replace")[:200]))
-        return found
 
 
 @contextmanager

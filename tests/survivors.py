@@ -1,0 +1,46 @@
+"""Every living process that comes from a folder of a test: nothing may be left when the test is over.
+
+A process is found by three signs, of which it cannot shed all by accident: the variable BATCHQ_DB of its store, or its
+HOME, the path of the folder among its words, and the folder, or one below, as its working directory.
+"""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def living(folder: Path) -> list[tuple[int, str]]:
+    """The process ids, with the words of each."""
+    mark = os.fsencode(folder.resolve())
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        if int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes()
+            place = os.fsencode((entry / "cwd").readlink())
+            signs = b"\0".join((words, (entry / "environ").read_bytes(), place))
+        except OSError:  # gone, or a zombie
+            continue
+        if mark in signs:
+            found.append((int(entry.name), words.replace(b"\0", b" ").decode(errors="replace")[:200]))
+    return found
+
+
+def end_all(folder: Path) -> None:
+    """SIGKILL what is left, until nothing is."""
+    while left := living(folder):
+        for pid, _ in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def after(folder: Path, seconds: float = 10.0) -> list[tuple[int, str]]:
+    """What is still alive when it has had so much time to end; it is ended then."""
+    deadline = time.monotonic() + seconds
+    while (left := living(folder)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    end_all(folder)
+    return left
