@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,22 @@ for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.default_int_handler)
 
 
-@pytest.fixture(name="tmp_path")
-def _tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder; no process of it may be left when the test is over."""
-    yield tmp_path
-    left = survivors.after(tmp_path)
+@contextmanager
+def nothing_left(folder: Path) -> Iterator[Path]:
+    """A folder of a test; no process of it may be alive when the test is over."""
+    yield folder
+    left = survivors.after(folder)
     while _started:
         with _started.pop() as process:  # what a failed test did not wait for
             process.kill()
     assert not left, f"left running by this test: {left}"
+
+
+@pytest.fixture(name="tmp_path")
+def _tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, and no process of it left afterwards."""
+    with nothing_left(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

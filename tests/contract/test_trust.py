@@ -7,21 +7,21 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import Done, Shell
+from conftest import Done, Shell, nothing_left
 
 MALLORY = 54321
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A folder that everybody can reach, and in which root keeps nothing."""
-    for folder in [tmp_path, *tmp_path.parents][:4]:
-        if folder.owner() == "root" and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    yield tmp_path
+def place() -> Iterator[Path]:
+    """A folder that everybody can reach: not below pytest's, which each pytest that starts shuts to all others."""
+    with TemporaryDirectory() as name, nothing_left(Path(name)) as folder:
+        folder.chmod(0o711)
+        yield folder
 
 
 def in_folder(folder: Path) -> Shell:
