@@ -113,8 +113,8 @@ class LockFile:
             return
         first = max(0.001, min(_TICK, seconds) if interrupted else seconds)
         blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])  # as whoever started us may have left it
-        signal.setitimer(signal.ITIMER_REAL, first, _TICK)
         try:
+            signal.setitimer(signal.ITIMER_REAL, first, _TICK)  # in here: it may ring before the next line
             self._lock(MUTEX_BYTE, wait=True)
             wait.is_open = False
         except BaseException as error:

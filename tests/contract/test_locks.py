@@ -138,6 +138,29 @@ def test_a_deadline_in_the_instant_in_which_the_mutex_is_granted_leaves_nothing_
     assert is_free(path)
 
 
+def test_a_deadline_before_the_wait_has_begun_ends_it_and_the_timer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a busy machine, where a process may be set aside between any two lines."""
+    start = signal.setitimer
+
+    def slow(timer: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
+        before = start(timer, seconds, interval)
+        time.sleep(0.02 if seconds else 0)  # the alarm rings in here
+        return before
+
+    monkeypatch.setattr(signal, "setitimer", slow)
+    holder, lock = LockFile(str(tmp_path / "store")), LockFile(str(tmp_path / "store"))
+    assert holder.try_mutex()
+    with pytest.raises(BusyError):
+        lock.acquire_mutex(0.001)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    holder.close()
+    lock.close()
+
+
 def test_after_a_wait_the_alarm_of_the_caller_is_as_before(tmp_path: Path) -> None:
     def theirs(_number: int, _frame: object) -> None: ...
 

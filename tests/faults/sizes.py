@@ -44,7 +44,7 @@ WAITS = _size(2, 50)  #: S35: `wait last` while others add
 BACKUPS = _size(8, 60)  #: S36: backups while jobs run, a fourth of them killed
 WAYS_BACK = _size(2, 25)  #: S36: backups that are put in place of a store whose run has crashed
 KEY_KILLS = _size(10, 120)  #: S37: kills of runs whose jobs have keys
-WAY_OUT_EXAMPLES = _size(60, 5_000)  #: S38: walks of up to 25 steps through kills, locks and full disks
+WAYS_OUT = _size(60, 5_000)  #: S38: walks of 25 steps through kills, locks and full disks
 CHAOS_MUTANTS = _size(1, 3)  #: S30: broken variants that chaos must catch
 
 

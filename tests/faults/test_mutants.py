@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from ledger_machine import LedgerMachine
 from order_machine import OrderMachine
-from wayout_machine import WayOutMachine
 
 from batchq.errors import BatchqError
 from batchq.store.connection import Store
@@ -31,8 +30,7 @@ def broken() -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize(
     ("name", "walk", "suite"),
     [(name, LedgerMachine, "S1") for name in mutants.OF_THE_LEDGER]
-    + [(name, OrderMachine, "S22") for name in mutants.OF_THE_ORDER]
-    + [(name, WayOutMachine, "S38") for name in mutants.OF_THE_WAY_OUT],
+    + [(name, OrderMachine, "S22") for name in mutants.OF_THE_ORDER],
 )
 def test_a_walk_catches(
     name: str, walk: type[RuleBasedStateMachine], suite: str, broken: Callable[[str], None]

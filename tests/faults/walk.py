@@ -28,7 +28,7 @@ class Life:
         return f"runner {self.runner.id}"
 
 
-class Walk(RuleBasedStateMachine):
+class Ground:
     """``population`` are the runners that there were, ``now`` is what the clock says."""
 
     def __init__(self) -> None:
@@ -67,6 +67,10 @@ class Walk(RuleBasedStateMachine):
         """The two connections take turns."""
         self.turn = 1 - self.turn
         return self.stores[self.turn]
+
+
+class Walk(Ground, RuleBasedStateMachine):
+    """A walk whose steps hypothesis chooses."""
 
 
 _TEMPLATES: list[Path] = []
