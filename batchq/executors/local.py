@@ -287,10 +287,10 @@ class LocalExecutor:
             self._unwanted.update(claim.token for claim in member.tasks if claim.token in chosen)
 
     def listening(self, number: int) -> set[str]:
-        """Those that have a handler, by /proc."""
+        """Those that have a handler, or something below them has, by /proc."""
         claims = {one.pid: one.claim for one in self._commands.values()}
         claims |= {one.pid: one.tasks[0] for one in self._members.values() if one.began_at is not None}
-        return {claim.token for pid, claim in claims.items() if tree.catches(pid, number)}
+        return {claim.token for pid, claim in claims.items() if tree.listens(pid, number)}
 
     def suspend(self) -> None:
         """SIGSTOP to the group of each process."""

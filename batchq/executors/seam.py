@@ -71,7 +71,7 @@ class Executor(Protocol):
         """
 
     def listening(self, number: int) -> set[str]:
-        """The tokens of the attempts that run now and whose process handles this signal itself, as far as that is known.
+        """The tokens of the attempts that run now and whose processes answer this signal themselves, as far as is known.
 
         If it has got the signal, its exit code says nothing about its work.
         """

@@ -157,9 +157,11 @@ def is_pending(pid: int, number: int) -> bool:
     return bool(_signals(pid, b"ShdPnd:") >> (number - 1) & 1)
 
 
-def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler of its own for a signal."""
-    return bool(_signals(pid, b"SigCgt:") >> (number - 1) & 1)
+def listens(pid: int, number: int) -> bool:
+    """Whether a process, or one below it, does something of its own at a signal: by a handler, or by waiting for it."""
+    return any(
+        (_signals(one, b"SigCgt:") | _signals(one, b"SigBlk:")) >> (number - 1) & 1 for one in (pid, *descendants(pid))
+    )
 
 
 def _signals(pid: int, name: bytes) -> int:

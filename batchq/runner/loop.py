@@ -324,8 +324,8 @@ class _Run:
             if self.outage.error is None:
                 waits.append(self.noting.next_at() - now)
         waits.append(self.stopping.next_at() - now)
-        if (told_at := self.struck.next_at()) is not None:
-            waits.append(told_at - now)
+        if (struck_at := self.struck.next_at()) is not None:
+            waits.append(struck_at - now)
         return max(0.0, min(waits))
 
     def _is_over(self) -> bool:

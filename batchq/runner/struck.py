@@ -45,28 +45,37 @@ class Struck:
         self._inbox = inbox
         self._executor = executor
         self._told: set[str] = set()
-        self._all_told_until = 0.0
+        self._for_all: set[int] = set()  # which came to all a moment ago
+        self._look_at = 0.0
         self._held: list[Held] = []
 
     def hear(self) -> None:
         """What runs now, or has just ended, has got the signals, too, that came straight to this process."""
+        if not self._for_all and not self._inbox.for_all:
+            return
+        now = time.monotonic()
         if self._inbox.for_all:
-            now = time.monotonic()
-            self._all_told_until = now + SAME
-            numbers, self._inbox.for_all = self._inbox.for_all, set()
-            for number in numbers:
-                self._told |= self._executor.listening(number)
+            self._for_all, self._inbox.for_all = self._for_all | self._inbox.for_all, set()
+            self._look_at = now + SAME
             self._told |= {one.ended.claim.token for one in self._held if now < one.new_until}
+            self._look()
+        elif now >= self._look_at:
+            self._look()  # once more: who was just waiting for the signal does not seem to, for the kernel
+            self._for_all = set()
+
+    def _look(self) -> None:
+        for number in self._for_all:
+            self._told |= self._executor.listening(number)
 
     def judge(self, ended: Ended) -> Ended | None:
         """How an attempt ended in truth; None as long as that cannot be told: ``resolved`` will have it."""
         claim, outcome = ended
-        is_quiet = not self._told and not self._all_told_until and not self._inbox.for_all
-        if is_quiet and outcome.status == SUCCEEDED and outcome.seconds < BRIEF:
+        is_for_all = bool(self._for_all or self._inbox.for_all)
+        if not is_for_all and not self._told and outcome.status == SUCCEEDED and outcome.seconds < BRIEF:
             return ended  # as nearly all do, so nothing more is asked of them
-        now = time.monotonic()
-        if self._inbox.for_all or now < self._all_told_until:
+        if is_for_all:
             self._told.add(claim.token)
+        now = time.monotonic()
         is_doubtful = claim.token in self._told or dies_of(outcome, STOPPING)
         if is_doubtful and self.numbers:
             return self._in_a_stop(ended)
@@ -90,8 +99,10 @@ class Struck:
         return bool(self._held)
 
     def next_at(self) -> float | None:
-        """When the next can be told, in monotonic seconds."""
-        return min(map(self._due, self._held), default=None)
+        """When there is something to do, in monotonic seconds."""
+        if not self._held and not self._for_all:
+            return None
+        return min([*map(self._due, self._held), *([self._look_at] if self._for_all else [])])
 
     def _due(self, one: Held) -> float:
         if not self.numbers:

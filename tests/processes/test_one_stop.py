@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import time
@@ -143,6 +144,27 @@ def test_a_job_that_answers_a_stop_that_went_to_all_is_given_back_however_it_end
 
     assert ended(run) == 143
     assert scene.jobs() == [("queued",), ("blocked",)]
+
+
+WAITER = """
+import os, signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+open("up-" + os.environ["BATCHQ_JOB_ID"], "w").close()
+signal.sigwait([signal.SIGTERM])
+time.sleep(1)
+"""
+
+
+def test_a_job_counts_as_interrupted_however_it_answers_a_stop_that_went_to_all(scene: Scene) -> None:
+    """Its first process waits for signals instead of handling them, or ignores them and something below has a handler."""
+    below = shlex.join(python("-c", HANDLER.format("(time.sleep(1), sys.exit(0))")))
+    scene.add({"command": python("-c", WAITER)}, {"command": f"trap '' TERM; {below}; sleep 1; echo done"})
+    run = scene.start("-j", "2", "--grace", "30s")
+    eventually(lambda: len(list(scene.folder.glob("up-*"))) == 2)
+    to_all(run, signal.SIGTERM, "run first")
+
+    assert ended(run) == 143
+    assert scene.jobs("state, interruptions") == [("queued", 1)] * 2
 
 
 def test_a_job_that_ends_with_success_in_the_grace_of_a_stop_of_the_run_alone_has_succeeded(scene: Scene) -> None:
