@@ -17,11 +17,15 @@ import survivors
 import batchq
 from batchq.store.connection import Store, open_at
 
-# A shell starts what it sends to the background (`scripts/test &`) with these ignored, and all that a test starts would
-# inherit that: exec hands an ignored signal on, and one with a handler as the default.
-for number in (signal.SIGINT, signal.SIGQUIT):
+# A shell starts what it sends to the background (`scripts/test &`) with the first two ignored, nohup the third, and all
+# that a test starts would inherit that: exec hands an ignored signal on, and one with a handler as the default.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
     if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, handler)
 
 
 @contextmanager

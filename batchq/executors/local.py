@@ -427,6 +427,8 @@ class LocalExecutor:
             self._backlog.popleft()
             self._refuse(claim, machine_refusal(error))
             return None
+        if self._keep_at < math.inf:
+            self._keep()  # not while the worker starts: it may find the files gone
         member = Member.start(home, self._hook, self._place, out, err, is_fresh=claim.fresh)
         if isinstance(member, Refusal):
             self._pipes.append((out, err))
@@ -435,8 +437,6 @@ class LocalExecutor:
             return None
         self._rest = 0.0
         self._members[member.pid] = member
-        if self._keep_at < math.inf:
-            self._keep()  # while it starts
         self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
         return member
 
