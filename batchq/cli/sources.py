@@ -1,4 +1,7 @@
-"""Where ``batchq add`` takes its jobs from: the words of its command line, files, stdin, a template for each line."""
+"""Where ``batchq add`` takes its jobs from: the words of its command line, files, stdin, a template for each line.
+
+What reads files is imported where there is one: most adds are one command.
+"""
 
 import os
 import sys
@@ -7,8 +10,6 @@ from itertools import chain, islice
 from batchq import folder
 from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
-from batchq.jobs import jobfile
-from batchq.jobs.blocks import BLOCK
 from batchq.jobs.model import FIELDS, JobSpec, job_spec
 from batchq.jobs.work import argv_work, shell_work
 
@@ -118,6 +119,8 @@ def _fields(request: "AddRequest") -> "dict[str, Any]":
 def _args(text: str | None) -> object:
     if text is None:
         return {}
+    from batchq.jobs import jobfile
+
     return jobfile.json_value(text, "--args")
 
 
@@ -135,6 +138,8 @@ def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) 
 
 
 def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
+    from batchq.jobs import jobfile
+
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
@@ -175,6 +180,8 @@ def _name(file: str) -> str:
 
 
 def _blocks(file: str) -> "Iterator[bytes]":
+    from batchq.jobs.blocks import BLOCK
+
     try:
         if file == "-":
             if sys.stdin is None:

@@ -7,7 +7,7 @@ imported by every ``batchq add``, so it imports nothing that costs start-up time
 import sys
 
 from batchq.errors import InputError
-from batchq.jobs import retrying, values
+from batchq.jobs import values
 from batchq.jobs.work import (
     argument,
     argv_work,
@@ -151,8 +151,8 @@ FIELDS: "dict[str, Callable[[Any], Any]]" = {
     "max_crashes": values.integer(1, 1_000_000),
     "hold": values.truth,
     "leftovers": values.one_of("kill", "keep"),
-    "retry_on": retrying.rules,
-    "no_retry_on": retrying.rules,
+    "retry_on": values.rules,
+    "no_retry_on": values.rules,
     "retry_timeout_factor": values.factor,
     "max_snoozes": values.integer(1, 1_000_000),
     "python": values.program,

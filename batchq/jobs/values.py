@@ -218,6 +218,13 @@ def program(value: object) -> str:
     return text
 
 
+def rules(value: object) -> str | None:
+    """The stored form of a list of rules about failures, None for an empty one; see ``retrying.py``."""
+    from batchq.jobs import retrying  # seldom given, and as long as all of these
+
+    return retrying.rules(value)
+
+
 def factor(value: object) -> float:
     """A number from 1 to 100."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 100:

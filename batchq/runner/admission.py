@@ -1,8 +1,8 @@
 """Whether a run may begin while another one with the same selection is at work: ``--if-running``."""
 
+import _sqlite3 as sqlite3
 import os
 import select
-import sqlite3
 import time
 
 from batchq import clock

@@ -1,7 +1,7 @@
 """Binding new jobs to the jobs after which they run: by name, id, batch or add. What could never run is refused."""
 
+import _sqlite3 as sqlite3
 import json
-import sqlite3
 
 from batchq.errors import InputError
 from batchq.jobs.selection import Selection

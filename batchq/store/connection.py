@@ -1,7 +1,7 @@
 """An open store: the connection, its settings, and the one way to write (mutex, BEGIN IMMEDIATE, COMMIT)."""
 
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 import time
 
 from batchq.errors import BusyError, CreateError, LedgerError, StoreError
@@ -204,7 +204,7 @@ def open_store(
 
 def open_at(path: str, *, create: bool = False, reading: bool = False, trust_owner: bool | None = None) -> Store:
     """Open the store at an absolute path; see ``open_store``."""
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+    if tuple(map(int, sqlite3.sqlite_version.split("."))) < OLDEST_SQLITE:
         raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}; batchq needs 3.37 or newer (STRICT tables)")
     path = location.resolved(path)
     facts = location.look(path)

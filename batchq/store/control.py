@@ -5,8 +5,8 @@ that leaves a sound store, and others are served between two. What is stopped on
 slices, and the others not at all.
 """
 
+import _sqlite3 as sqlite3
 import json
-import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

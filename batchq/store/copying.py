@@ -1,9 +1,9 @@
 """``batchq backup``: a copy of the store as it was at one moment, whatever runs meanwhile."""
 
+import _sqlite3 as sqlite3
 import contextlib
 import fcntl
 import os
-import sqlite3
 import stat
 
 from batchq import failpoints, folder

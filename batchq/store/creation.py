@@ -1,9 +1,9 @@
 """Making a store, and bringing an old one up to date: both happen under the mutex, and wholly or not at all."""
 
+import _sqlite3 as sqlite3
 import contextlib
 import errno
 import os
-import sqlite3
 
 from batchq.errors import BusyError, CreateError, StoreError
 from batchq.store import location, log, schema, trust

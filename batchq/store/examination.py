@@ -1,7 +1,7 @@
 """``batchq doctor``: everything about a store that can be wrong, looked at once; nothing is repaired."""
 
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -77,7 +77,7 @@ def _file_system(store: Store) -> Iterator[Finding]:
 
 def _sqlite(store: Store) -> Iterator[Finding]:
     text = f"SQLite {sqlite3.sqlite_version}"
-    if sqlite3.sqlite_version_info < _FIXED_SQLITE:
+    if tuple(map(int, sqlite3.sqlite_version.split("."))) < _FIXED_SQLITE:
         text += (
             " has a fault by which a checkpoint can lose a commit (3.7.0 to 3.51.2); it cannot happen here, because "
             "batchq makes its checkpoints one at a time while nobody writes. Open the store read-only with other programs"

@@ -1,8 +1,8 @@
 """The files that have all output of jobs, as the ledger knows them: where they are, and removing those of removed jobs."""
 
+import _sqlite3 as sqlite3
 import json
 import os
-import sqlite3
 import stat
 from collections.abc import Sequence
 

@@ -5,8 +5,8 @@ lock file, and a file that looks otherwise was overwritten, or taken over by a c
 (``log.py``) tells which.
 """
 
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 
 from batchq.errors import BusyError, LedgerError
 from batchq.store import log

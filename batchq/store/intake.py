@@ -8,7 +8,7 @@ from batchq.store import keys, states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
+    import _sqlite3 as sqlite3
     from collections.abc import Sequence
 
     from batchq.jobs.model import JobSpec

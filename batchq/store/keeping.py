@@ -3,10 +3,10 @@
 Every checkpoint runs under the mutex: SQLite 3.7.0–3.51.2 can lose commits when one races a reset of the log.
 """
 
+import _sqlite3 as sqlite3
 import json
 import os
 import random
-import sqlite3
 import time
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Keys: what was added once is known, also when its job has been pruned. One row a key, with its newest job."""
 
-import sqlite3
+import _sqlite3 as sqlite3
 
 from batchq.errors import InputError
 from batchq.jobs.values import ACTIVE

@@ -4,7 +4,7 @@ A claim is an ``UPDATE … RETURNING`` that gives each job a fresh token; a resu
 is still current, so a runner that was taken for dead cannot overwrite what happened since.
 """
 
-import sqlite3
+import _sqlite3 as sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -5,12 +5,10 @@ holder is gone, also after kill -9, and never falsely free under SIGSTOP, suspen
 system has none, POSIX record locks serve: they belong to the process that took them and are not inherited by fork.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
 import stat
-import struct
 import sys
 import time
 
@@ -28,9 +26,7 @@ PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
 WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
 _LIVENESS_SPAN = 1 << 60
-_NOTE = struct.Struct("=QQqq")
 _SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its connections shares
-_FLOCK = "hhqqi0q"  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 _TICK = 0.1  #: seconds between looks at whether a wait was interrupted
 
@@ -157,12 +153,15 @@ class LockFile:
 
     def note(self, file: "tuple[int, int, int, int]") -> None:
         """Write down which file those have opened that share the presence byte, and as what a checkpoint left it."""
-        os.pwrite(self._fd, _NOTE.pack(*file), 0)
+        os.pwrite(self._fd, b"".join((number % 2**64).to_bytes(8, sys.byteorder) for number in file), 0)
 
     def noted(self) -> "tuple[int, int, int, int] | None":
         """What ``note`` wrote last; None where it never did."""
-        data = os.pread(self._fd, _NOTE.size, 0) if self._fd >= 0 else b""
-        return _NOTE.unpack(data) if len(data) == _NOTE.size else None
+        data = os.pread(self._fd, 32, 0) if self._fd >= 0 else b""
+        if len(data) < 32:
+            return None
+        device, inode, size, written = (int.from_bytes(data[at : at + 8], sys.byteorder) for at in (0, 8, 16, 24))
+        return device, inode, size, written - 2**64 * (written >> 63)
 
     def hold_liveness(self) -> int:
         """Lock a free byte as the sign of life of this process and the children it forks; its offset."""
@@ -173,13 +172,17 @@ class LockFile:
 
     def hold_waits(self, job: int) -> None:
         """Let others know, until this is closed, that a running job waits in a command of batchq that it has called."""
-        with contextlib.suppress(OSError):  # where it may not be locked, others wait for what they cannot know
+        try:
             self._control(fcntl.F_RDLCK, WAITS_FIRST + job, wait=False)
+        except OSError:
+            pass  # where it may not be locked, others wait for what they cannot know
 
     def release_waits(self, job: int) -> None:
         """Let others know that it goes on."""
-        with contextlib.suppress(OSError):
+        try:
             self._control(fcntl.F_UNLCK, WAITS_FIRST + job, wait=False)
+        except OSError:
+            pass
 
     def waits(self, job: int) -> bool:
         """Whether a running job waits so."""
@@ -193,9 +196,8 @@ class LockFile:
             if free := self._lock(offset, wait=False):
                 self._control(fcntl.F_UNLCK, offset, wait=False)
             return not free
-        request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
-        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, request)
-        return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK, offset))
+        return int.from_bytes(answer[:2], sys.byteorder) != fcntl.F_UNLCK
 
     def _lock(self, offset: int, *, wait: bool) -> bool:
         try:
@@ -209,10 +211,16 @@ class LockFile:
     def _control(self, kind: int, offset: int, *, wait: bool) -> None:
         if _HAS_OFD:
             verb = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
-            fcntl.fcntl(self._fd, verb, struct.pack(_FLOCK, kind, os.SEEK_SET, offset, 1, 0))
+            fcntl.fcntl(self._fd, verb, _flock(kind, offset))
         else:
             verb = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
             fcntl.lockf(self._fd, verb if wait or kind == fcntl.F_UNLCK else verb | fcntl.LOCK_NB, 1, offset)
+
+
+def _flock(kind: int, start: int, length: int = 1) -> bytes:
+    """A ``struct flock`` of 64-bit Linux: type, whence (from the start of the file), start, length, and no process."""
+    order = sys.byteorder  # not by the module struct, which an add would load for this alone
+    return kind.to_bytes(2, order) + bytes(6) + start.to_bytes(8, order) + length.to_bytes(8, order) + bytes(8)
 
 
 def _opened(path: str, store: str, *, reading: bool) -> int:
@@ -251,8 +259,7 @@ class Unemptied:
         try:
             self._fd = os.open(self._store, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             if _HAS_OFD:
-                request = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, *_SQLITE_SHARED, 0)
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, request)
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK, *_SQLITE_SHARED))
         except OSError:
             pass  # it was moved, which SQLite sees by itself
 

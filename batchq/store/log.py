@@ -11,8 +11,8 @@ that to find out changes nothing.
 The layout of logs is in SQLite's "Database File Format", section 4, that of indexes of logs in "WAL-mode File Format".
 """
 
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 import sys
 import time
 

@@ -8,7 +8,7 @@ from batchq import failpoints
 from batchq.store import schema
 
 if TYPE_CHECKING:
-    import sqlite3
+    import _sqlite3 as sqlite3
 
 migrations = Migrations("batchq")
 

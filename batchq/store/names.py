@@ -1,6 +1,6 @@
 """Which queues and batches a store has ever seen, so that a name with a slip of the pen is told from one that is empty."""
 
-import sqlite3
+import _sqlite3 as sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -5,7 +5,7 @@ compared at each open (0.1 ms). The text decides: it is what SQLite executes, wh
 table say.
 """
 
-import sqlite3
+import _sqlite3 as sqlite3
 
 from batchq.errors import StoreError
 from batchq.store import schema

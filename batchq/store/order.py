@@ -8,9 +8,9 @@ table ``endings`` holds the jobs of whose end some jobs below have not been told
 run tells them, a slice at a time (``proceed``), so no transaction is long, and a crash between two loses nothing.
 """
 
+import _sqlite3 as sqlite3
 import contextlib
 import json
-import sqlite3
 import time
 
 from batchq.errors import BatchqError

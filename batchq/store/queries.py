@@ -1,8 +1,8 @@
 """Looking at jobs: every verb reads only, takes no lock, and returns the frozen values of ``rows``."""
 
+import _sqlite3 as sqlite3
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,7 @@
 """Opening a store that cannot be written here: a read-only folder or file system, a full disk, another's file."""
 
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 
 from batchq.errors import StoreError
 from batchq.store import files, log, objects, schema, trust

@@ -1,9 +1,9 @@
 """How attempts ended: accepted with the token that is still current, settled, written down. A few statements for many."""
 
+import _sqlite3 as sqlite3
 import contextlib
 import json
 import os
-import sqlite3
 import sys
 from collections.abc import Sequence
 from itertools import chain

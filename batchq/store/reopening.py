@@ -1,7 +1,7 @@
 """What a retry does: jobs that are over are opened once more, with those below that were cancelled because of them."""
 
+import _sqlite3 as sqlite3
 import json
-import sqlite3
 from contextlib import contextmanager
 from typing import NamedTuple
 

@@ -3,8 +3,8 @@
 A breach is a question and what settles it. Doubtful jobs are put on hold, not run: somebody looks at them.
 """
 
+import _sqlite3 as sqlite3
 import graphlib
-import sqlite3
 from typing import NamedTuple
 
 from batchq.jobs.lifecycle import STATES

@@ -4,9 +4,9 @@ All that belonged to the old store moves to another name with it, its log and it
 open cannot touch the new one. They notice before their next write.
 """
 
+import _sqlite3 as sqlite3
 import contextlib
 import os
-import sqlite3
 from typing import NamedTuple
 
 from batchq import failpoints

@@ -1,8 +1,8 @@
 """Jobs that an add knows by their key take another definition: the same id, the same past, other work."""
 
+import _sqlite3 as sqlite3
 import json
 import os
-import sqlite3
 
 from batchq.jobs.identity import meaning
 from batchq.store import reopening, states

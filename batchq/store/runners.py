@@ -1,7 +1,7 @@
 """Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
 
+import _sqlite3 as sqlite3
 import json
-import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +10,7 @@ from batchq.jobs.selection import Range
 from batchq.store.connection import Store
 
 if TYPE_CHECKING:
-    import sqlite3
+    import _sqlite3 as sqlite3
 
 
 class Wanted(NamedTuple):

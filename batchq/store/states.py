@@ -4,7 +4,7 @@ The counters hold how many jobs are in each (state, queue, batch), kept in the t
 counting ten million rows takes seconds, reading a counter takes microseconds.
 """
 
-import sqlite3
+import _sqlite3 as sqlite3
 from collections import Counter
 
 HELD_BY_HAND = "held by hand"  #: the ``why`` of a job that a person holds,

@@ -3,7 +3,7 @@
 STRICT tables let nothing of a wrong type in, but whoever makes a store can make it otherwise.
 """
 
-import sqlite3
+import _sqlite3 as sqlite3
 
 from batchq.jobs.lifecycle import STATES
 from batchq.store import log, objects

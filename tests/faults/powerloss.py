@@ -54,7 +54,7 @@ def record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Event], 
         return db
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", watching)
+        patch.setattr("_sqlite3.connect", watching)  # which the store calls
         dumps = steps.history(folder, lambda number: events.append(Acknowledged(number)))
     return events, dumps
 
