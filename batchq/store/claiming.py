@@ -4,7 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from batchq import clock
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
 ENTRIES = 100  #: of an index that are read in the time of one question
 
-#: What a claim is made of: its fields but the last two, for which the context stands, what changes its timeout, and
-#: whether it can be read.
-COLUMNS = (
-    "id, token, attempt, kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, on_crash,"
-    " python, fresh, started_at, context, failures, retry_timeout_factor,"
+_WORK = "kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, on_crash, python, fresh"
+_MORE = (
+    "context, failures, retry_timeout_factor,"
     " json_valid(work) AND (env IS NULL OR json_valid(env))"  # of NULL some versions of SQLite say 0
 )
+#: What a claim is made of: its fields but the last two, for which the context stands, what changes its timeout, and
+#: whether it can be read.
+COLUMNS = f"id, token, attempt, {_WORK}, started_at, {_MORE}"
 _CONTEXT, _FAILURES, _FACTOR, _READABLE = 19, 20, 21, 22
-# A subquery that refers to nothing outside is evaluated once, so what is claimed together has tokens that differ in the
-# job alone. RETURNING gives rows in no promised order, so the claims are sorted afterwards.
-_CLAIM = f"""
-UPDATE jobs SET state = 'running', token = (SELECT lower(hex(randomblob(8)))) || '.' || id,
-    runner = :runner, attempt = attempt + 1, started_at = :started
-WHERE id IN (SELECT id FROM ({{chosen}}))
-RETURNING {COLUMNS}, -priority"""
+# What is claimed is read before it is changed: that takes less than RETURNING, for which SQLite keeps each row in a table
+# of its own first. What is claimed together has tokens that differ in the job alone.
+_CLAIMED = f"id, :random || id, attempt + 1, {_WORK}, :started, {_MORE}, priority"
 _CANDIDATES = """
-SELECT * FROM (SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :jobs)"""
+SELECT * FROM (SELECT {} FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :jobs)"""
+_CHOSEN = f"SELECT {_CLAIMED} FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY priority DESC, id"
+_CLAIM = """
+UPDATE jobs SET state = 'running', token = :random || id, runner = :runner, attempt = attempt + 1, started_at = :started
+WHERE id IN (SELECT value FROM json_each(:ids))"""
+_PLACE = "id, priority, slots"
 _PLAIN, _PAYLOAD = "kind <> 'payload'", "kind = 'payload'"
 
 
@@ -140,17 +142,20 @@ def _take(
     wanted = runner.wanted
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
     named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.slots}
+    named["random"] = os.urandom(8).hex() + "."
     is_any_wide = started_at is not None and _is_any_wide(store)
     if room or is_any_wide:
         also += " AND slots <= :slots" if is_any_wide else ""
         named["ids"] = json.dumps(_choose(store, wanted, also, named, room, most, free))
-        chosen = "SELECT value AS id FROM json_each(:ids)"
+        chosen = _CHOSEN
     else:
-        chosen = " UNION ALL ".join(_CANDIDATES.format(f"{kind} AND {also}") for kind in kinds(wanted))
+        chosen = " UNION ALL ".join(_CANDIDATES.format(_CLAIMED, f"{kind} AND {also}") for kind in kinds(wanted))
         if wanted.payloads:  # two kinds are two indexes, and each gives as many
             chosen = f"{chosen} ORDER BY priority DESC, id LIMIT :jobs"
-    rows = store.db.execute(_CLAIM.format(chosen=chosen), named).fetchall()
-    rows.sort(key=itemgetter(-1, 0))
+    rows = store.db.execute(chosen, named).fetchall()
+    if not rows:
+        return []
+    store.db.execute(_CLAIM, named | {"ids": json.dumps([row[0] for row in rows])})
     claims = claims_of(store, rows)
     lanes_taken = Counter(map(attrgetter("queue", "batch"), claims))
     states.count(
@@ -166,7 +171,7 @@ def _choose(
     found: list[tuple[int, int, int]] = []
     for kind in kinds(wanted):
         for where, more in passable(store, wanted, room):
-            found += store.fetch(_CANDIDATES.format(f"{where} AND {kind} AND {also}"), named | more)
+            found += store.fetch(_CANDIDATES.format(_PLACE, f"{where} AND {kind} AND {also}"), named | more)
     for queue, jobs in room.items():
         if jobs:
             where = in_queue(queue)
@@ -174,7 +179,7 @@ def _choose(
                 row
                 for kind in kinds(wanted)
                 for row in store.fetch(
-                    _CANDIDATES.format(f"{where} AND {kind} AND {also}"), named | {"lane": queue, "jobs": jobs}
+                    _CANDIDATES.format(_PLACE, f"{where} AND {kind} AND {also}"), named | {"lane": queue, "jobs": jobs}
                 )
             ]
             found += sorted(mine, key=_in_order)[:jobs]

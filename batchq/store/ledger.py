@@ -1,7 +1,7 @@
 """What a runner says to the store: I am here; these ended, give me more; I am gone. One short transaction each.
 
-A claim is an ``UPDATE … RETURNING`` that gives each job a fresh token; a result is accepted only with the token that
-is still current, so a runner that was taken for dead cannot overwrite what happened since.
+A claim gives each job a fresh token; a result is accepted only with the token that is still current, so a runner that was
+taken for dead cannot overwrite what happened since.
 """
 
 import _sqlite3 as sqlite3
@@ -82,8 +82,8 @@ def exchange(
                 claims, again_at = claiming.claim(store, runner, free, now, at_most)
             if ahead > 0 and len(claims) == free:
                 claims += claiming.claim_ahead(store, runner, ahead, now)
-            if not all(claim.cwd for claim in claims):
-                settled += recording.record(db, runner.id, [_unfit(one, now) for one in claims if not one.cwd], now)[0]
+            if unfit := [_unfit(claim, now) for claim in claims if not claim.cwd]:
+                settled += recording.record(db, runner.id, unfit, now)[0]
                 claims = [claim for claim in claims if claim.cwd]
             if leaders:
                 recording.note(db, leaders)

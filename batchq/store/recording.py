@@ -79,7 +79,7 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
             one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
         ]
     accepted, refused = _finish(db, settled, now)
-    snoozed = [(one.claim.id,) for one in accepted if is_snooze(one.outcome)]
+    snoozed = [(one.claim.id,) for one in accepted if one.settlement is not SUCCESS and is_snooze(one.outcome)]
     if snoozed:
         db.executemany("UPDATE jobs SET snoozes = snoozes + 1 WHERE id = ?", snoozed)
     _note(db, runner, accepted, now)

@@ -51,8 +51,7 @@ OF_THE_LEDGER = {
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
     ],
     "a claim that reads one row of what it took": [
-        Mutant(claiming, "_take", "rows = store.db.execute(_CLAIM.format(chosen=chosen), named).fetchall()",
-               "rows = [store.db.execute(_CLAIM.format(chosen=chosen), named).fetchone()]"),
+        Mutant(claiming, "_take", "claims = claims_of(store, rows)", "claims = claims_of(store, rows[:1])"),
     ],
     "a claim out of order": [
         Mutant(claiming, "_CANDIDATES", "ORDER BY priority DESC, id", "ORDER BY id"),
