@@ -8,7 +8,8 @@ from batchq.cli.choosing import chosen, selecting
 from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
-from batchq.store import control
+from batchq.report import summary
+from batchq.store import control, queries
 from batchq.store.connection import Store
 
 
@@ -24,6 +25,7 @@ def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
     """
     done = _change("retry", control.retry, selection, json, db)
     hints = {
+        "lost": "lost with its run: 'batchq run' takes it back",
         "succeeded": "succeeded: name them by id or with --state succeeded",
         "held": "held: batchq release",
         "cancelled": "cancelled, and a job after which they are to run has failed: retry that one",
@@ -67,7 +69,11 @@ def _change(
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last (--all is every job)")
     with store_for(db) as store:
-        done = change(store, chosen(store, selection, verb), list_ids=json)
+        found = chosen(store, selection, verb)
+        done = change(store, found, list_ids=json)
+        if left := done.left_alone.get("running"):
+            lost = min(left, queries.lost(store, found))
+            done = done._replace(left_alone=summary.standings(done.left_alone, lost))
     if json:
         from batchq.report import asjson
 

@@ -23,13 +23,14 @@ def explain(
     """Say why a job waits (parents, limits, rates, pauses, its time, no run at work), or why it ended as it did."""
     from batchq.report import asjson, explanation
     from batchq.report.digest import program, title
+    from batchq.runner import rescuing
     from batchq.store import reasons
 
     ids = parse([*([] if job is None else [job]), *after_dashes(context)]).ids
     if len(ids) != 1 or ids[0][0] != ids[0][1]:
         raise UsageError("explain takes the id of one job, as in 'batchq explain 3'")
     with store_for(db, reading=True) as store:
-        facts = reasons.gather(store, ids[0][0])
+        facts = reasons.gather(store, ids[0][0], rescuing.here(store))
         batchq = program(named_by(store, db))
         found = facts.detail.job
         told = explanation.explain(facts, clock.now(), batchq)

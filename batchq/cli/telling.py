@@ -96,7 +96,7 @@ def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
 
     batchq = program(telling.db)
     named = (
-        [id for one in tally.not_run for id in one.jobs[: undone.MOST]]
+        [id for one in tally.not_run for id in (*one.jobs[: undone.MOST], *one.callers)]
         + [one.id for one in tally.before]
         + tally.left_open[: undone.MOST]
     )

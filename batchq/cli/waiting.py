@@ -17,6 +17,7 @@ from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.processes import enclosing
 from batchq.report import summary, undone
 from batchq.report.digest import program
+from batchq.runner import rescuing
 from batchq.store import asking, awaited, obstacles, queries, tallies
 from batchq.store.connection import Store
 from batchq.store.runners import Asking
@@ -98,6 +99,7 @@ class _Wait:
         self._batchq = batchq
         self._told: set[tuple[str, str | None]] = set()
         self._ask_at = 0.0
+        self._here = rescuing.here(store)
         self._deadlock = awaited.Deadlock(store, ids, callers)
 
     def until(self, end: float | None) -> bool:
@@ -109,7 +111,7 @@ class _Wait:
         began = time.monotonic()
         if began < self._ask_at:
             return
-        for one in obstacles.in_the_way(self._store, self._ids):
+        for one in obstacles.in_the_way(self._store, self._ids, self._here):
             if (one.reason, one.queue) not in self._told:
                 self._told.add((one.reason, one.queue))
                 named = queries.names(self._store, one.jobs[: undone.MOST])

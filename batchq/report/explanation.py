@@ -97,6 +97,10 @@ def _held(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
 
 def _running(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
+    if job.is_lost and facts.hidden is not None:
+        rescue = f"'{program} doctor --rescue {facts.hidden}' takes it back"
+        yield "lost", f"its run died while it ran, where nobody can see from here whether it lives; when not, {rescue}"
+        return
     if job.is_lost:
         cancels = ", and cancels it" if facts.detail.cancel_asked else ""
         yield "lost", f"its run died while it ran: the next '{program} run' takes it back{cancels}"

@@ -7,7 +7,7 @@ from batchq.report.table import state
 from batchq.store.queues import Queue
 from batchq.visible import visible
 
-_STATES = ("queued", "running", "scheduled", "blocked", "held", "succeeded", "failed", "cancelled")
+_STATES = ("queued", "running", "lost", "scheduled", "blocked", "held", "succeeded", "failed", "cancelled")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 

@@ -12,7 +12,7 @@ from batchq.report.summary import Report
 from batchq.store.rows import Failure, Job
 from batchq.visible import visible
 
-LOST = "the run died; the next 'batchq run' takes care of it"
+LOST = "the run died; 'batchq run' takes it back or says why not"
 STYLES = {
     "failed": "red",
     "lost": "yellow",

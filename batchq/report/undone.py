@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from batchq.clock import local
 from batchq.jobs.selection import in_words, merged
@@ -20,10 +21,13 @@ _REASONS = {
     "scheduled": "due later; '{batchq} explain {first}' says when",
     "running": "another run still has {them}",
     "lost": "the run that had {them} died; the next '{batchq} run' takes {them} back",
+    "hidden": "the run of {them} died, and nobody sees from here whether {they} {live}; '{batchq} explain {first}' helps",
     "paused": "queue {queue!r} is paused; '{batchq} queue resume {word}' lets it go on",
     "shut": "queue {queue!r} has the limit 0; '{batchq} queue set {word} --limit N' lets it go on",
     "payload": "a payload needs a function; '{batchq} run --perform MODULE:FUNCTION' names it",
     "slots": "too wide for -j; '{batchq} run -j {most}' has the slots",
+    "inside": "this runs inside of {callers}, and {they} cannot be over before {that}",
+    "stuck": "this runs inside of {callers}, and each job that runs waits for others; '{batchq} run' runs {them} later",
     "free": "no run is at work that takes {them}; start one with '{batchq} run{wide}'",
 }
 _LEFT = "the run ended before{}; '{} run' runs what is queued"
@@ -33,18 +37,19 @@ def not_run(found: Sequence[NotRun], names: Mapping[int, str], program: str, sto
     """A line for each reason why jobs that were asked for were not run."""
     left = _LEFT.format(f", at {stopped_at}" if stopped_at else "", program)
     return [
-        f"not run: {labelled(one.jobs, names)}: {left if one.reason == 'free' else reason(one, program)}"
+        f"not run: {labelled(one.jobs, names)}: {left if one.reason == 'stopped' else reason(one, program, names)}"
         for one in found
     ]
 
 
-def reason(one: NotRun, program: str) -> str:
+def reason(one: NotRun, program: str, names: Mapping[int, str] = MappingProxyType({})) -> str:
     """Why these jobs do not run, and the command that helps."""
     queue = visible(one.queue or "", one_line=True)
     return _REASONS[one.reason].format(
         batchq=program, ids=chosen(one.jobs), first=one.jobs[0], them=_them(one.jobs),
         they=_them(one.jobs, "it", "they"), queue=queue, word=shlex.quote(queue), most=one.most,
-        wide=f" -j {one.most}" if one.most > 1 else "",
+        wide=f" -j {one.most}" if one.most > 1 else "", callers=labelled(one.callers, names),
+        live=_them(one.jobs, "lives", "live"), that=_them(one.callers, "that is", "those are"),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def answer(store: Store, me: Runner, tally: Tally) -> None:
     _forgive(store, tally)
     tally.on_hold = [id for id in answers.on_hold(store, _seen(me, tally)) if id not in tally.held]
     if tally.asked is not None:
-        left = (one.without(tally.held) for one in answers.not_run(store, me, tally.asked))
+        left = (one.without(tally.held) for one in answers.not_run(store, me, tally.asked, is_stuck=tally.is_stuck))
         tally.not_run = [one for one in left if one.jobs]
         told = {id for one in tally.not_run if one.reason == "on hold" for id in one.jobs}
         tally.on_hold = [id for id in tally.on_hold if id not in told]

@@ -350,6 +350,7 @@ class _Run:
             return True
         now = time.monotonic()
         if self._waits_for_itself(left):
+            self.tally.is_stuck = True
             self.stopping.claim_no_more()
             return True
         if left.is_work_left or self.plan.watch or self.rescuer.is_busy:

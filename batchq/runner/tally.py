@@ -58,7 +58,8 @@ class Tally:
     ``beyond_reach`` are dead runners of which something lives, or may live unseen: their jobs stay as they are.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
     ``unlogged`` are jobs whose logs are incomplete.
-    ``occupied_by`` is the process of a run that was there before and kept this one from beginning.
+    ``occupied_by`` is the process of a run that was there before and kept this one from beginning. ``is_stuck``: it runs
+    inside of a job, and ended because what was left could not start before that is over.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,7 @@ class Tally:
         self.stopped_at: str | None = None
         self.occupied_by: int | None = None
         self.is_turned_away = False
+        self.is_stuck = False
 
     def exit_code(self) -> int:
         """What a script sees: a signal comes before a lost result, that before a job that failed or was put on hold,

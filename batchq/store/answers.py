@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
-from batchq.store import keys, obstacles, runners
+from batchq.store import asking, keys, obstacles, runners
 from batchq.store.connection import Store
 from batchq.store.obstacles import NotRun
 from batchq.store.runners import Runner, Wanted
@@ -78,15 +78,27 @@ def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
     ]
 
 
-def not_run(store: Store, runner: Runner, asked: Asked) -> list[NotRun]:
+def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = False) -> list[NotRun]:
     """The asked jobs that have not been run, by reason; not those that were cancelled before they were asked for, or
-    because one of them failed."""
+    because one of them failed. ``is_stuck``: the run ended because all that runs waits for each other."""
     where, named = condition(Selection(asked.ids or NO_JOB))
     found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
     told = set(asked.before)
     if any(one.reason == "dropped" for one in found):
         told |= _below(store, failed(store, asked))
+    found = [one for part in found for one in _at_the_end(store, runner, part, is_stuck=is_stuck)]
     return [left for one in found if (left := one.without(told)).jobs]
+
+
+def _at_the_end(store: Store, runner: Runner, one: NotRun, *, is_stuck: bool) -> list[NotRun]:
+    """The same, as a run at its end tells it."""
+    if one.reason == "free":
+        return [one._replace(reason="stuck" if is_stuck else "stopped", callers=runner.inside)]
+    if not runner.inside or one.reason not in ("blocked", "running"):
+        return [one]
+    before = asking.held_up(store, runner.inside)
+    inside = NotRun("inside", None, 0, [id for id in one.jobs if id in before], runner.inside)
+    return [inside, one.without(before)]
 
 
 def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:

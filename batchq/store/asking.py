@@ -24,15 +24,15 @@ def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
     return tuple(map(Asking._make, rows))
 
 
-def held_up(store: Store, asking: Sequence[Asking]) -> set[int]:
-    """The jobs that cannot be over before the command is: those that ask, and all that are to run after them."""
+def held_up(store: Store, callers: Sequence[int]) -> set[int]:
+    """The jobs that cannot be over before the command is that these have called: they, and all that run after them."""
     rows = store.fetch(
         """
         WITH RECURSIVE below (id) AS (
             SELECT value FROM json_each(?)
             UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
         SELECT id FROM below""",
-        (json.dumps([one.id for one in asking]),),
+        (json.dumps(callers),),
     )
     return {id for (id,) in rows}
 

@@ -19,7 +19,7 @@ SHARE = 10  #: of the time, looking takes no more than one part in so many
 
 def without_callers(store: Store, selection: Selection, callers: Sequence[Asking]) -> tuple[Range, ...]:
     """The selected jobs but those that cannot be over before this command is. Raises UsageError if these were named."""
-    but = asking.held_up(store, callers) if callers else set()
+    but = asking.held_up(store, [one.id for one in callers]) if callers else set()
     for one in sorted(but):
         if any(low <= one <= high for low, high in selection.ids):
             mine = ", ".join(str(caller.id) for caller in callers)

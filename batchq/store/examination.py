@@ -11,7 +11,7 @@ from batchq.store import answers, filed, holders, location, log, objects, repair
 from batchq.store.connection import STUMBLES, Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
-from batchq.store.lost import ELSEWHERE, Here, lost_runners
+from batchq.store.lost import ELSEWHERE, Here, Lost, lost_runners
 from batchq.store.runners import Wanted
 
 Level = Literal["ok", "warning", "problem"]
@@ -164,18 +164,22 @@ def _runners(store: Store, here: Here) -> Iterator[Finding]:
             text = (
                 f"runner {runner} (process {one.pid} on {host}) was at work when this backup was made, in another store"
             )
-            then = f"the next 'batchq run' takes back its {len(one.claims):,} running jobs"
+            then = f"the next 'batchq run' takes back {_its_jobs(one)}"
             yield Finding("warning", "runners", f"{text}; {then}")
             continue
         died = f"runner {runner} (process {one.pid} on {host}, started {clock.local(started)}) died"
         rescued = f"when nothing of it is alive, run 'batchq doctor --rescue {runner}'"
         then = {
-            None: f"the next 'batchq run' takes care of its {len(one.claims):,} running jobs",
-            "container": f"its {len(one.claims):,} running jobs cannot be seen from this container; {rescued}",
+            None: f"the next 'batchq run' takes back {_its_jobs(one)}",
+            "container": f"from this container nobody can see what is left of {_its_jobs(one)}; {rescued}",
             "machine": f"or its machine is not reached, and from here nobody can tell; {rescued}",
         }[one.hidden_in if one.claims else None]
         yield Finding("problem" if one.claims else "warning", "runners", f"{died}; {then}")
     yield Finding("ok", "runners", f"{len(rows) - len(dead.keys() & {row[0] for row in rows})} at work")
+
+
+def _its_jobs(one: Lost) -> str:
+    return {0: "no job", 1: "its job"}.get(len(one.claims), f"its {len(one.claims):,} jobs")
 
 
 def _locks(store: Store) -> Iterator[Finding]:

@@ -110,6 +110,17 @@ def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> Hi
     return "container"
 
 
+def hidden(store: Store, jobs: Collection[int], here: Here) -> dict[int, int]:
+    """Those of the jobs whose runner is gone, and whose processes may live unseen, each with that runner."""
+    return {
+        claim.id: one.runner
+        for one in lost_runners(store, here=here)
+        if one.hidden_in is not None
+        for claim in one.claims
+        if claim.id in jobs
+    }
+
+
 def has_cancelled(store: Store) -> bool:
     """Whether some job of a runner that is gone was cancelled."""
     rows = store.fetch("SELECT DISTINCT runner FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL")

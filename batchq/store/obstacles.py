@@ -5,8 +5,9 @@ from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from batchq.jobs.selection import NO_JOB, Range, Selection
-from batchq.store import runners
+from batchq.store import lost, runners
 from batchq.store.connection import Store
+from batchq.store.lost import Here
 from batchq.store.runners import Living
 from batchq.store.selecting import condition
 from batchq.store.states import ON_HOLD
@@ -19,16 +20,20 @@ class NotRun(NamedTuple):
 
     ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
     failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
-    ``scheduled`` for later, still ``running`` in another run, ``lost`` with a run that died,
+    ``scheduled`` for later, still ``running`` in another run, ``lost`` with a run that died, ``hidden`` with one
+    of which nobody can see whether something lives,
     ``paused`` or ``shut`` (limit 0) as ``queue`` is,
     ``payload`` without --perform, ``slots`` (``most`` are needed), or ``free``: nothing is in
-    the way but that no run takes them.
+    the way but that no run takes them. Of a run at its end there are also those that it would have taken, had it not
+    ``stopped``; and of one that jobs have called, its ``callers``, those that cannot be over before these are (``inside``)
+    and those that cannot start as long as all that runs waits (``stuck``).
     """
 
     reason: str
     queue: str | None
     most: int
     jobs: list[int]
+    callers: tuple[int, ...] = ()
 
     def without(self, others: Container[int]) -> "NotRun":
         """But for those that are told elsewhere."""
@@ -64,9 +69,9 @@ def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: i
     return [found[kind] for kind in sorted(found)]
 
 
-def in_the_way(store: Store, ids: Sequence[Range]) -> list[NotRun]:
+def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> list[NotRun]:
     """Why those of the jobs that wait, or jobs after which they are to run, do not start: as things are now, they never
-    will. What a run at work is going to take is left out."""
+    will. What a run at work is going to take is left out; it takes back lost jobs, but for those that it cannot see."""
     living = runners.living(store)
     where, named = condition(Selection(tuple(ids) or NO_JOB))
     found = by_reason(
@@ -77,13 +82,16 @@ def in_the_way(store: Store, ids: Sequence[Range]) -> list[NotRun]:
         payloads=any(one.wanted.payloads for one in living),
     )
     idle = {"running", "blocked", "cancelled", "dropped"}
-    lost = [] if living else [_lost(store, one) for one in found if one.reason == "running"]  # or it takes them back
-    found = lost + [one for one in found if one.reason not in idle]
+    gone = [left for one in found if one.reason == "running" for left in _lost(store, one, here)]
+    gone = [one for one in gone if not living or one.reason == "hidden"]
+    found = gone + [one for one in found if one.reason not in idle]
     return [left for one in found if (left := but_taken(store, one, living)).jobs]
 
 
-def _lost(store: Store, one: NotRun) -> NotRun:
-    return NotRun("lost", None, 0, sorted(runners.lost(store, one.jobs)))
+def _lost(store: Store, one: NotRun, here: Here | None) -> list[NotRun]:
+    died = runners.lost(store, one.jobs)
+    hidden = lost.hidden(store, died, here) if died and here is not None else {}
+    return [NotRun("hidden", None, 0, sorted(hidden)), NotRun("lost", None, 0, sorted(died - hidden.keys()))]
 
 
 _WITH_PARENTS = """

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from batchq.store import runners
 from batchq.store.connection import Store
 
 
 class Queue(NamedTuple):
-    """A queue with what was set for it, and how many of its jobs are in each state. ``rate`` is in starts a second."""
+    """A queue with what was set for it, and how many of its jobs are in each state; ``lost`` are those whose run died.
+    ``rate`` is in starts a second."""
 
     name: str
     paused: bool
@@ -23,7 +25,22 @@ def queues(store: Store) -> list[Queue]:
     jobs: dict[str, dict[str, int]] = {name: {} for name in settings}
     for name, state, number in store.fetch("SELECT queue, state, sum(jobs) FROM counters GROUP BY queue, state"):
         jobs.setdefault(name, {})[state] = number
+    if any("running" in found for found in jobs.values()):
+        for name, lost in _lost(store).items():
+            still = jobs[name].pop("running") - lost
+            jobs[name] |= ({"running": still} if still else {}) | {"lost": lost}
     return [Queue(name, *settings.get(name, (False, None, None)), jobs[name]) for name in sorted(jobs)]
+
+
+def _lost(store: Store) -> dict[str, int]:
+    """How many jobs of each queue are ``running`` in the store although their run is gone."""
+    rows = store.fetch("SELECT queue, runner, count(*) FROM jobs WHERE state = 'running' GROUP BY queue, runner")
+    gone = runners.gone(store, {runner for _, runner, _ in rows})
+    lost: dict[str, int] = {}
+    for queue, runner, jobs in rows:
+        if runner in gone:
+            lost[queue] = lost.get(queue, 0) + jobs
+    return lost
 
 
 def set_limit(store: Store, name: str, limit: int | None) -> None:

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from batchq.store import claiming, queries, runners
+from batchq.store import claiming, lost, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
+from batchq.store.lost import Here
 from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
 
@@ -14,7 +15,8 @@ QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
 
 class Facts(NamedTuple):
     """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
-    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all."""
+    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``hidden``: the dead runner
+    that has it, and of which nobody can see from here whether something lives."""
 
     detail: Detail
     parents: list[Parent]
@@ -26,10 +28,11 @@ class Facts(NamedTuple):
     before: int
     takers: list[Living]
     at_work: int
+    hidden: int | None = None
 
 
-def gather(store: Store, id: int) -> Facts:
-    """All of that, of one moment. Raises MissingError."""
+def gather(store: Store, id: int, here: Here | None = None) -> Facts:
+    """All of that, of one moment, as seen from ``here``. Raises MissingError."""
     with queries.snapshot(store):
         detail = queries.job(store, id)
         job = detail.job
@@ -47,6 +50,7 @@ def gather(store: Store, id: int) -> Facts:
             _before(store, job) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),
+            lost.hidden(store, [id], here).get(id) if job.is_lost and here is not None else None,
         )
 
 
@@ -56,8 +60,8 @@ def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Pare
         parameters,
     )
     found = [Parent(*row) for row in rows]
-    lost = runners.lost(store, [one.id for one in found if one.state == "running"])
-    return [one._replace(state="lost") if one.id in lost else one for one in found]
+    died = runners.lost(store, [one.id for one in found if one.state == "running"])
+    return [one._replace(state="lost") if one.id in died else one for one in found]
 
 
 def _before(store: Store, job: Job) -> int:

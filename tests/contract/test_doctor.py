@@ -121,7 +121,7 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
     done = batchq("doctor", code=1)
 
     assert len(lines(done, "problem  runners")) == 1
-    assert "died; the next 'batchq run' takes care of its 1 running jobs" in done.out
+    assert "died; the next 'batchq run' takes back its job" in done.out
     assert "ok       runners      0 at work" in done.out
     batchq("run", code=1)
     (held,) = lines(batchq("doctor"), "warning")

@@ -63,7 +63,7 @@ def test_a_paused_queue_gives_nothing_and_goes_on_where_it_stood(store: Store) -
 
     queues.resume(store, "net")
     assert [claim.id for claim in take(store, runner)] == [1, 2]
-    assert queues.queues(store)[0] == ("net", False, None, None, {"running": 2})
+    assert queues.queues(store)[0] == ("net", False, None, None, {"lost": 2}), "nobody holds the lock of this runner"
 
 
 def test_a_rate_lets_jobs_through_one_by_one_and_says_when_the_next_may_start(store: Store) -> None:

@@ -105,7 +105,7 @@ def test_the_commands_work_on_a_store_of_that_time(golden: Path, folder: Path) -
     assert "1 failed" in shell("report").out
     assert "KeyError" in shell("show", "2").out
     assert shell("logs", "1").out == "42 rows\n"
-    assert "its 1 running jobs" in shell("doctor", code=1).out, "the run of that time is dead"
+    assert "takes back its job" in shell("doctor", code=1).out, "the run of that time is dead"
     assert shell("add", "--", "true").out == "11\n"
     assert shell("add", "--key", "extract-1", "--", "true").out == "1\n"
 

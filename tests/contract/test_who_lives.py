@@ -1,8 +1,9 @@
 """Who lives is the kernel's word: what decides whether the jobs of a runner whose byte is free can still run somewhere."""
 
-from history import add, claim
+from history import NOW, add, claim
 
-from batchq.store import lost
+from batchq.report import explanation, undone
+from batchq.store import lost, obstacles, reasons
 from batchq.store.connection import Store
 from batchq.store.lost import Here, hiding
 
@@ -37,6 +38,25 @@ def test_what_the_machine_is_called_decides_nothing(store: Store) -> None:
     assert gone.hidden_in is None
     assert not lost.lost_runners(store, here=HERE._replace(lives=lambda pid, born: (pid, born) == (1, 5)))
     lost.rescue(store, gone, 0)
+
+
+def test_a_job_that_may_live_unseen_is_not_promised_to_the_next_run(store: Store) -> None:
+    add(store, "true")
+    claim(store)
+    with store.writing() as db:
+        db.execute("UPDATE runners SET boot_id = 'this boot', namespace = 'pid:[2]', guardian = 40")
+    facts = reasons.gather(store, 1, HERE)
+    (why,) = obstacles.in_the_way(store, ((1, 1),), HERE)
+    (told,) = explanation.explain(facts, NOW, "batchq")
+
+    assert (facts.hidden, why.reason, why.jobs) == (1, "hidden", [1])
+    assert "nobody can see from here whether it lives" in told.text
+    assert "'batchq doctor --rescue 1'" in told.text
+    assert "nobody sees from here whether it lives" in undone.reason(why, "batchq")
+    seeing = HERE._replace(sees=lambda namespace: True)
+    assert reasons.gather(store, 1, seeing).hidden is None
+    assert [one.reason for one in obstacles.in_the_way(store, ((1, 1),), seeing)] == ["lost"]
+    lost.rescue(store, lost.lost_runners(store)[0], 0)
 
 
 def test_a_job_of_which_something_lives_stays_with_its_dead_runner(store: Store) -> None:

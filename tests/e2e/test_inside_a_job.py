@@ -156,3 +156,33 @@ def test_a_job_of_another_store_knows_the_job_of_this_one_that_it_runs_in(batchq
 
     assert (batchq.folder / "code").read_text() == "0\n0\n"
     assert (batchq.folder / "after").exists()
+
+
+def test_an_inner_run_says_by_name_what_it_is_inside_of(batchq: Shell) -> None:
+    (batchq.folder / "parts.toml").write_text(
+        '[[job]]\nname = "part"\ncommand = "true"\n'
+        '[[job]]\nname = "tail"\nafter = ["id:1"]\ncommand = "true"\n'
+        '[[job]]\nname = "end"\nafter = ["tail"]\ncommand = "true"\n'
+    )
+    script = f"{BATCHQ} run parts.toml --json 2>told >facts; echo $? >code\n"
+    run(batchq, script, "-j1", add=("--name", "outer"))
+
+    assert (batchq.folder / "code").read_text() == "3\n"
+    assert (batchq.folder / "told").read_text() == (
+        "batchq: not run: jobs 3 (tail), 4 (end): this runs inside of job 1 (outer), and they cannot be over before"
+        " that is\n"
+    )
+    (left,) = json.loads((batchq.folder / "facts").read_text())["not_run"]
+    assert left == {"reason": "inside", "queue": None, "jobs": [3, 4]}
+
+
+def test_an_inner_run_that_waits_for_its_own_queue_says_so(batchq: Shell) -> None:
+    batchq("queue", "set", "one", "--limit", "1")
+    (batchq.folder / "part.toml").write_text('[[job]]\nqueue = "one"\ncommand = "true"\n')
+    run(batchq, f"{BATCHQ} run part.toml 2>told; echo $? >code\n", "-j2", add=("--queue", "one"))
+
+    assert (batchq.folder / "code").read_text() == "3\n"
+    assert (batchq.folder / "told").read_text() == (
+        "batchq: not run: job 2: this runs inside of job 1 (outer), and each job that runs waits for others;"
+        " 'batchq run' runs it later\n"
+    )

@@ -76,6 +76,8 @@ def test_a_run_of_a_file_that_is_bounded_answers_for_what_it_did_not_reach(batch
     done = batchq("run", "jobs.jsonl", "-j1", "--max-jobs", "1", code=3)
     assert "not run: jobs 2, 3: the run ended before, at --max-jobs; 'batchq run' runs what is queued" in done.err
     assert batchq("run", "-j1", "--max-jobs", "1").err == "", "a plain run was told how much to do"
+    told = json.loads(batchq("run", "jobs.jsonl", "-q", "-j1", "--max-jobs", "2", "--json", code=3).out)
+    assert told["not_run"] == [{"reason": "stopped", "queue": None, "jobs": [6]}]
 
 
 def test_jobs_that_another_run_ended_are_answered_for_however_early_that_was(batchq: Shell) -> None:
