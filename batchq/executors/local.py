@@ -429,7 +429,8 @@ class LocalExecutor:
             return None
         if self._keep_at < math.inf:
             self._keep()  # not while the worker starts: it may find the files gone
-        member = Member.start(home, self._hook, self._place, out, err, is_fresh=claim.fresh)
+        is_fresh = claim.fresh or self._worker_jobs == 1
+        member = Member.start(home, self._hook, self._place, out, err, is_fresh=is_fresh)
         if isinstance(member, Refusal):
             self._pipes.append((out, err))
             self._backlog.popleft()
@@ -473,13 +474,13 @@ class LocalExecutor:
     # --- ending --------------------------------------------------------------------------------------------------------
 
     def _hear(self, member: Member) -> None:
-        ended = member.hear()
+        ended = member.hear(self._grace)
         self._end(*ended)
         if ended and member.tasks:
             self._note_start(member.tasks[0], member.began_at)
         if ended:
             self._sweep({})
-        if member.resident.is_leaving and member.pid in self._members:
+        if member.resident.is_leaving and not member.is_ending() and member.pid in self._members:
             unbegun = member.unbegun()
             self._dismiss(member)
             self._take_back(unbegun)
@@ -559,7 +560,8 @@ class LocalExecutor:
             self._over.append(one.command)
         elif one.ended is not None:
             claim, outcome = one.ended
-            self._end(Ended(claim, unkillable(outcome, outliving[0])) if outliving else one.ended)
+            outcome = outcome._replace(leftovers=outcome.leftovers + count)
+            self._end(Ended(claim, unkillable(outcome, outliving[0]) if outliving else outcome))
         self._put_pipes(one.out, one.err)
 
     def _conclude(self) -> None:

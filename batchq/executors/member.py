@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from batchq import clock
 from batchq.executors.command import Sentence, overrun, unkillable
+from batchq.executors.lastwords import LastWords
 from batchq.executors.place import Place
 from batchq.jobs.attempt import (
     CRASHED,
@@ -49,8 +50,8 @@ class Hook(NamedTuple):
 class Member:
     """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it.
 
-    One that ``is_fresh`` is for a single task. ``must_look`` is set when tasks were claimed: a job that was added after
-    a file was changed is to find it so.
+    One that ``is_fresh`` is for a single task, which has ended when the process has. ``must_look`` is set when tasks were
+    claimed: a job that was added after a file was changed is to find it so.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Member:
         self._place = place
         self._sizes: deque[int] = deque()
         self._sentence = Sentence()
+        self._last_words: LastWords | None = None
         self._single = True
         self._signalled_at: int | None = None
         self._began = 0.0
@@ -101,13 +103,14 @@ class Member:
         self.tasks += claims
         self._sizes.append(len(claims))
         target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
-        self._single = single
+        self._single = single or self.is_fresh
         self._described = ()  # the first task of a message is always described
         tasks = ",".join([f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims])
         look, self.must_look = self.must_look, False
         head = f'{{"look":{json.dumps(look)},"single":{json.dumps(self._single)}'
         head += f',"target":{json.dumps(target)},"also":{json.dumps(also)}'
-        self.resident.send(f'{head},"tasks":[{tasks}]}}')
+        last = ',"last":true' if self.is_fresh else ""
+        self.resident.send(f'{head},"tasks":[{tasks}]{last}}}')
         if was_idle:
             self._begin_next()
 
@@ -147,7 +150,14 @@ class Member:
         self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
 
     def enforce(self, status: str, grace: float) -> None:
-        """End the task that runs as ``status``, and the worker with it unless the task hears TERM."""
+        """End the task that runs as ``status``, and the worker with it unless the task hears TERM.
+
+        A process that only comes to its end has got its time for that, also where its run is to stop.
+        """
+        if self._last_words is not None and status == INTERRUPTED and grace:
+            return
+        if self._last_words is not None and status == TIMED_OUT:
+            grace = 0
         self._signalled_at = clock.now()
         self.deadline = self._sentence.enforce(self.pid, status, grace)
 
@@ -155,11 +165,22 @@ class Member:
         """Whether SIGKILL was sent, and only the system can still keep the process."""
         return self._sentence.is_killed
 
-    def hear(self) -> list[Ended]:
-        """The tasks that have ended since the last call."""
+    def is_ending(self) -> bool:
+        """Whether its only task has answered, and the end of the process is waited for."""
+        return self._last_words is not None
+
+    def hear(self, grace: float) -> list[Ended]:
+        """The tasks that have ended since the last call; a process with a single one has ``grace`` seconds to end."""
         self.looked = time.monotonic()
         answers = self.resident.answers()
         if not answers:
+            return []
+        if self.is_fresh:
+            outcome = self._outcome(answers[0])
+            if self._signalled_at is not None:
+                outcome = self._sentenced(self.tasks[0], outcome)
+            self._last_words = LastWords(outcome, grace, self.deadline)
+            self.deadline = self._last_words.due
             return []
         ended = []
         for answer in answers:
@@ -231,6 +252,8 @@ class Member:
 
     def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
         """What a task printed: what came out of the pipes, or what the worker has told."""
+        if self.is_fresh:
+            return None, None  # there may be more
         if self._single:
             return self.out.take(), self.err.take()
         told = json.loads(output)
@@ -244,20 +267,21 @@ class Member:
             self._place.discard_log(self.out, self.err)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
-        status, failure = self._fate(claim, code)
         out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
-        now = clock.now()
-        outcome = Outcome(
-            status,
-            exit_code=code if code is not None and code >= 0 else None,
-            signal=-code if code is not None and code < 0 else None,
-            seconds=time.monotonic() - self._began,
-            failure=failure,
-            stdout=out,
-            stderr=err,
-            started_at=started_at,
-            finished_at=now,
-        )
+        if self._last_words is not None:
+            outcome = self._last_words.outcome(code, self._sentence.status, self._overrun(claim))
+        else:
+            status, failure = self._fate(claim, code)
+            outcome = Outcome(
+                status,
+                exit_code=code if code is not None and code >= 0 else None,
+                signal=-code if code is not None and code < 0 else None,
+                seconds=time.monotonic() - self._began,
+                failure=failure,
+                started_at=started_at,
+                finished_at=clock.now(),
+            )
+        outcome = outcome._replace(stdout=out, stderr=err)
         if code is None:
             outcome = unkillable(outcome, tree.why_alive(self.pid))
         self._place.close_log(self.out, self.err)
@@ -292,7 +316,9 @@ class Member:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CRASHED, Failure("WorkerDied", f"its worker process {how}{self._meanwhile()}")
 
-    def _overrun(self, claim: Claim) -> Failure:
+    def _overrun(self, claim: Claim) -> Failure | None:
+        if claim.timeout is None:
+            return None
         failure = overrun(claim)
         return failure._replace(message=failure.message + self._meanwhile())
 

@@ -80,6 +80,7 @@ class _Worker:
         self._pipes = self._around.streams.kept[1:]
         self._spill = spill
         self._to_files = False
+        self._is_last = False
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
         self._peak = 0
@@ -93,20 +94,30 @@ class _Worker:
         if message["look"] and SOURCES.have_changed():
             self._say_farewell(b"")
         self._direct_output(to_files=not message["single"])
+        self._is_last = "last" in message
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
-        os.chdir("/")  # the folder is not to be busy while this waits
+        if not self._is_last:
+            os.chdir("/")  # the folder is not to be busy while this waits
         os.write(self._bell, b"!")
+        if self._is_last:
+            raise _Farewell
 
     def settle(self) -> None:
-        """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more."""
-        with contextlib.suppress(OSError):
-            os.chdir(self._home)
-            self._around.streams.direct(*self._pipes, are_files=False)
+        """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more.
+
+        Nothing here keeps alive what is a module's own: its objects are to go when Python lets go of the module.
+        """
+        self._functions.clear()
+        self._context = contextvars.Context()
+        if not self._is_last:
+            with contextlib.suppress(OSError):
+                os.chdir(self._home)
+                self._around.streams.direct(*self._pipes, are_files=False)
         self._environment.settle()
 
     def _end(self) -> None:
-        if os.getpid() == self._pid:
+        if os.getpid() == self._pid and not self._is_last:
             self._children.end_all()
 
     def _direct_output(self, *, to_files: bool) -> None:
@@ -192,11 +203,12 @@ class _Worker:
 
     def _answer(self, cpu: int, began: int, ending: "Ending", *, is_whole: bool) -> None:
         taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
-        is_whole = self._around.put_back() and is_whole
+        if not self._is_last:
+            is_whole = self._around.put_back() and is_whole
         threads = self._around.threads.left
         if taken > _SHORT:
             self._look_at_memory(is_long=taken > _LONG)
-        count, was_ended = self._children.end_left()
+        count, was_ended = (0, False) if self._is_last else self._children.end_left()
         output = self._spill.take() if self._to_files else b""
         ended_at = time.time_ns() // 1_000_000
         kind, text, exit_code, again = ending

@@ -7,7 +7,8 @@ spared the wake-ups between.
 
 A message is ``{"look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``,
 where ``about`` is null for what is as that of the task before. ``look`` is true where tasks have been claimed since the
-last message: whoever added them may have changed files before. In a message of several short tasks the output of each
+last message: whoever added them may have changed files before. ``"last": true`` follows where the process is for this one
+task: it ends as that has left it. In a message of several short tasks the output of each
 goes to a file, on 6 and 7, where its end can be seen; in a single one to the runner's pipes, where it is bounded while
 it runs. The files have no names, and lie in memory: the runner has made them, and reads them when it must end the worker,
 or when that dies.
