@@ -106,7 +106,7 @@ def test_the_output_of_the_end_is_in_the_log_of_the_job(scene: Scene) -> None:
     scene.run("-q", "--log-dir", "logs")
 
     (log,) = (scene.folder / "logs").iterdir()
-    assert "bye\ndestructor\n" in log.read_text()
+    assert [line for line in log.read_text().splitlines() if line in ("bye", "destructor")] == ["bye", "destructor"]
 
 
 @pytest.mark.parametrize("blow", ["cancel", "one stop", "two stops"])
