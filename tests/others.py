@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 
+from batchq.store.locks import sidecar
+
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
@@ -118,3 +120,9 @@ def in_a_namespace(shell: Shell, script: str) -> str:
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout, done.stdout
     return done.stdout
+
+
+def someone_waits_for(path: Path) -> bool:
+    """Whether a process waits for the mutex of a store."""
+    inode = f":{Path(sidecar(str(path))).stat().st_ino} "
+    return any("-> OFDLCK" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())

@@ -13,13 +13,13 @@ from batchq.cli import plans, sources, telling
 from batchq.cli.noting import note, note_outer_store, warn
 from batchq.cli.request import AddRequest, RunRequest
 from batchq.cli.telling import Telling
-from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, UsageError
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError, UsageError
 from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor
 from batchq.jobs.work import kind_of, target_of
 from batchq.processes import guardian, machine, tree
 from batchq.processes.kept import Kept
+from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.runner.eventfile import EventFile
@@ -143,7 +143,7 @@ def _run(
     plan: Plan,
     liveness: int,
     inbox: Inbox,
-    executor: Executor,
+    executor: LocalExecutor,
     handlers: list[Handler],
     told: Telling,
     adding: "Jobs | None",
@@ -154,6 +154,8 @@ def _run(
         never_seen = names.never_seen(store, plan.wanted.queue, plan.wanted.batch)
         for one in never_seen if not told.quiet else []:  # at the start, because a run with --watch may last
             note(one.sentence)
+        if adding is not None or outlook.is_anything_queued(store):
+            executor.prepare()  # before the run waits for its turn at a busy store
         if told.live:
             from batchq.report.progress import Progress
 
@@ -201,8 +203,11 @@ def _status(number: int) -> int:
 
 def _prepare() -> None:
     """Import what the end of a run needs, before its first job starts: an upgrade may take it away under the run."""
-    for module in _LATER:
-        import_module(module)
+    try:
+        for module in _LATER:
+            import_module(module)
+    except (Exception, SystemExit):  # whatever another version of it says to the old rest
+        raise ScarceError(REPLACED) from None
 
 
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:

@@ -40,7 +40,7 @@ LATE = 16  #: ended commands that are seen to together, at most
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5, 30.0  #: seconds without new starts after the machine refused one: the first time, and at most
-KEEP = 0.25  #: seconds after which a run that goes on keeps what its workers need of batchq
+KEEP = 0.1  #: seconds after which a run that goes on keeps what its workers need of batchq
 TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
 
@@ -140,11 +140,16 @@ class LocalExecutor:
 
     # --- the work ------------------------------------------------------------------------------------------------------
 
-    def start(self, claims: Sequence[Claim]) -> None:
-        """Start what finds an empty slot; the rest waits here."""
+    def prepare(self) -> None:
+        """Have at hand what the run of jobs needs. Raises ScarceError: it has been taken away."""
         if self._is_new:
             self._is_new = False
             self._prepare()
+            self._place.package.begin()
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Start what finds an empty slot; the rest waits here."""
+        self.prepare()
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         for member in self._members.values():
             member.must_look = True
@@ -444,6 +449,7 @@ class LocalExecutor:
     def _keep(self) -> None:
         """Keep what workers need of batchq, should its files be taken away."""
         self._keep_at = math.inf
+        self.prepare()
         self._place.package.keep()
 
     def _note_start(self, claim: Claim, at: int | None) -> None:

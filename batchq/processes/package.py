@@ -1,15 +1,19 @@
 """The files of batchq, kept in memory by a run: workers start also when these have been taken away, or replaced."""
 
+import contextlib
 import io
 import os
 import sys
 import time
 
+from batchq.errors import ScarceError
 from batchq.processes.unnamed import unnamed_file
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _WORKER = os.path.join("batchq", "processes", "worker", "")
+_BESIDE = ("__init__", "clock", "context", "errors", "jobs/__init__", "jobs/misfits", "processes/__init__")
 _LOOK = 0.05  #: seconds between looks
+REPLACED = "the files of batchq were taken away or replaced while this run began, so nothing was started; try again"
 
 State = tuple[int, int]
 
@@ -21,29 +25,43 @@ class Package:
         self.root = _ROOT
         self.is_replaced = False
         self._sources: dict[str, bytes] = {}
-        self._states: dict[str, State | None] = {}
+        folder = os.path.join(_ROOT, _WORKER)
+        self._states = {
+            os.path.join(folder, name): _state(os.path.join(folder, name))
+            for name in os.listdir(folder)
+            if name.endswith(".py")
+        }
+        self._is_whole = False
         self._looked = 0.0
         self._archive: int | None = None
 
+    def begin(self) -> None:
+        """Read what a worker is made of: little, for each run does it. Raises ScarceError where that is not there now."""
+        try:
+            for path in (*self._states, *(os.path.join(_ROOT, "batchq", f"{name}.py") for name in _BESIDE)):
+                self._read(path)
+        except OSError:
+            raise ScarceError(REPLACED) from None
+        self.look()
+        if self.is_replaced:
+            raise ScarceError(REPLACED)
+
     def keep(self) -> None:
-        """Read all files, once: what is not there or cannot be read now is never missed."""
-        if self._states:
+        """Read the rest, too, once: what is not there or cannot be read now is never missed."""
+        if self._is_whole:
             return
+        self._is_whole = True
         for folder, folders, names in os.walk(os.path.join(_ROOT, "batchq")):
             folders[:] = [name for name in folders if name != "__pycache__"]
             for name in names:
-                if name.endswith(".py"):
-                    path = os.path.join(folder, name)
-                    state = _state(path)
-                    try:
-                        with open(path, "rb", 0) as file:
-                            source = file.read()
-                    except OSError:
-                        continue
-                    inside = os.path.relpath(path, _ROOT)
-                    self._sources[inside] = source
-                    if inside.startswith(_WORKER):
-                        self._states[path] = state
+                path = os.path.join(folder, name)
+                if name.endswith(".py") and os.path.relpath(path, _ROOT) not in self._sources:
+                    with contextlib.suppress(OSError):
+                        self._read(path)
+
+    def _read(self, path: str) -> None:
+        with open(path, "rb", 0) as file:
+            self._sources[os.path.relpath(path, _ROOT)] = file.read()
 
     def look(self, *, seldom: bool = False) -> None:
         """See whether the files are as they were kept; ``seldom``: unless that was seen within the last 50 ms."""
@@ -59,6 +77,7 @@ class Package:
         if self._archive is None:
             import zipfile
 
+            self.keep()
             data = io.BytesIO()
             with zipfile.ZipFile(data, "w") as archive:
                 for inside, source in self._sources.items():

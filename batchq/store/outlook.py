@@ -54,6 +54,11 @@ def look(store: Store, runner: Runner) -> Outlook:
     return Outlook(queued, next_due, elsewhere)
 
 
+def is_anything_queued(store: Store) -> bool:
+    """Whether a run will perhaps find work at once, its own or that of a dead run."""
+    return bool(store.fetch("SELECT 1 FROM counters WHERE state IN ('queued', 'running') AND jobs > 0 LIMIT 1"))
+
+
 def _is_awaited(store: Store, runner: Runner, named: dict[str, object]) -> bool:
     """Whether a job that this runner may take waits, directly or not, for one that another runner runs.
 

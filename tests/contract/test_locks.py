@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually
-from others import MUTEX_HOLDER, another, end
+from others import MUTEX_HOLDER, another, end, someone_waits_for
 
 from batchq.errors import BusyError, CreateError
 from batchq.store import holders
 from batchq.store.connection import Store
-from batchq.store.locks import LockFile, sidecar
+from batchq.store.locks import LockFile
 
 
 def is_free(path: Path) -> bool:
@@ -22,11 +22,6 @@ def is_free(path: Path) -> bool:
     held = lock.mutex_is_held()
     lock.close()
     return not held
-
-
-def someone_waits_for(path: Path) -> bool:
-    inode = f":{Path(sidecar(str(path))).stat().st_ino} "
-    return any("-> OFDLCK" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
 
 
 def when_someone_waits(path: Path, act: Callable[[], object]) -> threading.Thread:

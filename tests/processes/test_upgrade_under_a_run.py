@@ -10,9 +10,13 @@ import pytest
 import sqlite_utils
 import tenacity
 from conftest import eventually
+from others import someone_waits_for
 from scene import Scene, ended
 
 import batchq
+from batchq.errors import ScarceError
+from batchq.processes import package
+from batchq.store.locks import LockFile
 
 pytest_plugins = ("scene",)
 
@@ -22,8 +26,8 @@ def _site(scene: Scene) -> Path:
     """An installation of its own, from which ``run_there`` starts."""
     site = scene.folder / "site"
     site.mkdir()
-    for package in (batchq, tenacity, sqlite_utils):
-        here = Path(str(package.__file__)).parent
+    for needed in (batchq, tenacity, sqlite_utils):
+        here = Path(str(needed.__file__)).parent
         shutil.copytree(here, site / here.name)
     scene.shell.env["PYTHONPATH"] = str(site)
     return site
@@ -50,7 +54,7 @@ def _replace(site: Path) -> None:
 
 
 @pytest.mark.parametrize("blow", [_take_away, _replace])
-@pytest.mark.parametrize("first", [{"call": "mine:before"}, {"command": "sleep 1"}])
+@pytest.mark.parametrize("first", [{"call": "mine:before"}, {"command": "sleep 1"}, {"command": "true"}])
 @pytest.mark.parametrize("fresh", [False, True])
 def test_callables_find_the_batchq_of_their_run(
     scene: Scene, site: Path, blow: Callable[[Path], None], first: dict[str, str], fresh: bool
@@ -66,6 +70,35 @@ def test_callables_find_the_batchq_of_their_run(
     assert ended(run) == 0, scene.said()
     assert scene.attempts("outcome, result")[2:] == [("succeeded", "1")] * 2
     assert scene.said().count("Traceback") == 0
+
+
+@pytest.mark.parametrize("blow", [_take_away, _replace])
+def test_a_run_that_waits_for_its_turn_at_the_store_has_what_it_needs(
+    scene: Scene, site: Path, blow: Callable[[Path], None]
+) -> None:
+    (scene.folder / "mine.py").write_text(ASK)
+    scene.add({"call": "mine:ask", "max_attempts": 1}, {"command": "exit 3"})
+    mutex = LockFile(str(scene.shell.db()))
+    mutex.acquire_mutex(10)
+    run = scene.start_program(*RUN)
+    eventually(lambda: someone_waits_for(scene.shell.db()))
+    blow(site)
+    mutex.close()
+
+    assert ended(run) == 1
+    assert scene.attempts("outcome, result") == [("succeeded", "1"), ("failed", None)]
+    assert "Traceback" not in scene.said()
+
+
+def test_a_run_whose_installation_is_replaced_while_it_begins_says_so(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "_ROOT", str(site))
+    begun = package.Package()
+    _replace(site)
+
+    with pytest.raises(ScarceError, match="replaced while this run began"):
+        begun.begin()
 
 
 def test_a_worker_that_finds_nothing_to_start_from_costs_its_job_nothing(scene: Scene, site: Path) -> None:
