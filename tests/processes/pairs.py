@@ -30,6 +30,7 @@ import time
 import tracemalloc
 import urllib.request
 import warnings
+import zipimport
 import zoneinfo
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,17 @@ def look_argv() -> int:
     return len(sys.argv)
 
 
+def change_lists_of_sys() -> None:
+    sys.argv, sys.path_hooks, sys.meta_path = ["prog"], [*sys.path_hooks, zipimport.zipimporter], [NoFinder]
+    sys.path.append("/nowhere")
+
+
+def look_lists_of_sys() -> list[object]:
+    import quopri
+
+    return [len(sys.argv), len(sys.path_hooks), len(sys.meta_path), "/nowhere" in sys.path, quopri.__name__]
+
+
 class NoFinder:
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
@@ -192,12 +204,18 @@ def look_sys_path() -> list[str]:
 
 def change_tracing() -> None:
     sys.settrace(lambda *_: None)
+    sys.setprofile(lambda *_: None)
     threading.settrace(lambda *_: None)
     threading.setprofile(lambda *_: None)
 
 
 def look_tracing() -> list[bool]:
-    return [sys.gettrace() is None, threading.gettrace() is None, threading.getprofile() is None]
+    return [
+        sys.gettrace() is None,
+        sys.getprofile() is None,
+        threading.gettrace() is None,
+        threading.getprofile() is None,
+    ]
 
 
 def change_builtins() -> None:
@@ -214,6 +232,7 @@ def look_builtins() -> list[object]:
 def change_gc() -> None:
     gc.disable()
     gc.set_threshold(5, 5, 5)
+    gc.set_debug(gc.DEBUG_UNCOLLECTABLE)
     gc.callbacks.append(lambda *_: None)
 
 

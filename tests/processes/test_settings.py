@@ -1,28 +1,26 @@
 """Each function of CPython that sets something for the whole process is put back after a call, or named as staying."""
 
-import gc
 import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from batchq.processes.worker import settings
+from batchq.processes.worker import kernel, modules, settings
 
 #: Setters, by module, and what takes care of them: the name of a setting, or a word about why nothing has to.
 KNOWN: dict[str, dict[str, str]] = {
     "sys": {
-        "set_asyncgen_hooks": "hooks of async generators",
-        "set_coroutine_origin_tracking_depth": "origin of coroutines",
-        "set_int_max_str_digits": "digits of a number",
-        "setdlopenflags": "flags of dlopen",
-        "setprofile": "tracing and profiling",
-        "setrecursionlimit": "recursion limit",
-        "setswitchinterval": "switch interval",
-        "settrace": "tracing and profiling",
+        "set_asyncgen_hooks": "interpreter",
+        "set_coroutine_origin_tracking_depth": "interpreter",
+        "set_int_max_str_digits": "interpreter",
+        "setdlopenflags": "interpreter",
+        "setprofile": "interpreter",
+        "setrecursionlimit": "interpreter",
+        "setswitchinterval": "interpreter",
+        "settrace": "interpreter",
     },
-    "gc": {"set_debug": "debugging of the garbage collector", "set_threshold": "thresholds of the garbage collector"},
+    "gc": {"set_debug": "interpreter", "set_threshold": "interpreter"},
     "threading": {
         "setprofile": "threading", "settrace": "threading", "setprofile_all_threads": "threading",
         "settrace_all_threads": "threading",
@@ -69,25 +67,38 @@ def test_each_setter_of_a_module_is_put_back_or_named(module: str) -> None:
 
 def test_what_is_always_looked_at_can_be_read_twice_and_written_back() -> None:
     chosen = settings.always()
-    assert len(chosen) >= 18
     assert len({one.name for one in chosen}) == len(chosen)
+    assert sum(len(one.read()) for one in chosen) >= 20
     for one in chosen:
         before = one.read()
         assert one.read() == before, one.name
-        if one.write is not None and one.name not in ("builtins", "tracing and profiling"):
-            one.write(before)
-            assert one.read() == before, one.name
+        one.write(before)
+        assert one.read() == before, one.name
+
+
+def test_settings_that_are_read_together_are_written_each_by_its_own_function() -> None:
+    values, written = [1, 2, 3], []
+    one = settings.together(
+        "three",
+        lambda: tuple(values),
+        *[lambda value, place=place: written.append((place, value)) for place in range(3)],
+    )
+    before = one.read()
+    values[1:] = 20, 30
+
+    one.write(before)
+
+    assert written == [(1, 2), (2, 3)]
 
 
 def test_each_name_of_a_setting_that_stands_above_exists() -> None:
-    names = {one.name for one in (*settings.always(), *settings.rights(), *settings.scheduling())} | {
-        *settings.WITH,
-        *settings.ANEW,
-        *settings.WITHIN,
+    names = {one.name for one in (*settings.always(), *kernel.rights(), *kernel.scheduling())} | {
+        *modules.WITH,
+        *modules.ANEW,
+        *modules.WITHIN,
     }
-    text = Path(settings.__file__).read_text()
+    text = "".join(Path(str(one.__file__)).read_text() for one in (kernel, modules))
     for known in KNOWN.values():
         for word in known.values():
             if " " not in word and word not in ("surroundings", "streams", "likewise", "Windows"):
                 assert word in names or f'"{word}"' in text, word
-    assert gc.isenabled() and sys.getrecursionlimit() > 0

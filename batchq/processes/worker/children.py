@@ -6,6 +6,8 @@ import sys
 import time
 from _signal import SIGKILL, SIGTERM  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
 
+from batchq.processes.worker import libc
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -30,11 +32,7 @@ class Children:
 
     def alive(self) -> set[int]:
         """The children of this process."""
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return set()
-        return set(_children("self"))
+        return set(_children("self")) if _are_any() else set()
 
     def adopt(self, before: set[int]) -> None:
         """What has come since is a module's own: it stays until the worker ends."""
@@ -45,9 +43,7 @@ class Children:
 
         The helpers of multiprocessing and joblib are closed as these do it themselves, so that they start new ones.
         """
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
+        if not _are_any():
             return 0, False
         if self._kept and self._left() == set():
             return 0, False
@@ -107,6 +103,20 @@ class Children:
                         seen.add(pid)
             time.sleep(_LOOK)
         return len(seen)
+
+
+def _are_any() -> bool:
+    """Whether this process has a child, alive or not; asked after each call, so without the price of an exception."""
+    if _waitid is not None:
+        return _waitid(os.P_ALL, 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT) == 0
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+_waitid = libc.function("waitid") if libc.IS_LINUX else None  # elsewhere it may insist on a place for what it found
 
 
 def _helpers() -> list[int]:

@@ -183,7 +183,7 @@ class _Worker:
             prepare()
         try:
             value = function(*words, **named)
-            if getattr(getattr(value, "cr_code", None), "co_flags", 0) & _COROUTINE:
+            if value is not None and getattr(getattr(value, "cr_code", None), "co_flags", 0) & _COROUTINE:
                 import asyncio
 
                 value = asyncio.run(value)

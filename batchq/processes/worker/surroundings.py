@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 
-from batchq.processes.worker import settings
+from batchq.processes.worker import kernel, modules, settings
 from batchq.processes.worker.streams import Streams
 from batchq.processes.worker.threads import Threads
 
@@ -46,8 +46,8 @@ class Surroundings:
         self._known: set[str] = set()  # modules whose settings are looked at
         self._modules = 0
         self._use(settings.always())
-        self._seldom = [(one, one.read()) for one in (*settings.rights(), *settings.scheduling())]
-        settings.watch_seldom(self._look_at_seldom)
+        self._seldom = [(one, one.read()) for one in (*kernel.rights(), *kernel.scheduling())]
+        kernel.watch_seldom(self._look_at_seldom)
         self.look_at_modules()
         self.threads = Threads()
         self._signals, self._limits = _signals(), _limits()
@@ -67,13 +67,13 @@ class Surroundings:
     def look_at_modules(self) -> None:
         """Look at the settings of modules that have been loaded by now, too."""
         self._modules = len(sys.modules)
-        for name in settings.WITH.keys() & sys.modules.keys() - self._known:
+        for name in modules.WITH.keys() & sys.modules.keys() - self._known:
             self._known.add(name)
             try:
-                self._use(settings.WITH[name](sys.modules[name]))
+                self._use(modules.WITH[name](sys.modules[name]))
             except Exception:  # a module of the job that only has the name
                 continue
-        for table, chosen in ((settings.ANEW, self._anew), (settings.WITHIN, self.within)):
+        for table, chosen in ((modules.ANEW, self._anew), (modules.WITHIN, self.within)):
             for name in table.keys() & sys.modules.keys() - chosen.keys():
                 try:
                     chosen[name] = table[name](sys.modules[name])
@@ -82,14 +82,21 @@ class Surroundings:
 
     def look(self) -> "Any":
         """How the process is, for ``adopt``."""
-        return [read() for read in self._readers], self.threads.now(), _signals(), _limits()
+        return self._read(), self.threads.now(), _signals(), _limits()
+
+    def _read(self) -> "list[Any]":
+        """All settings as they are; nothing where a job that now imports has broken one (``del sys.argv``)."""
+        try:
+            return [read() for read in self._readers]
+        except Exception:
+            return []
 
     def adopt(self, before: "Any") -> None:
         """What has changed since ``before`` is to stay: a module that was imported has set what it needs."""
         values, threads, signals, limits = before
-        for number, (was, is_now) in enumerate(zip(values, [read() for read in self._readers], strict=True)):
+        for number, (was, is_now) in enumerate(zip(values, self._read(), strict=False)):
             if was != is_now:
-                self._values[number] = is_now
+                self._values[number] = _adopted(self._values[number], was, is_now)
         self.threads.adopt(threads)
         if signals != (now := _signals()):
             self._signals = now
@@ -148,6 +155,13 @@ class Surroundings:
         for limit, before in zip(_LIMITS, self._limits, strict=True):
             if resource.getrlimit(limit) != before:
                 resource.setrlimit(limit, before)
+
+
+def _adopted(kept: "Any", was: "Any", is_now: "Any") -> "Any":
+    """The value of a setting: of one with parts only those that have changed since it ``was`` so."""
+    if type(is_now) is not tuple or not len(kept) == len(was) == len(is_now):
+        return is_now
+    return tuple([old if one == new else new for old, one, new in zip(kept, was, is_now, strict=True)])
 
 
 def _signals() -> "tuple[tuple[Any, ...], Any]":

@@ -1,0 +1,118 @@
+"""What the kernel keeps of a process: its user, its view of the machine, its turns, its name.
+
+It takes calls of the kernel to look at this. So some of it is looked at from the first call on of a Python function that
+changes it (``watch_seldom``), and all of it once ``ctypes`` is loaded, with which anything can be changed (``everything``).
+"""
+
+import os
+import sys
+from functools import partial, wraps
+
+from batchq.processes.worker import libc
+from batchq.processes.worker.settings import Setting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_NAME, _GET_NAME = 15, 16  #: PR_SET_NAME and PR_GET_NAME of prctl(2)
+_DEATH_SIGNAL, _GET_DEATH_SIGNAL, _SUBREAPER, _GET_SUBREAPER = 1, 2, 36, 37
+#: Lines of /proc/self/status that no program changes but by a call of the kernel, most of them for ever
+_STATUS = (b"Uid", b"Gid", b"Groups", b"SigBlk", b"SigIgn", b"Cap", b"NoNewPrivs", b"Seccomp")
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
+
+
+def scheduling() -> "list[Setting]":
+    """How the process gets its turns."""
+    found = [
+        Setting("priority", partial(os.getpriority, os.PRIO_PROCESS, 0), partial(os.setpriority, os.PRIO_PROCESS, 0))
+    ]
+    if hasattr(os, "sched_getaffinity"):
+        found.append(Setting("cores", partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)))
+        found.append(Setting("scheduling policy", partial(os.sched_getscheduler, 0), None))
+    return found
+
+
+#: What these change is looked at from their first call on: it takes some calls of the kernel.
+SELDOM = (
+    "chroot", "initgroups", "nice", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "setegid", "seteuid",
+    "setgid", "setgroups", "setns", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "setuid", "unshare",
+)  # fmt: skip
+
+
+def rights() -> "list[Setting]":
+    """Who the process is, and what it sees of the machine."""
+    return [
+        Setting("users", os.getresuid if hasattr(os, "getresuid") else os.geteuid, None),
+        Setting("groups", lambda: (os.getresgid() if libc.IS_LINUX else os.getegid(), os.getgroups()), None),
+        Setting("root folder", lambda: os.stat("/")[1:3], None),
+        *_namespaces(),
+    ]
+
+
+def watch_seldom(note: "Callable[[], object]") -> None:
+    """Call ``note`` before each call of these functions of ``os``."""
+
+    def noting(function: "Callable[..., Any]") -> "Callable[..., Any]":
+        @wraps(function)
+        def noted(*words: "Any", **named: "Any") -> "Any":
+            note()
+            return function(*words, **named)
+
+        return noted
+
+    for name in SELDOM:
+        if (function := getattr(os, name, None)) is not None:
+            setattr(os, name, noting(function))
+
+
+def process_name() -> "list[Setting]":
+    """What ``ps`` shows of it; none where the C library cannot tell."""
+    prctl = libc.function("prctl")
+    if prctl is None:
+        return []
+    name = libc.memory(16)
+
+    def read() -> bytes:
+        prctl(_GET_NAME, name)
+        return bytes(name.value)
+
+    return [Setting("process name", read, partial(prctl, _NAME))]
+
+
+def everything() -> "list[Setting]":
+    """Also what Python has no function for."""
+    prctl = libc.function("prctl")
+    if not libc.IS_LINUX or prctl is None or not os.path.exists("/proc/self/status"):
+        return []
+    told = libc.memory(4)
+
+    def of(question: int) -> bytes:
+        prctl(question, told)
+        return bytes(told.raw)
+
+    def set_again(values: "list[bytes]") -> None:
+        for question, value in zip((_DEATH_SIGNAL, _SUBREAPER), values, strict=True):
+            prctl(question, int.from_bytes(value, sys.byteorder), 0, 0, 0)
+
+    return [
+        Setting("death signal and orphans", lambda: [of(_GET_DEATH_SIGNAL), of(_GET_SUBREAPER)], set_again),
+        Setting("rights and ignored signals", _status, None),
+        *process_name(),
+        *rights(),
+        *scheduling(),
+    ]
+
+
+def _status() -> "list[bytes]":
+    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return [line for line in os.read(fd, 8192).split(b"\n") if line.startswith(_STATUS)]
+    finally:
+        os.close(fd)
+
+
+def _namespaces() -> "list[Setting]":
+    paths = [path for name in _NAMESPACES if os.path.exists(path := f"/proc/self/ns/{name}")]
+    return [Setting("namespaces", lambda: [os.readlink(path) for path in paths], None)]
