@@ -6,7 +6,7 @@ from collections import Counter
 
 import sizes
 from chaos_evidence import read
-from conftest import Shell
+from conftest import Shell, eventually
 from figures import record
 from fleet import EFFECT, Fleet
 from test_random_kills import needs_flock
@@ -23,15 +23,17 @@ def test_each_key_is_done_once_however_often_it_is_added(batchq: Shell) -> None:
     chance = sizes.chance("S37")
     batchq("queue", "set", "slow", "--rate", f"{RATE}/s")
     batchq("prune", "--set-retention", "300ms")
-    kills = cut = 0
+    kills = cut = rounds = 0
     keys: set[str] = set()
     with Fleet(batchq, "-q", "-j", "2") as fleet:
         while kills < sizes.KEY_KILLS:
-            some = [f"k{chance.randrange(sizes.KEY_KILLS * 5)}" for _ in range(20)]
+            some = [f"k{5 * rounds + chance.randrange(50)}" for _ in range(20)]  # some new, so that runs have work
+            rounds += 1
             keys |= set(some)
             batchq("add", "-q", "--format", "jsonl", "-", stdin="".join(map(job, some)))
             while len(fleet.living()) < 2:
                 fleet.start()
+            eventually(lambda: all(member.is_there() for member in fleet.living()))
             time.sleep(chance.uniform(0.1, 0.4))  # when it happens is up to chance
             there = [member for member in fleet.living() if member.runner is not None]
             if there:

@@ -159,8 +159,7 @@ def test_another_container_is_looked_into_from_outside(batchq: Shell) -> None:
         assert (batchq.folder / "begun").read_text() == "\n\n"
         assert batchq.rows("SELECT outcome FROM attempts") == [("crashed",), ("succeeded",)]
     finally:
-        box.kill()
-        box.wait()
+        kill_both(box)
 
 
 @UNSHARE

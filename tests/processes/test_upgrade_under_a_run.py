@@ -43,6 +43,11 @@ def ask():
 """
 
 
+def wait_until_all_is_kept(scene: Scene, job: int) -> None:
+    """Wait for what a running job has printed: before it looks at that the first time, a run keeps what it needs."""
+    eventually(lambda: scene.output(job) == b"begun\n")
+
+
 def _take_away(site: Path) -> None:
     site.rename(site.with_name("site.old"))
 
@@ -61,9 +66,9 @@ def test_callables_find_the_batchq_of_their_run(
 ) -> None:
     (scene.folder / "mine.py").write_text(ASK)
     ask = {"call": "mine:ask", "max_attempts": 1, "fresh": fresh}
-    scene.add(first, {"command": ": > begun; until [ -e go ]; do sleep 0.01; done"}, ask, ask)
+    scene.add(first, {"command": "echo begun; until [ -e go ]; do sleep 0.01; done"}, ask, ask)
     run = scene.start_program(*RUN)
-    eventually(scene.begun.exists)
+    wait_until_all_is_kept(scene, 2)
     blow(site)
     (scene.folder / "go").touch()
 
@@ -107,15 +112,17 @@ def test_a_worker_that_finds_nothing_to_start_from_costs_its_job_nothing(scene: 
     slow = scene.folder / "slow"
     slow.write_text(f'#!/bin/sh\n: > starting; until [ -e go ]; do sleep 0.01; done; exec {sys.executable} "$@"\n')
     slow.chmod(0o755)
-    scene.add({"call": "mine:ask", "max_attempts": 1, "python": str(slow)})
-    run = scene.start_program(*RUN)
+    ask = {"call": "mine:ask", "max_attempts": 1, "python": str(slow)}
+    scene.add(ask, {"command": "echo begun; until [ -e go ]; do sleep 0.01; done"})
+    run = scene.start_program(*RUN[:-1], "2")
     eventually((scene.folder / "starting").exists)
+    wait_until_all_is_kept(scene, 2)
     _take_away(site)
     (scene.folder / "go").touch()
 
     assert ended(run) == 0, scene.said()
-    assert scene.attempts("outcome, result") == [("succeeded", "1")]
-    assert scene.jobs("crashes, failures") == [(0, 0)]
+    assert scene.attempts("outcome, result") == [("succeeded", "1"), ("succeeded", None)]
+    assert scene.jobs("crashes, failures") == [(0, 0)] * 2
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -140,14 +147,15 @@ def test_a_python_that_is_taken_away_is_waited_for(scene: Scene, site: Path, nam
 
 
 def test_a_run_whose_installation_is_moved_away_retries_and_tells_its_end(scene: Scene, site: Path) -> None:
-    begin = "echo x >> begun; until [ -e go ]; do sleep 0.01; done; "
+    begin = "echo begun; until [ -e go ]; do sleep 0.01; done; "
     scene.add(
         {"command": begin + "[ $BATCHQ_ATTEMPT = 2 ]", "max_attempts": 2, "backoff": "10ms"},
         {"command": begin + "echo evidence; exit 3", "max_attempts": 1},
         {"command": "true"},
     )
     run = scene.start_program(*RUN[:-1], "2")
-    eventually(lambda: scene.begun.exists() and scene.begun.read_text() == "x\nx\n")
+    wait_until_all_is_kept(scene, 1)
+    wait_until_all_is_kept(scene, 2)
     site.rename(scene.folder / "site.old")
     (scene.folder / "go").touch()
 
