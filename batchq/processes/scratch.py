@@ -2,13 +2,17 @@
 
 It lies where the system puts what lives as long as a session, or else among the temporary files. There it may be taken
 away: so a lock on it keeps systemd-tmpfiles off, which leaves a folder alone that is locked, and one that is gone is made
-anew. Its name has the liveness byte of the run, so that whoever rescues a dead run finds what that left.
+anew. Its name has the liveness byte of the run, so that whoever rescues a dead run finds what that left. Where nobody
+comes to rescue, because the store is gone, the lock is: each later run of that user removes what nobody holds.
 """
 
 import errno
 import fcntl
 import os
 import stat
+import time
+
+NEW = 60.0  #: seconds for which a folder that nobody holds is left alone: its run may be about to
 
 
 class Scratch:
@@ -25,6 +29,8 @@ class Scratch:
     def renew(self) -> None:
         """Make the folder, unless it is there. Raises OSError: there is no place for one now."""
         if self._identity is not None and _identity(self.path) == self._identity:
+            if self._lock is None:
+                self._hold()
             return
         refusal: OSError | None = None
         for base in _bases():
@@ -55,24 +61,52 @@ class Scratch:
         self._identity = _identity(self.path)
         if self._lock is not None:
             os.close(self._lock)
-            self._lock = None
-        try:
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            pass  # no descriptor is left, or the file system knows no locks: then it is only less safe from cleaners
+        # None: no descriptor is left, or the file system knows no locks. Then it is only less safe from cleaners.
+        self._lock = _locked(self.path, fcntl.LOCK_SH)
 
 
 def remove(cookie: str) -> None:
-    """Remove the folders of a run that is over, or dead."""
+    """Remove the folders of a run that is over, or dead, and those of all runs of this user that died without a trace."""
     for base in _bases():
         try:
             names = os.listdir(base)
         except OSError:
             continue
         for name in names:
-            if name.startswith(_prefix(cookie)):
-                _remove(os.path.join(base, name))
+            path = os.path.join(base, name)
+            if name.startswith(_prefix(cookie)) or (_is_of_a_run(name) and _is_forsaken(path)):
+                _remove(path)
+
+
+def _is_of_a_run(name: str) -> bool:
+    first, *rest = name.split("-")
+    return first == "batchq" and len(rest) == 2 and rest[0].isdigit() and len(rest[1]) == 12
+
+
+def _is_forsaken(path: str) -> bool:
+    """Whether a folder of ours is not new, and nobody holds it; no where that cannot be known."""
+    try:
+        age = time.time() - os.lstat(path).st_ctime
+    except OSError:
+        return False
+    if age < NEW or _identity(path) is None or (lock := _locked(path, fcntl.LOCK_EX)) is None:
+        return False
+    os.close(lock)
+    return True
+
+
+def _locked(path: str, kind: int) -> int | None:
+    """A descriptor with a lock on a folder; None where it cannot be had now."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
 
 
 def _remove(path: str) -> None:

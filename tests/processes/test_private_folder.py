@@ -12,6 +12,8 @@ from conftest import eventually
 from others import in_a_namespace, needs_mounts
 from scene import Scene, children_of, end, ended
 
+from batchq.processes import scratch
+
 pytest_plugins = ("scene",)
 
 
@@ -100,6 +102,42 @@ def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary
     scene.run("-q", code=None)
 
     assert list(temporary.iterdir()) == []
+
+
+def test_each_run_removes_what_dead_ones_left_whose_store_is_gone_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "_bases", lambda: [str(tmp_path)])  # and not where other runs are at work now
+    dead, alive, linked, file, other, strangers, longer = (
+        tmp_path / name
+        for name in (
+            "batchq-1-0123456789ab",
+            "batchq-2-0123456789ab",
+            "batchq-3-0123456789ab",
+            "batchq-4-0123456789ab",
+            "batchq-5-012345678",
+            "batchq-6-0123456789ab",
+            "batchq-7-0123456789ab-x",
+        )
+    )
+    for folder in (dead, alive, other, strangers, longer):
+        (folder / "deep").mkdir(parents=True)
+        (folder / "result-1-1").touch()
+    file.touch()
+    linked.symlink_to(other)
+    if os.geteuid() == 0:
+        os.chown(strangers, 65534, 65534)
+    held = os.open(alive, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    there = set(tmp_path.iterdir())
+
+    scratch.remove("8")
+    assert set(tmp_path.iterdir()) == there  # too new
+    monkeypatch.setattr(scratch, "NEW", 0.0)
+    scratch.remove("8")
+    assert set(tmp_path.iterdir()) == there - {dead, *([] if os.geteuid() == 0 else [strangers])}
+    assert len(list(other.iterdir())) == 2
+    os.close(held)
 
 
 @needs_mounts
