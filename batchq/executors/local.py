@@ -598,6 +598,7 @@ class LocalExecutor:
 
     def _bury(self, member: Member, code: int | None) -> None:
         """A worker has died, or is given up (None)."""
+        member.resident.is_reaped = code is not None
         self._hear(member)
         if member.pid not in self._members:  # it had said farewell
             self._see_off(member.pid)

@@ -313,6 +313,11 @@ class Member:
         if code >= 0 and not self.resident.has_spoken and python not in (None, sys.executable):
             said = f"its Python, {python}, ended with exit code {code} before it could import anything"
             return FAILED, Failure("NoSuchPython", f"{said}: it must be a whole Python 3.11 or newer")
+        if self.resident.is_garbled:
+            return CRASHED, Failure("WorkerDied", "it wrote into the connection of its worker, which was killed then")
+        if code == -signal.SIGKILL and self._place.saw_oom_kill():
+            said = "its worker was killed, and the kernel ran out of memory for this control group meanwhile"
+            return CRASHED, Failure("OutOfMemory", said)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CRASHED, Failure("WorkerDied", f"its worker process {how}{self._meanwhile()}")
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 from batchq.processes.unnamed import unnamed_file
-from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, START
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, KINDS, PHASE, START, may_be_answer
 
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
@@ -33,7 +34,7 @@ class Resident:
     Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
     ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
     imports now, or is empty. ``has_spoken``: what runs in it is no longer batchq alone. ``is_outlasting``: it was started
-    from what the run has kept of batchq.
+    from what the run has kept of batchq. ``is_garbled``: what came from it was no answer, so that it was killed.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Resident:
         self.pid = pid
         self.home = home
         self._tasks, self._answers, self.bell = channels
-        self.is_leaving = False
+        self.is_leaving = self.is_garbled = self.is_reaped = False
         self.imports = ""
         self.has_spoken = False
         self.is_outlasting = is_outlasting
@@ -122,7 +123,10 @@ class Resident:
             output = at + ANSWER.size
             text = output + fields[-2]
             end = text + fields[-1]
-            if end > len(data):
+            if end > len(data) or fields[0] not in KINDS:
+                if not may_be_answer(fields):
+                    self._kill()
+                    at = len(data)
                 break
             if fields[0] == FAREWELL:
                 self.is_leaving = True
@@ -133,6 +137,12 @@ class Resident:
             at = end
         self._unread = data[at:]
         return answers
+
+    def _kill(self) -> None:
+        """A callable has written where only its worker may: nothing that comes from here can be believed."""
+        self.is_garbled = True
+        if not self.is_reaped:
+            os.kill(self.pid, signal.SIGKILL)
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:
         """What the running task has printed to the files so far."""

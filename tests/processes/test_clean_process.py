@@ -211,10 +211,14 @@ def test_a_job_that_the_kernel_killed_for_want_of_memory_is_told_as_that(scene: 
     except (OSError, AssertionError, IndexError) as error:
         pytest.skip(f"may not make a control group with a limit: {error}")
     try:
-        scene.add({"command": python("-c", "b = [bytearray(1 << 20) for _ in range(400)]")})
+        (scene.folder / "large.py").write_text("def f(): return len([bytearray(1 << 20) for _ in range(400)])\n")
+        scene.add(
+            {"command": python("-c", "b = [bytearray(1 << 20) for _ in range(400)]")},
+            {"call": "large:f", "max_crashes": 1},
+        )
         words = map(os.fsdecode, scene.shell.argv("run"))
         run = scene.start_program("sh", "-c", f'echo $$ > {made}/cgroup.procs && exec "$@"', "sh", *words)
         assert ended(run) == 1
-        assert scene.attempts("error_type") == [("OutOfMemory",)]
+        assert scene.attempts("outcome, error_type") == [("failed", "OutOfMemory"), ("crashed", "OutOfMemory")]
     finally:
         eventually(lambda: removed(made))

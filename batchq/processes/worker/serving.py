@@ -135,9 +135,7 @@ class _Worker:
                 waiting.register(self._answers, select.POLLOUT)
                 waiting.poll()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
-            os._exit(1)
+            _end_broken(error)
 
     def _send_some(self, data: bytes) -> int:
         try:
@@ -209,7 +207,10 @@ class _Worker:
         if taken > _SHORT:
             self._look_at_memory(is_long=taken > _LONG)
         count, was_ended = (0, False) if self._is_last else self._children.end_left()
-        output = self._spill.take() if self._to_files else b""
+        try:
+            output = self._spill.take() if self._to_files else b""
+        except OSError as error:
+            _end_broken(error)
         ended_at = time.time_ns() // 1_000_000
         kind, text, exit_code, again = ending
         answer = (
@@ -260,6 +261,13 @@ class _Worker:
             self._rusage_peak = grown
             with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
                 self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def _end_broken(error: OSError) -> "NoReturn":
+    """A callable has closed what only its worker may."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
+    os._exit(1)
 
 
 def _bind_to_runner() -> None:

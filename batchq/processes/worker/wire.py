@@ -43,7 +43,10 @@ ARCHIVE = "/proc/self/fd/8"
 ANSWER = Struct("=cqqddqhIHqII")  #: what the runner needs no more than a call to read: it reads very many
 RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
+KINDS = frozenset((RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL))
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
+_MOST = 64 * 1024 * 1024  #: bytes of a text behind an answer: more than any has
+_LATEST = 1 << 43  #: milliseconds since 1970: in a few hundred years
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 
 
@@ -56,10 +59,19 @@ def receive(tasks: int) -> "dict[str, Any] | None":
     return None if data is None else json.loads(data)
 
 
+def may_be_answer(fields: "tuple[Any, ...]") -> bool:
+    """Whether these can be the fields of an answer, and not what a callable has written to a descriptor of its worker."""
+    return fields[0] in KINDS and 0 <= fields[1] <= fields[2] < _LATEST and max(fields[-2:]) < _MOST
+
+
 def _exactly(pipe: int, size: int) -> bytes | None:
     data = bytearray()
     while len(data) < size:
-        part = os.read(pipe, min(size - len(data), _CHUNK))
+        try:
+            part = os.read(pipe, min(size - len(data), _CHUNK))
+        except BlockingIOError:  # a callable has set that for whatever was open
+            os.set_blocking(pipe, True)
+            continue
         if not part:
             return None
         data += part
