@@ -108,12 +108,14 @@ class Command:
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         place.open_log(claim, out, err)
-        pid = place.spawner.spawn(
-            self._words, self._environment, claim.cwd, out.writer, err.writer,
-            mark=claim.token, stdin=stdin, umask=claim.umask,
-        )  # fmt: skip
-        if stdin is not None:
-            os.close(stdin)
+        try:
+            pid = place.spawner.spawn(
+                self._words, self._environment, claim.cwd, out.writer, err.writer,
+                mark=claim.token, stdin=stdin, umask=claim.umask,
+            )  # fmt: skip
+        finally:
+            if stdin is not None:
+                os.close(stdin)
         if isinstance(pid, Refusal):
             place.discard_log(out, err)
             return pid

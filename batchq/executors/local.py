@@ -352,7 +352,7 @@ class LocalExecutor:
     def _start_command(self, claim: Claim) -> None:
         command = self._ready.pop(claim.token)
         streams = self._take_streams(claim)
-        refusal = streams if isinstance(streams, Refusal) else command.start(*streams)
+        refusal = streams if isinstance(streams, Refusal) else _started(command, *streams)
         if refusal is not None:
             if not isinstance(streams, Refusal):
                 self._put_pipes(*streams)
@@ -695,3 +695,11 @@ class LocalExecutor:
         for capture in captures:
             self._selector.unregister(capture.reader)
             capture.close()
+
+
+def _started(command: Command, out: Output, err: Output) -> Refusal | None:
+    """Start a command; a folder with a NUL in its name, or a umask beyond all numbers, is what no system call takes."""
+    try:
+        return command.start(out, err)
+    except (ValueError, TypeError, OverflowError) as error:
+        return Refusal("Unreadable", f"it cannot be started as it is stored ({error}); add it again")

@@ -63,7 +63,7 @@ def full_jitter(base: int, nth: int) -> int:
         return round(random.uniform(0, min(base * 2 ** min(nth - 1, 64), LONGEST_DELAY)))
 
     call = RetryCallState(Retrying(), None, (), {})
-    call.attempt_number = nth
+    call.attempt_number = min(nth, 64)  # no base is longer than the longest delay then, and 2 to the nth no trouble
     return round(1000 * wait_random_exponential(multiplier=base / 1000, max=LONGEST_DELAY / 1000)(call))
 
 

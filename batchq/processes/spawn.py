@@ -96,9 +96,9 @@ class Spawner:
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + number) for number, fd in enumerate(sources)]
         if self._can_mark:
             marks.put(mark)
-        if umask is not None:
-            os.umask(umask)
         try:
+            if umask is not None:
+                os.umask(umask)
             return self._execute(words, environment, actions)
         finally:
             self._return()  # the folder of a job is not to be busy when that has ended

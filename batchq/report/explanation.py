@@ -37,7 +37,7 @@ def _queued(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
             "paused",
             f"its queue {lane.name!r} is paused: '{program} queue resume {shlex.quote(lane.name)}' lets it go on",
         )
-    if lane.limit == 0:
+    if lane.limit is not None and lane.limit <= 0:
         opens = f"'{program} queue set {shlex.quote(lane.name)} --limit N' lets it go on"
         yield "limit", f"its queue {lane.name!r} has the limit 0: {opens}"
     elif lane.limit is not None and facts.running >= lane.limit:

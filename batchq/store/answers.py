@@ -139,7 +139,7 @@ def too_wide(store: Store, runner: Runner) -> list[int]:
     wanted = runner.wanted
     rows = store.fetch(
         "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
-        f" WHERE name = jobs.queue AND (paused OR running_limit = 0)) AND {wanted.condition()} ORDER BY id",
+        f" WHERE name = jobs.queue AND (paused OR running_limit <= 0)) AND {wanted.condition()} ORDER BY id",
         wanted.named() | {"slots": runner.slots},
     )
     if not rows:

@@ -125,7 +125,8 @@ def _is_json(claim: Claim) -> bool:
 def _stretched(timeout: int, factor: float, failures: int) -> int:
     """The timeout of an attempt after so many failures, never longer than any timeout may be."""
     try:
-        return min(round(timeout * factor**failures), clock.LONGEST)
+        # RETURNING gives a whole number as an int, and a power of two ints may take for ever
+        return min(round(timeout * float(factor) ** failures), clock.LONGEST)
     except OverflowError:
         return clock.LONGEST
 

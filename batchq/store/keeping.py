@@ -125,8 +125,11 @@ def retention(store: Store) -> Policy | None:
     rows = store.fetch("SELECT value FROM settings WHERE name = 'retention'")
     if not rows:
         return None
-    older_than, chosen, keep, keys = json.loads(rows[0][0])
-    return Policy(older_than, tuple(chosen), keep, keys)
+    try:
+        older_than, chosen, keep, keys = json.loads(rows[0][0])
+        return Policy(int(older_than), tuple(chosen), int(keep), keys)
+    except (ValueError, TypeError):
+        return None  # it cannot be read: better to keep too much
 
 
 def set_retention(store: Store, policy: Policy | None) -> None:

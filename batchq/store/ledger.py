@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchq import clock, failpoints
+from batchq.errors import LedgerError
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
 from batchq.store import claiming, order, recording, runners, states
 from batchq.store.connection import Store
@@ -93,8 +94,9 @@ def exchange(
                 runners.stop_claiming(db, runner)
             if ended:
                 failpoints.hit("before_finish")
-    except (ValueError, TypeError, ArithmeticError):
-        if (tame := recording.tamed(store.db, ended)) == list(ended):
+    except (ValueError, TypeError, ArithmeticError, LedgerError) as error:
+        tame = list(ended) if isinstance(error, LedgerError) else recording.tamed(store.db, ended)
+        if tame == list(ended) and not _is_set_aside(store, runner, error):
             raise
         return exchange(
             store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
@@ -105,6 +107,13 @@ def exchange(
     if ended:
         failpoints.hit("after_finish")
     return Exchange(settled, refused, claims, again_at, is_unfinished)
+
+
+def _is_set_aside(store: Store, runner: Runner, error: Exception) -> bool:
+    """Whether the exchange has stumbled at what the store holds, and something was done about it."""
+    from batchq.store import unfit
+
+    return unfit.is_met(error) and unfit.set_aside(store, runner.id, clock.now())
 
 
 def _unfit(claim: Claim, now: int) -> Ended:

@@ -28,7 +28,7 @@ class Lane(NamedTuple):
     @property
     def is_shut(self) -> bool:
         """Whether nothing of it starts until somebody changes that."""
-        return self.paused or self.limit == 0
+        return self.paused or (self.limit is not None and self.limit <= 0)
 
     @property
     def is_bounded(self) -> bool:
@@ -43,7 +43,7 @@ def room(lane: Lane, running: int, most: int, now: int) -> int:
     if lane.limit is not None:
         most = min(most, lane.limit - running)
     if lane.rate is not None:
-        most = min(most, int(tokens(lane, now)))
+        most = int(max(0, min(most, tokens(lane, now))))  # what it holds may be beyond all numbers
     return max(0, most)
 
 

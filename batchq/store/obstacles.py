@@ -50,7 +50,7 @@ def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: i
                 WHEN jobs.state IN ('held', 'blocked', 'running', 'cancelled') THEN jobs.state
                 WHEN jobs.state = 'scheduled' AND jobs.why = 'delay' THEN 'scheduled'
                 WHEN q.paused THEN 'paused'
-                WHEN q.running_limit = 0 THEN 'shut'
+                WHEN q.running_limit <= 0 THEN 'shut'
                 WHEN jobs.kind = 'payload' AND NOT :payloads THEN 'payload'
                 WHEN jobs.slots > :slots THEN 'slots'
                 ELSE 'free'

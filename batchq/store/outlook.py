@@ -43,7 +43,7 @@ def look(store: Store, runner: Runner) -> Outlook:
     ((next_due,),) = store.fetch(
         "SELECT min(due_at) FROM jobs WHERE state = 'scheduled' AND why = 'retry'"
         f" AND {kinds} AND slots <= :slots AND {wanted.condition()} AND NOT EXISTS (SELECT 1 FROM queues"
-        " WHERE name = jobs.queue AND (paused OR running_limit = 0))",
+        " WHERE name = jobs.queue AND (paused OR running_limit <= 0))",
         named,
     )
     if queued or next_due is not None:

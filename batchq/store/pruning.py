@@ -141,8 +141,7 @@ def forget_keys(store: Store, policy: Policy, now: int) -> int:
 
 def remove_contexts(store: Store) -> None:
     """Remove the contexts to which no job refers. Passes over all jobs, but holds no lock meanwhile."""
-    rows = store.fetch("SELECT value FROM settings WHERE name IN ('last_job', 'moved_jobs') ORDER BY name")
-    last, *moves = [value for (value,) in rows]
+    known = dict(store.fetch("SELECT name, value FROM settings WHERE name IN ('last_job', 'moved_jobs')"))
     unused = [id for (id,) in store.fetch("SELECT id FROM contexts EXCEPT SELECT context FROM jobs")]
     for start in range(0, len(unused), AT_ONCE):
         with _unchecked(store), store.writing() as db:
@@ -153,8 +152,8 @@ def remove_contexts(store: Store) -> None:
                 " AND (SELECT value FROM settings WHERE name = 'moved_jobs') IS :moves",
                 {
                     "ids": json.dumps(unused[start : start + AT_ONCE]),
-                    "last": last,
-                    "moves": moves[0] if moves else None,
+                    "last": known.get("last_job", 0),  # without it, of a damaged store, all jobs are read once more
+                    "moves": known.get("moved_jobs"),
                 },
             )
 

@@ -53,13 +53,14 @@ def job(store: Store, id: int) -> Detail:
     (found,) = jobs(store, of_ids([id]), 1)
     (row,) = store.fetch(
         "SELECT add_id, cwd, path, env, length(stdin), umask, timeout, backoff, on_crash, max_crashes, interruptions,"
-        " cancel_asked FROM jobs JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
+        " cancel_asked FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
         {"id": id},
     )
     add_id, cwd, path, env, *rest, asked = row
+    place = (os.fsdecode(cwd or b""), os.fsdecode(path or b""))  # None: a damaged store has lost its folder
     names = tuple(json.loads(env)) if env else ()
     attempts = _attempts(store, found, row[6])
-    return Detail._make((found, add_id, os.fsdecode(cwd), os.fsdecode(path), names, *rest, bool(asked), attempts))
+    return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts))
 
 
 def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:

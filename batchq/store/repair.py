@@ -8,7 +8,7 @@ import graphlib
 from typing import NamedTuple
 
 from batchq.jobs.lifecycle import STATES
-from batchq.store import copying
+from batchq.store import copying, states
 from batchq.store.connection import Store
 
 
@@ -133,13 +133,11 @@ ORDER = (
                  "state = 'blocked', due_at = iif(why = 'retry', NULL, due_at), why = nullif(why, 'retry')"),
     ),
 )  # fmt: skip
-_COUNTED = "SELECT state, queue, batch, count(*) AS jobs FROM jobs GROUP BY 1, 2, 3"
 LAST = (
     Breach(
         "counters", "cells of the counters are not what a count gives",
-        f"SELECT state || ' ' || queue FROM (SELECT * FROM ({_COUNTED} EXCEPT SELECT * FROM counters)"
-        f" UNION ALL SELECT * FROM (SELECT * FROM counters WHERE jobs > 0 EXCEPT {_COUNTED}))",
-        ("DELETE FROM counters", f"INSERT INTO counters {_COUNTED}"),
+        states.MISCOUNTED,
+        states.RECOUNT,
     ),
     Breach(
         "jobs", "jobs have an id that the next add would give again",

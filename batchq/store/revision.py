@@ -63,12 +63,12 @@ def differs(db: sqlite3.Connection, job: int, spec: "JobSpec") -> bool:
     How it is to be run (its limits, its queue, its name) is not compared.
     """
     kind, work, env, stdin, umask, inputs, cwd = db.execute(
-        "SELECT kind, work, env, stdin, umask, inputs, cwd FROM jobs JOIN contexts ON contexts.id = jobs.context"
+        "SELECT kind, work, env, stdin, umask, inputs, cwd FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context"
         " WHERE jobs.id = ?",
         (job,),
     ).fetchone()
     if (kind, umask, inputs) != (spec.kind, spec.umask, spec.inputs):
         return True
-    return meaning(kind, work, os.fsdecode(cwd), stdin, env) != meaning(
+    return meaning(kind, work, os.fsdecode(cwd or b""), stdin, env) != meaning(
         spec.kind, spec.work, spec.cwd, spec.stdin, spec.env
     )

@@ -66,3 +66,19 @@ def move(
         tally[target, queue, batch] = jobs
     count(db, tally)
     return int(sum(jobs for _, _, jobs in groups))
+
+
+COUNTED = "SELECT state, queue, batch, count(*) AS jobs FROM jobs GROUP BY 1, 2, 3"
+MISCOUNTED = (
+    f"SELECT state || ' ' || queue FROM (SELECT * FROM ({COUNTED} EXCEPT SELECT * FROM counters)"
+    f" UNION ALL SELECT * FROM (SELECT * FROM counters WHERE jobs <> 0 EXCEPT {COUNTED}))"
+)
+RECOUNT = ("DELETE FROM counters", f"INSERT INTO counters {COUNTED}")
+
+
+def recount(db: sqlite3.Connection) -> bool:
+    """Make the counters what a count of all jobs gives; whether they were something else."""
+    ((is_wrong,),) = db.execute(f"SELECT EXISTS ({MISCOUNTED})").fetchall()
+    for statement in RECOUNT if is_wrong else ():
+        db.execute(statement)
+    return bool(is_wrong)
