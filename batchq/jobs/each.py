@@ -76,8 +76,7 @@ def stream(
         if templates or pattern.call is not None:
             own = placeholders.fill_all(templates, line, known, {})
             args = {"args": placeholders.fill_all(pattern.args, line, known, {})} if pattern.call is not None else {}
-            mine = placeholders.without_empty({**fields, **own})
-            spec = job_spec({**mine, **_stand_in(pattern), **args}, where, cwd, path)
+            spec = job_spec({**fields, **own, **_stand_in(pattern), **args}, where, cwd, path)
         else:
             spec = shared.like(shared.kind, shared.work)
             spec.where = where

@@ -60,7 +60,7 @@ def _combined(
             for name, value in templates.items()
         }
         place = f"{where}, combination {number}"
-        spec = job_spec(placeholders.without_empty({**plain, **own}), place, cwd, path)
+        spec = job_spec({**plain, **own}, place, cwd, path)
         if spec.kind == "shell":
             try:
                 spec.work = shell_work([plain["command"], *(texts[name] for name in axes)])

@@ -138,7 +138,7 @@ _new = JobSpec.__new__
 
 
 FIELDS: "dict[str, Callable[[Any], Any]]" = {
-    "name": values.decoration,
+    "name": values.name,
     "batch": values.label,
     "queue": values.label,
     "priority": values.integer(-(2**31), 2**31 - 1),

@@ -83,15 +83,6 @@ def fill_all(value: "Any", values: "Mapping[str, str]", known: "Collection[str]"
     return value
 
 
-def without_empty(fields: "dict[str, Any]") -> "dict[str, Any]":
-    """The filled fields of a job without a name or a tag that came out empty: a job may have none."""
-    if fields.get("name") == "":
-        fields = {field: value for field, value in fields.items() if field != "name"}
-    if isinstance(tags := fields.get("tags"), list) and "" in tags:
-        fields = fields | {"tags": [tag for tag in tags if tag != ""]}
-    return fields
-
-
 def first_in(value: "Any", known: "Collection[str]") -> str | None:
     """The first placeholder in the strings of ``value``, with its braces; None where there is none."""
     if isinstance(value, str):

@@ -42,13 +42,16 @@ def decoration(value: object) -> str:
     """
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {kind_of(value)}")
-    if not value:
-        raise ValueError(f"must be 1 to {NAME_LIMIT} printable characters")
     text = value if value.isprintable() else "".join([one if one.isprintable() else _escaped(one) for one in value])
     if len(text) > NAME_LIMIT:
         half = NAME_LIMIT // 2
         text = f"{text[:half]}…{text[-half:]}"
     return text
+
+
+def name(value: object) -> str | None:
+    """The name of a job, which may have none."""
+    return decoration(value) or None
 
 
 def _escaped(character: str) -> str:
@@ -161,10 +164,11 @@ def environment(value: object) -> str | None:
 
 
 def tags(value: object) -> str | None:
-    """The JSON of a list of decorations, None for an empty one."""
+    """The JSON of a list of decorations without empty ones, None where none is left."""
     if not isinstance(value, list):
         raise ValueError(f"must be a list of strings, not {kind_of(value)}")
-    return bounded_json([decoration(tag) for tag in value], "tags") if value else None
+    found = [text for tag in value if (text := decoration(tag))]
+    return bounded_json(found, "tags") if found else None
 
 
 def unique(value: object) -> str | int:
@@ -190,6 +194,8 @@ def parents(value: object) -> tuple[str, ...]:
             found[f"id:{word}"] = None
             continue
         text = label(word) if isinstance(word, str) and word.startswith("batch:") else decoration(word)
+        if not text:
+            raise ValueError("has an empty name: name a job")
         if text == "batch:":
             raise ValueError("names a batch, but not which: write 'batch:NAME'")
         if text.startswith("id:") and not _is_id(text.removeprefix("id:")):

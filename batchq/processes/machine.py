@@ -103,7 +103,10 @@ def _memberships() -> list[list[str]]:
 
 @functools.cache
 def _hierarchies() -> list[tuple[str, str, str]]:
-    """What is mounted of control groups: the part, where, and each controller that it has (empty for v2)."""
+    """What is mounted of control groups: the part, where, and each controller that it has (empty for v2).
+
+    What was mounted in another namespace of control groups comes last: its part begins above ours (``/..``).
+    """
     found = []
     for line in _lines("/proc/self/mountinfo"):
         left, _, right = line.partition(" - ")
@@ -113,7 +116,7 @@ def _hierarchies() -> list[tuple[str, str, str]]:
             found.append((root, top, ""))
         elif kind == "cgroup":
             found += [(root, top, option) for option in options.split(",")]
-    return found
+    return sorted(found, key=lambda mount: mount[0].startswith("/.."))
 
 
 def _number(path: str) -> int | None:

@@ -97,9 +97,12 @@ def _held(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
 
 def _running(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     job = facts.detail.job
-    if job.is_lost and facts.hidden is not None:
-        rescue = f"'{program} doctor --rescue {facts.hidden}' takes it back"
+    if job.is_lost and facts.gone is not None and facts.gone.hidden_in is not None:
+        rescue = f"'{program} doctor --rescue {facts.gone.runner}' takes it back"
         yield "lost", f"its run died while it ran, where nobody can see from here whether it lives; when not, {rescue}"
+        return
+    if job.is_lost and facts.gone is not None and facts.gone.is_of_a_copy:
+        yield "lost", f"it ran in another store when this backup was made; the next '{program} run' takes it back here"
         return
     if job.is_lost:
         cancels = ", and cancels it" if facts.detail.cancel_asked else ""
@@ -110,7 +113,7 @@ def _running(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     if job.started_at is None:
         yield "claimed", "a run has claimed it, and starts it as soon as a slot is free"
     else:
-        yield "running", f"it has been running for {show_duration(max(0, now - job.started_at))}, attempt {job.attempt}"
+        yield "running", f"it has been running for {show_duration(job.running_for(now))}, attempt {job.attempt}"
 
 
 def _succeeded(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:

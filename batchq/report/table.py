@@ -149,7 +149,7 @@ def _about(report: Report, name: str) -> str:
         return LOST
     if name == "running":
         told = [
-            f"{title(job)}{_for(report.at - job.started_at) if job.started_at is not None else ', not begun'}"
+            f"{title(job)}{_for(job.running_for(report.at)) if job.started_at is not None else ', not begun'}"
             for job in report.running
             if not job.is_lost
         ]
@@ -158,7 +158,7 @@ def _about(report: Report, name: str) -> str:
 
 
 def _for(ms: int) -> str:
-    return f" for {show_duration(max(0, ms))}"
+    return f" for {show_duration(ms)}"
 
 
 def _from_now(ms: int) -> str:
@@ -192,7 +192,7 @@ def _how(job: Job, at: int) -> str:
     if job.is_lost:
         return LOST
     if job.state == "running" and job.started_at is not None:
-        return f"for {show_duration(max(0, at - job.started_at))}"
+        return f"for {show_duration(job.running_for(at))}"
     if job.state == "failed" and job.end is not None:
         return ending(job.end)
     return job.why or ""

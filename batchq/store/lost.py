@@ -110,15 +110,9 @@ def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> Hi
     return "container"
 
 
-def hidden(store: Store, jobs: Collection[int], here: Here) -> dict[int, int]:
-    """Those of the jobs whose runner is gone, and whose processes may live unseen, each with that runner."""
-    return {
-        claim.id: one.runner
-        for one in lost_runners(store, here=here)
-        if one.hidden_in is not None
-        for claim in one.claims
-        if claim.id in jobs
-    }
+def with_runners(store: Store, jobs: Collection[int], here: Here) -> dict[int, Lost]:
+    """Those of the jobs whose runner is gone, each with that runner."""
+    return {claim.id: one for one in lost_runners(store, here=here) for claim in one.claims if claim.id in jobs}
 
 
 def has_cancelled(store: Store) -> bool:

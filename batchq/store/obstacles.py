@@ -90,8 +90,9 @@ def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> 
 
 def _lost(store: Store, one: NotRun, here: Here | None) -> list[NotRun]:
     died = runners.lost(store, one.jobs)
-    hidden = lost.hidden(store, died, here) if died and here is not None else {}
-    return [NotRun("hidden", None, 0, sorted(hidden)), NotRun("lost", None, 0, sorted(died - hidden.keys()))]
+    gone = lost.with_runners(store, died, here) if died and here is not None else {}
+    hidden = {job for job, runner in gone.items() if runner.hidden_in is not None}
+    return [NotRun("hidden", None, 0, sorted(hidden)), NotRun("lost", None, 0, sorted(died - hidden))]
 
 
 _WITH_PARENTS = """

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchq.errors import MissingError
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
-from batchq.store import keys, runners
+from batchq.store import ages, keys, runners
 from batchq.store.connection import Store, translated
 from batchq.store.rows import Attempt, Detail, End, Failure, Filed, Job, Log, Output
 from batchq.store.selecting import condition
@@ -165,7 +165,7 @@ def pruned(store: Store, id: int) -> tuple[str, str] | None:
 
 def job_row(row: tuple[Any, ...]) -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
-    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False, ()))
+    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False, (), None))
 
 
 def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
@@ -175,7 +175,8 @@ def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int 
     found = _with_logs(store, found)
     if running := [job.id for job in found if job.state == "running"]:
         lost_ids = runners.lost(store, running)
-        found = [job._replace(is_lost=True) if job.id in lost_ids else job for job in found]
+        passed = ages.of_running(store, running)
+        found = [job._replace(is_lost=job.id in lost_ids, age=passed.get(job.id)) for job in found]
     return found
 
 

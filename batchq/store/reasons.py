@@ -5,7 +5,7 @@ from typing import NamedTuple
 from batchq.store import claiming, lost, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
-from batchq.store.lost import Here
+from batchq.store.lost import Here, Lost
 from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
 
@@ -15,8 +15,8 @@ QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
 
 class Facts(NamedTuple):
     """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
-    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``hidden``: the dead runner
-    that has it, and of which nobody can see from here whether something lives."""
+    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``gone``: the dead
+    runner that has it."""
 
     detail: Detail
     parents: list[Parent]
@@ -28,7 +28,7 @@ class Facts(NamedTuple):
     before: int
     takers: list[Living]
     at_work: int
-    hidden: int | None = None
+    gone: Lost | None = None
 
 
 def gather(store: Store, id: int, here: Here | None = None) -> Facts:
@@ -50,7 +50,7 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
             _before(store, job) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),
-            lost.hidden(store, [id], here).get(id) if job.is_lost and here is not None else None,
+            lost.with_runners(store, [id], here).get(id) if job.is_lost and here is not None else None,
         )
 
 

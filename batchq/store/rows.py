@@ -32,7 +32,7 @@ class Job(NamedTuple):
 
     ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for. ``is_lost``:
     it is ``running`` in the store, but its run is gone, and the next one takes it back. ``logs`` are those of the last
-    attempt.
+    attempt; ``age`` is for how long it has been running (ms), where that is known better than by ``started_at``.
     """
 
     id: int
@@ -59,6 +59,11 @@ class Job(NamedTuple):
     end: End | None
     is_lost: bool = False
     logs: tuple["Filed", ...] = ()
+    age: int | None = None
+
+    def running_for(self, at: int) -> int:
+        """For how many milliseconds a job that runs has been running at that moment, which is the present."""
+        return max(0, at - (self.started_at or at)) if self.age is None else self.age
 
     @property
     def standing(self) -> str:

@@ -49,13 +49,25 @@ def test_a_job_that_may_live_unseen_is_not_promised_to_the_next_run(store: Store
     (why,) = obstacles.in_the_way(store, ((1, 1),), HERE)
     (told,) = explanation.explain(facts, NOW, "batchq")
 
-    assert (facts.hidden, why.reason, why.jobs) == (1, "hidden", [1])
+    assert (why.reason, why.jobs) == ("hidden", [1])
     assert "nobody can see from here whether it lives" in told.text
     assert "'batchq doctor --rescue 1'" in told.text
     assert "nobody sees from here whether it lives" in undone.reason(why, "batchq")
     seeing = HERE._replace(sees=lambda namespace: True)
-    assert reasons.gather(store, 1, seeing).hidden is None
+    (seen,) = explanation.explain(reasons.gather(store, 1, seeing), NOW, "batchq")
+    assert seen.text == "its run died while it ran: the next 'batchq run' takes it back"
     assert [one.reason for one in obstacles.in_the_way(store, ((1, 1),), seeing)] == ["lost"]
+    lost.rescue(store, lost.lost_runners(store)[0], 0)
+
+
+def test_a_job_of_a_backup_did_not_die_but_ran_in_another_store(store: Store) -> None:
+    add(store, "true")
+    claim(store)
+    with store.writing() as db:
+        db.execute("UPDATE runners SET boot_id = ?", (lost.ELSEWHERE,))
+
+    (told,) = explanation.explain(reasons.gather(store, 1, HERE), NOW, "batchq")
+    assert told.text == "it ran in another store when this backup was made; the next 'batchq run' takes it back here"
     lost.rescue(store, lost.lost_runners(store)[0], 0)
 
 

@@ -1,5 +1,6 @@
 """S14: a wall clock that jumps by an hour changes when jobs are due, and nothing else. S1 jumps at every step, too."""
 
+import re
 import subprocess
 import sys
 
@@ -22,13 +23,14 @@ SHIFTED = (
 )
 
 
-def shifted(shell: Shell, milliseconds: int, *words: str) -> None:
-    """A command that sees a clock which goes wrong by so much."""
+def shifted(shell: Shell, milliseconds: int, *words: str) -> str:
+    """What a command prints that sees a clock which goes wrong by so much."""
     done = subprocess.run(
         [sys.executable, "-c", SHIFTED, str(milliseconds), *words],
         cwd=shell.folder, env=shell.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done
+    return done.stdout
 
 
 def a_runner(store: Store, life: LockFile, now: int) -> Runner:
@@ -95,3 +97,26 @@ def test_a_runner_is_not_taken_for_dead_by_one_whose_clock_is_wrong(batchq: Shel
     record("S14 clock jumps", 3, "runs with a wrong clock", false_rescues)
     assert false_rescues == 0
     assert rows(batchq, "SELECT number, outcome FROM attempts") == [(1, "succeeded")]
+
+
+def test_how_long_a_job_has_been_running_is_told_whatever_the_clock_says(batchq: Shell) -> None:
+    (batchq.folder / "mine.py").write_text(
+        "import os, time\ndef work():\n    open('called', 'w').close()\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n"
+    )
+    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+    batchq("add", "--call", "mine:work")
+    run = batchq.start("run", "-j", "2")
+    eventually((batchq.folder / "begun").exists)
+    eventually((batchq.folder / "called").exists)
+    eventually(lambda: rows(batchq, "SELECT count(*) FROM processes") == [(2,)])
+    eventually(lambda: " for 0 ms" not in batchq("report").out)
+    for jump in (HOUR, -HOUR, 1000 * HOUR):
+        for words in (("list",), ("report",), ("explain", "1"), ("explain", "2")):
+            told = re.findall(r"for ([0-9.]+ ?[a-z ]*)", shifted(batchq, jump, *words))
+            assert told, words
+            assert not [one for one in told if re.search(r"\b[dhm]\b", one)], (jump, words, told)
+        (command,) = re.findall(r"running for (\S+ \S+)", shifted(batchq, jump, "explain", "1"))
+        assert command != "0 ms,", "a command is told by its own age, also where the clock has gone back"
+    (batchq.folder / "go").touch()
+    assert finish(run).code == 0

@@ -45,6 +45,7 @@ def test_a_job_without_fields_has_the_documented_defaults() -> None:
     [
         ("name", "läd 1", "läd 1"),
         ("name", "a\nb\0\ud800\udcff", "a\\nb\\x00\\ud800\\xff"),
+        ("name", "", None),
         ("name", "a" * 254 + "bc", "a" * 127 + "…" + "a" * 125 + "bc"),
         ("priority", -(2**31), -(2**31)),
         ("timeout", "1.5h", 5_400_000),
@@ -62,6 +63,8 @@ def test_a_job_without_fields_has_the_documented_defaults() -> None:
         ("umask", "027", 0o27),
         ("tags", ["a", "b"], '["a","b"]'),
         ("tags", [], None),
+        ("tags", ["", "a", ""], '["a"]'),
+        ("tags", [""], None),
         ("cwd", "sub/../data", "/home/ann/data"),
         ("cwd", "/abs", "/abs"),
         ("cwd", "caf\udce9", "/home/ann/caf\udce9"),
@@ -76,7 +79,6 @@ def test_a_field_is_stored_in_one_normal_form(field: str, said: object, stored: 
     [
         ({"timout": 1}, "unknown field 'timout' (did you mean 'timeout'?)"),
         ({"x" * 1_000_000: 1}, "unknown field 'xxxxx"),
-        ({"name": ""}, "field 'name' must be 1 to 255 printable characters"),
         ({"name": 7}, "field 'name' must be a string, not a number"),
         ({"batch": "a\nb"}, "field 'batch' must be 1 to 255 printable characters"),
         ({"queue": "a\ud800"}, "field 'queue' holds a lone surrogate"),
@@ -115,7 +117,6 @@ def test_a_field_is_stored_in_one_normal_form(field: str, said: object, stored: 
         ({"env": {f"A{n}": "x" * 100_000 for n in range(6)}}, "field 'env' is over 512 KiB in all"),
         ({"env": {"BATCHQ_DB": "x"}}, "field 'env' sets 'BATCHQ_DB', but names that begin with BATCHQ_"),
         ({"tags": "a"}, "field 'tags' must be a list of strings, not a string"),
-        ({"tags": ["a", ""]}, "field 'tags' must be 1 to 255 printable"),
         ({"cwd": "a\0"}, "field 'cwd' holds a NUL character"),
         ({"payload": None, "command": "x"}, "fields 'command' and 'payload' exclude each other"),
         ({"command": []}, "field 'command' names no program"),
