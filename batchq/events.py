@@ -15,11 +15,13 @@ takes one ``Event``. It can never break a run: what it raises is logged, a ``Sys
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+
+from batchq.named import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from typing import Any
 
 
 class Event(NamedTuple):
@@ -30,7 +32,7 @@ class Event(NamedTuple):
     job: int | None
     attempt: int | None
     measurements: Mapping[str, float]
-    metadata: Mapping[str, Any]
+    metadata: "Mapping[str, Any]"
 
 
 Handler = Callable[[Event], None]

@@ -1,12 +1,13 @@
 """The typer application, and the words and options that all commands share."""
 
 import sys
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from batchq.cli.noting import warn
+from batchq.named import NamedTuple
 from batchq.store.connection import Store, open_store
 
 

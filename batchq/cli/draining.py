@@ -4,9 +4,7 @@ guardian, and tell how it went. No typer, which takes half of the start."""
 import os
 import signal
 import sys
-from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from batchq import folder, runner
 from batchq.cli import plans, sources, telling
@@ -22,7 +20,6 @@ from batchq.processes.kept import Kept
 from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
-from batchq.runner.eventfile import EventFile
 from batchq.store import filed, names, outlook
 from batchq.store.connection import Store, open_at
 from batchq.store.location import allow_network, locate, passed_over, require_local
@@ -32,6 +29,7 @@ from batchq.store.runners import Wanted
 #: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
 _LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.queries")
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.jobs.spool import Jobs
     from batchq.report.progress import Progress
@@ -205,7 +203,7 @@ def _prepare() -> None:
     """Import what the end of a run needs, before its first job starts: an upgrade may take it away under the run."""
     try:
         for module in _LATER:
-            import_module(module)
+            __import__(module)
     except (Exception, SystemExit):  # whatever another version of it says to the old rest
         raise ScarceError(REPLACED) from None
 
@@ -245,6 +243,8 @@ def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) 
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
         handlers.append(log_event)
     if events is not None:
+        from batchq.runner.eventfile import EventFile
+
         try:
             handlers.append(EventFile(events))
         except OSError as error:

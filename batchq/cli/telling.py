@@ -2,10 +2,10 @@
 
 import json
 import sys
-from typing import NamedTuple
 
 from batchq.cli.noting import note
 from batchq.jobs.selection import in_words, merged
+from batchq.named import NamedTuple
 from batchq.runner.tally import Plan, Tally
 from batchq.store.connection import Store
 

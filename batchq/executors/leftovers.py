@@ -10,8 +10,8 @@ KILL; nobody waits here meanwhile.
 import signal
 import time
 from collections.abc import Collection
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.processes import tree
 from batchq.processes.kept import Kept
 

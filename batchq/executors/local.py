@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from batchq import clock
 from batchq.executors.command import Command, unkillable
@@ -25,6 +24,7 @@ from batchq.executors.member import Hook, Member
 from batchq.executors.place import Place
 from batchq.executors.seam import Lost, Noted, Report, Started
 from batchq.jobs.attempt import FAILED, INTERRUPTED, MACHINE_BUSY, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
+from batchq.named import NamedTuple
 from batchq.processes import tree
 from batchq.processes.capture import Capture, Filed, Output
 from batchq.processes.kept import Kept

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import NamedTuple
 
 from batchq import clock
 from batchq.executors.command import Sentence, overrun, unkillable
@@ -27,11 +26,16 @@ from batchq.jobs.attempt import (
     Printed,
     Stream,
 )
+from batchq.named import NamedTuple
 from batchq.processes import tree
 from batchq.processes.capture import Capture
-from batchq.processes.resident import Answer, Home, Resident
+from batchq.processes.resident import Home, Resident
 from batchq.processes.spawn import Refusal
 from batchq.processes.worker.wire import DISCARD, RESULT, SNOOZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.processes.resident import Answer
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
@@ -225,7 +229,7 @@ class Member:
             failure=self._overrun(claim) if status == TIMED_OUT else None,
         )
 
-    def _outcome(self, answer: Answer) -> Outcome:
+    def _outcome(self, answer: "Answer") -> Outcome:
         (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, threads, again, _, _), output, text = answer
         stdout, stderr = self._printed(output) if output or self._single else (None, None)
         if kind == RESULT:  # by position: that takes half the time, and this is done for each of very many

@@ -5,9 +5,15 @@ comes back exactly once, as ``Ended`` or ``Lost``.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
 
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
+from batchq.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Started(NamedTuple):

@@ -2,13 +2,12 @@
 
 import json
 import re
-from typing import Any
 
 # An escaped backslash, a pair of surrogates, or a lone one, in this order: so none is mistaken for another.
 _ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(?P<lone>d[89a-f][0-9a-f]{2})")
 
 
-def dump(value: Any, indent: int | None = None, *, tight: bool = False) -> str:
+def dump(value: object, indent: int | None = None, *, tight: bool = False) -> str:
     """``value`` as JSON in ASCII without DEL; bytes that are not UTF-8 as ``\\\\xff``, so that a reader gets ``\\xff``."""
     try:
         text = json.dumps(value, indent=indent, separators=(",", ":") if tight else None)

@@ -1,7 +1,12 @@
 """One attempt of a job: the claim that allows it, and the outcome that ends it. Values only, all picklable."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+
+from batchq.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SUCCEEDED = "succeeded"
 FAILED = "failed"
@@ -148,7 +153,7 @@ class Ended(NamedTuple):
     outcome: Outcome
 
 
-def payload(claim: Claim) -> Any:
+def payload(claim: Claim) -> "Any":
     """What the job is about, decoded: its words, its call with arguments, or its payload."""
     import json
 

@@ -4,7 +4,6 @@ States: ``held blocked scheduled queued running succeeded failed cancelled``.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from batchq import clock
 from batchq.jobs.attempt import (
@@ -19,6 +18,7 @@ from batchq.jobs.attempt import (
     Standing,
 )
 from batchq.jobs.retrying import allows, asks_for_retry
+from batchq.named import NamedTuple
 
 STATES = ("held", "blocked", "scheduled", "queued", "running", "succeeded", "failed", "cancelled")
 FINAL = ("succeeded", "failed", "cancelled")

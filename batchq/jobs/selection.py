@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from batchq import clock
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.work import did_you_mean
+from batchq.named import NamedTuple
 
 Range = tuple[int, int]
 

@@ -3,9 +3,14 @@
 import os
 import select
 import stat
-from typing import Protocol
 
 from batchq.jobs.attempt import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds

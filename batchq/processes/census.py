@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Collection
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.processes import tree
 
 INITIAL = "pid:[4026531836]"  #: the process namespace from which all others can be seen (PROC_PID_INIT_INO of Linux)

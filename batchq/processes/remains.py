@@ -3,8 +3,8 @@
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.processes import census, marks, tree
 from batchq.processes.census import Process
 

@@ -5,9 +5,9 @@ import fcntl
 import os
 import signal
 import sys
-from typing import Any, NamedTuple
 
 from batchq.jobs.attempt import MACHINE_BUSY, Stream
+from batchq.named import NamedTuple
 from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
@@ -16,7 +16,11 @@ from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, KINDS, PHASE
 
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
-Answer = tuple[tuple[Any, ...], str, str]  #: the fields of ``wire.ANSWER`` and the two texts behind them
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Answer = tuple[tuple[Any, ...], str, str]  # the fields of ``wire.ANSWER`` and the two texts behind them
 
 
 class Home(NamedTuple):
@@ -105,7 +109,7 @@ class Resident:
             self._unsent.clear()
         return True
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> "list[Answer]":
         """The answers that have come, without waiting for more."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self.bell, 4096):

@@ -5,16 +5,20 @@ import fcntl
 import os
 import signal
 import sys
-from typing import Any, NamedTuple
 
 from batchq.jobs.attempt import MACHINE_BUSY
+from batchq.named import NamedTuple
 from batchq.paths import without_dots
 from batchq.processes import marks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EBADF, errno.ENOSPC, errno.EDQUOT)
 _SHELL = "/bin/sh"
-_OWN_SESSION: dict[str, Any] = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
+_OWN_SESSION: "dict[str, Any]" = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
 
 #: What a job is told of itself: not handed on by a run that a job has called, whose jobs may have no such thing
 OF_A_JOB = frozenset(

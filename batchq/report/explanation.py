@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from batchq.clock import local, show_duration
+from batchq.named import NamedTuple
 from batchq.report.ending import ending, nth
 from batchq.report.layout import count
 from batchq.store import limits

@@ -6,8 +6,9 @@ Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail ge
 
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
+from batchq.named import NamedTuple
 from batchq.visible import visible
 
 Part = tuple[str, str]  #: a text and its style ("" for none)

@@ -1,9 +1,8 @@
 """What happened to the selected jobs, as one value: read from the store in one snapshot, rendered elsewhere."""
 
-from typing import NamedTuple
-
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection
+from batchq.named import NamedTuple
 from batchq.report.digest import failed_of, program, retry_command
 from batchq.store import queries, tallies
 from batchq.store.connection import Store

@@ -11,10 +11,10 @@ an end waits for a small part of the time that its attempt took, and is in doubt
 
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, Ended, Outcome
+from batchq.named import NamedTuple
 from batchq.processes.signals import SAME, STOPPING, Inbox
 
 PART = 0.01  #: of the time that an attempt took for which its end waits: so much, and no more, is repeated by chance

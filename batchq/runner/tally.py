@@ -1,11 +1,11 @@
 """What a run is to do, and what it has done."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.jobs.lifecycle import is_snooze
+from batchq.named import NamedTuple
 from batchq.store.answers import Asked, Before
 from batchq.store.names import Unknown
 from batchq.store.obstacles import NotRun

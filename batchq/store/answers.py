@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.named import NamedTuple
 from batchq.store import asking, keys, obstacles, runners
 from batchq.store.connection import Store
 from batchq.store.obstacles import NotRun
@@ -13,6 +13,7 @@ from batchq.store.runners import Runner, Wanted
 from batchq.store.selecting import condition
 from batchq.store.states import ON_HOLD
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.store.intake import Added
 

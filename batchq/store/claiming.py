@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
 
 from batchq import clock
 from batchq.jobs.attempt import Claim
@@ -13,7 +12,10 @@ from batchq.store import limits, states
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.store.runners import Runner, Wanted
 
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
@@ -100,7 +102,7 @@ def running_in(store: Store, queue: str) -> int:
     return int(jobs)
 
 
-def claims_of(store: Store, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+def claims_of(store: Store, rows: "Sequence[tuple[Any, ...]]") -> list[Claim]:
     """The claims in rows of ``COLUMNS``. One that cannot be run as it is stored has no folder (``cwd`` is empty)."""
     contexts = _contexts(store, {row[_CONTEXT] for row in rows})
     claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]

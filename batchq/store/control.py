@@ -9,10 +9,10 @@ import _sqlite3 as sqlite3
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from batchq import clock
 from batchq.jobs.selection import Selection, of_ids
+from batchq.named import NamedTuple
 from batchq.store import order, reopening, states
 from batchq.store.connection import Store
 from batchq.store.queries import require, snapshot

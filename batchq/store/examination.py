@@ -3,10 +3,11 @@
 import _sqlite3 as sqlite3
 import os
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from batchq import clock
 from batchq.errors import LedgerError
+from batchq.named import NamedTuple
 from batchq.store import answers, filed, holders, location, log, objects, repair, schema, values
 from batchq.store.connection import STUMBLES, Store, translated
 from batchq.store.keeping import STUCK_LOG, retention

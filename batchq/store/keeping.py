@@ -6,13 +6,12 @@ Every checkpoint runs under the mutex: SQLite 3.7.0–3.51.2 can lose commits wh
 import _sqlite3 as sqlite3
 import json
 import os
-import random
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.errors import BatchqError
+from batchq.named import NamedTuple
 from batchq.store import log, pruning
 from batchq.store.connection import LONG_LOG, Store, translated
 from batchq.store.pruning import Policy
@@ -170,7 +169,7 @@ def _starts(store: Store, table: str) -> Iterator[int]:
     yield 0
     ((last,),) = store.fetch(f"SELECT max(id) FROM {table}")
     if last:
-        yield random.randrange(last)
+        yield int.from_bytes(os.urandom(8), "big") % last
 
 
 def _contexts_are_worth_a_look(store: Store) -> bool:

@@ -6,11 +6,11 @@ taken for dead cannot overwrite what happened since.
 
 import _sqlite3 as sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from batchq import clock, failpoints
 from batchq.errors import LedgerError
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
+from batchq.named import NamedTuple
 from batchq.store import claiming, order, recording, runners, states
 from batchq.store.connection import Store
 from batchq.store.recording import Settled

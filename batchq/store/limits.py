@@ -4,7 +4,7 @@ The rate is a token bucket (as in Slurm's and Kubernetes' rate limiters): ``rate
 takes one; no more than a twentieth of a second's worth, but at least one, is saved up while nothing starts.
 """
 
-from typing import NamedTuple
+from batchq.named import NamedTuple
 
 SAVED = 0.05  #: seconds' worth of starts that may be saved up
 STALE = (

@@ -5,10 +5,10 @@ what it started may be out of sight: in another container, or on another machine
 """
 
 from collections.abc import Callable, Collection
-from typing import Literal, NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome
+from batchq.named import NamedTuple
 from batchq.store import claiming, recording, runners
 from batchq.store.connection import Store
 from batchq.store.recording import Settled
@@ -18,7 +18,11 @@ ELSEWHERE = (
     "backup"  #: in a copy of a store, in place of the boot id of a runner that was at work: it never was one of it
 )
 
-Hiding = Literal["container", "machine"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Hiding = Literal["container", "machine"]
 
 
 class Lost(NamedTuple):
@@ -36,7 +40,7 @@ class Lost(NamedTuple):
     namespace: str
     claims: list[Claim]
     leaders: dict[str, tuple[int, int | None]]
-    hidden_in: Hiding | None = None
+    hidden_in: "Hiding | None" = None
     is_of_a_copy: bool = False  # what runs under these tokens belongs to the store from which this one was copied
 
 
@@ -97,7 +101,7 @@ def _is_known_here(row: _Row, here: Here) -> bool:
     return (row.boot_id, row.namespace) == (here.boot_id, here.namespace)
 
 
-def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> Hiding | None:
+def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> "Hiding | None":
     """Where the processes of a runner whose byte is free may still live unseen; None: nowhere. Pure.
 
     Another boot of this machine has ended them; on a network file system it may be another machine. A process namespace

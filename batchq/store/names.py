@@ -2,9 +2,9 @@
 
 import _sqlite3 as sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from batchq.jobs.work import did_you_mean
+from batchq.named import NamedTuple
 from batchq.store.connection import Store
 from batchq.visible import visible
 

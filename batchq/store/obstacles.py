@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
 
 from batchq.jobs.selection import NO_JOB, Range, Selection
+from batchq.named import NamedTuple
 from batchq.store import lost, runners
 from batchq.store.connection import Store
 from batchq.store.lost import Here

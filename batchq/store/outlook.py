@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.store import claiming, order, runners
 from batchq.store.connection import Store
 from batchq.store.runners import Runner, Wanted

@@ -7,10 +7,10 @@ Keys stay: a job that was added once under a key is known after it is gone.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.jobs.lifecycle import FINAL
+from batchq.named import NamedTuple
 from batchq.store import filed, keys, names, states
 from batchq.store.connection import Store
 

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from batchq.errors import MissingError
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
@@ -13,6 +12,10 @@ from batchq.store import ages, keys, runners
 from batchq.store.connection import Store, translated
 from batchq.store.rows import Attempt, Detail, End, Failure, Filed, Job, Log, Output
 from batchq.store.selecting import condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
 
@@ -163,7 +166,7 @@ def pruned(store: Store, id: int) -> tuple[str, str] | None:
     return keys.pruned(store.db, id, id).get(id)
 
 
-def job_row(row: tuple[Any, ...]) -> Job:
+def job_row(row: "tuple[Any, ...]") -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
     return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False, (), None))
 

@@ -1,8 +1,8 @@
 """Queues: their limit, rate and pause. What is set here binds every runner of the store with its next claim."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.store import runners
 from batchq.store.connection import Store
 

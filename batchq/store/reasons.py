@@ -1,7 +1,6 @@
 """The facts from which it follows why a job waits, or why it ended as it did: from the ledger alone, without a lock."""
 
-from typing import NamedTuple
-
+from batchq.named import NamedTuple
 from batchq.store import claiming, lost, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane

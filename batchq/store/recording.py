@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from batchq.jobs import retrying
 from batchq.jobs.attempt import (
@@ -24,6 +23,7 @@ from batchq.jobs.attempt import (
     Stream,
 )
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, is_snooze, settle, withdrawn
+from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.connection import Store
 

@@ -3,8 +3,8 @@
 import _sqlite3 as sqlite3
 import json
 from contextlib import contextmanager
-from typing import NamedTuple
 
+from batchq.named import NamedTuple
 from batchq.store import states
 from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again
 

@@ -5,9 +5,9 @@ A breach is a question and what settles it. Doubtful jobs are put on hold, not r
 
 import _sqlite3 as sqlite3
 import graphlib
-from typing import NamedTuple
 
 from batchq.jobs.lifecycle import STATES
+from batchq.named import NamedTuple
 from batchq.store import copying, states
 from batchq.store.connection import Store
 

@@ -7,10 +7,10 @@ open cannot touch the new one. They notice before their next write.
 import _sqlite3 as sqlite3
 import contextlib
 import os
-from typing import NamedTuple
 
 from batchq import failpoints
 from batchq.errors import CreateError, StoreError, UsageError
+from batchq.named import NamedTuple
 from batchq.store import connection, location, log, objects, schema, trust
 from batchq.store.connection import translated
 from batchq.store.copying import Draft, copy

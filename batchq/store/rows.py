@@ -2,7 +2,12 @@
 
 import json
 import shlex
-from typing import Any, NamedTuple
+
+from batchq.named import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class End(NamedTuple):
@@ -162,7 +167,7 @@ def command(kind: str, work: str) -> str:
         return work
 
 
-def _written(kind: str, work: str, value: Any) -> str:
+def _written(kind: str, work: str, value: "Any") -> str:
     if kind == "argv":
         return shlex.join(value)
     if kind == "shell":

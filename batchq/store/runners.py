@@ -3,12 +3,13 @@
 import _sqlite3 as sqlite3
 import json
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from batchq.errors import BusyError
 from batchq.jobs.selection import Range
+from batchq.named import NamedTuple
 from batchq.store.connection import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _sqlite3 as sqlite3
 

@@ -15,6 +15,7 @@ FLOORS = {
     "folder": 1,
     "failpoints": 0,
     "visible": 0,
+    "named": 0,
     "paths": 0,
     "context": 1,
     "jobs": 1,
