@@ -12,6 +12,7 @@ import decimal
 import faulthandler
 import gc
 import io
+import json
 import locale
 import logging
 import multiprocessing
@@ -39,6 +40,7 @@ libc = ctypes.CDLL(None)
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT", default="nobody")
 decimal.getcontext()  # as a module that rounds when it is imported: the context of the process is there
 PRECISION = decimal.getcontext().prec
+OUT, HELD = sys.stdout, logging.StreamHandler()
 
 
 # --- values of the interpreter -----------------------------------------------------------------------------------------
@@ -292,6 +294,65 @@ def look_faulthandler() -> bool:
     return faulthandler.is_enabled()
 
 
+def change_faulthandler_of_a_signal() -> None:
+    faulthandler.register(signal.SIGUSR2)
+
+
+def look_faulthandler_of_a_signal() -> bool:
+    return bool(faulthandler.unregister(signal.SIGUSR2))  # type: ignore[func-returns-value]
+
+
+def change_names_in_sys() -> None:
+    sys.ps1 = ">>> "
+    sys.last_value = ValueError()
+
+
+def look_names_in_sys() -> list[bool]:
+    return [hasattr(sys, "ps1"), hasattr(sys, "last_value")]
+
+
+def change_thread_name() -> None:
+    threading.current_thread().name = "worker-7"
+    multiprocessing.current_process().name = "solver"
+    multiprocessing.current_process().authkey = b"secret"
+
+
+def look_thread_name() -> list[object]:
+    process = multiprocessing.current_process()
+    return [threading.current_thread().name, process.name, process.authkey == b"secret"]
+
+
+def change_warnings_caught_for_ever() -> None:
+    warnings.catch_warnings(record=True).__enter__()
+    warnings.defaultaction = "ignore"  # type: ignore[attr-defined]
+
+
+def look_warnings_caught_for_ever() -> None:
+    warnings.warn("careful", stacklevel=1)
+
+
+def change_json() -> None:
+    json.dumps = lambda *_, **__: b"{}"  # type: ignore[assignment]
+    json.loads = None  # type: ignore[assignment]
+    json.JSONEncoder.default = lambda *_: "anything"  # type: ignore[method-assign]
+
+
+def look_json() -> object:
+    return [1.5, None, {"a": "ä"}]
+
+
+def change_modules() -> None:
+    for name in [*sys.modules]:
+        if name not in ("sys", "builtins", "__main__"):
+            del sys.modules[name]
+
+
+def look_modules() -> str:
+    import colorsys
+
+    return colorsys.__name__
+
+
 # --- values of modules of the standard library -------------------------------------------------------------------------
 
 
@@ -341,6 +402,38 @@ def look_logging() -> list[object]:
     logging.basicConfig(format="%(levelname)s %(message)s")
     logging.getLogger("app").warning("disk almost full")
     return [logging.getLogger().level, len(logging.getLogger("app").handlers)]
+
+
+def change_logging_of_warnings() -> None:
+    logging.captureWarnings(True)
+
+
+def look_logging_of_warnings() -> None:
+    logging.basicConfig(format="logged: %(message)s")
+    logging.captureWarnings(True)
+    warnings.warn("careful", stacklevel=1)
+
+
+def change_logging_words() -> None:
+    logging.addLevelName(25, "NOTICE")
+    logging.addLevelName(logging.WARNING, "ACHTUNG")
+    logging.Formatter.converter = time.gmtime
+    logging.Formatter.default_time_format = "%H"
+    logging.root.manager.setLogRecordFactory(lambda *_: None)  # type: ignore[arg-type]
+
+
+def look_logging_words() -> list[object]:
+    of_dates = logging.Formatter.converter is time.localtime, logging.Formatter.default_time_format
+    return [logging.getLevelName(25), logging.getLevelName(30), of_dates, logging.root.manager.logRecordFactory]
+
+
+def change_loop_that_runs() -> None:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    asyncio._set_running_loop(asyncio.get_event_loop_policy().get_event_loop())
+
+
+def look_loop_that_runs() -> str:
+    return str(asyncio.run(asyncio.sleep(0, "ran")))
 
 
 def change_start_method() -> None:
@@ -449,7 +542,23 @@ def change_variables() -> None:
 
 def look_variables() -> str:
     told = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return "\n".join(sorted(line for line in told if not line.startswith(("BATCHQ_", "BEHIND"))))
+    return "\n".join(sorted(line for line in told if not line.startswith("BATCHQ_")))
+
+
+def change_variables_of_c() -> None:
+    libc.setenv(b"BEHIND_TOO", b"the back of Python", 1)
+    libc.unsetenv(b"HOME")
+
+
+look_variables_of_c = look_variables
+
+
+def change_environ() -> None:
+    os.environ = {"PATH": "/nowhere"}  # type: ignore[assignment]  # noqa: B003
+
+
+def look_environ() -> list[object]:
+    return [type(os.environ).__name__, os.environ["PATH"]]
 
 
 def change_alarm() -> None:
@@ -459,6 +568,46 @@ def change_alarm() -> None:
 def look_alarm() -> str:
     time.sleep(0.1)
     return "slept"
+
+
+def change_alarm_of_c() -> None:
+    libc.alarm(1)
+
+
+def look_alarm_of_c() -> str:
+    time.sleep(1.1)
+    return "slept"
+
+
+def change_timers_of_work() -> None:
+    signal.setitimer(signal.ITIMER_PROF, 0.1)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.1)
+
+
+def look_timers_of_work() -> str:
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    return "worked"
+
+
+def change_blocked_signal() -> None:
+    signal.signal(signal.SIGUSR1, lambda *_: 1 / 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGRTMIN + 2])
+    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGRTMIN + 2)
+
+
+def look_blocked_signal() -> list[object]:
+    return [sorted(signal.sigpending()), sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))]
+
+
+def change_handlers_by_child() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def look_handlers_by_child() -> int:
+    return subprocess.run(["false"], check=False).returncode
 
 
 def change_handlers() -> None:
@@ -495,6 +644,13 @@ def change_limits() -> None:
 
 def look_limits() -> list[object]:
     return [resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE)]
+
+
+def change_limits_of_c() -> None:
+    libc.setrlimit(int(resource.RLIMIT_NOFILE), (ctypes.c_ulong * 2)(100, 1000))
+
+
+look_limits_of_c = look_limits
 
 
 def change_priority() -> None:
@@ -615,6 +771,34 @@ def look_stdout() -> str:
     return type(sys.stdout).__name__
 
 
+def change_streams_that_modules_hold() -> None:
+    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1")
+    sys.stderr = io.TextIOWrapper(sys.stderr.detach())  # type: ignore[union-attr]
+    sys.__stdout__ = None  # type: ignore[misc]
+
+
+def look_streams_that_modules_hold() -> list[bool]:
+    HELD.emit(logging.makeLogRecord({"msg": "held"}))
+    OUT.write("no newline")
+    return [sys.stdout is OUT, sys.__stdout__ is OUT]
+
+
+def change_streams_closed() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
+
+
+look_streams_closed = look_streams_that_modules_hold
+
+
+def change_streams_nowhere() -> None:
+    sys.stdout = sys.stderr = sys.stdin = None
+    OUT.write("of another job")
+
+
+look_streams_nowhere = look_streams_that_modules_hold
+
+
 def change_stream_settings() -> None:
     sys.stdout.reconfigure(line_buffering=False, errors="strict", encoding="latin-1")  # type: ignore[union-attr]
 
@@ -669,6 +853,23 @@ def change_child() -> None:
 
 def look_child() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+def change_child_that_comes_back() -> None:
+    if os.fork() == 0:
+        sys.stdout.write("of the child")
+        return
+    os.wait()
+
+
+def look_child_that_comes_back() -> list[int]:
+    codes = []
+    for end in (None, 0, 3, "words"):
+        if os.fork() == 0:
+            sys.stdout.write("of the child ")
+            sys.exit(end)
+        codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+    return codes
 
 
 def sq(number: int) -> int:

@@ -217,6 +217,51 @@ def test_what_a_module_starts_while_it_is_imported_stays_until_its_worker_ends(s
     assert is_gone(one[1])
 
 
+SETTLING = """
+import asyncio, contextvars, ctypes, decimal, os, sys
+os.umask(0o027)
+os.makedirs("below", exist_ok=True)
+os.chdir("below")
+os.putenv("IN_C", "1"); ctypes.CDLL(None).setenv(b"IN_C_TOO", b"2", 1)
+class Loud:
+    def __init__(self, stream): self.stream, self.text = stream, ""
+    def write(self, text): self.text += text
+    def flush(self): self.stream.write(self.text.upper()); self.text = ""; self.stream.flush()
+sys.stdout = Loud(sys.stdout)
+sys.stderr.reconfigure(encoding="latin-1")
+LOOP = asyncio.new_event_loop(); asyncio.set_event_loop(LOOP)
+decimal.getcontext().prec = 6
+TENANT = contextvars.ContextVar("TENANT"); TENANT.set("ACME")
+"""
+LOOKING = """
+def look():
+    import asyncio, decimal, io, os, subprocess, sys
+    if LATE: import settling
+    settling = sys.modules["settling"]
+    umask = os.umask(0o077)
+    print("said", end="")
+    print("ä", file=sys.stderr)
+    of_c = subprocess.run(["/usr/bin/env"], capture_output=True, text=True).stdout.count("IN_C")
+    found = [umask, os.path.basename(os.getcwd()), asyncio.get_event_loop() is settling.LOOP,
+             str(decimal.Decimal(1) / 3), settling.TENANT.get(), of_c]
+    sys.stdout = sys.stderr = io.StringIO(); os.chdir("/"); asyncio.set_event_loop(None); os.unsetenv("IN_C")
+    decimal.getcontext().prec = 2; settling.TENANT.set("other"); sys.__stderr__.reconfigure(encoding="ascii")
+    return found
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_what_a_module_chooses_while_it_is_imported_holds_for_each_call(scene: Scene, when: str) -> None:
+    module(scene, "settling", SETTLING)
+    module(scene, "looking", f"LATE = {when == 'late'}\n{'' if when == 'late' else 'import settling'}\n{LOOKING}")
+    scene.add(*[{"call": "looking:look"}] * 3)
+    scene.run("-q", "-j", "1")
+
+    assert results(scene) == [[0o027, "below", True, "0.333333", "ACME", 2]] * 3
+    for job in (1, 2, 3):
+        assert (scene.output(job), scene.output(job, "stderr")) == (b"SAID", "ä\n".encode("latin-1"))
+
+
 def test_where_a_process_had_to_be_ended_that_a_module_holds_the_next_gets_another_worker(scene: Scene) -> None:
     module(scene, "helpers", HELPERS)
     scene.add(*[{"call": "helpers:gateway"}] * 3)

@@ -34,7 +34,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "set_handle_inheritable": "Windows", "setxattr": "of a file",
     },
     "signal": {
-        "set_wakeup_fd": "signal", "setitimer": "surroundings", "sigtimedwait": "no setter", "siginterrupt": "surroundings",
+        "set_wakeup_fd": "handlers", "setitimer": "handlers", "sigtimedwait": "no setter", "siginterrupt": "handlers",
     },
     "socket": {"setdefaulttimeout": "timeout of sockets", "sethostname": "of the machine"},
     "locale": {"setlocale": "locale"},
@@ -100,5 +100,5 @@ def test_each_name_of_a_setting_that_stands_above_exists() -> None:
     text = "".join(Path(str(one.__file__)).read_text() for one in (kernel, modules))
     for known in KNOWN.values():
         for word in known.values():
-            if " " not in word and word not in ("surroundings", "streams", "likewise", "Windows"):
+            if " " not in word and word not in ("surroundings", "handlers", "streams", "likewise", "Windows"):
                 assert word in names or f'"{word}"' in text, word

@@ -7,6 +7,7 @@
     endings        how a call ended: its result or its exception, as an answer says it
     surroundings   the process as the next callable is to find it, put together from the modules below
     streams        stdin, stdout and stderr, also as C libraries buffer them
+    handlers       of signals, with mask and timers
     environment    the variables
     output         what short tasks print, kept apart in files
     threads        the threads that a call left

@@ -1,13 +1,12 @@
 """How a call ended, as an answer says it: ``Ending``."""
 
 import importlib
-import json
 import os
 import sys
 
 from batchq.jobs.misfits import misfit
 from batchq.processes.worker.sources import SOURCES
-from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT, SNOOZE
+from batchq.processes.worker.wire import DISCARD, ERROR, NONE, RESULT, SNOOZE, as_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def returned(value: object) -> "Ending":
         return _NOTHING
     if type(value) in _SIMPLE or (problem := misfit(value, "result")) is None:
         try:
-            text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+            text = as_json(value)
         except (TypeError, ValueError, RecursionError) as error:
             problem = str(error)
         else:
@@ -50,7 +49,7 @@ def returned(value: object) -> "Ending":
 
 def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "") -> "Ending":
     """What is wrong with a task beside what it raised."""
-    return how, json.dumps([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
+    return how, as_json([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
 
 
 def raised(error: BaseException) -> "Ending":
@@ -97,7 +96,7 @@ def described(error: BaseException, message: str) -> bytes:
     if isinstance(error, BaseExceptionGroup):
         classes += [_names(kind) for kind in list(kinds)[:KINDS]]
     name = _clean(_name_of(type(error)))
-    return json.dumps([name, _clean(message[:TRACEBACK_LIMIT]), _clean(trace_of(error)), classes]).encode()
+    return as_json([name, _clean(message[:TRACEBACK_LIMIT]), _clean(trace_of(error)), classes]).encode()
 
 
 def _names(kind: type) -> list[str]:

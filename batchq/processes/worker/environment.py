@@ -1,25 +1,29 @@
 """The variables of a worker: those of its start, and those of the task that it performs."""
 
 import os
+import sys
 import time
+from functools import wraps
 
 from batchq.processes.worker import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _LONGEST = 4096  #: bytes of a variable that is kept in place
 _TOKEN = b"BATCHQ_TOKEN"
 #: The mapping inside of os.environ: through its own methods each variable is decoded, 30 µs in all.
 _RAW: "dict[bytes, bytes]" = os.environ._data  # type: ignore[attr-defined]
+_ENVIRON, _putenv, _unsetenv = os.environ, os.putenv, os.unsetenv  #: whatever a callable makes of these names
 
 
 class Environment:
     """What is in ``os.environ`` when a task begins, whatever the one before did to it."""
 
     def __init__(self) -> None:
-        self._start = dict(os.environ)
+        self._start = dict(_ENVIRON)
         self._own: dict[str, str] = {}
         self._variables = Variables()
         self._zone_of_c = libc.zone()
@@ -42,22 +46,28 @@ class Environment:
             if known.get(name) != value:
                 self._variables.put(name, value)
         known.update(own)
+        self._variables.note()
         if is_touched or self._zone != (time.tzname, self._zone_of_c()):
             time.tzset()  # the C library keeps a zone of its own, made of what TZ was
             self._zone = time.tzname, self._zone_of_c()
 
-    def adopt(self, before: dict[str, str]) -> None:
+    def look(self) -> "Any":
+        """How it is, for ``adopt``."""
+        return dict(_ENVIRON), self._variables.of_c()
+
+    def adopt(self, before: "Any") -> None:
         """What a module set while it was imported stays, for it will not be imported again."""
-        after = dict(os.environ)
+        was, was_of_c = before
+        after = dict(_ENVIRON)
         self._start = {name: value for name, value in self._start.items() if name in after}
-        self._start |= {name: value for name, value in after.items() if before.get(name) != value}
+        self._start |= {name: value for name, value in after.items() if was.get(name) != value}
+        self._variables.adopt(was_of_c)
         self._zone = time.tzname, self._zone_of_c()
-        self._set_zone = libc.function("tzset") or time.tzset
 
     def settle(self) -> None:
         """Let the C library have memory of its own again: this process is about to give ours back."""
         for name in self._own:
-            os.environ[name] = os.environ.get(name, "")
+            _ENVIRON[name] = _ENVIRON.get(name, "")
 
 
 class Variables:
@@ -74,23 +84,67 @@ class Variables:
         self._putenv: Any = None
         if libc.IS_LINUX:
             self._putenv = libc.function("putenv")
+        self._clear = libc.function("clearenv") or int
+        self._of_c = libc.Variables()
+        self._only_in_c: dict[bytes, bytes] = {}  # that a module has set there
+        self._is_touched = self._is_noted = False
+        os.putenv, os.unsetenv = self._noting(_putenv), self._noting(_unsetenv)
+
+    def _noting(self, function: "Callable[..., None]") -> "Callable[..., None]":
+        """As ``os.environ`` calls them, and as others do behind its back."""
+
+        @wraps(function)
+        def noted(*words: "Any") -> None:
+            self._is_touched = True
+            function(*words)
+
+        return noted
 
     def are_touched(self) -> bool:
-        """Whether anybody else has changed the environment since the last call of ``reset`` or ``put``."""
+        """Whether anybody else has changed the environment since the last call of ``note``."""
         # The token is of another identity where somebody has set all of it anew, to the same values.
-        return _RAW.get(_TOKEN) is not self._left.get(_TOKEN) or self._left != _RAW
+        return (
+            self._is_touched
+            or _RAW.get(_TOKEN) is not self._left.get(_TOKEN)
+            or self._left != _RAW
+            or os.environ is not _ENVIRON
+            or ("ctypes" in sys.modules and self._is_noted and self._of_c.have_changed())
+        )
 
     def reset(self, variables: dict[str, str]) -> None:
         """Set these, and no others."""
-        os.environ.clear()
-        os.environ.update(variables)
+        os.environ = _ENVIRON  # noqa: B003
+        _ENVIRON.clear()
+        self._clear()
+        _ENVIRON.update(variables)
+        for name, value in self._only_in_c.items():
+            _putenv(name, value)
         self._left = _RAW.copy()
+        self._is_touched = True
+
+    def note(self) -> None:
+        """What has been changed by now was to be."""
+        if "ctypes" in sys.modules and (self._is_touched or not self._is_noted):
+            self._of_c.note()
+            self._is_noted = True
+        self._is_touched = False
+
+    def of_c(self) -> dict[bytes, bytes]:
+        """The variables that C has and ``os.environ`` does not, or not so."""
+        return {name: value for name, value in self._of_c.all().items() if _RAW.get(name) != value}
+
+    def adopt(self, before: dict[bytes, bytes]) -> None:
+        """A module has been imported: what it has set in C since ``before`` stays."""
+        self._only_in_c |= {name: value for name, value in self.of_c().items() if before.get(name) != value}
+        if "ctypes" in sys.modules:
+            self._of_c.note()
+            self._is_noted = True
 
     def put(self, name: str, value: str) -> None:
         """Set one variable."""
         data = value.encode("utf-8", "surrogateescape")
         if self._putenv is None or len(data) >= _LONGEST or not name.startswith("BATCHQ_"):
-            os.environ[name] = value
+            _ENVIRON[name] = value
             self._left = _RAW.copy()
             return
         if name not in self._entries:
@@ -101,4 +155,5 @@ class Variables:
         known = self._values.get(name)
         if known is None or _RAW.get(key) is not known:  # it is new, or somebody has set it since
             self._putenv(entry)
+            self._is_touched = True
         self._values[name] = self._left[key] = _RAW[key] = data

@@ -98,19 +98,28 @@ def everything() -> "list[Setting]":
 
     return [
         Setting("death signal and orphans", lambda: [of(_GET_DEATH_SIGNAL), of(_GET_SUBREAPER)], set_again),
-        Setting("rights and ignored signals", _status, None),
+        *status(),
         *process_name(),
         *rights(),
         *scheduling(),
     ]
 
 
-def _status() -> "list[bytes]":
+def status() -> "list[Setting]":
+    """Rights, and signals that are blocked, ignored or heard, whoever has set that."""
+    return [Setting("rights and signals", _status, None)] if os.path.exists("/proc/self/status") else []
+
+
+def _status() -> "list[bytes | int]":
     fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return [line for line in os.read(fd, 8192).split(b"\n") if line.startswith(_STATUS)]
+        lines = os.read(fd, 8192).split(b"\n")
     finally:
         os.close(fd)
+    told: list[bytes | int] = [line for line in lines if line.startswith(_STATUS)]
+    # The two of the C library, which hears them from its first thread on, are nobody's setting.
+    told += [int(line[7:], 16) & ~(3 << 31) for line in lines if line.startswith(b"SigCgt")]
+    return told
 
 
 def _namespaces() -> "list[Setting]":

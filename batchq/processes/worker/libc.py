@@ -4,6 +4,7 @@ They are called through ``_ctypes``, the part of ``ctypes`` that is written in C
 whether a job has imported it tells what that may have changed.
 """
 
+import contextlib
 import sys
 
 TYPE_CHECKING = False
@@ -45,6 +46,43 @@ def pointer(name: str) -> "Any":
     return kind.from_address(address)
 
 
+class Variables:
+    """The environment as C has it, of which ``os.environ`` is a copy."""
+
+    def __init__(self) -> None:
+        self._array: Any = None  # the variable ``environ``
+        self._noted: tuple[int, bytes] = 0, b""
+        self._strings: Any = None
+        if _ctypes is not None:
+            with contextlib.suppress(OSError):
+                address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "environ")
+                number: Any = type("c_ulong", (_ctypes._SimpleCData,), {"_type_": "L"})
+                self._array = number.from_address(address)
+                self._text: Any = type("c_char_p", (_ctypes._SimpleCData,), {"_type_": "z"})
+
+    def note(self) -> None:
+        """Note how it is: the addresses of all, up to the null behind them."""
+        if self._array is not None and (place := self._array.value):
+            size = _ctypes.sizeof(self._array)
+            self._strings = (_letter() * (size * (len(self.all()) + 1))).from_address(place)
+            self._noted = place, self._strings.raw
+
+    def have_changed(self) -> bool:
+        """Whether any was set or taken away since."""
+        place, strings = self._noted
+        return self._strings is not None and not (self._array.value == place and self._strings.raw == strings)
+
+    def all(self) -> dict[bytes, bytes]:
+        """Their names and values."""
+        found: dict[bytes, bytes] = {}
+        if self._array is not None and (place := self._array.value):
+            while (text := self._text.from_address(place).value) is not None:
+                name, _, value = text.partition(b"=")
+                found[name] = value
+                place += _ctypes.sizeof(self._array)
+        return found
+
+
 def zone() -> "Callable[[], object]":
     """A function that tells which time zone the C library has now."""
     if _ctypes is None:
@@ -61,8 +99,11 @@ def zone() -> "Callable[[], object]":
 
 def memory(size: int) -> "Any":
     """So many bytes that a function may keep, with ``value`` up to the first NUL and ``raw``."""
-    letter: Any = type("c_char", (_ctypes._SimpleCData,), {"_type_": "c"})
-    return (letter * size)()
+    return (_letter() * size)()
+
+
+def _letter() -> "Any":
+    return type("c_char", (_ctypes._SimpleCData,), {"_type_": "c"})
 
 
 def _function_type() -> "Any":

@@ -4,6 +4,7 @@
 each call, in the context in which it runs.
 """
 
+import sys
 from _locale import LC_ALL, setlocale
 from functools import partial
 
@@ -14,6 +15,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+def _table(name: str, of: "dict[Any, Any]") -> Setting:
+    """What is in a mapping that stays the same object."""
+
+    def write(value: "dict[Any, Any]") -> None:
+        of.clear()
+        of.update(value)
+
+    return Setting(name, of.copy, write)
+
+
+def _event_loop(asyncio: "Any") -> "list[Setting]":
+    """That of a thread is kept by the policy; in a new process there is neither."""
+    events = asyncio.events
+
+    def read() -> "tuple[Any, ...]":
+        policy = events._event_loop_policy
+        local = getattr(policy, "_local", None)
+        loop = () if local is None else (local._loop, local._set_called)
+        return events._get_running_loop(), policy, loop
+
+    def write(value: "tuple[Any, ...]") -> None:
+        running, policy, loop = value
+        events._set_running_loop(running)
+        events._event_loop_policy = policy
+        if loop:
+            policy._local = type(policy._local)()
+            policy._local._loop, policy._local._set_called = loop
+
+    return [Setting("event loop", read, write)]
 
 
 def _locale(_module: "Any") -> "list[Setting]":
@@ -38,7 +70,14 @@ def _socket(socket: "Any") -> "list[Setting]":
 
 
 def _threading(threading: "Any") -> "list[Setting]":
-    return [attributes(threading, "excepthook", "_trace_hook", "_profile_hook")]
+    return [
+        attributes(threading, "excepthook", "_trace_hook", "_profile_hook"),
+        attributes(threading.main_thread(), "_name"),
+    ]
+
+
+def _current_process(process: "Any") -> "list[Setting]":
+    return [attributes(process._current_process, "_name"), _table("authkey", process._current_process._config)]
 
 
 def _loggers(logging: "Any") -> "list[Setting]":
@@ -68,9 +107,15 @@ def _loggers(logging: "Any") -> "list[Setting]":
 
     return [
         Setting("logging", read, write),
-        attributes(manager, "disable"),
-        attributes(logging, "raiseExceptions", "lastResort", "_logRecordFactory", "_loggerClass"),
-    ]
+        attributes(manager, "disable", "loggerClass", "logRecordFactory"),
+        attributes(
+            logging, "raiseExceptions", "lastResort", "_logRecordFactory", "_loggerClass", "_warnings_showwarning",
+            "logThreads", "logProcesses", "logMultiprocessing",
+        ),
+        attributes(logging.Formatter, "converter", "default_time_format", "default_msec_format"),
+        _table("names of levels", logging._levelToName),
+        _table("levels of names", logging._nameToLevel),
+    ]  # fmt: skip
 
 
 def _numpy(numpy: "Any") -> "list[Setting]":
@@ -82,6 +127,7 @@ def _numpy(numpy: "Any") -> "list[Setting]":
 
 #: Of modules, once they are loaded: the name of the module, and what it has to be put back
 WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
+    "asyncio": _event_loop,
     "ctypes": lambda _module: kernel.everything(),
     "psutil": lambda _module: kernel.scheduling(),
     "setproctitle": lambda _module: kernel.process_name(),
@@ -94,13 +140,17 @@ WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
     "csv": lambda csv: [
         Setting("csv: size of a field", csv.field_size_limit, csv.field_size_limit),
     ],
+    "multiprocessing.process": _current_process,
     "multiprocessing.context": lambda module: [attributes(module._default_context, "_actual_context")],
     "tempfile": lambda tempfile: [attributes(tempfile, "tempdir", "template")],
     "ssl": lambda ssl: [attributes(ssl, "_create_default_https_context")],
     "urllib.request": lambda request: [attributes(request, "_opener")],
-    "warnings": lambda warnings: [attributes(warnings, "showwarning", "formatwarning")],
+    "warnings": lambda warnings: [
+        attributes(warnings, "showwarning", "formatwarning", "_showwarnmsg_impl", "filters", "defaultaction"),
+    ],
     "faulthandler": lambda module: [
-        Setting("faulthandler", module.is_enabled, lambda value: module.enable() if value else module.disable())
+        Setting("faulthandler", module.is_enabled, lambda value: module.enable() if value else module.disable()),
+        *kernel.status(),
     ],
     "tracemalloc": lambda module: [
         Setting("tracemalloc", module.is_tracing, lambda value: module.start() if value else module.stop())
@@ -109,39 +159,26 @@ WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
 }
 
 
-def _no_loop(asyncio: "Any") -> "Callable[[], object]":
-    """No event loop is set, as in a new process, and the policy is the one that a module has chosen."""
-    events = asyncio.events
-    policy = events._event_loop_policy
-
-    def anew() -> None:
-        events._set_running_loop(None)
-        events._event_loop_policy = policy
-        if hasattr(policy, "_local"):
-            policy._local = type(policy._local)()
-
-    return anew
-
-
 def _lines(_module: "Any") -> "Callable[[], object]":
     """What C prints stands among Python's lines in order."""
     setvbuf, stdout = libc.function("setvbuf"), libc.pointer("stdout")
     return int if setvbuf is None or stdout is None else partial(setvbuf, stdout, None, libc.LINES, 0)
 
 
-def _no_wakeup(signal: "Any") -> "Callable[[], object]":
-    wakeup = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(wakeup)
-    return partial(signal.set_wakeup_fd, wakeup, warn_on_full_buffer=False)
-
-
 #: Of modules, once they are loaded: what is done after each call
 ANEW: "dict[str, Callable[[Any], Callable[[], object]]]" = {
-    "asyncio": _no_loop,
     "ctypes": _lines,
     "faulthandler": lambda faulthandler: faulthandler.cancel_dump_traceback_later,
-    "signal": _no_wakeup,
 }
+
+
+def rounding() -> object:
+    """How ``decimal`` rounds in the context that holds now; None where it is not loaded."""
+    decimal = sys.modules.get("decimal")
+    if decimal is None or not hasattr(decimal, "getcontext"):
+        return None
+    now = decimal.getcontext()
+    return now.prec, now.rounding, now.Emin, now.Emax, now.capitals, now.clamp, tuple(now.traps.items())
 
 
 def _own_decimal(decimal: "Any") -> "Callable[[], object]":

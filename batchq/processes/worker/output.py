@@ -1,10 +1,9 @@
 """What short tasks print, kept apart in two files whose ends can be seen."""
 
 import binascii
-import json
 import os
 
-from batchq.processes.worker.wire import KEPT
+from batchq.processes.worker.wire import KEPT, as_json
 
 
 class Spill:
@@ -19,7 +18,7 @@ class Spill:
         size, errors = os.lseek(out, 0, os.SEEK_END), os.lseek(err, 0, os.SEEK_END)  # as fstat, in a sixth of its time
         if size == errors == 0:
             return b""
-        return json.dumps({"stdout": _taken(out, size), "stderr": _taken(err, errors)}).encode()
+        return as_json({"stdout": _taken(out, size), "stderr": _taken(err, errors)}).encode()
 
 
 def _taken(file: int, size: int) -> "list[str | int] | None":

@@ -23,7 +23,7 @@ from batchq.processes.worker.output import Spill
 from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.streams import keep
 from batchq.processes.worker.surroundings import Surroundings
-from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, receive
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, RESULT, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class _Worker:
         self._bell = bell
         self._pid = os.getpid()
         self._home = os.getcwd()
+        self._folder: str | None = None  # where a module has gone
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
         self._environment = Environment()
         self._children = Children()
         self._around = Surroundings()
-        self._context = contextvars.copy_context()
         self._pipes = self._around.streams.kept[1:]
         self._spill = spill
         self._to_files = False
@@ -109,7 +109,7 @@ class _Worker:
         Nothing here keeps alive what is a module's own: its objects are to go when Python lets go of the module.
         """
         self._functions.clear()
-        self._context = contextvars.Context()
+        self._around.context = contextvars.Context()
         if not self._is_last:
             with contextlib.suppress(OSError):
                 os.chdir(self._home)
@@ -156,7 +156,7 @@ class _Worker:
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         self._environment.set(self._common, own, is_described=about is not None)
-        if umask is not None:
+        if umask is not None and not self._around.is_umask_chosen:
             os.umask(umask)
         cpu, began = time.process_time_ns(), time.monotonic_ns()
         is_whole = True
@@ -164,16 +164,18 @@ class _Worker:
             os.chdir(self._home)  # each time: the folder of that name may be another one by now
             called, named = functions.asked_for(work) if target is None else (target, {})
             function = self._found(called, also)
+            if self._folder is not None:
+                os.chdir(self._folder)
         except OSError as error:
-            problem = f"cannot enter the working directory {self._home!r}: {error.strerror}"
+            problem = f"cannot enter the working directory {error.filename!r}: {error.strerror}"
             ending = endings.wrong("NoSuchFolder", problem)
         except functions.NotReady as problem:
             ending, is_whole = problem.ending, problem.is_whole
         else:
             words = () if target is None else (Job(id_, attempt, work, name, batch, queue, key),)
-            ending = self._context.copy().run(self._call, function, words, named)
+            ending = self._around.context.copy().run(self._call, function, words, named)
         if os.getpid() != self._pid:
-            os._exit(1)  # a child that the callable forked, and that came back here
+            sys.exit(int(ending[0] != RESULT))  # a child that the callable forked, and that came back here
         self._answer(cpu, began, ending, is_whole=is_whole)
 
     def _call(self, function: "Any", words: "tuple[Any, ...]", named: "dict[str, Any]") -> "Ending":
@@ -186,10 +188,10 @@ class _Worker:
 
                 value = asyncio.run(value)
             return endings.returned(value)
-        except SystemExit as end:
-            return endings.left(end)
         except BaseException as error:
-            return endings.raised(error)
+            if os.getpid() != self._pid:
+                raise
+            return endings.left(error) if isinstance(error, SystemExit) else endings.raised(error)
 
     def _describe(self, about: "list[Any]") -> None:
         """What this task and those behind it have in common."""
@@ -233,7 +235,7 @@ class _Worker:
             module = target.partition(":")[0]
             self._tell_phase(module)
             found = self._functions[target] = functions.load(target, also)
-            self._context = contextvars.copy_context()
+            self._around.context = contextvars.copy_context()
             self._around.within.clear()  # the module may have chosen a context for the whole process
             self._around.look_at_modules()
             self._tell_phase("")
@@ -244,11 +246,13 @@ class _Worker:
         self._send(ANSWER.pack(PHASE, *[0] * 10, len(text)) + text)
 
     def _import_begins(self) -> None:
-        self._before = dict(os.environ), self._children.alive(), self._around.look()
+        self._before = self._environment.look(), self._children.alive(), self._around.look(), _folder()
 
     def _import_ended(self) -> None:
         """What a module sets and starts while it is imported stays: it will not be imported again."""
-        variables, children, around = self._before
+        variables, children, around, folder = self._before
+        if folder != (now := _folder()):
+            self._folder = now
         self._environment.adopt(variables)
         self._children.adopt(children)
         self._around.adopt(around)
@@ -268,6 +272,14 @@ def _end_broken(error: OSError) -> "NoReturn":
     with contextlib.suppress(OSError):
         os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
     os._exit(1)
+
+
+def _folder(_now: "Any" = os.getcwd) -> str | None:
+    try:
+        folder: str = _now()
+    except OSError:  # it has been taken away
+        return None
+    return folder
 
 
 def _bind_to_runner() -> None:

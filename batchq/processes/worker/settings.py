@@ -119,17 +119,20 @@ def _of_sys() -> Setting:
     variables, chosen = vars(sys), itemgetter(*_OF_SYS)
 
     def write(values: "tuple[Any, ...]") -> None:
-        named, limit, *contents = values
+        count, named, limit, *contents = values
         variables.update(zip(_OF_SYS, named, strict=True))
         for name, content in zip(_LISTS, contents, strict=True):
             variables[name][:] = content
         variables.pop("tracebacklimit", None)
         if limit is not _MISSING:
             variables["tracebacklimit"] = limit
+        for name in list(variables)[count:]:  # the newest
+            del variables[name]
 
     return Setting(
         "sys",
         lambda: (
+            len(variables),
             chosen(variables),
             variables.get("tracebacklimit", _MISSING),
             tuple(sys.argv),

@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import sys
+from operator import is_
 
 from batchq.processes.worker import libc
 
@@ -37,7 +38,9 @@ class Streams:
         self._in, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
         for stream in (self._out, self._err):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-        self._encoding, self._errors = self._out.encoding, self._in.errors
+        self._own = self._in, self._out, self._err
+        self._are_ours = True
+        self._chosen, self._set = _streams(), self._settings()  # what they are to be, and how these are to be set
         # What C libraries print is buffered by stdio: line by line, so that it stands among Python's lines in order.
         self._flush_stdio = libc.function("fflush")
         setvbuf = libc.function("setvbuf")
@@ -51,23 +54,64 @@ class Streams:
         for fd in (1, 2):
             os.dup2(self.kept[fd], fd)
 
-    def flush(self) -> None:
-        """Write out what is buffered, while it still goes where the callable wanted it; then see to whole streams."""
+    def look(self) -> "Any":
+        """How they are, for ``adopt``."""
+        return _streams(), self._settings()
+
+    def adopt(self, before: "Any") -> None:
+        """What has changed since ``before`` stays: a module has its own streams, or has set these otherwise."""
+        streams, settings = before
+        pairs = zip(self._chosen, streams, _streams(), strict=True)
+        self._chosen = tuple(known if was is now else now for known, was, now in pairs)
+        self._are_ours = all(map(is_, self._chosen, self._own * 2))
+        if settings != (now := self._settings()):
+            self._set = tuple(
+                known if setting is None else setting for known, setting in zip(self._set, now, strict=True)
+            )
+
+    def flush(self) -> bool:
+        """Write out what is buffered, while it still goes where the callable wanted it; then see to whole streams.
+
+        Whether that was possible.
+        """
         if self._flush_stdio is not None:
             self._flush_stdio(None)
-        is_whole = sys.stdout is self._out and sys.stderr is self._err and sys.stdin is self._in
-        if not is_whole:
-            for other in (sys.stdout, sys.stderr):
-                with contextlib.suppress(BaseException):  # the callable's own object may do anything
-                    other.flush()
+        there = _streams()
+        is_chosen = all(map(is_, there, self._chosen))
+        if not (is_chosen and self._are_ours):
+            for other in (*there, *self._chosen):
+                if not any(other is own for own in self._own):
+                    with contextlib.suppress(BaseException):  # that of a callable or a module may do anything
+                        other.flush()
         try:
             self._out.flush()
             self._err.flush()
-            if is_whole and not self._in.closed and self._is_as_opened(self._out) and self._is_as_opened(self._err):
-                return
+            if is_chosen and self._settings() == self._set:
+                return True
         except (OSError, ValueError):
             self._discard()
-        self._reopen()
+        self._mend(there)
+        sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._chosen  # type: ignore[misc]
+        return not any(map(_is_closed, self._chosen))
+
+    def _mend(self, there: "tuple[Any, ...]") -> None:
+        """Make our own streams as they were, in place: modules may hold them, as handlers of logging do."""
+        strangers = [one for one in there if not any(one is known for known in (*self._own, *self._chosen))]
+        for fd, (stream, setting) in enumerate(zip(self._own, self._set, strict=True)):
+            # Another that has the same buffer closes it when it goes.
+            if _is_closed(stream) or any(getattr(one, "buffer", None) is stream.buffer for one in strangers):
+                self._reopen(fd, stream, setting)
+            elif _setting(stream) != setting:
+                try:
+                    stream.reconfigure(encoding=setting[0], errors=setting[1], line_buffering=setting[2])  # type: ignore[union-attr]
+                except (OSError, ValueError):
+                    self._reopen(fd, stream, setting)
+
+    @staticmethod
+    def _reopen(fd: int, stream: "Any", setting: "Any") -> None:
+        raw = io.BufferedWriter(_Printed(fd, "wb", closefd=False)) if fd else open(fd, "rb", closefd=False)
+        encoding, errors, line_buffering = setting
+        io.TextIOWrapper.__init__(stream, raw, encoding, errors, line_buffering=line_buffering)
 
     def put_back(self) -> None:
         """Let the descriptors 0, 1 and 2 be what they were. Raises OSError."""
@@ -77,23 +121,8 @@ class Streams:
         for fd, kept in enumerate(self.kept):
             os.dup2(kept, fd)
 
-    def _reopen(self) -> None:
-        for fd, name in enumerate(("stdin", "stdout", "stderr")):
-            raw = io.BufferedWriter(_Printed(fd, "wb", closefd=False)) if fd else open(fd, "rb", closefd=False)
-            stream = io.TextIOWrapper(
-                raw, self._encoding, "backslashreplace" if fd else self._errors, line_buffering=fd > 0
-            )
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
-        self._in, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
-
-    def _is_as_opened(self, stream: "Any") -> bool:
-        return (
-            not stream.closed
-            and bool(stream.line_buffering)
-            and stream.errors == "backslashreplace"
-            and stream.encoding == self._encoding
-        )
+    def _settings(self) -> "tuple[Any, ...]":
+        return _setting(self._in), _setting(self._out), _setting(self._err)
 
     def _discard(self) -> None:
         """Words that cannot be written must not be written later, as those of the next callable."""
@@ -101,6 +130,24 @@ class Streams:
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(self._null, fd)
                 stream.flush()
+
+
+def _streams() -> "tuple[Any, ...]":
+    return sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__
+
+
+def _setting(stream: "Any") -> "Any":
+    try:
+        return None if stream.closed else (stream.encoding, stream.errors, stream.line_buffering)
+    except ValueError:  # its buffer has been taken from it
+        return None
+
+
+def _is_closed(stream: "Any") -> bool:
+    try:
+        return bool(getattr(stream, "closed", False))
+    except Exception:
+        return True
 
 
 def keep(fd: int) -> int:

@@ -7,13 +7,14 @@ loaded is left alone until it is. What cannot be put back (a thread, a lowered l
 What a module sets while it is imported stays, as its variables do: see ``adopt``.
 """
 
-import _signal  # type: ignore[import-not-found]  # signal turns each answer into an enum; and who imports it is seen
 import _warnings
+import contextvars
 import os
 import resource
 import sys
 
 from batchq.processes.worker import kernel, modules, settings
+from batchq.processes.worker.handlers import Handlers
 from batchq.processes.worker.streams import Streams
 from batchq.processes.worker.threads import Threads
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_SIGNALS = tuple(number for number in _signal.valid_signals() if number < 32)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
-_TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 #: Who has seen a warning sees it again: Python forgets what was shown when the filters have changed.
 _forget_warnings: "Callable[[], object]" = getattr(_warnings, "_filters_mutated", int)
 
@@ -34,14 +33,15 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.streams = Streams()
-        self._umask = os.umask(0)
-        os.umask(self._umask)
+        self._umask = _umask()
+        self.is_umask_chosen = False  # by a module
         # Who wants to change a limit imports this module; whether anybody did is seen by its being there again.
         sys.modules.pop("resource", None)
         self._settings: list[settings.Setting] = []
         self._readers: list[Callable[[], Any]] = []
         self._values: list[Any] = []
         self._anew: dict[str, Callable[[], object]] = {}
+        self.context = contextvars.copy_context()  # of which each call has a copy
         self.within: dict[str, Callable[[], object]] = {}  # what is done in the context of each call, before it
         self._known: set[str] = set()  # modules whose settings are looked at
         self._modules = 0
@@ -50,7 +50,7 @@ class Surroundings:
         kernel.watch_seldom(self._look_at_seldom)
         self.look_at_modules()
         self.threads = Threads()
-        self._signals, self._limits = _signals(), _limits()
+        self._handlers, self._limits = Handlers(), _limits()
 
     def _use(self, new: "list[settings.Setting]") -> None:
         self._settings += new
@@ -82,7 +82,8 @@ class Surroundings:
 
     def look(self) -> "Any":
         """How the process is, for ``adopt``."""
-        return self._read(), self.threads.now(), _signals(), _limits()
+        more = self._handlers.look(), _limits(), self.streams.look(), _umask()
+        return self._read(), self.threads.now(), more, contextvars.copy_context(), modules.rounding()
 
     def _read(self) -> "list[Any]":
         """All settings as they are; nothing where a job that now imports has broken one (``del sys.argv``)."""
@@ -93,21 +94,28 @@ class Surroundings:
 
     def adopt(self, before: "Any") -> None:
         """What has changed since ``before`` is to stay: a module that was imported has set what it needs."""
-        values, threads, signals, limits = before
+        values, threads, (handlers, limits, streams, umask), context, rounding = before
         for number, (was, is_now) in enumerate(zip(values, self._read(), strict=False)):
             if was != is_now:
                 self._values[number] = _adopted(self._values[number], was, is_now)
         self.threads.adopt(threads)
-        if signals != (now := _signals()):
-            self._signals = now
+        self._handlers.adopt(handlers)
+        self.streams.adopt(streams)
+        if umask != (now := _umask()):
+            self._umask, self.is_umask_chosen = now, True
+        for variable, value in contextvars.copy_context().items():
+            if context.get(variable, self) is not value:
+                self.context.run(variable.set, value)
+        if rounding != modules.rounding():
+            self.within.pop("decimal", None)
         if limits != (bounds := _limits()):
             self._limits = bounds
         self.look_at_modules()
 
     def put_back(self) -> bool:
         """Make the process as it was; False where that cannot be done, and another process must go on."""
-        is_whole = "signal" not in sys.modules or self._put_back_signals()
-        self.streams.flush()
+        is_whole = self._handlers.put_back()
+        is_whole = self.streams.flush() and is_whole
         os.umask(self._umask)
         _forget_warnings()
         if len(sys.modules) != self._modules:
@@ -133,24 +141,6 @@ class Surroundings:
         setting.write(value)
         return bool(setting.read() == value)
 
-    def _put_back_signals(self) -> bool:
-        handlers, mask = self._signals
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
-        is_whole = tuple(map(_signal.getsignal, _SIGNALS)) == handlers or self._put_back_handlers()
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        return is_whole
-
-    def _put_back_handlers(self) -> bool:
-        for timer in _TIMERS:
-            _signal.setitimer(timer, 0)
-        for number, handler in zip(_SIGNALS, self._signals[0], strict=True):
-            if _signal.getsignal(number) == handler:
-                continue
-            if handler is None:  # it was not set by Python, so Python cannot set it again
-                return False
-            _signal.signal(number, handler)
-        return True
-
     def _put_back_limits(self) -> None:
         for limit, before in zip(_LIMITS, self._limits, strict=True):
             if resource.getrlimit(limit) != before:
@@ -164,8 +154,10 @@ def _adopted(kept: "Any", was: "Any", is_now: "Any") -> "Any":
     return tuple([old if one == new else new for old, one, new in zip(kept, was, is_now, strict=True)])
 
 
-def _signals() -> "tuple[tuple[Any, ...], Any]":
-    return tuple(map(_signal.getsignal, _SIGNALS)), _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+def _umask() -> int:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _limits() -> "tuple[tuple[int, int], ...]":

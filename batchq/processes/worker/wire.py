@@ -47,6 +47,8 @@ KINDS = frozenset((RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL))
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _MOST = 64 * 1024 * 1024  #: bytes of a text behind an answer: more than any has
 _LATEST = 1 << 43  #: milliseconds since 1970: in a few hundred years
+#: To and from JSON, whatever a callable makes of the functions of ``json``
+as_json, _from_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode, json.JSONDecoder().decode
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 
 
@@ -56,7 +58,7 @@ def receive(tasks: int) -> "dict[str, Any] | None":
     if header is None:
         return None
     data = _exactly(tasks, int.from_bytes(header, "little"))
-    return None if data is None else json.loads(data)
+    return None if data is None else _from_json(data.decode())
 
 
 def may_be_answer(fields: "tuple[Any, ...]") -> bool:
