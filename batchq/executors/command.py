@@ -16,6 +16,7 @@ from batchq.jobs.attempt import (
     MACHINE_BUSY,
     SUCCEEDED,
     TIMED_OUT,
+    UNKILLABLE,
     Claim,
     Ended,
     Failure,
@@ -27,7 +28,7 @@ from batchq.processes.capture import Output
 from batchq.processes.spawn import Refusal, machine_refusal
 from batchq.processes.unnamed import unnamed_file
 
-UNKILLABLE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
+PATIENCE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 
 
 class Sentence:
@@ -50,7 +51,7 @@ class Sentence:
         for child in below:
             tree.kill(child, signal.SIGKILL)
         self.is_killed = True
-        return time.monotonic() + (UNKILLABLE if tree.may_end(pid) else 0)
+        return time.monotonic() + (PATIENCE if tree.may_end(pid) else 0)
 
 
 def overrun(claim: Claim) -> Failure:
@@ -64,7 +65,7 @@ def unkillable(outcome: Outcome, why: str) -> Outcome:
     if outcome.status in (SUCCEEDED, CANCELLED):
         return outcome
     status = TIMED_OUT if outcome.status == TIMED_OUT else FAILED
-    failure = Failure("Unkillable", f"{why}; it lives on, so the job is not tried again")
+    failure = Failure(UNKILLABLE, f"{why}; it lives on, so the job is not tried again")
     return outcome._replace(status=status, result=None, failure=failure, is_final=True)
 
 

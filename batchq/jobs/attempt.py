@@ -14,6 +14,7 @@ TIMED_OUT = "timed_out"
 CRASHED = "crashed"
 INTERRUPTED = "interrupted"
 MACHINE_BUSY = "MachineBusy"  #: the type of an interruption of which the machine is to blame; it is not counted
+UNKILLABLE = "Unkillable"  #: the type of a failure after which something of the attempt lives on
 CANCELLED = "cancelled"
 
 

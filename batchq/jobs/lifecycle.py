@@ -14,6 +14,8 @@ from batchq.jobs.attempt import (
     MACHINE_BUSY,
     SUCCEEDED,
     TIMED_OUT,
+    UNKILLABLE,
+    Failure,
     Outcome,
     Standing,
 )
@@ -96,11 +98,7 @@ def _succeeded(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settl
 def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     failures = job.failures + 1
     if outcome.is_final:
-        has_run = outcome.failure is not None and outcome.failure.type.startswith("Result")
-        why = (
-            "another attempt would return no other kind of value" if has_run else "the job asked not to be tried again"
-        )
-        return Settlement("failed", None, failures, job.crashes, 0, why)
+        return Settlement("failed", None, failures, job.crashes, 0, _why_final(outcome.failure))
     if failures < job.max_attempts and not allows(job, outcome):
         return Settlement("failed", None, failures, job.crashes, 0, "a failure of this kind is not retried")
     if failures < job.max_attempts:
@@ -110,6 +108,15 @@ def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settleme
         needed = f"it asks for another attempt; that takes max_attempts = {failures + 1} or more"
         return Settlement("failed", None, failures, job.crashes, 0, needed)
     return Settlement("failed", None, failures, job.crashes, 0, None)
+
+
+def _why_final(failure: Failure | None) -> str:
+    kind = "" if failure is None else failure.type
+    if kind == UNKILLABLE:
+        return "something of it lives on"
+    if kind.startswith("Result"):
+        return "another attempt would return no other kind of value"
+    return "the job asked not to be tried again"
 
 
 def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:

@@ -121,8 +121,8 @@ WEAK = """
 import signal
 from batchq.executors import command, leftovers
 from batchq.processes import guardian
-assert command.UNKILLABLE and leftovers.SWEEP and guardian.PATIENCE
-command.UNKILLABLE = leftovers.SWEEP = guardian.PATIENCE = 0.2
+assert command.PATIENCE and leftovers.SWEEP and guardian.PATIENCE
+command.PATIENCE = leftovers.SWEEP = guardian.PATIENCE = 0.2
 strong, strong_group = tree.kill, tree.kill_group
 tree.kill = lambda pid, number: number == signal.SIGKILL or strong(pid, number)
 tree.kill_group = lambda pid, number: number == signal.SIGKILL or strong_group(pid, number)

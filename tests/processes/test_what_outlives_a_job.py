@@ -100,7 +100,7 @@ def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins
     assert not is_gone(pid)
     assert f"process {pid} (sleep) belongs to nobody: this run may not end it" in scene.said()
     assert scene.attempts("error_type") == [("Unkillable",)]
-    assert scene.jobs() == [("failed",)]
+    assert scene.jobs("state, why") == [("failed", "something of it lives on")]
     end(pid)
     eventually(lambda: is_gone(pid))
 
