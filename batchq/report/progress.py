@@ -45,6 +45,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._bar.start()
+        self._bar.console.show_cursor()  # which rich has hidden: a run that is stopped or killed could not show it again
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -321,10 +322,11 @@ def test_a_signal_to_the_whole_group_of_the_run_reaches_it_once(scene: Scene) ->
     assert scene.attempts() == [("succeeded",)]
 
 
-def test_an_interrupt_from_the_terminal_lets_running_jobs_finish(scene: Scene) -> None:
-    scene.add({"command": "echo up > begun; until [ -e go ]; do sleep 0.01; done"}, {"command": "true"})
+@contextmanager
+def terminal(scene: Scene, *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """A run on a terminal of its own, and the other side of that."""
     ours, theirs = os.openpty()
-    words = [os.fsdecode(word) for word in scene.shell.argv("run", "-j", "1", "--grace", "1h")]
+    words = [os.fsdecode(word) for word in scene.shell.argv("run", *options)]
     take_terminal = (
         "import fcntl, os, sys, termios\n"
         "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -335,19 +337,44 @@ def test_an_interrupt_from_the_terminal_lets_running_jobs_finish(scene: Scene) -
         stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
+    os.set_blocking(ours, False)
     try:
-        eventually(scene.begun.exists)
-        os.write(ours, b"\x03")
-        os.set_blocking(ours, False)
-        (scene.folder / "go").touch()
-        assert ended(run) == 130
+        yield run, ours
     finally:
         run.kill()
         run.wait()
         os.close(ours)
 
+
+def test_an_interrupt_from_the_terminal_lets_running_jobs_finish(scene: Scene) -> None:
+    scene.add({"command": "echo up > begun; until [ -e go ]; do sleep 0.01; done"}, {"command": "true"})
+    with terminal(scene, "-j", "1", "--grace", "1h") as (run, ours):
+        eventually(scene.begun.exists)
+        os.write(ours, b"\x03")
+        (scene.folder / "go").touch()
+        assert ended(run) == 130
+
     assert scene.jobs() == [("succeeded",), ("queued",)]
     assert scene.survivors() == []
+
+
+def test_a_run_that_is_stopped_on_a_terminal_leaves_the_cursor_there(scene: Scene) -> None:
+    scene.add({"command": "echo up > begun; exec sleep 600"})
+    with terminal(scene) as (run, ours):
+        shown = b""
+
+        def has_drawn() -> bool:
+            nonlocal shown
+            with suppress(BlockingIOError):
+                shown += os.read(ours, 65536)
+            return b"1 running" in shown
+
+        eventually(has_drawn)
+        run.send_signal(signal.SIGSTOP)
+        assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")  # show, hide
+        run.send_signal(signal.SIGCONT)
+        run.send_signal(signal.SIGQUIT)
+        assert ended(run) == 131
 
 
 def test_the_death_of_the_guardian_is_heard_while_the_store_is_locked(scene: Scene) -> None:
