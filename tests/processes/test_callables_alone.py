@@ -304,6 +304,55 @@ def test_a_thread_that_a_library_keeps_for_itself_costs_no_worker_and_is_told_on
     assert scene.attempts("threads") == [(1,), (0,), (0,), (0,), (0,)]
 
 
+KEEPING = """
+import os, threading, time
+def loop(): time.sleep(600)
+class Monitor(threading.Thread):
+    of_all = None
+    def run(self): loop()
+class Client:
+    def __init__(self): self.sender = threading.Thread(target=loop, daemon=True); self.sender.start()
+CLIENT = MONITOR = None
+def variable():
+    global MONITOR
+    if MONITOR is None: MONITOR = threading.Thread(target=loop, daemon=True); MONITOR.start()
+    return os.getpid()
+def attribute_of_a_class():
+    if Monitor.of_all is None: Monitor.of_all = Monitor(daemon=True); Monitor.of_all.start()
+    return os.getpid()
+def attribute_of_an_object():
+    global CLIENT
+    CLIENT = CLIENT or Client()
+    return os.getpid()
+def nowhere(): threading.Thread(target=loop, daemon=True).start(); return os.getpid()
+def itself(): Client(); return os.getpid()
+def no_daemon():
+    global MONITOR
+    MONITOR = threading.Thread(target=time.sleep, args=(0.1,)); MONITOR.start()
+    return os.getpid()
+"""
+
+
+@pytest.mark.parametrize("where", ["variable", "attribute_of_a_class", "attribute_of_an_object"])
+def test_a_daemon_thread_that_a_module_of_the_job_holds_costs_no_worker(scene: Scene, where: str) -> None:
+    module(scene, "keeping", KEEPING)
+    scene.add(*[{"call": f"keeping:{where}"}] * 20)
+    scene.run("-j", "1")
+
+    assert len(set(map(str, results(scene)))) == 1
+    assert scene.attempts("threads") == [(1,)] + [(0,)] * 19
+
+
+@pytest.mark.parametrize("where", ["nowhere", "itself", "no_daemon"])
+def test_a_thread_that_no_module_holds_or_that_is_no_daemon_costs_the_worker(scene: Scene, where: str) -> None:
+    module(scene, "keeping", KEEPING)
+    scene.add(*[{"call": f"keeping:{where}"}] * 4)
+    scene.run("-j", "1")
+
+    assert len(set(map(str, results(scene)))) == 4
+    assert scene.attempts("threads") == [(1,)] * 4
+
+
 def test_a_library_that_starts_a_thread_with_each_call_costs_a_worker_as_any_thread_does(scene: Scene) -> None:
     folder = scene.folder / "site-packages"
     folder.mkdir()

@@ -1,6 +1,7 @@
 """The threads that a call left, and those that a library keeps for itself."""
 
 import _thread
+import gc
 import os
 import sys
 import time
@@ -11,14 +12,17 @@ if TYPE_CHECKING:
 
 _FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
 _MOST = 0xFFFF
+_STEPS = 4  #: from a thread to the variables of a module: an attribute of an object, or of a class, is on the way
+_WIDTH = 50  #: objects that are looked at on each step
 _LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 class Threads:
     """``left`` are those that the last call left.
 
-    One of an installed library (the monitor of tqdm, the sender of an error tracker) is the worker's from then on, as
-    long as there is one of its kind: the next call would find it there, or start the same. Any other costs the worker.
+    A daemon of an installed library (the monitor of tqdm, the sender of an error tracker), or one that a module holds in
+    a variable, is the worker's from then on, as long as there is one of its kind: the next call would find it there, or
+    start the same. Any other costs the worker.
     """
 
     def __init__(self) -> None:
@@ -51,7 +55,8 @@ class Threads:
         strangers = [one for one in there if one not in self._known]
         kinds = [_kind(one) for one in there]
         if len(strangers) != new or not all(
-            _is_of_a_library(one) and kinds.count(_kind(one)) == 1 for one in strangers
+            one.daemon and kinds.count(_kind(one)) == 1 and (_is_of_a_library(one) or _is_held(one))
+            for one in strangers
         ):
             return False
         self._count, self._known = self._count + new, there
@@ -81,4 +86,17 @@ def _kind(thread: "Any") -> "tuple[Any, Any]":
 def _is_of_a_library(thread: "Any") -> bool:
     module = sys.modules.get(str(_kind(thread)[0]))
     file = getattr(module, "__file__", None)
-    return bool(thread.daemon) and isinstance(file, str) and any(part in file for part in _LIBRARIES)
+    return isinstance(file, str) and any(part in file for part in _LIBRARIES)
+
+
+def _is_held(thread: "Any") -> bool:
+    """Whether a module has it: a thread that a call has merely started is referred to by threading alone."""
+    variables = {id(getattr(module, "__dict__", None)) for module in list(sys.modules.values())}
+    all_threads = sys.modules["threading"]._active
+    holders: list[Any] = [thread]
+    for _ in range(_STEPS):
+        found = gc.get_referrers(*holders)
+        holders = [one for one in found if one is not all_threads and one is not holders][:_WIDTH]
+        if any(id(one) in variables for one in holders):
+            return True
+    return False
