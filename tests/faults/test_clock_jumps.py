@@ -59,7 +59,7 @@ def test_a_pause_noted_by_a_clock_that_was_ahead_is_no_longer_when_the_clock_is_
     batchq("add", "--max-attempts", "2", "--backoff", "1ms", "-c",
            "echo ran >> effects; test $BATCHQ_ATTEMPT = 2 || { echo $BATCHQ_JOB_ID; exit 1; }")  # fmt: skip
     batchq("add", "--", "false")
-    shifted(batchq, HOUR, "add", "--delay", "1s", "-c", "echo delayed >> effects")
+    shifted(batchq, HOUR, "add", "--delay", "1h", "--", "true")
     shifted(batchq, HOUR, "run", "--max-jobs", "1")
     assert rows(batchq, "SELECT state, due_at - created_at >= 3600000 FROM jobs WHERE id = 1") == [("scheduled", 1)]
 
@@ -67,7 +67,8 @@ def test_a_pause_noted_by_a_clock_that_was_ahead_is_no_longer_when_the_clock_is_
     assert rows(batchq, "SELECT number, outcome FROM attempts WHERE job = 1") == [(1, "failed"), (2, "succeeded")]
     assert (batchq.folder / "effects").read_text() == "ran\nran\n"
     ((left,),) = rows(batchq, "SELECT due_at - due_from FROM jobs WHERE id = 3")
-    assert left == 1_000
+    assert left == 3_600_000
+    shifted(batchq, HOUR, "add", "--delay", "1s", "-c", "echo delayed >> effects")
     run = batchq.start("run", "--watch")
     eventually(lambda: (batchq.folder / "effects").read_text().endswith("delayed\n"))
     run.terminate()
