@@ -24,7 +24,7 @@ def main() -> None:
         print(f"{end.tag.upper()} {place(case)}")
         print("\n".join(f"    {line}" for line in reason(end)))
     if not ends:
-        print(f"the {file.stem} half: pytest failed, and no test of {len(cases):,}; see the output of that half")
+        print(f"{file.stem}: pytest failed, and no test of {len(cases):,}; see its output above")
 
 
 def place(case: ElementTree.Element) -> str:
