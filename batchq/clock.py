@@ -32,7 +32,11 @@ def duration(text: str) -> int:
 
 
 def show_duration(ms: float) -> str:
-    """Milliseconds as a person reads them: ``"12 ms"``, ``"3.4 s"``, ``"2 m 05 s"``, ``"1 h 02 m"``, ``"3 d 04 h"``."""
+    """Milliseconds as a person reads them: ``"12 ms"``, ``"3.4 s"``, ``"2 m 05 s"``, ``"1 h 02 m"``, ``"3 d 04 h"``.
+
+    What began in the future, as a clock that was set back makes it, has lasted 0 ms.
+    """
+    ms = max(0, ms)
     if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 59_950:

@@ -215,7 +215,12 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
     facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "keys": done.keys}
     facts["bytes"] = done.bytes
     keys = f" and {done.keys:,} {'key' if done.keys == 1 else 'keys'}" if done.keys else ""
-    return facts, f"{_jobs(done.jobs)}{keys} removed, the store is {done.bytes:,} bytes smaller"
+    facts["logs_left"] = done.logs_left
+    text = f"{_jobs(done.jobs)}{keys} removed, the store is {done.bytes:,} bytes smaller"
+    if done.logs_left:
+        logs = "1 log stays" if done.logs_left == 1 else f"{done.logs_left:,} logs stay"
+        text += f"; {logs}: written for a store at another place, of which this is a copy, or which was moved here"
+    return facts, text
 
 
 def _retention(store: Store) -> tuple[dict[str, object], str]:

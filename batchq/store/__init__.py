@@ -6,5 +6,5 @@ adding        intake keys revision binding
 running       ledger recording lost unfit claiming limits order runners outlook answers asking names states
 changing      control reopening queues
 looking       ages awaited obstacles queries tallies rows selecting reasons
-keeping       keeping pruning filed examination repair
+keeping       keeping pruning filed examination breaches repair
 """

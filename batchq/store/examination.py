@@ -9,6 +9,7 @@ from batchq import clock
 from batchq.errors import LedgerError
 from batchq.named import NamedTuple
 from batchq.store import answers, filed, holders, location, log, objects, repair, schema, values
+from batchq.store.breaches import BREACHES, LAST, ORDER, OTHERS
 from batchq.store.connection import STUMBLES, Store, translated
 from batchq.store.keeping import STUCK_LOG, retention
 from batchq.store.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
@@ -140,7 +141,7 @@ def _running(store: Store) -> Iterator[Finding]:
     for (job,) in lost:
         text = f"job {job} is said to run, but its runner has ended; the next 'batchq run' takes it back"
         yield Finding("problem", "jobs", text)
-    for breach in (*repair.BREACHES, *repair.ORDER, *repair.LAST):
+    for breach in (*OTHERS, *BREACHES, *ORDER, *LAST):
         if breach.about != "counters" and (told := repair.found(store.db, breach)) is not None:
             yield Finding("problem", breach.about, f"{told}; {_MENDS}")
     if jobs := repair.circle(store.db):

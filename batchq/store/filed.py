@@ -4,20 +4,29 @@ import _sqlite3 as sqlite3
 import json
 import os
 import stat
+from binascii import crc32
 from collections.abc import Sequence
 
 from batchq.errors import LedgerError
+from batchq.named import NamedTuple
 from batchq.store.connection import Store
 from batchq.store.patience import damaged
 
 
+class Removed(NamedTuple):
+    """How many logs were removed, and how many were left that were written for a store at another place."""
+
+    files: int
+    of_others: int
+
+
 def mark(store: Store) -> str:
-    """What is part of the name of each log of this store, and of no other."""
+    """What is part of the name of each log of this store, and of no other: not of its copies, which lie elsewhere."""
     rows = store.fetch("SELECT value FROM settings WHERE name = 'store_id'")
     if not rows:
         raise LedgerError(damaged(store.path, "its settings are gone"))
     ((id,),) = rows
-    return "".join(one for one in str(id)[:8] if one.isascii() and one.isalnum())  # a foreign store may hold anything
+    return f"{crc32(os.fsencode(f'{id} {store.path}')):08x}"
 
 
 def folder(store: Store) -> str:
@@ -31,34 +40,45 @@ def of_jobs(db: sqlite3.Connection, ids: Sequence[int]) -> list[tuple[int, str]]
     return [(job, os.fsdecode(path)) for job, path in rows]
 
 
-def remove(store: Store, logs: Sequence[tuple[int, str]]) -> int:
-    """Remove the files that are beyond doubt logs of these jobs: plain, ours, of the name that they got; how many.
+def remove(store: Store, logs: Sequence[tuple[int, str]]) -> Removed:
+    """Remove the files that are beyond doubt logs of these jobs: plain, ours, of the name that they got here.
 
-    The folder of this store goes with the last of them.
+    The folder of this store goes with the last of them. The logs that a copy of a store knows belong to that store.
     """
     if not logs:
-        return 0
+        return Removed(0, 0)
     own = mark(store)
-    removed = sum(_remove(path, job, own) for job, path in logs)
+    removed = of_others = 0
+    for job, path in logs:
+        if (marked := _marked(path, job)) == own:
+            removed += _remove(path)
+        else:
+            of_others += marked is not None
     try:
         os.rmdir(folder(store))
     except OSError:
         pass  # there is something in it, or it was never there
-    return removed
+    return Removed(removed, of_others)
 
 
-def _remove(path: str, job: int, own: str) -> bool:
+def _marked(path: str, job: int) -> str | None:
+    """The mark in the name of a plain file of ours that is a log of this job; None for any other."""
     number, _, rest = os.path.basename(path).partition("-")
     attempt, _, named = rest.partition("-")
-    if number != str(job) or not attempt.isdecimal() or named.partition(".")[0] != own:
-        return False
+    if number != str(job) or not attempt.isdecimal():
+        return None
     try:
         facts = os.lstat(path)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-            return False
+    except (OSError, ValueError):
+        return None  # it went before
+    return named.partition(".")[0] if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() else None
+
+
+def _remove(path: str) -> bool:
+    try:
         os.unlink(path)
     except OSError:
-        return False  # it went before, or its folder is not to be changed
+        return False  # its folder is not to be changed
     return True
 
 

@@ -83,12 +83,14 @@ def _run(store: Store, mode: str) -> Checkpoint:
 
 
 class Pruned(NamedTuple):
-    """What was removed, and by how many bytes the file became smaller."""
+    """What was removed, by how many bytes the file became smaller, and how many logs were left because they were written
+    for a store at another place: for that from which this one was copied, or for this one before it was moved."""
 
     jobs: int
     runners: int
     keys: int
     bytes: int
+    logs_left: int
 
 
 def prune(store: Store, policy: Policy, now: int) -> Pruned:
@@ -98,10 +100,11 @@ def prune(store: Store, policy: Policy, now: int) -> Pruned:
     """
     size = os.stat(store.path).st_size
     rule = pruning.rule_of(store, policy, now)
-    jobs = last = 0
+    jobs = last = logs_left = 0
     while found := pruning.candidates(store, rule, last):
         last = found[-1]
-        jobs += pruning.remove_jobs(store, found, rule)
+        gone, left = pruning.remove_jobs(store, found, rule)
+        jobs, logs_left = jobs + gone, logs_left + left
         checkpoint_if_due(store)
     runners = last = 0
     while ended := pruning.ended_runners(store, rule, last):
@@ -116,7 +119,7 @@ def prune(store: Store, policy: Policy, now: int) -> Pruned:
     while pruning.give_back(store):
         checkpoint_if_due(store)
     checkpoint(store, truncate=True)
-    return Pruned(jobs, runners, forgotten, max(0, size - os.stat(store.path).st_size))
+    return Pruned(jobs, runners, forgotten, max(0, size - os.stat(store.path).st_size), logs_left)
 
 
 def retention(store: Store) -> Policy | None:
@@ -153,7 +156,7 @@ def tidy(store: Store, now: int) -> int:
     removed = 0
     for after in _starts(store, "jobs"):
         if found := pruning.candidates(store, rule, after, WINDOW):
-            removed = pruning.remove_jobs(store, found, rule)
+            removed, _ = pruning.remove_jobs(store, found, rule)
             break
     for after in _starts(store, "runners"):
         if ended := pruning.ended_runners(store, rule, after):

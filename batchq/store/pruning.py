@@ -77,8 +77,9 @@ def candidates(store: Store, rule: Rule, after: int, window: int | None = None) 
     return [id for (id,) in rows]
 
 
-def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
-    """Remove those of the jobs that may still go, and then their logs; how many jobs."""
+def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
+    """Remove those of the jobs that may still go, and then their logs; how many jobs, and how many logs were left because
+    they were written for a store at another place."""
     with store.writing() as db:
         logs = filed.of_jobs(db, ids)
         gone = db.execute(
@@ -93,10 +94,10 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> int:
         names.remember(db, {(queue, batch) for _, queue, batch, _, _ in gone})
         keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
         failpoints.hit("prune_before_commit")
-    if logs:
-        removed = {id for *_, id in gone}
-        filed.remove(store, [(job, path) for job, path in logs if job in removed])
-    return len(gone)
+    if not logs:
+        return len(gone), 0
+    removed = {id for *_, id in gone}
+    return len(gone), filed.remove(store, [(job, path) for job, path in logs if job in removed]).of_others
 
 
 def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:

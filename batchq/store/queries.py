@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from batchq import clock
 from batchq.errors import MissingError
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store import ages, keys, runners
@@ -36,7 +37,7 @@ JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
 jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
 jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
-jobs.timeout"""
+jobs.timeout, jobs.due_from"""
 LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
 
 
@@ -168,7 +169,15 @@ def pruned(store: Store, id: int) -> tuple[str, str] | None:
 
 def job_row(row: "tuple[Any, ...]") -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
-    return Job._make((*row[:21], None if row[21] is None else End._make(row[21:]), False, (), None))
+    due = due_by(row[18], row[-1], clock.now())
+    return Job._make((*row[:18], due, *row[19:21], None if row[21] is None else End._make(row[21:-1]), False, (), None))
+
+
+def due_by(due_at: int | None, due_from: int | None, now: int) -> int | None:
+    """When a job is due: where the clock was set back since, the next run lets its pause begin anew."""
+    if due_at is None or due_from is None or due_from <= now:
+        return due_at
+    return now + due_at - due_from
 
 
 def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:

@@ -1,5 +1,6 @@
 """Counting and timing jobs inside SQLite: a million jobs never become Python objects. Read without a lock."""
 
+from batchq import clock
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.selection import Selection
 from batchq.store.connection import Store
@@ -50,5 +51,6 @@ def slowest(store: Store, selection: Selection, limit: int) -> list[Job]:
 def next_due(store: Store, selection: Selection) -> int | None:
     """When the first of the selected jobs that wait for a time is due; None when none waits."""
     where, named = condition(selection.in_state("scheduled"))
-    ((due,),) = store.fetch(f"SELECT min(due_at) FROM jobs WHERE {where}", named)
-    return None if due is None else int(due)
+    due = f"SELECT min(iif(due_from > :now, :now + due_at - due_from, due_at)) FROM jobs WHERE {where}"  # as due_by
+    ((first,),) = store.fetch(due, named | {"now": clock.now()})
+    return None if first is None else int(first)

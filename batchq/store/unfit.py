@@ -3,12 +3,13 @@
 A store may have been damaged, or made by somebody who means harm. Nothing is asked about that as long as all goes well.
 """
 
+import _sqlite3 as sqlite3
 import math
-import sqlite3
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from batchq import clock
 from batchq.errors import LedgerError
+from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.connection import Store
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-_MUCH = 1 << 53  #: more than anything is counted to
+MUCH = 1 << 53  #: more than anything is counted to
 _AT_ONCE = 100  #: jobs that one transaction fails
 _NO_TROUBLE = {
     "SQLITE_CONSTRAINT",
@@ -41,18 +42,18 @@ class _Number(NamedTuple):
         return isinstance(value, (int, float)) and math.isfinite(value) and self.low <= value <= self.high
 
 
-_COUNT, _TIME = _Number(0, _MUCH, "0"), _Number(0, 253_402_300_799_999, "NULL")
-_NUMBERS = {
-    "add_id": _COUNT, "priority": _Number(-_MUCH, _MUCH, "0"), "failures": _COUNT, "crashes": _COUNT,
-    "interruptions": _COUNT, "snoozes": _COUNT, "max_attempts": _Number(0, _MUCH, "1"),
-    "max_crashes": _Number(0, _MUCH, "1"), "max_snoozes": _Number(0, _MUCH, "1"),
+_COUNT, _TIME = _Number(0, MUCH, "0"), _Number(0, 253_402_300_799_999, "NULL")
+NUMBERS = {
+    "add_id": _COUNT, "priority": _Number(-MUCH, MUCH, "0"), "failures": _COUNT, "crashes": _COUNT,
+    "interruptions": _COUNT, "snoozes": _COUNT, "max_attempts": _Number(0, MUCH, "1"),
+    "max_crashes": _Number(0, MUCH, "1"), "max_snoozes": _Number(0, MUCH, "1"),
     "backoff": _Number(0, clock.LONGEST, "0"), "timeout": _Number(0, clock.LONGEST, "NULL"),
     "retry_timeout_factor": _Number(0, 1e300, "NULL"), "umask": _Number(0, 0o777, "NULL"),
-    "slots": _Number(1, _MUCH, "1"), "open_parents": _Number(0, _MUCH, order.OPEN_PARENTS),
+    "slots": _Number(1, MUCH, "1"), "open_parents": _Number(0, MUCH, order.OPEN_PARENTS),
     "created_at": _TIME._replace(other="0"), "due_at": _TIME, "due_from": _TIME, "started_at": _TIME,
     "cancel_asked": _Number(0, 1, "0"), "fresh": _Number(0, 1, "0"),
 }  # fmt: skip
-_WORDS = {"kind": ("argv", "shell", "call", "payload"), "on_crash": ("retry", "hold"), "leftovers": ("kill", "keep")}
+WORDS = {"kind": ("argv", "shell", "call", "payload"), "on_crash": ("retry", "hold"), "leftovers": ("kill", "keep")}
 _TEXTS = ("batch", "queue", "work", "name", "key", "env", "tags", "inputs", "retry_on", "no_retry_on", "python")
 _ATTEMPTS = "(SELECT coalesce(max(number), 0) FROM attempts WHERE job = jobs.id)"
 _OF_A_RUN = "state = 'queued' OR state = 'scheduled' OR (state = 'running' AND runner = :runner)"
@@ -90,7 +91,7 @@ def set_aside(store: Store, runner: int, now: int) -> bool:
 
 def _found(store: Store, runner: int) -> "Iterator[tuple[int, dict[str, str]]]":
     """The jobs with the columns of which each is wrong, and the SQL of what may stand there."""
-    columns = [*_NUMBERS, *_WORDS, *_TEXTS]
+    columns = [*NUMBERS, *WORDS, *_TEXTS]
     with_attempts = f"id, state, attempt, {_ATTEMPTS}, finished_at, due_at, {', '.join(columns)}"
     before, store.db.text_factory = store.db.text_factory, bytes
     try:
@@ -103,7 +104,7 @@ def _found(store: Store, runner: int) -> "Iterator[tuple[int, dict[str, str]]]":
             wrong["finished_at"] = "NULL"
         if due_at is not None and state != b"scheduled":
             wrong["due_at"] = "NULL"
-        if not isinstance(attempt, int) or not recorded + (state == b"running") <= attempt < _MUCH:
+        if not isinstance(attempt, int) or not recorded + (state == b"running") <= attempt < MUCH:
             wrong["attempt"] = _ATTEMPTS
         if wrong:
             yield job, wrong
@@ -111,14 +112,14 @@ def _found(store: Store, runner: int) -> "Iterator[tuple[int, dict[str, str]]]":
 
 def _wrong(columns: "Sequence[str]", values: "Sequence[Any]") -> "Iterator[tuple[str, str]]":
     for name, value in zip(columns, values, strict=True):
-        if name in _NUMBERS:
-            if not _NUMBERS[name].allows(value):
-                yield name, _NUMBERS[name].other
+        if name in NUMBERS:
+            if not NUMBERS[name].allows(value):
+                yield name, NUMBERS[name].other
         elif value is not None:
             text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-            if name in _WORDS:
-                if text not in _WORDS[name]:
-                    yield name, f"'{_WORDS[name][0]}'"
+            if name in WORDS:
+                if text not in WORDS[name]:
+                    yield name, f"'{WORDS[name][0]}'"
             elif not isinstance(value, bytes) or text.encode() != value:
                 yield name, f"'{text.replace(chr(0), '').replace(chr(39), chr(39) * 2)}'"
 

@@ -1,5 +1,6 @@
 """S14: a wall clock that jumps by an hour changes when jobs are due, and nothing else. S1 jumps at every step, too."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,10 +8,12 @@ import sys
 from conftest import Shell, eventually, finish
 from figures import record
 from fleet import Fleet, rows
+from history import FAILED, play
 
+from batchq import clock
 from batchq.jobs.model import job_spec
 from batchq.store import intake, ledger, runners
-from batchq.store.connection import Store
+from batchq.store.connection import Store, open_at
 from batchq.store.locks import LockFile
 from batchq.store.runners import Runner, Wanted
 
@@ -73,6 +76,25 @@ def test_a_pause_noted_by_a_clock_that_was_ahead_is_no_longer_when_the_clock_is_
     eventually(lambda: (batchq.folder / "effects").read_text().endswith("delayed\n"))
     run.terminate()
     assert finish(run).code == 143
+
+
+def test_each_look_tells_when_a_retry_is_due_by_the_clock_that_was_set_back(batchq: Shell) -> None:
+    batchq("add", "--max-attempts", "3", "--backoff", "1ms", "--", "false")
+    with open_at(str(batchq.db())) as store:
+        play(store, FAILED)
+        ahead, pause = clock.now() + 24 * HOUR, 600_000
+        store.db.execute("UPDATE jobs SET due_at = ?, due_from = ?", (ahead + pause, ahead))
+
+    looks = [json.loads(batchq(*words, "--json").out) for words in (("show", "1"), ("list",), ("report",))]
+    told = [looks[0]["job"]["due_at"], looks[1]["jobs"][0]["due_at"], looks[2]["next_due"]]
+    now = clock.now()
+    assert all(abs(clock.instant(one) - now - pause) < 60_000 for one in told), told
+    assert re.search(r"in (9 m|10 m)", batchq("explain", "1").out)
+    batchq("cancel", "1")
+
+
+def test_what_is_said_to_have_begun_in_the_future_has_lasted_no_time() -> None:
+    assert clock.show_duration(-3_600_000) == "0 ms"
 
 
 def test_a_time_that_was_asked_for_is_not_moved(store: Store) -> None:

@@ -12,14 +12,15 @@ import pytest
 from conftest import Shell, eventually, finish, send
 from scene import Scene, ended
 
+from batchq.store import filed
 from batchq.store.connection import open_at
 
 pytest_plugins = ("scene",)
 
 
 def mark(shell: Shell) -> str:
-    ((id,),) = shell.rows("SELECT value FROM settings WHERE name = 'store_id'")
-    return str(id)[:8]
+    with open_at(str(shell.db())) as store:
+        return filed.mark(store)
 
 
 def told(shell: Shell, job: int = 1) -> list[dict[str, Any]]:
@@ -44,6 +45,28 @@ def test_stores_that_share_a_folder_keep_their_logs_apart(batchq: Shell) -> None
         batchq("--db", f"{name}.db", "run", "--log-dir", "logs")
 
     assert content(batchq.folder / "logs") == [b"a\n", b"a\n", b"b\n"]
+
+
+@pytest.mark.parametrize("way", ["backup", "mv"])
+def test_a_copy_removes_no_log_of_the_original_and_says_so(batchq: Shell, way: str) -> None:
+    (batchq.folder / "other").mkdir()
+    copy = str(batchq.folder / "other" / "copy.db")
+    batchq("add", "--", "echo", "kept")
+    batchq("run", "--log-dir", "logs")
+    if way == "backup":
+        batchq("backup", "-q", copy)
+    else:
+        shutil.move(batchq.db(), copy)
+    batchq("--db", copy, "add", "--", "echo", "gone")
+    batchq("--db", copy, "run", "--log-dir", "logs")
+
+    pruned = batchq("--db", copy, "prune", "--older-than", "0s")
+
+    assert "; 1 log stays: written for a store at another place" in pruned.err + pruned.out
+    assert content(batchq.folder / "logs") == [b"kept\n"]
+    if way == "backup":
+        assert "log" not in batchq("prune", "--older-than", "0s").err
+        assert content(batchq.folder / "logs") == []
 
 
 def test_a_store_that_was_restored_writes_over_no_log(batchq: Shell) -> None:
