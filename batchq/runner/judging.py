@@ -7,15 +7,21 @@ steps (``MAYBE_CHECK_SIGNALS`` in its ``sre_lib.h``), so that Ctrl-C ends it, an
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from batchq.jobs import retrying
 from batchq.jobs.attempt import Ended
+from batchq.jobs.selection import in_words, merged
 from batchq.runner.telling import warn
 from batchq.store import recording
 from batchq.store.connection import Store
 
 LONGEST = 0.1  #: seconds for all rules of one attempt; the loop judges no longer than that between two looks at signals
+HURRY = 0.5  #: seconds for all attempts together where a run is to end at once,
+SHORTEST = 0.001  #: and at least for each: most expressions take far less
+STRIKES = 20  #: texts on which the same rules were not decided in that time, after which they are not tried on others
+_TOO_LONG = "rules 'stderr:REGEX' take too long on what it printed, and count as not matched"
 
 
 class _IsOver(Exception):
@@ -64,10 +70,34 @@ class Judge:
                 done.append(one._replace(outcome=one.outcome._replace(matched=found)))
         return done, later
 
+    def judge_at_once(self, ended: Sequence[Ended]) -> list[Ended]:
+        """The same for a run that is to end: all are judged, and each has little time. Raises BusyError, LedgerError."""
+        open_ones = [one for one in ended if retrying.must_be_judged(one.outcome)]
+        rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
+        limit = max(SHORTEST, HURRY / max(1, len(rules)))
+        done: list[Ended] = []
+        undecided: list[int] = []
+        strikes: Counter[tuple[str, ...]] = Counter()
+        for one in ended:
+            patterns = rules.get(one.claim.id)
+            if patterns is None or not retrying.must_be_judged(one.outcome):
+                done.append(one)
+                continue
+            rule = tuple(patterns)
+            found = _found(patterns, one, limit) if strikes[rule] < STRIKES else None
+            if found is None:
+                strikes[rule] += 1
+                undecided.append(one.claim.id)
+            done.append(one._replace(outcome=one.outcome._replace(matched=found or ())))
+        if undecided:
+            ids = in_words(merged((job, job) for job in undecided))
+            warn(f"{'job' if len(undecided) == 1 else 'jobs'} {ids}: {_TOO_LONG}")
+        return done
+
     def _say(self, job: int) -> None:
         if job not in self._said:
             self._said.add(job)
-            warn(f"job {job}: its rules 'stderr:REGEX' take too long on what it printed, and count as not matched")
+            warn(f"job {job}: {_TOO_LONG}")
 
 
 def _found(patterns: Sequence[str], one: Ended, seconds: float) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ or when it is told to stop; then running jobs may finish within ``grace`` and th
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -158,7 +159,8 @@ class _Run:
             self.store.patience = max(HASTE, min(PATIENCE, left)) if self.running or stop.is_hurried else PATIENCE
         leaders = self.noting.leaders()
         try:
-            judged, later = self.judge.judge(self.ended)
+            hurries = stop.at is not None and (stop.at <= now or (stop.at < math.inf and not self.running))
+            judged, later = (self.judge.judge_at_once(self.ended), []) if hurries else self.judge.judge(self.ended)
             self.ended = [*judged, *later]  # so that nothing is judged again where the store is busy
             done = ledger.exchange(
                 self.store,

@@ -58,3 +58,23 @@ def test_timeouts_signals_and_adds_do_not_wait_for_expressions(batchq: Shell) ->
     assert seconds < 4
     assert min(took) < 3
     assert stopped < 8
+
+
+@pytest.mark.parametrize("grace", ["0s", "8s"])
+def test_a_stop_does_not_wait_for_the_expressions_of_many_jobs(batchq: Shell, grace: str) -> None:
+    script = "until test -e go; do sleep 0.1; done; yes ab | head -c 4000 | tr -d '\\n' >&2; echo >>ended; exit 1"
+    for _ in range(120):
+        batchq("add", "-q", "--max-attempts", "3", "--retry-on", ENDLESS[0], "-c", script)
+    run = batchq.start("run", "-j", "120", "--grace", grace)
+    eventually(lambda: batchq.rows("SELECT count(*) FROM jobs WHERE state = 'running'") == [(120,)])
+    (batchq.folder / "go").touch()
+    eventually(lambda: (batchq.folder / "ended").exists() and len((batchq.folder / "ended").read_text()) == 120)
+    send(run, signal.SIGTERM)
+    began = time.monotonic()
+    done = finish(run)
+
+    assert done.code == 143
+    assert time.monotonic() - began < 6, "a tenth of a second for each of them would be 12"
+    told = [line for line in done.err.splitlines() if "take too long" in line]
+    assert told[-1].startswith("batchq: jobs ")
+    assert len(told) < 60
