@@ -160,6 +160,10 @@ class Command:
         self._stdout, self._stderr = self.out.take(), self.err.take()
         self._place.close_log(self.out, self.err)
 
+    def has_lost_its_result(self) -> bool:
+        """Whether the folder is gone where it may have left one."""
+        return not self._place.scratch.holds(self._result_file)
+
     def ended(self, floor: int, results: set[str] | None) -> Ended:
         """How it ended, as noted before.
 

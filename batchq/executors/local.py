@@ -23,7 +23,18 @@ from batchq.executors.leftovers import Alive, Leftovers
 from batchq.executors.member import Hook, Member
 from batchq.executors.place import Place
 from batchq.executors.seam import Lost, Noted, Report, Started
-from batchq.jobs.attempt import FAILED, INTERRUPTED, MACHINE_BUSY, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed
+from batchq.jobs.attempt import (
+    FAILED,
+    INTERRUPTED,
+    MACHINE_BUSY,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Ended,
+    Failure,
+    Outcome,
+    Printed,
+)
 from batchq.named import NamedTuple
 from batchq.processes import tree
 from batchq.processes.capture import Capture, Filed, Output
@@ -40,6 +51,9 @@ LATE = 16  #: ended commands that are seen to together, at most
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 NEWS = 1.0  #: seconds between looks at what running jobs have printed
 REST = 0.5, 30.0  #: seconds without new starts after the machine refused one: the first time, and at most
+LOST_RESULT = (
+    "the folder for the results of jobs was taken away: what jobs had left there that ran at that time is lost"
+)
 KEEP = 0.1  #: seconds after which a run that goes on keeps what its workers need of batchq
 TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
 TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
@@ -470,9 +484,12 @@ class LocalExecutor:
         first, most = REST
         self._rest = min(max(first, 2 * self._rest), most)
         self._rest_until = time.monotonic() + self._rest
-        if why not in self._troubles:
-            self._troubles.add(why)
-            self._reports.append(Noted(f"{why}; trying again, at longer and longer intervals"))
+        self._say_once(f"{why}; trying again, at longer and longer intervals")
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._troubles:
+            self._troubles.add(text)
+            self._reports.append(Noted(text))
 
     def _is_resting(self) -> bool:
         return self._rest_until > 0 and time.monotonic() < self._rest_until
@@ -577,6 +594,10 @@ class LocalExecutor:
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         results = self._place.results()
         ended = [command.ended(floor, results) for command in self._over]
+        if self._place.scratch.was_lost:
+            for command, one in zip(self._over, ended, strict=True):
+                if one.outcome.status == SUCCEEDED and command.has_lost_its_result():
+                    self._say_once(LOST_RESULT)
         self._over.clear()
         self._end(*ended)
         for _, outcome in ended:

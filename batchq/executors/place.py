@@ -80,6 +80,7 @@ class Place:
     def results(self) -> set[str] | None:
         """The files that commands have left there by now; None where nobody can tell."""
         if not self.scratch.holds(f"{self.scratch.path}/"):
+            self.scratch.was_lost = True
             return set()
         found = self._results.there(self.scratch.path)
         if found and self.scratch.is_full():

@@ -16,10 +16,12 @@ NEW = 60.0  #: seconds for which a folder that nobody holds is left alone: its r
 
 
 class Scratch:
-    """``cookie`` marks the run; ``path`` is its folder, which is made by the first ``renew``."""
+    """``cookie`` marks the run; ``path`` is its folder, which is made by the first ``renew``. ``was_lost``: one was
+    taken away."""
 
     def __init__(self, cookie: str, path: str = "") -> None:
         self.path = path
+        self.was_lost = False
         self._cookie = cookie
         self._identity: tuple[int, int] | None = None
         self._lock: int | None = None
@@ -32,6 +34,7 @@ class Scratch:
             if self._lock is None:
                 self._hold()
             return
+        self.was_lost = self._identity is not None
         refusal: OSError | None = None
         for base in _bases():
             path = os.path.join(base, f"{_prefix(self._cookie)}{os.urandom(6).hex()}")

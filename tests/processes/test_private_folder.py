@@ -52,7 +52,7 @@ def test_the_folder_of_the_session_comes_first_where_it_is_ours(scene: Scene, te
         assert str(result).startswith(f'"{session if job == 1 else temporary}/batchq-')
 
 
-@pytest.mark.parametrize("planted", ["nothing", "a link", "a file"])
+@pytest.mark.parametrize("planted", ["nothing", "a link", "a file", "a folder"])
 def test_a_folder_that_is_taken_away_is_made_anew(scene: Scene, temporary: Path, planted: str) -> None:
     result = {"command": "echo 1 > $BATCHQ_RESULT_FILE"}
     scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done"}, *[result] * 3, {"call": "os:getpid"})
@@ -66,10 +66,13 @@ def test_a_folder_that_is_taken_away_is_made_anew(scene: Scene, temporary: Path,
         folder.symlink_to(victim)
     elif planted == "a file":
         folder.touch()
+    elif planted == "a folder":
+        folder.mkdir(mode=0o700)
     (scene.folder / "go").touch()
 
     assert ended(run) == 0
     assert scene.attempts("outcome, result IS NULL") == [("succeeded", 1), *[("succeeded", 0)] * 4]
+    assert scene.said().count("what jobs had left there that ran at that time is lost") == 1
     assert list(victim.iterdir()) == []
 
 
