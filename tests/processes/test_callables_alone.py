@@ -439,6 +439,28 @@ def test_a_file_that_changes_while_its_module_is_imported_is_read_anew_for_the_n
     assert results(scene) == [1, 2]
 
 
+def test_where_a_link_in_the_folder_leads_elsewhere_the_modules_there_are_used(scene: Scene) -> None:
+    for number in (1, 2):
+        (scene.folder / f"release-{number}").mkdir()
+        module(
+            scene, f"release-{number}/mine", f"import os\ndef f(): return [{number}, os.path.basename(os.getcwd())]\n"
+        )
+    current = scene.folder / "current"
+    current.symlink_to("release-1")
+    scene.add({"call": "mine:f", "cwd": str(current)})
+    run = scene.start("--watch", "-q", "-j", "1")
+    eventually(lambda: scene.jobs() == [("succeeded",)])
+
+    (scene.folder / "new").symlink_to("release-2")
+    (scene.folder / "new").replace(current)
+    scene.add({"call": "mine:f", "cwd": str(current)})
+    eventually(lambda: scene.jobs() == [("succeeded",)] * 2)
+    run.terminate()
+    ended(run)
+
+    assert results(scene) == [[1, "release-1"], [2, "release-2"]]
+
+
 def test_a_traceback_quotes_no_lines_that_did_not_run(scene: Scene) -> None:
     module(
         scene,

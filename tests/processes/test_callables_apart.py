@@ -420,6 +420,20 @@ def no_memory(): raise MemoryError
 def leave(code): sys.exit(code)
 def leave_nothing(): sys.exit()
 def syntax(): exec("a b")
+class Eq:
+    __hash__ = None
+    def __eq__(self, other): raise RuntimeError
+class Exit(SystemExit): code = property(lambda self: 1 / 0)
+class Nobody(Exception): __class__ = property(lambda self: 1 / 0)
+class Closed(dict):
+    def __iter__(self): raise RuntimeError("closed")
+class Silent:
+    def __repr__(self): raise RuntimeError("silent")
+def exit_odd(): sys.exit(Eq())
+def exit_worse(): raise Exit
+def nobody(): raise Nobody
+def closed(): return {"a": Closed(b=1)}
+def silent(): return {Silent(): 1}
 def note():
     error = ValueError("x"); error.add_note("a note"); raise error
 """
@@ -453,6 +467,11 @@ FAILED: list[tuple[str, str | None, str | None]] = [  # the function, the type o
     ("no_memory", "MemoryError", "MemoryError"),
     ("syntax", "SyntaxError", "SyntaxError"),
     ("note", "ValueError", "a note"),
+    ("exit_odd", "SystemExit", "sys.exit"),
+    ("exit_worse", "Exit", None),
+    ("nobody", "Nobody", None),
+    ("closed", "ResultNotJSON", None),
+    ("silent", "ResultNotJSON", None),
 ]
 
 
@@ -482,6 +501,8 @@ def test_every_failure_is_told_and_the_worker_lives_on(scene: Scene) -> None:
         (0, ("succeeded", 0)),
         (3, ("failed", 3)),
         (-1, ("failed", 255)),
+        (2**70, ("failed", 255)),
+        (0.0, ("failed", 1)),
         (256, ("failed", 0)),
         ("a text", ("failed", 1)),
         ([1], ("failed", 1)),

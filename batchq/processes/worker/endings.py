@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType, TracebackType
+    from typing import Any
 
     # How a task ended, its result or error in JSON, exit code, milliseconds to the next attempt: as in an answer.
     Ending = tuple[bytes, bytes, int, int]
@@ -20,6 +21,7 @@ RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
 KINDS = 50  #: classes of a group of exceptions whose bases are told
 _NOTHING = (RESULT, b"null", NONE, NONE)
+_GENERATORS = ("generator", "async_generator")
 _SIMPLE = (str, int, bool)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.__file__)
@@ -31,13 +33,13 @@ def returned(value: object) -> "Ending":
     """What a function returned; a value that is not JSON is final, for the function would do its work again."""
     if value is None:
         return _NOTHING
-    if type(value) in _SIMPLE or (problem := misfit(value, "result")) is None:
-        try:
-            text = as_json(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            problem = str(error)
-        else:
-            problem = None
+    try:
+        problem = None if type(value) in _SIMPLE else misfit(value, "result")
+        text = as_json(value) if problem is None else ""
+    except Exception as error:  # also one of the value's own
+        problem = text_of(error) or type(error).__name__
+    if type(value).__name__ in _GENERATORS:
+        return wrong("ResultNotJSON", "the function returned a generator: nothing of its body has run", DISCARD)
     if problem is not None:
         problem = f"the function ran to its end, but what it returned cannot be stored: {problem}"
         return wrong("ResultNotJSON", problem, DISCARD)
@@ -50,6 +52,14 @@ def returned(value: object) -> "Ending":
 def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "") -> "Ending":
     """What is wrong with a task beside what it raised."""
     return how, as_json([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
+
+
+def by(error: BaseException) -> "Ending":
+    """How an exception ended a call; also one that cannot even be looked at."""
+    try:
+        return _left(error) if issubclass(type(error), SystemExit) else raised(error)
+    except BaseException as broken:
+        return wrong(_name_of(type(error)), f"<it cannot be told: {_name_of(type(broken))}>")
 
 
 def raised(error: BaseException) -> "Ending":
@@ -72,11 +82,17 @@ def raised(error: BaseException) -> "Ending":
     return how, described(error, text_of(error)), NONE, NONE if again is None else again
 
 
-def left(end: SystemExit) -> "Ending":
-    """The function called sys.exit."""
-    if end.code in (None, 0):
+def _left(end: "Any") -> "Ending":
+    """The function called sys.exit: the exit code is that of a program, which the system cuts to a byte."""
+    code = end.code
+    if code is None:
+        code = 0
+    elif not isinstance(code, int):
+        code = 1
+    elif code.bit_length() > 63:
+        code = -1
+    if code == 0:
         return RESULT, b"null", 0, NONE
-    code = end.code if isinstance(end.code, int) else 1
     return ERROR, described(end, text_of(end)), code & 0xFF, NONE
 
 

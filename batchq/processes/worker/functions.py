@@ -46,7 +46,11 @@ def load(target: str, also: str | None) -> "Any":
     except BaseException as error:
         # What the module has imported is there, half of itself may have happened: a second import finds another world.
         is_whole = not any(map(_is_own, sys.modules.keys() - known))
-        raise NotReady(_failed(name, attribute, error), is_whole=is_whole) from None
+        try:
+            ending = _failed(name, attribute, error)
+        except BaseException:  # one that cannot even be looked at
+            ending = endings.wrong("ImportFailed", f"importing {name} ended with what cannot be told")
+        raise NotReady(ending, is_whole=is_whole) from None
     module = found
     for part in attribute.split("."):
         try:
@@ -56,7 +60,7 @@ def load(target: str, also: str | None) -> "Any":
             problem = f"the module {name!r} has no function {attribute!r} ({place})"
             raise NotReady(endings.wrong("NoSuchFunction", problem)) from None
         except BaseException as error:
-            raise NotReady(endings.raised(error)) from None
+            raise NotReady(endings.by(error)) from None
     if not callable(found):
         problem = f"{target} is a {type(found).__name__}, which cannot be called"
         raise NotReady(endings.wrong("NotCallable", problem))

@@ -70,7 +70,7 @@ class _Worker:
         self._answers = answers
         self._bell = bell
         self._pid = os.getpid()
-        self._home = os.getcwd()
+        self._home, self._place = _home()
         self._folder: str | None = None  # where a module has gone
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
@@ -91,7 +91,7 @@ class _Worker:
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order. Raises _Farewell."""
-        if message["look"] and SOURCES.have_changed():
+        if message["look"] and (SOURCES.have_changed() or _place(self._home) not in (None, self._place)):
             self._say_farewell(b"")
         self._direct_output(to_files=not message["single"])
         self._is_last = "last" in message
@@ -191,7 +191,7 @@ class _Worker:
         except BaseException as error:
             if os.getpid() != self._pid:
                 raise
-            return endings.left(error) if isinstance(error, SystemExit) else endings.raised(error)
+            return endings.by(error)
 
     def _describe(self, about: "list[Any]") -> None:
         """What this task and those behind it have in common."""
@@ -272,6 +272,23 @@ def _end_broken(error: OSError) -> "NoReturn":
     with contextlib.suppress(OSError):
         os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
     os._exit(1)
+
+
+def _home() -> "tuple[str, object]":
+    """The folder of the jobs, by the name that they have for it, and which one that is.
+
+    A link in the name may lead elsewhere later, to another version of the modules.
+    """
+    home, place = os.environ.get("PWD", ""), _place(".")
+    return home if os.path.isabs(home) and _place(home) == place else os.getcwd(), place
+
+
+def _place(folder: str) -> object:
+    try:
+        found = os.stat(folder)
+    except OSError:  # told by the job that cannot enter it
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _folder(_now: "Any" = os.getcwd) -> str | None:
