@@ -235,7 +235,7 @@ class Member:
         if kind == RESULT:  # by position: that takes half the time, and this is done for each of very many
             return Outcome(
                 SUCCEEDED, None if code < 0 else code, None, seconds, cpu, peak or None, text, None, stdout, stderr,
-                leftovers, began_at, ended_at, threads=threads,
+                leftovers, began_at, ended_at, None, False, None, threads,
             )  # fmt: skip
         return Outcome(
             INTERRUPTED if kind == SNOOZE else FAILED,

@@ -1,8 +1,17 @@
 """Each function of CPython that sets something for the whole process is put back after a call, or named as staying."""
 
+import _warnings
+import builtins
+import gc
 import importlib
+import os
 import re
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,34 +74,49 @@ def test_each_setter_of_a_module_is_put_back_or_named(module: str) -> None:
     assert setters(module) - KNOWN[module].keys() == set()
 
 
-def test_what_is_always_looked_at_can_be_read_twice_and_written_back() -> None:
-    chosen = settings.always()
-    assert len({one.name for one in chosen}) == len(chosen)
-    assert sum(len(one.read()) for one in chosen) >= 20
-    for one in chosen:
-        before = one.read()
-        assert one.read() == before, one.name
-        one.write(before)
-        assert one.read() == before, one.name
+LISTS: list[Any] = [sys.argv, sys.path, sys.meta_path, sys.path_hooks]
+#: What changes the settings of the interpreter, one at a time.
+CHANGES: list[Callable[[], object]] = [
+    lambda: sys.setrecursionlimit(5_000),
+    lambda: sys.setswitchinterval(0.5),
+    lambda: sys.set_int_max_str_digits(700),
+    lambda: sys.setdlopenflags(sys.getdlopenflags() ^ os.RTLD_GLOBAL),
+    lambda: sys.set_coroutine_origin_tracking_depth(5),
+    lambda: sys.set_asyncgen_hooks(firstiter=print),
+    lambda: sys.setprofile(lambda *_: None),
+    lambda: sys.settrace(lambda *_: None),
+    gc.disable,
+    lambda: gc.set_threshold(5, 5, 5),
+    lambda: gc.set_debug(gc.DEBUG_UNCOLLECTABLE),
+    lambda: threading.stack_size(1 << 20),
+    lambda: _warnings.filters.append(("error", None, Warning, None, 0)),
+    lambda: gc.callbacks.append(lambda *_: None),
+    lambda: setattr(sys, "tracebacklimit", 0),
+    *[partial(setattr, sys, name, None) for name in ("excepthook", "displayhook", "unraisablehook", "breakpointhook")],
+    *[partial(setattr, sys, name, "x") for name in ("dont_write_bytecode", "pycache_prefix", "executable")],
+    *[partial(setattr, sys, name, ["x"]) for name in ("argv", "path", "meta_path", "path_hooks")],
+    *[partial(one.append, "x") for one in LISTS],
+    lambda: setattr(sys, "gift", 1),
+    lambda: setattr(builtins, "gift", 1),
+    lambda: setattr(builtins, "print", None),
+]
 
 
-def test_settings_that_are_read_together_are_written_each_by_its_own_function() -> None:
-    values, written = [1, 2, 3], []
-    one = settings.together(
-        "three",
-        lambda: tuple(values),
-        *[lambda value, place=place: written.append((place, value)) for place in range(3)],
-    )
-    before = one.read()
-    values[1:] = 20, 30
-
-    one.write(before)
-
-    assert written == [(1, 2), (2, 3)]
+def test_each_setting_of_the_interpreter_is_put_back() -> None:
+    interpreter = settings.interpreter()
+    before = interpreter.read()
+    touched = set()
+    for number, change in enumerate(CHANGES):
+        change()
+        is_now = interpreter.read()
+        interpreter.write(before)
+        assert interpreter.read() == before, number
+        touched |= {place for place, (one, other) in enumerate(zip(before, is_now, strict=True)) if one != other}
+    assert touched == set(range(len(before)))
 
 
 def test_each_name_of_a_setting_that_stands_above_exists() -> None:
-    names = {one.name for one in (*settings.always(), *kernel.rights(), *kernel.scheduling())} | {
+    names = {one.name for one in (settings.interpreter(), *kernel.rights(), *kernel.scheduling())} | {
         *modules.WITH,
         *modules.ANEW,
         *modules.WITHIN,

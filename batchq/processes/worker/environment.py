@@ -143,13 +143,10 @@ class Variables:
     def put(self, name: str, value: str) -> None:
         """Set one variable."""
         data = value.encode("utf-8", "surrogateescape")
-        if self._putenv is None or len(data) >= _LONGEST or not name.startswith("BATCHQ_"):
+        if len(data) >= _LONGEST or (name not in self._entries and not self._can_keep(name)):
             _ENVIRON[name] = value
             self._left = _RAW.copy()
             return
-        if name not in self._entries:
-            key = name.encode()
-            self._entries[name] = libc.memory(len(key) + 1 + _LONGEST), key, key + b"="
         entry, key, beginning = self._entries[name]
         entry.value = beginning + data
         known = self._values.get(name)
@@ -157,3 +154,11 @@ class Variables:
             self._putenv(entry)
             self._is_touched = True
         self._values[name] = self._left[key] = _RAW[key] = data
+
+    def _can_keep(self, name: str) -> bool:
+        """Make room for the values of a variable of batchq; False for any other, and where putenv is missing."""
+        if self._putenv is None or not name.startswith("BATCHQ_"):
+            return False
+        key = name.encode()
+        self._entries[name] = libc.memory(len(key) + 1 + _LONGEST), key, key + b"="
+        return True

@@ -12,7 +12,7 @@ from _thread import stack_size
 from collections import namedtuple
 from functools import partial
 from gc import callbacks, disable, enable, get_debug, get_threshold, isenabled, set_debug, set_threshold
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from sys import (
     get_asyncgen_hooks,
     get_coroutine_origin_tracking_depth,
@@ -40,10 +40,8 @@ if TYPE_CHECKING:
     Write = Callable[[Any], object]
 
 _MISSING = object()
-_LISTS = "argv", "path", "meta_path", "path_hooks"
-_OF_SYS = (
+_HOOKS = (
     "excepthook", "displayhook", "unraisablehook", "breakpointhook", "dont_write_bytecode", "pycache_prefix", "executable",
-    *_LISTS,
 )  # fmt: skip
 
 
@@ -66,26 +64,16 @@ def attributes(of: object, *names: str) -> Setting:
     return Setting(f"{getattr(of, '__name__', of)}: {' '.join(names)}", partial(attrgetter(*names), of), write)
 
 
-def together(name: str, read: "Callable[[], tuple[Any, ...]]", *writes: "Write") -> Setting:
-    """Several that are read in one function: to ask each for itself takes twice as long."""
+def interpreter() -> Setting:
+    """What can be changed without importing anything, read in one function: one for each would take twice as long.
 
-    def write(values: "tuple[Any, ...]") -> None:
-        for value, is_now, write_one in zip(values, read(), writes, strict=True):
-            if value != is_now:
-                write_one(value)
+    Of the builtins it is how many there are, and those that are replaced now and then: to compare all takes 1 µs.
+    """
+    variables, names, filters = vars(sys), vars(builtins), _warnings.filters
+    before = names.copy()
 
-    return Setting(name, read, write)
-
-
-def always() -> "list[Setting]":
-    """What can be changed without importing anything."""
-    return [_interpreter(), _of_sys(), _shared()]
-
-
-def _interpreter() -> Setting:
-    return together(
-        "interpreter",
-        lambda: (
+    def read() -> "tuple[Any, ...]":
+        return (
             getrecursionlimit(),
             getswitchinterval(),
             get_int_max_str_digits(),
@@ -98,7 +86,49 @@ def _interpreter() -> Setting:
             get_threshold(),
             get_debug(),
             stack_size(),
-        ),
+            tuple(filters),
+            tuple(callbacks),
+            variables.get("tracebacklimit", _MISSING),
+            sys.excepthook,
+            sys.displayhook,
+            sys.unraisablehook,
+            sys.breakpointhook,
+            sys.dont_write_bytecode,
+            sys.pycache_prefix,
+            sys.executable,
+            sys.argv,
+            tuple(sys.argv),
+            sys.path,
+            tuple(sys.path),
+            sys.meta_path,
+            tuple(sys.meta_path),
+            sys.path_hooks,
+            tuple(sys.path_hooks),
+            len(variables),
+            (
+                len(names),
+                builtins.__import__,
+                builtins.__build_class__,
+                builtins.print,
+                builtins.open,
+                builtins.input,
+                builtins.sum,
+                builtins.round,
+                builtins.sorted,
+                builtins.len,
+                builtins.type,
+            ),
+        )
+
+    def write_count(count: int) -> None:
+        for name in list(variables)[count:]:  # the newest
+            del variables[name]
+
+    def write_builtins(_value: object) -> None:
+        names.clear()
+        names.update(before)
+
+    writes: tuple[Write, ...] = (
         setrecursionlimit,
         setswitchinterval,
         set_int_max_str_digits,
@@ -111,61 +141,42 @@ def _interpreter() -> Setting:
         lambda counts: set_threshold(*counts),
         set_debug,
         stack_size,
+        _contents(lambda: filters),
+        _contents(lambda: callbacks),
+        partial(_set, "tracebacklimit"),
+        *[partial(_set, name) for name in _HOOKS],
+        partial(_set, "argv"),
+        _contents(lambda: sys.argv),
+        partial(_set, "path"),
+        _contents(lambda: sys.path),
+        partial(_set, "meta_path"),
+        _contents(lambda: sys.meta_path),
+        partial(_set, "path_hooks"),
+        _contents(lambda: sys.path_hooks),
+        write_count,
+        write_builtins,
     )
-
-
-def _of_sys() -> Setting:
-    """Variables of ``sys``; and what is in those that are lists, where each may be another list by now."""
-    variables, chosen = vars(sys), itemgetter(*_OF_SYS)
 
     def write(values: "tuple[Any, ...]") -> None:
-        count, named, limit, *contents = values
-        variables.update(zip(_OF_SYS, named, strict=True))
-        for name, content in zip(_LISTS, contents, strict=True):
-            variables[name][:] = content
-        variables.pop("tracebacklimit", None)
-        if limit is not _MISSING:
-            variables["tracebacklimit"] = limit
-        for name in list(variables)[count:]:  # the newest
-            del variables[name]
+        for number, (value, write_one) in enumerate(zip(values, writes, strict=True)):
+            if value != read()[number]:  # read anew: what is in a list is that of the list that has been put back
+                write_one(value)
 
-    return Setting(
-        "sys",
-        lambda: (
-            len(variables),
-            chosen(variables),
-            variables.get("tracebacklimit", _MISSING),
-            tuple(sys.argv),
-            tuple(sys.path),
-            tuple(sys.meta_path),
-            tuple(sys.path_hooks),
-        ),
-        write,
-    )
+    return Setting("interpreter", read, write)
 
 
-def _shared() -> Setting:
-    """What all code shares. Of the builtins, how many there are, and those that are replaced now and then: to compare all
-    of them takes 1 µs."""
-    names, filters = vars(builtins), _warnings.filters
-    before = names.copy()
-    chosen = itemgetter(
-        "__import__", "__build_class__", "print", "open", "input", "sum", "round", "sorted", "len", "type"
-    )
-
-    def write_builtins(_value: object) -> None:
-        names.clear()
-        names.update(before)
-
-    return together(
-        "builtins, warnings and callbacks of the garbage collector",
-        lambda: ((len(names), chosen(names)), tuple(filters), tuple(callbacks)),
-        write_builtins,
-        _contents(filters),
-        _contents(callbacks),
-    )
+def _set(name: str, value: object) -> None:
+    """Let a variable of ``sys`` be so."""
+    if value is not _MISSING:
+        setattr(sys, name, value)
+    elif hasattr(sys, name):
+        delattr(sys, name)
 
 
-def _contents(of: "list[Any]") -> "Write":
-    """What sets what is in a list, which stays the same object."""
-    return partial(of.__setitem__, slice(None))
+def _contents(of: "Callable[[], list[Any]]") -> "Write":
+    """What sets what is in a list."""
+
+    def write(content: "tuple[Any, ...]") -> None:
+        of()[:] = content
+
+    return write

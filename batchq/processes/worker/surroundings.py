@@ -45,7 +45,7 @@ class Surroundings:
         self.within: dict[str, Callable[[], object]] = {}  # what is done in the context of each call, before it
         self._known: set[str] = set()  # modules whose settings are looked at
         self._modules = 0
-        self._use(settings.always())
+        self._use([settings.interpreter()])
         self._seldom = [(one, one.read()) for one in (*kernel.rights(), *kernel.scheduling())]
         kernel.watch_seldom(self._look_at_seldom)
         self.look_at_modules()
