@@ -148,6 +148,7 @@ class LedgerMachine(Walk):
                 "priority": priority, "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None,
                 "runner": None, "begun": False, "due_at": due, "due_from": self.now, "budget": budget,
                 "max_crashes": crashes, "on_crash": on_crash, "backoff": backoff, "is_delayed": start == "delay",
+                "is_given_up": False,
             }  # fmt: skip
         assert ids == expected
 
@@ -291,8 +292,12 @@ class LedgerMachine(Walk):
             "retry": control.retry, "hold": control.hold,
             "release": lambda store, selection: control.release(store, selection, now=now),
         }  # fmt: skip
-        chosen = [row for job, row in self.jobs.items() if low <= job <= high and row["state"] in sources[verb]]
-        assert change[verb](self.store(), Selection(((low, high),))).jobs == len(chosen)
+        named = [row for job, row in self.jobs.items() if low <= job <= high]
+        chosen = [row for row in named if row["state"] in sources[verb]]
+        taken_over = [row for row in named if verb == "hold" and row["state"] == "held" and row["is_given_up"]]
+        assert change[verb](self.store(), Selection(((low, high),))).jobs == len(chosen) + len(taken_over)
+        for row in chosen + taken_over:
+            row["is_given_up"] = False
         for row in chosen:
             due = row["due_at"] if row["is_delayed"] else None  # a time to wait for outlives a hold, a retry does not
             due = due if verb == "hold" or (verb == "release" and due is not None and due > now) else None
@@ -380,6 +385,7 @@ class LedgerMachine(Walk):
             row |= {"state": "scheduled", "due_at": due, "due_from": self.now}
         else:
             row["state"] = {SUCCEEDED: "succeeded", CANCELLED: "cancelled"}.get(status, "failed")
+        row["is_given_up"] = row["state"] == "held"
 
     # --- the way out ---------------------------------------------------------------------------------------------------
 

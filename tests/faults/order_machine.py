@@ -138,7 +138,10 @@ class OrderMachine(OrderWalk):
             "retry": DEAD if how == "batch" else OVER, "cancel": (*WAITING, "running"),
             "hold": ("queued", "scheduled", "blocked"), "release": ("held",),
         }  # fmt: skip
-        chosen = {job for job in chosen if jobs[job]["state"] in sources[verb]}
+        given_up = {
+            job for job in chosen if verb == "hold" and jobs[job]["state"] == "held" and jobs[job]["is_given_up"]
+        }
+        chosen = {job for job in chosen if jobs[job]["state"] in sources[verb]} | given_up
         change: dict[str, Callable[..., control.Changed]] = vars(control)
         done = change[verb](self.store(), selection, list_ids=data.draw(st.booleans()))
         number, also = len(chosen), 0

@@ -26,7 +26,7 @@ def new_row(job: int, fields: dict[str, Any], now: int) -> Row:
         "name": fields.get("name"), "batch": fields["batch"], "queue": fields["queue"], "key": fields.get("key"),
         "priority": fields["priority"], "slots": fields["slots"], "kind": fields["kind"], "budget": fields["budget"],
         "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None, "runner": None, "begun": False,
-        "asked": 0, "cause": None, "finished_at": None, "is_retry": False,
+        "asked": 0, "cause": None, "finished_at": None, "is_retry": False, "is_given_up": False,
         "due_from": now,
     }  # fmt: skip
 
@@ -240,11 +240,12 @@ class Model:
         for job in chosen:
             row = self.jobs[job]
             row |= {"state": "held", "due_at": None if row["is_retry"] else row["due_at"], "is_retry": False}
+            row["is_given_up"] = False
 
     def release(self, chosen: Iterable[int], now: int) -> None:
         for job in chosen:
             row = self.jobs[job]
-            row["interruptions"] = 0
+            row |= {"interruptions": 0, "is_given_up": False}
             if self.waits_for(job):
                 row["state"] = "blocked"
             else:
@@ -286,7 +287,7 @@ class Model:
             is_spent = row[spent] >= limit
         row |= {"token": None, "runner": None, "begun": False}
         if status == INTERRUPTED:
-            row["state"] = "held" if is_spent else "queued"
+            row |= {"state": "held" if is_spent else "queued", "is_given_up": is_spent}
         elif spent and not is_spent:
             assert (due is None) == bool(row["asked"])
             row |= {"state": "scheduled", "due_at": due, "due_from": now, "is_retry": True}
