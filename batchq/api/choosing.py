@@ -39,7 +39,9 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
     words = [one for one in which if isinstance(one, str)]
     listed = [one for one in which if not isinstance(one, str)]
     ids = [id for one in listed for id in ([one] if isinstance(one, int) else one)]
-    if wrong := [id for id in ids if not isinstance(id, int) or id < 1]:
+    if unknown := choice.keys() - Choice.__annotations__.keys():
+        raise UsageError(f"jobs cannot be chosen by {min(unknown)!r}: it is {', '.join(Choice.__annotations__)}")
+    if wrong := [id for id in ids if not isinstance(id, int) or isinstance(id, bool) or id < 1]:
         raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are numbers from 1 on")
     if listed and choice.get("all"):
         raise UsageError("ids and all=True exclude each other: all=True is every job")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchq.api.options import Duration
     from batchq.api.waiting import Waited
     from batchq.jobs.model import JobSpec
+    from batchq.jobs.selection import Selection
     from batchq.store.control import Changed
 
 _FAILURES = 100  #: that a report has in full, as with --json
@@ -102,12 +103,13 @@ class Store:
 
     def job(self, id: int) -> "JobInfo":
         """One job as it is now. Raises MissingError."""
+        from batchq.api import choosing
         from batchq.api.found import infos
-        from batchq.jobs.selection import of_ids
         from batchq.store import queries
 
-        queries.require(self._opened(), of_ids([id]))
-        return next(infos(self._opened, of_ids([id])))
+        chosen = choosing.selection([[id]], {})
+        queries.require(self._opened(), chosen)
+        return next(infos(self._opened, chosen))
 
     def jobs(
         self,
@@ -166,9 +168,8 @@ class Store:
 
         from batchq.api import choosing, waiting
         from batchq.store import queries
-        from batchq.store.selecting import resolved
 
-        chosen = resolved(self._opened(), choosing.some(jobs, choice, "wait"))
+        chosen = self._chosen(choosing.some(jobs, choice, "wait"), stacklevel=3)
         queries.require(self._opened(), chosen)
         until = None if timeout is None else time.monotonic() + seconds(timeout)
         return waiting.wait(self._opened(), chosen, until)
@@ -181,9 +182,8 @@ class Store:
         from batchq.api import choosing
         from batchq.api.found import printed
         from batchq.store import queries
-        from batchq.store.selecting import resolved
 
-        chosen = resolved(self._opened(), choosing.some(jobs, choice, "logs"))
+        chosen = self._chosen(choosing.some(jobs, choice, "logs"), stacklevel=3)
         queries.require(self._opened(), chosen)
         return printed(self._opened, chosen, attempt)
 
@@ -194,9 +194,8 @@ class Store:
         from batchq import clock
         from batchq.api import choosing
         from batchq.report import asjson, summary
-        from batchq.store.selecting import resolved
 
-        chosen = resolved(self._opened(), choosing.selection(jobs, choice))
+        chosen = self._chosen(choosing.selection(jobs, choice), stacklevel=3)
         told = summary.build(self._opened(), chosen, at=clock.now(), failures=_FAILURES, db=self.path)
         found: dict[str, Any] = json.loads(asjson.report(told))
         return found
@@ -229,10 +228,18 @@ class Store:
         self, verb: str, change: "Callable[..., Changed]", jobs: "Sequence[Which]", choice: "Choice"
     ) -> "Changed":
         from batchq.api import choosing
+
+        chosen = self._chosen(choosing.some(jobs, choice, verb), stacklevel=4)
+        return change(self._opened(), chosen, list_ids=True)
+
+    def _chosen(self, selection: "Selection", *, stacklevel: int) -> "Selection":
+        """The selection with ``last`` looked up; a queue or batch of which the store has never heard is warned of."""
+        from batchq.store import names
         from batchq.store.selecting import resolved
 
-        chosen = resolved(self._opened(), choosing.some(jobs, choice, verb))
-        return change(self._opened(), chosen, list_ids=True)
+        for one in names.never_seen(self._opened(), selection.queue, selection.batch):
+            warnings.warn(one.sentence, stacklevel=stacklevel)
+        return resolved(self._opened(), selection)
 
     def _opened(self) -> connection.Store:
         if self._store is None:

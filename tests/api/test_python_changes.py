@@ -66,7 +66,9 @@ def test_an_empty_list_of_ids_means_no_job(store: batchq.Store) -> None:
     ("jobs", "choice", "complaint"),
     [
         ((0,), {}, "0 is not the id of a job"),
-        (([True, None],), {}, "None is not the id of a job"),
+        (([1, None],), {}, "None is not the id of a job"),
+        ((True,), {}, "True is not the id of a job"),
+        ((), {"all": True, "que": "mail"}, "jobs cannot be chosen by 'que': it is batch, queue, state"),
         (("1-",), {}, "'1-'"),
         ((), {"state": "done"}, "there is no state 'done'"),
         ((), {"since": "soon"}, "--since"),
@@ -78,6 +80,21 @@ def test_a_choice_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(batchq.errors.UsageError, match=complaint):
         store.cancel(*jobs, **choice)
+
+
+def test_a_queue_or_batch_that_nobody_has_seen_is_warned_of(store: batchq.Store) -> None:
+    store.add({"command": ["true"], "batch": "night"})
+
+    for use in (store.wait, store.cancel, store.retry, store.hold, store.release, store.logs, store.report):
+        with pytest.warns(UserWarning, match=r"never seen the batch 'nigth' \(did you mean 'night'\?\)") as told:
+            use(batch="nigth")
+        assert told[0].filename == __file__
+
+
+def test_one_job_is_asked_for_by_its_id(store: batchq.Store) -> None:
+    for wrong in ("1", None, True, 0):
+        with pytest.raises(batchq.errors.UsageError, match="is not the id of a job"):
+            store.job(wrong)  # type: ignore[arg-type]
 
 
 def test_a_job_that_does_not_exist_is_missing(store: batchq.Store) -> None:

@@ -44,7 +44,7 @@ def test_the_rest_has_types(folder: Path) -> None:
         assert_type(store.add({"payload": 1}), list[int])
         assert_type(store.job(1), batchq.JobInfo)
         assert_type(batchq.run(store, queue="none"), batchq.RunResult)
-        assert_type(store.cancel(1, "2-3", [4], batch="none"), batchq.Changed)
+        assert_type(store.cancel(1, "2-3", [4], batch="default"), batchq.Changed)
         assert_type(store.wait("last", timeout=0), batchq.Waited)
         assert_type(next(iter(store.logs(1))), batchq.Logs)
         assert_type(store.report(), dict[str, Any])
