@@ -6,6 +6,7 @@ import select
 import time
 
 from batchq import clock
+from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
 from batchq.jobs.selection import Range
 from batchq.jobs.spool import Jobs
@@ -36,13 +37,14 @@ def enter(
     not both begin, and what is added has its run. The list is emptied: a million jobs need not be kept.
     """
     is_after_nothing = False
+    above: list[int] = []
     if adding is not None:
         intake.find_keys(adding)
 
     def add(db: sqlite3.Connection) -> tuple[Range, ...]:
-        nonlocal is_after_nothing
+        nonlocal is_after_nothing, above
         done = intake.entered(db, adding or [], plan.wanted.files)
-        is_after_nothing = done.is_after_nothing
+        is_after_nothing, above = done.is_after_nothing, done.above
         tally.asked = answers.asked(store, done)
         return answers.still_open(store, tally.asked.ids)
 
@@ -79,6 +81,8 @@ def enter(
                     adding.clear()
                 if is_after_nothing:
                     warn(intake.AFTER_NOTHING)
+                if above:
+                    _bring_back(store, above)
                 return me
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
@@ -91,6 +95,15 @@ def enter(
     finally:
         if bell is not None:
             bell.close()
+
+
+def _bring_back(store: Store, above: list[int]) -> None:
+    from batchq.store import control
+
+    try:
+        control.follow(store, above)
+    except BatchqError as error:
+        warn(str(error))
 
 
 def _wait(bell: Bell, inbox: Inbox, until: float | None) -> None:

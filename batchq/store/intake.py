@@ -43,6 +43,7 @@ class Added:
         self.others: dict[int, str] = {}
         self.gone: dict[int, str | None] = {}
         self.stored: dict[int, Stored] = {}
+        self.above: list[int] = []  # jobs that were put back, below which many are still to come back
         self.is_tied = False  # whether some of them run after others
         self.is_after_nothing = False  # whether one is to run after the add before, which stored nothing
 
@@ -66,6 +67,10 @@ def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
         from batchq.store import order
 
         order.finish(store, clock.now())
+    if done.above:
+        from batchq.store import control
+
+        control.follow(store, done.above)
     return done
 
 
@@ -230,7 +235,7 @@ class _Intake:
         if self._changed:
             from batchq.store import revision
 
-            revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
+            self.done.above = revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
         self.done.is_tied = bool(self._ties)
         if self._ties:
             from batchq.store.binding import Binder

@@ -20,6 +20,8 @@ AFRESH = (
     " cause = NULL"
 )
 
+NEAR = 1_000  #: jobs below those that an add puts back that come back in the same transaction
+
 
 class Opened(NamedTuple):
     """How many jobs of the chosen ones left each final state, how many others came back with them, and the ids of the
@@ -47,11 +49,40 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *,
     return open_planned(db, plan(db, where, named, orphans=orphans))
 
 
-def plan(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True) -> "list[Planned]":
-    """What ``reopen`` would open, parents before their children; nothing of the store is changed."""
+def reopen_near(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> bool:
+    """The same, but if those below are many, the jobs come back alone; whether it is so, and the others are still to."""
+    planned = plan(db, where, named, most=NEAR)
+    open_planned(db, planned)
+    return len(planned) > 0 and all(chosen for *_, chosen in planned) and _is_any_below(db, planned)
+
+
+def below(above: "Sequence[int]") -> "tuple[str, dict[str, object]]":
+    """The jobs that were cancelled because of one of these, as a condition."""
+    listed = "(SELECT value FROM json_each(:above))"
+    children = f"SELECT child FROM dependencies WHERE parent IN {listed}"
+    where = f"jobs.id IN ({children}) AND jobs.state = 'cancelled' AND jobs.cause IN {listed}"
+    return where, {"above": json.dumps(above)}
+
+
+def _is_any_below(db: sqlite3.Connection, planned: "Sequence[Planned]") -> bool:
+    where, named = below([id for id, *_ in planned])
+    return bool(db.execute(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {where})", named).fetchone()[0])
+
+
+def plan(
+    db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True, most: int = -1
+) -> "list[Planned]":
+    """What ``reopen`` would open, parents before their children; nothing of the store is changed.
+
+    If those below are more than ``most``, they are left out.
+    """
     with _reopened(db):
         db.execute(f"INSERT INTO reopened SELECT jobs.id, 1 FROM jobs WHERE {where}", named)
-        db.execute(_REVIVE)
+        ((chosen,),) = db.execute("SELECT count(*) FROM reopened").fetchall()
+        db.execute(_REVIVE, {"most": -1 if most < 0 else chosen + most + 1})
+        ((found_below,),) = db.execute("SELECT count(*) - ? FROM reopened", (chosen,)).fetchall()
+        if 0 <= most < found_below:
+            db.execute("DELETE FROM reopened WHERE NOT chosen")
         if not orphans:
             db.execute(_LEAVE_ORPHANS)
         db.execute(_STAY_DEAD)
@@ -113,7 +144,7 @@ WITH RECURSIVE below (id) AS (
     SELECT id FROM reopened
     UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
         JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
-SELECT id, 0 FROM below"""
+SELECT id, 0 FROM below LIMIT :most"""
 _LEAVE_ORPHANS = """
 DELETE FROM reopened WHERE id IN (SELECT jobs.id FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id
     WHERE jobs.state = 'cancelled' AND jobs.cause IS NOT NULL

@@ -20,16 +20,22 @@ if TYPE_CHECKING:
 _MOVED = "INSERT INTO settings VALUES ('moved_jobs', 1) ON CONFLICT DO UPDATE SET value = value + 1"
 
 
-def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> None:
-    """Give each job its new definition. It begins anew; what was cancelled because it had failed comes back with it."""
+def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> list[int]:
+    """Give each job its new definition. It begins anew; what was cancelled because it had failed comes back with it.
+
+    Where that is much, it is left to ``control.follow``: the jobs below which that is still to be done are returned.
+    """
     ids = {"ids": json.dumps([job for job, *_ in jobs])}
     db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)
     over = "jobs.finished_at IS NOT NULL AND jobs.id IN (SELECT value FROM json_each(:ids))"
     if db.execute(f"SELECT 1 FROM jobs WHERE {over} LIMIT 1", ids).fetchone():
-        reopening.reopen(db, over, ids)
+        is_much_left = reopening.reopen_near(db, over, ids)
+    else:
+        is_much_left = False
     db.execute(_MOVED)
     for job, spec, context, start in jobs:
         _define(db, job, spec, context, start)
+    return [job for job, *_ in jobs] if is_much_left else []
 
 
 def _define(

@@ -252,7 +252,7 @@ def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) 
     store.db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
 
     for statement in (reopening._REVIVE, reopening._STAY_DEAD):
-        plan = [row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        plan = [row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement.replace(':most', '-1')}")]
         assert not [line for line in plan if line.startswith(("SCAN d", "SCAN jobs", "SCAN p"))], plan
 
 

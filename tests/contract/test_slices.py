@@ -13,7 +13,7 @@ from test_scale import chain
 from batchq.jobs.attempt import Ended, Outcome
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import Selection, of_ids
-from batchq.store import control, intake, ledger, order
+from batchq.store import control, intake, ledger, order, reopening
 from batchq.store.connection import Store, open_at
 from batchq.store.runners import Runner
 
@@ -252,3 +252,40 @@ def test_few_jobs_are_changed_in_one_transaction(store: Store, monkeypatch: pyte
             assert getattr(control, verb)(store, EVERY).jobs == 200
             assert seen[0] == 1 or verb == "cancel"
     check(store)
+
+
+@pytest.mark.parametrize("if_exists", ["rerun-failed", "replace"])
+def test_what_an_add_brings_back_below_a_job_comes_in_slices(store: Store, if_exists: str) -> None:
+    first, *rest = chain(4_000)
+    first.key = "k"
+    intake.add(store, [first, *rest])
+    runner, is_unfinished = end_first(store, DEAD)
+    while is_unfinished:
+        is_unfinished = ledger.exchange(store, runner, [], 0).is_unfinished
+    slices: list[int] = []
+    opened = reopening.open_planned
+
+    def counting(db: Any, planned: Any) -> Any:
+        slices.append(len(planned))
+        return opened(db, planned)
+
+    again = job_spec({"command": "true", "name": "j0", "key": "k", "if_exists": if_exists}, "test", "/", "/bin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reopening, "open_planned", counting)
+        assert intake.add(store, [again]).ids == [1]
+
+    assert counted(store) == {"queued": 1, "blocked": 3_999}
+    assert len(slices) > 3
+    assert max(slices) <= control.SLICE
+    check(store)
+
+
+def test_few_that_an_add_brings_back_come_with_it_at_once(store: Store) -> None:
+    first, *rest = chain(10)
+    first.key = "k"
+    intake.add(store, [first, *rest])
+    end_first(store, DEAD)
+    again = job_spec({"command": "true", "name": "j0", "key": "k", "if_exists": "rerun-failed"}, "test", "/", "/bin")
+
+    assert intake.add(store, [again]).above == []
+    assert counted(store) == {"queued": 1, "blocked": 9}
