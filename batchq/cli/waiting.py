@@ -18,7 +18,7 @@ from batchq.processes import enclosing
 from batchq.report import summary, undone
 from batchq.report.digest import program
 from batchq.runner import rescuing
-from batchq.store import asking, awaited, obstacles, queries, tallies
+from batchq.store import asking, awaited, keys, obstacles, queries, tallies
 from batchq.store.connection import Store
 from batchq.store.runners import Asking
 
@@ -79,12 +79,15 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
     gone: Counter[str] = Counter()
     ids = []
     for low, high in selection.ids:
-        found = queries.pruned(store, low) if low == high else None
-        if found is None:
+        found = queries.pruned(store, low, high) if selection.ids != NO_JOB else {}
+        gone.update([state for state, _ in found.values()])
+        if len(found) == 1:
+            ((job, (state, key)),) = found.items()
+            note(f"wait: job {job} (key {key!r}) was pruned; how it had ended: {state}")
+        elif found:
+            note(f"wait: {undone.labelled(found, {})} were pruned; how they had ended: {keys.in_words(found)}")
+        if not found or queries.is_any(store, low, high):
             ids.append((low, high))
-        else:
-            gone[found[0]] += 1
-            note(f"wait: job {low} (key {found[1]!r}) was pruned; how it had ended: {found[0]}")
     if not gone:
         return selection, gone
     return selection._replace(ids=tuple(ids) or (() if selection.last else NO_JOB)), gone

@@ -7,7 +7,7 @@ from batchq.jobs.values import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from batchq.jobs.model import JobSpec
 
@@ -87,6 +87,12 @@ def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str,
         (low, high),
     )
     return {job: (state, key) for job, state, key in rows}
+
+
+def in_words(found: "Mapping[int, tuple[str, str]]") -> str:
+    """How pruned jobs had ended: ``"2 succeeded, 1 failed"``."""
+    states = [state for state, _ in found.values()]
+    return ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
 
 
 def forget(db: sqlite3.Connection, before: int, most: int) -> int:

@@ -151,20 +151,27 @@ def cancelled_below(store: Store, ids: Iterable[int]) -> int:
 def require(store: Store, selection: Selection) -> None:
     """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
     for low, high in selection.ids if selection.ids != NO_JOB else ():
-        if not store.fetch("SELECT 1 FROM jobs WHERE id BETWEEN :low AND :high LIMIT 1", {"low": low, "high": high}):
-            if low == high and (found := pruned(store, low)) is not None:
-                state, key = found
-                raise MissingError(f"job {low} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}")
+        if not is_any(store, low, high):
+            if found := pruned(store, low, high):
+                ((id, (state, key)), *more) = found.items()
+                told = f"job {id} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}"
+                several = f"jobs {low}-{high} were pruned; all that is known of them: {keys.in_words(found)}"
+                raise MissingError(several if more else told)
             jobs = f"job {low}" if low == high else f"job from {low} to {high}"
             raise MissingError(f"there is no {jobs} in {store.path}")
+
+
+def is_any(store: Store, low: int, high: int) -> bool:
+    """Whether there is a job with one of these ids."""
+    return bool(store.fetch("SELECT 1 FROM jobs WHERE id BETWEEN ? AND ? LIMIT 1", (low, high)))
 
 
 _ENDED = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
 
 
-def pruned(store: Store, id: int) -> tuple[str, str] | None:
-    """How a job had ended that was pruned, and its key, by which that is still known; None for any other id."""
-    return keys.pruned(store.db, id, id).get(id)
+def pruned(store: Store, low: int, high: int) -> dict[int, tuple[str, str]]:
+    """How the jobs of these ids had ended that were pruned, and their keys, by which that is still known."""
+    return keys.pruned(store.db, low, high)
 
 
 def job_row(row: "tuple[Any, ...]") -> Job:

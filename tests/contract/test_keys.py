@@ -265,6 +265,23 @@ def test_the_id_of_a_pruned_job_is_known_everywhere_by_its_key(
     assert run(store, "wait", "last").code == 0
 
 
+def test_several_ids_of_pruned_jobs_are_known_together(store: Store) -> None:
+    add(store, "a", key="a")
+    add(store, "b", key="b")
+    play(store, SUCCEEDED, FAILED)
+    prune(store)
+    add(store, "c")
+    play(store, SUCCEEDED)
+
+    waited = run(store, "wait", "1", "2", "--json")
+    assert (waited.code, waited.json["jobs"]) == (1, {"succeeded": 1, "failed": 1})
+    assert "wait: jobs 1, 2 were pruned; how they had ended: 1 succeeded, 1 failed" in waited.err
+    waited = run(store, "wait", "1-3", "--json")
+    assert (waited.code, waited.json["jobs"]) == (1, {"succeeded": 2, "failed": 1})
+    told = "jobs 1-2 were pruned; all that is known of them: 1 succeeded, 1 failed"
+    assert told in run(store, "report", "1", "2").err
+
+
 def test_after_takes_the_id_of_a_pruned_key_in_another_add(store: Store) -> None:
     fate(store)
     play(store, SUCCEEDED)
