@@ -6,7 +6,7 @@ import io
 import os
 import resource
 import sys
-from operator import is_
+from operator import attrgetter, is_
 
 from batchq.processes.worker import libc
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered just below, or where the limit allows
 _ROOM = 32
+_state = attrgetter("closed", "encoding", "errors", "line_buffering")
 
 
 class _Printed(io.FileIO):
@@ -76,8 +77,8 @@ class Streams:
         """
         if self._flush_stdio is not None:
             self._flush_stdio(None)
-        there = _streams()
-        is_chosen = all(map(is_, there, self._chosen))
+        is_chosen = self._are_chosen()
+        there = self._chosen if is_chosen else _streams()
         if not (is_chosen and self._are_ours):
             for other in (*there, *self._chosen):
                 if not any(other is own for own in self._own):
@@ -86,13 +87,24 @@ class Streams:
         try:
             self._out.flush()
             self._err.flush()
-            if is_chosen and self._settings() == self._set:
+            if is_chosen and (_state(self._in), _state(self._out), _state(self._err)) == self._set:
                 return True
         except (OSError, ValueError):
             self._discard()
         self._mend(there)
         sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._chosen  # type: ignore[misc]
         return not any(map(_is_closed, self._chosen))
+
+    def _are_chosen(self) -> bool:
+        stdin, stdout, stderr, first_stdin, first_stdout, first_stderr = self._chosen
+        return (
+            sys.stdin is stdin
+            and sys.stdout is stdout
+            and sys.stderr is stderr
+            and sys.__stdin__ is first_stdin
+            and sys.__stdout__ is first_stdout
+            and sys.__stderr__ is first_stderr
+        )
 
     def _mend(self, there: "tuple[Any, ...]") -> None:
         """Make our own streams as they were, in place: modules may hold them, as handlers of logging do."""
@@ -103,14 +115,14 @@ class Streams:
                 self._reopen(fd, stream, setting)
             elif _setting(stream) != setting:
                 try:
-                    stream.reconfigure(encoding=setting[0], errors=setting[1], line_buffering=setting[2])  # type: ignore[union-attr]
+                    stream.reconfigure(encoding=setting[1], errors=setting[2], line_buffering=setting[3])  # type: ignore[union-attr]
                 except (OSError, ValueError):
                     self._reopen(fd, stream, setting)
 
     @staticmethod
     def _reopen(fd: int, stream: "Any", setting: "Any") -> None:
         raw = io.BufferedWriter(_Printed(fd, "wb", closefd=False)) if fd else open(fd, "rb", closefd=False)
-        encoding, errors, line_buffering = setting
+        _, encoding, errors, line_buffering = setting
         io.TextIOWrapper.__init__(stream, raw, encoding, errors, line_buffering=line_buffering)
 
     def put_back(self) -> None:
@@ -137,10 +149,12 @@ def _streams() -> "tuple[Any, ...]":
 
 
 def _setting(stream: "Any") -> "Any":
+    """How an open stream is set; None for one that is closed."""
     try:
-        return None if stream.closed else (stream.encoding, stream.errors, stream.line_buffering)
+        state = _state(stream)
     except ValueError:  # its buffer has been taken from it
         return None
+    return None if state[0] else state
 
 
 def _is_closed(stream: "Any") -> bool:
