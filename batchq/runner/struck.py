@@ -36,6 +36,10 @@ class Held(NamedTuple):
     new_until: float
     until: float
 
+    def is_new(self, now: float) -> bool:
+        """Also where a busy machine lets the run hear too late: what waits for no more than that is there until then."""
+        return now < self.new_until or self.until == self.new_until
+
 
 class Struck:
     """``numbers`` are the signals that stop the run."""
@@ -57,7 +61,7 @@ class Struck:
         if self._inbox.for_all:
             self._for_all, self._inbox.for_all = self._for_all | self._inbox.for_all, set()
             self._look_at = now + SAME
-            self._told |= {one.ended.claim.token for one in self._held if now < one.new_until}
+            self._told |= {one.ended.claim.token for one in self._held if one.is_new(now)}
             self._look()
         elif now >= self._look_at:
             self._look()  # once more: who was just waiting for the signal does not seem to, for the kernel
@@ -87,7 +91,7 @@ class Struck:
 
     def resolved(self) -> list[Ended]:
         """Those of which it can be told by now."""
-        if not self._held:
+        if not self._held or self._inbox.for_all:
             return []
         now = time.monotonic()
         over = [one for one in self._held if self._due(one) <= now]
