@@ -5,7 +5,6 @@ A store may have been damaged, or made by somebody who means harm. Nothing is as
 
 import _sqlite3 as sqlite3
 import math
-from typing import TYPE_CHECKING
 
 from batchq import clock
 from batchq.errors import LedgerError
@@ -13,6 +12,7 @@ from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.connection import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
