@@ -38,7 +38,7 @@ class JobSpec:
 
     ``kind`` is ``argv`` (``work`` is the JSON list of words), ``shell`` (JSON list: the script, then ``$1`` …),
     ``call`` (JSON object: call, args) or ``payload`` (any JSON). Durations and instants are milliseconds. ``where`` tells
-    where it was written, for a complaint that only the store can make.
+    where it was written, for a complaint that only the store can make. ``pattern`` is the job that ``like`` made it from.
     """
 
     __slots__ = (
@@ -63,6 +63,7 @@ class JobSpec:
         "no_retry_on",
         "on_crash",
         "path",
+        "pattern",
         "priority",
         "python",
         "queue",
@@ -115,9 +116,13 @@ class JobSpec:
         self.cwd = ""
         self.path = ""
         self.where = ""
+        self.pattern: JobSpec | None = None
 
     def like(self, kind: str, work: str) -> "JobSpec":
-        """A new job with this ``kind`` and ``work`` and with every other field of this one; nothing is checked."""
+        """A new job with this ``kind`` and ``work`` and with every other field of this one; nothing is checked.
+
+        Only ``OWN`` fields of it are changed afterwards: jobs of one ``pattern`` are the same in all others.
+        """
         # Written out: a loop over __slots__ takes three times as long, and a long list of commands makes each job here.
         spec = _new(JobSpec)
         spec.kind, spec.work = kind, work
@@ -130,11 +135,12 @@ class JobSpec:
         spec.unique, spec.if_exists, spec.retry_on = self.unique, self.if_exists, self.retry_on
         spec.no_retry_on, spec.retry_timeout_factor = self.no_retry_on, self.retry_timeout_factor
         spec.max_snoozes, spec.python, spec.fresh = self.max_snoozes, self.python, self.fresh
-        spec.where = self.where
+        spec.where, spec.pattern = self.where, self
         return spec
 
 
 _new = JobSpec.__new__
+OWN = ("kind", "work", "name", "key", "where")  #: fields in which jobs of one pattern may differ
 
 
 FIELDS: "dict[str, Callable[[Any], Any]]" = {

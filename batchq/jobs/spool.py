@@ -2,20 +2,19 @@
 
 import marshal
 import os
-from itertools import groupby, islice
+from itertools import islice
 from operator import attrgetter
 
 from batchq.jobs.blocks import JOBS_LIMIT, too_many
-from batchq.jobs.model import AUTO, JobSpec
+from batchq.jobs.model import AUTO, OWN, JobSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 AT_ONCE = 5_000  #: jobs that are packed and unpacked together
-_OWN = ("kind", "work", "name", "key", "where")
-_TERMS = tuple(name for name in JobSpec.__slots__ if name not in _OWN)
-_own, _terms = attrgetter(*_OWN), attrgetter(*_TERMS)
+_TERMS = tuple(name for name in JobSpec.__slots__ if name not in (*OWN, "pattern"))
+_own, _terms = attrgetter(*OWN), attrgetter(*_TERMS)
 
 
 def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
@@ -72,7 +71,15 @@ class Spool:
 
 
 def _packed(specs: list[JobSpec]) -> bytes:
-    return marshal.dumps([(terms, list(map(_own, alike))) for terms, alike in groupby(specs, _terms)])
+    runs: list[tuple[tuple[object, ...], list[tuple[object, ...]]]] = []
+    pattern = None
+    for spec in specs:
+        if spec.pattern is None or spec.pattern is not pattern:
+            pattern, terms = spec.pattern, _terms(spec)
+            if not runs or runs[-1][0] != terms:
+                runs.append((terms, []))
+        runs[-1][1].append(_own(spec))
+    return marshal.dumps(runs)
 
 
 def _unpacked(data: bytes) -> "Iterator[JobSpec]":

@@ -148,6 +148,8 @@ class _Intake:
         now, first, ids = self._now, self._first, self.done.ids
         single: list[tuple[object, ...]] = []
         shared: tuple[object, ...] = ()
+        pattern: JobSpec | None = None
+        kind = ""
         run: list[tuple[object, ...]] = []
         for spec in specs:
             if spec.key is not None and (known := self._known(spec, spec.key)) is not None:
@@ -160,15 +162,17 @@ class _Intake:
                 self._keys[spec.key] = job
             if spec.after or spec.after_any:
                 self._ties[job] = spec
-            place = (spec.cwd, spec.path)
-            before, shared = shared, (
-                first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
-                spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
-                spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers, spec.slots,
-                spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
-                spec.max_snoozes, spec.python, spec.fresh, now if spec.delay else None,
-            )  # fmt: skip
-            if shared != before or len(run) >= _AT_ONCE:
+            before = shared
+            if spec.pattern is None or spec.pattern is not pattern or spec.kind != kind:
+                pattern, kind, place = spec.pattern, spec.kind, (spec.cwd, spec.path)
+                shared = (
+                    first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
+                    spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
+                    spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
+                    spec.slots, spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
+                    spec.max_snoozes, spec.python, spec.fresh, now if spec.delay else None,
+                )  # fmt: skip
+            if (shared is not before and shared != before) or len(run) >= _AT_ONCE:
                 self._insert_run(before, run, single)
                 run = []
                 if len(single) >= _AT_ONCE:

@@ -191,7 +191,9 @@ def test_a_job_like_another_has_all_its_fields_but_the_work() -> None:
     like = spec.like("shell", '["x"]')
 
     kept = {name: getattr(spec, name) for name in JobSpec.__slots__}
-    assert {name: getattr(like, name) for name in JobSpec.__slots__} == kept | {"kind": "shell", "work": '["x"]'}
+    assert {name: getattr(like, name) for name in JobSpec.__slots__} == kept | {
+        "kind": "shell", "work": '["x"]', "pattern": spec,
+    }  # fmt: skip
 
 
 WORD = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")) | st.text(
