@@ -9,14 +9,17 @@ import time
 from batchq import clock
 from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Failure, Outcome
 
+LEAST = 3.0  #: seconds that a process has to end, however short the grace is: to let go of large modules takes time
+
 
 class LastWords:
     """``outcome`` is how the function ended; its process is to end until ``due`` (monotonic seconds).
 
-    That is after ``grace`` seconds, or at ``timeout_at`` where the time of the job is over before.
+    That is after ``grace`` seconds, ``LEAST`` at least, or at ``timeout_at`` where the time of the job is over before.
     """
 
     def __init__(self, outcome: Outcome, grace: float, timeout_at: float | None) -> None:
+        grace = max(grace, LEAST)
         self._outcome = outcome
         self._grace = grace
         self._heard_at = time.monotonic()

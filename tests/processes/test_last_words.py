@@ -75,7 +75,7 @@ def test_how_the_process_ends_is_how_the_job_ends(scene: Scene, way: str) -> Non
     names = ("fails", "exits", "ends_badly", "dies", "hangs", "goes_on", "leaves")
     scene.add(*({"call": f"words:{name}", "max_attempts": 1} | fields for name in names), {"command": "true"})
     scene.add({"call": "words:hangs", "timeout": "20s", "fresh": True})
-    scene.run("-q", "-j", "1", "--grace", "500ms", *options, code=1)
+    scene.run("-q", "-j", "3", "--grace", "0", *options, code=1)
 
     assert scene.attempts("outcome, exit_code, signal, error_type")[:6] == [
         ("failed", None, None, "ValueError"), ("failed", 3, None, "SystemExit"), ("failed", 4, None, "WorkerDied"),
@@ -83,7 +83,7 @@ def test_how_the_process_ends_is_how_the_job_ends(scene: Scene, way: str) -> Non
     ]  # fmt: skip
     errors = [str(error) for (error,) in scene.attempts("error")]
     assert errors[2] == "the function returned, and then its process ended with exit code 4"
-    assert errors[4] == "the function returned, but its process had not ended 500 ms later, and was killed"
+    assert errors[4] == "the function returned, but its process had not ended 3.0 s later, and was killed"
     assert (both(scene, 1)[0], both(scene, 2)[0], both(scene, 5)[0]) == ("bye\n", "bye\n", "before\n")
     ((outcome, leftovers, pid),) = scene.rows("SELECT outcome, leftovers, result FROM attempts WHERE job = 7")
     assert (outcome, leftovers) == ("succeeded", 1), "as a command is that leaves a process"
