@@ -6,7 +6,7 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 
 from batchq.errors import InputError, UsageError
 from batchq.jobs.blocks import JOBS_LIMIT, pieces, too_many
-from batchq.jobs.model import AUTO, job_spec
+from batchq.jobs.model import AUTO, job_spec, work_of
 from batchq.jobs.sheet import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.work import quoted, shell_work, to_json
 
@@ -65,7 +65,8 @@ def stream(
     if format == "lines":
         specs = _lines(blocks, source, pattern, nul)
     elif format in FORMATS:
-        specs = _described(_found(blocks, format, source, common, cwd, path), cwd, path, source)
+        found = _found(blocks, format, source, common, cwd, path)
+        specs = _described(found, cwd, path, source, pattern)
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
     # The store takes one job a key: without this all jobs but the first would vanish without a word.
@@ -111,10 +112,20 @@ def _found(
     return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(blocks, source, json_value))
 
 
-def _described(found: "Iterable[tuple[str, dict[str, Any]]]", cwd: str, path: str, source: str) -> "Iterator[JobSpec]":
+def _described(
+    found: "Iterable[tuple[str, dict[str, Any]]]",
+    cwd: str,
+    path: str,
+    source: str,
+    pattern: "JobSpec | None" = None,
+) -> "Iterator[JobSpec]":
     combinations = 0
     for where, fields in found:
-        if "matrix" in fields:
+        if pattern is not None and len(fields) == 1 and "command" in fields:  # and nothing from outside
+            spec = pattern.like(*work_of(fields, where))
+            spec.where = where
+            yield spec
+        elif "matrix" in fields:
             from batchq.jobs import matrix
 
             combinations += matrix.number(fields["matrix"])

@@ -190,7 +190,7 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
             raise InputError(
                 f"{where}: unknown field {quoted(name)}{did_you_mean(name, [*FIELDS, *WORK_FIELDS, 'matrix'])}"
             )
-    spec = JobSpec(*_work(fields, where))
+    spec = JobSpec(*work_of(fields, where))
     spec.cwd, spec.path, spec.where = cwd, path, where
     for name, value in fields.items():
         check = FIELDS.get(name)
@@ -225,7 +225,8 @@ def _resolve(folder: str, start: str) -> str:
     return absolute(os.path.expanduser(folder), start)
 
 
-def _work(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:
+def work_of(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:
+    """The ``kind`` and the ``work`` that ``fields`` describe; raises InputError as ``job_spec``."""
     said = [name for name in ("command", "call", "payload") if name in fields]
     if len(said) != 1:
         words = " and ".join(repr(name) for name in said)
