@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from batchq import failpoints
 from batchq.jobs.lifecycle import FINAL
 from batchq.named import NamedTuple
-from batchq.store import filed, keys, names, states
+from batchq.store import filed, keys, names, order, states
 from batchq.store.connection import Store
 
 AT_ONCE = 500  #: rows that one transaction removes
@@ -82,11 +82,11 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
     they were written for a store at another place."""
     with store.writing() as db:
         logs = filed.of_jobs(db, ids)
-        gone = db.execute(
-            f"DELETE FROM jobs WHERE jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
-            " RETURNING state, queue, batch, key, id",
-            rule.named | {"ids": json.dumps(ids)},
-        ).fetchall()
+        going = f"jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
+        named = rule.named | {"ids": json.dumps(ids)}
+        if order.has_any(db):
+            db.execute(_STAY_CANCELLED.format(going), named)
+        gone = db.execute(f"DELETE FROM jobs WHERE {going} RETURNING state, queue, batch, key, id", named).fetchall()
         tally: dict[tuple[str, str, str], int] = {}
         for state, queue, batch, _, _ in gone:
             tally[state, queue, batch] = tally.get((state, queue, batch), 0) - 1
@@ -98,6 +98,16 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
         return len(gone), 0
     removed = {id for *_, id in gone}
     return len(gone), filed.remove(store, [(job, path) for job, path in logs if job in removed]).of_others
+
+
+# Of several parents that have failed one is the cause: if another goes, it is that one from now on, or a retry of the first
+# would let the job run without the success of the other, of which nobody would know any more.
+_STAY_CANCELLED = """
+UPDATE jobs SET cause = above.parent FROM (
+    SELECT d.child, min(d.parent) AS parent FROM dependencies AS d
+        WHERE d.kind = 'after' AND d.parent IN (SELECT jobs.id FROM jobs WHERE jobs.state <> 'succeeded' AND {})
+        GROUP BY d.child) AS above
+WHERE jobs.id = above.child AND jobs.state = 'cancelled' AND jobs.cause IS NOT NULL"""
 
 
 def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:

@@ -248,6 +248,27 @@ def test_a_job_whose_failed_parent_was_pruned_runs_without_it_only_where_it_is_n
     assert states(store) == {"b": "queued", "c": "blocked"}
 
 
+def test_of_several_failed_parents_none_is_forgotten_when_it_is_pruned(store: Store) -> None:
+    """Neither the one that is called the cause, nor another."""
+    jobs(
+        store,
+        {"name": "a"},
+        {"name": "b", "priority": 1},
+        {"name": "c", "after": ["a", "b"]},
+        {"after": ["c"], "name": "d"},
+    )
+    play(store, FAILED, FAILED)  # b, which is the cause, and then a
+    assert store.fetch("SELECT cause FROM jobs WHERE name = 'c'") == [(2,)]
+    assert keeping.prune(store, Policy(0, ("failed",), keep=1), clock.now() + 1000).jobs == 1
+
+    assert control.retry(store, of_ids([2])) == (1, {}, [], 0)
+    play(store, SUCCEEDED)
+    assert control.retry(store, Selection(states=("cancelled",))).jobs == 0
+    assert states(store) == {"b": "succeeded", "c": "cancelled", "d": "cancelled"}
+    assert control.retry(store, of_ids([3])) == (1, {}, [], 1)
+    assert states(store) == {"b": "succeeded", "c": "queued", "d": "blocked"}
+
+
 def test_a_retry_of_one_job_does_not_read_the_dependencies_of_all(store: Store) -> None:
     store.db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
 

@@ -259,6 +259,14 @@ class Model:
             if self.jobs[job]["finished_at"] < now - older
             and not any(job in above and self.is_open(child) for child, above in self.parents.items())
         }  # fmt: skip
+        for child, above in self.parents.items():  # the pruned one is the cause now, or it would be forgotten
+            lost = [
+                job
+                for job, kind in above.items()
+                if job in gone and kind == "after" and self.jobs[job]["state"] in DEAD
+            ]
+            if lost and self.jobs[child]["state"] == "cancelled" and self.jobs[child]["cause"] is not None:
+                self.jobs[child]["cause"] = min(lost)
         for job in gone:
             row = self.jobs.pop(job)
             self.parents.pop(job, None)
