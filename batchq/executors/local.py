@@ -583,7 +583,12 @@ class LocalExecutor:
             self._over.append(one.command)
         elif one.ended is not None:
             claim, outcome = one.ended
-            outcome = outcome._replace(leftovers=outcome.leftovers + count)
+            outcome = outcome._replace(
+                leftovers=outcome.leftovers + count,
+                stdout=outcome.stdout or one.out.take(),
+                stderr=outcome.stderr or one.err.take(),
+            )
+            self._place.close_log(one.out, one.err)
             self._end(Ended(claim, unkillable(outcome, outliving[0]) if outliving else outcome))
         self._put_pipes(one.out, one.err)
 
@@ -661,10 +666,13 @@ class LocalExecutor:
         """A worker that was dismissed has ended: its pipes are the next job's."""
         member = self._departures.pop(pid)
         if member is not None:
-            self._sweep({pid: ""})
+            is_left = pid in self._sweep({pid: ""})
             member.out.take()
             member.err.take()
-            self._put_pipes(member.out, member.err)
+            if is_left:  # what it prints yet is in the output of no job
+                self._discard(member.out, member.err)
+            else:
+                self._put_pipes(member.out, member.err)
 
     def _sweep(self, ended: dict[int, str]) -> set[int]:
         """See to what these attempts left, and those that linger; of which of them something is alive."""

@@ -264,14 +264,17 @@ class Member:
         return _stream(told.get("stdout")), _stream(told.get("stderr"))
 
     def died(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
-        """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began."""
+        """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began.
+
+        What it printed into the pipes is taken when nothing is left of it that could print more.
+        """
         if not self.tasks:
             return None, []
         if self._was_bereft():
             self._place.discard_log(self.out, self.err)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
-        out, err = (self.out.take(), self.err.take()) if self._single else self.resident.spilled()
+        out, err = (None, None) if self._single else self.resident.spilled()
         if self._last_words is not None:
             outcome = self._last_words.outcome(code, self._sentence.status, self._overrun(claim))
         else:
@@ -288,7 +291,6 @@ class Member:
         outcome = outcome._replace(stdout=out, stderr=err)
         if code is None:
             outcome = unkillable(outcome, tree.why_alive(self.pid))
-        self._place.close_log(self.out, self.err)
         return Ended(claim, outcome), self.unbegun()
 
     def _was_bereft(self) -> bool:

@@ -271,6 +271,37 @@ def test_where_a_process_had_to_be_ended_that_a_module_holds_the_next_gets_anoth
     assert scene.attempts("leftovers") == [(1,)] * 3
 
 
+@pytest.mark.parametrize("how", ["fresh", "worker-jobs", "crash"])
+def test_what_a_process_prints_that_outlives_its_callable_is_in_the_output_of_that_job(scene: Scene, how: str) -> None:
+    module(
+        scene,
+        "late",
+        "import os, subprocess\n"
+        "def leaves(): subprocess.Popen(['sh', '-c', 'sleep 0.1; echo late; echo later >&2'])\n"
+        "def crashes(): leaves(); os.abort()\n"
+        "def prints(): subprocess.run(['sh', '-c', 'sleep 0.3; echo mine'])\n",
+    )
+    leaves: Fields = {
+        "call": "late:crashes" if how == "crash" else "late:leaves",
+        "fresh": how == "fresh",
+        "max_crashes": 1,
+    }
+    scene.add(leaves, {"call": "late:prints"}, leaves, {"call": "late:prints"})
+    options = ("--worker-jobs", "1") if how == "worker-jobs" else ()
+    scene.run("-q", "-j", "1", "--log-dir", "logs", *options, code=1 if how == "crash" else 0)
+
+    for job, out, err in (
+        (1, b"late\n", b"later\n"),
+        (2, b"mine\n", b""),
+        (3, b"late\n", b"later\n"),
+        (4, b"mine\n", b""),
+    ):
+        assert (scene.output(job), scene.output(job, "stderr")) == (out, err), job
+    logged = [log.read_text() for log in (scene.folder / "logs").iterdir()]
+    assert len(logged) == 4
+    assert sum("late\n" in log and "later\n" in log for log in logged) == 2
+
+
 def test_shared_memory_that_was_forgotten_is_tidied_up_by_the_tracker_of_python(scene: Scene) -> None:
     module(scene, "helpers", HELPERS)
     scene.add(*[{"call": "helpers:shared"}] * 2)
