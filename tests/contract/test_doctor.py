@@ -1,10 +1,11 @@
 """The doctor finds what is wrong, says it in one line each, and repairs nothing."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
-from conftest import Done, Shell, eventually
+from conftest import Done, Shell, eventually, finish
 from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
 
@@ -146,6 +147,33 @@ def test_the_jobs_of_a_dead_runner_that_nobody_can_look_at_are_taken_back_by_han
     assert batchq.rows("SELECT state FROM runners") == [("dead",)]
     for runner in ("1", "2"):
         assert "'batchq doctor' names the dead ones" in batchq("doctor", "--rescue", runner, code=2).err
+
+
+@pytest.mark.parametrize("job", ["exec sleep 300", "setsid sleep 300 & echo $! > pid; wait"])
+def test_a_rescue_by_hand_ends_what_is_alive_before_the_job_can_begin_again(batchq: Shell, job: str) -> None:
+    batchq("add", "--backoff", "0s", "-c", f"echo $$ > pid; echo began >> effects; {job}")
+    guardian = batchq.start("run")
+    eventually(lambda: (batchq.folder / "pid").exists() and (batchq.folder / "pid").read_text().endswith("\n"))
+    (runner,) = Path(f"/proc/{guardian.pid}/task/{guardian.pid}/children").read_text().split()
+    os.kill(int(runner), signal.SIGSTOP)  # or it would end its job when its guardian dies
+    for pid in (guardian.pid, int(runner)):
+        os.kill(pid, signal.SIGKILL)
+    finish(guardian)
+    left = Path("/proc") / (batchq.folder / "pid").read_text().strip() / "stat"
+    assert is_running(left), "or there is nothing to end"
+
+    assert "1 job of runner 1 taken back" in batchq("doctor", "--rescue", "1").err
+
+    assert not is_running(left)
+    assert (batchq.folder / "effects").read_text() == "began\n"
+    batchq("cancel", "1")
+
+
+def is_running(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def test_a_living_runner_is_not_rescued(batchq: Shell) -> None:

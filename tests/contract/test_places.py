@@ -156,3 +156,15 @@ def test_a_network_file_system_is_refused_unless_allowed_and_then_has_no_log(bat
     assert told.count("001 001") == 2, "both have a rollback journal"
     assert "ran\n" in told
     assert "warning  file system  it lies on a network file system (nfs4); move it" in told
+
+
+@pytest.mark.parametrize("begins", ["/", "//", "/./"])
+def test_a_path_that_begins_with_several_slashes_names_the_same_store(batchq: Shell, begins: str) -> None:
+    path = f"{begins}{batchq.db()}"
+
+    batchq("add", "--db", path, "--", "true")
+    batchq("run", "--db", path)
+    batchq("backup", "-q", f"{begins}{batchq.folder}/copy.db", "--db", path)
+
+    assert batchq.rows("SELECT state FROM jobs") == [("succeeded",)]
+    assert "succeeded" in batchq("list", "--db", f"{begins}{batchq.folder}/copy.db").out

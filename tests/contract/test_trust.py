@@ -122,13 +122,14 @@ def test_a_named_store_of_another_user_is_looked_at_with_a_warning_and_run_only_
     assert {path.stat().st_uid for path in home.iterdir() if path.name.startswith("batchq.db")} == {MALLORY}
 
 
-def test_a_lock_file_that_root_makes_beside_a_users_store_is_the_users(place: Path) -> None:
+@pytest.mark.parametrize("words", [("list",), ("doctor",), ("backup", "-q", "copy"), ("explain", "1")], ids=str)
+def test_a_lock_file_that_root_makes_beside_a_users_store_is_the_users(place: Path, words: tuple[str, ...]) -> None:
     home = place / "mallory"
     home.mkdir()
     os.chown(home, MALLORY, MALLORY)
     theirs = stranger_store(place, home)
 
-    in_folder(place)("list", "--db", str(theirs))
+    in_folder(place)(*words, "--db", str(theirs), code=None)
 
     assert Path(f"{theirs}-lock").stat().st_uid == MALLORY
     as_mallory(home, "import os; os.close(os.open(arguments[0], os.O_RDWR))", f"{theirs}-lock")

@@ -113,3 +113,22 @@ def test_python_loads_only_what_is_asked_for(batchq: Shell, statement: str, unne
     )
 
     assert not set(done.stdout.split()) & (unneeded | {"typer", "rich", "sqlite_utils", "tenacity", "asyncio"})
+
+
+def test_a_run_that_waits_for_no_other_opens_no_bell(batchq: Shell) -> None:
+    """The kernel takes 10 ms to close one, which is longer than many a run."""
+    batchq("add", "--", "true")
+    script = (
+        "import sys\n"
+        "from batchq.runner import admission, loop\n"
+        "def opened(*_): sys.exit('a bell')\n"
+        "admission.Bell = loop.Bell = opened\n"
+        "loop.LISTEN = 3600\n"  # a long run has one
+        "sys.argv = ['batchq', 'run']\n"
+        "from batchq.__main__ import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=batchq.folder, env=batchq.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done
+    assert batchq.rows("SELECT state FROM jobs") == [("succeeded",)]
