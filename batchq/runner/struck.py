@@ -17,9 +17,9 @@ from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, Ended, 
 from batchq.named import NamedTuple
 from batchq.processes.signals import SAME, STOPPING, Inbox
 
-PART = 0.01  #: of the time that an attempt took for which its end waits: so much, and no more, is repeated by chance
-MOST = 0.05  #: seconds that it waits at most, as for the company of others
-BRIEF = 0.1  #: seconds of an attempt whose end waits for nothing: very short ones are the dear ones
+PART = 0.01  #: of the time that an attempt took for which its end waits: about so much is repeated by chance
+LEAST, MOST = 0.02, 0.05  #: seconds that it waits, as for the company of others
+BRIEF = 0.2  #: seconds of an attempt whose end waits for nothing: very short ones are the dear ones
 
 
 def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
@@ -132,4 +132,4 @@ def _newness(ended: Ended) -> float:
     claim, outcome = ended
     if outcome.seconds < BRIEF or claim.on_crash == "hold" or not _is_its_own(outcome):
         return 0.0
-    return min(MOST, PART * outcome.seconds)
+    return max(LEAST, min(MOST, PART * outcome.seconds))
