@@ -262,6 +262,25 @@ def test_what_a_module_chooses_while_it_is_imported_holds_for_each_call(scene: S
         assert (scene.output(job), scene.output(job, "stderr")) == (b"SAID", "ä\n".encode("latin-1"))
 
 
+def test_what_a_thread_sets_of_a_module_that_it_has_imported_is_put_back(scene: Scene) -> None:
+    module(
+        scene,
+        "threaded",
+        "import os, threading\n"
+        "def limit():\n"
+        "    import csv; csv.field_size_limit(10)\n"
+        "def change():\n"
+        "    thread = threading.Thread(target=limit); thread.start(); thread.join(); return os.getpid()\n"
+        "def look():\n"
+        "    import csv; return [os.getpid(), csv.field_size_limit()]\n",
+    )
+    scene.add({"call": "threaded:change"}, {"call": "threaded:look"})
+    scene.run("-q", "-j", "1")
+
+    pid, seen = results(scene)
+    assert seen == [pid, 128 * 1024]
+
+
 def test_where_a_process_had_to_be_ended_that_a_module_holds_the_next_gets_another_worker(scene: Scene) -> None:
     module(scene, "helpers", HELPERS)
     scene.add(*[{"call": "helpers:gateway"}] * 3)

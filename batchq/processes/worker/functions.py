@@ -85,20 +85,31 @@ def _is_own(name: str) -> bool:
     return name.partition(".")[0] not in sys.stdlib_module_names
 
 
-def watch_imports(begin: "Callable[[], object]", end: "Callable[[], object]") -> None:
+def watch_imports(
+    begin: "Callable[[], object]", end: "Callable[[], object]", elsewhere: "Callable[[], object]"
+) -> None:
     """Call ``begin`` before and ``end`` after each import of something new that is not part of another import.
 
-    A module may also be imported while a function runs, and what it sets meanwhile stays as well.
+    A module may also be imported while a function runs, and what it sets meanwhile stays as well. ``elsewhere`` is called
+    after an import in another thread, before that can change what the module has.
     """
     bootstrap = sys.modules[_BOOTSTRAP]
     load = getattr(bootstrap, "_find_and_load", None)
     if load is None:
         return
     depth = 0
+    others: set[int] = set()
 
     def _find_and_load(name: str, import_: object) -> object:
         nonlocal depth
-        if depth or get_ident() != main:
+        if (thread := get_ident()) != main and thread not in others:
+            others.add(thread)
+            try:
+                return load(name, import_)
+            finally:
+                others.discard(thread)
+                elsewhere()
+        if depth or thread != main:
             return load(name, import_)
         depth = 1
         begin()

@@ -87,7 +87,7 @@ class _Worker:
         self._look_at_memory(is_long=True)
         atexit.register(self._end)  # the first one is called last
         SOURCES.watch()
-        functions.watch_imports(self._import_begins, self._import_ended)
+        functions.watch_imports(self._import_begins, self._import_ended, self._around.look_at_modules)
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order. Raises _Farewell."""
