@@ -25,7 +25,8 @@ def detail(detail: Detail, outputs: dict[str, Output], look: Look, program: str)
     for stream, output in outputs.items():
         lines += _output(stream, output)
     if any(output.total for output in outputs.values()):
-        lines += [line(), line((f"All of it: {program} logs {detail.job.id}", "dim"))]
+        what = "All that is kept" if any(output.cut for output in outputs.values()) else "All of it"
+        lines += [line(), line((f"{what}: {program} logs {detail.job.id}", "dim"))]
     return render(lines, look)
 
 

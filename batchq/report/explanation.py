@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from batchq.clock import local, show_duration
 from batchq.named import NamedTuple
+from batchq.report import undone
 from batchq.report.ending import ending, nth
 from batchq.report.layout import count
 from batchq.store import limits
@@ -86,6 +87,8 @@ def _blocked(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
         yield "parent", f"it waits until {_named(parent)} {how}; that one is {parent.state} now"
     if more > 0:
         yield "parents", f"and for {count(more, 'more job')}"
+    for one in facts.above:
+        yield "in the way", f"in the way: {undone.labelled(one.jobs, facts.names)}: {undone.reason(one, program)}"
 
 
 def _held(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """The facts from which it follows why a job waits, or why it ended as it did: from the ledger alone, without a lock."""
 
 from batchq.named import NamedTuple
-from batchq.store import claiming, lost, queries, runners
+from batchq.store import claiming, lost, obstacles, queries, runners
 from batchq.store.connection import Store
 from batchq.store.limits import Lane
 from batchq.store.lost import Here, Lost
+from batchq.store.obstacles import NotRun
 from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
 
@@ -15,7 +16,7 @@ QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
 class Facts(NamedTuple):
     """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
     of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``gone``: the dead
-    runner that has it."""
+    runner that has it. ``above``: what keeps those from running after which it is to run, with ``names`` of them."""
 
     detail: Detail
     parents: list[Parent]
@@ -27,7 +28,9 @@ class Facts(NamedTuple):
     before: int
     takers: list[Living]
     at_work: int
-    gone: Lost | None = None
+    gone: Lost | None
+    above: list[NotRun]
+    names: dict[int, str]
 
 
 def gather(store: Store, id: int, here: Here | None = None) -> Facts:
@@ -38,6 +41,9 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
         rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))
         ((open_parents, needs, cause),) = rows
         living = runners.living(store)
+        waits = job.state in ("blocked", "held") and open_parents
+        found = obstacles.in_the_way(store, ((id, id),), here) if waits else []
+        above = [left for one in found if (left := one.without({id})).jobs]
         return Facts(
             detail,
             _parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
@@ -50,6 +56,8 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),
             lost.with_runners(store, [id], here).get(id) if job.is_lost and here is not None else None,
+            above,
+            queries.names(store, [one for left in above for one in left.jobs[:PARENTS]]),
         )
 
 

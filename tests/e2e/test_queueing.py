@@ -141,7 +141,7 @@ def test_explain_names_each_reason_to_wait(batchq: Shell) -> None:
     assert explained(batchq, 1)[0] == "paused"
     assert explained(batchq, 3) == ["held"]
     assert explained(batchq, 4) == ["delay"]
-    assert explained(batchq, 5) == ["parent", "parent"]
+    assert explained(batchq, 5) == ["parent", "parent", "in the way"]
     with batchq.start("run", "--watch", "-j2") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
         assert "takes it (it needs 99 slots): start 'batchq run -j 99'" in batchq("explain", "6").out

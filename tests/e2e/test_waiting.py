@@ -131,3 +131,18 @@ def test_a_job_that_is_due_in_a_year_needs_no_run_now(batchq: Shell) -> None:
 
     for job in ("1", "2"):
         assert "batchq run" not in batchq("explain", job).out
+
+
+def test_explain_says_what_is_in_the_way_of_the_jobs_after_which_one_is_to_run(batchq: Shell) -> None:
+    batchq("queue", "pause", "net")
+    batchq("add", "-q", "--name", "load", "--queue", "net", "--", "true")
+    batchq("add", "-q", "--name", "clean", "--after", "load", "--", "true")
+    batchq("add", "-q", "--after", "clean", "--", "true")
+
+    assert batchq("explain", "3").out.splitlines() == [
+        "job 3 is blocked",
+        "  it waits until job 2 (clean) has succeeded; that one is blocked now",
+        "  in the way: job 1 (load): queue 'net' is paused; 'batchq queue resume net' lets it go on",
+    ]
+    batchq("queue", "resume", "net")
+    assert "in the way: job 1 (load): no run is at work that takes it" in batchq("explain", "2").out
