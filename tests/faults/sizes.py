@@ -14,8 +14,8 @@ def _size(small: int, large: int) -> int:
     return large if SOAK else small
 
 
-MODEL_EXAMPLES = _size(400, 20_000)  #: S1: walks of up to 40 steps over the ledger
-ORDER_EXAMPLES = _size(150, 15_000)  #: S22: walks of up to 40 steps over order, keys and limits
+MODEL_EXAMPLES = _size(400, 8_000)  #: S1: walks of up to 40 steps over the ledger
+ORDER_EXAMPLES = _size(150, 3_000)  #: S22: walks of up to 40 steps over order, keys and limits
 LIMITED_JOBS = _size(16, 300)  #: S17: jobs of each queue for eight runs with limits
 DIAMOND = _size(2_000, 10_000)  #: S18: jobs between one that they wait for and one that waits for them
 MINUTES = _size(60, 1_440)  #: S19: minutes of a crontab

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import sizes
+import survivors
 from chaos_blows import both, fought, runner
 from chaos_evidence import Attempt, Ended, Evidence, Line
 from chaos_jobs import Job
@@ -130,7 +131,10 @@ def test_chaos_catches(mutant: str, tmp_path: Path) -> None:
         folder.mkdir()
         shell = Shell(folder)
         shell("init")
-        _, evidence = fought(shell, f"{mutant}/{number}", 12, mutant, blows={both: 1, runner: 1})
+        try:
+            _, evidence = fought(shell, f"{mutant}/{number}", 12, mutant, blows={both: 1, runner: 1})
+        finally:
+            survivors.end_all(folder)  # the broken variant may have left some
         if any(told for name, told in verdicts(evidence).items() if name in BROKEN[mutant]):
             record_caught("S30")
             return
