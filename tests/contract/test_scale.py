@@ -94,7 +94,7 @@ def add_queued(store: Store, queues: int, jobs: int = 4_000) -> None:
     pattern = job_spec({"command": "true"}, "test", "/", "/bin")
     specs = [pattern.like("shell", '["true"]') for _ in range(jobs)]
     for number, spec in enumerate(specs):
-        spec.queue = f"q{number % queues}"
+        spec.queue, spec.pattern = f"q{number % queues}", None
     intake.add(store, specs)
 
 
