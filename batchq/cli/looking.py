@@ -21,6 +21,7 @@ from batchq.store import answers, queries, tallies
 from batchq.store.bell import Bell
 from batchq.store.connection import Store
 from batchq.store.rows import Job, Output
+from batchq.store.snapshots import snapshot
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
 PAGE = 1000
@@ -115,7 +116,7 @@ def show(
     ids = parse(words).ids
     if len(ids) != 1 or ids[0][0] != ids[0][1]:
         raise UsageError("show takes the id of one job, as in 'batchq show 3'")
-    with store_for(db, reading=True) as store, queries.snapshot(store):
+    with store_for(db, reading=True) as store, snapshot(store):
         found = queries.job(store, ids[0][0])
         outputs = {stream: queries.output(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
         program = digest.program(named_by(store, db))

@@ -7,6 +7,7 @@ from batchq.report.digest import failed_of, program, retry_command
 from batchq.store import queries, tallies
 from batchq.store.connection import Store
 from batchq.store.rows import Failure, Job, Timing
+from batchq.store.snapshots import snapshot
 
 SLOWEST = 5
 RUNNING = 10
@@ -78,7 +79,7 @@ def build(store: Store, selection: Selection, *, at: int, failures: int, db: str
 
     ``db`` is put into the retry command. Raises MissingError for an id that does not exist.
     """
-    with queries.snapshot(store):
+    with snapshot(store):
         queries.require(store, selection)
         counts = tallies.counts(store, selection)
         failed = counts.get("failed", 0)

@@ -98,10 +98,10 @@ def enter(
 
 
 def _bring_back(store: Store, above: list[int]) -> None:
-    from batchq.store import control
+    from batchq.store import reopening
 
     try:
-        control.follow(store, above)
+        reopening.follow(store, above)
     except BatchqError as error:
         warn(str(error))
 

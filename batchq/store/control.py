@@ -8,20 +8,19 @@ slices, and the others not at all.
 import _sqlite3 as sqlite3
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from batchq import clock
-from batchq.errors import BatchqError
 from batchq.jobs.selection import Selection, of_ids
 from batchq.named import NamedTuple
 from batchq.store import order, reopening, states
 from batchq.store.connection import Store
-from batchq.store.queries import require, snapshot
+from batchq.store.queries import require
 from batchq.store.selecting import condition
+from batchq.store.snapshots import snapshot
 from batchq.store.tallies import counts
 
 WAITING = ("held", "blocked", "scheduled", "queued")
-SLICE = 1_000  #: jobs that one transaction changes: 5 to 50 ms
 
 
 class Changed(NamedTuple):
@@ -142,11 +141,11 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
         )
         with snapshot(store):
             planned = reopening.plan(store.db, where, named, orphans=orphans)
-        if len(planned) <= SLICE:
+        if len(planned) <= reopening.SLICE:
             with store.writing() as db:
                 done = reopening.reopen(db, where, named, orphans=orphans)
         else:
-            done = _open_in_slices(store, where, named, orphans=orphans)
+            done = reopening.reopen_in_slices(store, where, named, orphans=orphans)
     else:
         for state, ids in zip(sources, found, strict=True):
             for jobs in _slices(ids):
@@ -155,29 +154,6 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
     for state, moved in done.chosen.items():
         _less(left, state, moved)
     return Changed(sum(done.chosen.values()), _some(left), sorted(done.ids) if list_ids else [], done.followed)
-
-
-def _open_in_slices(store: Store, where: str, named: Mapping[str, object], *, orphans: bool) -> reopening.Opened:
-    # Else a job could be cancelled by an end that is being told, after it was not found to be cancelled.
-    order.finish(store, clock.now())
-    done = reopening.Opened({}, 0, [])
-    with snapshot(store):
-        planned = reopening.plan(store.db, where, named, orphans=orphans)
-    for start in range(0, len(planned), SLICE):
-        with store.writing() as db:
-            done = done.and_then(reopening.open_planned(db, planned[start : start + SLICE]))
-    return done
-
-
-def follow(store: Store, above: Sequence[int]) -> None:
-    """Bring back what was cancelled because of these jobs, which an add has put back. Raises BatchqError."""
-    try:
-        _open_in_slices(store, *reopening.below(above), orphans=True)
-    except BatchqError as error:
-        again = (
-            "the jobs are added, but some that were to run after them stay cancelled: 'batchq retry --state cancelled'"
-        )
-        raise type(error)(f"{error}; {again} brings them back") from error
 
 
 def _open_slice(
@@ -210,8 +186,8 @@ def _found(
 
 
 def _slices(ids: "array[int]") -> Iterator[Selection]:
-    for start in range(0, len(ids), SLICE):
-        yield of_ids(ids[start : start + SLICE])
+    for start in range(0, len(ids), reopening.SLICE):
+        yield of_ids(ids[start : start + reopening.SLICE])
 
 
 def _less(left: dict[str, int], state: str, moved: int) -> int:

@@ -68,9 +68,9 @@ def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
 
         order.finish(store, clock.now())
     if done.above:
-        from batchq.store import control
+        from batchq.store import reopening
 
-        control.follow(store, done.above)
+        reopening.follow(store, done.above)
     return done
 
 

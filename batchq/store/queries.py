@@ -4,7 +4,6 @@ import _sqlite3 as sqlite3
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from batchq import clock
 from batchq.errors import MissingError
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
-
-
-@contextmanager
-def snapshot(store: Store) -> Iterator[None]:
-    """What is read in this block is of one moment, whatever runs meanwhile; keep it short: it delays checkpoints."""
-    store.fetch("BEGIN")
-    try:
-        yield
-    except sqlite3.Error as error:  # of what was read without ``fetch``
-        raise translated(error, store.path) from error
-    finally:
-        store.db.rollback()
-
 
 JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,

@@ -8,6 +8,7 @@ from batchq.store.lost import Here, Lost
 from batchq.store.obstacles import NotRun
 from batchq.store.rows import Detail, Job, Parent
 from batchq.store.runners import Living
+from batchq.store.snapshots import snapshot
 
 PARENTS = 10  #: that are named
 QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
@@ -35,7 +36,7 @@ class Facts(NamedTuple):
 
 def gather(store: Store, id: int, here: Here | None = None) -> Facts:
     """All of that, of one moment, as seen from ``here``. Raises MissingError."""
-    with queries.snapshot(store):
+    with snapshot(store):
         detail = queries.job(store, id)
         job = detail.job
         rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))

@@ -4,13 +4,18 @@ import _sqlite3 as sqlite3
 import json
 from contextlib import contextmanager
 
+from batchq import clock
+from batchq.errors import BatchqError
 from batchq.named import NamedTuple
 from batchq.store import states
-from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again
+from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again, finish
+from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from batchq.store.connection import Store
 
     Planned = tuple[int, str, int]  # the id, the final state, and whether it was chosen
 
@@ -20,6 +25,7 @@ AFRESH = (
     " cause = NULL"
 )
 
+SLICE = 1_000  #: jobs that one transaction changes: 5 to 50 ms
 NEAR = 1_000  #: jobs below those that an add puts back that come back in the same transaction
 
 
@@ -47,6 +53,30 @@ def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *,
     one whose parent had failed and was pruned since.
     """
     return open_planned(db, plan(db, where, named, orphans=orphans))
+
+
+def reopen_in_slices(store: "Store", where: str, named: "Mapping[str, object]", *, orphans: bool) -> Opened:
+    """The same in several transactions, each of which leaves a sound store, and between which others are served."""
+    # Else a job could be cancelled by an end that is being told, after it was not found to be cancelled.
+    finish(store, clock.now())
+    done = Opened({}, 0, [])
+    with snapshot(store):
+        planned = plan(store.db, where, named, orphans=orphans)
+    for start in range(0, len(planned), SLICE):
+        with store.writing() as db:
+            done = done.and_then(open_planned(db, planned[start : start + SLICE]))
+    return done
+
+
+def follow(store: "Store", above: "Sequence[int]") -> None:
+    """Bring back what was cancelled because of these jobs, which an add has put back. Raises BatchqError."""
+    try:
+        reopen_in_slices(store, *below(above), orphans=True)
+    except BatchqError as error:
+        again = (
+            "the jobs are added, but some that were to run after them stay cancelled: 'batchq retry --state cancelled'"
+        )
+        raise type(error)(f"{error}; {again} brings them back") from error
 
 
 def reopen_near(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> bool:

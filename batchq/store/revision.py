@@ -23,7 +23,7 @@ _MOVED = "INSERT INTO settings VALUES ('moved_jobs', 1) ON CONFLICT DO UPDATE SE
 def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> list[int]:
     """Give each job its new definition. It begins anew; what was cancelled because it had failed comes back with it.
 
-    Where that is much, it is left to ``control.follow``: the jobs below which that is still to be done are returned.
+    Where that is much, it is left to ``reopening.follow``: the jobs below which that is still to be done are returned.
     """
     ids = {"ids": json.dumps([job for job, *_ in jobs])}
     db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)

@@ -13,6 +13,7 @@ from batchq.store import intake, queries, tallies
 from batchq.store.connection import Store
 from batchq.store.rows import End, command
 from batchq.store.selecting import condition
+from batchq.store.snapshots import snapshot
 
 
 def ids(store: Store, selection: Selection) -> list[int]:
@@ -181,7 +182,7 @@ def test_a_snapshot_does_not_see_what_others_write(store: Store) -> None:
     from batchq.store.connection import open_at
 
     add(store, "a")
-    with open_at(store.path) as other, queries.snapshot(store):
+    with open_at(store.path) as other, snapshot(store):
         before = tallies.counts(store, Selection())
         add(other, "b")
         assert tallies.counts(store, Selection()) == before

@@ -276,7 +276,7 @@ def test_what_an_add_brings_back_below_a_job_comes_in_slices(store: Store, if_ex
 
     assert counted(store) == {"queued": 1, "blocked": 3_999}
     assert len(slices) > 3
-    assert max(slices) <= control.SLICE
+    assert max(slices) <= reopening.SLICE
     check(store)
 
 

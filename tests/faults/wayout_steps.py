@@ -7,7 +7,7 @@ from unittest import mock
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, keeping, ledger, lost, order, runners
+from batchq.store import control, intake, keeping, ledger, lost, order, reopening, runners
 from batchq.store.connection import Store
 from batchq.store.locks import LockFile
 from batchq.store.pruning import Policy
@@ -22,7 +22,7 @@ class Small:
 
     def __init__(self) -> None:
         few: dict[str, Any] = {"DEEP": 1, "WIDE": 3, "CHUNK": 2, "SLICE": 0.0005}
-        self._changes = [mock.patch.object(control, "SLICE", 3), mock.patch.multiple(order, **few)]
+        self._changes = [mock.patch.object(reopening, "SLICE", 3), mock.patch.multiple(order, **few)]
 
     def start(self) -> None:
         for change in self._changes:
