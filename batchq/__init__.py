@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batchq.api.waiting import Waited
     from batchq.context import Context, Discard, Retry, Snooze, current_job
     from batchq.errors import BatchqError
-    from batchq.store.control import Changed
+    from batchq.store.changing.control import Changed
 
 __all__ = [
     "BatchqError",
@@ -48,7 +48,7 @@ _HOMES = {
     "batchq.api.waiting": ("Waited",),
     "batchq.context": ("Context", "Discard", "Retry", "Snooze", "current_job"),
     "batchq.errors": ("BatchqError",),
-    "batchq.store.control": ("Changed",),
+    "batchq.store.changing.control": ("Changed",),
 }
 
 

@@ -123,7 +123,8 @@ def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if verb != ["run"]:
         _hear_interrupts(is_python=True)
     if verb == ["add"]:
-        from batchq.cli import byhand, storing
+        from batchq.cli import byhand
+        from batchq.cli.add import storing
 
         if (adding := byhand.parse(rest, words)) is not None:
             storing.add(adding)
@@ -132,7 +133,7 @@ def _dispatch(argv: list[str], words: list[str] | None) -> int:
         from batchq.cli import byhand
 
         if (running := byhand.parse_run(rest, words)) is not None:
-            from batchq.cli import draining
+            from batchq.cli.run import draining
 
             return draining.run(running)
     from batchq.cli import commands

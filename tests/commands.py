@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from batchq.cli import changing, looking, waiting
 from batchq.cli.app import Invocation, app
 from batchq.errors import BatchqError
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 GROUPS = (changing, looking, waiting)  #: importing a group registers its commands
 

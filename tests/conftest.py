@@ -15,7 +15,7 @@ import pytest
 import survivors
 
 import batchq
-from batchq.store.connection import Store, open_at
+from batchq.store.file.connection import Store, open_at
 
 # A shell starts what it sends to the background (`scripts/test &`) with the first two ignored, nohup the third, and all
 # that a test starts would inherit that: exec hands an ignored signal on, and one with a handler as the default.

@@ -4,9 +4,11 @@ from typing import Any
 
 from batchq.jobs.attempt import Claim, Ended, Outcome, Stream
 from batchq.jobs.model import job_spec
-from batchq.store import intake, ledger, runners, states
-from batchq.store.connection import Store
-from batchq.store.runners import Runner, Wanted
+from batchq.store import states
+from batchq.store.adding import intake
+from batchq.store.file.connection import Store
+from batchq.store.running import ledger, runners
+from batchq.store.running.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
 SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)

@@ -5,8 +5,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from batchq.store.connection import open_at
-from batchq.store.schema import APPLICATION_ID
+from batchq.store.file.connection import open_at
+from batchq.store.file.schema import APPLICATION_ID
 
 
 def check_all(folder: Path) -> None:
@@ -113,7 +113,7 @@ _FRESH: list[tuple[object, ...]] = []
 
 def _fresh_schema() -> list[tuple[object, ...]]:
     if not _FRESH:
-        from batchq.store.migrations import upgrade
+        from batchq.store.file.migrations import upgrade
 
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.execute("BEGIN")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 
-from batchq.store.locks import sidecar
+from batchq.store.file.locks import sidecar
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
@@ -79,14 +79,14 @@ EXCLUSIVE = """
     wait()
 """
 MUTEX_HOLDER = """
-    from batchq.store.locks import LockFile
+    from batchq.store.file.locks import LockFile
     lock = LockFile(path)
     lock.acquire_mutex(10)
     wait()
     lock.release_mutex()
 """
 CRASHED_WRITER = """
-    from batchq.store.connection import open_at
+    from batchq.store.file.connection import open_at
     from history import add
     store = open_at(path)
     add(store, "acknowledged")

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchq.report.ending import ending
-from batchq.store import queries, rows
+from batchq.store.looking import queries, rows
 
 if TYPE_CHECKING:
     from batchq.jobs.selection import Selection
-    from batchq.store.connection import Store
+    from batchq.store.file.connection import Store
 
 _PAGE = 100  #: jobs that are read at once; each may have a result of 1 MiB
 

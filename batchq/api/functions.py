@@ -10,7 +10,7 @@ from batchq.api.options import plain
 from batchq.api.targets import require_findable, target
 from batchq.errors import InputError
 from batchq.jobs.model import FIELDS, job_spec
-from batchq.jobs.sheet import merged
+from batchq.jobs.reading.sheet import merged
 from batchq.jobs.work import did_you_mean, quoted
 
 if TYPE_CHECKING:

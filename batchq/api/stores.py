@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from batchq import folder
 from batchq.api.options import plain, seconds
 from batchq.errors import InputError
-from batchq.jobs import jobfile
-from batchq.store import connection, intake
+from batchq.jobs.reading import jobfile
+from batchq.store.adding import intake
+from batchq.store.file import connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from batchq.api.waiting import Waited
     from batchq.jobs.model import JobSpec
     from batchq.jobs.selection import Selection
-    from batchq.store.control import Changed
+    from batchq.store.changing.control import Changed
 
 _FAILURES = 100  #: that a report has in full, as with --json
 _in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: that of the innermost with block
@@ -105,7 +106,7 @@ class Store:
         """One job as it is now. Raises MissingError."""
         from batchq.api import choosing
         from batchq.api.found import infos
-        from batchq.store import queries
+        from batchq.store.looking import queries
 
         chosen = choosing.selection([[id]], {})
         queries.require(self._opened(), chosen)
@@ -134,14 +135,14 @@ class Store:
 
     def retry(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Queue jobs that are over once more, as ``batchq retry`` does. Raises UsageError, MissingError."""
-        from batchq.store import control
+        from batchq.store.changing import control
 
         return self._change("retry", control.retry, jobs, choice)
 
     def cancel(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Cancel jobs that wait or run, as ``batchq cancel`` does. Raises UsageError, MissingError."""
         from batchq.runner.rescuing import take_back_cancelled
-        from batchq.store import control
+        from batchq.store.changing import control
 
         done = self._change("cancel", control.cancel, jobs, choice)
         take_back_cancelled(self._opened())
@@ -149,13 +150,13 @@ class Store:
 
     def hold(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Keep waiting jobs from being run until ``release``. Raises UsageError, MissingError."""
-        from batchq.store import control
+        from batchq.store.changing import control
 
         return self._change("hold", control.hold, jobs, choice)
 
     def release(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
         """Let held jobs go on. Raises UsageError, MissingError."""
-        from batchq.store import control
+        from batchq.store.changing import control
 
         return self._change("release", control.release, jobs, choice)
 
@@ -167,7 +168,7 @@ class Store:
         import time
 
         from batchq.api import choosing, waiting
-        from batchq.store import queries
+        from batchq.store.looking import queries
 
         chosen = self._chosen(choosing.some(jobs, choice, "wait"), stacklevel=3)
         queries.require(self._opened(), chosen)
@@ -181,7 +182,7 @@ class Store:
         """
         from batchq.api import choosing
         from batchq.api.found import printed
-        from batchq.store import queries
+        from batchq.store.looking import queries
 
         chosen = self._chosen(choosing.some(jobs, choice, "logs"), stacklevel=3)
         queries.require(self._opened(), chosen)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Selection
 from batchq.processes import enclosing
-from batchq.store import asking, awaited, tallies
+from batchq.store.answering import asking, awaited
+from batchq.store.looking import tallies
 
 if TYPE_CHECKING:
-    from batchq.store.connection import Store
+    from batchq.store.file.connection import Store
 
 
 class Waited(NamedTuple):

@@ -9,8 +9,9 @@ from batchq.cli.noting import note
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.report import summary
-from batchq.store import control, queries
-from batchq.store.connection import Store
+from batchq.store.changing import control
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries
 
 
 @app.command()

@@ -10,7 +10,7 @@ from batchq.cli.noting import note
 from batchq.jobs.selection import NO_JOB, Selection, parse
 from batchq.store import names
 from batchq.store import selecting as selected
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 _Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Ids and ranges as in 1-5,9, or last.")]
 _Batch = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")]

@@ -12,7 +12,7 @@ from batchq.visible import visible
 # The family of errors that typer words itself; it exports but this one member of it.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-MODULES = ("adding", "changing", "explaining", "keeping", "looking", "queueing", "running", "waiting")
+MODULES = ("add.adding", "changing", "explaining", "keeping", "looking", "queueing", "run.running", "waiting")
 
 
 def load() -> None:

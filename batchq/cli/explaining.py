@@ -24,7 +24,7 @@ def explain(
     from batchq.report import asjson, explanation
     from batchq.report.digest import program, title
     from batchq.runner import rescuing
-    from batchq.store import reasons
+    from batchq.store.looking import reasons
 
     ids = parse([*([] if job is None else [job]), *after_dashes(context)]).ids
     if len(ids) != 1 or ids[0][0] != ids[0][1]:

@@ -11,10 +11,10 @@ from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import BusyError, LedgerError, UsageError
 from batchq.jobs.lifecycle import FINAL
-from batchq.store import keeping, pruning
-from batchq.store.connection import Store, open_store
-from batchq.store.location import locate
-from batchq.store.pruning import Policy
+from batchq.store.file.connection import Store, open_store
+from batchq.store.file.location import locate
+from batchq.store.keeping import pruning, retention
+from batchq.store.keeping.pruning import Policy
 from batchq.visible import visible
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code tells.")]
@@ -40,7 +40,7 @@ def doctor(
     from batchq.jobs.asciijson import dump
     from batchq.report.asjson import SCHEMA
     from batchq.runner.rescuing import here
-    from batchq.store.examination import examine
+    from batchq.store.keeping.examination import examine
 
     if rescue is not None:
         _rescue(rescue, db)
@@ -67,7 +67,7 @@ def doctor(
 def _repair(db: str | None) -> None:
     """Keep the store as it is in a file beside it; then settle what dead runners left, and every other breach."""
     from batchq.runner.rescuing import Rescuer
-    from batchq.store import repair
+    from batchq.store.keeping import repair
 
     with store_for(db) as store:
         kept = repair.keep_as_it_is(store, clock.local(clock.now()).replace(" ", "-").replace(":", ""))
@@ -85,7 +85,7 @@ def _repair(db: str | None) -> None:
 def _rescue(runner: int, db: str | None) -> None:
     """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
     from batchq.runner.rescuing import Rescuer, here
-    from batchq.store.lost import lost_runners
+    from batchq.store.running.lost import lost_runners
 
     with store_for(db) as store:
         for lost in lost_runners(store, here=here(store)):
@@ -108,7 +108,7 @@ def backup(
     db: Db = None,
 ) -> None:
     """Copy the store, as it is at this moment, to FILE; safe while jobs run, which cp is not."""
-    from batchq.store.copying import backup as copy
+    from batchq.store.keeping.copying import backup as copy
 
     with store_for(db, reading=True) as store:
         size = copy(store, file)
@@ -127,7 +127,7 @@ def restore(
     The store that was there is kept beside it, with its log. A run that is at work on it starts nothing more, and ends
     with 74 when its jobs are over.
     """
-    from batchq.store.restoring import restore as put
+    from batchq.store.keeping.restoring import restore as put
 
     path = locate(db or Global.db)
     done = put(path, file)
@@ -196,7 +196,7 @@ def prune(
             facts, text = _prune(store, policy, dry_run)
         else:
             if not show:
-                keeping.set_retention(store, policy)
+                retention.set_retention(store, policy)
             facts, text = _retention(store)
     if as_json:
         sys.stdout.write(json.dumps({"schema": 1, "kind": "prune", **facts}) + "\n")
@@ -211,7 +211,7 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
         counts = pruning.prunable(store, policy, clock.now())
         jobs = sum(counts.values())
         return {"dry_run": True, "jobs": jobs, "states": counts}, f"{_jobs(jobs)} would be removed"
-    done = keeping.prune(store, policy, clock.now())
+    done = retention.prune(store, policy, clock.now())
     facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "keys": done.keys}
     facts["bytes"] = done.bytes
     keys = f" and {done.keys:,} {'key' if done.keys == 1 else 'keys'}" if done.keys else ""
@@ -224,7 +224,7 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
 
 
 def _retention(store: Store) -> tuple[dict[str, object], str]:
-    policy = keeping.retention(store)
+    policy = retention.retention(store)
     if policy is None:
         return {"retention": None}, "runners remove nothing: this store keeps all jobs"
     facts = {"older_than_seconds": policy.older_than / 1000, "states": [*policy.states], "keep": policy.keep}

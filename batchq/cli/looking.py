@@ -17,10 +17,11 @@ from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.report.layout import Look, look
-from batchq.store import answers, queries, tallies
-from batchq.store.bell import Bell
-from batchq.store.connection import Store
-from batchq.store.rows import Job, Output
+from batchq.store.answering import answers
+from batchq.store.file.bell import Bell
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries, tallies
+from batchq.store.looking.rows import Job, Output
 from batchq.store.snapshots import snapshot
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given

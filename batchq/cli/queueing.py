@@ -10,8 +10,10 @@ from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
 from batchq.jobs.model import FIELDS
-from batchq.store import limits, names, queues
-from batchq.store.connection import Store
+from batchq.store import names
+from batchq.store.changing import queues
+from batchq.store.file.connection import Store
+from batchq.store.running import limits
 
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

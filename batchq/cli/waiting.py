@@ -18,9 +18,11 @@ from batchq.processes import enclosing
 from batchq.report import summary, undone
 from batchq.report.digest import program
 from batchq.runner import rescuing
-from batchq.store import asking, awaited, keys, obstacles, queries, tallies
-from batchq.store.connection import Store
-from batchq.store.runners import Asking
+from batchq.store.adding import keys
+from batchq.store.answering import asking, awaited
+from batchq.store.file.connection import Store
+from batchq.store.looking import obstacles, queries, tallies
+from batchq.store.running.runners import Asking
 
 REASONS = 1.0  #: seconds between looks for what is in the way, or so many times longer than that takes:
 PART = 20

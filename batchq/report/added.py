@@ -10,13 +10,13 @@ from batchq.jobs.asciijson import dump
 from batchq.jobs.model import JobSpec
 from batchq.report.asjson import SCHEMA, parsed
 from batchq.report.layout import Columns, Look, Part, render
-from batchq.store.intake import Added
-from batchq.store.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
-from batchq.store.rows import command
+from batchq.store.adding.intake import Added
+from batchq.store.adding.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
+from batchq.store.looking.rows import command
 from batchq.visible import visible
 
 if TYPE_CHECKING:
-    from batchq.jobs.spool import Jobs
+    from batchq.jobs.reading.spool import Jobs
 
 PAGE = 1000
 _STYLES = {ADDED: "green", SKIPPED: "dim", RUNNING: "dim", REPLACED: "yellow", RERUN: "cyan"}

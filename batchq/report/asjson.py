@@ -13,9 +13,9 @@ from batchq.jobs.asciijson import dump
 from batchq.report.ending import ending
 from batchq.report.explanation import Reason
 from batchq.report.summary import Report
-from batchq.store.control import Changed
-from batchq.store.queues import Queue
-from batchq.store.rows import Attempt, Detail, End, Failure, Filed, Job
+from batchq.store.changing.control import Changed
+from batchq.store.changing.queues import Queue
+from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job
 
 SCHEMA = 1
 

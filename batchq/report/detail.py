@@ -8,7 +8,7 @@ from batchq.report.digest import LINES, last_lines, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.table import LOST, state
-from batchq.store.rows import Attempt, Detail, Output
+from batchq.store.looking.rows import Attempt, Detail, Output
 from batchq.visible import visible
 
 ATTEMPTS = 20  #: the newest ones are shown

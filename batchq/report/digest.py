@@ -8,7 +8,7 @@ from batchq import clock
 from batchq.clock import show_duration
 from batchq.jobs.selection import Selection, in_words, merged
 from batchq.report.ending import ending, nth
-from batchq.store.rows import Failure, Filed, Job
+from batchq.store.looking.rows import Failure, Filed, Job
 from batchq.visible import visible
 
 IN_FULL = 10  #: failures told in full; the rest are summed up

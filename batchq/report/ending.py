@@ -3,7 +3,7 @@
 import signal
 
 from batchq.clock import show_duration
-from batchq.store.rows import End, Job
+from batchq.store.looking.rows import End, Job
 
 _LONGEST_MESSAGE = 300
 _KNOWN_CODES = {126: "not executable", 127: "command not found"}

@@ -8,9 +8,9 @@ from batchq.named import NamedTuple
 from batchq.report import undone
 from batchq.report.ending import ending, nth
 from batchq.report.layout import count
-from batchq.store import limits
-from batchq.store.reasons import QUEUE_LOOK, Facts
-from batchq.store.rows import Parent
+from batchq.store.looking.reasons import QUEUE_LOOK, Facts
+from batchq.store.looking.rows import Parent
+from batchq.store.running import limits
 from batchq.visible import visible
 
 

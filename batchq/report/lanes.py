@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.report.table import state
-from batchq.store.queues import Queue
+from batchq.store.changing.queues import Queue
 from batchq.visible import visible
 
 _STATES = ("queued", "running", "lost", "scheduled", "blocked", "held", "succeeded", "failed", "cancelled")

@@ -4,9 +4,9 @@ from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
 from batchq.report.digest import failed_of, program, retry_command
-from batchq.store import queries, tallies
-from batchq.store.connection import Store
-from batchq.store.rows import Failure, Job, Timing
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries, tallies
+from batchq.store.looking.rows import Failure, Job, Timing
 from batchq.store.snapshots import snapshot
 
 SLOWEST = 5

@@ -9,7 +9,7 @@ from batchq.report.digest import evidence, how, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.summary import Report
-from batchq.store.rows import Failure, Job
+from batchq.store.looking.rows import Failure, Job
 from batchq.visible import visible
 
 LOST = "the run died; 'batchq run' takes it back or says why not"

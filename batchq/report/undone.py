@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from batchq.clock import local
 from batchq.jobs.selection import in_words, merged
-from batchq.store.answers import Before
-from batchq.store.obstacles import NotRun
+from batchq.store.answering.answers import Before
+from batchq.store.looking.obstacles import NotRun
 from batchq.visible import visible
 
 MOST = 10  #: jobs that are named, or else ranges of ids, in one line

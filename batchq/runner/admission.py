@@ -8,16 +8,18 @@ import time
 from batchq import clock
 from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
+from batchq.jobs.reading.spool import Jobs
 from batchq.jobs.selection import Range
-from batchq.jobs.spool import Jobs
 from batchq.processes import enclosing, machine, tree
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import warn
-from batchq.store import answers, asking, intake, runners
-from batchq.store.bell import Bell
-from batchq.store.connection import Store
-from batchq.store.runners import Occupied, Runner
+from batchq.store.adding import intake
+from batchq.store.answering import answers, asking
+from batchq.store.file.bell import Bell
+from batchq.store.file.connection import Store
+from batchq.store.running import runners
+from batchq.store.running.runners import Occupied, Runner
 
 LOOK = 0.25  #: seconds between looks at whether the other run is gone
 

@@ -1,9 +1,10 @@
 """What a run answers for at its end: how the jobs stand by then, whoever ran them, and what it leaves undone."""
 
 from batchq.runner.tally import Tally
-from batchq.store import answers, outlook
-from batchq.store.connection import Store
-from batchq.store.runners import Runner, Wanted
+from batchq.store.answering import answers
+from batchq.store.file.connection import Store
+from batchq.store.running import outlook
+from batchq.store.running.runners import Runner, Wanted
 
 
 def answer(store: Store, me: Runner, tally: Tally) -> None:

@@ -14,8 +14,8 @@ from batchq.jobs import retrying
 from batchq.jobs.attempt import Ended
 from batchq.jobs.selection import in_words, merged
 from batchq.runner.telling import warn
-from batchq.store import recording
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
+from batchq.store.running import recording
 
 LONGEST = 0.1  #: seconds for all rules of one attempt; the loop judges no longer than that between two looks at signals
 HURRY = 0.5  #: seconds for all attempts together where a run is to end at once,

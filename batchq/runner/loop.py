@@ -20,7 +20,7 @@ from batchq.jobs.attempt import (
     Logged,
     Printed,
 )
-from batchq.jobs.spool import Jobs
+from batchq.jobs.reading.spool import Jobs
 from batchq.processes.signals import Inbox
 from batchq.runner import admission, answering
 from batchq.runner.judging import Judge
@@ -33,10 +33,12 @@ from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller, warn
 from batchq.runner.withdrawing import Withdrawing
-from batchq.store import asking, keeping, ledger, outlook, runners
-from batchq.store.bell import Bell
-from batchq.store.connection import Store
-from batchq.store.runners import Runner
+from batchq.store.answering import asking
+from batchq.store.file.bell import Bell
+from batchq.store.file.connection import Store
+from batchq.store.keeping import retention
+from batchq.store.running import ledger, outlook, runners
+from batchq.store.running.runners import Runner
 
 GROUP = 0.01, 0.05  #: seconds for which results may wait for others, so that one commit records them all: least, most
 SHARE = 0.05  #: of the time that may go into recording: results wait the longer, the slower the store is
@@ -209,7 +211,7 @@ class _Run:
     def _checkpoint(self) -> None:
         """Keep the store's log short; say once when a program that reads the store for long prevents it."""
         try:
-            done = keeping.checkpoint_if_due(self.store)
+            done = retention.checkpoint_if_due(self.store)
         except BatchqError as error:
             self.outage.meet(error)
             return
@@ -431,5 +433,5 @@ class _Run:
         until = time.monotonic() + TIDY
         self.store.check_references(on=True)
         with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
-            while self.stopping.at is None and keeping.tidy(self.store, clock.now()) and time.monotonic() < until:
+            while self.stopping.at is None and retention.tidy(self.store, clock.now()) and time.monotonic() < until:
                 continue

@@ -7,11 +7,12 @@ from batchq import clock
 from batchq.processes import census, machine, remains, scratch, tree
 from batchq.processes.remains import Marks
 from batchq.runner.telling import warn
-from batchq.store import location, lost
-from batchq.store.connection import Store
-from batchq.store.lost import Here, Lost
-from batchq.store.recording import Settled
-from batchq.store.runners import Runner
+from batchq.store.file import location
+from batchq.store.file.connection import Store
+from batchq.store.running import lost
+from batchq.store.running.lost import Here, Lost
+from batchq.store.running.recording import Settled
+from batchq.store.running.runners import Runner
 
 STUBBORN = 5.0  #: seconds after which a run no longer waits for what survives SIGKILL, and says so
 

@@ -6,11 +6,11 @@ from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.jobs.lifecycle import is_snooze
 from batchq.named import NamedTuple
-from batchq.store.answers import Asked, Before
+from batchq.store.answering.answers import Asked, Before
+from batchq.store.looking.obstacles import NotRun
 from batchq.store.names import Unknown
-from batchq.store.obstacles import NotRun
-from batchq.store.recording import Settled
-from batchq.store.runners import Wanted
+from batchq.store.running.recording import Settled
+from batchq.store.running.runners import Wanted
 
 
 class Halt(NamedTuple):

@@ -8,7 +8,7 @@ from batchq import clock
 from batchq.events import Event, Handler, tell
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, Claim, Outcome, payload
 from batchq.runner.tally import Tally
-from batchq.store.recording import Settled
+from batchq.store.running.recording import Settled
 from batchq.visible import visible
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from batchq.executors.seam import Executor, Lost
 from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
-from batchq.store import outlook
-from batchq.store.connection import Store
-from batchq.store.recording import Settled
-from batchq.store.runners import Runner
+from batchq.store.file.connection import Store
+from batchq.store.running import outlook
+from batchq.store.running.recording import Settled
+from batchq.store.running.runners import Runner
 
 LOOK = 0.25  #: seconds between looks
 AGAIN = 0.01  #: seconds between looks after the bell has rung,

@@ -1,10 +1,11 @@
-"""The ledger: one SQLite file, and all SQL. Whoever looks for something here:
+"""The ledger: one SQLite file, and all SQL, in six rooms above a common ground. A room uses those below it:
 
-the file      location creation connection patience readonly locks holders trust files log frames copying restoring bell
-the schema    schema schema1 schema2 migrations objects values
-adding        intake keys revision binding
-running       ledger recording lost unfit claiming limits order runners outlook answers asking names states
-changing      control reopening queues
-looking       ages awaited obstacles queries tallies rows selecting snapshots reasons
-keeping       keeping pruning filed examination breaches repair
+keeping     pruning, examining, repairing, backing up, restoring
+changing    what people do to jobs and queues
+answering   for which jobs a run answers, and what a wait waits for
+looking     reading: rows, counts, reasons, and what keeps jobs from running
+running     what a runner asks of the ledger: claims, ends, rescues
+adding      what is new, what is known, who waits for whom
+(here)      states, order, selections, names: the ground that all rooms share
+file        the file: its place, locks, trust, log, schema; opening it
 """

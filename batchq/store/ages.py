@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from batchq import clock
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 
 def of_running(store: Store, jobs: Sequence[int]) -> dict[int, int]:

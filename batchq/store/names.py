@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from batchq.jobs.work import did_you_mean
 from batchq.named import NamedTuple
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 from batchq.visible import visible
 
 _KNOWN = {

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchq.store.connection import Store
+    from batchq.store.file.connection import Store
 
 DEEP = 20  #: levels below an end that are told of it in its own transaction
 WIDE = 2_000  #: children that are

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from batchq.store.connection import Store
+    from batchq.store.file.connection import Store
 
     Planned = tuple[int, str, int]  # the id, the final state, and whether it was chosen
 

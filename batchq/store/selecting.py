@@ -4,7 +4,7 @@ import json
 
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 _NEWEST = "FROM adds ORDER BY id DESC LIMIT 1"
 

@@ -3,7 +3,7 @@
 import _sqlite3 as sqlite3
 from contextlib import contextmanager
 
-from batchq.store.connection import Store, translated
+from batchq.store.file.connection import Store, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from measure import BATCHQ, Process, Work, rounds
 from sqlite_utils import Database
 
 from batchq.jobs.model import JobSpec, job_spec
-from batchq.store import intake
-from batchq.store.connection import Store, open_at
+from batchq.store.adding import intake
+from batchq.store.file.connection import Store, open_at
 
 LINES = 10_000
 ROWS = 100_000

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from batchq.jobs.jobfile import read
-from batchq.store import intake
-from batchq.store.connection import open_at
+from batchq.jobs.reading.jobfile import read
+from batchq.store.adding import intake
+from batchq.store.file.connection import open_at
 
 
 def make(path: Path, jobs: Iterable[Mapping[str, object]] = (), cwd: str = "/") -> Path:

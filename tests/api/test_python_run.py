@@ -15,7 +15,7 @@ import pytest
 from conftest import Shell, eventually, finish
 
 import batchq
-from batchq.cli.running import run as command
+from batchq.cli.run.running import run as command
 
 TESTS = Path(__file__).parent.parent
 

@@ -11,11 +11,11 @@ from history import a_night, add
 from others import CRASHED_WRITER, another, die, end
 
 from batchq.errors import CreateError, UsageError
-from batchq.store import copying
-from batchq.store.connection import Store, open_at
+from batchq.store.file.connection import Store, open_at
+from batchq.store.keeping import copying
 
 ADDER = """
-    from batchq.store.connection import open_at
+    from batchq.store.file.connection import open_at
     from history import add
     store = open_at(path)
     add(store, "true")

@@ -3,7 +3,7 @@
 from commands import run
 from history import FAILED, SUCCEEDED, add, play
 
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 
 def test_retry_says_on_stderr_what_it_did_and_nothing_on_stdout(store: Store) -> None:

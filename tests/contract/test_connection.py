@@ -10,8 +10,8 @@ from history import add
 from others import CRASHED_WRITER, EXCLUSIVE, FOREIGN_WRITER, another, die, end
 
 from batchq.errors import BatchqError, BusyError, LedgerError, StoreError
-from batchq.store import patience
-from batchq.store.connection import Store, open_at
+from batchq.store.file import patience
+from batchq.store.file.connection import Store, open_at
 
 
 def refused(error: type[BatchqError], code: int, words: str, path: Path) -> None:

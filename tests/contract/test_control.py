@@ -6,8 +6,9 @@ from history import FAILED, NOW, SUCCEEDED, add, claim, end, play
 from batchq.errors import MissingError
 from batchq.jobs.attempt import Failure, Outcome
 from batchq.jobs.selection import parse
-from batchq.store import control, queries
-from batchq.store.connection import Store
+from batchq.store.changing import control
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries
 
 CANCELLED = Outcome("cancelled", seconds=1.0)
 INTERRUPTED = Outcome("interrupted", seconds=0.0)

@@ -13,10 +13,13 @@ from history import a_night, add
 from batchq.errors import BatchqError, StoreError
 from batchq.jobs.selection import Selection
 from batchq.runner.rescuing import here
-from batchq.store import intake, ledger, objects, readonly, runners, schema, tallies
-from batchq.store.connection import Store, open_at
-from batchq.store.examination import examine
-from batchq.store.runners import Wanted
+from batchq.store.adding import intake
+from batchq.store.file import objects, readonly, schema
+from batchq.store.file.connection import Store, open_at
+from batchq.store.keeping.examination import examine
+from batchq.store.looking import tallies
+from batchq.store.running import ledger, runners
+from batchq.store.running.runners import Wanted
 
 JOB = (
     "INSERT OR IGNORE INTO jobs (id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff,"

@@ -9,9 +9,12 @@ from history import FAILED, SUCCEEDED, add, play
 
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
-from batchq.store import control, intake, keeping, tallies
-from batchq.store.connection import Store
-from batchq.store.pruning import Policy
+from batchq.store.adding import intake
+from batchq.store.changing import control
+from batchq.store.file.connection import Store
+from batchq.store.keeping import retention
+from batchq.store.keeping.pruning import Policy
+from batchq.store.looking import tallies
 from batchq.store.selecting import resolved
 
 LAST = Selection(last=True)
@@ -101,7 +104,7 @@ def test_prune_forgets_old_adds_and_keeps_the_newest(store: Store) -> None:
     intake.add(store, [])
     control.hold(store, of_ids([1]))
     play(store, SUCCEEDED)
-    keeping.prune(store, Policy(0), 2**50)
+    retention.prune(store, Policy(0), 2**50)
 
     assert store.fetch("SELECT first, jobs FROM adds ORDER BY id") == [(1, 1), (3, 0)]
     assert resolved(store, LAST).newest == NO_JOB

@@ -9,10 +9,11 @@ from history import NOW, SUCCEEDED, add
 from batchq import clock
 from batchq.errors import LedgerError
 from batchq.jobs.attempt import Claim, Ended, Outcome
-from batchq.store import claiming, ledger, limits, outlook, queues, runners
-from batchq.store.connection import Store
-from batchq.store.locks import LockFile
-from batchq.store.runners import Runner, Wanted
+from batchq.store.changing import queues
+from batchq.store.file.connection import Store
+from batchq.store.file.locks import LockFile
+from batchq.store.running import claiming, ledger, limits, outlook, runners
+from batchq.store.running.runners import Runner, Wanted
 
 
 def a_runner(store: Store, slots: int = 4) -> Runner:

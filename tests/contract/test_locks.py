@@ -12,9 +12,9 @@ from conftest import eventually
 from others import MUTEX_HOLDER, another, end, someone_waits_for
 
 from batchq.errors import BusyError, CreateError
-from batchq.store import holders
-from batchq.store.connection import Store
-from batchq.store.locks import LockFile
+from batchq.store.file import holders
+from batchq.store.file.connection import Store
+from batchq.store.file.locks import LockFile
 
 
 def is_free(path: Path) -> bool:
@@ -233,7 +233,7 @@ def test_a_sign_of_life_lasts_as_long_as_any_process_that_inherited_it(tmp_path:
     path = tmp_path / "s.db"
     code = """
         import os
-        from batchq.store.locks import LockFile
+        from batchq.store.file.locks import LockFile
         ready()
         print(LockFile(path).hold_liveness(), flush=True)
         child = os.fork()

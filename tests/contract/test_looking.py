@@ -9,8 +9,8 @@ from conftest import Shell
 from history import FAILED, HOSTILE, SUCCEEDED, a_night, add, claim, out, play
 
 from batchq.jobs.attempt import Failure, Outcome
-from batchq.store.connection import Store, open_at
-from batchq.store.locks import LockFile
+from batchq.store.file.connection import Store, open_at
+from batchq.store.file.locks import LockFile
 
 
 def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store: Store) -> None:

@@ -4,7 +4,7 @@ from commands import on_a_terminal, run
 from history import FAILED, HOSTILE, NOW, SUCCEEDED, a_night, add, claim, out, play
 
 from batchq.jobs.attempt import Stream
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 
 def test_show_tells_all_about_a_job_but_no_secret(store: Store) -> None:

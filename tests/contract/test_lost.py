@@ -5,9 +5,9 @@ from history import NOW, SUCCEEDED, a_runner, add, claim
 from invariants import CHECKS
 
 from batchq.jobs.attempt import Ended
-from batchq.store import ledger, lost, runners
-from batchq.store.connection import Store
-from batchq.store.runners import Runner
+from batchq.store.file.connection import Store
+from batchq.store.running import ledger, lost, runners
+from batchq.store.running.runners import Runner
 
 
 def disturb(store: Store, sql: str) -> None:
@@ -58,7 +58,7 @@ def test_a_runner_does_not_enter_its_end_while_a_job_of_it_is_said_to_run(store:
 
 
 def test_the_row_of_a_runner_is_not_pruned_under_its_jobs(store: Store) -> None:
-    from batchq.store import pruning
+    from batchq.store.keeping import pruning
 
     add(store, "true")
     claim(store)

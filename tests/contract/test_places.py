@@ -7,7 +7,7 @@ import pytest
 from conftest import Shell
 from others import CRASHED_WRITER, die, in_a_namespace, needs_mounts
 
-from batchq.store import location
+from batchq.store.file import location
 
 
 @needs_mounts
@@ -53,7 +53,7 @@ def test_where_the_log_cannot_be_read_a_warning_says_that_something_is_missing(b
 @needs_mounts
 def test_a_file_that_may_change_is_not_read_as_one_that_does_not(batchq: Shell) -> None:
     holder = (
-        "import signal, sys; from batchq.store.locks import LockFile; lock = LockFile(sys.argv[1]);"
+        "import signal, sys; from batchq.store.file.locks import LockFile; lock = LockFile(sys.argv[1]);"
         " lock.acquire_mutex(1); open('held', 'w').close(); signal.pause()"
     )
     told = in_a_namespace(

@@ -6,9 +6,10 @@ import pytest
 from history import FAILED, NOW, SUCCEEDED, a_past, add, claim, out, play
 
 from batchq.jobs.attempt import Outcome
-from batchq.store import keeping, pruning, states
-from batchq.store.connection import Store, open_at
-from batchq.store.pruning import Policy
+from batchq.store import states
+from batchq.store.file.connection import Store, open_at
+from batchq.store.keeping import pruning, retention
+from batchq.store.keeping.pruning import Policy
 
 DAY = 86_400_000
 MONTH = Policy(30 * DAY)
@@ -32,7 +33,7 @@ def test_only_what_has_been_over_for_long_enough_goes_with_all_that_belongs_to_i
     running = add(store, "runs", priority=9)
     claim(store)
 
-    done = keeping.prune(store, MONTH, LATER)
+    done = retention.prune(store, MONTH, LATER)
 
     assert (done.jobs, ids(store)) == (3, [4, 5, *running])
     assert (count(store, "attempts"), count(store, "outputs")) == (1, 1)
@@ -44,9 +45,9 @@ def test_the_last_moment_counts(store: Store) -> None:
     finished = NOW + 1000
 
     assert pruning.prunable(store, MONTH, finished + 30 * DAY) == {}
-    assert keeping.prune(store, MONTH, finished + 30 * DAY).jobs == 0
+    assert retention.prune(store, MONTH, finished + 30 * DAY).jobs == 0
     assert pruning.prunable(store, MONTH, finished + 30 * DAY + 1) == {"succeeded": 1}
-    assert keeping.prune(store, MONTH, finished + 30 * DAY + 1).jobs == 1
+    assert retention.prune(store, MONTH, finished + 30 * DAY + 1).jobs == 1
 
 
 def test_states_can_be_chosen_and_the_newest_kept(store: Store) -> None:
@@ -54,10 +55,10 @@ def test_states_can_be_chosen_and_the_newest_kept(store: Store) -> None:
     play(store, SUCCEEDED, FAILED, SUCCEEDED, SUCCEEDED, FAILED, SUCCEEDED)
 
     assert pruning.prunable(store, MONTH, LATER) == {"failed": 2, "succeeded": 4}
-    assert keeping.prune(store, MONTH._replace(states=("succeeded",), keep=2), LATER).jobs == 2
+    assert retention.prune(store, MONTH._replace(states=("succeeded",), keep=2), LATER).jobs == 2
     assert ids(store) == [2, 4, 5, 6]
-    assert keeping.prune(store, MONTH._replace(keep=9), LATER).jobs == 0
-    assert keeping.prune(store, MONTH._replace(keep=1), LATER).jobs == 3
+    assert retention.prune(store, MONTH._replace(keep=9), LATER).jobs == 0
+    assert retention.prune(store, MONTH._replace(keep=1), LATER).jobs == 3
 
 
 def depend(store: Store, child: int, parent: int) -> None:
@@ -75,20 +76,20 @@ def test_parents_of_what_is_not_over_stay_until_it_is(store: Store) -> None:
     with store.writing() as db:
         states.move(db, "queued", "held", "id = :id", {"id": ended})
 
-    keeping.prune(store, MONTH, LATER)
+    retention.prune(store, MONTH, LATER)
     assert ids(store) == [other, ended], "the child that is over went with its parent"
 
     with store.writing() as db:
         states.move(db, "held", "queued", "id = :id", {"id": ended})
     play(store, SUCCEEDED)
-    keeping.prune(store, MONTH, LATER)
+    retention.prune(store, MONTH, LATER)
     assert (ids(store), count(store, "dependencies")) == ([], 0)
 
 
 def test_keys_and_the_numbers_of_jobs_outlive_their_jobs(store: Store) -> None:
     assert add(store, "a", key="nightly") == [1]
     play(store, SUCCEEDED)
-    keeping.prune(store, MONTH, LATER)
+    retention.prune(store, MONTH, LATER)
 
     assert add(store, "a", key="nightly") == [1]
     assert add(store, "b") == [2]
@@ -102,7 +103,7 @@ def test_runners_and_contexts_go_when_nothing_refers_to_them(store: Store) -> No
     add(store, "new", cwd="/new", priority=1)
     claim(store, now=NOW)
 
-    done = keeping.prune(store, MONTH, LATER)
+    done = retention.prune(store, MONTH, LATER)
 
     assert done.runners == 1
     assert store.fetch("SELECT cwd FROM contexts ORDER BY id") == [(b"/kept",), (b"/new",)]
@@ -125,7 +126,7 @@ def test_a_context_that_is_used_again_in_the_last_moment_stays(store: Store) -> 
                 add(other, "new", cwd="/srv/again")
 
     store.db.set_trace_callback(meanwhile)
-    keeping.prune(store, MONTH, LATER)
+    retention.prune(store, MONTH, LATER)
     store.db.set_trace_callback(None)
 
     assert store.fetch("SELECT jobs.id, cwd FROM jobs JOIN contexts ON contexts.id = context") == [(2, b"/srv/again")]
@@ -133,10 +134,10 @@ def test_a_context_that_is_used_again_in_the_last_moment_stays(store: Store) -> 
 
 def test_the_file_becomes_small_again(store: Store) -> None:
     a_past(store, 5000)
-    keeping.checkpoint(store, truncate=True)
+    retention.checkpoint(store, truncate=True)
     large = Path(store.path).stat().st_size
 
-    done = keeping.prune(store, MONTH, LATER)
+    done = retention.prune(store, MONTH, LATER)
 
     assert done.jobs == 5000
     assert Path(store.path).stat().st_size == large - done.bytes < 300_000
@@ -148,7 +149,7 @@ def test_no_transaction_removes_more_than_a_few_hundred_jobs(store: Store) -> No
     a_past(store, 1200)
     log: list[str] = []
     store.db.set_trace_callback(log.append)
-    keeping.prune(store, MONTH, LATER)
+    retention.prune(store, MONTH, LATER)
     store.db.set_trace_callback(None)
 
     parts = "\n".join(log).split("BEGIN IMMEDIATE")[1:]
@@ -162,29 +163,29 @@ def test_no_transaction_removes_more_than_a_few_hundred_jobs(store: Store) -> No
 def test_without_a_rule_nothing_is_tidied_away(store: Store) -> None:
     a_past(store, 10)
 
-    assert keeping.retention(store) is None
-    assert keeping.tidy(store, LATER) == 0
+    assert retention.retention(store) is None
+    assert retention.tidy(store, LATER) == 0
     assert count(store, "jobs") == 10
 
 
 def test_a_rule_is_applied_in_small_steps_until_nothing_is_left_to_do(store: Store) -> None:
     a_past(store, 1200)
-    keeping.set_retention(store, MONTH._replace(keep=100))
+    retention.set_retention(store, MONTH._replace(keep=100))
 
-    steps = [keeping.tidy(store, LATER) for _ in range(4)]
+    steps = [retention.tidy(store, LATER) for _ in range(4)]
 
     assert steps == [500, 500, 100, 0]
     assert count(store, "jobs") == 100
 
 
 def test_under_a_steady_load_the_file_stops_growing(store: Store) -> None:
-    keeping.set_retention(store, Policy(3 * DAY))
+    retention.set_retention(store, Policy(3 * DAY))
     sizes = []
     for day in range(30):
         now = NOW + day * DAY
         add(store, *("true",) * 40)
         play(store, *(SUCCEEDED._replace(stdout=out(b"x" * 1000)),) * 40, now=now)
-        keeping.tidy(store, now)
+        retention.tidy(store, now)
         sizes.append(store.fetch("PRAGMA page_count")[0][0])
 
     assert count(store, "jobs") <= 5 * 40
@@ -197,10 +198,10 @@ def test_jobs_that_may_not_go_do_not_hide_those_behind_them_for_ever(store: Stor
     with store.writing() as db:
         states.move(db, "succeeded", "failed", "id <= 6000", {})
         db.execute("UPDATE attempts SET outcome = 'failed' WHERE job <= 6000")
-    keeping.set_retention(store, MONTH._replace(states=("succeeded",)))
+    retention.set_retention(store, MONTH._replace(states=("succeeded",)))
 
     for _ in range(200):
-        keeping.tidy(store, LATER)
+        retention.tidy(store, LATER)
 
     assert count(store, "jobs") == 6000
 

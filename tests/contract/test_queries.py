@@ -9,9 +9,10 @@ from batchq.errors import MissingError
 from batchq.jobs.attempt import Failure, Outcome, Stream
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, of_ids, parse
-from batchq.store import intake, queries, tallies
-from batchq.store.connection import Store
-from batchq.store.rows import End, command
+from batchq.store.adding import intake
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries, tallies
+from batchq.store.looking.rows import End, command
 from batchq.store.selecting import condition
 from batchq.store.snapshots import snapshot
 
@@ -179,7 +180,7 @@ def test_failures_are_those_of_the_selection_or_of_the_ids(store: Store) -> None
 
 
 def test_a_snapshot_does_not_see_what_others_write(store: Store) -> None:
-    from batchq.store.connection import open_at
+    from batchq.store.file.connection import open_at
 
     add(store, "a")
     with open_at(store.path) as other, snapshot(store):

@@ -12,9 +12,10 @@ from history import FAILED, SUCCEEDED, add, play
 from batchq import clock
 from batchq.jobs.selection import Selection, of_ids
 from batchq.runner.rescuing import Rescuer, here
-from batchq.store import control, repair
-from batchq.store.connection import Store, open_at
-from batchq.store.examination import examine
+from batchq.store.changing import control
+from batchq.store.file.connection import Store, open_at
+from batchq.store.keeping import repair
+from batchq.store.keeping.examination import examine
 
 
 @pytest.fixture

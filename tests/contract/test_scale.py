@@ -15,9 +15,12 @@ from history import FAILED, NOW, a_runner, add, play
 from batchq.errors import InputError
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import of_ids
-from batchq.store import control, intake, ledger, outlook, queues, reasons, runners
-from batchq.store.connection import Store, open_at
-from batchq.store.runners import Runner, Wanted
+from batchq.store.adding import intake
+from batchq.store.changing import control, queues
+from batchq.store.file.connection import Store, open_at
+from batchq.store.looking import reasons
+from batchq.store.running import ledger, outlook, runners
+from batchq.store.running.runners import Runner, Wanted
 
 
 @contextmanager

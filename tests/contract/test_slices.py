@@ -13,9 +13,12 @@ from test_scale import chain
 from batchq.jobs.attempt import Ended, Outcome
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import Selection, of_ids
-from batchq.store import control, intake, ledger, order, reopening
-from batchq.store.connection import Store, open_at
-from batchq.store.runners import Runner
+from batchq.store import order, reopening
+from batchq.store.adding import intake
+from batchq.store.changing import control
+from batchq.store.file.connection import Store, open_at
+from batchq.store.running import ledger
+from batchq.store.running.runners import Runner
 
 DEAD = Outcome("failed", exit_code=3, started_at=NOW)
 

@@ -4,8 +4,8 @@ import pytest
 from history import FAILED, NOW, SUCCEEDED, add, claim, end, play
 
 from batchq.jobs.selection import Selection, parse
-from batchq.store import queries, tallies
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
+from batchq.store.looking import queries, tallies
 
 
 @pytest.mark.parametrize(

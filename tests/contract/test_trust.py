@@ -209,7 +209,7 @@ def test_a_group_without_other_members_is_the_user_alone(place: Path) -> None:
     if not users:
         pytest.skip("no user here has a group of the same name")
     from batchq.errors import StoreError
-    from batchq.store import trust
+    from batchq.store.file import trust
 
     folder = place / "project"
     folder.mkdir()
@@ -286,12 +286,12 @@ def test_a_side_file_that_is_not_a_file_or_that_others_can_write_is_refused(batc
 # --- modes -------------------------------------------------------------------------------------------------------------
 
 LOOK = """
-from batchq.store.connection import open_at
+from batchq.store.file.connection import open_at
 with open_at(arguments[0], reading=True) as store:
     assert store.fetch("SELECT count(*) FROM jobs") == [(1,)]
 """
 ADD = """
-from batchq.store.connection import open_at
+from batchq.store.file.connection import open_at
 with open_at(arguments[0]) as store, store.writing() as db:
     db.execute("UPDATE settings SET value = value")
 """

@@ -10,8 +10,8 @@ from history import FAILED, NOW, SUCCEEDED, a_runner, add
 from batchq import clock
 from batchq.jobs.attempt import Claim, Ended, Failure, Outcome
 from batchq.jobs.lifecycle import full_jitter
-from batchq.store import claiming, ledger
-from batchq.store.connection import Store, open_at
+from batchq.store.file.connection import Store, open_at
+from batchq.store.running import claiming, ledger
 
 
 def disturb(shell: Shell, sql: str) -> None:
@@ -135,8 +135,8 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
         "import sys\n"
         "from history import FAILED, NOW, a_runner, add\n"
         "from batchq.jobs.attempt import Ended\n"
-        "from batchq.store import ledger, recording\n"
-        "from batchq.store.connection import open_at\n"
+        "from batchq.store.running import ledger, recording\n"
+        "from batchq.store.file.connection import open_at\n"
         "store = open_at(sys.argv[1])\n"
         "add(store, 'false', max_attempts=2)\n"
         "me = a_runner(store)\n"

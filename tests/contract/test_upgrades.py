@@ -13,8 +13,8 @@ from conftest import Shell
 from others import ENVIRONMENT, another, end
 
 from batchq.jobs.lifecycle import STATES
-from batchq.store import schema
-from batchq.store.connection import open_at
+from batchq.store.file import schema
+from batchq.store.file.connection import open_at
 
 GOLDEN = sorted((Path(__file__).parent.parent / "stores").glob("schema-*.db"))
 TABLES = (
@@ -36,7 +36,7 @@ TABLES = (
 # A program of tomorrow: one more migration, in two steps.
 TOMORROW = """
 import sys
-from batchq.store import connection, migrations, schema
+from batchq.store.file import connection, migrations, schema
 NEW = ("CREATE TABLE more (id INTEGER PRIMARY KEY, text TEXT) STRICT", "CREATE INDEX more_text ON more (text)")
 
 @migrations.migrations()
@@ -166,9 +166,9 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
     path = a_copy(GOLDEN[-1], folder)
     before = path.read_bytes()
     older = """
-        from batchq.store import runners
-        from batchq.store.connection import open_at
-        from batchq.store.locks import LockFile
+        from batchq.store.running import runners
+        from batchq.store.file.connection import open_at
+        from batchq.store.file.locks import LockFile
         store = open_at(path)
         life = LockFile(path).hold_liveness()
         runner = runners.register(

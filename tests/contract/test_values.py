@@ -12,9 +12,9 @@ import pytest
 from history import a_night
 
 from batchq.__main__ import _command
-from batchq.store import schema, values
-from batchq.store.connection import open_at
-from batchq.store.objects import tables
+from batchq.store.file import schema, values
+from batchq.store.file.connection import open_at
+from batchq.store.file.objects import tables
 
 ESCAPE = "x\x1b]0;pwned\x07\x9b\u202ey"
 ODD = {"text": ESCAPE, "blob": b"\x1b[31m\xff", "huge": 1 << 62, "infinite": float("inf"), "negative": -(1 << 62)}

@@ -3,9 +3,10 @@
 from history import NOW, add, claim
 
 from batchq.report import explanation, undone
-from batchq.store import lost, obstacles, reasons
-from batchq.store.connection import Store
-from batchq.store.lost import Here, hiding
+from batchq.store.file.connection import Store
+from batchq.store.looking import obstacles, reasons
+from batchq.store.running import lost
+from batchq.store.running.lost import Here, hiding
 
 HERE = Here("this boot", "pid:[1]", lambda: True, lambda pid, born: False, lambda namespace: False)
 FAR = HERE._replace(is_local=lambda: False)

@@ -20,8 +20,8 @@ from conftest import Shell
 
 from batchq.cli import commands
 from batchq.cli.app import app
-from batchq.jobs import jobfile
 from batchq.jobs.model import FIELDS
+from batchq.jobs.reading import jobfile
 
 commands.load()
 ROOT = Path(__file__).parents[2]

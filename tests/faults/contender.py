@@ -11,10 +11,10 @@ import mutants
 
 from batchq import clock
 from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
-from batchq.store import ledger, runners
-from batchq.store.connection import open_at
-from batchq.store.locks import LockFile
-from batchq.store.runners import Wanted
+from batchq.store.file.connection import open_at
+from batchq.store.file.locks import LockFile
+from batchq.store.running import ledger, runners
+from batchq.store.running.runners import Wanted
 
 
 def main(path: str, mutant: str | None = None) -> None:

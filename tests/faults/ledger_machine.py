@@ -15,12 +15,14 @@ from walk import Life, Walk
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, ledger, runners
-from batchq.store import lost as dead
-from batchq.store.connection import Store
-from batchq.store.locks import LockFile
-from batchq.store.lost import Lost
-from batchq.store.runners import Wanted
+from batchq.store.adding import intake
+from batchq.store.changing import control
+from batchq.store.file.connection import Store
+from batchq.store.file.locks import LockFile
+from batchq.store.running import ledger, runners
+from batchq.store.running import lost as dead
+from batchq.store.running.lost import Lost
+from batchq.store.running.runners import Wanted
 
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])

@@ -9,23 +9,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from batchq.runner import rescuing
-from batchq.store import (
-    claiming,
-    connection,
-    intake,
-    keeping,
-    keys,
-    ledger,
-    limits,
-    lost,
-    order,
-    pruning,
-    recording,
-    reopening,
-    revision,
-    runners,
-    states,
-)
+from batchq.store import order, reopening, states
+from batchq.store.adding import intake, keys, revision
+from batchq.store.file import connection
+from batchq.store.keeping import pruning, retention
+from batchq.store.running import claiming, ledger, limits, lost, recording, runners
 
 
 class Mutant(NamedTuple):
@@ -167,7 +155,7 @@ OF_WRITING = {
 #: What must be seen not to wait for the writer mutex (S7).
 OF_CHECKPOINTS = {
     "a checkpoint outside the mutex": [
-        Mutant(keeping, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
+        Mutant(retention, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
     ],
 }
 

@@ -20,11 +20,14 @@ from batchq.errors import InputError
 from batchq.jobs.attempt import CRASHED, INTERRUPTED
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import Selection, of_ids
-from batchq.store import control, intake, keeping, queues, runners
-from batchq.store import lost as dead
-from batchq.store.locks import LockFile
-from batchq.store.pruning import Policy
-from batchq.store.runners import Wanted
+from batchq.store.adding import intake
+from batchq.store.changing import control, queues
+from batchq.store.file.locks import LockFile
+from batchq.store.keeping import retention
+from batchq.store.keeping.pruning import Policy
+from batchq.store.running import lost as dead
+from batchq.store.running import runners
+from batchq.store.running.runners import Wanted
 
 
 class OrderMachine(OrderWalk):
@@ -89,7 +92,7 @@ class OrderMachine(OrderWalk):
         self._prune(older, states, keep, data.draw(st.sampled_from([None, 0, 2 * DAY])))
 
     def _prune(self, older: int, states: tuple[str, ...], keep: int, forget: int | None) -> None:
-        done = keeping.prune(self.store(), Policy(older, states, keep, forget), self.now)
+        done = retention.prune(self.store(), Policy(older, states, keep, forget), self.now)
         assert done.jobs == self.model.prune(older, states, keep, forget, self.now)
 
     @when(lambda self: self.model.begun_keys())

@@ -15,7 +15,7 @@ from order_model import Model
 from walk import Life, Walk
 
 from batchq.jobs.attempt import Claim, Ended, Outcome
-from batchq.store import ledger, outlook
+from batchq.store.running import ledger, outlook
 
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
 

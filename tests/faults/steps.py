@@ -15,10 +15,13 @@ from batchq.jobs.attempt import FAILED, SUCCEEDED, Claim, Ended, Failure, Outcom
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, keeping, ledger, runners
-from batchq.store.connection import Store, open_at
-from batchq.store.locks import LockFile
-from batchq.store.runners import Runner, Wanted
+from batchq.store.adding import intake
+from batchq.store.changing import control
+from batchq.store.file.connection import Store, open_at
+from batchq.store.file.locks import LockFile
+from batchq.store.keeping import retention
+from batchq.store.running import ledger, runners
+from batchq.store.running.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
 
@@ -59,7 +62,7 @@ class World:
         )  # fmt: skip
 
     def checkpoint(self, *, truncate: bool) -> None:
-        assert keeping.checkpoint(self.store, truncate=truncate).is_complete
+        assert retention.checkpoint(self.store, truncate=truncate).is_complete
 
     def close(self) -> None:
         self.store.close()
@@ -160,7 +163,7 @@ def serve(mutant: str | None = None) -> None:
 
     The modules are imported once and not for each of hundreds of lives, and strace has time to attach.
     """
-    from batchq.store import migrations
+    from batchq.store.file import migrations
 
     assert migrations
     if mutant is not None:

@@ -12,10 +12,11 @@ from history import FAILED, play
 
 from batchq import clock
 from batchq.jobs.model import job_spec
-from batchq.store import intake, ledger, runners
-from batchq.store.connection import Store, open_at
-from batchq.store.locks import LockFile
-from batchq.store.runners import Runner, Wanted
+from batchq.store.adding import intake
+from batchq.store.file.connection import Store, open_at
+from batchq.store.file.locks import LockFile
+from batchq.store.running import ledger, runners
+from batchq.store.running.runners import Runner, Wanted
 
 pytest_plugins = ("figures",)
 

@@ -22,10 +22,10 @@ from figures import record, record_caught
 from fleet import effects
 from steps import Dump
 
-from batchq.store import lost as dead
-from batchq.store import runners
-from batchq.store.connection import open_at
-from batchq.store.runners import Wanted
+from batchq.store.file.connection import open_at
+from batchq.store.running import lost as dead
+from batchq.store.running import runners
+from batchq.store.running.runners import Wanted
 
 pytest_plugins = ("figures",)
 

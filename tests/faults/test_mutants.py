@@ -14,7 +14,7 @@ from ledger_machine import LedgerMachine
 from order_machine import OrderMachine
 
 from batchq.errors import BatchqError
-from batchq.store.connection import Store
+from batchq.store.file.connection import Store
 
 pytest_plugins = ("figures",)
 

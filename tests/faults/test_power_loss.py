@@ -11,7 +11,7 @@ from figures import record
 from steps import Dump
 
 from batchq.errors import LedgerError
-from batchq.store import log
+from batchq.store.file import log
 
 pytest.importorskip(
     "apsw", reason="apsw is not installed (pip install 'batchq[test]'): nothing can log what SQLite writes"

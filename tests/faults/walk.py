@@ -10,9 +10,9 @@ import invariants
 from hypothesis.stateful import RuleBasedStateMachine
 
 from batchq import clock
-from batchq.store.connection import Store, open_at
-from batchq.store.locks import LockFile
-from batchq.store.runners import Runner
+from batchq.store.file.connection import Store, open_at
+from batchq.store.file.locks import LockFile
+from batchq.store.running.runners import Runner
 
 
 class Life:

@@ -16,7 +16,7 @@ from walk import Ground, Life
 
 from batchq.errors import BatchqError, BusyError, LedgerError
 from batchq.jobs.attempt import INTERRUPTED, Claim
-from batchq.store.locks import LockFile
+from batchq.store.file.locks import LockFile
 
 HOUR = 3_600_000
 VERBS = ("retry", "retry", "cancel", "hold", "release")

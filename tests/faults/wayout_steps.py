@@ -7,11 +7,15 @@ from unittest import mock
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
-from batchq.store import control, intake, keeping, ledger, lost, order, reopening, runners
-from batchq.store.connection import Store
-from batchq.store.locks import LockFile
-from batchq.store.pruning import Policy
-from batchq.store.runners import Runner, Wanted
+from batchq.store import order, reopening
+from batchq.store.adding import intake
+from batchq.store.changing import control
+from batchq.store.file.connection import Store
+from batchq.store.file.locks import LockFile
+from batchq.store.keeping import retention
+from batchq.store.keeping.pruning import Policy
+from batchq.store.running import ledger, lost, runners
+from batchq.store.running.runners import Runner, Wanted
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 Fields = dict[str, Any]
@@ -68,7 +72,7 @@ def change(store: Store, verb: str, low: int, high: int, now: int) -> None:
 
 
 def prune(store: Store, now: int) -> None:
-    keeping.prune(store, Policy(0), now)
+    retention.prune(store, Policy(0), now)
 
 
 def run(store: Store, seed: int, now: int, *, all_succeed: bool = False) -> None:

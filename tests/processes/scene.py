@@ -17,9 +17,9 @@ import pytest
 import survivors
 from conftest import Done, Shell, eventually, shell_status
 
-from batchq.jobs import jobfile
-from batchq.store import intake
-from batchq.store.connection import open_at
+from batchq.jobs.reading import jobfile
+from batchq.store.adding import intake
+from batchq.store.file.connection import open_at
 
 Row = tuple[object, ...]
 SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")  #: whether the suites run at the size of scripts/soak

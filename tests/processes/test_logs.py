@@ -12,8 +12,8 @@ import pytest
 from conftest import Shell, eventually, finish, send
 from scene import Scene, ended
 
-from batchq.store import filed
-from batchq.store.connection import open_at
+from batchq.store.file.connection import open_at
+from batchq.store.keeping import filed
 
 pytest_plugins = ("scene",)
 

@@ -13,7 +13,7 @@ from conftest import eventually
 from scene import Scene, children_of, ended, is_stopped, python, signal_one
 
 from batchq.processes import tree
-from batchq.store.locks import LockFile
+from batchq.store.file.locks import LockFile
 
 pytest_plugins = ("scene",)
 
@@ -252,7 +252,7 @@ def test_jobs_end_as_quickly_where_sigchld_was_blocked(scene: Scene) -> None:
 def test_a_wait_for_the_store_ends_where_sigalrm_was_blocked(scene: Scene) -> None:
     mutex = LockFile(str(scene.shell.db()))
     mutex.acquire_mutex(10)
-    wait = "import sys; from batchq.store.locks import LockFile; LockFile(sys.argv[1]).acquire_mutex(0.2)"
+    wait = "import sys; from batchq.store.file.locks import LockFile; LockFile(sys.argv[1]).acquire_mutex(0.2)"
     try:
         waiting = scene.start_program(*blocking("[signal.SIGALRM]"), *python("-c", wait, str(scene.shell.db())))
         assert ended(waiting) == 1

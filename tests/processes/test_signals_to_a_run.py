@@ -16,7 +16,7 @@ from scene import Row, Scene, children_of, end, ended, is_stopped, python, signa
 
 from batchq.errors import ScarceError
 from batchq.processes import guardian
-from batchq.store.locks import LockFile
+from batchq.store.file.locks import LockFile
 
 pytest_plugins = ("scene",)
 
@@ -411,7 +411,8 @@ batchq.__main__.main()
 
 
 @pytest.mark.parametrize(
-    "module", ["batchq.cli.byhand", "batchq.cli.draining", "batchq.processes.guardian", "batchq.store.runners"]
+    "module",
+    ["batchq.cli.byhand", "batchq.cli.run.draining", "batchq.processes.guardian", "batchq.store.running.runners"],
 )
 def test_an_interrupt_while_a_run_starts_ends_it_without_a_traceback(scene: Scene, module: str) -> None:
     scene.add({"command": "true"})

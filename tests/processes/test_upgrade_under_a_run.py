@@ -16,7 +16,7 @@ from scene import Scene, ended
 import batchq
 from batchq.errors import ScarceError
 from batchq.processes import package
-from batchq.store.locks import LockFile
+from batchq.store.file.locks import LockFile
 
 pytest_plugins = ("scene",)
 

@@ -110,9 +110,39 @@ def test_the_rule_would_notice_an_import_from_above(tmp_path: Path) -> None:
     assert FLOORS["runner"] > FLOORS["store"]
 
 
-def test_the_map_of_the_store_names_each_of_its_modules_once() -> None:
+INNER = {  # from below to above; "" are the modules that lie in no room
+    "store": ["file", "", "adding", "running", "looking", "answering", "changing", "keeping"],
+    "jobs": ["", "reading"],
+    "cli": ["", "add", "run", "commands"],
+}
+
+
+def inner_room_of(module: str) -> str:
+    house, name, *rest = module.split(".")[1:]
+    return name if rest or name in INNER[house] else ""
+
+
+@pytest.mark.parametrize("house", INNER)
+def test_a_room_imports_only_from_rooms_below_it(house: str) -> None:
+    floors = {room: floor for floor, room in enumerate(INNER[house])}
+    for path in sorted((HOUSE / house).rglob("*.py")):
+        mine = inner_room_of(module_of(path))
+        for imported in imports_of(path):
+            if imported.startswith(f"batchq.{house}.") and (found := _module_in(imported)) is not None:
+                other = inner_room_of(found)
+                assert floors[other] <= floors[mine], f"{module_of(path)} imports {imported} from above"
+
+
+def _module_in(name: str) -> str | None:
+    """The module that this is, or lies in; None for a room."""
+    for found in (name, name.rpartition(".")[0]):
+        if HOUSE.parent.joinpath(*found.split(".")).with_suffix(".py").exists():
+            return found
+    return None
+
+
+def test_the_map_of_the_store_names_each_of_its_rooms() -> None:
     import batchq.store
 
     lines = (batchq.store.__doc__ or "").strip().splitlines()[2:]
-    named = [module for line in lines for module in line[14:].split()]
-    assert sorted(named) == sorted(path.stem for path in HOUSE.glob("store/*.py") if path.stem != "__init__")
+    assert [line.split()[0].replace("(here)", "") for line in reversed(lines)] == INNER["store"]

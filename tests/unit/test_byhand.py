@@ -7,8 +7,10 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.cli import adding, byhand, commands, running
+from batchq.cli import byhand, commands
+from batchq.cli.add import adding
 from batchq.cli.app import app
+from batchq.cli.run import running
 from batchq.jobs.model import FIELDS
 
 commands.load()

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from batchq.errors import InputError
-from batchq.jobs import jobfile
 from batchq.jobs.model import JobSpec
+from batchq.jobs.reading import jobfile
 
 
 def read(text: str | bytes, **common: object) -> list[JobSpec]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.report.digest import digest, last_lines, retry_command
-from batchq.store.rows import End, Failure, Job, Log
+from batchq.store.looking.rows import End, Failure, Job, Log
 
 
 def a_failure(id: int = 3, log: bytes | None = b"boom\n", end: End | None = None, **facts: Any) -> Failure:

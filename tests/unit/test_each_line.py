@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs import each
 from batchq.jobs.model import JobSpec
+from batchq.jobs.reading import each
 
 
 def made(

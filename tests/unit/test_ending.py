@@ -3,7 +3,7 @@
 import pytest
 
 from batchq.report.ending import ending, nth
-from batchq.store.rows import End, Job
+from batchq.store.looking.rows import End, Job
 
 
 @pytest.mark.parametrize(

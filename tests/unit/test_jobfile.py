@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs import jobfile
 from batchq.jobs.model import FIELDS, JobSpec
+from batchq.jobs.reading import jobfile
 from batchq.jobs.work import ARGUMENT_LIMIT
 
 FILES = {"toml": "jobs.toml", "jsonl": "jobs.jsonl", "lines": "stdin"}

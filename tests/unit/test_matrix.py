@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError
-from batchq.jobs import jobfile
 from batchq.jobs.model import JobSpec
+from batchq.jobs.reading import jobfile
 
 
 def toml(text: str, **common: Any) -> list[JobSpec]:

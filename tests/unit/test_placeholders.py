@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.jobs import placeholders
-from batchq.jobs.placeholders import Line, fill, fill_all, first_in, of_lines, taken_apart
+from batchq.jobs.reading import placeholders
+from batchq.jobs.reading.placeholders import Line, fill, fill_all, first_in, of_lines, taken_apart
 
 
 def filled(

@@ -1,0 +1,197 @@
+"""Where ``batchq add`` takes its jobs from: the words of its command line, files, stdin, a template for each line.
+
+What reads files is imported where there is one: most adds are one command.
+"""
+
+import os
+import sys
+from itertools import chain, islice
+
+from batchq import folder
+from batchq.cli.noting import note
+from batchq.errors import InputError, MissingError, UsageError
+from batchq.jobs.model import FIELDS, JobSpec, job_spec
+from batchq.jobs.work import argv_work, shell_work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from batchq.cli.request import AddRequest
+    from batchq.jobs.reading.spool import Jobs
+
+IN_MEMORY = 20_000  #: jobs
+OPTIONS = {"tags": "tag", "inputs": "input"}  #: options that are not called like their fields
+
+
+def specs_of(request: "AddRequest") -> "Jobs":
+    """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
+
+    They can be gone through as often as one likes; many of them rest in a file.
+    """
+    _check_sources(request)
+    _check_each(request)
+    fields = _fields(request)
+    cwd, path = folder.current(), os.environ.get("PATH", os.defpath)
+    if request.each:
+        return _each(request, fields, cwd, path)
+    if request.files:
+        return _gathered(
+            (spec for file in request.files for spec in _read(file, request, fields, cwd, path)),
+            " and ".join(map(_name, request.files[:3])),
+        )
+    if request.call is not None:
+        work = {"call": request.call, "args": _args(request.args)}
+        return list(_looked_at([job_spec(fields | work, "the command line", cwd, path)]))
+    spec = job_spec(fields | {"command": "true"}, "the command line", cwd, path)  # the work itself follows
+    try:
+        if request.command is not None:
+            spec.kind, spec.work = "shell", shell_work([request.command, *(request.words or [])])
+        else:
+            spec.kind, spec.work = "argv", argv_work(request.words)
+    except ValueError as error:
+        raise InputError(f"the command {error}") from None
+    return [spec]
+
+
+def _check_sources(request: "AddRequest") -> None:
+    given = [
+        name
+        for name, present in (
+            ("FILE", request.files),
+            ("-c", request.command is not None),
+            ("--call", request.call is not None),
+        )
+        if present
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
+    if not given and request.words is None:
+        raise UsageError(
+            "--each needs a template: -- COMMAND…, -c 'SCRIPT' or --call MODULE:FUNCTION"
+            if request.each
+            else "nothing to add: give a FILE, '-' for stdin, -c 'COMMAND', --call MODULE:FUNCTION or -- COMMAND"
+        )
+    if given and given != ["-c"] and request.words is not None:
+        raise UsageError(f"{given[0]} and a command after -- exclude each other; run 'batchq add' once for each")
+    if request.args is not None and request.call is None:
+        raise UsageError("--args belongs to --call")
+    if request.format is not None and not request.files:
+        raise UsageError("--format belongs to FILE or '-'")
+    if request.nul and not request.files and not request.each:
+        raise UsageError("-0 belongs to FILE, '-' or --each")
+
+
+def _check_each(request: "AddRequest") -> None:
+    if not request.each:
+        options = (("--from", request.source is not None), ("--csv", request.csv), ("--tsv", request.tsv))
+        for option, present in options:
+            if present:
+                raise UsageError(f"{option} belongs to --each")
+        return
+    if request.files:
+        raise UsageError(
+            "--each and FILE exclude each other: write the command after --, and read the lines from --from FILE"
+        )
+    layouts = [name for name, given in (("--csv", request.csv), ("--tsv", request.tsv), ("-0", request.nul)) if given]
+    if len(layouts) > 1:
+        raise UsageError(f"{' and '.join(layouts)} exclude each other")
+
+
+def _fields(request: "AddRequest") -> "dict[str, Any]":
+    fields = dict(request.fields)
+    if request.env:
+        fields["env"] = {}
+        for item in request.env:
+            name, equals, value = item.partition("=")
+            if not equals and name not in os.environ:
+                raise UsageError(f"--env {name}: there is no such variable here; write --env {name}=VALUE")
+            fields["env"][name] = value if equals else os.environ[name]
+    for name, value in fields.items():
+        try:
+            FIELDS[name](value)
+        except ValueError as error:
+            raise UsageError(f"option --{OPTIONS.get(name, name).replace('_', '-')} {error}") from None
+    return fields
+
+
+def _args(text: str | None) -> object:
+    if text is None:
+        return {}
+    from batchq.jobs.reading import jobfile
+
+    return jobfile.json_value(text, "--args")
+
+
+def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Jobs":
+    from batchq.jobs.reading import each
+
+    layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
+    file = request.source or "-"
+    pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
+    found = each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path)
+    specs = _gathered(found if request.call is None else _looked_at(found), _name(file))
+    if specs and pattern.warning is not None:
+        note(f"warning: {pattern.warning}")
+    return specs
+
+
+def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
+    from batchq.jobs.reading import jobfile
+
+    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
+    if request.nul and kind != "lines":
+        raise UsageError(f"-0 belongs to lines, not to the format {kind}")
+    found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)
+    return found if kind == "lines" else _looked_at(found)
+
+
+def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
+    """All of the jobs: few in a list, many in a file."""
+    try:
+        found = list(islice(specs, IN_MEMORY))
+        if len(found) < IN_MEMORY:
+            return found
+        from batchq.jobs.reading.spool import spooled
+
+        return spooled(chain(found, specs), source)
+    except MemoryError:
+        raise InputError(f"{source}: is too large to be read: memory ran out; divide it") from None
+
+
+def _looked_at(specs: "Iterable[JobSpec]") -> "Iterator[JobSpec]":
+    """The same jobs; a callable that is missing is told at the end. Raises InputError."""
+    callables = None
+    for spec in specs:
+        if spec.kind == "call":
+            if callables is None:
+                from batchq.jobs.callables import Callables
+
+                callables = Callables()
+            callables.look(spec)
+        yield spec
+    for warning in callables.warnings if callables is not None else ():
+        note(f"warning: {warning}")
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
+def _blocks(file: str) -> "Iterator[bytes]":
+    from batchq.jobs.reading.blocks import BLOCK
+
+    try:
+        if file == "-":
+            if sys.stdin is None:
+                raise MissingError("stdin is closed: there is nothing to read jobs from")
+            read = sys.stdin.buffer.read
+            while block := read(BLOCK):
+                yield block
+            return
+        with open(file, "rb") as opened:
+            while block := opened.read(BLOCK):
+                yield block
+    except OSError as error:
+        raise MissingError(f"cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,84 @@
+"""What ``batchq add`` does, whichever parser read its command line. Light to import: no typer, no rich."""
+
+import os
+import sys
+
+from batchq.cli.add import sources
+from batchq.cli.noting import note, note_outer_store, warn
+from batchq.cli.request import AddRequest
+from batchq.errors import CreateError
+from batchq.store.adding import intake
+from batchq.store.file.connection import open_at
+from batchq.store.file.location import locate, passed_over
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.jobs.reading.spool import Jobs
+
+AT_ONCE = 10_000  #: ids that are written together
+
+
+def add(request: AddRequest) -> None:
+    """Store the jobs of one command line and print their ids, one a line; or, with ``dry_run``, what would be stored.
+
+    With ``json`` one document is printed instead. Raises BatchqError; then nothing is stored.
+    """
+    specs = sources.specs_of(request)
+    path = locate(request.db)
+    note_outer_store(path, passed_over(request.db))
+    if request.dry_run:
+        rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
+        _tell(specs, rehearsed, request)
+        _tell_after_nothing(rehearsed)
+        return
+    is_new = not os.path.exists(path)
+    with open_at(path, create=True, trust_owner=request.trust_owner) as store:
+        done = intake.add(store, specs)
+        warn(store.warnings)
+    if is_new and not request.quiet:
+        note(f"made the store {path}")
+    if request.json:
+        _tell(specs, done, request)
+    elif done.ids and not request.quiet:
+        for start in range(0, len(done.ids), AT_ONCE):
+            sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
+    _tell_after_nothing(done)
+
+
+def _tell_after_nothing(done: intake.Added) -> None:
+    if done.is_after_nothing:
+        note(f"add: {intake.AFTER_NOTHING}")
+
+
+def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:
+    if os.path.exists(path):
+        with open_at(path, trust_owner=trust_owner) as store:
+            warn(store.warnings)
+            return intake.rehearse(store, specs)
+    folder = os.path.dirname(path)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise CreateError(f"cannot create the store {path}: {folder} is no folder that can be written")
+    import tempfile
+
+    # No store is made, but parents, circles and keys within the add are looked for all the same.
+    with tempfile.TemporaryDirectory() as stage, open_at(f"{stage}/batchq.db", create=True) as store:
+        return intake.rehearse(store, specs)
+
+
+def _tell(specs: "Jobs", done: intake.Added, request: AddRequest) -> None:
+    from batchq.report import added
+
+    if request.json:
+        for text in added.document(specs, done, is_rehearsal=request.dry_run):
+            sys.stdout.write(text)
+        return
+    if request.quiet:
+        return
+    from batchq.report.layout import look
+
+    for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
+        sys.stdout.write(text)
+    sys.stdout.flush()  # the note belongs below the listing
+    note(f"add: {added.told(done)}; this is a dry run, and nothing was stored")

@@ -1,0 +1,117 @@
+"""How a run is told when it is over: nothing, one digest of what failed, JSON; on a terminal also what was left alone."""
+
+import json
+import sys
+
+from batchq.cli.noting import note
+from batchq.jobs.selection import in_words, merged
+from batchq.named import NamedTuple
+from batchq.runner.tally import Plan, Tally
+from batchq.store.file.connection import Store
+
+_LEFT_ALONE = {
+    "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
+    "scheduled": "scheduled for later",
+    "blocked": "blocked by jobs that are not over: 'batchq explain ID' names them",
+    "paused": "in a queue that is paused: 'batchq queue resume NAME'",
+    "slots": "that need more slots than -j gives",
+    "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
+}
+
+
+class Telling(NamedTuple):
+    """How a run is told: ``live`` draws a bar; ``db`` is what the user named the store, for the command to retry."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+    live: bool
+    db: str | None
+
+
+def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
+    """Print what there is to say."""
+    if telling.as_json:
+        facts = {
+            "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded,
+            "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
+            "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
+            "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
+            "left_open": tally.left_open, "never_seen": [{one.kind: one.name} for one in tally.never_seen],
+            "beyond_reach": tally.beyond_reach,
+            "failed_before": [one.id for one in tally.before],
+            "incomplete_logs": list(tally.unlogged),
+            "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(facts) + "\n")
+    if telling.quiet:
+        return
+    if tally.refusal is not None:
+        note(tally.refusal)
+    if tally.trouble is not None:
+        note(f"{tally.trouble}; this run gave up")
+    if tally.occupied_by is not None and (tally.is_turned_away or telling.live or telling.verbose):
+        note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
+    if telling.live or telling.verbose:
+        for line in _left_alone(tally):
+            note(line)
+    if tally.stopped_at == "--halt":
+        note(
+            f"halted after {len(tally.failed)} failed {'job' if len(tally.failed) == 1 else 'jobs'}; the rest is queued"
+        )
+    if len(tally.unlogged) > 1:  # the first one was told when it happened
+        ids = in_words(merged((job, job) for job in tally.unlogged))
+        note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
+    if tally.failed:
+        _tell_failures(store, plan, tally, telling)
+    if tally.held:
+        _tell_held(store, list(tally.held), telling)
+    if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
+        _tell_undone(store, tally, telling)
+
+
+def _tell_failures(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
+    from batchq.jobs.selection import Selection
+    from batchq.report.digest import IN_FULL, digest, retry_command
+    from batchq.store.looking import queries
+
+    failed, ids = list(tally.failed), () if tally.asked is None else tally.asked.ids
+    shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
+    again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
+    sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
+
+
+def _tell_held(store: Store, held: list[int], telling: Telling) -> None:
+    from batchq.report.digest import IN_FULL, digest_of_held, program
+    from batchq.store.looking import queries
+
+    shown = queries.on_hold(store, held[:IN_FULL])
+    sys.stderr.write(digest_of_held(shown, held, program(telling.db)))
+
+
+def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
+    from batchq.report import undone
+    from batchq.report.digest import program
+    from batchq.store.looking import queries
+
+    batchq = program(telling.db)
+    named = (
+        [id for one in tally.not_run for id in (*one.jobs[: undone.MOST], *one.callers)]
+        + [one.id for one in tally.before]
+        + tally.left_open[: undone.MOST]
+    )
+    names = queries.names(store, named)
+    lines = undone.before(tally.before, names, batchq)
+    if tally.signal is None:  # who stopped it knows that the rest was not run
+        lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
+    lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
+    lines += [undone.left_open(tally.left_open, names, batchq)] if tally.left_open else []
+    lines += [undone.too_wide(tally.too_wide, tally.slots, batchq)] if tally.too_wide else []
+    for line in lines:
+        note(line)
+
+
+def _left_alone(tally: Tally) -> list[str]:
+    lines = [f"left alone: {count} {_LEFT_ALONE[state]}" for state, count in sorted(tally.left_alone.items()) if count]
+    stopped = tally.stopped_at
+    return [*lines, f"stopped at {stopped} with work left"] if stopped not in (None, "--halt") else lines

@@ -1,0 +1,75 @@
+"""Jobs in a CSV file: the first row names fields of jobs, each further row is a job, an empty cell says nothing."""
+
+from batchq.errors import InputError
+from batchq.jobs.model import FIELDS, WORK_FIELDS
+from batchq.jobs.reading import records
+from batchq.jobs.work import did_you_mean, quoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+_NUMBERS = ("priority", "max_attempts", "max_crashes", "slots", "max_snoozes", "retry_timeout_factor")
+_LISTS = ("tags", "inputs", "after", "after_any", "retry_on", "no_retry_on")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def jobs(
+    blocks: "Iterable[bytes]", source: str, json_value: "Callable[[str, str], Any]"
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    """The place and the fields of each job; ``json_value`` reads a cell that holds JSON. Raises InputError.
+
+    A ``command`` is a text for the shell. Lists have ``;`` between their parts, ``env`` is ``A=1;B=2``; both may be
+    written as JSON instead. ``args`` and ``payload`` are JSON.
+    """
+    names, rows = records.table(blocks, source, tabs=False)
+    for name in names:
+        if name not in FIELDS and name not in WORK_FIELDS:
+            hint = did_you_mean(name, [*FIELDS, *WORK_FIELDS])
+            raise InputError(
+                f"{source}, line 1: unknown field {quoted(name)}{hint}: the first row names fields of jobs"
+            )
+    for number, _, cells in rows:
+        where = f"{source}, line {number}"
+        yield (
+            where,
+            {
+                name: _value(name, cell, f"{where}: field {name!r}", json_value)
+                for name, cell in zip(names, cells, strict=True)
+                if cell
+            },
+        )
+
+
+def _value(name: str, cell: str, place: str, json_value: "Callable[[str, str], Any]") -> "Any":
+    """What a cell means; a number or truth that is none stays text, about which the check of the field complains."""
+    text = cell.strip()
+    if name in ("args", "payload") or (name in _LISTS and text[:1] == "[") or (name == "env" and text[:1] == "{"):
+        return json_value(text, place)
+    if name in _LISTS:
+        return [part.strip() for part in text.split(";") if part.strip()]
+    if name == "env":
+        return _variables(cell, place)
+    if name in _NUMBERS:
+        return _number(text)
+    if name == "hold":
+        return _BOOLEANS.get(text.lower(), cell)
+    return cell
+
+
+def _variables(cell: str, place: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in cell.split(";") if part.strip()]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise InputError(f"{place} has {quoted(name)} without a value: write it as in A=1;B=2")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _number(text: str) -> int | float | str:
+    for read in (int, float):
+        try:
+            return read(text) if len(text) <= 32 else text
+        except ValueError:
+            pass
+    return text

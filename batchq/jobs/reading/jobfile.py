@@ -1,0 +1,247 @@
+"""The files that describe jobs: TOML, JSON lines, CSV, and plain lists of shell commands.
+
+Whatever the bytes, the answer is a list of checked jobs or one InputError that says where and what. A list of
+commands needs no import beyond this one, because ``batchq add -`` starts in the time of bare Python.
+"""
+
+from batchq.errors import InputError, UsageError
+from batchq.jobs.model import AUTO, job_spec, work_of
+from batchq.jobs.reading.blocks import JOBS_LIMIT, pieces, too_many
+from batchq.jobs.reading.sheet import TOO_LONG, merged, named, text_of_file
+from batchq.jobs.work import quoted, shell_work, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, NoReturn
+
+    from batchq.jobs.model import JobSpec
+
+FORMATS = ("toml", "jsonl", "csv", "lines")
+_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
+_PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
+
+
+def format_of(filename: str) -> str:
+    """``toml``, ``jsonl`` or ``csv``, by the suffix of a file name; UsageError for any other suffix."""
+    stem, _, suffix = filename.rpartition(".")
+    if not stem or suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv: say its format with --format")
+    return _SUFFIXES[suffix.lower()]
+
+
+def read(
+    data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str, *, nul: bool = False
+) -> "list[JobSpec]":
+    """The jobs of a file that was read already; see ``stream``."""
+    return list(stream([data], format, source, common, cwd, path, nul=nul))
+
+
+def stream(
+    blocks: "Iterable[bytes]",
+    format: str,
+    source: str,
+    common: "Mapping[str, Any]",
+    cwd: str,
+    path: str,
+    *,
+    nul: bool = False,
+) -> "Iterator[JobSpec]":
+    """The jobs that the ``blocks`` of a file describe, in order; none for an empty file.
+
+    ``format`` is ``toml``, ``jsonl``, ``csv`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
+    input. ``common`` holds fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
+    own fields override both. The ``env`` tables of all three are merged; a job's own ``run_at`` displaces a ``delay``
+    from outside and the reverse. ``cwd`` and ``path`` are as for ``job_spec``.
+
+    ``lines`` is a shell command a line. Blank lines are skipped, and so are comments, lines whose first visible
+    character is ``#``; everything else reaches the shell as it stands, bytes that are no UTF-8 included. With ``nul``
+    each command ends with a NUL and may have several lines, and one that begins with ``#`` is kept.
+
+    Raises InputError with one sentence that begins with the place, as in ``jobs.toml, job 3 (load)``,
+    ``jobs.jsonl, line 17 (load)``, ``stdin, line 17``, ``stdin, item 17`` or ``command line`` (for ``common``).
+    """
+    pattern = job_spec({"command": "true", **common}, "command line", cwd, path)
+    if format == "lines":
+        specs = _lines(blocks, source, pattern, nul)
+    elif format in FORMATS:
+        found = _found(blocks, format, source, common, cwd, path)
+        specs = _described(found, cwd, path, source, pattern)
+    else:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
+    # The store takes one job a key: without this all jobs but the first would vanish without a word.
+    shared = pattern.key if pattern.key != AUTO else None
+    with_it = 0
+    for spec in specs:
+        with_it += shared is not None and spec.key == shared
+        if with_it > 1:
+            raise InputError(f"{source}: has several jobs, but the key {quoted(shared)} can belong to only one of them")
+        yield spec
+
+
+def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
+    """The jobs that mappings of fields describe, a ``matrix`` included. Raises InputError, which begins with the place,
+    as in ``job 3 (load)``."""
+    return list(_described(_placed(jobs), cwd, path, "the list"))
+
+
+def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
+    from batchq.jobs.misfits import misfit
+
+    for number, own in enumerate(jobs, 1):
+        if not isinstance(own, dict) or not all(isinstance(name, str) for name in own):
+            raise InputError(f"job {number}: must be a mapping of the fields of a job, as in {{'command': ['make']}}")
+        where = f"job {number}{named(own)}"
+        for name in own.keys() & {"args", "payload"}:
+            if (problem := misfit(own[name], name)) is not None:
+                raise InputError(f"{where}: field {name!r} cannot be stored: {problem}")
+        yield where, own
+
+
+def _found(
+    blocks: "Iterable[bytes]", format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    if format == "toml":
+        from batchq.jobs.reading import tomljobs
+
+        return tomljobs.jobs(blocks, source, common, cwd, path)
+    if format == "jsonl":
+        return _jsonl(blocks, source, common)
+    from batchq.jobs.reading import csvjobs
+
+    return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(blocks, source, json_value))
+
+
+def _described(
+    found: "Iterable[tuple[str, dict[str, Any]]]",
+    cwd: str,
+    path: str,
+    source: str,
+    pattern: "JobSpec | None" = None,
+) -> "Iterator[JobSpec]":
+    combinations = 0
+    for where, fields in found:
+        if pattern is not None and len(fields) == 1 and "command" in fields:  # and nothing from outside
+            spec = pattern.like(*work_of(fields, where))
+            spec.where = where
+            yield spec
+        elif "matrix" in fields:
+            from batchq.jobs.reading import matrix
+
+            combinations += matrix.number(fields["matrix"])
+            if combinations > JOBS_LIMIT:
+                raise too_many(source)
+            yield from matrix.jobs(fields, where, cwd, path)
+        else:
+            yield job_spec(fields, where, cwd, path)
+
+
+def _lines(blocks: "Iterable[bytes]", source: str, pattern: "JobSpec", nul: bool) -> "Iterator[JobSpec]":
+    for piece in pieces(blocks, source, nul=nul):
+        text = piece.data.decode("utf-8", "surrogateescape")
+        text = text if piece.offset else text.removeprefix("\ufeff")
+        plain = text if nul else text.replace("\r\n", "\n").removesuffix("\r")
+        for number, line in enumerate(plain.split("\0" if nul else "\n"), piece.number):
+            visible = line.lstrip()
+            if not visible or (visible[0] == "#" and not nul):
+                continue
+            # Nearly every command is plain, and a plain one is JSON as it stands.
+            if line.isascii() and line.isprintable() and '"' not in line and "\\" not in line and len(line) < _PLAIN:
+                yield pattern.like("shell", f'["{line}"]')
+                continue
+            where = f"{source}, {'item' if nul else 'line'} {number}"
+            if "\0" in line:
+                raise InputError(f"{where}: holds a NUL character; give -0 if each command ends with one")
+            try:
+                yield pattern.like("shell", shell_work([line]))
+            except ValueError as error:
+                raise InputError(f"{where}: the command {error}") from None
+
+
+# --- JSON lines -------------------------------------------------------------------------------------------------------
+
+
+def _jsonl(
+    blocks: "Iterable[bytes]", source: str, common: "Mapping[str, Any]"
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    import json
+
+    decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+    for piece in pieces(blocks, source):
+        text = text_of_file(piece.data, source, piece.number, piece.offset)
+        if '"matrix"' in text:
+            _refuse_too_many(text, source, decode)
+        for number, line in enumerate(text.split("\n"), piece.number):
+            if not line or line.isspace():
+                continue
+            where = f"{source}, line {number}"
+            own = _decoded(decode, line, where)
+            if not isinstance(own, dict):
+                raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
+            where += named(own)
+            if "\\ud" in line or "\\uD" in line:
+                _refuse_surrogates(own, where)
+            yield where, merged(common, own)
+
+
+def _refuse_too_many(text: str, source: str, decode: "Callable[[str], Any]") -> None:
+    """A few lines can describe millions of jobs, which are counted before any of them is made."""
+    from batchq.jobs.reading import matrix
+
+    combinations = 0
+    for line in text.split("\n"):
+        try:
+            own = decode(line) if '"matrix"' in line else None
+        except (ValueError, RecursionError, InputError):  # which is told when its turn comes
+            continue
+        combinations += matrix.number(own.get("matrix")) if isinstance(own, dict) else 0
+    if combinations > JOBS_LIMIT:
+        raise too_many(source)
+
+
+def json_value(text: str, where: str) -> "Any":
+    """One JSON value from the command line, as strictly as in a file; InputError begins with ``where``."""
+    import json
+
+    return _decoded(json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode, text, where)
+
+
+def _decoded(decode: "Callable[[str], Any]", line: str, where: str) -> "Any":
+    import json
+
+    try:
+        return decode(line)
+    except RecursionError:
+        problem = "is nested too deeply"
+    except InputError as error:
+        problem = str(error)
+    except json.JSONDecodeError as error:
+        problem = f"is no JSON: {error.msg} at column {error.colno}"
+    except ValueError:  # from int(), which json lets through
+        problem = TOO_LONG
+    raise InputError(f"{where}: {problem}")
+
+
+def _object(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        # A dict keeps the order of first appearance, so where it and the pairs part, a name appears again.
+        twice = next(name for (name, _), key in zip(pairs, [*table, None], strict=False) if name != key)
+        raise InputError(f"has the key {quoted(twice)} twice in one object")
+    return table
+
+
+def _constant(word: str) -> "NoReturn":
+    raise InputError(f"holds {word}, which is no JSON")
+
+
+def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
+    # Half a character is no text, and its other reading, a raw byte of a file name, is for words from the system only.
+    # In a name or a tag it is shown as an escape.
+    for name, value in own.items():
+        if name in ("name", "tags"):
+            continue
+        try:
+            to_json([name, value], "value")
+        except ValueError as error:
+            raise InputError(f"{where}: field {quoted(name)} {error}") from None

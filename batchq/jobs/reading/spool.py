@@ -1,0 +1,96 @@
+"""A list of jobs as long as one likes: what is over some thousands rests in a file without a name, packed."""
+
+import marshal
+import os
+from itertools import islice
+from operator import attrgetter
+
+from batchq.jobs.model import AUTO, OWN, JobSpec
+from batchq.jobs.reading.blocks import JOBS_LIMIT, too_many
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+AT_ONCE = 5_000  #: jobs that are packed and unpacked together
+_TERMS = tuple(name for name in JobSpec.__slots__ if name not in (*OWN, "pattern"))
+_own, _terms = attrgetter(*OWN), attrgetter(*_TERMS)
+
+
+def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
+    """All of these jobs, each with its key. Raises InputError where there are more than one add stores."""
+    spool, rest = Spool(), iter(specs)
+    while part := list(islice(rest, AT_ONCE)):
+        for spec in part:
+            if spec.key == AUTO:
+                from batchq.jobs.identity import automatic_key
+
+                spec.key = automatic_key(spec)
+        spool.add(part)
+        if len(spool) > JOBS_LIMIT:
+            raise too_many(source)
+    return spool
+
+
+class Spool:
+    """The jobs come out as they went in, as often as one asks; each time they are new objects."""
+
+    def __init__(self) -> None:
+        import tempfile
+
+        self._file = tempfile.TemporaryFile(prefix="batchq-")
+        self._parts: list[tuple[int, int]] = []  # where each is in the file, and how long
+        self._open: list[JobSpec] = []
+        self._length = 0
+
+    def add(self, part: list[JobSpec]) -> None:
+        """Add ``AT_ONCE`` jobs at the end, or as the last ones fewer."""
+        self._length += len(part)
+        if len(part) < AT_ONCE:
+            self._open = part
+            return
+        data = _packed(part)
+        start = sum(self._parts[-1]) if self._parts else 0
+        self._file.write(data)
+        self._file.flush()
+        self._parts.append((start, len(data)))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._file.close()
+        self._parts, self._open, self._length = [], [], 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> "Iterator[JobSpec]":
+        for start, length in self._parts:
+            # At a place of its own: after a fork both sides share where the file is read.
+            yield from _unpacked(os.pread(self._file.fileno(), length, start))
+        yield from self._open
+
+
+def _packed(specs: list[JobSpec]) -> bytes:
+    runs: list[tuple[tuple[object, ...], list[tuple[object, ...]]]] = []
+    pattern = None
+    for spec in specs:
+        if spec.pattern is None or spec.pattern is not pattern:
+            pattern, terms = spec.pattern, _terms(spec)
+            if not runs or runs[-1][0] != terms:
+                runs.append((terms, []))
+        runs[-1][1].append(_own(spec))
+    return marshal.dumps(runs)
+
+
+def _unpacked(data: bytes) -> "Iterator[JobSpec]":
+    for terms, jobs in marshal.loads(data):
+        pattern = JobSpec("", "")
+        for name, value in zip(_TERMS, terms, strict=True):
+            setattr(pattern, name, value)
+        for kind, work, name, key, where in jobs:
+            spec = pattern.like(kind, work)
+            spec.name, spec.key, spec.where = name, key, where
+            yield spec
+
+
+Jobs = list[JobSpec] | Spool

@@ -1,0 +1,1 @@
+"""Adding jobs: what is new, what is known, who waits for whom."""

@@ -1,0 +1,181 @@
+"""Binding new jobs to the jobs after which they run: by name, id, batch or add. What could never run is refused."""
+
+import _sqlite3 as sqlite3
+import json
+
+from batchq.errors import InputError
+from batchq.jobs.selection import Selection
+from batchq.jobs.work import did_you_mean
+from batchq.store import order
+from batchq.store.adding import keys
+from batchq.store.selecting import condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from batchq.jobs.model import JobSpec
+
+    Ties = Sequence[tuple[int, JobSpec]]  # jobs that run after others, with what was written about them
+
+_ENTER = "INSERT OR REPLACE INTO dependencies"
+_SHOWN = 8  #: jobs of a circle
+
+
+class Binder:
+    """Binds the jobs of one add. The ids of its new ones begin with ``first``; ``named`` are the others, by name;
+    ``gone`` tells how those had ended that the add knows by key and that were pruned since."""
+
+    def __init__(
+        self, db: sqlite3.Connection, named: "Mapping[str, Sequence[int]]", gone: "Mapping[int, str | None]", first: int
+    ) -> None:
+        self._db = db
+        self._named = named
+        self._gone = gone
+        self._first = first
+        self.is_after_nothing = False  # whether one of them is to run after an add that stored nothing
+
+    def bind(self, ties: "Ties", now: int) -> None:
+        """Enter what the jobs run after, and block, or cancel, those whose parents demand it.
+
+        Raises InputError for a parent that does not exist and for a circle.
+        """
+        for job, spec in ties:
+            for kind, words in (("after_any", spec.after_any), ("after", spec.after)):
+                for word in words:
+                    self._tie(job, spec, kind, word)
+        _refuse_circles(self._db, ties, self._first)
+        order.block(self._db, [job for job, _ in ties], now)
+
+    def _tie(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
+        """Enter the jobs that ``word`` means: a batch, an id, or a name: of this add, then of its batch, then an id."""
+        if word.startswith("batch:"):
+            self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
+        elif word.startswith("id:"):
+            self._tie_to_jobs(job, spec, kind, [int(word.removeprefix("id:"))])
+        elif parents := [parent for parent in self._of_this_add(word) if parent != job]:
+            self._tie_to_jobs(job, spec, kind, parents)
+        elif word == "last":
+            self._tie_to_last(job, kind)
+        elif self._tie_to_name(job, spec, kind, word):
+            pass
+        elif word.isascii() and word.isdecimal() and len(word) < 19:  # what surely fits into an id
+            self._tie_to_jobs(job, spec, kind, [int(word)])
+        else:
+            raise self._unknown(spec, kind, word)
+
+    def _of_this_add(self, name: str) -> list[int]:
+        new = self._db.execute("SELECT id FROM jobs WHERE name = ? AND id >= ?", (name, self._first))
+        return [*self._named.get(name, ()), *(id for (id,) in new)]
+
+    def _tie_to_last(self, job: int, kind: str) -> None:
+        """Enter the jobs of the add before this one; none where it stored nothing."""
+        where, named = condition(Selection(last=True))
+        sql = f"{_ENTER} SELECT :job, jobs.id, :kind FROM jobs WHERE ({where}) AND jobs.id <> :job"
+        if not self._db.execute(sql, named | {"job": job, "kind": kind}).rowcount:
+            stored = (
+                "SELECT 1 FROM (SELECT jobs, again FROM adds ORDER BY id DESC LIMIT 1) WHERE jobs > 0 OR again <> ''"
+            )
+            self.is_after_nothing = self.is_after_nothing or self._db.execute(stored).fetchone() is None
+
+    def _tie_to_batch(self, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
+        if batch == spec.batch:
+            raise _wrong(spec, kind, f"names its own batch {batch!r}: name the jobs instead")
+        also = "" if batch == "default" else " AND batch <> 'default'"  # or SQLite would not use the index
+        sql = f"{_ENTER} SELECT ?, id, ? FROM jobs WHERE batch = ?{also}"
+        if not self._db.execute(sql, (job, kind, batch)).rowcount:
+            known = self._db.execute("SELECT DISTINCT batch FROM counters ORDER BY batch LIMIT 1000")
+            near = did_you_mean(batch, [name for (name,) in known])
+            raise _wrong(spec, kind, f"names the batch {batch!r}, which has no jobs{near}")
+
+    def _tie_to_jobs(self, job: int, spec: "JobSpec", kind: str, parents: "Sequence[int]") -> None:
+        there = []
+        for parent in parents:
+            if parent == job:
+                raise _wrong(spec, kind, "names the job itself")
+            if self._db.execute("SELECT 1 FROM jobs WHERE id = ?", (parent,)).fetchone():
+                there.append(parent)
+            else:
+                self._refuse_gone(spec, kind, parent)
+        self._db.executemany(f"{_ENTER} VALUES (?, ?, ?)", [(job, parent, kind) for parent in there])
+
+    def _refuse_gone(self, spec: "JobSpec", kind: str, parent: int) -> None:
+        """A parent whose key is known and that was pruned is over; only how it ended still counts."""
+        if parent in self._gone:
+            state = self._gone[parent]
+        elif parent in (known := keys.pruned(self._db, parent, parent)):
+            state = known[parent][0]
+        else:
+            raise _wrong(spec, kind, f"names job {parent}, which does not exist")
+        if kind == "after" and state in ("failed", "cancelled"):
+            raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
+
+    def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> bool:
+        """Enter the jobs of that name in the batch; whether there were any."""
+        sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1"
+        return self._db.execute(sql, (job, kind, word, spec.batch)).rowcount > 0
+
+    def _unknown(self, spec: "JobSpec", kind: str, word: str) -> InputError:
+        others = "SELECT DISTINCT name FROM jobs WHERE (batch = ? OR id >= ?) AND name IS NOT NULL LIMIT 1000"
+        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch, self._first)))}
+        near = did_you_mean(word, sorted(known - {spec.name or ""}))
+        problem = f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
+        return _wrong(spec, kind, problem)
+
+
+def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
+    return InputError(f"{spec.where}: field {kind!r} {problem}")
+
+
+def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
+    """InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
+    waiting: dict[int, set[int]] = {}
+    for child, parent in _edges(db, [job for job, _ in ties], first):
+        waiting.setdefault(child, set()).add(parent)
+    below: dict[int, list[int]] = {}
+    for child, parents in waiting.items():
+        for parent in parents:
+            below.setdefault(parent, []).append(child)
+    free = [parent for parent in below if parent not in waiting]
+    while free:
+        for child in below.get(parent := free.pop(), ()):
+            waiting[child].discard(parent)
+            if not waiting[child]:
+                del waiting[child]
+                free.append(child)
+    if waiting:
+        circle, specs = _circle(waiting), dict(ties)
+        begin = next(position for position, job in enumerate(circle) if job in specs)  # before them there was none
+        circle = circle[begin:] + circle[:begin]
+        spec = specs[circle[0]]
+        shown = " → ".join(_label(job, specs) for job in [*circle[:_SHOWN], circle[0]])
+        raise _wrong(
+            spec, "after" if spec.after else "after_any", f"closes a circle, in which no job could ever run: {shown}"
+        )
+
+
+def _edges(db: sqlite3.Connection, tied: "Sequence[int]", first: int) -> "Iterable[tuple[int, int]]":
+    """Each (child, parent) among which there may be a circle now: of the new jobs, and of all above those replaced."""
+    if min(tied, default=first) >= first:
+        return db.execute("SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,))
+    return db.execute(
+        """
+        WITH RECURSIVE above (id) AS (
+            SELECT value FROM json_each(?)
+            UNION SELECT d.parent FROM above JOIN dependencies AS d ON d.child = above.id)
+        SELECT d.child, d.parent FROM above CROSS JOIN dependencies AS d ON d.child = above.id""",
+        (json.dumps(tied),),
+    )
+
+
+def _circle(waiting: "Mapping[int, set[int]]") -> list[int]:
+    path: dict[int, int] = {}  # with the position of each
+    job = min(waiting)
+    while job not in path:
+        path[job] = len(path)
+        job = min(parent for parent in waiting[job] if parent in waiting)
+    return list(path)[path[job] :]
+
+
+def _label(job: int, specs: "Mapping[int, JobSpec]") -> str:
+    return (specs[job].name if job in specs else None) or f"job {job}"

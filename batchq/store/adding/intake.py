@@ -1,0 +1,286 @@
+"""Adding jobs: one transaction, all of them or none."""
+
+import os
+
+from batchq import clock, failpoints
+from batchq.jobs.model import AUTO
+from batchq.store import states
+from batchq.store.adding import keys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite3
+    from collections.abc import Sequence
+
+    from batchq.jobs.model import JobSpec
+    from batchq.jobs.reading.spool import Jobs
+    from batchq.store.file.connection import Store
+
+_SHARED = (
+    "add_id, created_at, context, state, due_at, why, batch, queue, kind, priority, max_attempts, backoff,"
+    " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers, slots, inputs, retry_on, no_retry_on,"
+    " retry_timeout_factor, max_snoozes, python, fresh, due_from"
+)
+_OWN = "id, name, key, work"
+_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 29}?, ?, ?, ?)"
+_STATE, _BATCH, _QUEUE = 3, 6, 7  # where they stand in _SHARED
+_AT_ONCE = 10_000  #: rows that are kept until they are inserted
+AFTER_NOTHING = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'"
+_LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
+
+
+Stored = tuple[str, str, str, str, "str | None"]  # kind, work, batch, queue, name
+
+
+class Added:
+    """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead.
+
+    ``gone`` are those that were pruned and are known by their keys alone, with the states in which they had ended.
+    ``stored`` are, after a rehearsal, those that would stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.others: dict[int, str] = {}
+        self.gone: dict[int, str | None] = {}
+        self.stored: dict[int, Stored] = {}
+        self.above: list[int] = []  # jobs that were put back, below which many are still to come back
+        self.is_tied = False  # whether some of them run after others
+        self.is_after_nothing = False  # whether one is to run after the add before, which stored nothing
+
+    def fate(self, position: int) -> str:
+        """``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
+        return self.others.get(position, keys.ADDED)
+
+
+def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
+    """Store the jobs; the ids come in their order. ``files`` are those that they were read from, by their real paths.
+
+    A job whose ``key`` is known is not stored again: ``if_exists`` says what happens instead. Ids grow and are never
+    given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
+    and for jobs that wait for each other; then, as after any error, nothing was stored.
+    """
+    find_keys(specs)
+    with store.writing() as db:
+        done = entered(db, specs, files)
+        failpoints.hit("add_before_commit")
+    if done.is_tied:
+        from batchq.store import order
+
+        order.finish(store, clock.now())
+    if done.above:
+        from batchq.store import reopening
+
+        reopening.follow(store, done.above)
+    return done
+
+
+def rehearse(store: "Store", specs: "Jobs") -> Added:
+    """What ``add`` would make of the jobs, with all of its complaints; nothing is stored. New ids are no promise."""
+    find_keys(specs)
+    try:
+        with store.writing() as db:
+            done = entered(db, specs)
+            done.stored = _as_stored(db, done)
+            raise _Rehearsed
+    except _Rehearsed:
+        return done
+
+
+def _as_stored(db: "sqlite3.Connection", done: Added) -> "dict[int, Stored]":
+    """The jobs that the add would leave as they are, by id."""
+    left = {done.ids[position] for position, fate in done.others.items() if fate in (keys.SKIPPED, keys.RUNNING)}
+    sql = "SELECT kind, work, batch, queue, name FROM jobs WHERE id = ?"
+    return {job: row for job in left if (row := db.execute(sql, (job,)).fetchone()) is not None}
+
+
+class _Rehearsed(Exception):
+    """All was found well and is to be taken back."""
+
+
+def find_keys(specs: "Jobs") -> None:
+    """Work out the keys that are made of what the jobs do: before ``entered``, because it may read files.
+
+    Jobs that are not in a list have theirs already (``jobs/reading/spool.py``).
+    """
+    for spec in specs if isinstance(specs, list) else ():
+        if spec.key == AUTO:
+            from batchq.jobs.identity import automatic_key
+
+            spec.key = automatic_key(spec)
+
+
+def entered(db: "sqlite3.Connection", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
+    """The add itself, within the transaction of the caller."""
+    first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
+    intake = _Intake(db, first)
+    intake.store(specs)
+    intake.note(files)
+    return intake.done
+
+
+def _listed(values: "Sequence[object]") -> str | None:
+    if not values:
+        return None
+    import json
+
+    return json.dumps(values)
+
+
+class _Intake:
+    """The state of one add: which ids it has given, and what it must note when the rows are in."""
+
+    def __init__(self, db: "sqlite3.Connection", first: int) -> None:
+        self.done = Added()
+        self._db = db
+        self._first = first
+        self._next = first
+        self._now = clock.now()
+        self._contexts: dict[tuple[str, str], int] = {}
+        self._keys: dict[str, int] = {}  # that are not noted yet
+        self._named: dict[str, list[int]] = {}  # of known jobs; new ones are found by their names
+        self._tally: dict[tuple[str, str, str], int] = {}
+        self._ties: dict[int, JobSpec] = {}
+        self._changed: dict[int, JobSpec] = {}
+        self._gone = self.done.gone
+
+    def store(self, specs: "Jobs") -> None:
+        """Insert what is new, change what is to be changed, and bind both to their parents."""
+        now, first, ids = self._now, self._first, self.done.ids
+        single: list[tuple[object, ...]] = []
+        shared: tuple[object, ...] = ()
+        pattern: JobSpec | None = None
+        kind = ""
+        run: list[tuple[object, ...]] = []
+        for spec in specs:
+            if spec.key is not None and (known := self._known(spec, spec.key)) is not None:
+                self._meet(spec, known)
+                continue
+            job = self._next
+            self._next += 1
+            ids.append(job)
+            if spec.key is not None:
+                self._keys[spec.key] = job
+            if spec.after or spec.after_any:
+                self._ties[job] = spec
+            before = shared
+            if spec.pattern is None or spec.pattern is not pattern or spec.kind != kind:
+                pattern, kind, place = spec.pattern, spec.kind, (spec.cwd, spec.path)
+                shared = (
+                    first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
+                    spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
+                    spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
+                    spec.slots, spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
+                    spec.max_snoozes, spec.python, spec.fresh, now if spec.delay else None,
+                )  # fmt: skip
+            if (shared is not before and shared != before) or len(run) >= _AT_ONCE:
+                self._insert_run(before, run, single)
+                run = []
+                if len(single) >= _AT_ONCE:
+                    self._db.executemany(_INSERT, single)
+                    single = []
+            run.append((job, spec.name, spec.key, spec.work))
+            if len(self._keys) >= _AT_ONCE:
+                self._note_keys()
+        self._insert_run(shared, run, single)
+        self._db.executemany(_INSERT, single)
+        self._finish()
+
+    def note(self, files: "Sequence[str]") -> None:
+        """Enter the add itself, also one that stored nothing: ``last`` means the newest."""
+        again = sorted(self._changed)
+        self._db.execute(
+            "INSERT INTO adds (at, first, jobs, again, files) VALUES (?, ?, ?, ?, ?)",
+            (self._now, self._first, self._next - self._first, _listed(again), _listed(files)),
+        )
+
+    def _insert_run(
+        self, shared: tuple[object, ...], run: list[tuple[object, ...]], single: list[tuple[object, ...]]
+    ) -> None:
+        """Insert jobs that differ in name, key and work alone; a few of them join ``single``, which is inserted at the end.
+
+        Binding 29 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
+        SQLite's own quote() writes.
+        """
+        if not run:
+            return
+        cell = (str(shared[_STATE]), str(shared[_QUEUE]), str(shared[_BATCH]))
+        self._tally[cell] = self._tally.get(cell, 0) + len(run)
+        if len(run) < _LONG_RUN:
+            single.extend((*shared, *one) for one in run)
+            return
+        quoted = self._db.execute(f"SELECT {', '.join(['quote(?)'] * len(shared))}", shared).fetchone()
+        self._db.executemany(f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({', '.join(quoted)}, ?, ?, ?, ?)", run)
+
+    def _note_keys(self) -> None:
+        keys.remember(self._db, self._keys.items(), self._now)
+        self._keys = {}
+
+    def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
+        due = self._now + spec.delay if spec.delay else spec.run_at
+        if due is not None and due <= self._now:
+            due = None
+        if spec.hold:
+            return "held", due, states.ADDED_ON_HOLD
+        return ("queued", None, None) if due is None else ("scheduled", due, "delay")
+
+    def _context(self, place: tuple[str, str]) -> int:
+        stored = tuple(map(os.fsencode, place))
+        self._db.execute("INSERT INTO contexts (cwd, path) VALUES (?, ?) ON CONFLICT DO NOTHING", stored)
+        found: int = self._db.execute("SELECT id FROM contexts WHERE cwd = ? AND path = ?", stored).fetchone()[0]
+        self._contexts[place] = found
+        return found
+
+    def _finish(self) -> None:
+        db = self._db
+        if self._next > self._first:
+            db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
+            self._note_keys()
+            states.count(db, self._tally)
+        if self._changed:
+            from batchq.store.adding import revision
+
+            self.done.above = revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
+        self.done.is_tied = bool(self._ties)
+        if self._ties:
+            from batchq.store.adding.binding import Binder
+
+            binder = Binder(db, self._named, self._gone, self._first)
+            binder.bind(list(self._ties.items()), self._now)
+            self.done.is_after_nothing = binder.is_after_nothing
+
+    # --- jobs whose key is known ---------------------------------------------------------------------------------------
+
+    def _known(self, spec: "JobSpec", key: str) -> "keys.Known | None":
+        if key in self._keys:
+            return self._keys[key], "queued", True
+        return keys.known(self._db, spec, self._now, self._first)
+
+    def _meet(self, spec: "JobSpec", known: "keys.Known") -> None:
+        """Take the known job in the place of the new one, as it is, changed or put back."""
+        job, state, is_here = known
+        fate = keys.fate(spec, known, differs=self._differs(spec, known))
+        self.done.others[len(self.done.ids)] = fate
+        self.done.ids.append(job)
+        if not is_here:
+            self._gone[job] = state
+        if spec.name is not None:
+            self._named.setdefault(spec.name, []).append(job)
+        if fate in (keys.REPLACED, keys.RERUN):
+            self._changed[job] = spec
+            self._ties.pop(job, None)
+            if spec.after or spec.after_any:
+                self._ties[job] = spec
+
+    def _differs(self, spec: "JobSpec", known: "keys.Known") -> bool:
+        """Whether the known job, which succeeded, did something else; it is only asked where that matters."""
+        job, state, is_here = known
+        if not is_here or state != "succeeded" or spec.if_exists != "replace":
+            return False
+        from batchq.store.adding import revision
+
+        return revision.differs(self._db, job, spec)
+
+    def _revised(self, job: int, spec: "JobSpec") -> "tuple[int, JobSpec, int, tuple[str, int | None, str | None]]":
+        context = self._contexts.get((spec.cwd, spec.path)) or self._context((spec.cwd, spec.path))
+        return job, spec, context, self._start(spec)

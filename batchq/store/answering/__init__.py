@@ -1,0 +1,1 @@
+"""For which jobs a run answers, and what a wait waits for."""

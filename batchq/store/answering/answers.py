@@ -1,0 +1,171 @@
+"""How the jobs stand for which a run answers, and what it leaves undone: asked once, at its end, without a lock."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from batchq.jobs.lifecycle import FINAL
+from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.named import NamedTuple
+from batchq.store.adding import keys
+from batchq.store.answering import asking
+from batchq.store.file.connection import Store
+from batchq.store.looking import obstacles
+from batchq.store.looking.obstacles import NotRun
+from batchq.store.running import runners
+from batchq.store.running.runners import Runner, Wanted
+from batchq.store.selecting import condition
+from batchq.store.states import ON_HOLD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.store.adding.intake import Added
+
+
+EARLIER = 50  #: adds of the same files among which those are looked for that were not finished
+
+
+class Asked(NamedTuple):
+    """The jobs of one add for which a run answers. ``before`` were known by their keys and over at that moment; of
+    those ``gone`` are pruned, and had ended in these states."""
+
+    ids: tuple[Range, ...]
+    before: frozenset[int] = frozenset()
+    gone: tuple[tuple[int, str], ...] = ()
+
+
+def asked(store: Store, done: "Added") -> Asked:
+    """What is asked for with an add that has just been made, in the same transaction."""
+    ids = tuple(merged((id, id) for id in done.ids))
+    known = [done.ids[position] for position, fate in done.others.items() if fate == keys.SKIPPED]
+    states = dict(_states(store, known))
+    before = frozenset(id for id, state in states.items() if state in FINAL)
+    return Asked(ids, before, tuple((id, state) for id, state in done.gone.items() if state is not None))
+
+
+def still_open(store: Store, ids: Sequence[Range]) -> tuple[Range, ...]:
+    """Those of the jobs that are not over, as ranges."""
+    where, named = condition(Selection(tuple(ids) or NO_JOB))
+    rows = store.fetch(f"SELECT id FROM jobs WHERE finished_at IS NULL AND {where}", named)
+    return tuple(merged((id, id) for (id,) in rows)) or NO_JOB
+
+
+def ended_as(store: Store, ids: Iterable[int], state: str) -> set[int]:
+    """Those of the jobs that are in this state now."""
+    return {id for id, found in _states(store, ids) if found == state}
+
+
+def failed(store: Store, asked: Asked) -> list[int]:
+    """The asked jobs that have failed, in order."""
+    where, named = condition(Selection(asked.ids or NO_JOB))
+    return [
+        id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} AND jobs.state = 'failed' ORDER BY id", named)
+    ]
+
+
+class Before(NamedTuple):
+    """A job that was known by its key and had failed, or been cancelled, ``at`` that moment (ms; None: it is pruned)."""
+
+    id: int
+    state: str
+    at: int | None
+
+
+def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
+    """The asked jobs that were over before they were asked for, without success, and still are."""
+    rows = store.fetch(
+        "SELECT id, state, finished_at FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        " AND state IN ('failed', 'cancelled') ORDER BY id",
+        (json.dumps([*asked.before]),),
+    )
+    return [Before._make(row) for row in rows] + [
+        Before(id, state, None) for id, state in asked.gone if state in ("failed", "cancelled")
+    ]
+
+
+def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = False) -> list[NotRun]:
+    """The asked jobs that have not been run, by reason; not those that were cancelled before they were asked for, or
+    because one of them failed. ``is_stuck``: the run ended because all that runs waits for each other."""
+    where, named = condition(Selection(asked.ids or NO_JOB))
+    found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
+    told = set(asked.before)
+    if any(one.reason == "dropped" for one in found):
+        told |= _below(store, failed(store, asked))
+    found = [one for part in found for one in _at_the_end(store, runner, part, is_stuck=is_stuck)]
+    return [left for one in found if (left := one.without(told)).jobs]
+
+
+def _at_the_end(store: Store, runner: Runner, one: NotRun, *, is_stuck: bool) -> list[NotRun]:
+    """The same, as a run at its end tells it."""
+    if one.reason == "free":
+        return [one._replace(reason="stuck" if is_stuck else "stopped", callers=runner.inside)]
+    if not runner.inside or one.reason not in ("blocked", "running"):
+        return [one]
+    before = asking.held_up(store, runner.inside)
+    inside = NotRun("inside", None, 0, [id for id in one.jobs if id in before], runner.inside)
+    return [inside, one.without(before)]
+
+
+def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
+    """The jobs of earlier adds of the same files that are not over, and that no run at work takes: a run of them was
+    interrupted. Of the newest adds; what a person holds, and what is on hold, is left out."""
+    files = json.dumps(runner.wanted.files)
+    ((waiting,),) = store.fetch("SELECT total(jobs) FROM counters WHERE state IN ('queued', 'scheduled', 'blocked')")
+    if not runner.wanted.files or not waiting:
+        return []
+    rows = store.fetch(
+        f"""
+        SELECT jobs.id FROM (SELECT first, jobs FROM adds WHERE files = :files ORDER BY id DESC LIMIT {EARLIER}) AS old
+            CROSS JOIN jobs ON jobs.id BETWEEN old.first AND old.first + old.jobs - 1
+        WHERE jobs.state IN ('queued', 'scheduled', 'blocked') ORDER BY jobs.id""",
+        {"files": files},
+    )
+    found = NotRun("free", None, 0, [id for (id,) in rows if not any(low <= id <= high for low, high in asked.ids)])
+    others = [one for one in runners.living(store) if one.id != runner.id]
+    return obstacles.but_taken(store, found, others).jobs
+
+
+def on_hold(store: Store, wanted: Wanted) -> list[int]:
+    """The wanted jobs that batchq itself has put on hold, and that wait for a person."""
+    if not store.fetch("SELECT 1 FROM counters WHERE state = 'held' LIMIT 1"):
+        return []
+    rows = store.fetch(f"SELECT id FROM jobs WHERE {ON_HOLD} AND {wanted.condition()} ORDER BY id", wanted.named())
+    return [id for (id,) in rows]
+
+
+def is_any_on_hold(store: Store, selection: Selection) -> bool:
+    """Whether batchq itself has put one of the selected jobs on hold."""
+    where, named = condition(selection)
+    return bool(store.fetch(f"SELECT 1 FROM jobs WHERE {ON_HOLD} AND {where} LIMIT 1", named))
+
+
+def too_wide(store: Store, runner: Runner) -> list[int]:
+    """The wanted jobs that are queued and need more slots than this runner, and any other at work that takes them, has."""
+    wanted = runner.wanted
+    rows = store.fetch(
+        "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
+        f" WHERE name = jobs.queue AND (paused OR running_limit <= 0)) AND {wanted.condition()} ORDER BY id",
+        wanted.named() | {"slots": runner.slots},
+    )
+    if not rows:
+        return []
+    others = [one for one in runners.living(store) if one.id != runner.id]
+    return obstacles.but_taken(store, NotRun("free", None, 0, [id for (id,) in rows]), others).jobs
+
+
+def _below(store: Store, ids: list[int]) -> set[int]:
+    """The jobs that were cancelled because one of these had failed, directly or by way of others."""
+    rows = store.fetch(
+        """
+        WITH RECURSIVE below (id) AS (
+            SELECT value FROM json_each(:ids)
+            UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
+                JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+        SELECT id FROM below""",
+        {"ids": json.dumps(ids)},
+    )
+    return {id for (id,) in rows}
+
+
+def _states(store: Store, ids: Iterable[int]) -> list[tuple[int, str]]:
+    listed = json.dumps([*ids])
+    return store.fetch("SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (listed,))

@@ -1,0 +1,77 @@
+"""Queues: their limit, rate and pause. What is set here binds every runner of the store with its next claim."""
+
+from collections.abc import Mapping
+
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+from batchq.store.running import runners
+
+
+class Queue(NamedTuple):
+    """A queue with what was set for it, and how many of its jobs are in each state; ``lost`` are those whose run died.
+    ``rate`` is in starts a second."""
+
+    name: str
+    paused: bool
+    limit: int | None
+    rate: float | None
+    jobs: dict[str, int]
+
+
+def queues(store: Store) -> list[Queue]:
+    """Every queue that has jobs or settings, by name."""
+    rows = store.fetch("SELECT name, paused, running_limit, rate FROM queues")
+    settings = {name: (bool(paused), limit, rate) for name, paused, limit, rate in rows}
+    jobs: dict[str, dict[str, int]] = {name: {} for name in settings}
+    for name, state, number in store.fetch("SELECT queue, state, sum(jobs) FROM counters GROUP BY queue, state"):
+        jobs.setdefault(name, {})[state] = number
+    if any("running" in found for found in jobs.values()):
+        for name, lost in _lost(store).items():
+            still = jobs[name].pop("running") - lost
+            jobs[name] |= ({"running": still} if still else {}) | {"lost": lost}
+    return [Queue(name, *settings.get(name, (False, None, None)), jobs[name]) for name in sorted(jobs)]
+
+
+def _lost(store: Store) -> dict[str, int]:
+    """How many jobs of each queue are ``running`` in the store although their run is gone."""
+    rows = store.fetch("SELECT queue, runner, count(*) FROM jobs WHERE state = 'running' GROUP BY queue, runner")
+    gone = runners.gone(store, {runner for _, runner, _ in rows})
+    lost: dict[str, int] = {}
+    for queue, runner, jobs in rows:
+        if runner in gone:
+            lost[queue] = lost.get(queue, 0) + jobs
+    return lost
+
+
+def set_limit(store: Store, name: str, limit: int | None) -> None:
+    """Let at most ``limit`` jobs of a queue run at once, over all runners; None: any number."""
+    change(store, name, {"running_limit": limit})
+
+
+def set_rate(store: Store, name: str, rate: float | None) -> None:
+    """Let at most ``rate`` jobs of a queue start in a second, over all runners; None: any number."""
+    change(store, name, {"rate": rate})
+
+
+def pause(store: Store, name: str) -> None:
+    """Let no further job of a queue start; those that run go on."""
+    change(store, name, {"paused": 1})
+
+
+def resume(store: Store, name: str) -> None:
+    """Let the jobs of a paused queue start again."""
+    change(store, name, {"paused": 0})
+
+
+def change(store: Store, name: str, settings: Mapping[str, float | None]) -> None:
+    """Set several columns of a queue at once: a run sees all of them with its next claim, or none."""
+    columns = dict(settings)
+    if "rate" in columns:
+        columns |= {"allowance": None, "allowance_at": None}
+    with store.writing() as db:
+        db.execute("INSERT INTO queues (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+        assigned = ", ".join(f"{column} = ?" for column in columns)
+        db.execute(f"UPDATE queues SET {assigned} WHERE name = ?", (*columns.values(), name))
+        db.execute(
+            "DELETE FROM queues WHERE name = ? AND NOT paused AND running_limit IS NULL AND rate IS NULL", (name,)
+        )

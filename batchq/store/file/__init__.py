@@ -1,0 +1,1 @@
+"""The file, and all that opens, locks, trusts and describes it."""

@@ -1,0 +1,95 @@
+"""The bare connection: it waits for other programs in short slices, and what SQLite says becomes an error of ours.
+
+The store imports ``_sqlite3``: that is ``sqlite3`` without the conversion of dates, which takes two thirds of the time
+of its import.
+"""
+
+import _sqlite3 as sqlite3
+import time
+
+from batchq.errors import BatchqError, CreateError, LedgerError, StoreError
+from batchq.store.file import location, locks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+PATIENCE = 30.0  #: how long a command waits for the store, in seconds
+_SLICE = 0.1  #: seconds that SQLite waits by itself; no signal handler runs meanwhile
+
+
+class Patient(sqlite3.Connection):
+    """A connection that waits ``patience`` seconds, or until ``interrupted()``, where another program has a lock."""
+
+    path = ""
+    patience = PATIENCE
+    interrupted: "Callable[[], bool] | None" = None
+
+    def execute(self, sql: str, parameters: "Any" = (), /) -> sqlite3.Cursor:
+        """As the parent's; raises BusyError when the wait is over."""
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+        except UnicodeDecodeError:  # the complaint of SQLite itself quotes a damaged name
+            raise LedgerError(damaged(self.path, "its schema cannot be read")) from None
+        return self.insist(sql, parameters, time.monotonic() + self.patience)
+
+    def insist(self, sql: str, parameters: "Any", deadline: float) -> sqlite3.Cursor:
+        """Execute a statement as soon as nobody stands in its way, or raise BusyError at the deadline."""
+        began = time.monotonic()
+        while True:
+            try:
+                return super().execute(sql, parameters)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+            if self.interrupted is not None and self.interrupted():
+                raise locks.interrupted(self.path)
+            if time.monotonic() >= deadline:
+                raise locks.busy(self.path, round(time.monotonic() - began, 1))
+            time.sleep(0.001)  # some refusals come at once
+
+
+def connect(path: str, mode: str) -> Patient:
+    """A connection to an existing file; ``mode`` as in SQLite's URIs: ``rw``, ``ro``, ``ro&immutable=1``.
+
+    By URI, because a plain name would make an empty file, readable by all, where the store has just been moved away.
+    With an empty host in it, or a path that begins with two slashes would be read as one.
+    """
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(
+        f"file://{quoted}?mode={mode}", timeout=_SLICE, isolation_level=None, factory=Patient, uri=True
+    )
+    db.path, db.patience = path, PATIENCE
+    return db
+
+
+def translated(error: sqlite3.Error, path: str) -> BatchqError:
+    """What SQLite said, as the error that a command shows. IntegrityError never comes here: it is a bug of ours."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return locks.busy(path)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        if not location.is_writable(path):
+            return CreateError(f"cannot write the store {path}: it, or its folder, is read-only here")
+        return CreateError(f"cannot use the store {path} ({error}): check its permissions and those of its folder")
+    if name.startswith("SQLITE_NOTADB"):
+        return StoreError(f"{path} is no batchq store (not an SQLite file)")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):
+        return LedgerError(f"cannot write {path}: the disk is full")
+    if name.startswith("SQLITE_CORRUPT"):
+        return LedgerError(damaged(path, error))
+    hint = "; is the disk full, or a quota used up?" if name.startswith("SQLITE_IOERR_WRITE") else ""
+    return LedgerError(f"the store {path} cannot be used: {error} ({name or type(error).__name__}){hint}")
+
+
+def damaged(path: str, how: object) -> str:
+    """The sentence for a store that cannot be read as it should."""
+    return f"the store {path} is damaged ({how}): look with 'batchq doctor', go back to a backup with 'batchq restore FILE'"
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

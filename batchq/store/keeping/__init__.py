@@ -1,0 +1,1 @@
+"""Pruning, examining, repairing, backing up, restoring."""

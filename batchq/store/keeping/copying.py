@@ -1,0 +1,207 @@
+"""``batchq backup``: a copy of the store as it was at one moment, whatever runs meanwhile."""
+
+import _sqlite3 as sqlite3
+import contextlib
+import fcntl
+import os
+import stat
+
+from batchq import failpoints, folder
+from batchq.errors import BusyError, CreateError, LedgerError, UsageError
+from batchq.store.file import location, log
+from batchq.store.file.connection import Store, translated
+from batchq.store.running.lost import ELSEWHERE
+
+NOBODYS_BYTE = 1 << 19  #: of the lock file: no runner locks it
+_PAGES = 1000  #: pages copied before signals are served again
+
+
+def backup(store: Store, target: str) -> int:
+    """Copy the store to ``target`` (mode 0600), replacing what is there when the copy is complete and checked; its size.
+
+    Only a plain file of the same user is replaced. A crash leaves the old file or the new one, and at most
+    ``<target>-new`` beside it, which the next backup removes. Raises UsageError for the store itself, CreateError,
+    BusyError, LedgerError.
+    """
+    target = _ours(folder.absolute(target))
+    _refuse_store(store, target)
+    draft = Draft(target + "-new", "the backup " + target)
+    try:
+        copy(store.db, store.path, draft.path, is_ours=store.refusal is None)
+        draft.finish()
+        failpoints.hit("backup_before_rename")
+        os.rename(draft.path, target)
+        location.sync_folder(os.path.dirname(target))
+        return draft.size()
+    except OSError as error:
+        raise CreateError(f"cannot write the backup {target}: {error.strerror}") from None
+    finally:
+        draft.close()
+
+
+def _ours(target: str) -> str:
+    """The file behind ``target``; refuses what others have put there, and what is not a plain file."""
+    for path in (target, os.path.realpath(target)):
+        try:
+            facts = os.lstat(path)
+        except OSError:
+            continue
+        if facts.st_uid != os.geteuid():
+            raise CreateError(
+                f"cannot write the backup {target}: {path} belongs to another user (uid {facts.st_uid}); name another file"
+            )
+        if stat.S_ISDIR(facts.st_mode):
+            raise CreateError(f"cannot write the backup {target}: it is a folder; name a file in it")
+        if not stat.S_ISREG(facts.st_mode) and not (path == target and stat.S_ISLNK(facts.st_mode)):
+            raise CreateError(f"cannot write the backup {target}: it is not a plain file; name another file")
+    return os.path.realpath(target)
+
+
+def _refuse_store(store: Store, target: str) -> None:
+    if target in (store.path, *(store.path + suffix for suffix in ("-wal", "-shm", "-journal", "-lock"))):
+        raise UsageError(f"{target} is the store itself or belongs to it: name another file")
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.stat(target), os.stat(store.path)):
+            raise UsageError(f"{target} is a hard link to the store: name another file")
+    if os.path.exists(target + "-wal"):
+        raise UsageError(
+            f"{target} is a store in use ({target}-wal is there): name another file, or put one in its place with"
+            " 'batchq restore'"
+        )
+
+
+class Draft:
+    """A new file (mode 0600) that is ours, with a lock on it, so that two processes do not write it at once.
+
+    Removed by ``close``, unless it was renamed. Raises CreateError, BusyError; ``what`` it will be is for the message.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = path
+        try:
+            self._fd = self._claim(what)
+        except OSError as error:
+            raise CreateError(f"cannot write {what}: {path}: {error.strerror}") from None
+
+    def _claim(self, what: str) -> int:
+        while True:
+            self._remove_old(what)
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except FileExistsError:
+                continue
+            os.fchmod(fd, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(fd), os.stat(self.path)):
+                    return fd
+            os.close(fd)  # another one took it for what a killed process left
+
+    def _remove_old(self, what: str) -> None:
+        """Remove what a killed process of this user left."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return
+        try:
+            facts = os.fstat(fd)
+            if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
+                raise CreateError(
+                    f"cannot write {self.path}: somebody else (uid {facts.st_uid}) put it there; remove it"
+                )
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path + suffix)
+        except BlockingIOError:
+            raise BusyError(f"another process writes {what} right now; try again later") from None
+        finally:
+            os.close(fd)
+
+    def finish(self, owner: os.stat_result | None = None) -> None:
+        """Have all of it on the disk; with the owner of the file that it will replace."""
+        if not os.path.samestat(os.fstat(self._fd), os.lstat(self.path)):
+            raise CreateError(f"{self.path} was replaced while it was written; nothing was changed")
+        if owner is not None and os.geteuid() == 0:
+            os.fchown(self._fd, owner.st_uid, owner.st_gid)
+        os.fsync(self._fd)
+
+    def size(self) -> int:
+        """Its bytes."""
+        return os.fstat(self._fd).st_size
+
+    def close(self) -> None:
+        """Remove it, unless it was renamed."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):  # not of the one that came after
+                os.unlink(self.path)
+        os.close(self._fd)
+
+
+def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True) -> None:
+    """Copy the database that ``db`` has opened at ``path`` as it is at this moment, and check the copy.
+
+    The copy is a store of its own: no log of the first one belongs to it, and no runner or process of that one is its.
+    What somebody has changed (not ``is_ours``) is copied as it is: to write to the copy could fire a trigger.
+    """
+    made = sqlite3.connect(draft, isolation_level=None)
+    try:
+        # A draft is thrown away after a crash, and synced at the end.
+        made.execute("PRAGMA journal_mode = OFF").fetchall()
+        made.execute("PRAGMA synchronous = OFF")
+        db.execute("BEGIN")
+        db.execute("SELECT 1 FROM settings").fetchall()  # from here on the copy is of this moment
+        db.backup(made, pages=_PAGES)
+        wrong = [text for (text,) in made.execute("PRAGMA integrity_check(3)") if text != "ok"]
+        if not wrong and is_ours:
+            _make_own(made)
+    except sqlite3.Error as error:
+        is_source = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        raise translated(error, path if is_source else draft) from error
+    finally:
+        db.rollback()
+        made.close()
+    if wrong:
+        raise LedgerError(f"the store {path} is damaged ({log.first_finding(wrong[0])}): nothing was written")
+
+
+def raw(store: Store, target: str) -> str:
+    """Copy the store to the new file ``target`` as it is, broken or not. Raises CreateError, BusyError, LedgerError.
+
+    No log of the store belongs to the copy.
+    """
+    draft = Draft(target + "-new", "the backup " + target)
+    try:
+        made = sqlite3.connect(draft.path, isolation_level=None)
+        try:
+            made.execute("PRAGMA journal_mode = MEMORY").fetchall()
+            store.db.backup(made, pages=_PAGES)
+            if store.refusal is None:
+                with contextlib.suppress(sqlite3.Error):  # where it is that broken
+                    log.mark(made)
+        except sqlite3.Error as error:
+            raise translated(error, store.path) from error
+        finally:
+            made.close()
+        draft.finish()
+        os.rename(draft.path, target)
+        location.sync_folder(os.path.dirname(target))
+        return target
+    except OSError as error:
+        raise CreateError(f"cannot write the backup {target}: {error.strerror}") from None
+    finally:
+        draft.close()
+
+
+def _make_own(made: sqlite3.Connection) -> None:
+    made.execute("BEGIN")
+    log.mark(made)
+    # Runs of the store that was copied go on with their jobs. In the copy they are dead, and a rescue must find none of
+    # their processes: neither by their lock, nor by their tokens, nor by their sessions.
+    made.execute(
+        "UPDATE runners SET boot_id = ?, born = NULL, liveness = ? WHERE ended_at IS NULL", (ELSEWHERE, NOBODYS_BYTE)
+    )
+    made.execute("UPDATE jobs SET token = lower(hex(randomblob(8))) || '-' || id WHERE state = 'running'")
+    if made.execute("SELECT 1 FROM sqlite_schema WHERE name = 'processes'").fetchall():
+        made.execute("DELETE FROM processes")
+    made.execute("COMMIT")

@@ -1,0 +1,1 @@
+"""Reading: rows, counts, reasons, and what keeps jobs from running."""

@@ -1,0 +1,261 @@
+"""Looking at jobs: every verb reads only, takes no lock, and returns the frozen values of ``rows``."""
+
+import _sqlite3 as sqlite3
+import json
+import os
+from collections.abc import Iterable, Iterator
+
+from batchq import clock
+from batchq.errors import MissingError
+from batchq.jobs.selection import NO_JOB, Selection, of_ids
+from batchq.store import ages
+from batchq.store.adding import keys
+from batchq.store.file.connection import Store, translated
+from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job, Log, Output
+from batchq.store.running import runners
+from batchq.store.selecting import condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
+
+JOB_COLUMNS = """
+jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
+jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
+jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
+jobs.timeout, jobs.due_from"""
+LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
+
+
+def jobs(store: Store, selection: Selection, limit: int, after_id: int = 0) -> list[Job]:
+    """The first ``limit`` selected jobs behind ``after_id``, in the order of their ids: one page of a listing."""
+    return _jobs(store, selection, "AND jobs.id > :after ORDER BY jobs.id LIMIT :limit", limit, after_id)
+
+
+def newest(store: Store, selection: Selection, limit: int) -> list[Job]:
+    """The ``limit`` newest of the selected jobs, in the order of their ids."""
+    return _jobs(store, selection, "ORDER BY jobs.id DESC LIMIT :limit", limit)[::-1]
+
+
+def job(store: Store, id: int) -> Detail:
+    """One job with all of its attempts. Raises MissingError."""
+    require(store, of_ids([id]))
+    (found,) = jobs(store, of_ids([id]), 1)
+    (row,) = store.fetch(
+        "SELECT add_id, cwd, path, env, length(stdin), umask, timeout, backoff, on_crash, max_crashes, interruptions,"
+        " cancel_asked FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
+        {"id": id},
+    )
+    add_id, cwd, path, env, *rest, asked = row
+    place = (os.fsdecode(cwd or b""), os.fsdecode(path or b""))  # None: a damaged store has lost its folder
+    names = tuple(json.loads(env)) if env else ()
+    attempts = _attempts(store, found, row[6])
+    return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts))
+
+
+def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
+    """What ``attempt`` (None: the last one) of a job has printed to ``stdout`` or ``stderr`` so far.
+
+    Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
+    """
+    require(store, of_ids([id]))
+    ((last,),) = store.fetch("SELECT attempt FROM jobs WHERE id = :id", {"id": id})
+    number = last if attempt is None else attempt
+    if number != last and not 1 <= number < last:
+        had = {0: "it never started", 1: "it had one"}.get(last, f"it had {last}")
+        raise MissingError(f"job {id} has no attempt {number}: {had}")
+    return _output(store, id, number, stream)
+
+
+def results(store: Store, ids: list[int]) -> dict[int, str]:
+    """What the last attempts of these jobs returned, as JSON, by job; a job is missing where that is nothing."""
+    rows = store.fetch(
+        "SELECT a.job, a.result FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value"
+        " JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE a.result IS NOT NULL",
+        {"ids": json.dumps(ids)},
+    )
+    return {job: result for job, result in rows}
+
+
+def outputs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:
+    """What the last attempts of these jobs printed, by job and stream; what printed nothing is missing."""
+    rows = store.fetch(
+        "SELECT o.job, o.stream, o.number, o.head, o.tail, o.total FROM json_each(:ids) AS wanted"
+        " JOIN jobs ON jobs.id = wanted.value JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt",
+        {"ids": json.dumps(ids)},
+    )
+    found: dict[int, dict[str, Output]] = {}
+    for job, stream, *output in rows:
+        found.setdefault(job, {})[stream] = Output(*output)
+    return found
+
+
+def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> list[Failure]:
+    """The first ``limit`` failed jobs of a selection, or of the given ids, in the order of their ids."""
+    selection = chosen if isinstance(chosen, Selection) else of_ids(chosen)
+    return [Failure(job, _log(store, job)) for job in jobs(store, selection.in_state("failed"), limit)]
+
+
+def on_hold(store: Store, ids: Iterable[int]) -> list[Failure]:
+    """Those of the jobs that are held, with the last output of each, in the order of their ids."""
+    return [Failure(job, _log(store, job)) for job in jobs(store, of_ids(ids).in_state("held"), -1)]
+
+
+def names(store: Store, ids: Iterable[int]) -> dict[int, str]:
+    """The names of those of the jobs that have one."""
+    rows = store.fetch(
+        "SELECT id, name FROM jobs WHERE name IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps([*ids]),),
+    )
+    return dict(rows)
+
+
+def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
+    """The ids of the failed jobs of a selection, in order, one by one."""
+    where, named = condition(selection.in_state("failed"))
+    try:
+        for (id,) in store.db.execute(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named):
+            yield id
+    except sqlite3.Error as error:
+        raise translated(error, store.path) from error
+
+
+def cancelled_below(store: Store, ids: Iterable[int]) -> int:
+    """How many jobs were cancelled because one of these had failed, directly or by way of others."""
+    ((jobs,),) = store.fetch(
+        """
+        WITH RECURSIVE below (id) AS (
+            SELECT value FROM json_each(:ids)
+            UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
+                JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+        SELECT count(*) FROM below JOIN jobs ON jobs.id = below.id AND jobs.state = 'cancelled'""",
+        {"ids": json.dumps([*ids])},
+    )
+    return int(jobs)
+
+
+def require(store: Store, selection: Selection) -> None:
+    """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
+    for low, high in selection.ids if selection.ids != NO_JOB else ():
+        if not is_any(store, low, high):
+            if found := pruned(store, low, high):
+                ((id, (state, key)), *more) = found.items()
+                told = f"job {id} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}"
+                several = f"jobs {low}-{high} were pruned; all that is known of them: {keys.in_words(found)}"
+                raise MissingError(several if more else told)
+            jobs = f"job {low}" if low == high else f"job from {low} to {high}"
+            raise MissingError(f"there is no {jobs} in {store.path}")
+
+
+def is_any(store: Store, low: int, high: int) -> bool:
+    """Whether there is a job with one of these ids."""
+    return bool(store.fetch("SELECT 1 FROM jobs WHERE id BETWEEN ? AND ? LIMIT 1", (low, high)))
+
+
+_ENDED = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+
+
+def pruned(store: Store, low: int, high: int) -> dict[int, tuple[str, str]]:
+    """How the jobs of these ids had ended that were pruned, and their keys, by which that is still known."""
+    return keys.pruned(store.db, low, high)
+
+
+def job_row(row: "tuple[Any, ...]") -> Job:
+    """The Job in a row that was selected with ``JOB_COLUMNS``."""
+    due = due_by(row[18], row[-1], clock.now())
+    return Job._make((*row[:18], due, *row[19:21], None if row[21] is None else End._make(row[21:-1]), False, (), None))
+
+
+def due_by(due_at: int | None, due_from: int | None, now: int) -> int | None:
+    """When a job is due: where the clock was set back since, the next run lets its pause begin anew."""
+    if due_at is None or due_from is None or due_from <= now:
+        return due_at
+    return now + due_at - due_from
+
+
+def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int = 0) -> list[Job]:
+    where, named = condition(selection)
+    sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE {where} {rest}"
+    found = [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
+    found = _with_logs(store, found)
+    if running := [job.id for job in found if job.state == "running"]:
+        lost_ids = runners.lost(store, running)
+        passed = ages.of_running(store, running)
+        found = [job._replace(is_lost=job.id in lost_ids, age=passed.get(job.id)) for job in found]
+    return found
+
+
+def lost(store: Store, selection: Selection) -> int:
+    """How many of the selected jobs are ``running`` in the store although their run is gone."""
+    where, named = condition(selection.in_state("running"))
+    rows = store.fetch(f"SELECT runner, count(*) FROM jobs WHERE {where} GROUP BY runner", named)
+    gone = runners.gone(store, {runner for runner, _ in rows})
+    return sum(jobs for runner, jobs in rows if runner in gone)
+
+
+def _with_logs(store: Store, jobs: list[Job]) -> list[Job]:
+    """The same jobs with the logs of their last attempts."""
+    found: dict[tuple[int, int], list[Filed]] = {}
+    for job, number, *log in store.fetch(
+        "SELECT job, number, stream, path, trouble FROM logs WHERE job IN (SELECT value FROM json_each(:ids))"
+        " ORDER BY job, number, stream DESC",
+        {"ids": json.dumps([job.id for job in jobs])},
+    ):
+        found.setdefault((job, number), []).append(_filed(*log))
+    return [one._replace(logs=tuple(found.get((one.id, one.attempt), ()))) for one in jobs] if found else jobs
+
+
+def _filed(stream: str, path: bytes, trouble: str | None) -> Filed:
+    return Filed(stream, os.fsdecode(path), trouble)
+
+
+def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...]:
+    printed: dict[tuple[int, str], int] = {
+        (number, stream): total
+        for number, stream, total in store.fetch(
+            "SELECT number, stream, total FROM outputs WHERE job = :id", {"id": job.id}
+        )
+    }
+    logs: dict[int, list[Filed]] = {}
+    for number, *log in store.fetch(
+        "SELECT number, stream, path, trouble FROM logs WHERE job = :id ORDER BY number, stream DESC", {"id": job.id}
+    ):
+        logs.setdefault(number, []).append(_filed(*log))
+    rows = store.fetch(
+        "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, threads, result, traceback,"
+        " runner, outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
+        {"id": job.id},
+    )
+    if job.state == "running":
+        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 8))
+    return tuple(
+        Attempt._make(
+            (
+                *row[:11],
+                printed.get((row[0], "stdout"), 0),
+                printed.get((row[0], "stderr"), 0),
+                None if row[11] is None else End._make((*row[11:], timeout)),
+                tuple(logs.get(row[0], ())),
+            )
+        )
+        for row in rows
+    )
+
+
+def _output(store: Store, id: int, attempt: int, stream: str) -> Output:
+    rows = store.fetch(
+        "SELECT head, tail, total FROM outputs WHERE job = :id AND number = :attempt AND stream = :stream",
+        {"id": id, "attempt": attempt, "stream": stream},
+    )
+    return Output(attempt, *rows[0]) if rows else Output(attempt, b"", b"", 0)
+
+
+def _log(store: Store, job: Job) -> Log | None:
+    for stream in ("stderr", "stdout"):
+        out = _output(store, job.id, job.attempt, stream)
+        whole = (out.tail or out.head) if out.cut else out.head + out.tail
+        if whole.strip():
+            return Log(stream, whole[-LOG_BYTES:], out.total > LOG_BYTES or out.cut > 0)
+    return None

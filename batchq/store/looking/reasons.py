@@ -1,0 +1,93 @@
+"""The facts from which it follows why a job waits, or why it ended as it did: from the ledger alone, without a lock."""
+
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+from batchq.store.looking import obstacles, queries
+from batchq.store.looking.obstacles import NotRun
+from batchq.store.looking.rows import Detail, Job, Parent
+from batchq.store.running import claiming, lost, runners
+from batchq.store.running.limits import Lane
+from batchq.store.running.lost import Here, Lost
+from batchq.store.running.runners import Living
+from batchq.store.snapshots import snapshot
+
+PARENTS = 10  #: that are named
+QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
+
+
+class Facts(NamedTuple):
+    """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
+    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``gone``: the dead
+    runner that has it. ``above``: what keeps those from running after which it is to run, with ``names`` of them."""
+
+    detail: Detail
+    parents: list[Parent]
+    open_parents: int
+    needs: int
+    cause: Parent | None
+    lane: Lane
+    running: int
+    before: int
+    takers: list[Living]
+    at_work: int
+    gone: Lost | None
+    above: list[NotRun]
+    names: dict[int, str]
+
+
+def gather(store: Store, id: int, here: Here | None = None) -> Facts:
+    """All of that, of one moment, as seen from ``here``. Raises MissingError."""
+    with snapshot(store):
+        detail = queries.job(store, id)
+        job = detail.job
+        rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))
+        ((open_parents, needs, cause),) = rows
+        living = runners.living(store)
+        waits = job.state in ("blocked", "held") and open_parents
+        found = obstacles.in_the_way(store, ((id, id),), here) if waits else []
+        above = [left for one in found if (left := one.without({id})).jobs]
+        return Facts(
+            detail,
+            _parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
+            open_parents,
+            needs,
+            next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
+            claiming.lane_named(store, job.queue),
+            claiming.running_in(store, job.queue),
+            _before(store, job) if job.state == "queued" else 0,
+            [one for one in living if _takes(store, one, id, needs, job.kind)],
+            len(living),
+            lost.with_runners(store, [id], here).get(id) if job.is_lost and here is not None else None,
+            above,
+            queries.names(store, [one for left in above for one in left.jobs[:PARENTS]]),
+        )
+
+
+def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Parent]:
+    rows = store.fetch(
+        f"SELECT p.id, p.name, p.state, d.kind FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE {where}",
+        parameters,
+    )
+    found = [Parent(*row) for row in rows]
+    died = runners.lost(store, [one.id for one in found if one.state == "running"])
+    return [one._replace(state="lost") if one.id in died else one for one in found]
+
+
+def _before(store: Store, job: Job) -> int:
+    """How many queued jobs of the queue come first, of those that are a payload as it is, or none as it is none."""
+    total, kind = 0, "kind = 'payload'" if job.kind == "payload" else "kind <> 'payload'"
+    for first in ("priority > :priority", "priority = :priority AND id < :id"):
+        ((jobs,),) = store.fetch(
+            f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'queued' AND {kind} AND queue = :queue"
+            f" AND {first} LIMIT :most)",
+            {"priority": job.priority, "id": job.id, "queue": job.queue, "most": QUEUE_LOOK},
+        )
+        total += jobs
+    return min(total, QUEUE_LOOK)
+
+
+def _takes(store: Store, runner: Living, id: int, needs: int, kind: str) -> bool:
+    wanted = runner.wanted
+    if needs > runner.slots or (kind == "payload" and not wanted.payloads):
+        return False
+    return bool(store.fetch(f"SELECT 1 FROM jobs WHERE id = :id AND {wanted.condition()}", wanted.named() | {"id": id}))

@@ -1,0 +1,56 @@
+"""Counting and timing jobs inside SQLite: a million jobs never become Python objects. Read without a lock."""
+
+from batchq import clock
+from batchq.jobs.lifecycle import STATES
+from batchq.jobs.selection import Selection
+from batchq.store.file.connection import Store
+from batchq.store.looking.queries import JOB_COLUMNS, LAST_ATTEMPT, job_row
+from batchq.store.looking.rows import Job, Timing
+from batchq.store.selecting import condition
+
+
+def counts(store: Store, selection: Selection) -> dict[str, int]:
+    """How many of the selected jobs are in each state, in the order of ``STATES``; states without jobs are left out."""
+    counted = selection._replace(batch=None, queue=None, states=(), everything=False).is_empty
+    where, named = condition(selection)
+    if counted:  # the counters know it: a few rows instead of all jobs
+        rows = store.fetch(f"SELECT state, sum(jobs.jobs) FROM counters AS jobs WHERE {where} GROUP BY state", named)
+    else:
+        rows = store.fetch(f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
+    found = dict(rows)
+    return {state: found[state] for state in STATES if found.get(state)}
+
+
+def timing(store: Store, selection: Selection) -> Timing:
+    """When the selected jobs ran; with ``since`` only the attempts that ended after it count."""
+    where, named = condition(selection)
+    source = "attempts AS a" if where == "1" else "jobs JOIN attempts AS a ON a.job = jobs.id"
+    window = " AND a.finished_at >= :since" if selection.since is not None else ""
+    ((first, last, attempts, retries, busy, cpu),) = store.fetch(
+        "SELECT min(a.started_at), max(a.finished_at), count(*), count(*) FILTER (WHERE a.number > 1),"
+        f" total(a.seconds), total(a.cpu_seconds) FROM {source} WHERE {where}{window}",
+        named,
+    )
+    where, named = condition(selection.in_state("running"))
+    ((running,),) = store.fetch(f"SELECT min(started_at) FROM jobs WHERE {where}", named)
+    started = [moment for moment in (first, running) if moment is not None]
+    return Timing(min(started, default=None), last, attempts, retries, busy, cpu)
+
+
+def slowest(store: Store, selection: Selection, limit: int) -> list[Job]:
+    """The selected jobs whose last attempt took longest, the longest first."""
+    where, named = condition(selection)
+    top = (  # first the few, then their columns: a sort that carries the columns of all jobs is slow
+        "SELECT jobs.id FROM jobs JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
+        f" WHERE {where} ORDER BY a.seconds DESC, jobs.id LIMIT :limit"
+    )
+    sql = f"SELECT {JOB_COLUMNS} FROM jobs {LAST_ATTEMPT} WHERE jobs.id IN ({top}) ORDER BY a.seconds DESC, jobs.id"
+    return [job_row(row) for row in store.fetch(sql, {**named, "limit": limit})]
+
+
+def next_due(store: Store, selection: Selection) -> int | None:
+    """When the first of the selected jobs that wait for a time is due; None when none waits."""
+    where, named = condition(selection.in_state("scheduled"))
+    due = f"SELECT min(iif(due_from > :now, :now + due_at - due_from, due_at)) FROM jobs WHERE {where}"  # as due_by
+    ((first,),) = store.fetch(due, named | {"now": clock.now()})
+    return None if first is None else int(first)

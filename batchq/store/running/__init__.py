@@ -1,0 +1,1 @@
+"""What a runner asks of the ledger: claims, ends, rescues."""

@@ -1,0 +1,150 @@
+"""What a runner says to the store: I am here; these ended, give me more; I am gone. One short transaction each.
+
+A claim gives each job a fresh token; a result is accepted only with the token that is still current, so a runner that was
+taken for dead cannot overwrite what happened since.
+"""
+
+import _sqlite3 as sqlite3
+from collections.abc import Sequence
+
+from batchq import clock, failpoints
+from batchq.errors import LedgerError
+from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
+from batchq.named import NamedTuple
+from batchq.store import order, states
+from batchq.store.file.connection import Store
+from batchq.store.running import claiming, recording, runners
+from batchq.store.running.recording import Settled
+from batchq.store.running.runners import Runner
+
+PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that no transaction grows long
+
+
+class Exchange(NamedTuple):
+    """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims.
+
+    ``again_at`` (milliseconds) is when the rate of a queue lets the next job through. ``is_unfinished``: some jobs are
+    still to be told of the end of one above them, so the next exchange should come at once.
+    """
+
+    settled: list[Settled]
+    refused: list[Ended]
+    claims: list[Claim]
+    again_at: int | None = None
+    is_unfinished: bool = False
+
+
+def exchange(
+    store: Store,
+    runner: Runner,
+    ended: Sequence[Ended],
+    free: int,
+    now: int | None = None,
+    *,
+    at_most: int | None = None,
+    ahead: int = 0,
+    started: Sequence[Claim] = (),
+    printed: Sequence[Printed] = (),
+    logged: Sequence[Logged] = (),
+    closing: bool = False,
+    leaders: Sequence[Leader] = (),
+    over: Sequence[Claim] = (),
+) -> Exchange:
+    """Record what ended, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
+
+    No more than ``at_most`` are claimed. The claims come in the order in which they should start. Work may begin only
+    after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
+    soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
+    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run, ``logged`` are
+    files that have it, also of those that ended. ``closing`` enters that the runner claims no more. ``leaders`` are
+    processes of running attempts that are to be kept in mind, and ``over`` the attempts of which that was done and that
+    run no more. A job that cannot be run as it is stored is settled as failed at once.
+
+    ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
+    paid for that a rate does not let through yet.
+
+    Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
+    """
+    recording.get_ready(store, ended)
+    try:
+        with store.writing() as db:
+            now = clock.now() if now is None else now
+            if logged:
+                db.executemany(_LOG, [recording.log_row(*one) for one in logged])
+            settled, refused = recording.record(db, runner.id, ended, now)
+            db.executemany(_BEGIN, [(claim.started_at or now, claim.id, claim.token) for claim in started])
+            db.executemany(_PRINT, [row for one in printed for row in recording.output_rows(*one)])
+            if is_unfinished := order.is_unfinished(db):
+                order.proceed(db, now)
+                is_unfinished = order.is_unfinished(db)
+            claims: list[Claim] = []
+            again_at = None
+            if free > 0:
+                _promote(db, now)
+                claims, again_at = claiming.claim(store, runner, free, now, at_most)
+            if ahead > 0 and len(claims) == free:
+                claims += claiming.claim_ahead(store, runner, ahead, now)
+            if unfit := [_unfit(claim, now) for claim in claims if not claim.cwd]:
+                settled += recording.record(db, runner.id, unfit, now)[0]
+                claims = [claim for claim in claims if claim.cwd]
+            if leaders:
+                recording.note(db, leaders)
+            if over:
+                recording.forget(db, over)
+            if closing:
+                runners.stop_claiming(db, runner)
+            if ended:
+                failpoints.hit("before_finish")
+    except (ValueError, TypeError, ArithmeticError, LedgerError) as error:
+        tame = list(ended) if isinstance(error, LedgerError) else recording.tamed(store.db, ended)
+        if tame == list(ended) and not _is_set_aside(store, runner, error):
+            raise
+        return exchange(
+            store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
+            logged=logged, closing=closing, leaders=leaders, over=over,
+        )  # fmt: skip
+    if claims:
+        failpoints.hit("after_claim")
+    if ended:
+        failpoints.hit("after_finish")
+    return Exchange(settled, refused, claims, again_at, is_unfinished)
+
+
+def _is_set_aside(store: Store, runner: Runner, error: Exception) -> bool:
+    """Whether the exchange has stumbled at what the store holds, and something was done about it."""
+    from batchq.store.running import unfit
+
+    return unfit.is_met(error) and unfit.set_aside(store, runner.id, clock.now())
+
+
+def _unfit(claim: Claim, now: int) -> Ended:
+    """A job that cannot be run as it is stored fails, and nobody else: a runner that died of it would do so each time."""
+    why = "the store does not know any more in which folder it is to run, or holds its work as what is no JSON"
+    failure = Failure("Unreadable", f"{why}; add it again")
+    return Ended(claim, Outcome(FAILED, failure=failure, started_at=now, finished_at=now))
+
+
+_BEGIN = "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?"
+_PRINT = """
+INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7
+WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
+_LOG = """
+INSERT OR REPLACE INTO logs SELECT ?1, ?2, ?4, ?5, ?6
+WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
+
+
+_BEGIN_ANEW = """
+UPDATE jobs SET due_at = :now + due_at - due_from, due_from = :now
+WHERE id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND due_from > :now LIMIT :most)"""
+
+
+def _promote(db: sqlite3.Connection, now: int) -> None:
+    db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})  # a clock that was set back makes no pause longer
+    for why in ("retry", "delay"):
+        where = (
+            f"id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND why = '{why}' AND due_at <= :now"
+            " ORDER BY due_at LIMIT :most)"
+        )
+        states.move(
+            db, "scheduled", "queued", where, {"now": now, "most": PROMOTED_AT_ONCE}, also="due_at = NULL, why = NULL"
+        )

@@ -1,0 +1,178 @@
+"""Runners that are gone although they never left: who they are, and what becomes of the attempts that died with them.
+
+Who lives is the kernel's word: a runner whose liveness byte is free is gone, whatever its machine is called by now. Only
+what it started may be out of sight: in another container, or on another machine that shares a network file system.
+"""
+
+from collections.abc import Callable, Collection
+
+from batchq import failpoints
+from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+from batchq.store.running import claiming, recording, runners
+from batchq.store.running.recording import Settled
+from batchq.store.running.runners import Runner
+
+ELSEWHERE = (
+    "backup"  #: in a copy of a store, in place of the boot id of a runner that was at work: it never was one of it
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Hiding = Literal["container", "machine"]
+
+
+class Lost(NamedTuple):
+    """A runner that is gone although it never left: its row, the attempts that died with it, and their first processes
+    (by token: pid, and when that was born in clock ticks since boot), as they are numbered in its ``namespace``.
+
+    ``hidden_in``: its processes lived where they cannot be seen from here, so that nobody can say whether something of
+    them is still alive.
+    """
+
+    runner: int
+    pid: int
+    host: str
+    liveness: int
+    namespace: str
+    claims: list[Claim]
+    leaders: dict[str, tuple[int, int | None]]
+    hidden_in: "Hiding | None" = None
+    is_of_a_copy: bool = False  # what runs under these tokens belongs to the store from which this one was copied
+
+
+class Here(NamedTuple):
+    """Where this process runs. ``lives`` says whether a process still is the one that was born then, and ``sees`` whether
+    the processes of another process namespace can be seen from here, if there are any; ``is_local`` is the file system.
+    """
+
+    boot_id: str
+    namespace: str
+    is_local: Callable[[], bool]
+    lives: Callable[[int, int], bool]
+    sees: Callable[[str], bool]
+
+
+class _Row(NamedTuple):
+    id: int
+    pid: int | None
+    host: str
+    liveness: int
+    boot_id: str
+    namespace: str
+    born: int | None
+    guardian: int | None
+
+
+# Also those that entered their end, or whose row is gone, while a job is still said to run under them.
+_OPEN = f"""
+SELECT open.id, {", ".join(_Row._fields[1:])}
+FROM (SELECT id FROM runners WHERE ended_at IS NULL UNION SELECT runner FROM jobs WHERE state = 'running') AS open
+LEFT JOIN runners ON runners.id = open.id WHERE open.id IS NOT ? ORDER BY open.id"""
+
+
+def lost_runners(store: Store, runner: Runner | None = None, here: Here | None = None) -> list[Lost]:
+    """The dead runners of the store but ``runner``, by the kernel's word: their liveness byte is free. Read without a lock.
+
+    One whose process lives although its byte is free is left out: somebody has deleted the lock file under it.
+    """
+    lost = []
+    for row in map(_Row._make, store.fetch(_OPEN, (None if runner is None else runner.id,))):
+        if row.pid is None:
+            lost.append(Lost(row.id, 0, "", 0, "", _claims_of(store, row.id), {}))
+            continue
+        byte = row.liveness
+        if store.lock.is_held(byte):
+            continue
+        if here is not None and _is_known_here(row, here) and row.born is not None and here.lives(row.pid, row.born):
+            continue
+        hidden = None if here is None else hiding(row.boot_id, row.namespace, row.guardian, here)
+        claims = _claims_of(store, row.id)
+        leaders = _leaders(store, row.id) if here is None or row.boot_id == here.boot_id else {}
+        is_copy = row.boot_id == ELSEWHERE
+        lost.append(Lost(row.id, row.pid, row.host, byte, row.namespace, claims, leaders, hidden, is_copy))
+    return lost
+
+
+def _is_known_here(row: _Row, here: Here) -> bool:
+    return (row.boot_id, row.namespace) == (here.boot_id, here.namespace)
+
+
+def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> "Hiding | None":
+    """Where the processes of a runner whose byte is free may still live unseen; None: nowhere. Pure.
+
+    Another boot of this machine has ended them; on a network file system it may be another machine. A process namespace
+    dies with its first process, which the guardian may have been.
+    """
+    if boot_id != here.boot_id:
+        return None if boot_id == ELSEWHERE or here.is_local() else "machine"
+    if namespace == here.namespace or guardian == 1 or here.sees(namespace):
+        return None
+    return "container"
+
+
+def with_runners(store: Store, jobs: Collection[int], here: Here) -> dict[int, Lost]:
+    """Those of the jobs whose runner is gone, each with that runner."""
+    return {claim.id: one for one in lost_runners(store, here=here) for claim in one.claims if claim.id in jobs}
+
+
+def has_cancelled(store: Store) -> bool:
+    """Whether some job of a runner that is gone was cancelled."""
+    rows = store.fetch("SELECT DISTINCT runner FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL")
+    return bool(runners.gone(store, [runner for (runner,) in rows if runner is not None]))
+
+
+def _claims_of(store: Store, runner: int) -> list[Claim]:
+    rows = store.fetch(f"SELECT {claiming.COLUMNS} FROM jobs WHERE state = 'running' AND runner = ?", (runner,))
+    return claiming.claims_of(store, rows)
+
+
+def _leaders(store: Store, runner: int) -> dict[str, tuple[int, int | None]]:
+    rows = store.fetch(
+        "SELECT p.token, p.pid, p.born FROM jobs JOIN processes AS p ON p.job = jobs.id AND p.token = jobs.token"
+        " WHERE jobs.state = 'running' AND jobs.runner = ?",
+        (runner,),
+    )
+    return {token: (pid, born) for token, pid, born in rows}
+
+
+def was_to_stay(store: Store, token: str) -> bool:
+    """Whether what an attempt that has ended left behind was to stay: its job keeps its leftovers, or is gone by now
+    (what others leave is ended with them)."""
+    rows = store.fetch("SELECT leftovers FROM jobs WHERE id = ?", (int(token.rpartition(".")[2] or 0),))
+    return not rows or rows[0][0] == "keep"
+
+
+def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> list[Settled]:
+    """Settle the attempts of a dead runner: crashed if they had started, else given back.
+
+    Attempts whose token is in ``but`` are left as they are, and the runner then stays open: something of them lives. The
+    token is checked again, so two rescuers do it once.
+    """
+    failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
+    ended = [
+        Ended(claim, Outcome(INTERRUPTED, finished_at=now))
+        if claim.started_at is None
+        else Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.started_at, finished_at=now))
+        for claim in lost.claims
+        if claim.token not in but
+    ]
+    recording.get_ready(store, ended)
+    with store.writing() as db:
+        db.execute(_RESTORED, (lost.runner, now))
+        settled, _ = recording.record(db, lost.runner, ended, now)
+        recording.forget(db, [one.claim for one in settled])
+        if not but:
+            db.execute(
+                "UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner)
+            )
+        failpoints.hit("rescue_before_commit")
+    return settled
+
+
+_RESTORED = """
+INSERT OR IGNORE INTO runners (id, state, pid, host, boot_id, namespace, liveness, slots, executor, started_at, ended_at)
+VALUES (?1, 'dead', 0, '', '', '', 0, 0, '', ?2, ?2)"""

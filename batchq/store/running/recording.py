@@ -1,0 +1,270 @@
+"""How attempts ended: accepted with the token that is still current, settled, written down. A few statements for many."""
+
+import _sqlite3 as sqlite3
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from itertools import chain
+
+from batchq.jobs import retrying
+from batchq.jobs.attempt import (
+    CRASHED,
+    FAILED,
+    SUCCEEDED,
+    TIMED_OUT,
+    Claim,
+    Ended,
+    Failure,
+    Leader,
+    Outcome,
+    Standing,
+    Stream,
+)
+from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, is_snooze, settle, withdrawn
+from batchq.named import NamedTuple
+from batchq.store import order, states
+from batchq.store.file.connection import Store
+
+
+class Settled(NamedTuple):
+    """An accepted outcome and what it made of its job."""
+
+    claim: Claim
+    outcome: Outcome
+    settlement: Settlement
+
+
+# Most attempts succeed, and each statement and each value that is bound costs time (None as much as four others). So
+# successes have statements of their own, for many at once: what is the same for all of them stands in the text. Short jobs
+# of successive numbers end together; a range of them is updated in one pass, and a single job is a range too.
+_SUCCEED = """
+UPDATE jobs SET state = 'succeeded', why = NULL, interruptions = 0, started_at = ?, finished_at = ?, token = NULL,
+    runner = NULL
+WHERE id BETWEEN ? AND ? AND token = ? || id AND state = 'running'"""
+_FINISH = """
+UPDATE jobs SET state = ?, due_at = ?, due_from = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes),
+    interruptions = ?, why = ?, finished_at = ?, started_at = ?, token = NULL, runner = NULL
+WHERE id = ? AND token = ? AND state = 'running'"""
+_AT_ONCE = (64, 16, 4, 1)  #: rows in one statement
+_NOTE_SUCCESSES = """
+INSERT INTO attempts
+    (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
+VALUES {}"""
+_NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, nullif(?, -1), ?)"
+_NOTE = f"INSERT INTO attempts VALUES ({','.join('?' * 18)})"
+
+
+def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
+    """Write down how attempts of a runner ended, inside a transaction.
+
+    Returns those that were accepted, and those that were refused because somebody has rescued them.
+    """
+    if not ended:
+        return [], []
+    unwanted = {
+        id
+        for (id,) in db.execute(
+            "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner,)
+        )
+    }
+    standings = _standings(db, [claim.id for claim, outcome in ended if outcome.status != SUCCEEDED])
+    settled = [
+        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else _settled(standings[claim.id], outcome, now))
+        for claim, outcome in ended
+    ]
+    if unwanted:
+        settled = [
+            one._replace(settlement=withdrawn(one.settlement)) if one.claim.id in unwanted else one for one in settled
+        ]
+    accepted, refused = _finish(db, settled, now)
+    snoozed = [(one.claim.id,) for one in accepted if one.settlement is not SUCCESS and is_snooze(one.outcome)]
+    if snoozed:
+        db.executemany("UPDATE jobs SET snoozes = snoozes + 1 WHERE id = ?", snoozed)
+    _note(db, runner, accepted, now)
+    db.executemany(
+        "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
+        [
+            row
+            for claim, outcome, _ in accepted
+            if outcome.stdout or outcome.stderr
+            for row in output_rows(claim, outcome.stdout, outcome.stderr)
+        ],
+    )
+    states.count(db, states.tally_moves(("running", to.state, claim.queue, claim.batch) for claim, _, to in accepted))
+    if order.has_any(db):
+        dead = [claim.id for claim, _, to in accepted if to.state in ("failed", "cancelled")]
+        waiting = [claim.id for claim, _, to in accepted if to.state not in FINAL]
+        order.over(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
+    return accepted, refused
+
+
+def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
+    """Keep the first processes of attempts that run."""
+    db.executemany(
+        "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4 FROM jobs WHERE id = ?1 AND token = ?2",
+        [(claim.id, claim.token, pid, born) for claim, pid, born in leaders],
+    )
+
+
+def forget(db: sqlite3.Connection, over: Sequence[Claim]) -> None:
+    """These attempts run no more: what was noted of their processes goes."""
+    db.executemany("DELETE FROM processes WHERE job = ? AND token = ?", [(one.id, one.token) for one in over])
+
+
+def get_ready(store: Store, ended: Sequence[Ended]) -> None:
+    """Import what a retry needs before the store is locked: for 50 ms nobody else could write."""
+    if "tenacity" in sys.modules:
+        return
+    bad = [claim.id for claim, outcome in ended if outcome.status in (FAILED, TIMED_OUT)]
+    again = "SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND max_attempts > 1 LIMIT 1"
+    if any(outcome.status == CRASHED for _, outcome in ended) or (bad and store.fetch(again, (json.dumps(bad),))):
+        with contextlib.suppress(ImportError):  # full_jitter can do without
+            import tenacity  # noqa: F401
+
+
+def tamed(db: sqlite3.Connection, ended: Sequence[Ended]) -> list[Ended]:
+    """The same, but what SQLite cannot hold (half a character, a number beyond 64 bits) is a failure of its job."""
+    return [one if (trouble := _trouble_with(db, one)) is None else _failed(one, trouble) for one in ended]
+
+
+def _trouble_with(db: sqlite3.Connection, one: Ended) -> Exception | None:
+    values = _attempt_row(Settled(*one, SUCCESS), 0, 0)
+    try:
+        db.execute(f"SELECT {','.join('?' * len(values))}", values).fetchall()
+    except (ValueError, TypeError, ArithmeticError, sqlite3.Error) as error:
+        return error
+    return None
+
+
+def _failed(one: Ended, trouble: Exception) -> Ended:
+    failure = Failure("Unrecordable", f"how it ended cannot be written down: {ascii(str(trouble))[:500]}")
+    return Ended(one.claim, Outcome(FAILED, failure=failure, started_at=one.claim.started_at))
+
+
+def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
+    """What follows; where that cannot be worked out, the job has failed, and nobody else."""
+    try:
+        return settle(job, outcome, now)
+    except Exception as error:
+        why = f"what is to follow cannot be worked out ({type(error).__name__}: {ascii(str(error))[:200]})"
+        return Settlement("failed", None, job.failures + 1, job.crashes, 0, why)
+
+
+def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
+    """How far these jobs have come. One that is gone has a standing too: its result will be refused."""
+    found = dict.fromkeys(jobs, Standing(1, 0, 1, 0, "retry", 0, 0))
+    if jobs:
+        rows = db.execute(
+            f"SELECT id, {', '.join(Standing._fields)} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(jobs),),
+        )
+        found.update((row[0], Standing._make(row[1:])) for row in rows)
+    return found
+
+
+def printed_rules(store: Store, jobs: Sequence[int]) -> dict[int, list[str]]:
+    """The regular expressions that ask what these jobs printed, of those that have any. Read without a lock."""
+    rows = store.fetch(
+        "SELECT id, retry_on, no_retry_on FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        " AND (instr(retry_on, 'stderr:') OR instr(no_retry_on, 'stderr:'))",
+        (json.dumps(jobs),),
+    )
+    return {job: retrying.patterns(*rules) for job, *rules in rows}
+
+
+def _finish(db: sqlite3.Connection, settled: list[Settled], now: int) -> tuple[list[Settled], list[Ended]]:
+    db.execute("SAVEPOINT finish")
+    successes = [one for one in settled if one.settlement is SUCCESS]
+    finished = db.executemany(_SUCCEED, _ranges(successes, now)).rowcount if successes else 0
+    if len(successes) < len(settled):
+        others = [_finish_row(one, now) for one in settled if one.settlement is not SUCCESS]
+        finished += db.executemany(_FINISH, others).rowcount
+    if finished == len(settled):
+        db.execute("RELEASE finish")
+        return settled, []
+    db.execute("ROLLBACK TO finish")  # someone rescued one of these jobs: find out which, one by one
+    db.execute("RELEASE finish")
+    accepted, refused = [], []
+    for one in settled:
+        if db.execute(_FINISH, _finish_row(one, now)).rowcount == 1:
+            accepted.append(one)
+        else:
+            refused.append(Ended(one.claim, one.outcome))
+    return accepted, refused
+
+
+def _ranges(successes: list[Settled], now: int) -> list[list[object]]:
+    """Jobs of successive numbers that were claimed together and began in the same millisecond, for ``_SUCCEED``."""
+    ranges: list[list[object]] = []
+    following, began, random = 0, 0, ""
+    for claim, outcome, _ in successes:
+        started = outcome.started_at or claim.started_at or now
+        if claim.id == following and started == began and claim.token.startswith(random):
+            ranges[-1][3] = following
+        else:
+            began, random = started, claim.token[: -len(str(claim.id))]
+            ranges.append([began, now, claim.id, claim.id, random])
+        following = claim.id + 1
+    return ranges
+
+
+def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int) -> None:
+    """A row for each attempt."""
+    plain = [
+        (
+            claim.id, claim.attempt, claim.token, out.started_at or now, out.finished_at or now, out.seconds, out.cpu,
+            out.peak, -1 if out.exit_code is None else out.exit_code, out.result,
+        )
+        for claim, out, to in accepted
+        if to is SUCCESS and not out.leftovers and not out.threads
+    ]  # fmt: skip
+    row, first = _NOTED.format(runner), 0
+    for size in _AT_ONCE:
+        end = len(plain) - (len(plain) - first) % size
+        if first < end:
+            parts = [tuple(chain.from_iterable(plain[at : at + size])) for at in range(first, end, size)]
+            db.executemany(_NOTE_SUCCESSES.format(", ".join([row] * size)), parts)
+            first = end
+    if len(plain) < len(accepted):
+        others = [
+            one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers or one.outcome.threads
+        ]
+        db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
+
+
+def _finish_row(one: Settled, now: int) -> tuple[object, ...]:
+    to = one.settlement
+    finished = now if to.state in FINAL else None
+    started = one.outcome.started_at or one.claim.started_at or now
+    return (
+        to.state, to.due_at, None if to.due_at is None else now, to.failures, to.crashes, to.interruptions, to.why,
+        finished, started, one.claim.id, one.claim.token,
+    )  # fmt: skip
+
+
+def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
+    claim, out = one.claim, one.outcome
+    kind, message, trace, _ = out.failure or (None, None, None, ())
+    return (
+        claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
+        out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
+        out.leftovers, out.threads,
+    )  # fmt: skip
+
+
+def output_rows(
+    claim: Claim, stdout: Stream | None, stderr: Stream | None
+) -> list[tuple[int, int, str, str, bytes, bytes, int]]:
+    """What an attempt printed, as the rows of ``outputs`` with its token: job, number, token, stream, head, tail, total."""
+    return [
+        (claim.id, claim.attempt, claim.token, name, *stream)
+        for name, stream in (("stdout", stdout), ("stderr", stderr))
+        if stream is not None and stream.total
+    ]
+
+
+def log_row(claim: Claim, stream: str, path: str, trouble: str | None) -> tuple[object, ...]:
+    """A log as the row of ``logs`` with its token: job, number, token, stream, path, trouble."""
+    return claim.id, claim.attempt, claim.token, stream, os.fsencode(path), trouble

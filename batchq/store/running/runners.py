@@ -1,0 +1,247 @@
+"""Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
+
+import _sqlite3 as sqlite3
+import json
+from collections.abc import Callable, Collection, Sequence
+
+from batchq.errors import BusyError
+from batchq.jobs.selection import Range
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite3
+
+
+class Wanted(NamedTuple):
+    """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
+
+    Jobs with a payload are among them only with ``payloads``. ``files`` are the job files, by their sorted real paths,
+    whose jobs the ids are: each run of the same files has other ids, and is meant to be the same run all the same.
+    ``entered`` is the runner under which this connection keeps the ranges in a table of its own.
+    """
+
+    queue: str | None = None
+    batch: str | None = None
+    payloads: bool = False
+    ids: tuple[Range, ...] | None = None
+    files: tuple[str, ...] = ()
+    entered: int | None = None
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether this is a choice of jobs, and not whatever there is."""
+        return self.queue is not None or self.batch is not None or self.ids is not None
+
+    def condition(self) -> str:
+        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound: columns of ``jobs``."""
+        parts = ["jobs.queue = :my_queue"] if self.queue is not None else []
+        parts += ["jobs.queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
+        parts += ["jobs.batch = :my_batch"] if self.batch is not None else []
+        parts += ["jobs.batch <> 'default'"] if self.batch not in (None, "default") else []  # or SQLite uses no index
+        if self.ids is not None and len(self.ids) == 1:
+            parts += ["jobs.id BETWEEN :my_low AND :my_high"]
+        elif self.ids is not None and self.entered is not None:
+            parts += [
+                "(SELECT high FROM temp.spans WHERE runner = :my_runner AND low <= jobs.id ORDER BY low DESC LIMIT 1)"
+                " >= jobs.id"
+            ]
+        elif self.ids is not None:
+            parts += [
+                "jobs.id IN (SELECT mine.id FROM json_each(:my_ids) AS span CROSS JOIN jobs AS mine ON mine.id BETWEEN"
+                " json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
+            ]
+        return " AND ".join(parts) or "1"
+
+    def named(self) -> dict[str, object]:
+        """What ``condition`` needs; the names differ from those of a Selection, so that both fit into one statement."""
+        low, high = self.ids[0] if self.ids else (None, None)
+        ids = json.dumps(self.ids) if self.ids is not None and len(self.ids) > 1 else None
+        return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids,
+                "my_runner": self.entered}  # fmt: skip
+
+    def text(self) -> str:
+        """The selection as the ledger keeps it."""
+        chosen: dict[str, object] = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
+        chosen |= {} if self.ids is None else {"ids": self.ids}
+        return json.dumps(chosen | ({"files": self.files} if self.files else {}))
+
+    def is_same_as(self, other: "Wanted") -> bool:
+        """Whether two runners were asked for the same jobs, or for the same job files."""
+        return self._replace(ids=None) == other._replace(ids=None) if self.files else self == other
+
+
+class Runner(NamedTuple):
+    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file. ``inside`` are the jobs
+    that have called it, which are not over before it is; ``lost`` are dead runners whose jobs stay as they are until a
+    person decides.
+    """
+
+    id: int
+    liveness: int
+    wanted: Wanted
+    slots: int = 1
+    inside: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
+
+    def others(self, table: str) -> str:
+        """The SQL that holds for jobs that others run, and that may be over before this runner is (``:runner`` is it)."""
+        mine = f" AND {table}.id NOT IN ({', '.join(map(str, self.inside))})" if self.inside else ""
+        lost = f" AND {table}.runner NOT IN ({', '.join(map(str, self.lost))})" if self.lost else ""
+        return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}{lost}"
+
+
+class Asking(NamedTuple):
+    """A job that has called a command, and the runner that runs the job."""
+
+    id: int
+    runner: int
+
+
+class Occupied(BusyError):
+    """Another run of the same jobs is at work, in the process ``pid``."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"process {pid} runs these jobs already")
+        self.pid = pid
+
+
+def register(
+    store: Store,
+    wanted: Wanted,
+    liveness: int,
+    *,
+    pid: int,
+    host: str,
+    boot_id: str,
+    slots: int,
+    executor: str,
+    now: int,
+    namespace: str = "",
+    born: int | None = None,
+    guardian: int | None = None,
+    alone: bool = False,
+    inside: Sequence[Asking] = (),
+    adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
+) -> Runner:
+    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid, and
+    ``guardian`` is the process above it.
+
+    Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could; not for
+    those that run the jobs ``inside`` of which it was called: they would wait for each other. With ``adding``, which
+    adds jobs in the same transaction, the runner takes those whose ids it returns.
+    """
+    callers = {one.runner for one in inside}
+    with store.writing() as db:
+        if alone:
+            for other in (one for one in living(store) if one.id not in callers):
+                if other.wanted.is_same_as(wanted) and not _is_left_by(store, other, wanted, slots):
+                    raise Occupied(other.pid)
+        if adding is not None:
+            wanted = wanted._replace(ids=adding(db))
+        elif wanted.is_selective:
+            _remember_failed(db, wanted)
+        (row,) = db.execute(
+            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, liveness, slots, executor,"
+            " selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, namespace, born, guardian, liveness, slots, executor, wanted.text(), now),
+        ).fetchall()
+    if wanted.ids is not None and len(wanted.ids) > 1:
+        wanted = _entered(store.db, row[0], wanted)
+    return Runner(row[0], liveness, wanted, slots, tuple(one.id for one in inside))
+
+
+def _remember_failed(db: "sqlite3.Connection", wanted: Wanted) -> None:
+    """Keep for this connection which of the jobs have failed already, and how often: no clock tells that later."""
+    db.execute("DROP TABLE IF EXISTS temp.failed_before")
+    db.execute("CREATE TEMP TABLE failed_before (id INTEGER PRIMARY KEY, attempt INTEGER)")
+    failed = f"SELECT id, attempt FROM jobs WHERE state = 'failed' AND {wanted.condition()}"
+    db.execute(f"INSERT INTO failed_before {failed}", wanted.named())
+
+
+def _entered(db: "sqlite3.Connection", runner: int, wanted: Wanted) -> Wanted:
+    """The same jobs, whose many ranges this connection keeps in a table: as JSON they would be read for each job."""
+    assert wanted.ids is not None
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS spans (runner, low INTEGER, high INTEGER, PRIMARY KEY (runner, low))")
+    db.executemany("INSERT INTO spans VALUES (?, ?, ?)", [(runner, low, high) for low, high in wanted.ids])
+    return wanted._replace(entered=runner)
+
+
+class Living(NamedTuple):
+    """A runner at work that claims jobs: its row, its process and its selection."""
+
+    id: int
+    pid: int
+    slots: int
+    selection: str
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which jobs it takes."""
+        chosen = json.loads(self.selection)
+        ids = chosen.get("ids")
+        ranges = None if ids is None else tuple((low, high) for low, high in ids)
+        return Wanted(chosen["queue"], chosen["batch"], chosen["payloads"], ranges, tuple(chosen.get("files", ())))
+
+
+def living(store: Store) -> list[Living]:
+    """The runners that claim jobs now, by the kernel's word: one that stops, or is dead, does not count."""
+    rows = store.fetch(
+        "SELECT id, pid, slots, selection, liveness FROM runners WHERE ended_at IS NULL AND state = 'running'"
+    )
+    return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
+
+
+def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool:
+    """Whether a job waits that needs more slots than the other runner has, but no more than so many.
+
+    Of files never: a second run of them would add, and run, all of their jobs once more.
+    """
+    if slots <= other.slots or wanted.files:
+        return False
+    # Each state of its own: there is an index of the wide jobs that are queued, and of those that wait for a time.
+    return any(
+        store.fetch(
+            f"SELECT 1 FROM jobs WHERE state = '{state}' AND slots > 1 AND slots > :theirs AND slots <= :mine"
+            f" AND {wanted.condition()} LIMIT 1",
+            wanted.named() | {"theirs": other.slots, "mine": slots},
+        )
+        for state in ("queued", "scheduled", "blocked")
+        if store.fetch("SELECT 1 FROM counters WHERE state = ? LIMIT 1", (state,))
+    )
+
+
+def gone(store: Store, runners: Collection[int]) -> set[int]:
+    """Those of the runners that are gone, by the kernel's word: what they ran does not run any more."""
+    rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
+    alive = {id for id, byte in rows if store.lock.is_held(byte)}
+    return {runner for runner in runners if runner not in alive}
+
+
+def lost(store: Store, running: Collection[int]) -> set[int]:
+    """Those of the jobs, which are ``running`` in the store, whose run is gone."""
+    rows = store.fetch(
+        "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*running]),)
+    )
+    dead = gone(store, {runner for _, runner in rows})
+    return {job for job, runner in rows if runner in dead}
+
+
+def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:
+    """Enter, inside a transaction, that a runner claims no more."""
+    db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+
+
+def leave(store: Store, runner: Runner, now: int) -> bool:
+    """Enter the orderly end of a runner; False, and nothing is entered, while the store says that a job of it runs.
+
+    Such a job is one whose result was not recorded: it is rescued, as is all that a dead runner leaves.
+    """
+    with store.writing() as db:
+        ended = db.execute(
+            "UPDATE runners SET state = 'ended', ended_at = ? WHERE id = ? AND ended_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)",
+            (now, runner.id),
+        )
+    return ended.rowcount > 0
