@@ -151,7 +151,7 @@ def _serve() -> None:
         "cli.looking",
         "cli.changing",
         "cli.waiting",
-        "cli.draining",
+        "cli.run.draining",
         "runner.loop",
     ):
         importlib.import_module(f"batchq.{module}")

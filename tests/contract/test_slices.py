@@ -70,7 +70,10 @@ def test_a_long_chain_below_a_failure_is_cancelled_in_short_transactions(store: 
 @pytest.mark.parametrize(("kind", "outcome", "state"), [
     ("after", DEAD, "cancelled"), ("after", SUCCEEDED._replace(started_at=NOW), "queued"), ("after_any", DEAD, "queued"),
 ])  # fmt: skip
-def test_a_parent_of_very_many_tells_them_some_at_a_time(store: Store, kind: str, outcome: Outcome, state: str) -> None:
+def test_a_parent_of_very_many_tells_them_some_at_a_time(
+    store: Store, kind: str, outcome: Outcome, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "SLICE", 0.004)  # a fast machine tells all of them within the usual one
     intake.add(store, fan_out(9_000, kind))
     runner, is_unfinished = end_first(store, outcome)
     assert is_unfinished
