@@ -17,7 +17,9 @@ def lost(batchq: Shell) -> Shell:
     batchq("add", "--name", "import", "-c", "echo $$ > begun; exec sleep 600")
     run = batchq.start("run", "-q")
     eventually(lambda: (batchq.folder / "begun").exists() and (batchq.folder / "begun").read_text())
-    for pid in (*tree.children(run.pid), run.pid):
+    runner = tree.children(run.pid)
+    os.kill(run.pid, signal.SIGSTOP)  # else the guardian may end the job before its own end has come
+    for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
     run.communicate()
     return batchq

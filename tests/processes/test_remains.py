@@ -23,6 +23,7 @@ UNSHARE = pytest.mark.skipif(
 
 def kill_both(run: "subprocess.Popen[bytes]") -> None:
     runner = tree.children(run.pid)
+    os.kill(run.pid, signal.SIGSTOP)  # else the guardian may end the jobs before its own end has come
     for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
     run.communicate()
