@@ -71,6 +71,7 @@ def killed_whole_then_run(shell: Shell, mutant: str | None = None) -> bool:
         with Fleet(shell) as fleet:
             first = fleet.start()
             eventually(lambda: effects(shell.folder))
+            first.signal_runner(signal.SIGSTOP)  # else it may end the job before its own end has come
             first.kill()
             second = fleet.start(mutant=mutant)
             assert second.process.wait(timeout=60) == 0, (shell.folder / "told").read_text()
