@@ -91,7 +91,13 @@ def out_of_order(evidence: Evidence) -> list[str]:
         if line.what == "end" and line.code == 0:
             well.setdefault(line.name, place)
         last[line.name] = place
-    retried = {evidence.names[job] for job in evidence.retried if job in evidence.names}
+    came_back = {evidence.names[job] for job in evidence.retried if job in evidence.names}
+    for (
+        name,
+        job,
+    ) in evidence.planned.items():  # parents first; what was cancelled because of a parent comes back with it
+        if came_back & set(job.after):
+            came_back.add(name)
     found = []
     for name, began in first.items():
         job = evidence.planned[name]
@@ -99,7 +105,7 @@ def out_of_order(evidence: Evidence) -> list[str]:
         found += [
             f"{name} began before {one} was over"
             for one in job.after_any
-            if one not in retried and last.get(one, -1) > began
+            if one not in came_back and last.get(one, -1) > began
         ]
     return found
 
