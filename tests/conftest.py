@@ -15,7 +15,8 @@ import pytest
 import survivors
 
 import batchq
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 
 # A shell starts what it sends to the background (`scripts/test &`) with the first two ignored, nohup the third, and all
 # that a test starts would inherit that: exec hands an ignored signal on, and one with a handler as the default.

@@ -18,7 +18,7 @@ from typing import Any
 
 from history import FAILED, SUCCEEDED, add, claim, out, play
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 _MOST = 2**63 - 1
 _NUMBERS = (_MOST, -_MOST - 1, -1, 0, 1 << 40, (1 << 53) + 1)

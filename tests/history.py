@@ -7,7 +7,7 @@ from batchq.jobs.model import job_spec
 from batchq.store import states
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
-from batchq.store.running import ledger, runners
+from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
@@ -31,7 +31,7 @@ def a_runner(store: Store) -> Runner:
 
 def claim(store: Store, *, now: int = NOW) -> Claim:
     """Start the next job; it runs until ``end``."""
-    (claimed,) = ledger.exchange(store, a_runner(store), [], 1, now).claims
+    (claimed,) = exchange.exchange(store, a_runner(store), [], 1, now).claims
     return claimed
 
 
@@ -40,7 +40,7 @@ def end(store: Store, claimed: Claim, outcome: Outcome, *, now: int = NOW) -> No
     (row,) = store.db.execute("SELECT runner FROM jobs WHERE id = ?", (claimed.id,)).fetchall()
     ended = Ended(claimed, outcome._replace(started_at=now, finished_at=now + round(outcome.seconds * 1000)))
     runner = Runner(row[0], 1, Wanted())
-    assert ledger.exchange(store, runner, [ended], 0, now + round(outcome.seconds * 1000)).settled
+    assert exchange.exchange(store, runner, [ended], 0, now + round(outcome.seconds * 1000)).settled
     runners.leave(store, runner, now)
 
 

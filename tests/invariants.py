@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 from batchq.store.file.schema import APPLICATION_ID
 
 

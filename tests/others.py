@@ -86,7 +86,7 @@ MUTEX_HOLDER = """
     lock.release_mutex()
 """
 CRASHED_WRITER = """
-    from batchq.store.file.connection import open_at
+    from batchq.store.file.opening import open_at
     from history import add
     store = open_at(path)
     add(store, "acknowledged")

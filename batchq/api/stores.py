@@ -12,7 +12,7 @@ from batchq.api.options import plain, seconds
 from batchq.errors import InputError
 from batchq.jobs.reading import jobfile
 from batchq.store.adding import intake
-from batchq.store.file import connection
+from batchq.store.file import connection, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ def usual(stacklevel: int) -> "AbstractContextManager[Store]":
 
 def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
     """As ``open``; ``stacklevel`` says whose line the warnings name, as in ``warnings.warn``."""
-    opened = connection.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)
+    opened = opening.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)
     try:
         for warning in opened.warnings:
             warnings.warn(warning, stacklevel=stacklevel)

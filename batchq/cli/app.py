@@ -8,7 +8,8 @@ from typer.core import TyperGroup
 
 from batchq.cli.noting import warn
 from batchq.named import NamedTuple
-from batchq.store.file.connection import Store, open_store
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_store
 
 
 class Interrupted(Exception):

@@ -11,8 +11,9 @@ from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import BusyError, LedgerError, UsageError
 from batchq.jobs.lifecycle import FINAL
-from batchq.store.file.connection import Store, open_store
+from batchq.store.file.connection import Store
 from batchq.store.file.location import locate
+from batchq.store.file.opening import open_store
 from batchq.store.keeping import pruning, retention
 from batchq.store.keeping.pruning import Policy
 from batchq.visible import visible
@@ -85,7 +86,7 @@ def _repair(db: str | None) -> None:
 def _rescue(runner: int, db: str | None) -> None:
     """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
     from batchq.runner.rescuing import Rescuer, here
-    from batchq.store.running.lost import lost_runners
+    from batchq.store.running.rescue import lost_runners
 
     with store_for(db) as store:
         for lost in lost_runners(store, here=here(store)):
@@ -108,7 +109,7 @@ def backup(
     db: Db = None,
 ) -> None:
     """Copy the store, as it is at this moment, to FILE; safe while jobs run, which cp is not."""
-    from batchq.store.keeping.copying import backup as copy
+    from batchq.store.keeping.backup import backup as copy
 
     with store_for(db, reading=True) as store:
         size = copy(store, file)
@@ -211,7 +212,7 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
         counts = pruning.prunable(store, policy, clock.now())
         jobs = sum(counts.values())
         return {"dry_run": True, "jobs": jobs, "states": counts}, f"{_jobs(jobs)} would be removed"
-    done = retention.prune(store, policy, clock.now())
+    done = pruning.prune(store, policy, clock.now())
     facts: dict[str, object] = {"dry_run": False, "jobs": done.jobs, "runners": done.runners, "keys": done.keys}
     facts["bytes"] = done.bytes
     keys = f" and {done.keys:,} {'key' if done.keys == 1 else 'keys'}" if done.keys else ""

@@ -34,10 +34,11 @@ from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import Teller, warn
 from batchq.runner.withdrawing import Withdrawing
 from batchq.store.answering import asking
+from batchq.store.file import checkpoints
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
 from batchq.store.keeping import retention
-from batchq.store.running import ledger, outlook, runners
+from batchq.store.running import exchange, outlook, runners
 from batchq.store.running.runners import Runner
 
 GROUP = 0.01, 0.05  #: seconds for which results may wait for others, so that one commit records them all: least, most
@@ -164,7 +165,7 @@ class _Run:
             hurries = stop.at is not None and (stop.at <= now or (stop.at < math.inf and not self.running))
             judged, later = (self.judge.judge_at_once(self.ended), []) if hurries else self.judge.judge(self.ended)
             self.ended = [*judged, *later]  # so that nothing is judged again where the store is busy
-            done = ledger.exchange(
+            done = exchange.exchange(
                 self.store,
                 self.me,
                 judged,
@@ -211,7 +212,7 @@ class _Run:
     def _checkpoint(self) -> None:
         """Keep the store's log short; say once when a program that reads the store for long prevents it."""
         try:
-            done = retention.checkpoint_if_due(self.store)
+            done = checkpoints.checkpoint_if_due(self.store)
         except BatchqError as error:
             self.outage.meet(error)
             return

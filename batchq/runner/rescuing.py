@@ -9,9 +9,9 @@ from batchq.processes.remains import Marks
 from batchq.runner.telling import warn
 from batchq.store.file import location
 from batchq.store.file.connection import Store
-from batchq.store.running import lost
-from batchq.store.running.lost import Here, Lost
+from batchq.store.running import rescue
 from batchq.store.running.recording import Settled
+from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Runner
 
 STUBBORN = 5.0  #: seconds after which a run no longer waits for what survives SIGKILL, and says so
@@ -51,7 +51,7 @@ class Rescuer:
 
         Nothing of them runs any more when they are settled, so that no job runs twice at once.
         """
-        dead = lost.lost_runners(self._store, self._me, self._here)
+        dead = rescue.lost_runners(self._store, self._me, self._here)
         self.beyond_reach = {one.runner: one for one in dead if one.hidden_in is not None and one.claims}
         for one in dead:
             if one.hidden_in is None or not one.claims:
@@ -71,7 +71,7 @@ class Rescuer:
                 return []
         elif not one.is_of_a_copy:
             scratch.remove(str(one.liveness))
-        return lost.rescue(self._store, one, clock.now(), living)
+        return rescue.rescue(self._store, one, clock.now(), living)
 
     @property
     def is_busy(self) -> bool:
@@ -84,7 +84,7 @@ class Rescuer:
             pids = census.inside(one.namespace)
             leaders = {token: (pids[pid], born) for token, (pid, born) in leaders.items() if pid in pids}
         tokens = {claim.token for claim in one.claims}
-        return Marks(tokens, one.liveness, leaders, lambda token: lost.was_to_stay(self._store, token))
+        return Marks(tokens, one.liveness, leaders, lambda token: rescue.was_to_stay(self._store, token))
 
     def _say(self, one: Lost, how: str) -> None:
         if one.runner not in self._told:
@@ -97,7 +97,7 @@ def take_back_cancelled(store: Store) -> None:
 
     Raises BusyError, LedgerError.
     """
-    if lost.has_cancelled(store):
+    if rescue.has_cancelled(store):
         for _ in Rescuer(store).rescue():
             continue
 

@@ -12,7 +12,8 @@ from sqlite_utils import Database
 
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.store.adding import intake
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 
 LINES = 10_000
 ROWS = 100_000

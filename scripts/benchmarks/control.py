@@ -7,7 +7,7 @@ import stores
 import tables
 from measure import BATCHQ, Process, rounds
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 SMALL, LARGE = 1_000, 1_000_000
 STEP = 50_000  #: jobs of one add, so that making the store does not take the memory of a million

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchq.jobs.reading.jobfile import read
 from batchq.store.adding import intake
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 
 def make(path: Path, jobs: Iterable[Mapping[str, object]] = (), cwd: str = "/") -> Path:

@@ -11,11 +11,12 @@ from history import a_night, add
 from others import CRASHED_WRITER, another, die, end
 
 from batchq.errors import CreateError, UsageError
-from batchq.store.file.connection import Store, open_at
-from batchq.store.keeping import copying
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
+from batchq.store.keeping import backup
 
 ADDER = """
-    from batchq.store.file.connection import open_at
+    from batchq.store.file.opening import open_at
     from history import add
     store = open_at(path)
     add(store, "true")
@@ -34,7 +35,7 @@ def everything(store: Store) -> list[object]:
 def test_a_backup_is_a_store_with_the_same_contents(store: Store, folder: Path) -> None:
     a_night(store)
 
-    size = copying.backup(store, str(folder / "copy.db"))
+    size = backup.backup(store, str(folder / "copy.db"))
 
     assert size == (folder / "copy.db").stat().st_size
     assert stat.S_IMODE((folder / "copy.db").stat().st_mode) == 0o600
@@ -49,7 +50,7 @@ def test_a_backup_under_a_steady_writer_is_of_one_moment(folder: Path) -> None:
             add(store, *("y" * 900 for _ in range(200)))
         with another(ADDER, store.path):
             for number in range(10):
-                copying.backup(store, str(folder / f"copy{number}.db"))
+                backup.backup(store, str(folder / f"copy{number}.db"))
             taken = [store.fetch("SELECT count(*) FROM jobs")[0][0]]
     for number in range(10):
         with open_at(str(folder / f"copy{number}.db")) as copy:
@@ -63,7 +64,7 @@ def test_what_is_there_is_replaced_by_another_file(store: Store, folder: Path) -
     (folder / "link").symlink_to("copy")
     before = (folder / "copy").open()
 
-    copying.backup(store, str(folder / "link"))
+    backup.backup(store, str(folder / "link"))
 
     assert before.read() == "yesterday's"
     before.close()
@@ -86,7 +87,7 @@ def test_the_store_itself_is_never_overwritten(store: Store, folder: Path, name:
     (folder / "symbolic link").symlink_to(store.path)
 
     with pytest.raises(UsageError, match="the store"):
-        copying.backup(store, str(folder / name))
+        backup.backup(store, str(folder / name))
 
     (folder / "hard link").unlink()
     assert add(store, "true") == [2]
@@ -95,14 +96,14 @@ def test_the_store_itself_is_never_overwritten(store: Store, folder: Path, name:
 def test_a_store_in_use_is_not_replaced_under_its_log(store: Store, folder: Path) -> None:
     with open_at(str(folder / "other.db"), create=True) as other:
         with pytest.raises(UsageError, match="is a store in use"):
-            copying.backup(store, str(folder / "other.db"))
+            backup.backup(store, str(folder / "other.db"))
         add(other, "true")
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/copy"])
 def test_a_place_that_cannot_be_written_is_a_sentence(store: Store, folder: Path, name: str) -> None:
     with pytest.raises(CreateError, match="cannot write the backup"):
-        copying.backup(store, str(folder / name))
+        backup.backup(store, str(folder / name))
 
 
 def test_a_device_a_pipe_or_a_folder_is_not_replaced(store: Store, folder: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_device_a_pipe_or_a_folder_is_not_replaced(store: Store, folder: Path)
     (folder / "to a device").symlink_to("/dev/null")
     for name in ("pipe", "to a device"):
         with pytest.raises(CreateError, match=r"not a plain file|belongs to another user"):
-            copying.backup(store, str(folder / name))
+            backup.backup(store, str(folder / name))
     assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     (folder / "pipe").unlink()
@@ -130,7 +131,7 @@ def test_what_another_user_has_put_in_the_way_of_a_backup_is_not_used(store: Sto
     before = {path.name: path.read_bytes() for path in folder.iterdir() if "batchq" not in path.name}
 
     with pytest.raises(CreateError, match=r"somebody else|belongs to another user|symbolic links"):
-        copying.backup(store, str(folder / "b.db"))
+        backup.backup(store, str(folder / "b.db"))
 
     assert {path.name: path.read_bytes() for path in folder.iterdir() if "batchq" not in path.name} == before
     assert (folder / name).lstat().st_uid == 12345

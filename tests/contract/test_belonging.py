@@ -13,10 +13,10 @@ from history import add
 from others import CRASHED_WRITER, FOREIGN_READER, another, die
 
 from batchq.errors import LedgerError
-from batchq.store.file import frames, log
-from batchq.store.file.connection import open_at
+from batchq.store.file import checkpoints, frames, log
 from batchq.store.file.locks import LockFile
-from batchq.store.keeping import copying, retention
+from batchq.store.file.opening import open_at
+from batchq.store.keeping import backup
 
 COMMANDS = (("list",), ("add", "--", "true"), ("run",), ("doctor",), ("backup", "copy"), ("retry", "1"), ("report",))
 
@@ -147,8 +147,8 @@ def test_whatever_a_store_went_through_its_log_knows_its_file_and_no_copy_made_b
     copies: list[bytes] = []
     life = f"""
         import random
-        from batchq.store.keeping import retention
-        from batchq.store.file.connection import open_at
+        from batchq.store.file import checkpoints
+        from batchq.store.file.opening import open_at
         from history import add
         import sqlite3
         chance = random.Random({seed})
@@ -160,7 +160,7 @@ def test_whatever_a_store_went_through_its_log_knows_its_file_and_no_copy_made_b
             if step == "a":
                 add(store, *["x" * chance.randint(1, 3000)] * chance.randint(1, 60))
             elif step in "pt":
-                retention.checkpoint(store, truncate=step == "t")
+                checkpoints.checkpoint(store, truncate=step == "t")
             elif step == "r":
                 readers.append(sqlite3.connect(path, isolation_level=None))
                 readers[-1].execute("BEGIN")
@@ -176,7 +176,7 @@ def test_whatever_a_store_went_through_its_log_knows_its_file_and_no_copy_made_b
     for _ in range(chance.randint(1, 4)):
         with open_at(str(path), create=True) as store:
             add(store, *["z" * 500] * chance.randint(1, 30))
-            copying.backup(store, str(folder / "copy"))
+            backup.backup(store, str(folder / "copy"))
         copies += [(folder / "copy").read_bytes(), path.read_bytes()]
     copies.pop()  # the last one is the file to which the log belongs
     die(life, path)
@@ -239,7 +239,7 @@ def test_a_file_in_the_middle_of_a_checkpoint_is_not_taken_for_one_that_was_over
     path = batchq.db()
     with open_at(str(path)) as store:
         add(store, "one")
-        retention.checkpoint(store, truncate=False)
+        checkpoints.checkpoint(store, truncate=False)
         add(store, "two")
         whole = path.read_bytes()
         mutex = LockFile(str(path))
@@ -267,8 +267,8 @@ def test_a_file_that_was_overwritten_is_noticed_before_the_next_write_and_at_the
     path = folder / "batchq.db"
     with open_at(str(path), create=True) as store:
         add(store, "one")
-        copying.backup(store, str(folder / "b.db"))
-        retention.checkpoint(store, truncate=False)
+        backup.backup(store, str(folder / "b.db"))
+        checkpoints.checkpoint(store, truncate=False)
         add(store, "two")
         log_before = Path(f"{path}-wal").read_bytes()
         whole = b"" if way == "truncate" else (folder / "b.db").read_bytes()
@@ -276,7 +276,7 @@ def test_a_file_that_was_overwritten_is_noticed_before_the_next_write_and_at_the
         with pytest.raises(LedgerError, match="was overwritten while it was in use"):
             add(store, "three")
         with pytest.raises(LedgerError, match="was overwritten"):
-            retention.checkpoint(store, truncate=True)
+            checkpoints.checkpoint(store, truncate=True)
 
     assert path.read_bytes() == whole
     assert Path(f"{path}-wal").read_bytes() == log_before
@@ -317,7 +317,7 @@ def test_a_copy_made_in_the_middle_of_a_log_is_not_torn_by_the_next_one(batchq: 
                 store.db.backup(made)
             made.close()
         else:
-            copying.raw(store, str(copy))
+            backup.raw(store, str(copy))
         copy.chmod(0o600)
         batchq("add", "-", stdin="exit 3\n" * 2000)
     die(CRASHED_WRITER.replace('"acknowledged"', '*["y" * 900] * 300'), batchq.db())

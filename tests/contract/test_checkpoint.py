@@ -11,11 +11,11 @@ from history import add
 from others import FOREIGN_READER, MUTEX_HOLDER, another, end
 
 from batchq.errors import BusyError, LedgerError
-from batchq.store.file import patience
-from batchq.store.file.connection import LONG_LOG, Store, open_at
+from batchq.store.file import checkpoints, patience
+from batchq.store.file.connection import LONG_LOG, Store
 from batchq.store.file.locks import LockFile
+from batchq.store.file.opening import open_at
 from batchq.store.file.patience import Patient
-from batchq.store.keeping import retention
 
 MIB = 1 << 20
 
@@ -41,33 +41,33 @@ def test_every_connection_leaves_checkpoints_to_us(store: Store) -> None:
 def test_a_checkpoint_copies_all_into_the_file_and_truncation_empties_the_log(store: Store) -> None:
     write(store, 2)
 
-    assert retention.checkpoint(store, truncate=False) == (True, log_of(store))
+    assert checkpoints.checkpoint(store, truncate=False) == (True, log_of(store))
     assert log_of(store) > 2 * MIB
     assert Path(store.path).stat().st_size > 2 * MIB
-    assert retention.checkpoint(store, truncate=True) == (True, 0)
+    assert checkpoints.checkpoint(store, truncate=True) == (True, 0)
     assert log_of(store) == 0
 
 
 def test_it_is_due_only_when_the_log_is_long(store: Store) -> None:
     write(store, 2)
-    assert retention.checkpoint_if_due(store) is None
+    assert checkpoints.checkpoint_if_due(store) is None
 
     write(store, 4)
-    done = retention.checkpoint_if_due(store)
+    done = checkpoints.checkpoint_if_due(store)
     assert done is not None
     assert done.is_complete
     assert log_of(store) > 4 * MIB, "a short log keeps its length: to write it anew is cheaper"
 
     store.checkpoint_at = 0.0
     write(store, 20)
-    assert retention.checkpoint_if_due(store) == (True, 0)
+    assert checkpoints.checkpoint_if_due(store) == (True, 0)
 
 
 def test_tries_are_spaced(store: Store) -> None:
     write(store, 6)
 
-    assert retention.checkpoint_if_due(store) is not None
-    assert retention.checkpoint_if_due(store) is None
+    assert checkpoints.checkpoint_if_due(store) is not None
+    assert checkpoints.checkpoint_if_due(store) is None
 
 
 def test_a_reader_in_the_way_is_waited_for_no_longer_and_a_very_long_log_is_told(batchq: Shell) -> None:
@@ -75,29 +75,29 @@ def test_a_reader_in_the_way_is_waited_for_no_longer_and_a_very_long_log_is_told
         add(store, "before")
         with another(FOREIGN_READER, store.path) as reader:
             write(store, 20)
-            done = retention.checkpoint_if_due(store)
+            done = checkpoints.checkpoint_if_due(store)
             assert done is not None
             assert (done.is_complete, done.is_stuck) == (False, False)
-            assert retention.checkpoint_if_due(store) is None
+            assert checkpoints.checkpoint_if_due(store) is None
 
             write(store, 50)
             store.checkpoint_at = 0.0
-            stuck = retention.checkpoint_if_due(store)
+            stuck = checkpoints.checkpoint_if_due(store)
             assert stuck is not None
             assert stuck.is_stuck
             assert batchq("doctor").out.count("warning  log") == 1
             end(reader)
-        assert not retention.checkpoint(store, truncate=False).is_stuck, "long still, but nobody is in the way"
-        assert retention.checkpoint(store, truncate=True) == (True, 0)
+        assert not checkpoints.checkpoint(store, truncate=False).is_stuck, "long still, but nobody is in the way"
+        assert checkpoints.checkpoint(store, truncate=True) == (True, 0)
 
 
 def test_no_checkpoint_without_the_mutex(store: Store) -> None:
     write(store, 6)
     store.patience = 0.05
     with another(MUTEX_HOLDER, store.path):
-        assert retention.checkpoint_if_due(store) == (False, log_of(store))
+        assert checkpoints.checkpoint_if_due(store) == (False, log_of(store))
         with pytest.raises(BusyError):
-            retention.checkpoint(store, truncate=True)
+            checkpoints.checkpoint(store, truncate=True)
     assert log_of(store) > 6 * MIB
 
 
@@ -132,7 +132,7 @@ def test_an_add_waits_its_patience_once(batchq: Shell, monkeypatch: pytest.Monke
 def test_no_checkpoint_into_a_file_that_was_moved(store: Store, folder: Path) -> None:
     away = Path(store.path).rename(folder / "away")
     with pytest.raises(LedgerError):
-        retention.checkpoint(store, truncate=True)
+        checkpoints.checkpoint(store, truncate=True)
     away.rename(store.path)
 
 

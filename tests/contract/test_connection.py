@@ -11,7 +11,8 @@ from others import CRASHED_WRITER, EXCLUSIVE, FOREIGN_WRITER, another, die, end
 
 from batchq.errors import BatchqError, BusyError, LedgerError, StoreError
 from batchq.store.file import patience
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 
 
 def refused(error: type[BatchqError], code: int, words: str, path: Path) -> None:

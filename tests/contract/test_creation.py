@@ -12,12 +12,12 @@ from history import add
 from others import ENVIRONMENT
 
 from batchq.errors import CreateError, MissingError
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 MAKERS = """
 import os, sys
 from batchq.store.file import migrations
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 from history import add
 for number in range(40):
     read, write = os.pipe()

@@ -10,7 +10,7 @@ from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
 
 from batchq.processes import tree
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 
 def lines(done: Done, level: str) -> list[str]:

@@ -14,11 +14,12 @@ from batchq.errors import BatchqError, StoreError
 from batchq.jobs.selection import Selection
 from batchq.runner.rescuing import here
 from batchq.store.adding import intake
-from batchq.store.file import objects, readonly, schema
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file import objects, schema
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 from batchq.store.keeping.examination import examine
 from batchq.store.looking import tallies
-from batchq.store.running import ledger, runners
+from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Wanted
 
 JOB = (
@@ -195,7 +196,6 @@ def test_a_store_of_another_user_is_not_written_and_looking_warns() -> None:
         path.chmod(0o644)
         os.chown(path, 12345, 12345)
 
-        assert readonly, "is imported before the child, who may not reach it"
         child = os.fork()
         if child == 0:
             os.setresuid(54321, 54321, 54321)
@@ -222,7 +222,7 @@ def use(path: Path) -> None:
         intake.add(store, [])
         add(store, "true")
         me = runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
-        ledger.exchange(store, me, [], 5, 0)
+        exchange.exchange(store, me, [], 5, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))

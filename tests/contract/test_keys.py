@@ -17,7 +17,7 @@ from batchq.jobs.selection import of_ids
 from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
-from batchq.store.keeping import retention
+from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
 
 DAY = 86_400_000
@@ -34,7 +34,7 @@ def fate(store: Store, command: str = "true", **fields: Any) -> tuple[int, str]:
 
 
 def prune(store: Store, *, keys: int | None = None) -> int:
-    return retention.prune(store, Policy(0, keys=keys), 2**50).keys
+    return pruning.prune(store, Policy(0, keys=keys), 2**50).keys
 
 
 def test_a_known_key_is_skipped_and_its_job_named(store: Store) -> None:

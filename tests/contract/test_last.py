@@ -12,7 +12,7 @@ from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
-from batchq.store.keeping import retention
+from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
 from batchq.store.looking import tallies
 from batchq.store.selecting import resolved
@@ -104,7 +104,7 @@ def test_prune_forgets_old_adds_and_keeps_the_newest(store: Store) -> None:
     intake.add(store, [])
     control.hold(store, of_ids([1]))
     play(store, SUCCEEDED)
-    retention.prune(store, Policy(0), 2**50)
+    pruning.prune(store, Policy(0), 2**50)
 
     assert store.fetch("SELECT first, jobs FROM adds ORDER BY id") == [(1, 1), (3, 0)]
     assert resolved(store, LAST).newest == NO_JOB

@@ -12,7 +12,7 @@ from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.store.changing import queues
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.running import claiming, ledger, limits, outlook, runners
+from batchq.store.running import claiming, exchange, limits, outlook, runners
 from batchq.store.running.runners import Runner, Wanted
 
 
@@ -21,11 +21,11 @@ def a_runner(store: Store, slots: int = 4) -> Runner:
 
 
 def take(store: Store, runner: Runner, free: int = 4, *, now: int = NOW, ahead: int = 0) -> list[Claim]:
-    return ledger.exchange(store, runner, [], free, now, ahead=ahead).claims
+    return exchange.exchange(store, runner, [], free, now, ahead=ahead).claims
 
 
 def end(store: Store, runner: Runner, claim: Claim, outcome: Outcome = SUCCEEDED, *, now: int = NOW) -> None:
-    assert ledger.exchange(store, runner, [Ended(claim, outcome._replace(started_at=now))], 0, now).settled
+    assert exchange.exchange(store, runner, [Ended(claim, outcome._replace(started_at=now))], 0, now).settled
 
 
 def test_a_limit_counts_what_all_runners_run_and_holds_for_the_next_claim(store: Store) -> None:
@@ -72,7 +72,7 @@ def test_a_rate_lets_jobs_through_one_by_one_and_says_when_the_next_may_start(st
     queues.set_rate(store, "api", 2.0)
     runner = a_runner(store)
 
-    done = ledger.exchange(store, runner, [], 4, NOW)
+    done = exchange.exchange(store, runner, [], 4, NOW)
     assert (len(done.claims), done.again_at) == (1, NOW + 501)
     assert take(store, runner, now=NOW + 499) == []
     assert len(take(store, runner, now=NOW + 501)) == 1
@@ -87,7 +87,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_until_it_is_as_late_again(st
 
     assert len(take(store, runner, now=NOW + hour)) == 1
     assert limits.next_start(claiming.lane_named(store, "api"), NOW) is None, "explain says what the claim does"
-    done = ledger.exchange(store, runner, [], 4, NOW)
+    done = exchange.exchange(store, runner, [], 4, NOW)
     assert (len(done.claims), done.again_at) == (1, NOW + 501)
     assert take(store, runner, now=NOW + 499) == []
     assert len(take(store, runner, now=NOW + 501)) == 1
@@ -101,7 +101,7 @@ def test_a_rate_that_no_command_accepts_any_more_ends_no_run(store: Store, allow
         db.execute(f"INSERT INTO queues VALUES ('slow', 0, NULL, 1e-310, {allowance}, {NOW})")
     runner = a_runner(store)
 
-    done = ledger.exchange(store, runner, [], 4, NOW)
+    done = exchange.exchange(store, runner, [], 4, NOW)
     assert "default" in [claim.queue for claim in done.claims]
     assert NOW < (done.again_at or 0) <= NOW + 400 * 86_400_000
     assert outlook.look(store, runner).queued
@@ -215,7 +215,7 @@ def test_a_claim_that_waited_for_the_store_is_paid_for_when_it_has_it(store: Sto
     other = LockFile(store.path)
     other.acquire_mutex(1)
     threading.Timer(0.2, release).start()
-    (claimed,) = ledger.exchange(store, runner, [], 1).claims
+    (claimed,) = exchange.exchange(store, runner, [], 1).claims
     other.close()
 
     assert claimed.started_at is not None

@@ -9,8 +9,9 @@ from conftest import Shell
 from history import FAILED, HOSTILE, SUCCEEDED, a_night, add, claim, out, play
 
 from batchq.jobs.attempt import Failure, Outcome
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
+from batchq.store.file.opening import open_at
 
 
 def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store: Store) -> None:

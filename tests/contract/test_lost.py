@@ -6,7 +6,7 @@ from invariants import CHECKS
 
 from batchq.jobs.attempt import Ended
 from batchq.store.file.connection import Store
-from batchq.store.running import ledger, lost, runners
+from batchq.store.running import exchange, rescue, runners
 from batchq.store.running.runners import Runner
 
 
@@ -21,8 +21,8 @@ def rescued(store: Store, me: Runner | None = None) -> list[tuple[int, str]]:
     """Rescue everything; the jobs and what became of them."""
     return [
         (one.claim.id, one.settlement.state)
-        for gone in lost.lost_runners(store, me)
-        for one in lost.rescue(store, gone, NOW)
+        for gone in rescue.lost_runners(store, me)
+        for one in rescue.rescue(store, gone, NOW)
     ]
 
 
@@ -48,12 +48,12 @@ def test_a_job_that_is_said_to_run_under_a_runner_that_is_not_in_the_store_is_ta
 def test_a_runner_does_not_enter_its_end_while_a_job_of_it_is_said_to_run(store: Store) -> None:
     add(store, "true")
     me = a_runner(store)
-    (claimed,) = ledger.exchange(store, me, [], 1, NOW).claims
+    (claimed,) = exchange.exchange(store, me, [], 1, NOW).claims
 
     assert not runners.leave(store, me, NOW)
     assert store.fetch("SELECT state FROM runners") == [("running",)]
 
-    ledger.exchange(store, me, [Ended(claimed, SUCCEEDED)], 0, NOW)
+    exchange.exchange(store, me, [Ended(claimed, SUCCEEDED)], 0, NOW)
     assert runners.leave(store, me, NOW)
 
 

@@ -14,9 +14,9 @@ from batchq.store import reopening
 from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
-from batchq.store.keeping import retention
+from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
-from batchq.store.running import ledger
+from batchq.store.running import exchange
 
 CANCELLED = Outcome("cancelled", seconds=0.5)
 
@@ -221,7 +221,7 @@ def test_a_job_that_failed_with_the_last_parent_that_ran_again_keeps_the_time_of
     control.retry(store, of_ids([1]))
     parent = claim(store)
 
-    ledger.exchange(store, a_runner(store), [Ended(child, FAILED), Ended(parent, SUCCEEDED)], 0, NOW)
+    exchange.exchange(store, a_runner(store), [Ended(child, FAILED), Ended(parent, SUCCEEDED)], 0, NOW)
 
     ((state, why, due_at),) = store.db.execute("SELECT state, why, due_at FROM jobs WHERE name = 'b'")
     assert (state, why) == ("scheduled", "retry")
@@ -231,7 +231,7 @@ def test_a_job_that_failed_with_the_last_parent_that_ran_again_keeps_the_time_of
 def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:
     jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]})
     control.cancel(store, of_ids([1, 2]))
-    retention.prune(store, Policy(-1000, keep=1), clock.now())
+    pruning.prune(store, Policy(-1000, keep=1), clock.now())
 
     control.retry(store, of_ids([2]))
     control.hold(store, of_ids([2]))
@@ -243,7 +243,7 @@ def test_a_job_forgets_parents_that_were_removed(store: Store) -> None:
 def test_a_job_whose_failed_parent_was_pruned_runs_without_it_only_where_it_is_named(store: Store) -> None:
     jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]}, {"name": "c", "after": ["b"]})
     play(store, FAILED)
-    assert retention.prune(store, Policy(0, ("failed",)), clock.now() + 1000).jobs == 1
+    assert pruning.prune(store, Policy(0, ("failed",)), clock.now() + 1000).jobs == 1
 
     assert control.retry(store, Selection(states=("cancelled",))).jobs == 0
     assert control.retry(store, Selection(everything=True)).jobs == 0
@@ -263,7 +263,7 @@ def test_of_several_failed_parents_none_is_forgotten_when_it_is_pruned(store: St
     )
     play(store, FAILED, FAILED)  # b, which is the cause, and then a
     assert store.fetch("SELECT cause FROM jobs WHERE name = 'c'") == [(2,)]
-    assert retention.prune(store, Policy(0, ("failed",), keep=1), clock.now() + 1000).jobs == 1
+    assert pruning.prune(store, Policy(0, ("failed",), keep=1), clock.now() + 1000).jobs == 1
 
     assert control.retry(store, of_ids([2])) == (1, {}, [], 0)
     play(store, SUCCEEDED)

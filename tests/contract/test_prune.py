@@ -7,7 +7,9 @@ from history import FAILED, NOW, SUCCEEDED, a_past, add, claim, out, play
 
 from batchq.jobs.attempt import Outcome
 from batchq.store import states
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file import checkpoints
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 from batchq.store.keeping import pruning, retention
 from batchq.store.keeping.pruning import Policy
 
@@ -33,7 +35,7 @@ def test_only_what_has_been_over_for_long_enough_goes_with_all_that_belongs_to_i
     running = add(store, "runs", priority=9)
     claim(store)
 
-    done = retention.prune(store, MONTH, LATER)
+    done = pruning.prune(store, MONTH, LATER)
 
     assert (done.jobs, ids(store)) == (3, [4, 5, *running])
     assert (count(store, "attempts"), count(store, "outputs")) == (1, 1)
@@ -45,9 +47,9 @@ def test_the_last_moment_counts(store: Store) -> None:
     finished = NOW + 1000
 
     assert pruning.prunable(store, MONTH, finished + 30 * DAY) == {}
-    assert retention.prune(store, MONTH, finished + 30 * DAY).jobs == 0
+    assert pruning.prune(store, MONTH, finished + 30 * DAY).jobs == 0
     assert pruning.prunable(store, MONTH, finished + 30 * DAY + 1) == {"succeeded": 1}
-    assert retention.prune(store, MONTH, finished + 30 * DAY + 1).jobs == 1
+    assert pruning.prune(store, MONTH, finished + 30 * DAY + 1).jobs == 1
 
 
 def test_states_can_be_chosen_and_the_newest_kept(store: Store) -> None:
@@ -55,10 +57,10 @@ def test_states_can_be_chosen_and_the_newest_kept(store: Store) -> None:
     play(store, SUCCEEDED, FAILED, SUCCEEDED, SUCCEEDED, FAILED, SUCCEEDED)
 
     assert pruning.prunable(store, MONTH, LATER) == {"failed": 2, "succeeded": 4}
-    assert retention.prune(store, MONTH._replace(states=("succeeded",), keep=2), LATER).jobs == 2
+    assert pruning.prune(store, MONTH._replace(states=("succeeded",), keep=2), LATER).jobs == 2
     assert ids(store) == [2, 4, 5, 6]
-    assert retention.prune(store, MONTH._replace(keep=9), LATER).jobs == 0
-    assert retention.prune(store, MONTH._replace(keep=1), LATER).jobs == 3
+    assert pruning.prune(store, MONTH._replace(keep=9), LATER).jobs == 0
+    assert pruning.prune(store, MONTH._replace(keep=1), LATER).jobs == 3
 
 
 def depend(store: Store, child: int, parent: int) -> None:
@@ -76,20 +78,20 @@ def test_parents_of_what_is_not_over_stay_until_it_is(store: Store) -> None:
     with store.writing() as db:
         states.move(db, "queued", "held", "id = :id", {"id": ended})
 
-    retention.prune(store, MONTH, LATER)
+    pruning.prune(store, MONTH, LATER)
     assert ids(store) == [other, ended], "the child that is over went with its parent"
 
     with store.writing() as db:
         states.move(db, "held", "queued", "id = :id", {"id": ended})
     play(store, SUCCEEDED)
-    retention.prune(store, MONTH, LATER)
+    pruning.prune(store, MONTH, LATER)
     assert (ids(store), count(store, "dependencies")) == ([], 0)
 
 
 def test_keys_and_the_numbers_of_jobs_outlive_their_jobs(store: Store) -> None:
     assert add(store, "a", key="nightly") == [1]
     play(store, SUCCEEDED)
-    retention.prune(store, MONTH, LATER)
+    pruning.prune(store, MONTH, LATER)
 
     assert add(store, "a", key="nightly") == [1]
     assert add(store, "b") == [2]
@@ -103,7 +105,7 @@ def test_runners_and_contexts_go_when_nothing_refers_to_them(store: Store) -> No
     add(store, "new", cwd="/new", priority=1)
     claim(store, now=NOW)
 
-    done = retention.prune(store, MONTH, LATER)
+    done = pruning.prune(store, MONTH, LATER)
 
     assert done.runners == 1
     assert store.fetch("SELECT cwd FROM contexts ORDER BY id") == [(b"/kept",), (b"/new",)]
@@ -126,7 +128,7 @@ def test_a_context_that_is_used_again_in_the_last_moment_stays(store: Store) -> 
                 add(other, "new", cwd="/srv/again")
 
     store.db.set_trace_callback(meanwhile)
-    retention.prune(store, MONTH, LATER)
+    pruning.prune(store, MONTH, LATER)
     store.db.set_trace_callback(None)
 
     assert store.fetch("SELECT jobs.id, cwd FROM jobs JOIN contexts ON contexts.id = context") == [(2, b"/srv/again")]
@@ -134,10 +136,10 @@ def test_a_context_that_is_used_again_in_the_last_moment_stays(store: Store) -> 
 
 def test_the_file_becomes_small_again(store: Store) -> None:
     a_past(store, 5000)
-    retention.checkpoint(store, truncate=True)
+    checkpoints.checkpoint(store, truncate=True)
     large = Path(store.path).stat().st_size
 
-    done = retention.prune(store, MONTH, LATER)
+    done = pruning.prune(store, MONTH, LATER)
 
     assert done.jobs == 5000
     assert Path(store.path).stat().st_size == large - done.bytes < 300_000
@@ -149,7 +151,7 @@ def test_no_transaction_removes_more_than_a_few_hundred_jobs(store: Store) -> No
     a_past(store, 1200)
     log: list[str] = []
     store.db.set_trace_callback(log.append)
-    retention.prune(store, MONTH, LATER)
+    pruning.prune(store, MONTH, LATER)
     store.db.set_trace_callback(None)
 
     parts = "\n".join(log).split("BEGIN IMMEDIATE")[1:]

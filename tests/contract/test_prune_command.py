@@ -6,7 +6,7 @@ import pytest
 from conftest import Shell
 from history import a_past
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 
 def test_prune_says_how_much_it_removed(batchq: Shell) -> None:

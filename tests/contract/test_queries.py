@@ -180,7 +180,7 @@ def test_failures_are_those_of_the_selection_or_of_the_ids(store: Store) -> None
 
 
 def test_a_snapshot_does_not_see_what_others_write(store: Store) -> None:
-    from batchq.store.file.connection import open_at
+    from batchq.store.file.opening import open_at
 
     add(store, "a")
     with open_at(store.path) as other, snapshot(store):

@@ -13,7 +13,8 @@ from batchq import clock
 from batchq.jobs.selection import Selection, of_ids
 from batchq.runner.rescuing import Rescuer, here
 from batchq.store.changing import control
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 from batchq.store.keeping import repair
 from batchq.store.keeping.examination import examine
 

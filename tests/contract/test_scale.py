@@ -17,9 +17,10 @@ from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.selection import of_ids
 from batchq.store.adding import intake
 from batchq.store.changing import control, queues
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 from batchq.store.looking import reasons
-from batchq.store.running import ledger, outlook, runners
+from batchq.store.running import exchange, outlook, runners
 from batchq.store.running.runners import Runner, Wanted
 
 
@@ -115,7 +116,7 @@ def test_a_claim_takes_as_long_with_a_thousand_queues_as_with_one(
             if bound == "pause":
                 queues.pause(store, "q999")
             runner = a_runner(store)._replace(wanted=Wanted(payloads=payloads))
-            took[number] = steps(store, partial(ledger.exchange, store, runner, [], 2))
+            took[number] = steps(store, partial(exchange.exchange, store, runner, [], 2))
             is_short = bound == "limit" and number == 1
             assert store.fetch("SELECT count(*) FROM jobs WHERE state = 'running'") == [(1 if is_short else 2,)]
     few, many = took.values()
@@ -147,7 +148,7 @@ def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_t
         specs.append(spec)
     intake.add(store, specs)
     other = a_runner(store)
-    assert len(ledger.exchange(store, other, [], 1).claims) == 1
+    assert len(exchange.exchange(store, other, [], 1).claims) == 1
 
     me = a_runner(store)
     assert outlook.look(store, me).running_elsewhere
@@ -163,8 +164,8 @@ def test_a_run_of_thousands_of_scattered_jobs_does_not_read_its_list_for_each_of
         )
 
     whole, scattered = register(((1, 4_000),)), register(tuple((id, id) for id in range(2, 4_000, 2)))
-    plain = steps(store, lambda: ledger.exchange(store, whole, [], 2))
-    took = steps(store, lambda: ledger.exchange(store, scattered, [], 2))
+    plain = steps(store, lambda: exchange.exchange(store, whole, [], 2))
+    took = steps(store, lambda: exchange.exchange(store, scattered, [], 2))
     assert took < plain + 20
     claimed = store.fetch("SELECT id FROM jobs WHERE runner = ?", (scattered.id,))
     assert sorted(claimed) == [(4,), (6,)] or sorted(claimed) == [(2,), (4,)]

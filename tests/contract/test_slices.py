@@ -16,8 +16,9 @@ from batchq.jobs.selection import Selection, of_ids
 from batchq.store import order, reopening
 from batchq.store.adding import intake
 from batchq.store.changing import control
-from batchq.store.file.connection import Store, open_at
-from batchq.store.running import ledger
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
+from batchq.store.running import exchange
 from batchq.store.running.runners import Runner
 
 DEAD = Outcome("failed", exit_code=3, started_at=NOW)
@@ -32,8 +33,8 @@ def fan_out(number: int, kind: str) -> list[JobSpec]:
 
 def end_first(store: Store, outcome: Outcome) -> tuple[Runner, bool]:
     runner = a_runner(store)
-    (claim,) = ledger.exchange(store, runner, [], 1).claims
-    done = ledger.exchange(store, runner, [Ended(claim, outcome)], 0)
+    (claim,) = exchange.exchange(store, runner, [], 1).claims
+    done = exchange.exchange(store, runner, [Ended(claim, outcome)], 0)
     assert done.settled
     return runner, done.is_unfinished
 
@@ -56,7 +57,7 @@ def test_a_long_chain_below_a_failure_is_cancelled_in_short_transactions(store: 
     while is_unfinished:
         check(store)
         began = time.monotonic()
-        is_unfinished = ledger.exchange(store, runner, [], 0).is_unfinished
+        is_unfinished = exchange.exchange(store, runner, [], 0).is_unfinished
         longest = max(longest, time.monotonic() - began)
         slices += 1
 
@@ -79,7 +80,7 @@ def test_a_parent_of_very_many_tells_them_some_at_a_time(
     assert is_unfinished
     while is_unfinished:
         check(store)
-        is_unfinished = ledger.exchange(store, runner, [], 0).is_unfinished
+        is_unfinished = exchange.exchange(store, runner, [], 0).is_unfinished
     assert counted(store)[state] == 9_000
 
 
@@ -154,9 +155,9 @@ def _walk(store: Store, seed: int) -> dict[Any, Any]:
     intake.add(store, specs)
     runner = a_runner(store)
     for _ in range(60):
-        claims = ledger.exchange(store, runner, [], chance.choice([1, 3]), NOW).claims
+        claims = exchange.exchange(store, runner, [], chance.choice([1, 3]), NOW).claims
         ended = [Ended(one, chance.choice([FAILED, SUCCEEDED])) for one in claims]
-        ledger.exchange(store, runner, ended, 0, NOW)
+        exchange.exchange(store, runner, ended, 0, NOW)
         if chance.random() < 0.5:
             control.retry(store, of_ids([chance.randrange(1, 41)]))
         elif chance.random() < 0.2:
@@ -267,7 +268,7 @@ def test_what_an_add_brings_back_below_a_job_comes_in_slices(store: Store, if_ex
     intake.add(store, [first, *rest])
     runner, is_unfinished = end_first(store, DEAD)
     while is_unfinished:
-        is_unfinished = ledger.exchange(store, runner, [], 0).is_unfinished
+        is_unfinished = exchange.exchange(store, runner, [], 0).is_unfinished
     slices: list[int] = []
     opened = reopening.open_planned
 

@@ -286,12 +286,12 @@ def test_a_side_file_that_is_not_a_file_or_that_others_can_write_is_refused(batc
 # --- modes -------------------------------------------------------------------------------------------------------------
 
 LOOK = """
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 with open_at(arguments[0], reading=True) as store:
     assert store.fetch("SELECT count(*) FROM jobs") == [(1,)]
 """
 ADD = """
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 with open_at(arguments[0]) as store, store.writing() as db:
     db.execute("UPDATE settings SET value = value")
 """

@@ -10,8 +10,9 @@ from history import FAILED, NOW, SUCCEEDED, a_runner, add
 from batchq import clock
 from batchq.jobs.attempt import Claim, Ended, Failure, Outcome
 from batchq.jobs.lifecycle import full_jitter
-from batchq.store.file.connection import Store, open_at
-from batchq.store.running import claiming, ledger
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
+from batchq.store.running import claiming, exchange
 
 
 def disturb(shell: Shell, sql: str) -> None:
@@ -31,9 +32,9 @@ def test_a_timeout_that_grew_beyond_all_numbers_is_the_longest_there_is(
         db.execute("UPDATE jobs SET failures = ?", (failures,))
 
     me = a_runner(store)
-    (claimed,) = ledger.exchange(store, me, [], 1, NOW).claims
+    (claimed,) = exchange.exchange(store, me, [], 1, NOW).claims
     assert claimed.timeout == clock.LONGEST
-    ledger.exchange(store, me, [Ended(claimed, SUCCEEDED)], 0, NOW)
+    exchange.exchange(store, me, [Ended(claimed, SUCCEEDED)], 0, NOW)
     with store.writing() as db:  # what was written above is not the history of this job
         db.execute("UPDATE jobs SET failures = 0")
 
@@ -44,7 +45,7 @@ def test_what_sqlite_finds_in_order_is_not_decoded_to_make_sure(store: Store, mo
     add(store, "true")
     add(store, "true", env={"A": "1"})
 
-    claims = ledger.exchange(store, a_runner(store), [], 2, NOW).claims
+    claims = exchange.exchange(store, a_runner(store), [], 2, NOW).claims
 
     assert len(claims) == 2
     assert looked_at == []
@@ -116,9 +117,9 @@ def test_a_callable_that_cannot_be_run_as_it_is_stored_fails_alone(batchq: Shell
 def test_an_outcome_that_cannot_be_written_down_takes_nobody_with_it(store: Store, outcome: Outcome) -> None:
     add(store, "true", "true", max_attempts=2)
     me = a_runner(store)
-    odd, plain = ledger.exchange(store, me, [], 2, NOW).claims
+    odd, plain = exchange.exchange(store, me, [], 2, NOW).claims
 
-    done = ledger.exchange(store, me, [Ended(odd, outcome), Ended(plain, SUCCEEDED)], 0, NOW)
+    done = exchange.exchange(store, me, [Ended(odd, outcome), Ended(plain, SUCCEEDED)], 0, NOW)
 
     assert len(done.settled) == 2
     states: list[Any] = store.fetch("SELECT state FROM jobs")
@@ -135,16 +136,16 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
         "import sys\n"
         "from history import FAILED, NOW, a_runner, add\n"
         "from batchq.jobs.attempt import Ended\n"
-        "from batchq.store.running import ledger, recording\n"
-        "from batchq.store.file.connection import open_at\n"
+        "from batchq.store.running import exchange, recording\n"
+        "from batchq.store.file.opening import open_at\n"
         "store = open_at(sys.argv[1])\n"
         "add(store, 'false', max_attempts=2)\n"
         "me = a_runner(store)\n"
-        "(claimed,) = ledger.exchange(store, me, [], 1, NOW).claims\n"
+        "(claimed,) = exchange.exchange(store, me, [], 1, NOW).claims\n"
         "inner, seen = recording.record, []\n"
         "recording.record = lambda *given: seen.append('tenacity' in sys.modules) or inner(*given)\n"
         "before = 'tenacity' in sys.modules\n"
-        "ledger.exchange(store, me, [Ended(claimed, FAILED)], 0, NOW)\n"
+        "exchange.exchange(store, me, [Ended(claimed, FAILED)], 0, NOW)\n"
         "print(before, seen)\n"
     )
     import os

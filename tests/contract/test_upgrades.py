@@ -14,7 +14,7 @@ from others import ENVIRONMENT, another, end
 
 from batchq.jobs.lifecycle import STATES
 from batchq.store.file import schema
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 GOLDEN = sorted((Path(__file__).parent.parent / "stores").glob("schema-*.db"))
 TABLES = (
@@ -36,7 +36,7 @@ TABLES = (
 # A program of tomorrow: one more migration, in two steps.
 TOMORROW = """
 import sys
-from batchq.store.file import connection, migrations, schema
+from batchq.store.file import migrations, opening, schema
 NEW = ("CREATE TABLE more (id INTEGER PRIMARY KEY, text TEXT) STRICT", "CREATE INDEX more_text ON more (text)")
 
 @migrations.migrations()
@@ -120,13 +120,13 @@ def test_an_upgrade_happens_in_one_transaction_and_an_old_program_then_refuses(f
     path = a_copy(GOLDEN[-1], folder)
     before = path.read_bytes()
 
-    killed = run(f"{TOMORROW}connection.open_at(sys.argv[1])", path, BATCHQ_FAIL="migration_before_commit:kill")
+    killed = run(f"{TOMORROW}opening.open_at(sys.argv[1])", path, BATCHQ_FAIL="migration_before_commit:kill")
     assert killed.returncode == -9
     with open_at(str(path)) as store:
         assert store.fetch("PRAGMA user_version") == [(schema.VERSION,)]
         assert store.fetch("SELECT count(*) FROM sqlite_schema WHERE name = 'more'") == [(0,)]
 
-    done = run(f"{TOMORROW}connection.open_at(sys.argv[1]).close()", path)
+    done = run(f"{TOMORROW}opening.open_at(sys.argv[1]).close()", path)
     assert (done.returncode, done.stderr) == (0, "")
     upgraded = path.read_bytes()
     assert upgraded != before
@@ -148,7 +148,7 @@ for _ in range(6):
     if (pid := os.fork()) == 0:
         os.close(write)
         os.read(read, 1)
-        store = connection.open_at(sys.argv[1])
+        store = opening.open_at(sys.argv[1])
         assert store.fetch("SELECT count(*) FROM more") == [(10,)]
         store.close()
         os._exit(0)
@@ -167,7 +167,7 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
     before = path.read_bytes()
     older = """
         from batchq.store.running import runners
-        from batchq.store.file.connection import open_at
+        from batchq.store.file.opening import open_at
         from batchq.store.file.locks import LockFile
         store = open_at(path)
         life = LockFile(path).hold_liveness()
@@ -178,7 +178,7 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
     """
     upgrade = (
         f"{TOMORROW}from batchq.errors import BusyError\n"
-        "try: connection.open_at(sys.argv[1]).close()\n"
+        "try: opening.open_at(sys.argv[1]).close()\n"
         "except BusyError as error: sys.exit(str(error))\n"
     )
     with another(older, path) as other:
@@ -196,7 +196,7 @@ def test_a_trigger_in_an_old_store_does_not_fire_during_the_upgrade(folder: Path
     db.execute("CREATE TRIGGER t AFTER INSERT ON _sqlite_migrations BEGIN UPDATE settings SET value = 'pwned'; END")
     db.close()
 
-    refused = run(f"{TOMORROW}connection.open_at(sys.argv[1])", path)
+    refused = run(f"{TOMORROW}opening.open_at(sys.argv[1])", path)
 
     assert "StoreError" in refused.stderr
     db = sqlite3.connect(path)

@@ -13,8 +13,8 @@ from history import a_night
 
 from batchq.__main__ import _command
 from batchq.store.file import schema, values
-from batchq.store.file.connection import open_at
 from batchq.store.file.objects import tables
+from batchq.store.file.opening import open_at
 
 ESCAPE = "x\x1b]0;pwned\x07\x9b\u202ey"
 ODD = {"text": ESCAPE, "blob": b"\x1b[31m\xff", "huge": 1 << 62, "infinite": float("inf"), "negative": -(1 << 62)}

@@ -5,8 +5,8 @@ from history import NOW, add, claim
 from batchq.report import explanation, undone
 from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles, reasons
-from batchq.store.running import lost
-from batchq.store.running.lost import Here, hiding
+from batchq.store.running import rescue
+from batchq.store.running.rescue import Here, hiding
 
 HERE = Here("this boot", "pid:[1]", lambda: True, lambda pid, born: False, lambda namespace: False)
 FAR = HERE._replace(is_local=lambda: False)
@@ -20,7 +20,7 @@ def test_the_same_namespace_is_seen_and_another_boot_is_over() -> None:
 def test_on_a_network_file_system_another_boot_may_be_another_machine() -> None:
     assert hiding("another boot", "pid:[1]", 40, FAR) == "machine"
     assert hiding("this boot", "pid:[1]", 40, FAR) is None, "its lock was seen here"
-    assert hiding(lost.ELSEWHERE, "pid:[1]", 40, FAR) is None, "it was a runner of the store that was copied"
+    assert hiding(rescue.ELSEWHERE, "pid:[1]", 40, FAR) is None, "it was a runner of the store that was copied"
 
 
 def test_another_container_hides_what_it_runs_unless_its_first_process_died_or_it_can_be_looked_into() -> None:
@@ -35,10 +35,10 @@ def test_what_the_machine_is_called_decides_nothing(store: Store) -> None:
     with store.writing() as db:
         db.execute("UPDATE runners SET host = 'elsewhere', boot_id = 'this boot', namespace = 'pid:[1]', born = 5")
 
-    (gone,) = lost.lost_runners(store, here=HERE)
+    (gone,) = rescue.lost_runners(store, here=HERE)
     assert gone.hidden_in is None
-    assert not lost.lost_runners(store, here=HERE._replace(lives=lambda pid, born: (pid, born) == (1, 5)))
-    lost.rescue(store, gone, 0)
+    assert not rescue.lost_runners(store, here=HERE._replace(lives=lambda pid, born: (pid, born) == (1, 5)))
+    rescue.rescue(store, gone, 0)
 
 
 def test_a_job_that_may_live_unseen_is_not_promised_to_the_next_run(store: Store) -> None:
@@ -58,25 +58,25 @@ def test_a_job_that_may_live_unseen_is_not_promised_to_the_next_run(store: Store
     (seen,) = explanation.explain(reasons.gather(store, 1, seeing), NOW, "batchq")
     assert seen.text == "its run died while it ran: the next 'batchq run' takes it back"
     assert [one.reason for one in obstacles.in_the_way(store, ((1, 1),), seeing)] == ["lost"]
-    lost.rescue(store, lost.lost_runners(store)[0], 0)
+    rescue.rescue(store, rescue.lost_runners(store)[0], 0)
 
 
 def test_a_job_of_a_backup_did_not_die_but_ran_in_another_store(store: Store) -> None:
     add(store, "true")
     claim(store)
     with store.writing() as db:
-        db.execute("UPDATE runners SET boot_id = ?", (lost.ELSEWHERE,))
+        db.execute("UPDATE runners SET boot_id = ?", (rescue.ELSEWHERE,))
 
     (told,) = explanation.explain(reasons.gather(store, 1, HERE), NOW, "batchq")
     assert told.text == "it ran in another store when this backup was made; the next 'batchq run' takes it back here"
-    lost.rescue(store, lost.lost_runners(store)[0], 0)
+    rescue.rescue(store, rescue.lost_runners(store)[0], 0)
 
 
 def test_a_job_of_which_something_lives_stays_with_its_dead_runner(store: Store) -> None:
     add(store, "true", "true")
     me = claim(store)
-    (gone,) = lost.lost_runners(store)
+    (gone,) = rescue.lost_runners(store)
 
-    assert lost.rescue(store, gone, 0, {me.token}) == []
-    assert [one.runner for one in lost.lost_runners(store)] == [gone.runner]
-    assert len(lost.rescue(store, gone, 0)) == 1
+    assert rescue.rescue(store, gone, 0, {me.token}) == []
+    assert [one.runner for one in rescue.lost_runners(store)] == [gone.runner]
+    assert len(rescue.rescue(store, gone, 0)) == 1

@@ -8,7 +8,7 @@ import pytest
 from conftest import Shell, eventually, finish
 from others import FOREIGN_WRITER, MUTEX_HOLDER, another, end
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 # A batchq that gives a store less than a minute, and a line in the file "met" for each time that it does not answer.
 HURRY = """

@@ -11,9 +11,9 @@ import mutants
 
 from batchq import clock
 from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
-from batchq.store.file.connection import open_at
 from batchq.store.file.locks import LockFile
-from batchq.store.running import ledger, runners
+from batchq.store.file.opening import open_at
+from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Wanted
 
 
@@ -32,7 +32,7 @@ def main(path: str, mutant: str | None = None) -> None:
         sys.stdin.readline()
         ended: list[Ended] = []
         while True:
-            done = ledger.exchange(store, me, ended, 2, clock.now())
+            done = exchange.exchange(store, me, ended, 2, clock.now())
             assert not done.refused, done.refused
             if not done.claims:
                 break

@@ -16,7 +16,7 @@ from pathlib import Path
 import invariants
 from conftest import Shell, eventually
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 
 class SmallDisk:

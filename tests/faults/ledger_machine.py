@@ -19,9 +19,8 @@ from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.running import ledger, runners
-from batchq.store.running import lost as dead
-from batchq.store.running.lost import Lost
+from batchq.store.running import exchange, rescue, runners
+from batchq.store.running.rescue import Lost
 from batchq.store.running.runners import Wanted
 
 T = TypeVar("T")
@@ -253,7 +252,7 @@ class LedgerMachine(Walk):
     @rule(life=one_of(living))
     def look_for_the_dead(self, life: Life) -> None:
         taken["look for the dead"] += 1
-        seen = dead.lost_runners(self.stores[life.store], life.runner)
+        seen = rescue.lost_runners(self.stores[life.store], life.runner)
         assert [lost.runner for lost in seen] == [one.runner.id for one in unseen(self)], "the dead, and only they"
         self.sightings += seen
 
@@ -272,7 +271,7 @@ class LedgerMachine(Walk):
 
     def _rescue(self, lost: Lost) -> None:
         still = [claim for claim in lost.claims if self.is_current(claim)]
-        settled = dead.rescue(self.store(), lost, self.now)
+        settled = rescue.rescue(self.store(), lost, self.now)
         assert [one.claim for one in settled] == still
         for one in settled:
             begun = one.claim.started_at is not None  # as it was when seen: a dead runner begins nothing
@@ -331,7 +330,7 @@ class LedgerMachine(Walk):
         accepted = [claim for claim, _ in ended if self.is_current(claim)]
         refused = [claim for claim, _ in ended if not self.is_current(claim)]
         outcomes = [Ended(claim, Outcome(status, started_at=self.now)) for claim, status in ended]
-        done = ledger.exchange(
+        done = exchange.exchange(
             self.stores[life.store], life.runner, outcomes, free, self.now, ahead=ahead, started=started
         )
         assert [one.claim for one in done.settled] == accepted, "a result is accepted with the current token only"
@@ -412,12 +411,12 @@ class LedgerMachine(Walk):
         me = runners.register(
             store, Wanted(), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3, executor="local", now=self.now
         )
-        for lost in dead.lost_runners(store, me):
-            dead.rescue(store, lost, self.now)
-        claims = ledger.exchange(store, me, [], 3, self.now).claims
+        for lost in rescue.lost_runners(store, me):
+            rescue.rescue(store, lost, self.now)
+        claims = exchange.exchange(store, me, [], 3, self.now).claims
         while claims:
             ended = [Ended(claim, Outcome(SUCCEEDED, started_at=self.now)) for claim in claims]
-            claims = ledger.exchange(store, me, ended, 3, self.now).claims
+            claims = exchange.exchange(store, me, ended, 3, self.now).claims
         assert runners.leave(store, me, self.now)
         lock.close()
 

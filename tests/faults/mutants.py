@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from batchq.runner import rescuing
 from batchq.store import order, reopening, states
 from batchq.store.adding import intake, keys, revision
-from batchq.store.file import connection
-from batchq.store.keeping import pruning, retention
-from batchq.store.running import claiming, ledger, limits, lost, recording, runners
+from batchq.store.file import checkpoints, connection
+from batchq.store.keeping import pruning
+from batchq.store.running import claiming, exchange, limits, recording, rescue, runners
 
 
 class Mutant(NamedTuple):
@@ -45,15 +45,15 @@ OF_THE_LEDGER = {
         Mutant(claiming, "_CANDIDATES", "ORDER BY priority DESC, id", "ORDER BY id"),
     ],
     "a rescue that does not check the token again": [
-        Mutant(lost, "rescue", "settled, _ = recording.record(", """for claim in lost.claims:
+        Mutant(rescue, "rescue", "settled, _ = recording.record(", """for claim in lost.claims:
             db.execute("UPDATE jobs SET token = ? WHERE id = ? AND state = 'running'", (claim.token, claim.id))
         settled, _ = recording.record("""),
     ],
     "a rescue of the living": [
-        Mutant(lost, "lost_runners", "if store.lock.is_held(byte):", "if False:"),
+        Mutant(rescue, "lost_runners", "if store.lock.is_held(byte):", "if False:"),
     ],
     "a rescue by the clock": [
-        Mutant(lost, "lost_runners", "if store.lock.is_held(byte):",
+        Mutant(rescue, "lost_runners", "if store.lock.is_held(byte):",
                "if __import__('batchq').clock.now() - 600_000 <"
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
     ],
@@ -65,7 +65,7 @@ OF_THE_LEDGER = {
         Mutant(recording, "record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
     ],
     "a due job that is promoted before its time": [
-        Mutant(ledger, "_promote", " AND due_at <= :now", ""),
+        Mutant(exchange, "_promote", " AND due_at <= :now", ""),
     ],
     "counters that forget a move": [
         Mutant(states, "count", "SET jobs = jobs + ?4", "SET jobs = jobs + max(?4, 0)"),
@@ -129,15 +129,15 @@ OF_THE_ORDER = {
 #: What the walk that looks for states without a way out (S38) must catch.
 OF_THE_WAY_OUT = {
     "an exchange that does not go on with what was put off": [
-        Mutant(ledger, "exchange", "if is_unfinished := order.is_unfinished(db):", "if is_unfinished := False:"),
+        Mutant(exchange, "exchange", "if is_unfinished := order.is_unfinished(db):", "if is_unfinished := False:"),
     ],
     "an end with results that were not recorded, after which nobody looks": [
         Mutant(runners, "leave",
                " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
-        Mutant(lost, "_OPEN", " UNION SELECT runner FROM jobs WHERE state = 'running'", ""),
+        Mutant(rescue, "_OPEN", " UNION SELECT runner FROM jobs WHERE state = 'running'", ""),
     ],
     "a clock that was set back makes pauses longer": [
-        Mutant(ledger, "_promote", 'db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})', "pass"),
+        Mutant(exchange, "_promote", 'db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})', "pass"),
     ],
     "a transaction that stays open when the store refuses it": [
         Mutant(connection.Writing, "__exit__", "if store.db.in_transaction:", "if False:"),
@@ -155,7 +155,7 @@ OF_WRITING = {
 #: What must be seen not to wait for the writer mutex (S7).
 OF_CHECKPOINTS = {
     "a checkpoint outside the mutex": [
-        Mutant(retention, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
+        Mutant(checkpoints, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
     ],
 }
 

@@ -23,10 +23,9 @@ from batchq.jobs.selection import Selection, of_ids
 from batchq.store.adding import intake
 from batchq.store.changing import control, queues
 from batchq.store.file.locks import LockFile
-from batchq.store.keeping import retention
+from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
-from batchq.store.running import lost as dead
-from batchq.store.running import runners
+from batchq.store.running import rescue, runners
 from batchq.store.running.runners import Wanted
 
 
@@ -92,7 +91,7 @@ class OrderMachine(OrderWalk):
         self._prune(older, states, keep, data.draw(st.sampled_from([None, 0, 2 * DAY])))
 
     def _prune(self, older: int, states: tuple[str, ...], keep: int, forget: int | None) -> None:
-        done = retention.prune(self.store(), Policy(older, states, keep, forget), self.now)
+        done = pruning.prune(self.store(), Policy(older, states, keep, forget), self.now)
         assert done.jobs == self.model.prune(older, states, keep, forget, self.now)
 
     @when(lambda self: self.model.begun_keys())
@@ -270,8 +269,8 @@ class OrderMachine(OrderWalk):
         life, other = data.draw(st.permutations(living(self)))[:2]
         life.alive = False
         life.lock.close()
-        for lost in dead.lost_runners(self.stores[other.store], other.runner):
-            settled = dead.rescue(self.store(), lost, self.now)
+        for lost in rescue.lost_runners(self.stores[other.store], other.runner):
+            settled = rescue.rescue(self.store(), lost, self.now)
             assert {one.claim.id for one in settled} == {
                 job for job, row in self.model.jobs.items() if row["runner"] == lost.runner
             }

@@ -15,7 +15,7 @@ from order_model import Model
 from walk import Life, Walk
 
 from batchq.jobs.attempt import Claim, Ended, Outcome
-from batchq.store.running import ledger, outlook
+from batchq.store.running import exchange, outlook
 
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
 
@@ -39,7 +39,7 @@ class OrderWalk(Walk):
         self, life: Life, ended: list[tuple[Claim, str]], free: int, ahead: int = 0, started: Sequence[Claim] = ()
     ) -> None:
         outcomes = [Ended(claim, Outcome(status, started_at=self.now)) for claim, status in ended]
-        done = ledger.exchange(
+        done = exchange.exchange(
             self.stores[life.store], life.runner, outcomes, free, self.now, ahead=ahead, started=started
         )
         assert [one.claim for one in done.settled] == [claim for claim, _ in ended]

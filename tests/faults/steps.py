@@ -17,10 +17,11 @@ from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
 from batchq.store.adding import intake
 from batchq.store.changing import control
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file import checkpoints
+from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.keeping import retention
-from batchq.store.running import ledger, runners
+from batchq.store.file.opening import open_at
+from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Runner, Wanted
 
 NOW = 1_700_000_000_000
@@ -62,7 +63,7 @@ class World:
         )  # fmt: skip
 
     def checkpoint(self, *, truncate: bool) -> None:
-        assert retention.checkpoint(self.store, truncate=truncate).is_complete
+        assert checkpoints.checkpoint(self.store, truncate=truncate).is_complete
 
     def close(self) -> None:
         self.store.close()
@@ -75,12 +76,12 @@ def add(world: World, *commands: str, **fields: object) -> None:
 
 
 def claim(world: World, free: int) -> None:
-    world.claims += ledger.exchange(world.store, world.runner, [], free, NOW + 1).claims
+    world.claims += exchange.exchange(world.store, world.runner, [], free, NOW + 1).claims
 
 
 def finish(world: World, outcome: Outcome, free: int = 0) -> None:
     """End the job that was claimed first, and claim as many new ones."""
-    done = ledger.exchange(world.store, world.runner, [Ended(world.claims.pop(0), outcome)], free, NOW + 2)
+    done = exchange.exchange(world.store, world.runner, [Ended(world.claims.pop(0), outcome)], free, NOW + 2)
     assert len(done.settled) == 1
     world.claims += done.claims
 

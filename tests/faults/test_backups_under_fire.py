@@ -12,7 +12,7 @@ from conftest import Shell, eventually, finish
 from figures import record
 from fleet import Fleet
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 pytest_plugins = ("figures",)
 

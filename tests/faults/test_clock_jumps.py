@@ -13,9 +13,10 @@ from history import FAILED, play
 from batchq import clock
 from batchq.jobs.model import job_spec
 from batchq.store.adding import intake
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.running import ledger, runners
+from batchq.store.file.opening import open_at
+from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Runner, Wanted
 
 pytest_plugins = ("figures",)
@@ -50,7 +51,7 @@ def test_a_job_that_was_due_before_the_clock_went_back_is_not_lost(store: Store)
     me = a_runner(store, life, due)
 
     def claimed(now: int) -> list[int]:
-        return [claim.id for claim in ledger.exchange(store, me, [], 1, now).claims]
+        return [claim.id for claim in exchange.exchange(store, me, [], 1, now).claims]
 
     assert claimed(due - 1) == []
     assert claimed(due - HOUR) == []
@@ -102,7 +103,7 @@ def test_a_time_that_was_asked_for_is_not_moved(store: Store) -> None:
     intake.add(store, [job_spec({"command": "true", "run_at": "2030-01-01T00:00Z", "max_attempts": 2}, "t", "/", "/")])
     life = LockFile(store.path)
     me = a_runner(store, life, 5)
-    assert ledger.exchange(store, me, [], 1, 5).claims == []
+    assert exchange.exchange(store, me, [], 1, 5).claims == []
     assert store.fetch("SELECT due_at, due_from FROM jobs") == [(1_893_456_000_000, None)]
     life.close()
 

@@ -21,8 +21,9 @@ from fleet import EFFECT, Fleet, Member, effects, rows
 from batchq.jobs.model import job_spec
 from batchq.processes import tree
 from batchq.store.adding import intake
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
 from batchq.store.file.locks import MUTEX_BYTE, LockFile
+from batchq.store.file.opening import open_at
 
 pytest_plugins = ("figures",)
 
@@ -79,12 +80,10 @@ def test_the_race_catches(mutant: str, tmp_path: Path) -> None:
 # --- checkpoints and the mutex -----------------------------------------------------------------------------------------
 
 CHECKPOINT = (
-    "store = open_at(sys.argv[1]); print(flush=True); sys.stdin.readline(); retention.checkpoint(store, truncate=True)"
+    "from batchq.store.file import checkpoints; store = open_at(sys.argv[1]); print(flush=True); sys.stdin.readline();"
+    " checkpoints.checkpoint(store, truncate=True)"
 )
-IMPORTS = (
-    "import sys, mutants; from batchq.store.keeping import retention; "
-    "from batchq.store.file.connection import open_at; "
-)
+IMPORTS = "import sys, mutants; from batchq.store.file.opening import open_at; "
 
 
 def waits_for_the_mutex(folder: Path, doing: str, mutant: str | None = None) -> bool:

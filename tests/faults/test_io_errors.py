@@ -16,7 +16,7 @@ import tracing
 from conftest import Shell
 from figures import record
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 pytest_plugins = ("figures",)
 

@@ -22,9 +22,8 @@ from figures import record, record_caught
 from fleet import effects
 from steps import Dump
 
-from batchq.store.file.connection import open_at
-from batchq.store.running import lost as dead
-from batchq.store.running import runners
+from batchq.store.file.opening import open_at
+from batchq.store.running import rescue, runners
 from batchq.store.running.runners import Wanted
 
 pytest_plugins = ("figures",)
@@ -59,7 +58,7 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
                 store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
             )
             ((running,),) = store.db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchall()
-            rescued = sum(len(dead.rescue(store, lost, steps.NOW)) for lost in dead.lost_runners(store, me))
+            rescued = sum(len(rescue.rescue(store, lost, steps.NOW)) for lost in rescue.lost_runners(store, me))
             if rescued != running:
                 return f"{running} jobs ran, {rescued} were rescued"
             runners.leave(store, me, steps.NOW)

@@ -7,7 +7,7 @@ from conftest import Shell, eventually
 from figures import milliseconds, record
 from fleet import Fleet, Member, rows
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 pytest_plugins = ("figures",)
 

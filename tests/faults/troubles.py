@@ -21,8 +21,9 @@ from unittest import mock
 
 from batchq import clock
 from batchq.errors import BatchqError
-from batchq.store.file.connection import Store, Writing, open_at
+from batchq.store.file.connection import Store, Writing
 from batchq.store.file.locks import LockFile
+from batchq.store.file.opening import open_at
 
 Step = Callable[..., Any]
 ROOM = (0, 1, 24, 4_096, 9_000, 20_000)  #: bytes by which the log may still grow on a full disk

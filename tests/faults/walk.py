@@ -10,8 +10,9 @@ import invariants
 from hypothesis.stateful import RuleBasedStateMachine
 
 from batchq import clock
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
+from batchq.store.file.opening import open_at
 from batchq.store.running.runners import Runner
 
 

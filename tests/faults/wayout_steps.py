@@ -12,9 +12,11 @@ from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.keeping import retention
+from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
-from batchq.store.running import ledger, lost, runners
+from batchq.store.running import exchange as ledger
+from batchq.store.running import rescue as dead
+from batchq.store.running import runners
 from batchq.store.running.runners import Runner, Wanted
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
@@ -59,8 +61,8 @@ def leave(store: Store, runner: Runner, now: int) -> None:
 
 
 def rescue(store: Store, runner: Runner | None, now: int) -> None:
-    for one in lost.lost_runners(store, runner):
-        lost.rescue(store, one, now)
+    for one in dead.lost_runners(store, runner):
+        dead.rescue(store, one, now)
 
 
 def change(store: Store, verb: str, low: int, high: int, now: int) -> None:
@@ -72,7 +74,7 @@ def change(store: Store, verb: str, low: int, high: int, now: int) -> None:
 
 
 def prune(store: Store, now: int) -> None:
-    retention.prune(store, Policy(0), now)
+    pruning.prune(store, Policy(0), now)
 
 
 def run(store: Store, seed: int, now: int, *, all_succeed: bool = False) -> None:

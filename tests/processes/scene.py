@@ -19,7 +19,7 @@ from conftest import Done, Shell, eventually, shell_status
 
 from batchq.jobs.reading import jobfile
 from batchq.store.adding import intake
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 
 Row = tuple[object, ...]
 SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")  #: whether the suites run at the size of scripts/soak

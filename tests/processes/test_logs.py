@@ -12,7 +12,7 @@ import pytest
 from conftest import Shell, eventually, finish, send
 from scene import Scene, ended
 
-from batchq.store.file.connection import open_at
+from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
 
 pytest_plugins = ("scene",)

@@ -12,8 +12,8 @@ from batchq.cli.noting import note
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.jobs.model import FIELDS
-from batchq.store.file.connection import open_at
 from batchq.store.file.location import allow_network, locate
+from batchq.store.file.opening import open_at
 
 
 @app.command()

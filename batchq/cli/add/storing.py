@@ -8,8 +8,8 @@ from batchq.cli.noting import note, note_outer_store, warn
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
 from batchq.store.adding import intake
-from batchq.store.file.connection import open_at
 from batchq.store.file.location import locate, passed_over
+from batchq.store.file.opening import open_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

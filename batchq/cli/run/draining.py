@@ -23,9 +23,10 @@ from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.store import names
-from batchq.store.file.connection import Store, open_at
+from batchq.store.file.connection import Store
 from batchq.store.file.location import allow_network, locate, passed_over, require_local
 from batchq.store.file.locks import LockFile
+from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
 from batchq.store.running import outlook
 from batchq.store.running.runners import Wanted

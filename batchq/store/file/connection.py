@@ -5,10 +5,10 @@ import os
 import time
 
 from batchq.errors import BusyError, CreateError, LedgerError, StoreError
-from batchq.store.file import files, location, log, objects, schema, trust
+from batchq.store.file import log
 from batchq.store.file.files import Files
-from batchq.store.file.locks import LockFile, Unemptied, sidecar
-from batchq.store.file.patience import Patient, connect, translated
+from batchq.store.file.locks import LockFile, Unemptied
+from batchq.store.file.patience import Patient, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-__all__ = ["Store", "Writing", "open_at", "open_store", "translated", "version_of"]
+__all__ = ["Store", "Writing", "translated"]
 
-OLDEST_SQLITE = (3, 37, 0)  #: STRICT tables
 STUMBLES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, sqlite3.Error)
 LONG_LOG = 16 << 20  #: bytes of write-ahead log that are not left behind at a close
 
@@ -188,113 +187,3 @@ class Writing:
             raise translated(error, store.path) from error
         if kind is None:
             raise error
-
-
-def open_store(
-    explicit: str | None = None, *, create: bool = False, reading: bool = False, trust_owner: bool | None = None
-) -> Store:
-    """Open the store that ``location.locate`` finds, upgraded to this program's schema.
-
-    With ``create`` a missing one is made (mode 0600). With ``reading`` a store that may not be written is opened all
-    the same, and only looked at. ``trust_owner`` says whether it may be another user's: see ``trust.check_file``.
-    Raises MissingError, CreateError, StoreError, LedgerError, BusyError.
-    """
-    return open_at(location.locate(explicit), create=create, reading=reading, trust_owner=trust_owner)
-
-
-def open_at(path: str, *, create: bool = False, reading: bool = False, trust_owner: bool | None = None) -> Store:
-    """Open the store at an absolute path; see ``open_store``."""
-    if tuple(map(int, sqlite3.sqlite_version.split("."))) < OLDEST_SQLITE:
-        raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}; batchq needs 3.37 or newer (STRICT tables)")
-    path = location.resolved(path)
-    facts = location.look(path)
-    if facts is None and create:
-        from batchq.store.file import creation
-
-        creation.create(path, trust_owner=trust_owner is True)
-        facts = location.look(path)
-    if facts is None:
-        raise location.missing(path)
-    warnings = trust.check_file(path, facts, reading=reading, trust_owner=trust_owner)
-    lost = log.lost_log(path)
-    if not reading:
-        if lost:
-            raise LedgerError(f"{lost}: put it back, or delete {path}-shm to go on without it")
-        return _open(path, facts, warnings, reading=False)
-    if lost:
-        warnings.append(lost)
-    elif location.is_writable(path):
-        try:
-            return _open(path, facts, warnings, reading=True)
-        except (CreateError, LedgerError):  # a full disk: there is no room for the index of the log
-            pass
-    from batchq.store.file import readonly
-
-    return readonly.open_readonly(path, facts, warnings)
-
-
-def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: bool) -> Store:
-    db = None
-    lock = LockFile(path) if os.path.exists(sidecar(path)) else None
-    alone = lock is None or not lock.is_in_use()
-    is_left_over = alone and log.log_bytes(path) > 0
-    try:
-        is_sure = files.require_own_log(path, facts, lock, alone=alone)
-        db = connect(path, "rw")
-        is_shared = trust.occupy(path, facts.st_uid)
-        version = version_of(db, path)
-        if lock is None:
-            lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
-        if not is_sure:
-            log.check_recovered(db, path)  # before the file is noted as one that is in order
-        files.join(path, facts, lock, db, alone=alone)
-        if is_shared:
-            trust.check_side_files(path, facts.st_uid)
-        for pragma in (
-            "synchronous = FULL",
-            "temp_store = MEMORY",
-            "foreign_keys = ON",
-            "trusted_schema = OFF",
-            "wal_autocheckpoint = 0",
-        ):
-            db.execute(f"PRAGMA {pragma}")
-        if version < schema.VERSION:
-            from batchq.store.file import creation
-
-            objects.check(db, path, is_old=True)
-            creation.upgrade(db, lock, path)
-        if (refusal := objects.strange(db, path)) is not None:
-            if not reading:
-                raise StoreError(refusal)
-            warnings.append(refusal)
-        if os.environ.get(location.ALLOW_NETWORK) and location.network_type(path):
-            db.execute("PRAGMA journal_mode = DELETE").fetchall()
-        return Store(path, db, lock, facts, warnings, refusal=refusal)
-    except BaseException as error:
-        if db is not None:
-            if is_left_over:
-                with Unemptied(path):
-                    db.close()
-            db.close()
-        if lock is not None:
-            lock.close()
-        if isinstance(error, sqlite3.Error):
-            raise translated(error, path) from error
-        raise
-
-
-def version_of(db: sqlite3.Connection, path: str) -> int:
-    """The schema version of the file. Raises StoreError for what is no store, or one of a newer batchq."""
-    try:
-        (owner,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname == "SQLITE_NOTADB":
-            raise StoreError(f"{path} is no batchq store (not an SQLite file)") from None
-        raise
-    if owner != schema.APPLICATION_ID:
-        raise StoreError(f"{path} is no batchq store (another program's SQLite file); name yours with --db")
-    if version > schema.VERSION:
-        raise StoreError(
-            f"{path} was made by a newer batchq (schema {version}, this one knows {schema.VERSION}); upgrade batchq"
-        )
-    return int(version)

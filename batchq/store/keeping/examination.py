@@ -10,12 +10,13 @@ from batchq.errors import LedgerError
 from batchq.named import NamedTuple
 from batchq.store.answering import answers
 from batchq.store.file import holders, location, log, objects, schema, values
+from batchq.store.file.checkpoints import STUCK_LOG
 from batchq.store.file.connection import STUMBLES, Store, translated
 from batchq.store.file.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
 from batchq.store.keeping import filed, repair
 from batchq.store.keeping.breaches import BREACHES, LAST, ORDER, OTHERS
-from batchq.store.keeping.retention import STUCK_LOG, retention
-from batchq.store.running.lost import ELSEWHERE, Here, Lost, lost_runners
+from batchq.store.keeping.retention import retention
+from batchq.store.running.rescue import ELSEWHERE, Here, Lost, lost_runners
 from batchq.store.running.runners import Wanted
 
 Level = Literal["ok", "warning", "problem"]

@@ -5,6 +5,7 @@ Keys stay: a job that was added once under a key is known after it is gone.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from batchq.jobs.lifecycle import FINAL
 from batchq.named import NamedTuple
 from batchq.store import names, order, states
 from batchq.store.adding import keys
+from batchq.store.file import checkpoints
 from batchq.store.file.connection import Store
 from batchq.store.keeping import filed
 
@@ -39,6 +41,46 @@ class Rule(NamedTuple):
     where: str
     named: dict[str, object]
     before: int
+
+
+class Pruned(NamedTuple):
+    """What was removed, by how many bytes the file became smaller, and how many logs were left because they were written
+    for a store at another place: for that from which this one was copied, or for this one before it was moved."""
+
+    jobs: int
+    runners: int
+    keys: int
+    bytes: int
+    logs_left: int
+
+
+def prune(store: Store, policy: Policy, now: int) -> Pruned:
+    """Remove what the policy lets go, and give the space back to the file system.
+
+    Raises BusyError, LedgerError: what was removed by then is gone, and the same call goes on where it stopped.
+    """
+    size = os.stat(store.path).st_size
+    rule = rule_of(store, policy, now)
+    jobs = last = logs_left = 0
+    while found := candidates(store, rule, last):
+        last = found[-1]
+        gone, left = remove_jobs(store, found, rule)
+        jobs, logs_left = jobs + gone, logs_left + left
+        checkpoints.checkpoint_if_due(store)
+    runners = last = 0
+    while ended := ended_runners(store, rule, last):
+        last = ended[-1]
+        runners += remove_runners(store, ended)
+    while remove_adds(store, rule):
+        checkpoints.checkpoint_if_due(store)
+    forgotten = 0
+    while found_keys := forget_keys(store, policy, now):
+        forgotten += found_keys
+    remove_contexts(store)
+    while give_back(store):
+        checkpoints.checkpoint_if_due(store)
+    checkpoints.checkpoint(store, truncate=True)
+    return Pruned(jobs, runners, forgotten, max(0, size - os.stat(store.path).st_size), logs_left)
 
 
 def prunable(store: Store, policy: Policy, now: int) -> dict[str, int]:

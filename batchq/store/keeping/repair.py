@@ -4,7 +4,7 @@ import _sqlite3 as sqlite3
 import graphlib
 
 from batchq.store.file.connection import Store
-from batchq.store.keeping import copying
+from batchq.store.keeping import backup
 from batchq.store.keeping.breaches import BREACHES, LAST, ORDER, OTHERS, Breach
 
 _NAMED = 5
@@ -81,4 +81,4 @@ def _settle(db: sqlite3.Connection, breaches: tuple[Breach, ...], now: int) -> l
 
 def keep_as_it_is(store: Store, stamp: str) -> str:
     """Copy the store, broken as it is, to a new file beside it; its path. Raises CreateError, LedgerError."""
-    return copying.raw(store, f"{store.path}.before-repair-{stamp}")
+    return backup.raw(store, f"{store.path}.before-repair-{stamp}")

@@ -11,11 +11,11 @@ import os
 from batchq import failpoints
 from batchq.errors import CreateError, StoreError, UsageError
 from batchq.named import NamedTuple
-from batchq.store.file import connection, location, log, objects, schema, trust
+from batchq.store.file import location, log, objects, opening, schema, trust
 from batchq.store.file.connection import translated
 from batchq.store.file.locks import LockFile, sidecar
 from batchq.store.file.patience import PATIENCE, connect
-from batchq.store.keeping.copying import Draft, copy
+from batchq.store.keeping.backup import Draft, copy
 
 _BESIDE = ("-wal", "-shm", "-journal")
 
@@ -63,14 +63,14 @@ def restore(path: str, source: str) -> Restored:
 
 def _copy(source: str, draft: str) -> None:
     if log.log_bytes(source):  # a store in use, or one that was not closed
-        with connection.open_at(source, reading=True) as store:
+        with opening.open_at(source, reading=True) as store:
             if store.refusal is not None:
                 raise StoreError(store.refusal)
             copy(store.db, source, draft)
         return
     db = connect(source, "ro&immutable=1")  # leaves no file beside a backup
     try:
-        version = connection.version_of(db, source)
+        version = opening.version_of(db, source)
         objects.check(db, source, is_old=version < schema.VERSION)
         copy(db, source, draft)
     except sqlite3.Error as error:

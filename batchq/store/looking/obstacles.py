@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping, Sequence
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
-from batchq.store.running import lost, runners
-from batchq.store.running.lost import Here
+from batchq.store.running import rescue, runners
+from batchq.store.running.rescue import Here
 from batchq.store.running.runners import Living
 from batchq.store.selecting import condition
 from batchq.store.states import ON_HOLD
@@ -90,7 +90,7 @@ def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> 
 
 def _lost(store: Store, one: NotRun, here: Here | None) -> list[NotRun]:
     died = runners.lost(store, one.jobs)
-    gone = lost.with_runners(store, died, here) if died and here is not None else {}
+    gone = rescue.with_runners(store, died, here) if died and here is not None else {}
     hidden = {job for job, runner in gone.items() if runner.hidden_in is not None}
     return [NotRun("hidden", None, 0, sorted(hidden)), NotRun("lost", None, 0, sorted(died - hidden))]
 

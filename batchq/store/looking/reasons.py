@@ -5,9 +5,9 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles, queries
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.looking.rows import Detail, Job, Parent
-from batchq.store.running import claiming, lost, runners
+from batchq.store.running import claiming, rescue, runners
 from batchq.store.running.limits import Lane
-from batchq.store.running.lost import Here, Lost
+from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Living
 from batchq.store.snapshots import snapshot
 
@@ -57,7 +57,7 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
             _before(store, job) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
             len(living),
-            lost.with_runners(store, [id], here).get(id) if job.is_lost and here is not None else None,
+            rescue.with_runners(store, [id], here).get(id) if job.is_lost and here is not None else None,
             above,
             queries.names(store, [one for left in above for one in left.jobs[:PARENTS]]),
         )

@@ -10,7 +10,7 @@ from batchq import failpoints, folder
 from batchq.errors import BusyError, CreateError, LedgerError, UsageError
 from batchq.store.file import location, log
 from batchq.store.file.connection import Store, translated
-from batchq.store.running.lost import ELSEWHERE
+from batchq.store.running.rescue import ELSEWHERE
 
 NOBODYS_BYTE = 1 << 19  #: of the lock file: no runner locks it
 _PAGES = 1000  #: pages copied before signals are served again
