@@ -9,8 +9,9 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from batchq.cli import changing, looking, waiting
 from batchq.cli.app import Invocation, app
+from batchq.cli.change import changing
+from batchq.cli.look import looking, waiting
 from batchq.errors import BatchqError
 from batchq.store.file.connection import Store
 
@@ -43,7 +44,7 @@ def on_a_terminal(store: Store, *words: str, columns: int = 80, **env: str) -> s
     """What a person sees on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     subprocess.run(["stty", "cols", str(columns), "rows", "40", "-opost"], stdin=theirs, check=True)
-    code = "from batchq.cli import looking\nfrom batchq.cli.app import app, Invocation\napp(obj=Invocation(None))"
+    code = "from batchq.cli.look import looking\nfrom batchq.cli.app import app, Invocation\napp(obj=Invocation(None))"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(sys.path),

@@ -147,10 +147,10 @@ def _serve() -> None:
 
     for module in (
         "cli.app",
-        "cli.keeping",
-        "cli.looking",
-        "cli.changing",
-        "cli.waiting",
+        "cli.keep.keeping",
+        "cli.look.looking",
+        "cli.change.changing",
+        "cli.look.waiting",
         "cli.run.draining",
         "runner.loop",
     ):

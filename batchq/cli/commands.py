@@ -12,7 +12,10 @@ from batchq.visible import visible
 # The family of errors that typer words itself; it exports but this one member of it.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-MODULES = ("add.adding", "changing", "explaining", "keeping", "looking", "queueing", "run.running", "waiting")
+MODULES = (
+    "add.adding", "change.changing", "look.explaining", "keep.keeping", "look.looking", "change.queueing", "run.running",
+    "look.waiting",
+)  # fmt: skip
 
 
 def load() -> None:

@@ -1,0 +1,1 @@
+"""The commands that change jobs and queues: `retry`, `cancel`, `hold`, `release`, `queue`."""
