@@ -9,7 +9,8 @@ from batchq import folder
 from batchq.api.options import plain
 from batchq.api.targets import require_findable, target
 from batchq.errors import InputError
-from batchq.jobs.model import FIELDS, job_spec
+from batchq.jobs.fields import FIELDS
+from batchq.jobs.model import job_spec
 from batchq.jobs.reading.sheet import merged
 from batchq.jobs.work import did_you_mean, quoted
 

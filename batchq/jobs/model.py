@@ -8,8 +8,8 @@ import sys
 
 from batchq.errors import InputError
 from batchq.jobs import values
+from batchq.jobs.fields import DEFAULT_BACKOFF, DEFAULT_CRASHES, DEFAULT_SNOOZES, FIELDS, WORK_FIELDS
 from batchq.jobs.work import (
-    argument,
     argv_work,
     bounded_json,
     call_work,
@@ -23,12 +23,9 @@ from batchq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
-DEFAULT_BACKOFF = 1_000  #: the base of the retry delay, in milliseconds
-DEFAULT_SNOOZES = 1_000  #: how often a job may say that its time has not come yet
-DEFAULT_CRASHES = 3  #: how often a job may die with its runner before it is given up
 SHELL = "/bin/sh"
 AUTO = "auto"  #: the key that is made of what the job does
 
@@ -143,42 +140,6 @@ _new = JobSpec.__new__
 OWN = ("kind", "work", "name", "key", "where")  #: fields in which jobs of one pattern may differ
 
 
-FIELDS: "dict[str, Callable[[Any], Any]]" = {
-    "name": values.name,
-    "batch": values.label,
-    "queue": values.label,
-    "priority": values.integer(-(2**31), 2**31 - 1),
-    "delay": values.duration,
-    "run_at": values.instant,
-    "timeout": values.timeout,
-    "max_attempts": values.integer(1, 1_000_000),
-    "backoff": values.duration,
-    "on_crash": values.one_of("retry", "hold"),
-    "max_crashes": values.integer(1, 1_000_000),
-    "hold": values.truth,
-    "leftovers": values.one_of("kill", "keep"),
-    "retry_on": values.rules,
-    "no_retry_on": values.rules,
-    "retry_timeout_factor": values.factor,
-    "max_snoozes": values.integer(1, 1_000_000),
-    "python": values.program,
-    "fresh": values.truth,
-    "key": values.label,
-    "unique": values.unique,
-    "if_exists": values.one_of("skip", "reject", "replace", "rerun-failed"),
-    "inputs": values.files,
-    "after": values.parents,
-    "after_any": values.parents,
-    "slots": values.integer(1, 10_000),
-    "env": values.environment,
-    "stdin": values.stdin,
-    "umask": values.umask,
-    "tags": values.tags,
-    "cwd": argument,
-}
-WORK_FIELDS = ("command", "call", "args", "payload")
-
-
 def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> JobSpec:
     """The checked job that ``fields`` describe; ``where`` begins every complaint, as in ``jobs.toml, job 3 (load)``.
 
@@ -193,11 +154,11 @@ def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> Jo
     spec = JobSpec(*work_of(fields, where))
     spec.cwd, spec.path, spec.where = cwd, path, where
     for name, value in fields.items():
-        check = FIELDS.get(name)
-        if check is None:
+        field = FIELDS.get(name)
+        if field is None:
             continue
         try:
-            setattr(spec, name, check(value))
+            setattr(spec, name, field.check(value))
         except ValueError as error:
             raise InputError(f"{where}: field {name!r} {error}") from None
     if spec.delay is not None and spec.run_at is not None:

@@ -15,7 +15,7 @@ from conftest import Shell
 
 import batchq
 from batchq.api.options import Options
-from batchq.jobs.model import FIELDS
+from batchq.jobs.fields import FIELDS
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from conftest import Shell
 
 from batchq.cli import commands
 from batchq.cli.app import app
-from batchq.jobs.model import FIELDS
+from batchq.jobs.fields import FIELDS
 from batchq.jobs.reading import jobfile
 
 commands.load()

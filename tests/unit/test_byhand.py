@@ -11,7 +11,7 @@ from batchq.cli import byhand, commands
 from batchq.cli.add import adding
 from batchq.cli.app import app
 from batchq.cli.run import running
-from batchq.jobs.model import FIELDS
+from batchq.jobs.fields import FIELDS
 
 commands.load()
 COMMAND: Any = typer.main.get_command(app)

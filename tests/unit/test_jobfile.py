@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import FIELDS, JobSpec
+from batchq.jobs.fields import FIELDS
+from batchq.jobs.model import JobSpec
 from batchq.jobs.reading import jobfile
 from batchq.jobs.work import ARGUMENT_LIMIT
 

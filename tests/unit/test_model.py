@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.errors import InputError
-from batchq.jobs import model, work
+from batchq.jobs import work
+from batchq.jobs.fields import FIELDS, WORK_FIELDS
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.values import ENVIRONMENT_LIMIT
 from batchq.jobs.work import ARGUMENT_LIMIT, FIELD_LIMIT
@@ -219,7 +220,7 @@ ANY = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*model.FIELDS, *model.WORK_FIELDS]) | st.text(), ANY, max_size=4))
+@given(st.dictionaries(st.sampled_from([*FIELDS, *WORK_FIELDS]) | st.text(), ANY, max_size=4))
 @settings(deadline=None)
 def test_any_fields_give_a_job_or_an_input_error(fields: dict[str, Any]) -> None:
     try:

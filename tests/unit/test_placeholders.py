@@ -106,6 +106,6 @@ def test_a_text_of_nothing_but_braces_is_taken_apart_at_once() -> None:
 
 
 def test_the_fields_that_are_filled_are_fields() -> None:
-    from batchq.jobs.model import FIELDS
+    from batchq.jobs.fields import FIELDS
 
     assert set(placeholders.FILLED) < set(FIELDS)

@@ -11,7 +11,7 @@ from batchq.cli.app import Db, Global, Invocation, Json, NetworkFs, TrustOwner, 
 from batchq.cli.noting import note
 from batchq.cli.request import AddRequest
 from batchq.errors import CreateError
-from batchq.jobs.model import FIELDS
+from batchq.jobs.fields import FIELDS
 from batchq.store.file.location import allow_network, locate
 from batchq.store.file.opening import open_at
 

@@ -10,7 +10,8 @@ from itertools import chain, islice
 from batchq import folder
 from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
-from batchq.jobs.model import FIELDS, JobSpec, job_spec
+from batchq.jobs.fields import FIELDS
+from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.work import argv_work, shell_work
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from batchq.jobs.reading.spool import Jobs
 
 IN_MEMORY = 20_000  #: jobs
-OPTIONS = {"tags": "tag", "inputs": "input"}  #: options that are not called like their fields
 
 
 def specs_of(request: "AddRequest") -> "Jobs":
@@ -110,9 +110,9 @@ def _fields(request: "AddRequest") -> "dict[str, Any]":
             fields["env"][name] = value if equals else os.environ[name]
     for name, value in fields.items():
         try:
-            FIELDS[name](value)
+            FIELDS[name].check(value)
         except ValueError as error:
-            raise UsageError(f"option --{OPTIONS.get(name, name).replace('_', '-')} {error}") from None
+            raise UsageError(f"option {FIELDS[name].flags[0]} {error}") from None
     return fields
 
 

@@ -9,7 +9,7 @@ import typer
 from batchq.cli.app import Db, Global, Json, app, store_for
 from batchq.cli.noting import note
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import FIELDS
+from batchq.jobs.fields import FIELDS
 from batchq.store import names
 from batchq.store.changing import queues
 from batchq.store.file.connection import Store
@@ -126,6 +126,6 @@ def _rate(text: str | None) -> float | None:
 
 def _checked(name: str) -> str:
     try:
-        return str(FIELDS["queue"](name))
+        return str(FIELDS["queue"].check(name))
     except ValueError as error:
         raise InputError(f"the name of a queue {error}") from None

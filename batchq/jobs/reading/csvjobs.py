@@ -1,7 +1,7 @@
 """Jobs in a CSV file: the first row names fields of jobs, each further row is a job, an empty cell says nothing."""
 
 from batchq.errors import InputError
-from batchq.jobs.model import FIELDS, WORK_FIELDS
+from batchq.jobs.fields import FIELDS, WORK_FIELDS
 from batchq.jobs.reading import records
 from batchq.jobs.work import did_you_mean, quoted
 
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-_NUMBERS = ("priority", "max_attempts", "max_crashes", "slots", "max_snoozes", "retry_timeout_factor")
-_LISTS = ("tags", "inputs", "after", "after_any", "retry_on", "no_retry_on")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -45,15 +43,16 @@ def jobs(
 def _value(name: str, cell: str, place: str, json_value: "Callable[[str, str], Any]") -> "Any":
     """What a cell means; a number or truth that is none stays text, about which the check of the field complains."""
     text = cell.strip()
-    if name in ("args", "payload") or (name in _LISTS and text[:1] == "[") or (name == "env" and text[:1] == "{"):
+    form = FIELDS[name].form if name in FIELDS else "text" if name in ("command", "call") else "json"
+    if form == "json" or (form == "list" and text[:1] == "[") or (form == "table" and text[:1] == "{"):
         return json_value(text, place)
-    if name in _LISTS:
+    if form == "list":
         return [part.strip() for part in text.split(";") if part.strip()]
-    if name == "env":
+    if form == "table":
         return _variables(cell, place)
-    if name in _NUMBERS:
+    if form in ("number", "decimal"):
         return _number(text)
-    if name == "hold":
+    if form == "flag":
         return _BOOLEANS.get(text.lower(), cell)
     return cell
 

@@ -5,6 +5,7 @@ A placeholder is known by what stands between its braces. What is not known stay
 
 import os.path
 
+from batchq.jobs.fields import FIELDS
 from batchq.jobs.work import did_you_mean
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ DERIVED: "dict[str, Callable[[str], str]]" = {
     "/.": lambda line: os.path.splitext(os.path.basename(_place(line)))[0] or "/",
 }
 #: The fields besides the work that may hold placeholders: all that are free text
-FILLED = ("name", "batch", "queue", "key", "cwd", "stdin", "env", "tags", "inputs", "after", "after_any")
+FILLED = tuple(name for name, field in FIELDS.items() if field.is_filled)
 
 
 class Line(dict[str, str]):

@@ -1,7 +1,8 @@
 """Jobs in a TOML file: ``[defaults]``, and one ``[[job]]`` for each job."""
 
 from batchq.errors import InputError
-from batchq.jobs.model import AUTO, WORK_FIELDS, job_spec
+from batchq.jobs.fields import WORK_FIELDS
+from batchq.jobs.model import AUTO, job_spec
 from batchq.jobs.reading import matrix
 from batchq.jobs.reading.blocks import JOBS_LIMIT, too_many, whole
 from batchq.jobs.reading.sheet import TOO_LONG, merged, named, text_of_file
