@@ -538,13 +538,13 @@ def test_variables_that_a_process_reads_at_its_start_hold_from_there(scene: Scen
     env = {"PYTHONPATH": str(scene.folder / "src")}
     scene.add(
         {"call": "acme.jobs:f", "env": env},
-        {"call": "acme.jobs:f", "env": env | {"PYTHONUTF8": "1", "TZ": "Asia/Tokyo", "PYTHONDEVMODE": "1"}},
         {"call": "acme.jobs:f", "env": env | {"OTHER": "1"}},
         {"call": "acme.jobs:f", "env": env | {"OTHER": "2"}},
+        {"call": "acme.jobs:f", "env": env | {"PYTHONUTF8": "1", "TZ": "Asia/Tokyo", "PYTHONDEVMODE": "1"}},
     )
-    scene.run("-j", "2", env={"TZ": "UTC", "LANG": "C.UTF-8"})
+    scene.run("-j", "1", env={"TZ": "UTC", "LANG": "C.UTF-8"})
 
-    plain, special, *others = results(scene)
+    plain, *others, special = results(scene)
     assert isinstance(plain, list)
     assert isinstance(special, list)
     assert (plain[1:3], special[:3]) == ([False, "UTC"], [1, True, "JST"])
