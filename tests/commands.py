@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from batchq.cli.app import Invocation, app
 from batchq.cli.change import changing
-from batchq.cli.look import looking, waiting
+from batchq.cli.look import looking, showing, waiting
 from batchq.errors import BatchqError
 from batchq.store.file.connection import Store
 
-GROUPS = (changing, looking, waiting)  #: importing a group registers its commands
+GROUPS = (changing, looking, showing, waiting)  #: importing a group registers its commands
 
 
 class Done:
@@ -44,7 +44,6 @@ def on_a_terminal(store: Store, *words: str, columns: int = 80, **env: str) -> s
     """What a person sees on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     subprocess.run(["stty", "cols", str(columns), "rows", "40", "-opost"], stdin=theirs, check=True)
-    code = "from batchq.cli.look import looking\nfrom batchq.cli.app import app, Invocation\napp(obj=Invocation(None))"
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -52,7 +51,7 @@ def on_a_terminal(store: Store, *words: str, columns: int = 80, **env: str) -> s
         "LANG": "C.UTF-8",
     }
     with subprocess.Popen(
-        [sys.executable, "-c", code, "--db", store.path, *words], stdout=theirs, stdin=theirs, env=environment | env
+        [sys.executable, "-m", "batchq", "--db", store.path, *words], stdout=theirs, stdin=theirs, env=environment | env
     ) as process:
         os.close(theirs)
         seen = b""

@@ -149,6 +149,7 @@ def _serve() -> None:
         "cli.app",
         "cli.keep.keeping",
         "cli.look.looking",
+        "cli.look.showing",
         "cli.change.changing",
         "cli.look.waiting",
         "cli.run.draining",

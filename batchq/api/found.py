@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchq.report.ending import ending
-from batchq.store.looking import queries, rows
+from batchq.store.looking import outputs, queries, rows
 
 if TYPE_CHECKING:
     from batchq.jobs.selection import Selection
@@ -63,7 +63,7 @@ def infos(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[JobIn
     """The chosen jobs in the order of their ids, read page by page; ``opened`` is asked for the store before each."""
     for page in _pages(opened, chosen):
         ids = [job.id for job in page]
-        results, printed = queries.results(opened(), ids), queries.outputs(opened(), ids)
+        results, printed = queries.results(opened(), ids), outputs.of_jobs(opened(), ids)
         yield from (_job_info(job, results.get(job.id), printed.get(job.id, {})) for job in page)
 
 
@@ -71,7 +71,7 @@ def printed(opened: "Callable[[], Store]", chosen: "Selection", attempt: int | N
     """What the chosen jobs printed in this attempt, by default the last one. Raises MissingError for one it never had."""
     for page in _pages(opened, chosen):
         for job in page:
-            out, err = (queries.output(opened(), job.id, attempt, name) for name in ("stdout", "stderr"))
+            out, err = (outputs.read(opened(), job.id, attempt, name) for name in ("stdout", "stderr"))
             yield Logs(job.id, out.attempt, _whole(out), _whole(err))
 
 

@@ -1,7 +1,7 @@
 """The typer application, and the words and options that all commands share."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -46,6 +46,7 @@ TrustOwner = Annotated[
     bool, typer.Option("--trust-owner", help="Use a store that belongs to another user, who decides what it runs.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, schema 1.")]
+Color = Annotated[Literal["auto", "always", "never"], typer.Option(help="Whether to colour the text.")]
 
 
 class Invocation(NamedTuple):

@@ -13,7 +13,7 @@ from batchq.visible import visible
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 MODULES = (
-    "add.adding", "change.changing", "look.explaining", "keep.keeping", "look.looking", "change.queueing", "run.running",
+    "add.adding", "change.changing", "keep.keeping", "look.looking", "look.showing", "change.queueing", "run.running",
     "look.waiting",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
 from batchq.report.digest import failed_of, program, retry_command
 from batchq.store.file.connection import Store
-from batchq.store.looking import queries, tallies
+from batchq.store.looking import outputs, queries, tallies
 from batchq.store.looking.rows import Failure, Job, Timing
 from batchq.store.snapshots import snapshot
 
@@ -89,7 +89,7 @@ def build(store: Store, selection: Selection, *, at: int, failures: int, db: str
             store=store.path,
             counts=counts,
             timing=tallies.timing(store, selection),
-            failures=queries.failures(store, selection, failures) if failed else [],
+            failures=outputs.failures(store, selection, failures) if failed else [],
             program=program(db),
             retry=retry_command(ids, selection, db) if failed else None,
             all_failed=f"{program(db)} list {failed_of(selection)}",

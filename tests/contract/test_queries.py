@@ -11,7 +11,7 @@ from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
-from batchq.store.looking import queries, tallies
+from batchq.store.looking import outputs, queries, tallies
 from batchq.store.looking.rows import End, command
 from batchq.store.selecting import condition
 from batchq.store.snapshots import snapshot
@@ -119,15 +119,15 @@ def test_what_does_not_exist_is_missing(store: Store) -> None:
     add(store, "true", "true")
     play(store, SUCCEEDED)
 
-    for ask in (lambda: queries.job(store, 17), lambda: queries.output(store, 17, None, "stdout")):
+    for ask in (lambda: queries.job(store, 17), lambda: outputs.read(store, 17, None, "stdout")):
         with pytest.raises(MissingError, match=r"there is no job 17 in /.*batchq\.db"):
             ask()
     with pytest.raises(MissingError, match="there is no job from 5 to 9 in"):
         queries.require(store, parse(["1,5-9"]))
     with pytest.raises(MissingError, match="job 1 has no attempt 2: it had one"):
-        queries.output(store, 1, 2, "stdout")
+        outputs.read(store, 1, 2, "stdout")
     with pytest.raises(MissingError, match="job 2 has no attempt 1: it never started"):
-        queries.output(store, 2, 1, "stdout")
+        outputs.read(store, 2, 1, "stdout")
     queries.require(store, parse(["1-900"]))
 
 
@@ -135,15 +135,15 @@ def test_output_tells_what_was_cut_from_its_middle(store: Store) -> None:
     add(store, "talk")
     play(store, FAILED._replace(stdout=Stream(b"begin", b"end", 100), stderr=out(b"whole")))
 
-    cut = queries.output(store, 1, None, "stdout")
+    cut = outputs.read(store, 1, None, "stdout")
     assert (cut.attempt, cut.head, cut.tail, cut.total, cut.cut) == (1, b"begin", b"end", 100, 92)
-    assert queries.output(store, 1, 1, "stderr").cut == 0
+    assert outputs.read(store, 1, 1, "stderr").cut == 0
 
 
 def test_a_job_that_never_started_has_no_output(store: Store) -> None:
     add(store, "true")
 
-    assert queries.output(store, 1, None, "stdout") == (0, b"", b"", 0)
+    assert outputs.read(store, 1, None, "stdout") == (0, b"", b"", 0)
 
 
 def test_failures_carry_stderr_or_else_stdout(store: Store) -> None:
@@ -156,7 +156,7 @@ def test_failures_carry_stderr_or_else_stdout(store: Store) -> None:
         SUCCEEDED,
         Outcome("failed", failure=trouble, stderr=Stream(b"begin", b"end", 900)),
     )
-    first, second, third = queries.failures(store, Selection(), 10)
+    first, second, third = outputs.failures(store, Selection(), 10)
 
     assert first.log == ("stderr", b"e", False)
     assert second.log == ("stdout", b"only out", False)
@@ -172,10 +172,10 @@ def test_failures_are_those_of_the_selection_or_of_the_ids(store: Store) -> None
     add(store, "a", "b", "c")
     play(store, FAILED, FAILED, SUCCEEDED)
 
-    assert [failure.job.id for failure in queries.failures(store, [3, 2], 10)] == [2]
-    assert [failure.job.id for failure in queries.failures(store, Selection(), 1)] == [1]
-    assert queries.failures(store, [], 10) == []
-    assert queries.failures(store, parse([], states=["succeeded"]), 10) == []
+    assert [failure.job.id for failure in outputs.failures(store, [3, 2], 10)] == [2]
+    assert [failure.job.id for failure in outputs.failures(store, Selection(), 1)] == [1]
+    assert outputs.failures(store, [], 10) == []
+    assert outputs.failures(store, parse([], states=["succeeded"]), 10) == []
     assert list(queries.failed_ids(store, parse(["2-3"]))) == [2]
 
 

@@ -93,14 +93,15 @@ def _doubt(store: Store, queue: str) -> None:
 
 
 def _show(as_json: bool, db: str | None) -> None:
-    from batchq.report import asjson, lanes
+    from batchq.report import asjson
+    from batchq.report import queues as tables
     from batchq.report.layout import look
 
     with store_for(db, reading=True) as store:
         found = queues.queues(store)
         if not found and not as_json:
             note("queue: there is none yet; a queue comes with its first job, or with its first limit")
-        sys.stdout.write(asjson.queues(found) if as_json else lanes.table(found, look(sys.stdout, "auto", os.environ)))
+        sys.stdout.write(asjson.queues(found) if as_json else tables.table(found, look(sys.stdout, "auto", os.environ)))
 
 
 def _limit(text: str | None) -> int | None:

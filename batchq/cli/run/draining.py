@@ -32,7 +32,7 @@ from batchq.store.running import outlook
 from batchq.store.running.runners import Wanted
 
 #: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
-_LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.queries")
+_LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.outputs")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -73,19 +73,19 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
 def _tell_failures(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
     from batchq.jobs.selection import Selection
     from batchq.report.digest import IN_FULL, digest, retry_command
-    from batchq.store.looking import queries
+    from batchq.store.looking import outputs, queries
 
     failed, ids = list(tally.failed), () if tally.asked is None else tally.asked.ids
-    shown = queries.failures(store, failed[:IN_FULL], IN_FULL)
+    shown = outputs.failures(store, failed[:IN_FULL], IN_FULL)
     again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
     sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
 
 
 def _tell_held(store: Store, held: list[int], telling: Telling) -> None:
     from batchq.report.digest import IN_FULL, digest_of_held, program
-    from batchq.store.looking import queries
+    from batchq.store.looking import outputs
 
-    shown = queries.on_hold(store, held[:IN_FULL])
+    shown = outputs.on_hold(store, held[:IN_FULL])
     sys.stderr.write(digest_of_held(shown, held, program(telling.db)))
 
 

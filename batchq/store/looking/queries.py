@@ -1,4 +1,4 @@
-"""Looking at jobs: every verb reads only, takes no lock, and returns the frozen values of ``rows``."""
+"""Looking at jobs: every verb only reads, takes no lock, and returns the frozen values of ``rows``."""
 
 import _sqlite3 as sqlite3
 import json
@@ -11,7 +11,7 @@ from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store import ages
 from batchq.store.adding import keys
 from batchq.store.file.connection import Store, translated
-from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job, Log, Output
+from batchq.store.looking.rows import Attempt, Detail, End, Filed, Job
 from batchq.store.running import runners
 from batchq.store.selecting import condition
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
+PAGE = 1000  #: jobs that are read at once
 
 JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
@@ -30,8 +30,16 @@ LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.a
 
 
 def jobs(store: Store, selection: Selection, limit: int, after_id: int = 0) -> list[Job]:
-    """The first ``limit`` selected jobs behind ``after_id``, in the order of their ids: one page of a listing."""
+    """The first ``limit`` selected jobs after ``after_id``, in the order of their ids: one page of a listing."""
     return _jobs(store, selection, "AND jobs.id > :after ORDER BY jobs.id LIMIT :limit", limit, after_id)
+
+
+def pages(store: Store, selection: Selection) -> Iterator[list[Job]]:
+    """All of the selected jobs in the order of their ids, page by page."""
+    after = 0
+    while page := jobs(store, selection, PAGE, after):
+        yield page
+        after = page[-1].id
 
 
 def newest(store: Store, selection: Selection, limit: int) -> list[Job]:
@@ -55,20 +63,6 @@ def job(store: Store, id: int) -> Detail:
     return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts))
 
 
-def output(store: Store, id: int, attempt: int | None, stream: str) -> Output:
-    """What ``attempt`` (None: the last one) of a job has printed to ``stdout`` or ``stderr`` so far.
-
-    Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
-    """
-    require(store, of_ids([id]))
-    ((last,),) = store.fetch("SELECT attempt FROM jobs WHERE id = :id", {"id": id})
-    number = last if attempt is None else attempt
-    if number != last and not 1 <= number < last:
-        had = {0: "it never started", 1: "it had one"}.get(last, f"it had {last}")
-        raise MissingError(f"job {id} has no attempt {number}: {had}")
-    return _output(store, id, number, stream)
-
-
 def results(store: Store, ids: list[int]) -> dict[int, str]:
     """What the last attempts of these jobs returned, as JSON, by job; a job is missing where that is nothing."""
     rows = store.fetch(
@@ -77,30 +71,6 @@ def results(store: Store, ids: list[int]) -> dict[int, str]:
         {"ids": json.dumps(ids)},
     )
     return {job: result for job, result in rows}
-
-
-def outputs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:
-    """What the last attempts of these jobs printed, by job and stream; what printed nothing is missing."""
-    rows = store.fetch(
-        "SELECT o.job, o.stream, o.number, o.head, o.tail, o.total FROM json_each(:ids) AS wanted"
-        " JOIN jobs ON jobs.id = wanted.value JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt",
-        {"ids": json.dumps(ids)},
-    )
-    found: dict[int, dict[str, Output]] = {}
-    for job, stream, *output in rows:
-        found.setdefault(job, {})[stream] = Output(*output)
-    return found
-
-
-def failures(store: Store, chosen: Selection | Iterable[int], limit: int) -> list[Failure]:
-    """The first ``limit`` failed jobs of a selection, or of the given ids, in the order of their ids."""
-    selection = chosen if isinstance(chosen, Selection) else of_ids(chosen)
-    return [Failure(job, _log(store, job)) for job in jobs(store, selection.in_state("failed"), limit)]
-
-
-def on_hold(store: Store, ids: Iterable[int]) -> list[Failure]:
-    """Those of the jobs that are held, with the last output of each, in the order of their ids."""
-    return [Failure(job, _log(store, job)) for job in jobs(store, of_ids(ids).in_state("held"), -1)]
 
 
 def names(store: Store, ids: Iterable[int]) -> dict[int, str]:
@@ -242,20 +212,3 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
         )
         for row in rows
     )
-
-
-def _output(store: Store, id: int, attempt: int, stream: str) -> Output:
-    rows = store.fetch(
-        "SELECT head, tail, total FROM outputs WHERE job = :id AND number = :attempt AND stream = :stream",
-        {"id": id, "attempt": attempt, "stream": stream},
-    )
-    return Output(attempt, *rows[0]) if rows else Output(attempt, b"", b"", 0)
-
-
-def _log(store: Store, job: Job) -> Log | None:
-    for stream in ("stderr", "stdout"):
-        out = _output(store, job.id, job.attempt, stream)
-        whole = (out.tail or out.head) if out.cut else out.head + out.tail
-        if whole.strip():
-            return Log(stream, whole[-LOG_BYTES:], out.total > LOG_BYTES or out.cut > 0)
-    return None

@@ -1,0 +1,77 @@
+"""Printing to stdout: text that any locale can show, and the bytes that jobs printed."""
+
+import os
+import sys
+
+from batchq.cli.noting import note
+from batchq.report.layout import Look, look
+from batchq.store.file.connection import Store
+from batchq.store.looking import outputs
+from batchq.store.looking.rows import Job, Output
+from batchq.visible import visible
+
+
+def print_text(text: str) -> None:
+    """Print text in the encoding of stdout."""
+    encoding = sys.stdout.encoding or "utf-8"
+    if encoding.lower() != "utf-8":  # a crontab's locale may know no more than ASCII, and names may hold anything
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(text)
+
+
+def look_of_stdout(color: str) -> Look:
+    """The look that stdout gives to text, with ``color`` as ``--color`` has it."""
+    return look(sys.stdout, color, os.environ)
+
+
+def print_new(output: Output, seen: int) -> None:
+    """Print what ``output`` has after the first ``seen`` bytes, with a line in brackets for what was not kept of that."""
+    kept = output.total - len(output.tail)  # where the tail begins
+    lost = max(0, kept - max(seen, len(output.head)))
+    marker = f"\n[batchq: {lost:,} bytes are missing here]\n".encode() if lost else b""
+    data = output.head[seen:] + marker + output.tail[max(0, seen - kept) :]
+    if data:
+        _print_bytes(visible(data).encode() if sys.stdout.isatty() else data)
+
+
+def print_output(store: Store, job: Job, attempt: int | None, streams: list[str], *, alone: bool) -> None:
+    """Print what one job printed to ``streams``, with a note where there is nothing or something is missing."""
+    found = {stream: outputs.read(store, job.id, attempt, stream) for stream in streams}
+    printed = {stream: output for stream, output in found.items() if output.total}
+    if not printed and alone:
+        nothing = f"printed nothing to {' or '.join(streams)}" + (" yet" if job.state == "running" else "")
+        note(f"logs: job {job.id} {nothing if job.attempt else 'has not started yet'}")
+    for stream, output in printed.items():
+        missing = f"{output.cut:,} bytes are missing"
+        marker = f"\n[batchq: {missing} here]\n" if output.cut else ""
+        if sys.stdout.isatty():
+            _print_safely(job, stream, output, marker, titled=not alone or len(printed) > 1)
+        else:
+            _print_bytes(output.head + marker.encode() + output.tail)
+        if output.cut:
+            note(
+                f"logs: {missing} of the {stream} of job {job.id}: only its beginning and its end are kept"
+                f"{_elsewhere(job, output, stream)}"
+            )
+
+
+def _print_bytes(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _print_safely(job: Job, stream: str, output: Output, marker: str, *, titled: bool) -> None:
+    from batchq.report.digest import title
+
+    # Head and tail are one text where nothing is missing: a character may lie across the seam.
+    parts = [output.head, output.tail] if output.cut else [output.head + output.tail]
+    text = marker.join(visible(part) for part in parts)
+    heading = f"==> {title(job)}, attempt {output.attempt}: {stream} <==\n" if titled else ""
+    print_text(heading + text + ("" if text.endswith("\n") else "\n"))
+
+
+def _elsewhere(job: Job, output: Output, stream: str) -> str:
+    """Where all of it is, if it is."""
+    paths = [log.path for log in job.logs if log.stream in (stream, "both") and not log.trouble]
+    return f"; all of it is in {visible(paths[0], one_line=True)}" if paths and output.attempt == job.attempt else ""

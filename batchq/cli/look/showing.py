@@ -1,0 +1,131 @@
+"""``batchq show``, ``logs`` and ``explain``: looking closely at one job or a few, without ever changing the store."""
+
+import select
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from batchq import clock
+from batchq.cli.app import Color, Db, Json, app, named_by, store_for
+from batchq.cli.choosing import after_dashes, chosen, selecting
+from batchq.cli.look.printing import look_of_stdout, print_new, print_output, print_text
+from batchq.errors import UsageError
+from batchq.jobs.lifecycle import FINAL
+from batchq.jobs.selection import Selection, of_ids, parse
+from batchq.store.file.bell import Bell
+from batchq.store.file.connection import Store
+from batchq.store.looking import outputs, queries
+from batchq.store.snapshots import snapshot
+from batchq.visible import visible
+
+FOLLOW = 0.25  #: seconds between looks of 'logs -f' where nothing rings the bell,
+SOON = 0.02  #: and at least, however often somebody writes
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Argument(metavar="ID", help="The id of one job.")] = None,
+    json: Json = False,
+    color: Color = "auto",
+    db: Db = None,
+) -> None:
+    """Show all about one job: its work, its limits, every attempt, and the last lines that it printed."""
+    from batchq.report import asjson, detail, digest
+
+    words = [*([] if job is None else [job]), *after_dashes(context)]
+    ids = parse(words).ids
+    if len(ids) != 1 or ids[0][0] != ids[0][1]:
+        raise UsageError("show takes the id of one job, as in 'batchq show 3'")
+    with store_for(db, reading=True) as store, snapshot(store):
+        found = queries.job(store, ids[0][0])
+        printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
+        program = digest.program(named_by(store, db))
+        print_text(asjson.detail(found) if json else detail.detail(found, printed, look_of_stdout(color), program))
+
+
+@app.command()
+@selecting
+def logs(
+    selection: Selection,
+    *,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of this attempt (default: the last one).")
+    ] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Only what went to stdout.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Only what went to stderr.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job is over; for one job.")] = False,
+    db: Db = None,
+) -> None:
+    """Print what jobs printed: stdout, then stderr. Raw bytes, except on a terminal, which they could harm.
+
+    Where a job printed more than is kept, a line in brackets stands for the bytes that are missing.
+    """
+    if selection.is_empty:
+        raise UsageError("say which jobs: ids, --failed, --batch NAME or last")
+    streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
+    with store_for(db, reading=True) as store:
+        selection = chosen(store, selection, "logs")
+        queries.require(store, selection)
+        if follow:
+            _follow(store, selection, streams)
+            return
+        for page in queries.pages(store, selection):
+            for job in page:
+                print_output(store, job, attempt, streams, alone=selection == of_ids([job.id]))
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Argument(metavar="ID", help="The id of one job.")] = None,
+    json: Json = False,
+    db: Db = None,
+) -> None:
+    """Say why a job waits (parents, limits, rates, pauses, its time, no run at work), or why it ended as it did."""
+    from batchq.report import asjson, explanation
+    from batchq.report.digest import program, title
+    from batchq.runner import rescuing
+    from batchq.store.looking import reasons
+
+    ids = parse([*([] if job is None else [job]), *after_dashes(context)]).ids
+    if len(ids) != 1 or ids[0][0] != ids[0][1]:
+        raise UsageError("explain takes the id of one job, as in 'batchq explain 3'")
+    with store_for(db, reading=True) as store:
+        facts = reasons.gather(store, ids[0][0], rescuing.here(store))
+        batchq = program(named_by(store, db))
+        found = facts.detail.job
+        told = explanation.explain(facts, clock.now(), batchq)
+        if json:
+            sys.stdout.write(asjson.explanation(found, told))
+            return
+        sys.stdout.write(visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in told))
+
+
+def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
+    """Print what one job prints as it comes into the store (at most a second late), attempt after attempt."""
+    if not (job := _only(selection)):
+        raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
+    shown: dict[tuple[int, str], int] = {}
+    first = queries.job(store, job).job.attempt
+    bell = Bell(store.path)
+    while True:
+        now = queries.job(store, job).job
+        for attempt in range(first or 1, now.attempt + 1):
+            for stream in streams:
+                output = outputs.read(store, job, attempt, stream)
+                print_new(output, shown.get((attempt, stream), 0))
+                shown[attempt, stream] = output.total
+        first = now.attempt  # also if there are later ones by now: this one may still have had something to say
+        if now.state in FINAL:
+            return
+        time.sleep(SOON)
+        select.select([] if bell.fd is None else [bell.fd], [], [], FOLLOW)
+        bell.has_rung()
+
+
+def _only(selection: Selection) -> int | None:
+    ids = selection.ids
+    return ids[0][0] if len(ids) == 1 and selection == of_ids([ids[0][0]]) else None
