@@ -7,10 +7,12 @@ run (times, durations, rates) is taken out of both sides before they are compare
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from batchq.cli import commands
 from batchq.cli.app import app
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.reading import jobfile
+from batchq.store.file.opening import open_at
 
 commands.load()
 ROOT = Path(__file__).parents[2]
@@ -175,6 +178,20 @@ def test_the_table_of_fields_is_the_list_of_fields() -> None:
 )
 def test_every_command_is_documented(command: str) -> None:
     assert any(re.search(rf"`?batchq {command}\b", page.read_text()) for page in PAGES)
+
+
+def test_the_page_of_the_views_names_each_column_once(night: Path) -> None:
+    page = (ROOT / "docs" / "views.md").read_text()
+    named = [name for cells in re.findall(r"^\| (`.*?`) \|", page, re.M) for name in re.findall(r"`(\w+)`", cells)]
+
+    open_at(str(night / "batchq.db"), create=True).close()
+    with closing(sqlite3.connect(night / "batchq.db")) as db:
+        views = re.findall(r"\w+_report\b", " ".join(re.findall(r"^## (.*)", page, re.M)))
+        columns = [column for view in views for _, column, *_ in db.execute(f"PRAGMA table_info({view})")]
+        there = db.execute("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY 1").fetchall()
+
+    assert sorted(views) == [name for (name,) in there]
+    assert sorted(named) == sorted(columns)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,7 +1,7 @@
 """The schema of the store: one module for each version, applied by ``migrations.py``, and the text that results.
 
 The tables are STRICT and the CHECKs tie each state to its columns, so that a bug ends in an error and not in a lie.
-Times are milliseconds since 1970 in UTC; JSON is text. The four views are public, the tables are not.
+Times are milliseconds since 1970 in UTC; JSON is text. The views are public, the tables are not.
 """
 
 from batchq.store.file import schema1, schema2

@@ -1,5 +1,7 @@
 """What the second schema adds to the first: new columns, new tables, and views and indexes of a new text."""
 
+from batchq.store.file.views2 import VIEWS
+
 #: Of each table that gets columns: the last column that it had, and the new ones. SQLite writes them behind that one.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
@@ -24,6 +26,9 @@ DROPPED: tuple[tuple[str, str], ...] = (
     ("INDEX", "jobs_claimable"),
     ("INDEX", "jobs_claimable_payload"),
     ("INDEX", "jobs_claimable_batch"),
+    ("VIEW", "job_report"),
+    ("VIEW", "batch_report"),
+    ("VIEW", "queue_report"),
 )
 
 CREATED = (
@@ -94,6 +99,7 @@ CREATE TABLE logs (
     trouble TEXT,
     PRIMARY KEY (job, number, stream)
 ) STRICT, WITHOUT ROWID""",
+    *VIEWS,
 )
 
 #: What is put into the new tables of a store that has a past: its newest add
