@@ -14,15 +14,15 @@ pytest_plugins = ("scene",)
 
 VARIANTS = {
     "nothing is swept": """
-from batchq.executors.local import LocalExecutor
-assert callable(LocalExecutor._sweep) and callable(tree.end_descendants)
-LocalExecutor._sweep = lambda *_: {}
+from batchq.executors.leftovers import Leftovers
+assert callable(Leftovers.sweep) and callable(tree.end_descendants)
+Leftovers.sweep = lambda *_: set()
 tree.end_descendants = lambda *_: []
 """,
     "no sweep at the end of a job": """
-from batchq.executors.local import LocalExecutor
-assert callable(LocalExecutor._sweep)
-LocalExecutor._sweep = lambda *_: {}
+from batchq.executors.leftovers import Leftovers
+assert callable(Leftovers.sweep)
+Leftovers.sweep = lambda *_: set()
 """,
     "a worker that ends no children": """
 from batchq.processes import resident
@@ -46,8 +46,8 @@ import os
 assert callable(tree.kill_group) and callable(tree.descendants)
 tree.kill_group = tree.kill
 tree.descendants = lambda pid: []
-from batchq.executors.local import LocalExecutor
-LocalExecutor._sweep = lambda *_: {}
+from batchq.executors.leftovers import Leftovers
+Leftovers.sweep = lambda *_: set()
 """,
 }
 LAUNCH = """

@@ -1,0 +1,131 @@
+"""The commands of an executor: made ready when they are claimed, started one by one, and concluded many at once."""
+
+import resource
+import signal
+from collections.abc import Collection
+
+from batchq import clock
+from batchq.executors.aftermath import Lingering, Over
+from batchq.executors.command import Command
+from batchq.executors.pipes import Pipes
+from batchq.executors.place import Place
+from batchq.jobs.attempt import FAILED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed
+from batchq.named import NamedTuple
+from batchq.processes import tree
+from batchq.processes.spawn import Refusal
+
+LATE = 16  #: ended commands that are concluded together, at most
+
+
+class Conclusions(NamedTuple):
+    """How commands ended; ``is_result_lost``: the folder was taken away where one may have left its result."""
+
+    ended: list[Ended]
+    is_result_lost: bool
+
+
+class Commands:
+    """``running`` are the commands by process id."""
+
+    def __init__(self, place: Place, pipes: Pipes) -> None:
+        self.running: dict[int, Command] = {}
+        self._place = place
+        self._pipes = pipes
+        self._ready: dict[str, Command] = {}
+        self._over: list[Command] = []
+
+    def used(self) -> int:
+        """Count the slots that commands hold."""
+        return sum(command.claim.slots for command in self.running.values())
+
+    def make_ready(self, claim: Claim) -> Refusal | None:
+        """Do beforehand what can be done before the start; a refusal where the stored work cannot be read."""
+        try:
+            self._ready[claim.token] = Command(claim, self._place)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return Refusal("Unreadable", f"its stored work is not a command ({error}); add it again")
+        return None
+
+    def drop(self, claim: Claim) -> None:
+        """Forget a claim that was made ready and is given back."""
+        self._ready.pop(claim.token, None)
+
+    def start(self, claim: Claim) -> Command | Refusal:
+        """Start the command of a claim that was made ready, or say why that is not possible."""
+        command = self._ready.pop(claim.token)
+        # What a job leaves running on purpose prints into files: nobody reads pipes after the run.
+        streams = self._place.files(claim) if claim.leftovers == "keep" else self._pipes.take()
+        if isinstance(streams, Refusal):
+            return streams
+        try:
+            refusal = command.start(*streams)
+        except (ValueError, TypeError, OverflowError) as error:  # a NUL in its folder, a umask beyond all numbers
+            refusal = Refusal("Unreadable", f"it cannot be started as it is stored ({error}); add it again")
+        if refusal is not None:
+            self._pipes.give_back(*streams)
+            return refusal
+        self.running[command.pid] = command
+        return command
+
+    def reaped(self, pid: int, status: int, usage: resource.struct_rusage) -> Lingering | None:
+        """Note the end of a process; None for one that is not a command's."""
+        command = self.running.pop(pid, None)
+        if command is None:
+            return None
+        if not tree.CAN_TRACE:
+            tree.kill_group(pid, signal.SIGKILL)
+        command.note_end(status, usage)
+        return Lingering(command.claim, command.out, command.err, command, None)
+
+    def note_over(self, command: Command, over: Over) -> None:
+        """Take the output of a command of which nothing is left: its pipes are free."""
+        command.leftovers, command.outlived_by = over.leftovers, "; ".join(over.outliving)
+        command.take_output()
+        self._over.append(command)
+
+    def are_many_over(self) -> bool:
+        """Whether so many have ended that they should be concluded now."""
+        return len(self._over) >= LATE
+
+    def conclude(self) -> Conclusions:
+        """Make the outcomes of the commands that are over, while their slots are at work again."""
+        if not self._over:
+            return Conclusions([], is_result_lost=False)
+        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        results = self._place.results()
+        ended = [command.ended(floor, results) for command in self._over]
+        is_lost = self._place.scratch.was_lost and any(
+            one.outcome.status == SUCCEEDED and command.has_lost_its_result()
+            for command, one in zip(self._over, ended, strict=True)
+        )
+        self._over.clear()
+        return Conclusions(ended, is_lost)
+
+    def give_up(self, command: Command) -> Ended:
+        """End the attempt of a process that SIGKILL does not end."""
+        del self.running[command.pid]
+        return command.given_up()
+
+    def news(self) -> list[Printed]:
+        """What the running commands have printed since the last call."""
+        return [Printed(one.claim, one.out.news(), one.err.news()) for one in self.running.values()]
+
+    def stop(self, tokens: Collection[str], status: str, grace: float) -> None:
+        """End those that run with one of these tokens."""
+        for command in self.running.values():
+            if command.claim.token in tokens:
+                command.enforce(status, grace)
+
+
+def unbegun(claim: Claim, refusal: Refusal) -> Ended:
+    """The end of an attempt that could not begin; it costs its job nothing where the machine is to blame."""
+    now = clock.now()
+    return Ended(
+        claim,
+        Outcome(
+            INTERRUPTED if refusal.of_machine else FAILED,
+            failure=Failure(refusal.type, refusal.message),
+            started_at=None if refusal.of_machine else now,
+            finished_at=now,
+        ),
+    )

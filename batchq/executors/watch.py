@@ -1,0 +1,238 @@
+"""What runs is watched until it is over: answers of workers, ended processes, what they left, and deadlines."""
+
+import math
+import os
+import resource
+import time
+from collections.abc import Iterator
+
+from batchq.executors.aftermath import Aftermath, Lingering, Over
+from batchq.executors.command import Command
+from batchq.executors.commands import Commands
+from batchq.executors.leftovers import Alive
+from batchq.executors.member import Member
+from batchq.executors.pipes import Pipes
+from batchq.executors.pool import Pool
+from batchq.executors.seam import Noted, Report
+from batchq.jobs.attempt import TIMED_OUT, Claim, Ended
+from batchq.processes import tree
+from batchq.processes.capture import Output
+
+NEWS = 1.0  #: seconds between looks at what running jobs have printed
+TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
+LOST_RESULT = (
+    "the folder for the results of jobs was taken away: what jobs had left there that ran at that time is lost"
+)
+
+
+class Watch:
+    """``commands`` and workers of ``pool``. What happens is kept until ``take``.
+
+    ``is_urgent``: something has ended that is to be recorded at once.
+    """
+
+    def __init__(self, commands: Commands, pool: Pool, aftermath: Aftermath, pipes: Pipes, grace: float) -> None:
+        self.is_urgent = self._has_lost_results = False
+        self._commands = commands
+        self._pool = pool
+        self._aftermath = aftermath
+        self._pipes = pipes
+        self._grace = grace
+        self._reports: list[Report] = []
+        self._unbegun: list[Claim] = []
+
+    def take(self) -> tuple[list[Report], list[Claim]]:
+        """What has happened since the last call, and the claims that are to be started again."""
+        taken = self._reports, self._unbegun
+        self._reports, self._unbegun = [], []
+        return taken
+
+    def running(self) -> dict[int, Claim]:
+        """The claims that run now, by their first process."""
+        running = {pid: command.claim for pid, command in self._commands.running.items()}
+        return running | {member.pid: member.tasks[0] for member in self._pool.busy()}
+
+    def processes(self) -> list[int]:
+        """All that was started for jobs and has not ended."""
+        return [*self._commands.running, *self._pool.members, *self._pool.departures.pids()]
+
+    def due(self, now: float) -> float:
+        """When (monotonic seconds) there is something to do at the latest, though nothing may happen before."""
+        waits = [self._pool.departures.due(), self._aftermath.due()]
+        waits += [one.deadline for one in self._timed() if one.deadline is not None]
+        waits += [now + (TICK if len(member.tasks) > 1 else NEWS) for member in self._pool.busy()]
+        return min([*waits, now + NEWS] if self._commands.running else waits)
+
+    # --- processes that have ended ----------------------------------------------------------------------------------------
+
+    def reap(self) -> bool:
+        """Collect every child that has ended: jobs, workers, and orphans; whether there was a command among them."""
+        ended: dict[int, Lingering] = {}
+        for pid, status, usage in _reaped():
+            if (lingering := self._commands.reaped(pid, status, usage)) is not None:
+                ended[pid] = lingering
+            elif (member := self._pool.members.get(pid)) is not None:
+                self._bury(member, os.waitstatus_to_exitcode(status))
+            else:
+                self._see_off(pid)
+        if not ended:
+            return False
+        self._sweep(ended)
+        if self._commands.are_many_over():
+            self.conclude()
+        return True
+
+    def _bury(self, member: Member, code: int | None) -> None:
+        """Take leave of a worker that has died, or is given up (None)."""
+        member.resident.is_reaped = code is not None
+        self.hear(member)
+        if member.pid not in self._pool.members:  # it had said farewell
+            self._see_off(member.pid)
+            return
+        ended, heard = self._pool.bury(member, code)
+        if ended is not None:
+            self._sweep({member.pid: Lingering(ended.claim, member.out, member.err, None, ended)})
+        else:
+            self._free(member.out, member.err)
+        self._reports += heard.reports
+        self._unbegun += heard.unbegun
+
+    def _see_off(self, pid: int) -> None:
+        """Take leave of a worker that was dismissed and has ended, or is given up: its pipes are the next job's."""
+        member = self._pool.departures.pop(pid)
+        if member is not None:
+            has_left = self._aftermath.has_left(pid, self._alive())
+            member.out.take()
+            member.err.take()
+            if has_left:  # what it prints yet is in the output of no job
+                self._pipes.discard(member.out, member.err)
+            else:
+                self._free(member.out, member.err)
+
+    # --- workers and output -----------------------------------------------------------------------------------------------
+
+    def hear(self, member: Member) -> None:
+        """Take the answers of a worker."""
+        ended, reports, unbegun = self._pool.hear(member)
+        self._end(ended)
+        self._reports += reports
+        if ended:
+            self._sweep({})
+        self._unbegun += unbegun
+
+    def hear_all(self) -> None:
+        """Take the answers of all workers."""
+        for member in list(self._pool.members.values()):
+            self.hear(member)
+
+    def hear_silent(self) -> None:
+        """Take the answers of workers that have several tasks, and have not rung their bell for a while."""
+        now = time.monotonic()
+        for member in self._pool.busy():
+            if len(member.tasks) > 1 and now - member.looked > TICK:
+                self.hear(member)
+
+    def look_at_output(self) -> None:
+        """Report what running jobs have printed since the last look."""
+        news = self._commands.news()
+        for member in self._pool.busy():
+            printed = member.news(NEWS)
+            self.hear(member)
+            if printed is not None and member.tasks and member.tasks[0].token == printed.claim.token:
+                news.append(printed)
+        self._reports += [one for one in news if one.stdout is not None or one.stderr is not None]
+
+    # --- deadlines --------------------------------------------------------------------------------------------------------
+
+    def enforce(self) -> None:
+        """End what is over its time, and give up what even SIGKILL does not end."""
+        now = time.monotonic()
+        for running in self._timed():
+            if self._is_over_time(running, now):
+                if running.is_killed():
+                    self._give_up(running)
+                else:
+                    running.enforce(TIMED_OUT, self._grace)
+        for pid in self._pool.departures.enforce(now):
+            self._aftermath.give_up(pid)
+            self._see_off(pid)
+
+    def _timed(self) -> list[Command | Member]:
+        running: list[Command | Member] = [*self._commands.running.values(), *self._pool.members.values()]
+        return [one for one in running if one.deadline is not None]
+
+    def _is_over_time(self, running: Command | Member, now: float) -> bool:
+        if running.deadline is None or running.deadline > now:
+            return False
+        if isinstance(running, Member):
+            self.hear(running)  # what has ended meanwhile is not late, and what is behind it has time of its own
+        return running.deadline is not None and running.deadline <= now
+
+    def _give_up(self, running: Command | Member) -> None:
+        """Free the slot of a process that SIGKILL does not end."""
+        self._aftermath.give_up(running.pid)
+        if (claim := self.running().get(running.pid)) is not None:
+            self._reports.append(Noted(f"job {claim.id}: {tree.why_alive(running.pid)}"))
+        if isinstance(running, Member):
+            self._bury(running, None)
+        else:
+            self._end([self._commands.give_up(running)])
+            self._free(running.out, running.err)
+
+    # --- the end of attempts ----------------------------------------------------------------------------------------------
+
+    def sweep_when_due(self) -> None:
+        """Look after what ended attempts left, if there is anything."""
+        if self._aftermath.due() < math.inf:
+            self._sweep({})
+
+    def conclude(self) -> None:
+        """See to the commands that have ended: to many at once, while their slots are at work again."""
+        ended, is_result_lost = self._commands.conclude()
+        if is_result_lost and not self._has_lost_results:
+            self._has_lost_results = True
+            self._reports.append(Noted(LOST_RESULT))
+        self._end(ended)
+
+    def _sweep(self, ended: dict[int, Lingering]) -> None:
+        """See to what these attempts left, and those that linger; finish those of which nothing is left."""
+        for over in self._aftermath.sweep(ended, self._alive()):
+            self._finish(over)
+
+    def _finish(self, over: Over) -> None:
+        """Nothing is left of an attempt that could be ended: its pipes are the next one's."""
+        one = over.attempt
+        self._reports += [Noted(f"job {one.claim.id}: {why}") for why in over.outliving]
+        if one.command is not None:
+            self.is_urgent = self.is_urgent or one.claim.on_crash == "hold"
+            self._commands.note_over(one.command, over)
+        elif one.ended is not None:
+            self._end([self._pool.over(one.ended, over)])
+        self._free(one.out, one.err)
+
+    def _end(self, ended: list[Ended]) -> None:
+        self.is_urgent = self.is_urgent or any(claim.on_crash == "hold" for claim, _ in ended)
+        self._reports += ended
+
+    def _free(self, out: Output, err: Output) -> None:
+        """Keep the pipes for the next job, unless some process that lives on may still write there."""
+        if self._aftermath.may_print():
+            self._pipes.discard(out, err)
+        else:
+            self._pipes.give_back(out, err)
+
+    def _alive(self) -> Alive:
+        tokens = {claim.token for claim in self.running().values()}
+        return Alive(set(self.processes()), tokens, bool(tokens) or len(self._pool.departures) > 0)
+
+
+def _reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """The children that have ended, as wait4(2) returns them."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status, usage
