@@ -37,7 +37,7 @@ class Callables:
         if spec.kind != "call":
             return
         target = spec.work[_BEGIN : spec.work.index('"', _BEGIN)]
-        key = target, spec.cwd, spec.python, spec.env
+        key = target, spec.terms.cwd, spec.terms.python, spec.terms.env
         if key not in self._seen:
             try:
                 self._seen[key] = _look(target, spec)
@@ -76,28 +76,28 @@ def _look(target: str, spec: "JobSpec") -> "Any":
 
 
 def _is_ours(spec: "JobSpec") -> bool:
-    return spec.python == sys.executable and "PYTHONHOME" not in (spec.env or "")
+    return spec.terms.python == sys.executable and "PYTHONHOME" not in (spec.terms.env or "")
 
 
 def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
     """Where the worker will find it: the folder of the job comes first. Raises _Missing and _Unknown."""
     import os
 
-    if not os.path.isdir(spec.cwd):
+    if not os.path.isdir(spec.terms.cwd):
         raise _Unknown
-    folders = [spec.cwd]
-    if spec.env is not None and "PYTHONPATH" in spec.env:
+    folders = [spec.terms.cwd]
+    if spec.terms.env is not None and "PYTHONPATH" in spec.terms.env:
         import json
 
-        paths = json.loads(spec.env).get("PYTHONPATH", "").split(os.pathsep)
-        folders += [os.path.join(spec.cwd, path) for path in paths]
+        paths = json.loads(spec.terms.env).get("PYTHONPATH", "").split(os.pathsep)
+        folders += [os.path.join(spec.terms.cwd, path) for path in paths]
     name, _, rest = module.partition(".")
     found = _top(name, folders, is_ours=_is_ours(spec))
     if found is None:
         if not _is_ours(spec):
             raise _Unknown
-        near = did_you_mean(name, _modules_of(spec.cwd))
-        raise _Missing(f"there is no module {name!r} in {spec.cwd}, nor in {spec.python}{near}")
+        near = did_you_mean(name, _modules_of(spec.terms.cwd))
+        raise _Missing(f"there is no module {name!r} in {spec.terms.cwd}, nor in {spec.terms.python}{near}")
     for part in rest.split(".") if rest else ():
         inside = found.submodule_search_locations
         below = None if inside is None else _by_path(f"{found.name}.{part}", list(inside))

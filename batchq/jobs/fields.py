@@ -161,9 +161,11 @@ _ALL = (
         "tags", values.tags, "list", LABELS, "TAG", "A label to find it by.", flags=("--tag", "--tags"), is_filled=True
     ),
     Field(
-        "cwd", argument, "text", SURROUNDINGS, "DIR", "Where it runs (default: here).", default="", is_column=False,
-        is_filled=True,
+        "cwd", argument, "text", SURROUNDINGS, "DIR", "Where it runs (default: here).", is_column=False, is_filled=True,
     ),
 )  # fmt: skip
 FIELDS = {field.name: field for field in _ALL}
 WORK_FIELDS = ("command", "call", "args", "payload")  #: what a job is to do; not options, and checked together
+COLUMNS = tuple(
+    name for name, field in FIELDS.items() if field.is_column and not field.is_own
+)  #: of the terms of a job

@@ -20,8 +20,8 @@ def automatic_key(spec: "JobSpec") -> str:
     import json
     import stat
 
-    parts = [spec.kind.encode(), *meaning(spec.kind, spec.work, spec.cwd, spec.stdin, spec.env)]
-    for file in json.loads(spec.inputs or "[]"):
+    parts = [spec.kind.encode(), *meaning(spec.kind, spec.work, spec.terms.cwd, spec.terms.stdin, spec.terms.env)]
+    for file in json.loads(spec.terms.inputs or "[]"):
         try:
             with open(file, "rb", opener=_without_waiting) as opened:
                 if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):

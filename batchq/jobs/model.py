@@ -4,11 +4,11 @@
 imported by every ``batchq add``, so it imports nothing that costs start-up time.
 """
 
+import marshal
 import sys
 
 from batchq.errors import InputError
-from batchq.jobs import values
-from batchq.jobs.fields import DEFAULT_BACKOFF, DEFAULT_CRASHES, DEFAULT_SNOOZES, FIELDS, WORK_FIELDS
+from batchq.jobs.fields import FIELDS, WORK_FIELDS
 from batchq.jobs.work import (
     argv_work,
     bounded_json,
@@ -30,154 +30,126 @@ SHELL = "/bin/sh"
 AUTO = "auto"  #: the key that is made of what the job does
 
 
-class JobSpec:
-    """One job to be stored: ``kind`` and ``work``, plus what ``FIELDS`` allows, all checked and normalised.
+class Terms:
+    """What the jobs of a list have in common: each field of ``FIELDS`` that is not a job's own, checked, and ``path``.
 
-    ``kind`` is ``argv`` (``work`` is the JSON list of words), ``shell`` (JSON list: the script, then ``$1`` …),
-    ``call`` (JSON object: call, args) or ``payload`` (any JSON). Durations and instants are milliseconds. ``where`` tells
-    where it was written, for a complaint that only the store can make. ``pattern`` is the job that ``like`` made it from.
+    One object serves all of them, so it is not changed once it has been shared. Durations and instants are milliseconds.
     """
 
-    __slots__ = (
-        "after",
-        "after_any",
-        "backoff",
-        "batch",
-        "cwd",
-        "delay",
-        "env",
-        "fresh",
-        "hold",
-        "if_exists",
-        "inputs",
-        "key",
-        "kind",
-        "leftovers",
-        "max_attempts",
-        "max_crashes",
-        "max_snoozes",
-        "name",
-        "no_retry_on",
-        "on_crash",
-        "path",
-        "pattern",
-        "priority",
-        "python",
-        "queue",
-        "retry_on",
-        "retry_timeout_factor",
-        "run_at",
-        "slots",
-        "stdin",
-        "tags",
-        "timeout",
-        "umask",
-        "unique",
-        "where",
-        "work",
-    )
+    path = ""  #: the search path of the add
 
-    def __init__(self, kind: str, work: str) -> None:
-        self.kind = kind
-        self.work = work
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+
+_TERMS = {name: field.default for name, field in FIELDS.items() if not field.is_own}
+for _name, _default in _TERMS.items():
+    setattr(Terms, _name, _default)
+
+
+class JobSpec:
+    """One job to be stored: what it is to do, the fields that are its own, and the ``terms`` that it shares; all checked.
+
+    ``kind`` is ``argv`` (``work`` is the JSON list of words), ``shell`` (JSON list: the script, then ``$1`` …),
+    ``call`` (JSON object: call, args) or ``payload`` (any JSON). ``where`` says where it was written, for a complaint
+    that only the store can make.
+    """
+
+    __slots__ = ("after", "after_any", "key", "kind", "name", "terms", "where", "work")
+
+    def __init__(self, kind: str, work: str, terms: Terms, where: str = "") -> None:
+        self.kind, self.work, self.terms, self.where = kind, work, terms, where
         self.name: str | None = None
-        self.batch = "default"
-        self.queue = "default"
-        self.priority = 0
-        self.max_attempts = 1
-        self.backoff = DEFAULT_BACKOFF
-        self.timeout: int | None = None
-        self.delay: int | None = None
-        self.run_at: int | None = None
-        self.hold = False
-        self.on_crash = "retry"
-        self.max_crashes = DEFAULT_CRASHES
-        self.retry_on: str | None = None
-        self.no_retry_on: str | None = None
-        self.retry_timeout_factor: float | None = None
-        self.max_snoozes = DEFAULT_SNOOZES
-        self.python: str | None = None
-        self.fresh = False
         self.key: str | None = None
-        self.unique: str | int = values.EVER
-        self.if_exists = "skip"
-        self.inputs: str | None = None
         self.after: tuple[str, ...] = ()
         self.after_any: tuple[str, ...] = ()
-        self.slots = 1
-        self.leftovers = "kill"
-        self.env: str | None = None
-        self.stdin: bytes | None = None
-        self.umask: int | None = None
-        self.tags: str | None = None
-        self.cwd = ""
-        self.path = ""
-        self.where = ""
-        self.pattern: JobSpec | None = None
 
     def like(self, kind: str, work: str) -> "JobSpec":
-        """A new job with this ``kind`` and ``work`` and with every other field of this one; nothing is checked.
-
-        Only ``OWN`` fields of it are changed afterwards: jobs of one ``pattern`` are the same in all others.
-        """
-        # Written out: a loop over __slots__ takes three times as long, and a long list of commands makes each job here.
+        """A new job with this ``kind`` and ``work``, and with everything else of this one; nothing is checked."""
         spec = _new(JobSpec)
-        spec.kind, spec.work = kind, work
-        spec.name, spec.batch, spec.queue, spec.key, spec.tags = self.name, self.batch, self.queue, self.key, self.tags
-        spec.priority, spec.delay, spec.run_at, spec.hold = self.priority, self.delay, self.run_at, self.hold
-        spec.max_attempts, spec.backoff, spec.timeout = self.max_attempts, self.backoff, self.timeout
-        spec.on_crash, spec.max_crashes, spec.leftovers = self.on_crash, self.max_crashes, self.leftovers
-        spec.env, spec.stdin, spec.umask, spec.cwd, spec.path = self.env, self.stdin, self.umask, self.cwd, self.path
-        spec.after, spec.after_any, spec.slots, spec.inputs = self.after, self.after_any, self.slots, self.inputs
-        spec.unique, spec.if_exists, spec.retry_on = self.unique, self.if_exists, self.retry_on
-        spec.no_retry_on, spec.retry_timeout_factor = self.no_retry_on, self.retry_timeout_factor
-        spec.max_snoozes, spec.python, spec.fresh = self.max_snoozes, self.python, self.fresh
-        spec.where, spec.pattern = self.where, self
+        spec.kind, spec.work, spec.terms, spec.where = kind, work, self.terms, self.where
+        spec.name, spec.key, spec.after, spec.after_any = self.name, self.key, self.after, self.after_any
         return spec
 
 
 _new = JobSpec.__new__
-OWN = ("kind", "work", "name", "key", "where")  #: fields in which jobs of one pattern may differ
+
+
+class Maker:
+    """Makes the jobs of one list from their fields. Successive jobs whose terms are written alike share one object.
+
+    ``cwd`` is the folder of the ``add`` call, against which a job's own ``cwd`` resolves; ``path`` is the search path to
+    store.
+    """
+
+    def __init__(self, cwd: str, path: str) -> None:
+        self._cwd = cwd
+        self._path = path
+        self._terms = Terms()
+        self._written: bytes | None = None  # what the terms were made of
+
+    def spec(self, fields: "Mapping[str, Any]", where: str) -> JobSpec:
+        """The checked job that ``fields`` describe; ``where`` begins each complaint, as in ``jobs.toml, job 3 (load)``.
+
+        Raises InputError with one sentence that names the field.
+        """
+        for name in fields:
+            if name not in FIELDS and name not in WORK_FIELDS:
+                hint = did_you_mean(name, [*FIELDS, *WORK_FIELDS, "matrix"])
+                raise InputError(f"{where}: unknown field {quoted(name)}{hint}")
+        kind, work = work_of(fields, where)
+        written = _written(kind, fields)
+        is_known = written is not None and written == self._written
+        terms = self._terms if is_known else Terms()
+        spec = JobSpec(kind, work, terms, where)
+        for name, value in fields.items():
+            field = FIELDS.get(name)
+            if field is None or (is_known and not field.is_own):
+                continue
+            try:
+                setattr(spec if field.is_own else terms, name, field.check(value))
+            except ValueError as error:
+                raise InputError(f"{where}: field {name!r} {error}") from None
+        if not is_known:
+            _complete(terms, kind, where, self._cwd, self._path)
+            self._terms, self._written = terms, written
+        return spec
 
 
 def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> JobSpec:
-    """The checked job that ``fields`` describe; ``where`` begins every complaint, as in ``jobs.toml, job 3 (load)``.
+    """One job by itself; see ``Maker``."""
+    return Maker(cwd, path).spec(fields, where)
 
-    ``cwd`` is the directory of the ``add`` call: the job's own ``cwd`` resolves against it. ``path`` is the search
-    path to store. Raises InputError with one sentence that names the field.
-    """
-    for name in fields:
-        if name not in FIELDS and name not in WORK_FIELDS:
-            raise InputError(
-                f"{where}: unknown field {quoted(name)}{did_you_mean(name, [*FIELDS, *WORK_FIELDS, 'matrix'])}"
-            )
-    spec = JobSpec(*work_of(fields, where))
-    spec.cwd, spec.path, spec.where = cwd, path, where
-    for name, value in fields.items():
-        field = FIELDS.get(name)
-        if field is None:
-            continue
-        try:
-            setattr(spec, name, field.check(value))
-        except ValueError as error:
-            raise InputError(f"{where}: field {name!r} {error}") from None
-    if spec.delay is not None and spec.run_at is not None:
+
+def _written(kind: str, fields: "Mapping[str, Any]") -> bytes | None:
+    """The fields that make the terms of a job, as bytes that differ where 1 and true do; None where they cannot be."""
+    try:
+        # Version 2 has no references, so what is equal gives equal bytes.
+        return marshal.dumps([kind, *[one for one in fields.items() if one[0] in _TERMS]], 2)
+    except ValueError:  # a date, or endless nesting
+        return None
+
+
+def _complete(terms: Terms, kind: str, where: str, cwd: str, path: str) -> None:
+    """Check what single fields cannot know, and resolve the paths."""
+    terms.path = path
+    if terms.delay is not None and terms.run_at is not None:
         raise InputError(f"{where}: fields 'delay' and 'run_at' exclude each other")
-    if spec.leftovers == "keep" and spec.kind in ("call", "payload"):
+    if terms.leftovers == "keep" and kind in ("call", "payload"):
         raise InputError(
             f"{where}: field 'leftovers' can be 'keep' for commands only: a worker ends what a callable left"
         )
-    if spec.cwd is not cwd:
-        spec.cwd = _resolve(spec.cwd, cwd)
-    if spec.python is None:
-        spec.python = sys.executable if spec.kind == "call" else None
-    elif "/" in spec.python:
-        spec.python = _resolve(spec.python, cwd)
-    if spec.inputs is not None:
+    terms.cwd = _resolve(terms.cwd, cwd) if terms.cwd is not None else cwd
+    if terms.python is None:
+        terms.python = sys.executable if kind == "call" else None
+    elif "/" in terms.python:
+        terms.python = _resolve(terms.python, cwd)
+    if terms.inputs is not None:
         import json
 
-        spec.inputs = raw_json([_resolve(file, cwd) for file in json.loads(spec.inputs)])
-    return spec
+        terms.inputs = raw_json([_resolve(file, cwd) for file in json.loads(terms.inputs)])
 
 
 def _resolve(folder: str, start: str) -> str:

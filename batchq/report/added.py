@@ -60,7 +60,13 @@ def _counts(done: Added) -> dict[str, int]:
 def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
     """What would become of one job; of one that stays as it is, what is stored and not what the add says."""
     fate, job = done.fate(position), done.ids[position]
-    kind, work, batch, queue, name = done.stored.get(job) or (spec.kind, spec.work, spec.batch, spec.queue, spec.name)
+    kind, work, batch, queue, name = done.stored.get(job) or (
+        spec.kind,
+        spec.work,
+        spec.terms.batch,
+        spec.terms.queue,
+        spec.name,
+    )
     labels = ("-" if fate == ADDED else str(job), batch, queue, name or "-")
     text = "(pruned)" if job in done.gone else visible(command(kind, work), one_line=True)
     return [(fate, _STYLES[fate]), *((visible(label, one_line=True), "") for label in labels), (text, "")]
@@ -84,26 +90,26 @@ def _stored(done: Added, job: int) -> dict[str, Any]:
 def _job(spec: JobSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "batch": spec.batch,
-        "queue": spec.queue,
+        "batch": spec.terms.batch,
+        "queue": spec.terms.queue,
         "key": spec.key,
         "kind": spec.kind,
         "command": command(spec.kind, spec.work),
         "work": parsed(spec.work),
-        "priority": spec.priority,
-        "max_attempts": spec.max_attempts,
-        "timeout": None if spec.timeout is None else spec.timeout / 1000,
-        "delay": None if spec.delay is None else spec.delay / 1000,
-        "run_at": iso(spec.run_at),
-        "hold": spec.hold,
-        "slots": spec.slots,
-        "python": spec.python,
-        "fresh": spec.fresh,
+        "priority": spec.terms.priority,
+        "max_attempts": spec.terms.max_attempts,
+        "timeout": None if spec.terms.timeout is None else spec.terms.timeout / 1000,
+        "delay": None if spec.terms.delay is None else spec.terms.delay / 1000,
+        "run_at": iso(spec.terms.run_at),
+        "hold": spec.terms.hold,
+        "slots": spec.terms.slots,
+        "python": spec.terms.python,
+        "fresh": spec.terms.fresh,
         "after": spec.after,
         "after_any": spec.after_any,
-        "tags": json.loads(spec.tags or "[]"),
-        "env": list(json.loads(spec.env or "{}")),  # names only: values may be secrets
-        "inputs": json.loads(spec.inputs or "[]"),
-        "stdin_bytes": None if spec.stdin is None else len(spec.stdin),
-        "cwd": spec.cwd,
+        "tags": json.loads(spec.terms.tags or "[]"),
+        "env": list(json.loads(spec.terms.env or "{}")),  # names only: values may be secrets
+        "inputs": json.loads(spec.terms.inputs or "[]"),
+        "stdin_bytes": None if spec.terms.stdin is None else len(spec.terms.stdin),
+        "cwd": spec.terms.cwd,
     }

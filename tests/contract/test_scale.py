@@ -35,13 +35,12 @@ def within(seconds: float) -> Iterator[None]:
 
 def chain(number: int, **first: object) -> list[JobSpec]:
     """Jobs each of which runs after the one before; ``first`` are fields of the first one."""
-    pattern = job_spec({"command": "true"}, "test", "/", "/bin")
+    pattern = job_spec({"command": "true", "if_exists": "replace"}, "test", "/", "/bin")
     specs = []
     for position in range(number):
         spec = pattern.like("shell", '["true"]')
         spec.name = spec.key = f"j{position}"
         spec.after = (f"j{position - 1}",) if position else ()
-        spec.if_exists = "replace"
         specs.append(spec)
     for name, value in first.items():
         setattr(specs[0], name, value)
@@ -95,10 +94,8 @@ def steps(store: Store, ask: Callable[[], object]) -> int:
 
 
 def add_queued(store: Store, queues: int, jobs: int = 4_000) -> None:
-    pattern = job_spec({"command": "true"}, "test", "/", "/bin")
-    specs = [pattern.like("shell", '["true"]') for _ in range(jobs)]
-    for number, spec in enumerate(specs):
-        spec.queue, spec.pattern = f"q{number % queues}", None
+    patterns = [job_spec({"command": "true", "queue": f"q{number}"}, "test", "/", "/bin") for number in range(queues)]
+    specs = [patterns[number % queues].like("shell", '["true"]') for number in range(jobs)]
     intake.add(store, specs)
 
 

@@ -17,7 +17,9 @@ def read(text: str | bytes, **common: object) -> list[JobSpec]:
 def test_each_row_is_a_job_and_an_empty_cell_says_nothing() -> None:
     specs = read('name,command,queue,priority\nload,"ls | wc -l",etl,-5\n\n,,,\n,true,,\n', queue="q", timeout="1m")
 
-    assert [(spec.name, spec.kind, spec.work, spec.queue, spec.priority, spec.timeout) for spec in specs] == [
+    assert [
+        (spec.name, spec.kind, spec.work, spec.terms.queue, spec.terms.priority, spec.terms.timeout) for spec in specs
+    ] == [
         ("load", "shell", '["ls | wc -l"]', "etl", -5, 60_000),
         (None, "shell", '["true"]', "q", 0, 60_000),
     ]
@@ -29,9 +31,19 @@ def test_lists_variables_numbers_and_truths() -> None:
         'x,a; b ;,p;17,"[75, ""stderr:a;b""]",A=1;B=x=y,TRUE, 2 ,1.5,022,5m,active,in.csv\n'
     )
 
-    assert (spec.tags, spec.after, spec.retry_on) == ('["a","b"]', ("p", "17"), '[75, "stderr:a;b"]')
-    assert (spec.env, spec.hold, spec.slots, spec.retry_timeout_factor) == ('{"A":"1","B":"x=y"}', True, 2, 1.5)
-    assert (spec.umask, spec.delay, spec.unique, spec.inputs) == (0o22, 300_000, "active", '["/home/ann/in.csv"]')
+    assert (spec.terms.tags, spec.after, spec.terms.retry_on) == ('["a","b"]', ("p", "17"), '[75, "stderr:a;b"]')
+    assert (spec.terms.env, spec.terms.hold, spec.terms.slots, spec.terms.retry_timeout_factor) == (
+        '{"A":"1","B":"x=y"}',
+        True,
+        2,
+        1.5,
+    )
+    assert (spec.terms.umask, spec.terms.delay, spec.terms.unique, spec.terms.inputs) == (
+        0o22,
+        300_000,
+        "active",
+        '["/home/ann/in.csv"]',
+    )
 
 
 def test_calls_and_payloads_are_json() -> None:
@@ -43,7 +55,7 @@ def test_calls_and_payloads_are_json() -> None:
 def test_variables_may_be_json_and_stay_below_those_of_the_job() -> None:
     (spec,) = read('command,env\nx,"{""A"": "";""}"\n', env={"A": "1", "B": "2"})
 
-    assert json.loads(spec.env or "") == {"A": ";", "B": "2"}
+    assert json.loads(spec.terms.env or "") == {"A": ";", "B": "2"}
 
 
 def test_bytes_that_are_no_utf8_reach_the_shell() -> None:

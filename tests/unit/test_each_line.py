@@ -75,7 +75,7 @@ LONG = "a" * 200 + "b" * 200
 def test_names_and_tags_are_made_of_any_line(line: bytes, name: str) -> None:
     (spec,) = made(line + b"\n", "x", "{}", name="{}", tags=["{}"])
 
-    assert (spec.name, json.loads(spec.tags or "")) == (name, [name])
+    assert (spec.name, json.loads(spec.terms.tags or "")) == (name, [name])
     assert os.fsencode(works([spec])[0][1]) == line
     (child,) = made(line + b"\n", "x", after=["{}"])
     assert child.after == (name,)
@@ -84,7 +84,7 @@ def test_names_and_tags_are_made_of_any_line(line: bytes, name: str) -> None:
 def test_an_empty_cell_is_no_name_and_no_tag() -> None:
     (spec,) = made("id,who\n7,\n", "x", "{id}", layout="csv", name="{who}", tags=["{who}", "{id}"])
 
-    assert (spec.name, spec.tags) == (None, '["7"]')
+    assert (spec.name, spec.terms.tags) == (None, '["7"]')
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,16 @@ def test_fields_that_are_text_are_filled_and_others_are_not() -> None:
         timeout="5m", retry_on=["stderr:a{}"],
     )  # fmt: skip
 
-    assert (spec.name, spec.batch, spec.queue, spec.key, spec.cwd) == ("n-a", "b1", "q-1", "k:in/a.png", "/home/ann/in")
-    assert (spec.stdin, spec.tags, spec.inputs) == (b"<in/a.png>", '["t1"]', '["/home/ann/in/a.png"]')
-    assert json.loads(spec.env or "") == {"IN": "in/a.png", "{}": "1"}
-    assert (spec.after, spec.after_any, spec.timeout, spec.retry_on) == (
+    assert (spec.name, spec.terms.batch, spec.terms.queue, spec.key, spec.terms.cwd) == (
+        "n-a",
+        "b1",
+        "q-1",
+        "k:in/a.png",
+        "/home/ann/in",
+    )
+    assert (spec.terms.stdin, spec.terms.tags, spec.terms.inputs) == (b"<in/a.png>", '["t1"]', '["/home/ann/in/a.png"]')
+    assert json.loads(spec.terms.env or "") == {"IN": "in/a.png", "{}": "1"}
+    assert (spec.after, spec.after_any, spec.terms.timeout, spec.terms.retry_on) == (
         ("p-a",),
         ("7", "q1"),
         300_000,

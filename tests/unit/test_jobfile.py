@@ -30,9 +30,9 @@ def test_each_line_is_a_shell_command_and_the_last_needs_no_newline() -> None:
     specs = read("lines", "make all\necho 'a \"b\"' | tee \\\\x\nls\tä", queue="etl", max_attempts=3)
 
     assert scripts(specs) == ["make all", "echo 'a \"b\"' | tee \\\\x", "ls\tä"]
-    assert {(spec.kind, spec.queue, spec.max_attempts, spec.cwd, spec.path) for spec in specs} == {
-        ("shell", "etl", 3, "/home/ann", "/bin")
-    }
+    assert {
+        (spec.kind, spec.terms.queue, spec.terms.max_attempts, spec.terms.cwd, spec.terms.path) for spec in specs
+    } == {("shell", "etl", 3, "/home/ann", "/bin")}
 
 
 def test_blank_lines_and_comments_are_skipped_but_a_later_hash_is_kept() -> None:
@@ -95,16 +95,16 @@ def test_a_toml_file_gives_its_jobs_in_order_with_the_defaults_below_them() -> N
         ("call", '{"call":"shop.images:resize","args":{"path":"a.png","width":800}}'),
         ("payload", '{"customer":17}'),
     ]
-    assert [spec.queue for spec in specs] == ["etl", "own", "etl", "etl"]
-    assert {spec.timeout for spec in specs} == {60_000}
-    assert json.loads(specs[0].env or "") == {"A": "file", "B": "option", "C": "option"}
-    assert json.loads(specs[1].env or "") == {"A": "file", "B": "option", "C": "job"}
+    assert [spec.terms.queue for spec in specs] == ["etl", "own", "etl", "etl"]
+    assert {spec.terms.timeout for spec in specs} == {60_000}
+    assert json.loads(specs[0].terms.env or "") == {"A": "file", "B": "option", "C": "option"}
+    assert json.loads(specs[1].terms.env or "") == {"A": "file", "B": "option", "C": "job"}
 
 
 def test_a_time_of_toml_is_a_run_at() -> None:
     (spec,) = read("toml", "[[job]]\ncommand = 'x'\nrun_at = 2026-11-23T18:00:00+01:00")
 
-    assert spec.run_at == 1795453200000
+    assert spec.terms.run_at == 1795453200000
 
 
 def test_a_jobs_own_run_at_displaces_a_delay_from_outside_and_the_reverse() -> None:
@@ -114,15 +114,15 @@ def test_a_jobs_own_run_at_displaces_a_delay_from_outside_and_the_reverse() -> N
     )
     (own,) = read("jsonl", '{"command": "x", "delay": "1s"}', run_at="2026-11-23T18:00Z")
 
-    assert (late.delay, late.run_at is None) == (None, False)
-    assert (soon.delay, soon.run_at) == (300_000, None)
-    assert (own.delay, own.run_at) == (1000, None)
+    assert (late.terms.delay, late.terms.run_at is None) == (None, False)
+    assert (soon.terms.delay, soon.terms.run_at) == (300_000, None)
+    assert (own.terms.delay, own.terms.run_at) == (1000, None)
 
 
 def test_json_lines_give_a_job_a_line_and_blank_lines_count_only_as_lines() -> None:
     specs = read("jsonl", '{"command": ["a", "\\u00e9"], "name": "x"}\n\n  \n{"payload": "\\ud83d\\ude00"}', queue="q")
 
-    assert [(spec.kind, spec.name, spec.queue) for spec in specs] == [("argv", "x", "q"), ("payload", None, "q")]
+    assert [(spec.kind, spec.name, spec.terms.queue) for spec in specs] == [("argv", "x", "q"), ("payload", None, "q")]
     assert [json.loads(spec.work) for spec in specs] == [["a", "é"], "😀"]
 
 
@@ -277,7 +277,7 @@ def test_any_bytes_give_runnable_jobs_or_an_input_error(data: bytes, format: str
 
     for spec in specs:
         work = json.loads(spec.work)
-        words = [*(json.loads(spec.env) if spec.env else {}).items()]
-        sent = [*(work if spec.kind in ("argv", "shell") else []), *("=".join(pair) for pair in words), spec.cwd]
+        words = [*(json.loads(spec.terms.env) if spec.terms.env else {}).items()]
+        sent = [*(work if spec.kind in ("argv", "shell") else []), *("=".join(pair) for pair in words), spec.terms.cwd]
         for word in map(os.fsencode, sent):
             assert len(word) <= ARGUMENT_LIMIT and b"\0" not in word

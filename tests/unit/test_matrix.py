@@ -47,9 +47,14 @@ def test_fields_that_are_text_are_filled_wherever_they_come_from() -> None:
     )
 
     spec = specs[1]
-    assert (spec.env, spec.work) == ('{"DAY":"tue"}', '{"call":"a:b","args":{"d":"tue"}}')
-    assert (spec.key, spec.cwd, spec.stdin, spec.batch) == ("tue/2", "/home/ann/in/tue", b"tue", "tue")
-    assert (spec.inputs, spec.after, spec.tags) == ('["/home/ann/tue.csv"]', ("x-tue",), '["t-tue"]')
+    assert (spec.terms.env, spec.work) == ('{"DAY":"tue"}', '{"call":"a:b","args":{"d":"tue"}}')
+    assert (spec.key, spec.terms.cwd, spec.terms.stdin, spec.terms.batch) == (
+        "tue/2",
+        "/home/ann/in/tue",
+        b"tue",
+        "tue",
+    )
+    assert (spec.terms.inputs, spec.after, spec.terms.tags) == ('["/home/ann/tue.csv"]', ("x-tue",), '["t-tue"]')
 
 
 def test_a_value_is_never_filled_again() -> None:
@@ -75,7 +80,7 @@ def test_hostile_values_stand_in_their_place_as_they_are(first: list[str], secon
         *(["x", f"<{one}>{other}", "{c}"] for one, other in pairs),
         *(['x "$1"', one, other] for one, other in pairs),
     ]
-    assert [json.loads(spec.env or "")["V"] for spec in specs] == [other for _, other in pairs] * 2
+    assert [json.loads(spec.terms.env or "")["V"] for spec in specs] == [other for _, other in pairs] * 2
 
 
 def test_a_shell_gets_the_values_as_parameters_in_the_order_of_the_names() -> None:

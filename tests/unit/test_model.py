@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchq.errors import InputError
 from batchq.jobs import work
 from batchq.jobs.fields import FIELDS, WORK_FIELDS
-from batchq.jobs.model import JobSpec, job_spec
+from batchq.jobs.model import JobSpec, Maker, job_spec
 from batchq.jobs.values import ENVIRONMENT_LIMIT
 from batchq.jobs.work import ARGUMENT_LIMIT, FIELD_LIMIT
 
@@ -27,18 +27,14 @@ def spec_of(**fields: Any) -> JobSpec:
 
 def test_a_job_without_fields_has_the_documented_defaults() -> None:
     spec = spec_of()
+    terms = spec.terms
 
-    assert (spec.kind, spec.work, spec.batch, spec.queue, spec.priority) == (
-        "argv",
-        '["true"]',
-        "default",
-        "default",
-        0,
-    )
-    assert (spec.max_attempts, spec.backoff, spec.max_crashes, spec.on_crash) == (1, 1000, 3, "retry")
-    assert (spec.hold, spec.cwd, spec.path) == (False, "/home/ann", "/bin")
-    optional = ("name", "timeout", "delay", "run_at", "key", "env", "stdin", "umask", "tags")
-    assert [getattr(spec, name) for name in optional] == [None] * len(optional)
+    assert (spec.kind, spec.work) == ("argv", '["true"]')
+    assert (terms.batch, terms.queue, terms.priority) == ("default", "default", 0)
+    assert (terms.max_attempts, terms.backoff, terms.max_crashes, terms.on_crash) == (1, 1000, 3, "retry")
+    assert (terms.hold, terms.cwd, terms.path) == (False, "/home/ann", "/bin")
+    optional = ("timeout", "delay", "run_at", "env", "stdin", "umask", "tags")
+    assert [spec.name, spec.key, *[getattr(terms, name) for name in optional]] == [None] * (2 + len(optional))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +68,8 @@ def test_a_job_without_fields_has_the_documented_defaults() -> None:
     ],
 )
 def test_a_field_is_stored_in_one_normal_form(field: str, said: object, stored: object) -> None:
-    assert getattr(spec_of(**{field: said}), field) == stored
+    spec = spec_of(**{field: said})
+    assert getattr(spec if FIELDS[field].is_own else spec.terms, field) == stored
 
 
 @pytest.mark.parametrize(
@@ -192,9 +189,29 @@ def test_a_job_like_another_has_all_its_fields_but_the_work() -> None:
     like = spec.like("shell", '["x"]')
 
     kept = {name: getattr(spec, name) for name in JobSpec.__slots__}
-    assert {name: getattr(like, name) for name in JobSpec.__slots__} == kept | {
-        "kind": "shell", "work": '["x"]', "pattern": spec,
-    }  # fmt: skip
+    assert {name: getattr(like, name) for name in JobSpec.__slots__} == kept | {"kind": "shell", "work": '["x"]'}
+
+
+def test_jobs_share_their_terms_where_these_are_written_alike() -> None:
+    maker = Maker("/home/ann", "/bin")
+    alike = [maker.spec({"command": ["a", str(n)], "name": f"n{n}", "queue": "q"}, "x") for n in range(3)]
+    other = maker.spec({"command": ["a"], "queue": "r"}, "x")
+
+    assert len({id(spec.terms) for spec in alike}) == 1
+    assert [spec.name for spec in alike] == ["n0", "n1", "n2"]
+    assert (alike[0].terms.queue, other.terms.queue, other.name) == ("q", "r", None)
+    assert maker.spec({"call": "a:b", "queue": "r"}, "x").terms.python == sys.executable
+    assert maker.spec({"command": "a", "queue": "r"}, "x").terms.python is None
+
+
+@pytest.mark.parametrize(("good", "bad"), [({"priority": 1}, {"priority": True}), ({"after": [1]}, {"after": [True]}),
+    ({"retry_on": [1]}, {"retry_on": [True]}), ({"slots": 1}, {"slots": 1.0})])  # fmt: skip
+def test_what_only_equals_good_terms_is_refused(good: dict[str, Any], bad: dict[str, Any]) -> None:
+    maker = Maker("/home/ann", "/bin")
+    maker.spec({"command": "a"} | good, "x")
+
+    with pytest.raises(InputError, match=f"x: field '{next(iter(bad))}'"):
+        maker.spec({"command": "a"} | bad, "x")
 
 
 WORD = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")) | st.text(
@@ -230,7 +247,7 @@ def test_any_fields_give_a_job_or_an_input_error(fields: dict[str, Any]) -> None
         return
 
     json.loads(spec.work)
-    assert "\0" not in spec.cwd and work.encode_bytes(spec.cwd)
+    assert "\0" not in spec.terms.cwd and work.encode_bytes(spec.terms.cwd)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
@@ -240,5 +257,5 @@ def test_the_largest_command_and_environment_that_are_accepted_can_be_executed()
 
     spec = spec_of(command=words, env=env)
 
-    ended = subprocess.run(json.loads(spec.work), env=json.loads(spec.env or ""))
+    ended = subprocess.run(json.loads(spec.work), env=json.loads(spec.terms.env or ""))
     assert ended.returncode == 7

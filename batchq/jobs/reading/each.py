@@ -5,7 +5,7 @@ where one of them is the text of a program (``sh -c 'echo {}'``), that is told.
 """
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import AUTO, job_spec
+from batchq.jobs.model import AUTO, Maker
 from batchq.jobs.reading import placeholders, records
 from batchq.jobs.reading.pasting import pasted
 from batchq.jobs.work import argv_work, did_you_mean, quoted, shell_work
@@ -66,7 +66,8 @@ def stream(
         _refuse_unknown(
             [pattern.words, pattern.args, *(fields.get(name) for name in placeholders.FILLED)], known, names, source
         )
-    shared = job_spec({**fields, **_stand_in(pattern)}, "command line", cwd, path)
+    maker = Maker(cwd, path)
+    shared = maker.spec({**fields, **_stand_in(pattern)}, "command line")
     templates = {name: fields[name] for name in placeholders.FILLED if placeholders.first_in(fields.get(name), known)}
     make = _maker(pattern, known)
     is_single = shared.key not in (None, AUTO) and "key" not in templates
@@ -76,7 +77,7 @@ def stream(
         if templates or pattern.call is not None:
             own = placeholders.fill_all(templates, line, known, {})
             args = {"args": placeholders.fill_all(pattern.args, line, known, {})} if pattern.call is not None else {}
-            spec = job_spec({**fields, **own, **_stand_in(pattern), **args}, where, cwd, path)
+            spec = maker.spec({**fields, **own, **_stand_in(pattern), **args}, where)
         else:
             spec = shared.like(shared.kind, shared.work)
             spec.where = where
@@ -98,7 +99,7 @@ def _stand_in(pattern: Pattern) -> "dict[str, Any]":
 
 
 def _maker(pattern: Pattern, known: "Collection[str]") -> "Make | None":
-    """What makes the work of one line; None for a call, whose arguments ``job_spec`` checks."""
+    """What makes the work of one line; None for a call, whose arguments are checked with its fields."""
     parts = [placeholders.taken_apart(word, known) for word in pattern.words]
     if pattern.call is not None:
         if placeholders.first_in(pattern.args, known) is None:

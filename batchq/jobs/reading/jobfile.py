@@ -5,7 +5,7 @@ commands needs no import beyond this one, because ``batchq add -`` starts in the
 """
 
 from batchq.errors import InputError, UsageError
-from batchq.jobs.model import AUTO, job_spec, work_of
+from batchq.jobs.model import AUTO, Maker, job_spec
 from batchq.jobs.reading.blocks import JOBS_LIMIT, pieces, too_many
 from batchq.jobs.reading.sheet import TOO_LONG, merged, named, text_of_file
 from batchq.jobs.work import quoted, shell_work, to_json
@@ -66,7 +66,7 @@ def stream(
         specs = _lines(blocks, source, pattern, nul)
     elif format in FORMATS:
         found = _found(blocks, format, source, common, cwd, path)
-        specs = _described(found, cwd, path, source, pattern)
+        specs = _described(found, Maker(cwd, path), source)
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
     # The store takes one job a key: without this all jobs but the first would vanish without a word.
@@ -82,7 +82,7 @@ def stream(
 def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
     """The jobs that mappings of fields describe, a ``matrix`` included. Raises InputError, which begins with the place,
     as in ``job 3 (load)``."""
-    return list(_described(_placed(jobs), cwd, path, "the list"))
+    return list(_described(_placed(jobs), Maker(cwd, path), "the list"))
 
 
 def _placed(jobs: "Iterable[object]") -> "Iterator[tuple[str, dict[str, Any]]]":
@@ -112,28 +112,18 @@ def _found(
     return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(blocks, source, json_value))
 
 
-def _described(
-    found: "Iterable[tuple[str, dict[str, Any]]]",
-    cwd: str,
-    path: str,
-    source: str,
-    pattern: "JobSpec | None" = None,
-) -> "Iterator[JobSpec]":
+def _described(found: "Iterable[tuple[str, dict[str, Any]]]", maker: Maker, source: str) -> "Iterator[JobSpec]":
     combinations = 0
     for where, fields in found:
-        if pattern is not None and len(fields) == 1 and "command" in fields:  # and nothing from outside
-            spec = pattern.like(*work_of(fields, where))
-            spec.where = where
-            yield spec
-        elif "matrix" in fields:
+        if "matrix" in fields:
             from batchq.jobs.reading import matrix
 
             combinations += matrix.number(fields["matrix"])
             if combinations > JOBS_LIMIT:
                 raise too_many(source)
-            yield from matrix.jobs(fields, where, cwd, path)
+            yield from matrix.jobs(fields, where, maker)
         else:
-            yield job_spec(fields, where, cwd, path)
+            yield maker.spec(fields, where)
 
 
 def _lines(blocks: "Iterable[bytes]", source: str, pattern: "JobSpec", nul: bool) -> "Iterator[JobSpec]":

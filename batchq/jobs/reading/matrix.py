@@ -3,7 +3,7 @@
 import math
 
 from batchq.errors import InputError
-from batchq.jobs.model import AUTO, job_spec
+from batchq.jobs.model import AUTO
 from batchq.jobs.reading import placeholders
 from batchq.jobs.work import argument, kind_of, quoted, shell_work
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from batchq.jobs.model import JobSpec
+    from batchq.jobs.model import JobSpec, Maker
 
 COMBINATIONS_LIMIT = 100_000
 _WORK = ("command", "args", "payload")
 
 
-def jobs(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> "Iterator[JobSpec]":
-    """The jobs that ``fields`` with a ``matrix`` describe, the last name changing fastest; as ``job_spec`` otherwise.
+def jobs(fields: "Mapping[str, Any]", where: str, maker: "Maker") -> "Iterator[JobSpec]":
+    """The jobs that ``fields`` with a ``matrix`` describe, the last name changing fastest; as ``Maker.spec`` otherwise.
 
     ``{name}`` stands for the value in the words of a command, in ``args`` and ``payload``, and in the fields that are
     free text; ``{#}`` is the number of the combination. In ``args`` and ``payload`` a string that is nothing else
@@ -35,7 +35,7 @@ def jobs(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> "Itera
             if placeholders.first_in(plain.get(name), known)
         }
         _check(plain, templates, axes, where)
-        yield from _combined(plain, templates, axes, where, cwd, path)
+        yield from _combined(plain, templates, axes, where, maker)
     except RecursionError:
         raise InputError(f"{where}: is nested too deeply") from None
 
@@ -47,7 +47,7 @@ def number(matrix: "Any") -> int:
 
 
 def _combined(
-    plain: "dict[str, Any]", templates: "dict[str, Any]", axes: "dict[str, list[Any]]", where: str, cwd: str, path: str
+    plain: "dict[str, Any]", templates: "dict[str, Any]", axes: "dict[str, list[Any]]", where: str, maker: "Maker"
 ) -> "Iterator[JobSpec]":
     from itertools import product
 
@@ -60,7 +60,7 @@ def _combined(
             for name, value in templates.items()
         }
         place = f"{where}, combination {number}"
-        spec = job_spec({**plain, **own}, place, cwd, path)
+        spec = maker.spec({**plain, **own}, place)
         if spec.kind == "shell":
             try:
                 spec.work = shell_work([plain["command"], *(texts[name] for name in axes)])

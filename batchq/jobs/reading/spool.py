@@ -5,7 +5,7 @@ import os
 from itertools import islice
 from operator import attrgetter
 
-from batchq.jobs.model import AUTO, OWN, JobSpec
+from batchq.jobs.model import AUTO, JobSpec, Terms
 from batchq.jobs.reading.blocks import JOBS_LIMIT, too_many
 
 TYPE_CHECKING = False
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 AT_ONCE = 5_000  #: jobs that are packed and unpacked together
-_TERMS = tuple(name for name in JobSpec.__slots__ if name not in (*OWN, "pattern"))
-_own, _terms = attrgetter(*OWN), attrgetter(*_TERMS)
+_own = attrgetter("kind", "work", "name", "key", "after", "after_any", "where")
 
 
 def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
@@ -71,25 +70,23 @@ class Spool:
 
 
 def _packed(specs: list[JobSpec]) -> bytes:
-    runs: list[tuple[tuple[object, ...], list[tuple[object, ...]]]] = []
-    pattern = None
+    runs: list[tuple[dict[str, object], list[tuple[object, ...]]]] = []
+    terms = None
     for spec in specs:
-        if spec.pattern is None or spec.pattern is not pattern:
-            pattern, terms = spec.pattern, _terms(spec)
-            if not runs or runs[-1][0] != terms:
-                runs.append((terms, []))
+        if spec.terms is not terms:
+            terms = spec.terms
+            runs.append((vars(terms), []))
         runs[-1][1].append(_own(spec))
     return marshal.dumps(runs)
 
 
 def _unpacked(data: bytes) -> "Iterator[JobSpec]":
-    for terms, jobs in marshal.loads(data):
-        pattern = JobSpec("", "")
-        for name, value in zip(_TERMS, terms, strict=True):
-            setattr(pattern, name, value)
-        for kind, work, name, key, where in jobs:
-            spec = pattern.like(kind, work)
-            spec.name, spec.key, spec.where = name, key, where
+    for given, jobs in marshal.loads(data):
+        terms = Terms()
+        vars(terms).update(given)
+        for kind, work, name, key, after, after_any, where in jobs:
+            spec = JobSpec(kind, work, terms, where)
+            spec.name, spec.key, spec.after, spec.after_any = name, key, after, after_any
             yield spec
 
 

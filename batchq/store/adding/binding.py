@@ -79,7 +79,7 @@ class Binder:
             self.is_after_nothing = self.is_after_nothing or self._db.execute(stored).fetchone() is None
 
     def _tie_to_batch(self, job: int, spec: "JobSpec", kind: str, batch: str) -> None:
-        if batch == spec.batch:
+        if batch == spec.terms.batch:
             raise _wrong(spec, kind, f"names its own batch {batch!r}: name the jobs instead")
         also = "" if batch == "default" else " AND batch <> 'default'"  # or SQLite would not use the index
         sql = f"{_ENTER} SELECT ?, id, ? FROM jobs WHERE batch = ?{also}"
@@ -113,13 +113,13 @@ class Binder:
     def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> bool:
         """Enter the jobs of that name in the batch; whether there were any."""
         sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1"
-        return self._db.execute(sql, (job, kind, word, spec.batch)).rowcount > 0
+        return self._db.execute(sql, (job, kind, word, spec.terms.batch)).rowcount > 0
 
     def _unknown(self, spec: "JobSpec", kind: str, word: str) -> InputError:
         others = "SELECT DISTINCT name FROM jobs WHERE (batch = ? OR id >= ?) AND name IS NOT NULL LIMIT 1000"
-        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.batch, self._first)))}
+        known = {*self._named, *(name for (name,) in self._db.execute(others, (spec.terms.batch, self._first)))}
         near = did_you_mean(word, sorted(known - {spec.name or ""}))
-        problem = f"names {word!r}, but neither this add nor batch {spec.batch!r} has such a job{near}"
+        problem = f"names {word!r}, but neither this add nor batch {spec.terms.batch!r} has such a job{near}"
         return _wrong(spec, kind, problem)
 
 

@@ -1,11 +1,10 @@
 """Adding jobs: one transaction, all of them or none."""
 
-import os
-
 from batchq import clock, failpoints
 from batchq.jobs.model import AUTO
 from batchq.store import states
 from batchq.store.adding import keys
+from batchq.store.adding.rows import AT_ONCE, Rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,17 +15,7 @@ if TYPE_CHECKING:
     from batchq.jobs.reading.spool import Jobs
     from batchq.store.file.connection import Store
 
-_SHARED = (
-    "add_id, created_at, context, state, due_at, why, batch, queue, kind, priority, max_attempts, backoff,"
-    " max_crashes, on_crash, timeout, env, stdin, umask, tags, leftovers, slots, inputs, retry_on, no_retry_on,"
-    " retry_timeout_factor, max_snoozes, python, fresh, due_from"
-)
-_OWN = "id, name, key, work"
-_INSERT = f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({'?, ' * 29}?, ?, ?, ?)"
-_STATE, _BATCH, _QUEUE = 3, 6, 7  # where they stand in _SHARED
-_AT_ONCE = 10_000  #: rows that are kept until they are inserted
 AFTER_NOTHING = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'"
-_LONG_RUN = 16  #: jobs that differ in name, key and work alone, from which a statement of their own pays
 
 
 Stored = tuple[str, str, str, str, "str | None"]  # kind, work, batch, queue, name
@@ -136,22 +125,17 @@ class _Intake:
         self._first = first
         self._next = first
         self._now = clock.now()
-        self._contexts: dict[tuple[str, str], int] = {}
+        self._rows = Rows(db, first, self._now)
         self._keys: dict[str, int] = {}  # that are not noted yet
         self._named: dict[str, list[int]] = {}  # of known jobs; new ones are found by their names
-        self._tally: dict[tuple[str, str, str], int] = {}
         self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
         self._gone = self.done.gone
 
     def store(self, specs: "Jobs") -> None:
         """Insert what is new, change what is to be changed, and bind both to their parents."""
-        now, first, ids = self._now, self._first, self.done.ids
-        single: list[tuple[object, ...]] = []
-        shared: tuple[object, ...] = ()
-        pattern: JobSpec | None = None
-        kind = ""
-        run: list[tuple[object, ...]] = []
+        ids = self.done.ids
+        terms, kind, run = None, "", []
         for spec in specs:
             if spec.key is not None and (known := self._known(spec, spec.key)) is not None:
                 self._meet(spec, known)
@@ -163,27 +147,12 @@ class _Intake:
                 self._keys[spec.key] = job
             if spec.after or spec.after_any:
                 self._ties[job] = spec
-            before = shared
-            if spec.pattern is None or spec.pattern is not pattern or spec.kind != kind:
-                pattern, kind, place = spec.pattern, spec.kind, (spec.cwd, spec.path)
-                shared = (
-                    first, now, self._contexts.get(place) or self._context(place), *self._start(spec), spec.batch,
-                    spec.queue, spec.kind, spec.priority, spec.max_attempts, spec.backoff, spec.max_crashes,
-                    spec.on_crash, spec.timeout, spec.env, spec.stdin, spec.umask, spec.tags, spec.leftovers,
-                    spec.slots, spec.inputs, spec.retry_on, spec.no_retry_on, spec.retry_timeout_factor,
-                    spec.max_snoozes, spec.python, spec.fresh, now if spec.delay else None,
-                )  # fmt: skip
-            if (shared is not before and shared != before) or len(run) >= _AT_ONCE:
-                self._insert_run(before, run, single)
-                run = []
-                if len(single) >= _AT_ONCE:
-                    self._db.executemany(_INSERT, single)
-                    single = []
+            if spec.terms is not terms or spec.kind != kind or len(run) >= AT_ONCE:
+                terms, kind, run = spec.terms, spec.kind, self._rows.run_of(spec)
             run.append((job, spec.name, spec.key, spec.work))
-            if len(self._keys) >= _AT_ONCE:
+            if len(self._keys) >= AT_ONCE:
                 self._note_keys()
-        self._insert_run(shared, run, single)
-        self._db.executemany(_INSERT, single)
+        self._rows.insert()
         self._finish()
 
     def note(self, files: "Sequence[str]") -> None:
@@ -194,53 +163,21 @@ class _Intake:
             (self._now, self._first, self._next - self._first, _listed(again), _listed(files)),
         )
 
-    def _insert_run(
-        self, shared: tuple[object, ...], run: list[tuple[object, ...]], single: list[tuple[object, ...]]
-    ) -> None:
-        """Insert jobs that differ in name, key and work alone; a few of them join ``single``, which is inserted at the end.
-
-        Binding 29 values a row takes longer than the insert itself, so a long run has the shared ones as literals, which
-        SQLite's own quote() writes.
-        """
-        if not run:
-            return
-        cell = (str(shared[_STATE]), str(shared[_QUEUE]), str(shared[_BATCH]))
-        self._tally[cell] = self._tally.get(cell, 0) + len(run)
-        if len(run) < _LONG_RUN:
-            single.extend((*shared, *one) for one in run)
-            return
-        quoted = self._db.execute(f"SELECT {', '.join(['quote(?)'] * len(shared))}", shared).fetchone()
-        self._db.executemany(f"INSERT INTO jobs ({_SHARED}, {_OWN}) VALUES ({', '.join(quoted)}, ?, ?, ?, ?)", run)
-
     def _note_keys(self) -> None:
         keys.remember(self._db, self._keys.items(), self._now)
         self._keys = {}
-
-    def _start(self, spec: "JobSpec") -> tuple[str, int | None, str | None]:
-        due = self._now + spec.delay if spec.delay else spec.run_at
-        if due is not None and due <= self._now:
-            due = None
-        if spec.hold:
-            return "held", due, states.ADDED_ON_HOLD
-        return ("queued", None, None) if due is None else ("scheduled", due, "delay")
-
-    def _context(self, place: tuple[str, str]) -> int:
-        stored = tuple(map(os.fsencode, place))
-        self._db.execute("INSERT INTO contexts (cwd, path) VALUES (?, ?) ON CONFLICT DO NOTHING", stored)
-        found: int = self._db.execute("SELECT id FROM contexts WHERE cwd = ? AND path = ?", stored).fetchone()[0]
-        self._contexts[place] = found
-        return found
 
     def _finish(self) -> None:
         db = self._db
         if self._next > self._first:
             db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
             self._note_keys()
-            states.count(db, self._tally)
+            states.count(db, self._rows.tally)
         if self._changed:
             from batchq.store.adding import revision
 
-            self.done.above = revision.take(db, [self._revised(job, spec) for job, spec in self._changed.items()])
+            changed = [(job, spec, self._rows.definition(spec)) for job, spec in self._changed.items()]
+            self.done.above = revision.take(db, changed)
         self.done.is_tied = bool(self._ties)
         if self._ties:
             from batchq.store.adding.binding import Binder
@@ -275,12 +212,8 @@ class _Intake:
     def _differs(self, spec: "JobSpec", known: "keys.Known") -> bool:
         """Whether the known job, which succeeded, did something else; it is only asked where that matters."""
         job, state, is_here = known
-        if not is_here or state != "succeeded" or spec.if_exists != "replace":
+        if not is_here or state != "succeeded" or spec.terms.if_exists != "replace":
             return False
         from batchq.store.adding import revision
 
         return revision.differs(self._db, job, spec)
-
-    def _revised(self, job: int, spec: "JobSpec") -> "tuple[int, JobSpec, int, tuple[str, int | None, str | None]]":
-        context = self._contexts.get((spec.cwd, spec.path)) or self._context((spec.cwd, spec.path))
-        return job, spec, context, self._start(spec)

@@ -37,9 +37,11 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int, first: int) -> Know
         added_at = now
         db.execute("UPDATE keys SET added_at = ? WHERE key = ?", (now, spec.key))
     is_over = here is None or finished_at is not None
-    if (spec.unique == ACTIVE and is_over) or (isinstance(spec.unique, int) and added_at + spec.unique <= now):
+    if (spec.terms.unique == ACTIVE and is_over) or (
+        isinstance(spec.terms.unique, int) and added_at + spec.terms.unique <= now
+    ):
         return None
-    if here is None and spec.if_exists in ANEW and state in ("failed", "cancelled"):
+    if here is None and spec.terms.if_exists in ANEW and state in ("failed", "cancelled"):
         return None
     if now - seen_at > SEEN_AGAIN:
         db.execute("UPDATE keys SET seen_at = ? WHERE key = ?", (now, spec.key))
@@ -52,13 +54,13 @@ def fate(spec: "JobSpec", known: Known, *, differs: bool) -> str:
     A job that runs is never changed: ``running``. Raises InputError where the key may not be there.
     """
     job, state, is_here = known
-    if spec.if_exists == "reject":
+    if spec.terms.if_exists == "reject":
         raise InputError(f"{spec.where}: field 'key' is {spec.key!r}, which belongs to job {job} already")
-    if spec.if_exists not in ANEW or not is_here:
+    if spec.terms.if_exists not in ANEW or not is_here:
         return SKIPPED
     if state == "running":
         return RUNNING
-    if spec.if_exists == "rerun-failed":
+    if spec.terms.if_exists == "rerun-failed":
         return RERUN if state in ("failed", "cancelled") else SKIPPED
     return SKIPPED if state == "succeeded" and not differs else REPLACED
 

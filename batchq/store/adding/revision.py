@@ -6,16 +6,19 @@ import os
 
 from batchq.jobs.identity import meaning
 from batchq.store import reopening, states
+from batchq.store.adding.rows import DEFINED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchq.jobs.model import JobSpec
+    from batchq.store.adding.rows import Row
 
-    Revised = tuple[int, JobSpec, int, tuple[str, int | None, str | None]]  # with context; and state, due time and why
+    Revised = tuple[int, JobSpec, Row]  # with what the columns ``DEFINED`` are to hold
 
 
+_ANEW = dict.fromkeys(("snoozes", "open_parents", "failures", "crashes", "interruptions"), 0)
 # An old job may get a context that a prune has just found unused.
 _MOVED = "INSERT INTO settings VALUES ('moved_jobs', 1) ON CONFLICT DO UPDATE SET value = value + 1"
 
@@ -33,34 +36,19 @@ def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> list[int]:
     else:
         is_much_left = False
     db.execute(_MOVED)
-    for job, spec, context, start in jobs:
-        _define(db, job, spec, context, start)
+    for job, spec, definition in jobs:
+        _define(db, job, spec, definition)
     return [job for job, *_ in jobs] if is_much_left else []
 
 
-def _define(
-    db: sqlite3.Connection, job: int, spec: "JobSpec", context: int, start: "tuple[str, int | None, str | None]"
-) -> None:
+def _define(db: sqlite3.Connection, job: int, spec: "JobSpec", definition: "Row") -> None:
     before = db.execute("SELECT state, queue, batch FROM jobs WHERE id = ?", (job,)).fetchone()
-    state, due_at, why = start
-    values = {
-        "context": context, "state": state, "due_at": due_at,
-        "due_from": due_at - spec.delay if due_at is not None and spec.delay else None,
-        "why": why, "batch": spec.batch, "queue": spec.queue,
-        "kind": spec.kind, "work": spec.work, "name": spec.name, "priority": spec.priority,
-        "max_attempts": spec.max_attempts, "backoff": spec.backoff, "max_crashes": spec.max_crashes,
-        "on_crash": spec.on_crash, "timeout": spec.timeout, "env": spec.env, "stdin": spec.stdin,
-        "umask": spec.umask, "tags": spec.tags, "leftovers": spec.leftovers, "slots": spec.slots,
-        "inputs": spec.inputs, "retry_on": spec.retry_on, "no_retry_on": spec.no_retry_on,
-        "retry_timeout_factor": spec.retry_timeout_factor, "max_snoozes": spec.max_snoozes,
-        "python": spec.python, "fresh": spec.fresh, "snoozes": 0, "open_parents": 0, "failures": 0, "crashes": 0,
-        "interruptions": 0,
-    }  # fmt: skip
+    values = dict(zip(DEFINED, definition, strict=True)) | {"name": spec.name, "work": spec.work} | _ANEW
     db.execute(
         f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in values)} WHERE id = :id", values | {"id": job}
     )
     states.count(db, {before: -1})
-    states.count(db, {(state, spec.queue, spec.batch): 1})
+    states.count(db, {(str(values["state"]), spec.terms.queue, spec.terms.batch): 1})
 
 
 def differs(db: sqlite3.Connection, job: int, spec: "JobSpec") -> bool:
@@ -73,8 +61,8 @@ def differs(db: sqlite3.Connection, job: int, spec: "JobSpec") -> bool:
         " WHERE jobs.id = ?",
         (job,),
     ).fetchone()
-    if (kind, umask, inputs) != (spec.kind, spec.umask, spec.inputs):
+    if (kind, umask, inputs) != (spec.kind, spec.terms.umask, spec.terms.inputs):
         return True
     return meaning(kind, work, os.fsdecode(cwd or b""), stdin, env) != meaning(
-        spec.kind, spec.work, spec.cwd, spec.stdin, spec.env
+        spec.kind, spec.work, spec.terms.cwd, spec.terms.stdin, spec.terms.env
     )
