@@ -28,11 +28,13 @@ class Field:
     stored value of a job that leaves it out. ``flags``, ``metavar``, ``help`` and ``group`` are those of its option.
 
     ``is_own``: the jobs of a list often differ in it. ``is_column``: the table ``jobs`` has a column of that name.
-    ``is_filled``: it may hold placeholders.
+    ``is_filled``: it may hold placeholders. ``for_commands`` says why only a command may have another value than the
+    default.
     """
 
     __slots__ = (
-        "check", "default", "flags", "form", "group", "help", "is_column", "is_filled", "is_own", "metavar", "name",
+        "check", "default", "flags", "for_commands", "form", "group", "help", "is_column", "is_filled", "is_own",
+        "metavar", "name",
     )  # fmt: skip
 
     def __init__(
@@ -49,14 +51,14 @@ class Field:
         is_own: bool = False,
         is_column: bool = True,
         is_filled: bool = False,
+        for_commands: str | None = None,
     ) -> None:
         self.name, self.check, self.form, self.default = name, check, form, default
         self.flags = flags or ("--" + name.replace("_", "-"),)
         self.metavar, self.help, self.group = metavar, help, group
-        self.is_own, self.is_column, self.is_filled = is_own, is_column, is_filled
+        self.is_own, self.is_column, self.is_filled, self.for_commands = is_own, is_column, is_filled, for_commands
 
 
-_KILL_OR_KEEP = values.one_of("kill", "keep")
 _MANY = values.integer(1, 1_000_000)
 
 _ALL = (
@@ -99,6 +101,7 @@ _ALL = (
     Field(
         "leftovers", values.one_of("kill", "keep"), "text", FAILURES, "kill|keep",
         "What becomes of processes that it leaves behind.", default="kill",
+        for_commands="a worker ends what a callable left",
     ),
     Field(
         "retry_on", values.rules, "list", FAILURES, "RULE",

@@ -112,6 +112,9 @@ class Maker:
                 setattr(spec if field.is_own else terms, name, field.check(value))
             except ValueError as error:
                 raise InputError(f"{where}: field {name!r} {error}") from None
+            if field.for_commands and kind in ("call", "payload") and getattr(terms, name) != field.default:
+                refusal = f"can be {quoted(value)} for commands only: {field.for_commands}"
+                raise InputError(f"{where}: field {name!r} {refusal}")
         if not is_known:
             _complete(terms, kind, where, self._cwd, self._path)
             self._terms, self._written = terms, written
@@ -137,10 +140,6 @@ def _complete(terms: Terms, kind: str, where: str, cwd: str, path: str) -> None:
     terms.path = path
     if terms.delay is not None and terms.run_at is not None:
         raise InputError(f"{where}: fields 'delay' and 'run_at' exclude each other")
-    if terms.leftovers == "keep" and kind in ("call", "payload"):
-        raise InputError(
-            f"{where}: field 'leftovers' can be 'keep' for commands only: a worker ends what a callable left"
-        )
     terms.cwd = _resolve(terms.cwd, cwd) if terms.cwd is not None else cwd
     if terms.python is None:
         terms.python = sys.executable if kind == "call" else None

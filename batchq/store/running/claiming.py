@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
 ENTRIES = 100  #: of an index that are read in the time of one question
 
-_WORK = "kind, work, name, batch, queue, key, timeout, env, umask, stdin, leftovers, slots, on_crash, python, fresh"
+_WORK = ", ".join(Claim._fields[3:-3])  # between id, token, attempt and started_at, cwd, path
 _MORE = (
     "context, failures, retry_timeout_factor,"
     " json_valid(work) AND (env IS NULL OR json_valid(env))"  # of NULL some versions of SQLite say 0
@@ -30,7 +30,8 @@ _MORE = (
 #: What a claim is made of: its fields but the last two, for which the context stands, what changes its timeout, and
 #: whether it can be read.
 COLUMNS = f"id, token, attempt, {_WORK}, started_at, {_MORE}"
-_CONTEXT, _FAILURES, _FACTOR, _READABLE = 19, 20, 21, 22
+_CONTEXT = len(Claim._fields) - 2
+_FAILURES, _FACTOR, _READABLE = _CONTEXT + 1, _CONTEXT + 2, _CONTEXT + 3
 # What is claimed is read before it is changed: that takes less than RETURNING, for which SQLite keeps each row in a table
 # of its own first. What is claimed together has tokens that differ in the job alone.
 _CLAIMED = f"id, :random || id, attempt + 1, {_WORK}, :started, {_MORE}, priority"
