@@ -8,6 +8,7 @@ import math
 
 from batchq import clock
 from batchq.errors import LedgerError
+from batchq.jobs.fields import COLUMNS
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
@@ -54,7 +55,7 @@ NUMBERS = {
     "cancel_asked": _Number(0, 1, "0"), "fresh": _Number(0, 1, "0"),
 }  # fmt: skip
 WORDS = {"kind": ("argv", "shell", "call", "payload"), "on_crash": ("retry", "hold"), "leftovers": ("kill", "keep")}
-_TEXTS = ("batch", "queue", "work", "name", "key", "env", "tags", "inputs", "retry_on", "no_retry_on", "python")
+_TEXTS = ("work", "name", "key", *(name for name in COLUMNS if name not in (*NUMBERS, *WORDS, "stdin")))
 _ATTEMPTS = "(SELECT coalesce(max(number), 0) FROM attempts WHERE job = jobs.id)"
 _OF_A_RUN = "state = 'queued' OR state = 'scheduled' OR (state = 'running' AND runner = :runner)"
 
