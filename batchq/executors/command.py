@@ -23,7 +23,7 @@ from batchq.jobs.attempt import (
     Outcome,
 )
 from batchq.jobs.model import SHELL
-from batchq.processes import tree
+from batchq.processes import proc, tree
 from batchq.processes.capture import Output
 from batchq.processes.spawn import Refusal, machine_refusal
 from batchq.processes.unnamed import unnamed_file
@@ -46,7 +46,7 @@ class Sentence:
             tree.kill_group(pid, signal.SIGTERM)
             tree.kill_group(pid, signal.SIGCONT)  # a stopped process would not see the TERM
             return time.monotonic() + grace
-        below = tree.descendants(pid)
+        below = proc.descendants(pid)
         tree.kill_group(pid, signal.SIGKILL)
         for child in below:
             tree.kill(child, signal.SIGKILL)

@@ -11,7 +11,7 @@ from batchq.executors.pipes import Pipes
 from batchq.executors.place import Place
 from batchq.jobs.attempt import FAILED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed
 from batchq.named import NamedTuple
-from batchq.processes import tree
+from batchq.processes import proc, tree
 from batchq.processes.spawn import Refusal
 
 LATE = 16  #: ended commands that are concluded together, at most
@@ -72,7 +72,7 @@ class Commands:
         command = self.running.pop(pid, None)
         if command is None:
             return None
-        if not tree.CAN_TRACE:
+        if not proc.CAN_TRACE:
             tree.kill_group(pid, signal.SIGKILL)
         command.note_end(status, usage)
         return Lingering(command.claim, command.out, command.err, command, None)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection
 
 from batchq.named import NamedTuple
-from batchq.processes import tree
+from batchq.processes import proc, tree
 from batchq.processes.kept import Kept
 
 MOMENT = 0.3  #: seconds in which what a job left may end by itself
@@ -79,13 +79,13 @@ class Leftovers:
         return len(self._ended.pop(owner, ())), self._outliving.pop(owner, [])
 
     def _orphans(self, alive: Alive) -> list[int]:
-        return [pid for pid in tree.own_children() if pid not in alive.processes and pid not in self.unkillable]
+        return [pid for pid in proc.own_children() if pid not in alive.processes and pid not in self.unkillable]
 
     def _owner(self, pid: int, ended: dict[int, str], alive: Alive) -> int | None:
         """The ended attempt to which a process belongs, ``_NOBODY`` where it hides that, None if it may live."""
         if self.kept.has(pid):
             return None
-        session, token = tree.session(pid), tree.token_of(pid)
+        session, token = proc.session(pid), proc.token_of(pid)
         of_token = next((one for one, carried in ended.items() if carried == token), None)
         if session in alive.processes or (token is not None and token in alive.tokens):
             return of_token
@@ -110,8 +110,8 @@ class Leftovers:
             self.unkillable.add(orphan)
             self._outliving.setdefault(owner, []).append(tree.why_alive(orphan))
             return False
-        for pid in (orphan, *tree.descendants(orphan)):
-            if tree.is_zombie(pid) or (number == signal.SIGTERM and pid in told):
+        for pid in (orphan, *proc.descendants(orphan)):
+            if proc.is_zombie(pid) or (number == signal.SIGTERM and pid in told):
                 continue
             told.add(pid)
             tree.kill(pid, number)

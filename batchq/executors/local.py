@@ -22,7 +22,7 @@ from batchq.executors.pool import Pool
 from batchq.executors.seam import Lost, Report, Started
 from batchq.executors.watch import NEWS, Watch
 from batchq.jobs.attempt import MACHINE_BUSY, Claim, Ended
-from batchq.processes import tree
+from batchq.processes import proc, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
@@ -148,7 +148,7 @@ class LocalExecutor:
 
     def listening(self, number: int) -> set[str]:
         """Those that have a handler, or something below them has, by /proc."""
-        return {claim.token for pid, claim in self._watch.running().items() if tree.listens(pid, number)}
+        return {claim.token for pid, claim in self._watch.running().items() if proc.listens(pid, number)}
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """End attempts before their time; give back those that wait here."""
@@ -185,7 +185,7 @@ class LocalExecutor:
                 self._inbox.for_all.clear()
                 self._pool.departures.hurry()
             self._step(self._pool.departures.due())
-        if tree.CAN_TRACE:
+        if proc.CAN_TRACE:
             tree.end_descendants(self._grace, self._aftermath.stays)
         self._pipes.close()
         self._selector.close()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 
 from batchq.named import NamedTuple
-from batchq.processes import tree
+from batchq.processes import proc
 
 INITIAL = "pid:[4026531836]"  #: the process namespace from which all others can be seen (PROC_PID_INIT_INO of Linux)
 
@@ -22,7 +22,7 @@ def table() -> dict[int, Process]:
     found = {}
     for pid in _pids():
         try:
-            state, parent, _, session, *rest = tree.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+            state, parent, _, session, *rest = proc.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
             if state not in (b"Z", b"X"):
                 found[pid] = Process(int(parent), int(session), int(rest[15]))
         except (OSError, ValueError, IndexError):
@@ -45,7 +45,7 @@ def carriers(cookies: Collection[bytes]) -> dict[int, str]:
     found: dict[int, str] = {}
     for pid in _pids() if cookies else ():
         try:
-            entries = tree.read(f"/proc/{pid}/environ").split(b"\0")
+            entries = proc.read(f"/proc/{pid}/environ").split(b"\0")
         except OSError:
             continue
         ours = [entry for entry in entries if entry.startswith(b"BATCHQ_")]
@@ -61,7 +61,7 @@ def inside(namespace: str) -> dict[int, int]:
     for pid in _pids():
         try:
             if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
-                lines = tree.read(f"/proc/{pid}/status").splitlines()
+                lines = proc.read(f"/proc/{pid}/status").splitlines()
                 found[next(int(line.split()[-1]) for line in lines if line.startswith(b"NSpid:"))] = pid
         except (OSError, StopIteration, ValueError):
             continue
@@ -69,4 +69,4 @@ def inside(namespace: str) -> dict[int, int]:
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if tree.CAN_TRACE else []
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if proc.CAN_TRACE else []

@@ -2,7 +2,7 @@
 
 import os
 
-from batchq.processes import tree
+from batchq.processes import proc
 
 
 def tokens() -> list[str]:
@@ -15,7 +15,7 @@ def tokens() -> list[str]:
         return []
     found = {own: None}
     pid = os.getpid()
-    while tree.CAN_TRACE and (pid := tree.parent(pid)) > 1:
-        if token := tree.token_of(pid):
+    while proc.CAN_TRACE and (pid := proc.parent(pid)) > 1:
+        if token := proc.token_of(pid):
             found[token] = None
     return list(found)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from batchq.errors import ScarceError
-from batchq.processes import scratch, tree
+from batchq.processes import proc, scratch, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, kind_of, relayed
 from batchq.processes.turns import take_short_turns
@@ -38,13 +38,13 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     """
     kept = Kept()
     over = mmap.mmap(-1, 1)  # the child sets it to 1 when it has come to its end
-    helpers = {(pid, tree.started_ticks(pid)) for pid in tree.children(os.getpid())}
+    helpers = {(pid, proc.started_ticks(pid)) for pid in proc.children(os.getpid())}
 
     def is_spared(pid: int) -> bool:
         if kept.has(pid):
             return True
         # What a wrapper script started before it became this process is not ours, nor what that has left.
-        return bool(helpers) and ((pid, tree.started_ticks(pid)) in helpers or not tree.carries(pid, cookie))
+        return bool(helpers) and ((pid, proc.started_ticks(pid)) in helpers or not proc.carries(pid, cookie))
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
@@ -91,7 +91,7 @@ def _be_runner(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
         tree.die_with_parent(GUARDIAN_DIED)
         take_short_turns()
         _close_inherited_on_exec()
-        if tree.LINUX and os.getppid() != guardian:
+        if proc.LINUX and os.getppid() != guardian:
             os._exit(status)
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
@@ -196,11 +196,11 @@ def _stop(inbox: _Pending) -> None:
     if not inbox.may_stop():
         return
     guardian = os.getpid()
-    child = os.fork() if tree.CAN_TRACE else 0
-    if child == 0 and tree.CAN_TRACE:
-        while not tree.is_stopped(guardian):
+    child = os.fork() if proc.CAN_TRACE else 0
+    if child == 0 and proc.CAN_TRACE:
+        while not proc.is_stopped(guardian):
             time.sleep(_TICK)
-        if not tree.is_pending(guardian, signal.SIGTSTP):
+        if not proc.is_pending(guardian, signal.SIGTSTP):
             tree.kill(guardian, signal.SIGCONT)
         os._exit(0)
     tree.stop_self()
@@ -224,7 +224,7 @@ def _reap_orphans(runner: int) -> None:
 
 def _close_inherited_on_exec() -> None:
     """Jobs inherit descriptors 0–2 only, not the lock that a wrapper script holds on its descriptor 9."""
-    folder = "/proc/self/fd" if tree.LINUX else "/dev/fd"
+    folder = "/proc/self/fd" if proc.LINUX else "/dev/fd"
     for name in os.listdir(folder):
         if int(name) > 2:
             with contextlib.suppress(OSError):

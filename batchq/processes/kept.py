@@ -5,7 +5,7 @@ The notes are in memory that both share: a file in a folder for temporary files 
 
 import mmap
 
-from batchq.processes import tree
+from batchq.processes import proc
 
 _ROOM = 1 << 20  #: bytes for notes; what finds no more room is unknown to the guardian alone
 
@@ -34,7 +34,7 @@ class Kept:
 
     def spare(self, pid: int) -> None:
         """This process stays: a service may have left its session and written over its environment."""
-        born = tree.started_ticks(pid)
+        born = proc.started_ticks(pid)
         self._processes.add((pid, born))
         self._note(f"process {pid} {born or 0}\n")
 
@@ -42,9 +42,9 @@ class Kept:
         """Whether a process stays."""
         if not self:
             return False
-        if tree.session(pid) in self.sessions or tree.token_of(pid) in self.tokens:
+        if proc.session(pid) in self.sessions or proc.token_of(pid) in self.tokens:
             return True
-        return (pid, tree.started_ticks(pid)) in self._processes
+        return (pid, proc.started_ticks(pid)) in self._processes
 
     def read(self) -> None:
         """Take in what the other process has noted."""

@@ -9,7 +9,7 @@ import resource
 from binascii import crc32
 from collections.abc import Collection
 
-from batchq.processes import tree
+from batchq.processes import proc
 
 _LOWEST = 1 << 61
 
@@ -22,7 +22,7 @@ def number_of(text: str) -> int:
 
 def can_mark() -> bool:
     """Whether this process may mark what it starts: nobody else has set that limit."""
-    if not tree.CAN_TRACE:
+    if not proc.CAN_TRACE:
         return False
     soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
     return hard == resource.RLIM_INFINITY and (soft == hard or soft >= _LOWEST)
@@ -38,7 +38,7 @@ def carried(pids: Collection[int]) -> dict[int, int]:
     found = {}
     for pid in pids:
         try:
-            lines = tree.read(f"/proc/{pid}/limits").splitlines()
+            lines = proc.read(f"/proc/{pid}/limits").splitlines()
         except OSError:
             continue
         for line in lines:

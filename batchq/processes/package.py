@@ -11,7 +11,16 @@ from batchq.processes.unnamed import unnamed_file
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _WORKER = os.path.join("batchq", "processes", "worker", "")
-_BESIDE = ("__init__", "clock", "context", "errors", "jobs/__init__", "jobs/misfits", "processes/__init__")
+_BESIDE = (
+    "__init__",
+    "clock",
+    "context",
+    "errors",
+    "jobs/__init__",
+    "jobs/misfits",
+    "processes/__init__",
+    "processes/proc",
+)
 _LOOK = 0.05  #: seconds between looks
 REPLACED = "the files of batchq were taken away or replaced while this run began, so nothing was started; try again"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from batchq.named import NamedTuple
-from batchq.processes import census, marks, tree
+from batchq.processes import census, marks, proc, tree
 from batchq.processes.census import Process
 
 SWEEP = 0.2  #: seconds within which what was killed is gone; else it is looked for again later
@@ -46,7 +46,7 @@ def end(dead: Marks) -> set[str]:
     for pid in seen.keys() - mine:
         tree.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + SWEEP
-    while (left := [pid for pid in seen if not tree.is_zombie(pid)]) and time.monotonic() < deadline:
+    while (left := [pid for pid in seen if not proc.is_zombie(pid)]) and time.monotonic() < deadline:
         if mine.issuperset(left):
             break
         time.sleep(0.002)

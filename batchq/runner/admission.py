@@ -10,7 +10,7 @@ from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
 from batchq.jobs.reading.spool import Jobs
 from batchq.jobs.selection import Range
-from batchq.processes import enclosing, machine, tree
+from batchq.processes import enclosing, machine, proc
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
 from batchq.runner.telling import warn
@@ -66,7 +66,7 @@ def enter(
                     host=machine.host(),
                     boot_id=machine.boot_id(),
                     namespace=machine.namespace(),
-                    born=tree.started_ticks(os.getpid()),
+                    born=proc.started_ticks(os.getpid()),
                     guardian=os.getppid(),
                     slots=executor.slots,
                     executor=executor.name,

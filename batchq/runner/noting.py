@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import Claim, Ended, Leader
-from batchq.processes import tree
+from batchq.processes import proc
 
 YOUTH = 0.03  #: seconds that a job must have run
 
@@ -44,7 +44,7 @@ class Noting:
         found = []
         for at, token in self._young:
             if at <= now and token in self._running and token in pids:
-                found.append(Leader(self._running[token], pids[token], tree.started_ticks(pids[token])))
+                found.append(Leader(self._running[token], pids[token], proc.started_ticks(pids[token])))
         return found
 
     def told(self, leaders: Sequence[Leader]) -> None:

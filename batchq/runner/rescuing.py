@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from batchq import clock
-from batchq.processes import census, machine, remains, scratch, tree
+from batchq.processes import census, machine, proc, remains, scratch
 from batchq.processes.remains import Marks
 from batchq.runner.telling import warn
 from batchq.store.file import location
@@ -25,7 +25,7 @@ def here(store: Store) -> Here:
 
 
 def _lives(pid: int, born: int) -> bool:
-    return tree.started_ticks(pid) == born and not tree.is_zombie(pid)
+    return proc.started_ticks(pid) == born and not proc.is_zombie(pid)
 
 
 def _sees(namespace: str) -> bool:

@@ -9,7 +9,7 @@ from conftest import Done, Shell, eventually, finish
 from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
 
-from batchq.processes import tree
+from batchq.processes import proc
 from batchq.store.file.opening import open_at
 
 
@@ -117,7 +117,7 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
         runner.kill()
         for child in children:
             os.kill(int(child), 9)
-        eventually(lambda: all(tree.is_zombie(int(child)) for child in children))
+        eventually(lambda: all(proc.is_zombie(int(child)) for child in children))
 
     done = batchq("doctor", code=1)
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 from conftest import Shell, eventually
 
-from batchq.processes import tree
+from batchq.processes import proc
 
 LOST = ["list", "explain 1", "report", "show 1", "queue"]
 
@@ -17,7 +17,7 @@ def lost(batchq: Shell) -> Shell:
     batchq("add", "--name", "import", "-c", "echo $$ > begun; exec sleep 600")
     run = batchq.start("run", "-q")
     eventually(lambda: (batchq.folder / "begun").exists() and (batchq.folder / "begun").read_text())
-    runner = tree.children(run.pid)
+    runner = proc.children(run.pid)
     os.kill(run.pid, signal.SIGSTOP)  # else the guardian may end the job before its own end has come
     for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
@@ -81,7 +81,7 @@ def test_a_job_that_runs_is_not_lost(batchq: Shell) -> None:
 def test_to_cancel_it_ends_what_is_left_of_it(lost: Shell) -> None:
     assert "1 job cancelled" in lost("cancel", "1").err
 
-    assert tree.is_zombie(job_of(lost))
+    assert proc.is_zombie(job_of(lost))
     assert lost.rows("SELECT state FROM jobs") == [("cancelled",)]
     assert lost.rows("SELECT state FROM runners") == [("dead",)]
 
@@ -91,5 +91,5 @@ def test_python_cancels_it_too(lost: Shell) -> None:
 
     with batchq.open(str(lost.db())) as store:
         assert store.cancel(1).jobs == 1
-    assert tree.is_zombie(job_of(lost))
+    assert proc.is_zombie(job_of(lost))
     assert lost.rows("SELECT state FROM jobs") == [("cancelled",)]

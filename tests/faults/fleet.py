@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Shell, eventually
 
-from batchq.processes import tree
+from batchq.processes import proc
 
 #: Appends "job attempt" to a file outside the store as soon as it runs. The lock shows whether another attempt of the
 #: same job still lives: a process keeps it as long as it, or anything that it started, is alive.
@@ -42,7 +42,7 @@ class Member:
     def runner(self) -> int | None:
         """The process id of the runner; None as long as there is none."""
         if self._runner is None and self.process.poll() is None:
-            found = next(iter(tree.children(self.process.pid)), None)
+            found = next(iter(proc.children(self.process.pid)), None)
             if found is not None:
                 with suppress(ProcessLookupError):
                     self._handle = os.pidfd_open(found)

@@ -19,7 +19,7 @@ from figures import milliseconds, record, record_caught
 from fleet import EFFECT, Fleet, Member, effects, rows
 
 from batchq.jobs.model import job_spec
-from batchq.processes import tree
+from batchq.processes import proc
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import MUTEX_BYTE, LockFile
@@ -205,7 +205,7 @@ def stop_outside_of_a_transaction(shell: Shell, member: Member) -> None:
 
 
 def is_stopped(pid: int | None) -> bool:
-    assert not tree.is_zombie(pid or 0)
+    assert not proc.is_zombie(pid or 0)
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import eventually
 from scene import Scene, ended, python
 
-from batchq.processes import machine, tree
+from batchq.processes import machine, proc
 
 pytest_plugins = ("scene",)
 
@@ -91,7 +91,7 @@ def test_the_folder_of_a_job_that_has_ended_is_not_busy(scene: Scene, kind: str)
     scene.add({"cwd": "usb"} | ({"command": "true"} if kind == "command" else {"call": "mine:work"}))
     run = scene.start("--watch")
     eventually(lambda: scene.jobs() == [("succeeded",)])
-    eventually(lambda: not [pid for pid in tree.descendants(os.getpid()) if folder_of(pid) == str(usb)])
+    eventually(lambda: not [pid for pid in proc.descendants(os.getpid()) if folder_of(pid) == str(usb)])
     run.terminate()
 
     assert ended(run) == 143

@@ -12,7 +12,7 @@ import pytest
 from conftest import eventually
 from scene import Scene, children_of, ended, is_stopped, python, signal_one
 
-from batchq.processes import tree
+from batchq.processes import proc
 from batchq.store.file.locks import LockFile
 
 pytest_plugins = ("scene",)
@@ -36,7 +36,7 @@ def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> None:
 
     ``at once`` is a shutdown: all is stopped before the first is signalled, and goes on when the last was.
     """
-    everything = [run.pid, *tree.descendants(run.pid)]
+    everything = [run.pid, *proc.descendants(run.pid)]
     if order != "run first":
         everything.reverse()
     for one in (signal.SIGSTOP, number, signal.SIGCONT) if order == "at once" else (number,):

@@ -43,16 +43,16 @@ tree.become_subreaper = lambda: None
 """,
     "a timeout that ends the first process alone": """
 import os
-assert callable(tree.kill_group) and callable(tree.descendants)
+assert callable(tree.kill_group) and callable(proc.descendants)
 tree.kill_group = tree.kill
-tree.descendants = lambda pid: []
+proc.descendants = lambda pid: []
 from batchq.executors.leftovers import Leftovers
 Leftovers.sweep = lambda *_: set()
 """,
 }
 LAUNCH = """
 import sys
-from batchq.processes import tree
+from batchq.processes import proc, tree
 {variant}
 sys.argv = ["batchq", "run", "-j", "1", "-q", "--grace", "50ms"]
 from batchq.__main__ import main

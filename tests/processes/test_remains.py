@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Shell, eventually, finish
 
-from batchq.processes import census, marks, tree
+from batchq.processes import census, marks, proc
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to become another user")
 UNSHARE = pytest.mark.skipif(
@@ -22,7 +22,7 @@ UNSHARE = pytest.mark.skipif(
 
 
 def kill_both(run: "subprocess.Popen[bytes]") -> None:
-    runner = tree.children(run.pid)
+    runner = proc.children(run.pid)
     os.kill(run.pid, signal.SIGSTOP)  # else the guardian may end the jobs before its own end has come
     for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
@@ -30,7 +30,7 @@ def kill_both(run: "subprocess.Popen[bytes]") -> None:
 
 
 def alive(pid: int) -> bool:
-    return not tree.is_zombie(pid)
+    return not proc.is_zombie(pid)
 
 
 def pids(path: Path) -> list[int]:
@@ -105,7 +105,7 @@ def test_the_first_process_of_what_runs_for_a_while_is_in_the_store_and_goes_wit
     eventually(lambda: batchq.rows("SELECT job FROM processes"))
     (row,) = batchq.rows("SELECT job, pid, born, token = (SELECT token FROM jobs WHERE id = 1) FROM processes")
     (pid,) = pids(batchq.folder / "pids")
-    assert row == (1, pid, tree.started_ticks(pid), 1)
+    assert row == (1, pid, proc.started_ticks(pid), 1)
     (batchq.folder / "go").touch()
     finish(run)
 
@@ -152,9 +152,9 @@ def test_another_container_is_looked_into_from_outside(batchq: Shell) -> None:
     )  # fmt: skip
     try:
         eventually((batchq.folder / "begun").exists)
-        (shell,) = tree.children(box.pid)
-        guardian = next(pid for pid in tree.children(shell) if tree.children(pid))
-        for pid in (*tree.children(guardian), guardian):
+        (shell,) = proc.children(box.pid)
+        guardian = next(pid for pid in proc.children(shell) if proc.children(pid))
+        for pid in (*proc.children(guardian), guardian):
             os.kill(pid, signal.SIGKILL)
         assert batchq("run").err == ""
         assert (batchq.folder / "begun").read_text() == "\n\n"

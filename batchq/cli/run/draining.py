@@ -17,7 +17,7 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Miss
 from batchq.events import Handler, log_event
 from batchq.executors.local import LocalExecutor
 from batchq.jobs.work import kind_of, target_of
-from batchq.processes import guardian, machine, tree
+from batchq.processes import guardian, machine, proc
 from batchq.processes.kept import Kept
 from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
@@ -73,7 +73,7 @@ def run(request: RunRequest) -> int:
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
     log_dir = _folder(request.log_dir)
-    if tree.LINUX and not tree.CAN_TRACE:
+    if proc.LINUX and not proc.CAN_TRACE:
         note(
             "warning: /proc shows another process namespace: what a job starts beyond its process group can be neither"
             " seen nor ended here (unshare --mount-proc)"

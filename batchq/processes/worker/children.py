@@ -6,6 +6,7 @@ import sys
 import time
 from _signal import SIGKILL, SIGTERM  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
 
+from batchq.processes import proc
 from batchq.processes.worker import libc
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ class Children:
 
     def alive(self) -> set[int]:
         """The children of this process."""
-        return set(_children("self")) if _are_any() else set()
+        return set(_children()) if _are_any() else set()
 
     def adopt(self, before: set[int]) -> None:
         """What has come since is a module's own: it stays until the worker ends."""
@@ -75,7 +76,7 @@ class Children:
                 tracker._fd = tracker._pid = None
 
     def _left(self, *helpers: int) -> set[int]:
-        return set(_children("self")) - self._kept - set(helpers)
+        return set(_children()) - self._kept - set(helpers)
 
     def _end_strangers(self) -> int:
         """First those of a pool that joblib keeps for the next call; then all else that does not end by itself."""
@@ -94,8 +95,8 @@ class Children:
             if passed > BY_ITSELF + TERM_TO_KILL + _GONE:
                 break
             if passed > BY_ITSELF:
-                for pid in [one for child in left for one in (child, *_below(child))]:
-                    if not _is_zombie(pid):
+                for pid in [one for child in left for one in (child, *proc.descendants(child))]:
+                    if not proc.is_zombie(pid):
                         number = SIGKILL if pid in seen and passed > BY_ITSELF + TERM_TO_KILL else SIGTERM
                         if number == SIGKILL or pid not in seen:
                             with contextlib.suppress(OSError):
@@ -143,34 +144,6 @@ def _wait_for(pid: int) -> None:
             time.sleep(_LOOK)
 
 
-def _sees_itself() -> bool:
-    """Not where /proc is that of another process namespace: to signal what it lists would hit strangers."""
-    try:
-        return os.readlink("/proc/self") == str(os.getpid())
-    except OSError:
-        return False
-
-
-def _children(pid: int | str) -> list[int]:
-    """By the kernel's lists, of each thread."""
-    found: list[int] = []
-    if not _sees_itself():
-        return found
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as children:
-                found += map(int, children.read().split())
-    return found
-
-
-def _below(pid: int) -> list[int]:
-    found = _children(pid)
-    return [*found, *(below for child in found for below in _below(child))]
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[0] == b"Z"
-    except OSError:
-        return True
+def _children() -> list[int]:
+    """The children of this process; none where /proc is that of another namespace: to signal those would hit strangers."""
+    return proc.children("self") if proc.sees_itself() else []

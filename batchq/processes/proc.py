@@ -1,0 +1,165 @@
+"""Reading /proc: who descends from whom, who belongs to which attempt, and in which state a process is.
+
+``CAN_TRACE`` is False where there is no such thing, and where /proc shows the numbers of another process namespace
+(``unshare --pid`` without ``--mount-proc``): to signal those would hit strangers. Workers import this: it imports little.
+"""
+
+import os
+import sys
+
+LINUX = sys.platform == "linux"
+_LISTS: dict[int, int] = {}
+
+
+def sees_itself() -> bool:
+    """Whether /proc shows this process, and not the numbers of another process namespace."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+CAN_TRACE = LINUX and sees_itself()
+
+
+def children(pid: int | str) -> list[int]:
+    """The living and zombie children of all threads of a process; empty when it is gone."""
+    found: list[int] = []
+    if not CAN_TRACE:
+        return found
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            found += map(int, read(f"/proc/{pid}/task/{task}/children").split())
+        except OSError:
+            continue  # this thread has ended
+    return found
+
+
+def own_children() -> list[int]:
+    """The living and zombie children of this single-threaded process."""
+    data = b""
+    if not CAN_TRACE:
+        return []
+    try:
+        fd = _list_of_children()
+        while part := os.pread(fd, 65536, len(data)):
+            data += part
+    except OSError:
+        return []
+    return [int(child) for child in data.split()]
+
+
+def _list_of_children() -> int:
+    """The open list of our children: it is read after each command."""
+    pid = os.getpid()
+    if pid not in _LISTS:
+        _LISTS[pid] = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+    return _LISTS[pid]
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below ``pid``, parents before children."""
+    found: list[int] = []
+    level = children(pid)
+    while level:
+        found += level
+        level = [child for parent in level for child in children(parent)]
+    return found
+
+
+def parent(pid: int) -> int:
+    """The parent of a process; 0 when it has none that is seen from here, or is gone."""
+    try:
+        return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+def session(pid: int) -> int | None:
+    """The session of a process, None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def token_of(pid: int) -> str | None:
+    """The attempt token in the environment that a process was started with; None where it has none or is gone."""
+    try:
+        environment = read(f"/proc/{pid}/environ")
+    except OSError:
+        return None
+    for entry in environment.split(b"\0"):
+        if entry.startswith(b"BATCHQ_TOKEN="):
+            return entry[13:].decode(errors="replace")
+    return None
+
+
+def carries(pid: int, cookie: str) -> bool:
+    """Whether a process was started by the run of that cookie, or by what that has started."""
+    try:
+        return f"BATCHQ_RUNNER={cookie}".encode() in read(f"/proc/{pid}/environ").split(b"\0")
+    except OSError:
+        return False
+
+
+def started_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when it is gone."""
+    try:
+        return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return None
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits to be reaped (or is gone)."""
+    try:
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):
+        return True
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal."""
+    try:
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
+    except (OSError, IndexError):
+        return False
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process that has not taken it yet."""
+    return bool(_signals(pid, b"ShdPnd:") >> (number - 1) & 1)
+
+
+def listens(pid: int, number: int) -> bool:
+    """Whether a process, or one below it, does something of its own at a signal: by a handler, or by waiting for it."""
+    return any(
+        (_signals(one, b"SigCgt:") | _signals(one, b"SigBlk:")) >> (number - 1) & 1 for one in (pid, *descendants(pid))
+    )
+
+
+def _signals(pid: int, name: bytes) -> int:
+    try:
+        lines = read(f"/proc/{pid}/status").splitlines()
+        return next(int(line.split()[1], 16) for line in lines if line.startswith(name))
+    except (OSError, StopIteration):
+        return 0
+
+
+def read(path: str) -> bytes:
+    """A file of /proc as it is at this moment. Raises OSError."""
+    if not CAN_TRACE:
+        raise ProcessLookupError
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
