@@ -217,11 +217,12 @@ def test_a_job_that_is_put_back_meets_its_parent_that_runs_again(store: Store, p
 def test_a_job_that_failed_with_the_last_parent_that_ran_again_keeps_the_time_of_its_retry(store: Store) -> None:
     jobs(store, {"name": "a"}, {"name": "b", "after": ["a"], "max_attempts": 2, "backoff": "1h"})
     play(store, SUCCEEDED)
-    child = claim(store)
+    me = a_runner(store)
+    (child,) = exchange.exchange(store, me, [], 1, NOW).claims
     control.retry(store, of_ids([1]))
-    parent = claim(store)
+    (parent,) = exchange.exchange(store, me, [], 1, NOW).claims
 
-    exchange.exchange(store, a_runner(store), [Ended(child, FAILED), Ended(parent, SUCCEEDED)], 0, NOW)
+    exchange.exchange(store, me, [Ended(child, FAILED), Ended(parent, SUCCEEDED)], 0, NOW)
 
     ((state, why, due_at),) = store.db.execute("SELECT state, why, due_at FROM jobs WHERE name = 'b'")
     assert (state, why) == ("scheduled", "retry")

@@ -28,12 +28,11 @@ class Mutant(NamedTuple):
 #: What the walk over the ledger (S1) must catch.
 OF_THE_LEDGER = {
     "a finish that does not check the token": [
-        Mutant(recording, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
-        Mutant(recording, "_SUCCEED", "AND token = ? || id", "AND ? IS NOT NULL"),
+        Mutant(recording, "_CURRENT", "SELECT token, cancel_asked", "SELECT id, cancel_asked"),
+        Mutant(recording, "record", "current.pop(claim.token, None)", "current.pop(claim.id, None)"),
     ],
     "a finish that checks neither token nor state": [
-        Mutant(recording, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
-        Mutant(recording, "_SUCCEED", "AND token = ? || id AND state = 'running'", "AND ? IS NOT NULL"),
+        Mutant(recording, "record", "current.pop(claim.token, None)", "current.get(claim.token, 0)"),
     ],
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
@@ -62,7 +61,9 @@ OF_THE_LEDGER = {
                " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
     ],
     "an attempt that is recorded though it was refused": [
-        Mutant(recording, "record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
+        Mutant(recording, "record", "            refused.append(one)\n            continue\n",
+               "            refused.append(one)\n            _note(db, runner, [Settled(claim, outcome, SUCCESS)], now)\n"
+               "            continue\n"),
     ],
     "a due job that is promoted before its time": [
         Mutant(exchange, "_promote", " AND due_at <= :now", ""),
@@ -116,7 +117,7 @@ OF_THE_ORDER = {
                'db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)', "pass"),
     ],
     "a cancellation that is not heeded": [
-        Mutant(recording, "record", "if unwanted:", "if False:"),
+        Mutant(recording, "record", "withdrawn(to) if is_unwanted else to", "to"),
     ],
     "a cancellation that outlives a retry": [
         Mutant(reopening, "AFRESH", "cancel_asked = 0, ", ""),
