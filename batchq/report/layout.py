@@ -4,16 +4,22 @@ Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail ge
 ``visible`` here, whoever made it.
 """
 
-import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TextIO
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from batchq.named import NamedTuple
+from batchq.report.widths import fitting, width, wrapped
 from batchq.visible import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 Part = tuple[str, str]  #: a text and its style ("" for none)
 
 GAP = "  "
+_DEFAULT_WIDTH = 100
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}  # SGR, of ECMA-48
 
 
 class Look(NamedTuple):
@@ -31,14 +37,23 @@ class Line(NamedTuple):
     crop: bool = False
 
 
-def look(stream: TextIO, color: str, environ: Mapping[str, str]) -> Look:
+def look(stream: "TextIO", color: str, environ: Mapping[str, str]) -> Look:
     """What ``stream`` can show. ``color`` is ``auto``, ``always`` or ``never``; NO_COLOR, TERM=dumb rule ``auto``."""
-    import shutil
-
     terminal = stream.isatty()
     able = terminal and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
-    width = max(20, shutil.get_terminal_size((100, 24)).columns) if terminal else None
-    return Look(width, color == "always" or (color == "auto" and able))
+    columns = max(20, _columns(stream, environ)) if terminal else None
+    return Look(columns, color == "always" or (color == "auto" and able))
+
+
+def _columns(stream: "TextIO", environ: Mapping[str, str]) -> int:
+    """How wide the terminal is: what COLUMNS says, else what the kernel knows."""
+    said = environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
+    except OSError:
+        return _DEFAULT_WIDTH
 
 
 def line(*parts: Part | str, indent: int = 0, crop: bool = False) -> Line:
@@ -68,58 +83,55 @@ class Columns:
         """One cropped line for each row."""
         rows = [[_safe(part) for part in row] for row in rows]
         for index in range(len(self._widths) - 1):
-            self._widths[index] = max(self._widths[index], *(_width(row[index][0]) for row in rows), 0)
+            self._widths[index] = max(self._widths[index], *(width(row[index][0]) for row in rows), 0)
         return [self._line(row, indent) for row in rows]
 
     def _line(self, row: Sequence[Part], indent: int) -> Line:
         parts: list[Part] = []
         last = len(self.titles) - 1
-        for (text, style), width, right in zip(row[:last], self._widths, self._right, strict=False):
-            blank = " " * (width - _width(text))
+        for (text, style), columns, right in zip(row[:last], self._widths, self._right, strict=False):
+            blank = " " * (columns - width(text))
             parts += [(blank + text, style), (GAP, "")] if right else [(text, style), (blank + GAP, "")]
         return Line((*parts, *row[last:]), indent, crop=True)
 
 
 def render(lines: Iterable[Line], look: Look) -> str:
     """The lines as one string that ends in a newline (or is empty)."""
-    if look.width is None and not look.colour:
-        return "".join(
-            f"{' ' * line.indent}{''.join(text for text, _ in line.parts)}".rstrip() + "\n" for line in lines
-        )
-    from rich.console import Console
-    from rich.padding import Padding
-    from rich.text import Text
+    return "".join(f"{' ' * line.indent if text else ''}{text}\n" for line in lines for text in _rendered(line, look))
 
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=look.width or 100,
-        force_terminal=look.colour,
-        color_system="standard" if look.colour else None,
-        no_color=not look.colour,
-        highlight=False,
-        legacy_windows=False,
-    )
-    for parts, indent, crop in lines:
-        text = Text.assemble(*parts, overflow="fold")
-        text.rstrip()
-        if look.width is None or not text:
-            console.print(Text(" " * indent) + text, soft_wrap=True)
-            continue
-        if crop:
-            text.truncate(look.width - indent, overflow="ellipsis")
-        console.print(Padding(text, (0, 0, 0, indent), expand=False))
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+
+def _rendered(line: Line, look: Look) -> Iterator[str]:
+    """The text of each line that ``line`` takes on the screen, without its indent."""
+    parts, indent, crop = line
+    text = "".join([text for text, _ in parts]).rstrip()
+    if look.width is None:
+        yield _cut(parts, 0, len(text)) if look.colour else text
+        return
+    if "\t" in text:
+        parts = tuple((text.expandtabs(), style) for text, style in parts)
+        text = "".join([text for text, _ in parts]).rstrip()
+    room = look.width - indent
+    is_cropped = crop and fitting(text, 0, room) < len(text)
+    tail = "…" if is_cropped else ""
+    for start, end in [(0, fitting(text, 0, room - 1))] if is_cropped else wrapped(text, room):
+        yield _cut(parts, start, end, tail) if look.colour else text[start:end] + tail
+
+
+def _cut(parts: Iterable[Part], start: int, end: int, tail: str = "") -> str:
+    """What is from ``start`` to ``end`` of the parts, in their colours; ``tail`` gets the colour of the last."""
+    cut = []
+    for text, style in parts:
+        piece = text[max(0, start) : max(0, end)]
+        start, end = start - len(text), end - len(text)
+        if end <= 0:
+            piece += tail
+        codes = ";".join([_CODES[word] for word in style.split()])
+        cut.append(f"\x1b[{codes}m{piece}\x1b[0m" if codes and piece else piece)
+        if end <= 0:
+            break
+    return "".join(cut)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """``1 job``, ``2,000 jobs``, ``3 retries``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
