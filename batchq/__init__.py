@@ -1,7 +1,7 @@
 """batchq: the batch runner for crontabs and shell scripts. One SQLite file, no daemon, truthful exit codes.
 
-Importing this package imports nothing else, so that ``batchq add`` starts in the time of bare Python; what it offers is
-imported when it is first asked for.
+Importing this package imports nothing else, so that ``batchq add`` starts as fast as bare Python. Its names are imported
+when they are first used.
 """
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 """Time as batchq stores and prints it: milliseconds since 1970 in UTC, durations as ``250ms 10s 5m 2h 1d``.
 
-Only wall-clock instants are stored. How long something took is measured with the monotonic clock by whoever
-waits for it, so a clock that jumps never changes a duration.
+Only wall-clock instants are stored. The process that waits for something measures its duration with the monotonic clock,
+so a jump of the wall clock never changes a duration.
 """
 
 import time
@@ -24,7 +24,7 @@ def duration(text: str) -> int:
     number = text.strip().rstrip("mshd")
     unit = text.strip()[len(number) :] or "s"
     if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise ValueError(f"{text!r} is no duration: write a number and one of ms, s, m, h, d, as in 90s or 1.5h")
+        raise ValueError(f"{text!r} is not a duration: write a number and one of ms, s, m, h, d, as in 90s or 1.5h")
     value = float(number) * _UNITS[unit]
     if value > LONGEST:
         raise ValueError(f"{text!r} is longer than 100 years")
@@ -34,7 +34,7 @@ def duration(text: str) -> int:
 def show_duration(ms: float) -> str:
     """Milliseconds as a person reads them: ``"12 ms"``, ``"3.4 s"``, ``"2 m 05 s"``, ``"1 h 02 m"``, ``"3 d 04 h"``.
 
-    What began in the future, as a clock that was set back makes it, has lasted 0 ms.
+    A negative duration, which a clock that was set back can cause, counts as 0 ms.
     """
     ms = max(0, ms)
     if ms < 999.5:
@@ -53,23 +53,23 @@ def show_duration(ms: float) -> str:
 def instant(text: str) -> int:
     """An ISO 8601 date or time as milliseconds since 1970; without an offset it is local time.
 
-    Raises ValueError where the text is no such time, and for a local time that does not exist (a clock set forward).
+    Raises ValueError if the text is not such a time, or a local time that the clock skips.
     """
     from datetime import UTC, datetime
 
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is no ISO 8601 time, as in 2026-11-23T18:00 or 2026-11-23T18:00Z") from None
+        raise ValueError(f"{text!r} is not an ISO 8601 time, as in 2026-11-23T18:00 or 2026-11-23T18:00Z") from None
     try:
         if moment.tzinfo is None:
             local = moment.astimezone()
             if local.astimezone(UTC).astimezone().replace(tzinfo=None) != moment:
-                raise ValueError(f"{text!r} does not exist in local time: the clock is set forward over it")
+                raise ValueError(f"{text!r} does not exist in local time: the clock skips it")
             moment = local
         return round(moment.timestamp() * 1000)
     except OverflowError:
-        raise ValueError(f"{text!r} is out of the range of times") from None
+        raise ValueError(f"{text!r} is out of range") from None
 
 
 def since(text: str) -> int:
@@ -94,7 +94,7 @@ def iso(ms: int | None) -> str | None:
 def local(ms: int) -> str:
     """An instant in local time as tables print it: ``"2026-11-23 13:00:00"``.
 
-    In an hour that comes twice, because the clock is set back, the offset tells which one it is: ``"… 02:30:00 +0100"``.
+    In the hour that occurs twice because the clock is set back, the offset is added: ``"… 02:30:00 +0100"``.
     """
     seconds = ms / 1000
     moment = time.localtime(seconds)
@@ -102,7 +102,7 @@ def local(ms: int) -> str:
     before, after = time.localtime(seconds - _NEAR), time.localtime(seconds + _NEAR)
     if before.tm_gmtoff <= after.tm_gmtoff:
         return text
-    # The other reading of the same text: as far away as the clock is set back.
+    # The other instant with the same text is as far away as the clock is set back.
     other = seconds + (before.tm_gmtoff - after.tm_gmtoff) * (1 if moment.tm_gmtoff == before.tm_gmtoff else -1)
     is_doubled = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other)) == text
     return text + time.strftime(" %z", moment) if is_doubled else text

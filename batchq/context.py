@@ -1,4 +1,4 @@
-"""What a job may ask and say while it runs: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``,
+"""What a running job can use: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``,
 ``raise Snooze("1m")``."""
 
 import logging
@@ -10,9 +10,9 @@ from batchq import clock
 
 
 class Retry(Exception):
-    """Raised by a callable: this attempt failed, try again after ``delay`` (``"5m"``; None: the usual back-off).
+    """Raised by a callable: this attempt failed; try again after ``delay`` (``"5m"``; None: the usual back-off).
 
-    It counts like any failed attempt: the retry happens only while ``max_attempts`` allows one.
+    It counts as a failed attempt: the retry happens only if ``max_attempts`` allows one.
     """
 
     def __init__(self, message: str = "the job asked to be tried again", *, delay: str | None = None) -> None:
@@ -21,13 +21,13 @@ class Retry(Exception):
 
 
 class Discard(Exception):
-    """Raised by a callable: this job failed for good, whatever ``max_attempts`` would still allow."""
+    """Raised by a callable: this job has failed, whatever ``max_attempts`` would still allow."""
 
 
 class Snooze(Exception):
-    """Raised by a callable: its time has not come yet, try again after ``delay`` (``"1m"``).
+    """Raised by a callable: it is too early; try again after ``delay`` (``"1m"``).
 
-    It costs no attempt, and may happen ``max_snoozes`` times. What it waits for may be told in ``message``.
+    It costs no attempt and may happen ``max_snoozes`` times. ``message`` may say what the job waits for.
     """
 
     def __init__(self, delay: str, message: str = "its time has not come yet") -> None:
@@ -36,7 +36,7 @@ class Snooze(Exception):
 
 
 class Context(NamedTuple):
-    """The attempt that runs: its numbers and labels; ``deadline`` in seconds since 1970, None without a timeout."""
+    """The running attempt: its numbers and labels; ``deadline`` in seconds since 1970, None without a timeout."""
 
     id: int
     attempt: int
@@ -48,27 +48,27 @@ class Context(NamedTuple):
 
 
 def current_job() -> Context:
-    """The attempt in which this process runs; a command that is a Python program may ask, too.
+    """Return the attempt in which this process runs. A command that is a Python program may call it, too.
 
-    It is read from the ``BATCHQ_*`` variables. Raises RuntimeError outside of a job.
+    It is read from the ``BATCHQ_*`` variables. Raises RuntimeError outside a job.
     """
-    told = os.environ
-    if "BATCHQ_JOB_ID" not in told:
-        raise RuntimeError("this process is no job of batchq")
-    deadline = told.get("BATCHQ_DEADLINE")
+    given = os.environ
+    if "BATCHQ_JOB_ID" not in given:
+        raise RuntimeError("this process is not a job of batchq")
+    deadline = given.get("BATCHQ_DEADLINE")
     return Context(
-        int(told["BATCHQ_JOB_ID"]),
-        int(told["BATCHQ_ATTEMPT"]),
-        told["BATCHQ_BATCH"],
-        told["BATCHQ_QUEUE"],
-        told.get("BATCHQ_KEY"),
+        int(given["BATCHQ_JOB_ID"]),
+        int(given["BATCHQ_ATTEMPT"]),
+        given["BATCHQ_BATCH"],
+        given["BATCHQ_QUEUE"],
+        given.get("BATCHQ_KEY"),
         None if deadline is None else float(deadline),
-        _logger((told["BATCHQ_JOB_ID"], told["BATCHQ_ATTEMPT"])),
+        _logger((given["BATCHQ_JOB_ID"], given["BATCHQ_ATTEMPT"])),
     )
 
 
 class _Stderr(logging.Handler):
-    """Writes to what ``sys.stderr`` is when it writes: it is another object in each attempt, and may be redirected."""
+    """Writes to the current ``sys.stderr``: it is a different object in each attempt, and may be redirected."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -79,7 +79,7 @@ class _Stderr(logging.Handler):
 
 
 def _logger(attempt: tuple[str, str]) -> logging.Logger:
-    """The one logger of all jobs, as it is at first where the attempt is another than the last that asked."""
+    """Return the one logger of all jobs, reset if the attempt differs from that of the last call."""
     logger = logging.getLogger("batchq.job")
     if _logging.get("attempt") != attempt:
         _logging["attempt"] = attempt

@@ -4,19 +4,19 @@
     ├── UsageError      2   the command line is wrong
     ├── InputError     65   a job file, a line or a field is wrong; nothing was stored
     ├── MissingError   66   no such store, or no such input file
-    │   └── ResultError     Python alone: a job has no result, because it has not succeeded
+    │   └── ResultError     only from Python: a job has no result, because it has not succeeded
     ├── CreateError    73   a file cannot be created or written
-    ├── LedgerError    74   input-output error: disk full, corrupt or vanished store
+    ├── LedgerError    74   input/output error: disk full, corrupt or missing store
     ├── BusyError      75   the store is locked by another process; try again later
-    ├── ScarceError    75   the machine grants this process too few descriptors, or no child; raise the limit and try again
-    └── StoreError     78   the file is no batchq store, or a newer batchq made it
+    ├── ScarceError    75   too few descriptors or no child process for this process; raise the limit and try again
+    └── StoreError     78   the file is not a batchq store, or a newer batchq made it
 
 The numbers from 65 up are those of sysexits.h (BSD). A message is one clear sentence: what, where, what to do.
 """
 
 
 class BatchqError(Exception):
-    """The root: anything that ends a command with a sentence instead of a traceback."""
+    """The base of all errors that end a command with a sentence instead of a traceback."""
 
     exit_code = 70
 
@@ -28,7 +28,7 @@ class UsageError(BatchqError):
 
 
 class InputError(BatchqError):
-    """What was to be added is wrong; nothing was stored."""
+    """The input of an add is wrong; nothing was stored."""
 
     exit_code = 65
 
@@ -40,7 +40,7 @@ class MissingError(BatchqError):
 
 
 class ResultError(MissingError):
-    """A job whose result was asked for has not succeeded."""
+    """The requested result does not exist, because the job has not succeeded."""
 
 
 class CreateError(BatchqError):
@@ -50,7 +50,7 @@ class CreateError(BatchqError):
 
 
 class LedgerError(BatchqError):
-    """The store cannot be read or written: disk full, input-output error, corrupt or vanished."""
+    """The store cannot be read or written: disk full, input/output error, corrupt or missing."""
 
     exit_code = 74
 
@@ -62,12 +62,12 @@ class BusyError(BatchqError):
 
 
 class ScarceError(BatchqError):
-    """The machine grants this process too little to run even one job at once."""
+    """The limits of this process are too low to run even one job."""
 
     exit_code = 75
 
 
 class StoreError(BatchqError):
-    """The file is no batchq store, or one that a newer batchq made."""
+    """The file is not a batchq store, or a newer batchq made it."""
 
     exit_code = 78

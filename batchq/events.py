@@ -1,8 +1,8 @@
-"""What happens in a run, told to whoever wants to know: ``run.start run.stop job.start job.stop job.error``.
+"""The events of a run, passed to handlers: ``run.start run.stop job.start job.stop job.error``.
 
-The contract follows Erlang's :telemetry, which the worker model that batchq grew from uses. A handler is a callable that
-takes one ``Event``. It can never break a run: what it raises is logged, a ``SystemExit`` as well. ``job.stop`` and
-``job.error`` are told after the record is on disk.
+The contract follows Erlang's :telemetry, as in the worker model from which batchq grew. A handler is a callable that
+takes one ``Event``. It can never break a run: what it raises is logged, even a ``SystemExit``. ``job.stop`` and
+``job.error`` are sent after the record is on disk.
 
 | event       | measurements          | metadata                                                         |
 |-------------|-----------------------|------------------------------------------------------------------|
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Event(NamedTuple):
-    """One thing that happened; ``at`` in milliseconds since 1970; ``job`` and ``attempt`` are None for run events."""
+    """One event; ``at`` in milliseconds since 1970; ``job`` and ``attempt`` are None for run events."""
 
     name: str
     at: int
@@ -38,25 +38,23 @@ class Event(NamedTuple):
 Handler = Callable[[Event], None]
 
 
-def tell(handlers: Sequence[Handler], event: Event) -> None:
-    """Tell every handler; one that raises is logged, and the others are told all the same."""
+def emit(handlers: Sequence[Handler], event: Event) -> None:
+    """Pass the event to every handler. If one raises, that is logged, and the others still get the event."""
     for handler in handlers:
         try:
             handler(event)
-        except BaseException as error:  # a sys.exit too: the jobs that run must not end with the handler
+        except BaseException as error:  # a sys.exit too: it must not end the running jobs
             _complain(handler, event, error)
 
 
 def _complain(handler: Handler, event: Event, error: BaseException) -> None:
-    trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of ``tell``
-    with contextlib.suppress(
-        BaseException
-    ):  # what a handler calls itself, and the logging it has set up, may fail as well
+    trace = error.__traceback__ and error.__traceback__.tb_next  # without the frame of ``emit``
+    with contextlib.suppress(BaseException):  # the handler's own repr and logging set-up may fail as well
         _log().warning("the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace))
 
 
 def log_event(event: Event) -> None:
-    """The logging handler: errors as warnings, the rest as information, to the logger ``batchq``."""
+    """Log an event to the logger ``batchq``: errors as warnings, the rest as information."""
     import logging
 
     level = logging.WARNING if event.name == "job.error" else logging.INFO

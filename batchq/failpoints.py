@@ -1,8 +1,8 @@
-"""Places where a test can make a real process fail: ``BATCHQ_FAIL=after_claim:kill:3`` kills it at the third pass.
+"""Points where a test can make a real process fail: ``BATCHQ_FAIL=after_claim:kill:3`` kills it at the third pass.
 
-The points are part of the normal program, so what is tested is what users run (as in FreeBSD's fail(9)). Without the
-variable a point costs one comparison. ``BATCHQ_FAIL_LOG=FILE`` appends the name of every point that is passed, which is
-how the tests know that none of them is dead.
+The points are part of the normal program, so the tests test what users run (as FreeBSD's fail(9)). Without the variable
+a point costs one comparison. ``BATCHQ_FAIL_LOG=FILE`` appends the name of every point that is passed, so the tests know
+that none of them is dead code.
 """
 
 import os
@@ -26,7 +26,7 @@ _passes: dict[str, int] = {}
 
 
 def hit(name: str) -> None:
-    """Pass the point ``name``: SIGKILL this process, or raise OSError (EIO), if the environment asks for it here."""
+    """Pass the point ``name``: SIGKILL this process, or raise OSError (EIO), if the environment says so."""
     if _ASKED is None and _LOG is None:
         return
     if _LOG is not None:

@@ -1,4 +1,4 @@
-"""Folders as the user has them: the current one, and paths that are written from it."""
+"""The current folder as the user sees it, and paths relative to it."""
 
 import os
 
@@ -7,9 +7,9 @@ from batchq.errors import MissingError
 
 
 def current() -> str:
-    """The current folder as it is called in ``$PWD``, links and all, where that names it; else as the system calls it.
+    """Return the current folder as ``$PWD`` names it, with its links, if that is correct; else as the system names it.
 
-    A job that is added in ``/srv/app/current`` is to run in what that leads to when it runs. Raises MissingError.
+    A job added in ``/srv/app/current`` runs in the folder to which that link points when it runs. Raises MissingError.
     """
     named = os.environ.get("PWD", "")
     if named.startswith("/") and not {".", ".."}.intersection(named.split("/")):
@@ -22,7 +22,7 @@ def current() -> str:
 
 
 def physical() -> str:
-    """The current folder as the system calls it. Raises MissingError."""
+    """Return the current folder as the system names it. Raises MissingError."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -30,5 +30,5 @@ def physical() -> str:
 
 
 def absolute(path: str) -> str:
-    """``path`` as from the current folder, with its links as written. Raises MissingError."""
+    """Resolve ``path`` against the current folder, keeping its links. Raises MissingError."""
     return paths.absolute(path, "/" if path.startswith("/") else physical())

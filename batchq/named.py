@@ -1,10 +1,10 @@
-"""Tuples with named fields, as ``typing.NamedTuple`` makes them, for a tenth of its price.
+"""Tuples with named fields, like ``typing.NamedTuple`` at a tenth of its cost.
 
-A run defines fifty of them when it starts. ``typing`` itself takes as long to import as an add takes in all, and each of
-its classes compiles a constructor, which here is done at the first call.
+A run defines fifty of them when it starts. Importing ``typing`` takes as long as a whole add, and each of its classes
+compiles a constructor, which is done here at the first call.
 """
 
-from collections import _tuplegetter  # type: ignore[attr-defined]  # with which also namedtuple reads a field
+from collections import _tuplegetter  # type: ignore[attr-defined]  # namedtuple reads its fields with it, too
 
 __all__ = ["NamedTuple"]
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
 
     class _Fields(type):
-        """Makes a field of each annotation; what is assigned to it in the class is its default."""
+        """Turns each annotation into a field; a value assigned to it in the class is its default."""
 
         def __new__(kind, name, bases, body):
             fields = tuple(body.get("__annotations__", ()))
@@ -26,10 +26,10 @@ else:
             return super().__new__(kind, name, bases, body)
 
     class NamedTuple(tuple, metaclass=_Fields):
-        """The base of the others. To ``collections.namedtuple`` it lacks what nobody here asks for."""
+        """The base class. It has the part of ``collections.namedtuple`` that batchq uses."""
 
         def __new__(cls, *values, **named):
-            """The first value of its class: makes the constructor for all that follow."""
+            """Build the first value of a class, and the constructor for all later ones."""
             fields = ", ".join(cls._fields)
             made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
             made.__defaults__ = cls._defaults

@@ -1,12 +1,12 @@
-"""Paths as their user wrote them: links stay in them, and lead where they lead when the path is used."""
+"""Paths as the user wrote them: symbolic links stay, and are followed when the path is used."""
 
 import os
 
 
 def absolute(path: str, start: str) -> str:
-    """``path`` as from the folder ``start``, with its links as written, without needless dots.
+    """Resolve ``path`` against the folder ``start``, keeping its links, without needless dots.
 
-    ``..`` after a link stays: there it does not mean the folder of the link, but the one above where that leads.
+    ``..`` after a link stays: there it means the parent of the link's target, not the folder of the link.
     """
     kept: list[str] = []
     for part in os.path.join(start, path).split("/"):
@@ -18,5 +18,5 @@ def absolute(path: str, start: str) -> str:
 
 
 def without_dots(folder: str) -> str:
-    """A folder as ``$PWD`` may name it: shells believe no path with ``..`` in it."""
+    """Return a folder as ``$PWD`` may name it: shells do not trust a path with ``..`` in it."""
     return os.path.realpath(folder) if folder.endswith("/..") or "/../" in folder else folder

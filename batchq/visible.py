@@ -1,4 +1,4 @@
-"""Hostile text made harmless: what a job prints may hold anything, and none of it may steer a terminal or a reader."""
+"""Hostile text made harmless: a job may print anything, and none of it may control a terminal or mislead a reader."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,15 +11,15 @@ _SHORT = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
 
 
 def visible(data: bytes | str, *, one_line: bool = False) -> str:
-    """``data`` with each dangerous character as an escape that can be read: ``\\x1b``, ``\\u202e``, ``\\r``.
+    """``data`` with each dangerous character replaced by a readable escape: ``\\x1b``, ``\\u202e``, ``\\r``.
 
-    Bytes are UTF-8; what is not becomes ``\\xff``. Newlines and tabs stay, unless ``one_line`` asks for ``\\n`` and
-    ``\\t``. A backslash in ``data`` stays as it is: the result is for reading and cannot be turned back.
+    Bytes are decoded as UTF-8; invalid ones become ``\\xff``. Newlines and tabs stay, unless ``one_line`` asks for ``\\n`` and
+    ``\\t``. A backslash in ``data`` stays as it is: the result is for people and cannot be decoded again.
     """
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
     if text.isprintable():
         return text
-    import re  # costs an add, whose messages are printable, as much as its transaction
+    import re  # importing it costs an add as much as its transaction, and its messages are printable
 
     return re.sub(_UNSAFE_IN_LINE if one_line else _UNSAFE, _escape, text)
 

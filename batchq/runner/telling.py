@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from batchq import clock
-from batchq.events import Event, Handler, tell
+from batchq.events import Event, Handler, emit
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, Claim, Outcome, payload
 from batchq.runner.tally import Tally
 from batchq.store.running.recording import Settled
@@ -55,7 +55,7 @@ class Teller:
         self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None
     ) -> None:
         job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
-        tell(self._handlers, Event(name, clock.now(), job, attempt, measurements, metadata))
+        emit(self._handlers, Event(name, clock.now(), job, attempt, measurements, metadata))
 
 
 def warn(text: str) -> None:

@@ -73,7 +73,7 @@ BAD = [
     ("command,env\nx,A\n", "jobs.csv, line 2: field 'env' has 'A' without a value: write it as in A=1;B=2"),
     ("command,tags\nx,[a\n", "jobs.csv, line 2: field 'tags': is no JSON"),
     ('payload\n"{""a"":1,""a"":1}"\n', "jobs.csv, line 2: field 'payload': has the key 'a' twice"),
-    ("command,timeout\nx,soon\n", "jobs.csv, line 2: field 'timeout' is wrong: 'soon' is no duration"),
+    ("command,timeout\nx,soon\n", "jobs.csv, line 2: field 'timeout' is wrong: 'soon' is not a duration"),
     ('command\n"x\n', "jobs.csv, line 2: has a quotation mark that is never closed"),
     ("command\nx\n".encode("utf-16"), "jobs.csv, line 1: holds a NUL byte"),
 ]

@@ -233,7 +233,7 @@ def test_bad_input_ends_in_one_sentence_with_its_place(format: str, data: bytes 
 
 @pytest.mark.parametrize("format", FILES)
 def test_a_bad_option_is_told_as_such_even_where_no_job_would_use_it(format: str) -> None:
-    with pytest.raises(InputError, match=r"^command line: field 'timeout' is wrong: 'soon' is no duration"):
+    with pytest.raises(InputError, match=r"^command line: field 'timeout' is wrong: 'soon' is not a duration"):
         read(format, "", timeout="soon")
 
 
