@@ -13,8 +13,8 @@ _SHORT = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
 def visible(data: bytes | str, *, one_line: bool = False) -> str:
     """``data`` with each dangerous character replaced by a readable escape: ``\\x1b``, ``\\u202e``, ``\\r``.
 
-    Bytes are decoded as UTF-8; invalid ones become ``\\xff``. Newlines and tabs stay, unless ``one_line`` asks for ``\\n`` and
-    ``\\t``. A backslash in ``data`` stays as it is: the result is for people and cannot be decoded again.
+    Bytes are decoded as UTF-8; invalid ones become ``\\xff``. Newlines and tabs stay, unless ``one_line`` asks for
+    ``\\n`` and ``\\t``. A backslash in ``data`` stays as it is: the result is for people and cannot be decoded again.
     """
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
     if text.isprintable():

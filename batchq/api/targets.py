@@ -23,7 +23,7 @@ def require_findable(function: Callable[..., Any]) -> None:
             f"batchq.job: {name} is defined inside a function, where no worker can import it; move it to the module's top"
         )
     if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
-        raise TypeError(f"batchq.job: {name} is a generator; a call of it would run nothing of its body")
+        raise TypeError(f"batchq.job: {name} is a generator; calling it would run nothing of its body")
 
 
 def target(function: Callable[..., Any], folder: str) -> str:

@@ -1,17 +1,17 @@
-"""JSON that every reader takes: in ASCII, without lone surrogates."""
+"""JSON for every reader: in ASCII, without lone surrogates."""
 
 import json
 import re
 
-# An escaped backslash, a pair of surrogates, or a lone one, in this order: so none is mistaken for another.
+# An escaped backslash, a pair of surrogates, or a lone one: in this order none is mistaken for another.
 _ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(?P<lone>d[89a-f][0-9a-f]{2})")
 
 
 def dump(value: object, indent: int | None = None, *, tight: bool = False) -> str:
-    """``value`` as JSON in ASCII without DEL; bytes that are not UTF-8 as ``\\\\xff``, so that a reader gets ``\\xff``."""
+    """Dump ``value`` as ASCII JSON without DEL. Bytes that are not UTF-8 become ``\\\\xff``, so a reader gets ``\\xff``."""
     try:
         text = json.dumps(value, indent=indent, separators=(",", ":") if tight else None)
-    except RecursionError:  # with an indent it is written by Python code, whose stack is smaller
+    except RecursionError:  # with an indent Python code writes it, whose stack is smaller
         text = json.dumps(value)
     if "\\ud" in text:
         text = _ESCAPES.sub(_no_lone_surrogate, text)

@@ -1,4 +1,4 @@
-"""One attempt of a job: the claim that allows it, and the outcome that ends it. Values only, all picklable."""
+"""One attempt of a job: the claim that allows it and the outcome that ends it. Values only, all picklable."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ FAILED = "failed"
 TIMED_OUT = "timed_out"
 CRASHED = "crashed"
 INTERRUPTED = "interrupted"
-MACHINE_BUSY = "MachineBusy"  #: the type of an interruption of which the machine is to blame; it is not counted
-UNKILLABLE = "Unkillable"  #: the type of a failure after which something of the attempt lives on
+MACHINE_BUSY = "MachineBusy"  #: the type of an interruption caused by the machine; it is not counted
+UNKILLABLE = "Unkillable"  #: the type of a failure after which a process of the attempt is still alive
 CANCELLED = "cancelled"
 
 
 class Claim(NamedTuple):
-    """The right to run one attempt; a result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
+    """The right to run one attempt. A result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
 
-    ``python`` runs a callable (None: that of the run), in a process of its own if it is to be ``fresh``.
+    ``python`` runs a callable (None: the Python of the run), in its own process if ``fresh``.
 
-    ``started_at`` is None for a claim ahead: one that waits in its executor for a slot.
+    ``started_at`` is None for a claim ahead, which waits in its executor for a slot.
     """
 
     id: int
@@ -69,7 +69,7 @@ class Standing(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """What one stream of an attempt printed: its first and last bytes, and how many there were in all."""
+    """The output of one stream of an attempt: its first and last bytes, and the total number of bytes."""
 
     head: bytes
     tail: bytes
@@ -77,9 +77,9 @@ class Stream(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why an attempt did not succeed, as an exception would say it; ``traceback`` is empty for commands.
+    """Why an attempt did not succeed, in the terms of an exception; ``traceback`` is empty for commands.
 
-    ``kinds`` are the names of the exception's class and its bases, and then those of each leaf where it is a group.
+    ``kinds`` are the names of the exception's class and its bases, followed by those of each leaf if it is a group.
     """
 
     type: str
@@ -93,11 +93,11 @@ class Outcome(NamedTuple):
 
     ``status`` is one of the constants above. ``exit_code`` and ``signal`` exclude each other. ``seconds`` is measured
     with the monotonic clock; ``cpu`` is user plus system time in seconds; ``peak`` the peak resident memory in KiB.
-    ``result`` is JSON text. ``leftovers`` counts processes that were still alive when the job had ended,
-    ``threads`` those in the process of its worker.
-    ``retry_after`` (milliseconds) and ``is_final`` are what the job itself asked for: that delay, or no retry.
-    ``matched`` are the regular expressions of the job's rules that were found on stderr; None: nobody has looked.
-    ``started_at`` is None where its work never began.
+    ``result`` is JSON text. ``leftovers`` is the number of processes that were alive when the job had ended,
+    ``threads`` the number of threads that it left in its worker.
+    ``retry_after`` (milliseconds) and ``is_final`` are requests of the job itself: that delay, or no retry.
+    ``matched`` are the regular expressions of the job's rules that were found on stderr; None: not searched yet.
+    ``started_at`` is None if its work never began.
     """
 
     status: str
@@ -120,7 +120,7 @@ class Outcome(NamedTuple):
 
 
 class Printed(NamedTuple):
-    """What a running attempt has printed so far; None for a stream on which nothing is new."""
+    """The output of a running attempt so far; None for a stream without new output."""
 
     claim: Claim
     stdout: Stream | None
@@ -128,7 +128,7 @@ class Printed(NamedTuple):
 
 
 class Leader(NamedTuple):
-    """The first process of a running attempt, the leader of its session: its pid, and when it was born (clock ticks)."""
+    """The first process of a running attempt, the leader of its session: its pid and start time (clock ticks)."""
 
     claim: Claim
     pid: int
@@ -136,9 +136,9 @@ class Leader(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """A file that has all of what an attempt prints to ``stream`` (``stdout``, ``stderr`` or ``both``), or should have.
+    """A file with all output of an attempt to ``stream`` (``stdout``, ``stderr`` or ``both``).
 
-    ``trouble`` is why something is missing there; None as long as nothing is.
+    ``trouble`` says why some of it is missing; None if nothing is.
     """
 
     claim: Claim
@@ -148,14 +148,14 @@ class Logged(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A claim together with the outcome that ends it: what an executor hands to the ledger."""
+    """A claim and the outcome that ends it: what an executor passes to the ledger."""
 
     claim: Claim
     outcome: Outcome
 
 
 def payload(claim: Claim) -> "Any":
-    """What the job is about, decoded: its words, its call with arguments, or its payload."""
+    """Return the decoded work: the words, the call with its arguments, or the payload."""
     import json
 
     return json.loads(claim.work)

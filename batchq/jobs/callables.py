@@ -1,7 +1,8 @@
-"""Whether what a job is to call is there, as far as that can be known at the add without importing it.
+"""A check, at the add, whether the function that a job calls exists, without importing it.
 
-Only a guess in one direction: what is missing now may be there when the job runs, so that is a warning; silence where
-nobody can know (another Python, names that a module makes while it is imported). What can never be called is refused.
+The check is a guess: a missing function may exist when the job runs, so that is only a warning. Where nobody can know
+(another Python, names that a module creates while it is imported) there is no warning. What can never be called is
+refused.
 """
 
 import sys
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 
 MOST = 5  #: warnings of one add
 _BEGIN = len('{"call":"')
-_LARGEST = 4 * 1024 * 1024  #: bytes of a module that is looked at
-#: With these a module can have names that stand nowhere in its text.
+_LARGEST = 4 * 1024 * 1024  #: bytes of a module that is read
+#: With these a module can have names that are not in its source.
 _MAKING = (b"import *", b"__getattr__", b"globals(", b"global ", b"setattr(", b"exec(", b"vars(", b"locals(",
            b"sys.modules", b"__dict__", b"__path__", b"__class__")  # fmt: skip
 
 
 class Callables:
-    """The callables of one add, each looked at once; ``warnings`` are sentences that begin with the place."""
+    """The callables of one add, each checked once; ``warnings`` are sentences that begin with the place."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self._seen: dict[object, Any] = {}
 
     def look(self, spec: "JobSpec") -> None:
-        """Look at one job, whatever its kind. Raises InputError for what no worker could ever call."""
+        """Check one job of any kind. Raises InputError for a function that no worker could ever call."""
         if spec.kind != "call":
             return
         target = spec.work[_BEGIN : spec.work.index('"', _BEGIN)]
@@ -46,27 +47,27 @@ class Callables:
                 if len(self.warnings) < MOST:
                     self.warnings.append(f"{spec.where}: {missing}")
                 elif len(self.warnings) == MOST:
-                    self.warnings.append(f"{spec.where}: this callable, and maybe others behind it, is missing, too")
+                    self.warnings.append(f"{spec.where}: this callable, and maybe others after it, is missing, too")
         if (function := self._seen[key]) is not None:
             _require_names(function, target, spec)
 
 
 class _Missing(Exception):
-    """What will not be found, as a sentence."""
+    """The function does not exist; the message is the warning."""
 
 
 class _Unknown(Exception):
-    """Only the import would tell."""
+    """Only an import can find out."""
 
 
 def _look(target: str, spec: "JobSpec") -> "Any":
-    """The function itself, where it is one of C that is there anyway; None for all others. Raises _Missing."""
+    """Return the function if it is written in C and loaded anyway, else None. Raises _Missing."""
     module, _, attribute = target.partition(":")
     try:
         found = _found(module, spec)
         function = _loaded(module, attribute, found) if _is_ours(spec) else None
         if function is None:
-            _look_into(module, attribute, found, spec)
+            _check_source(module, attribute, found, spec)
     except _Unknown:
         return None
     return function
@@ -80,7 +81,7 @@ def _is_ours(spec: "JobSpec") -> bool:
 
 
 def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
-    """Where the worker will find it: the folder of the job comes first. Raises _Missing and _Unknown."""
+    """Return where the worker will find the module: the folder of the job comes first. Raises _Missing and _Unknown."""
     import os
 
     if not os.path.isdir(spec.terms.cwd):
@@ -97,17 +98,17 @@ def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
         if not _is_ours(spec):
             raise _Unknown
         near = did_you_mean(name, _modules_of(spec.terms.cwd))
-        raise _Missing(f"there is no module {name!r} in {spec.terms.cwd}, nor in {spec.terms.python}{near}")
+        raise _Missing(f"no module {name!r} in {spec.terms.cwd}, nor in {spec.terms.python}{near}")
     for part in rest.split(".") if rest else ():
         inside = found.submodule_search_locations
         below = None if inside is None else _by_path(f"{found.name}.{part}", list(inside))
         if below is None:
-            if inside is not None and found.origin is None:  # of a namespace package others may hold a part
+            if inside is not None and found.origin is None:  # other folders may hold parts of a namespace package
                 raise _Unknown
             if any(word in _text(found) for word in _MAKING):
                 raise _Unknown
             near = did_you_mean(part, [one for folder in inside or () for one in _modules_of(folder)])
-            raise _Missing(f"there is no module {part!r} in {found.origin}{near}")
+            raise _Missing(f"no module {part!r} in {found.origin}{near}")
         found = below
     return found
 
@@ -120,7 +121,7 @@ def _top(name: str, folders: list[str], *, is_ours: bool) -> "ModuleSpec | None"
         is_path = getattr(finder, "__name__", "") == "PathFinder"
         try:
             found = _by_path(name, path) if is_path else finder.find_spec(name, None)
-        except Exception:  # somebody else's finder
+        except Exception:  # a finder of another library
             raise _Unknown from None
         if found is not None:
             return found
@@ -131,7 +132,7 @@ def _by_path(name: str, folders: list[str]) -> "ModuleSpec | None":
     finder: Any = sys.modules["_frozen_importlib_external"].PathFinder
     found: ModuleSpec | None = finder.find_spec(name, folders)
     if found is None:
-        finder.invalidate_caches()  # a file that was made a moment ago
+        finder.invalidate_caches()  # the file may be brand-new
         found = finder.find_spec(name, folders)
     return found
 
@@ -150,7 +151,7 @@ def _modules_of(folder: str) -> list[str]:
 
 
 def _loaded(module: str, attribute: str, found: "ModuleSpec") -> "Any":
-    """What ``attribute`` is in a module of the standard library that is loaded, or written in C; else None.
+    """Return ``attribute`` of a standard library module that is loaded, or written in C; else None.
 
     Raises _Missing.
     """
@@ -179,7 +180,7 @@ def _loaded(module: str, attribute: str, found: "ModuleSpec") -> "Any":
 
 
 def _require_names(function: "Any", target: str, spec: "JobSpec") -> None:
-    """Raise InputError where a function of C does not take the arguments of the job, which are passed by name."""
+    """Raise InputError if a function written in C does not take the job's arguments, which are passed by name."""
     if type(function) is not type(len):
         return
     import inspect
@@ -199,7 +200,7 @@ def _require_names(function: "Any", target: str, spec: "JobSpec") -> None:
 
 
 def _text(found: "ModuleSpec") -> bytes:
-    """The source. Raises _Unknown."""
+    """Return the source. Raises _Unknown."""
     loader: Any = found.loader
     try:
         if found.origin is None or not found.origin.endswith(".py"):
@@ -212,8 +213,8 @@ def _text(found: "ModuleSpec") -> bytes:
     return data
 
 
-def _look_into(module: str, attribute: str, found: "ModuleSpec", spec: "JobSpec") -> None:
-    """Raises InputError for a generator, _Missing and _Unknown."""
+def _check_source(module: str, attribute: str, found: "ModuleSpec", spec: "JobSpec") -> None:
+    """Check the source. Raises InputError for a generator, _Missing and _Unknown."""
     data = _text(found)
     name, _, inner = attribute.partition(".")
     begin = b"\n" + data.replace(b"\r", b"\n")
@@ -226,11 +227,11 @@ def _look_into(module: str, attribute: str, found: "ModuleSpec", spec: "JobSpec"
     if nodes is None:
         if any(word in data for word in _MAKING) or (inner and found.submodule_search_locations is not None):
             raise _Unknown
-        raise _Missing(f"there is no function {name!r} in {found.origin}{did_you_mean(name, [*names])}")
+        raise _Missing(f"no function {name!r} in {found.origin}{did_you_mean(name, [*names])}")
     if not inner and len(nodes) == 1 and is_generator(nodes[0]):
         raise InputError(
-            f"{spec.where}: field 'call' names {module}:{attribute}, which is a generator: a call of it would only make"
-            " one, and nothing of its body would run"
+            f"{spec.where}: field 'call' names {module}:{attribute}, which is a generator: calling it would only create"
+            " one and run nothing of its body"
         )
 
 

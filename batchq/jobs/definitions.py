@@ -1,4 +1,4 @@
-"""What the text of a module defines, read without running it."""
+"""The names that a module defines, read from its source without running it."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,9 +11,9 @@ _INNER = (*_FUNCTIONS, "ClassDef", "Lambda", "ListComp", "SetComp", "DictComp", 
 
 
 def names_of(source: bytes) -> "dict[str, list[Any]]":
-    """Each name that the statements of a module give to something, and the nodes that do.
+    """Return each name that the statements of a module bind, with the nodes that bind it.
 
-    Raises SyntaxError, and ValueError, MemoryError and RecursionError for what no compiler takes.
+    Raises SyntaxError, and ValueError, MemoryError and RecursionError for source that cannot be compiled.
     """
     import warnings
 
@@ -35,14 +35,14 @@ def names_of(source: bytes) -> "dict[str, list[Any]]":
 
 
 def is_generator(node: "Any") -> bool:
-    """Whether this defines a function that yields, and that nothing decorates."""
+    """Return whether this node is an undecorated function that yields."""
     if type(node).__name__ not in _FUNCTIONS or node.decorator_list:
         return False
     return any(type(one).__name__ in ("Yield", "YieldFrom") for one in _walk(node.body))
 
 
 def _walk(nodes: "list[Any]") -> "Iterator[Any]":
-    """All nodes below, but what is inside of inner functions and classes."""
+    """Yield all nodes below, except those inside inner functions and classes."""
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""``key = "auto"``: what makes two jobs the same piece of work, as one hash."""
+"""``key = "auto"``: one hash that is equal for jobs that do the same work."""
 
 import os
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def automatic_key(spec: "JobSpec") -> str:
-    """``auto:`` and 40 hexadecimal digits (of SHA-256) over what is run: work, folder, stdin, named variables, inputs.
+    """Return ``auto:`` and 40 hexadecimal digits (of SHA-256) of the work, folder, stdin, named variables and inputs.
 
-    Of the input files the contents count, of a JSON object its members in any order. Raises InputError for a file that
+    Input files count by their contents, and the members of a JSON object in any order. Raises InputError for a file that
     cannot be read.
     """
     import hashlib
@@ -32,16 +32,18 @@ def automatic_key(spec: "JobSpec") -> str:
                 f"{spec.where}: field 'inputs' names {quoted(file)}, which cannot be read: {error.strerror}"
             ) from None
         parts += [encode_bytes(file), digest.digest()]
-    whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)  # so that no two lists of parts look alike
+    whole = b"".join(
+        len(part).to_bytes(8, "big") + part for part in parts
+    )  # so that different lists of parts never look the same
     return f"auto:{hashlib.sha256(whole).hexdigest()[:40]}"
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # or a pipe that nobody writes would keep it for ever
+    return os.open(path, flags | os.O_NONBLOCK)  # or a pipe without a writer would block for ever
 
 
 def meaning(kind: str, work: str, cwd: str, stdin: bytes | None, env: str | None) -> list[bytes]:
-    """What a job is to do, in a form that is the same for all ways to write it: an object of JSON has no order."""
+    """Return what a job does in one normal form: the order of the members of a JSON object does not matter."""
     import json
 
     if kind == "payload":

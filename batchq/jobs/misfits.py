@@ -1,4 +1,4 @@
-"""What JSON cannot say of a value, or would change in silence, and where in the value that is.
+"""Values that JSON cannot represent, or would change silently, and their place inside a larger value.
 
 Workers import it too, so it imports nothing.
 """
@@ -13,9 +13,9 @@ _WHOLE = (str, int, float, bool, type(None))
 
 
 def misfit(value: object, place: str) -> str | None:
-    """The first thing that is not JSON, as in ``args.rows[3].price: Decimal is not JSON``; None where all of it is.
+    """Return the first value that is not JSON, as in ``args.rows[3].price: Decimal is not JSON``; None if there is none.
 
-    Keys that are not text are among these: JSON would make text of them, and of two keys one. A tuple counts as a list.
+    Keys that are not text count too: JSON would turn them into text, and two might become one. A tuple counts as a list.
     """
     waiting: list[tuple[Any, tuple[Any, ...], int]] = [(value, (), 0)]
     while waiting:
@@ -23,14 +23,14 @@ def misfit(value: object, place: str) -> str | None:
         if isinstance(one, dict):
             for key in one:
                 if not isinstance(key, str):
-                    return f"{_told(place, path)}: the key {_short(key)} is not text"
+                    return f"{_located(place, path)}: the key {_short(key)} is not text"
             inner = [(each, (path, key), depth + 1) for key, each in one.items() if _is_open(each)]
         elif isinstance(one, (list, tuple)):
             inner = [(each, (path, number), depth + 1) for number, each in enumerate(one) if _is_open(each)]
         elif isinstance(one, float) and not -_INFINITE < one < _INFINITE:
-            return f"{_told(place, path)}: {one!r} is not JSON"
+            return f"{_located(place, path)}: {one!r} is not JSON"
         elif not isinstance(one, _WHOLE):
-            return f"{_told(place, path)}: {type(one).__name__} is not JSON"
+            return f"{_located(place, path)}: {type(one).__name__} is not JSON"
         else:
             continue
         if depth > _DEEPEST:
@@ -43,7 +43,7 @@ def _is_open(value: object) -> bool:
     return type(value) not in (str, int, bool, type(None))
 
 
-def _told(place: str, path: "tuple[Any, ...]") -> str:
+def _located(place: str, path: "tuple[Any, ...]") -> str:
     steps: list[str] = []
     while path:
         path, step = path

@@ -1,4 +1,4 @@
-"""What a job is to do, in the form that the store keeps: JSON text, checked so that whatever is stored can be run.
+"""The work of a job as the store keeps it: JSON text, checked so that everything stored can be run.
 
 Every function returns the stored form or raises ValueError with the end of a sentence. Like ``model.py`` it is imported
 by every ``batchq add`` and imports json only for what needs it.
@@ -7,39 +7,39 @@ by every ``batchq add`` and imports json only for what needs it.
 ARGUMENT_LIMIT = 128 * 1024 - 1  #: Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN, its final NUL included)
 FIELD_LIMIT = 1024 * 1024  #: an argv as a whole, a payload, the arguments of a call, a stdin; in bytes
 NAME_LIMIT = 255  #: a name, batch, queue, key or tag; in characters
-NESTING_LIMIT = 200  #: levels of a payload; far below what the runner's own stack lets it decode again
-POINTER = 9  #: what a word costs besides its bytes: the final NUL and the address that execve passes along
+NESTING_LIMIT = 200  #: levels of a payload; far fewer than the runner's own stack can decode
+POINTER = 9  #: what a word costs in addition to its bytes: the final NUL and the address that execve passes
 
 
 def text_of(value: object) -> str:
-    """``value`` if it is text that can be stored and shown; ValueError otherwise."""
+    """Return ``value`` if it is text that can be stored and shown. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {kind_of(value)}")
     if "\0" in value:
-        raise ValueError("holds a NUL character, which no program can receive")
+        raise ValueError("contains a NUL character, which no program can receive")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("holds a lone surrogate or bytes that are no UTF-8, which are no text") from None
+        raise ValueError("contains a lone surrogate or bytes that are not UTF-8") from None
     return value
 
 
 def argument(value: object) -> str:
-    """``value`` if it is a word that a program can receive, else ValueError.
+    """Return ``value`` if it is a word that a program can receive. Raises ValueError.
 
-    Bytes that are no UTF-8 pass as the surrogates that ``os.fsdecode`` makes of them.
+    Bytes that are not UTF-8 are accepted as the surrogates of ``os.fsdecode``.
     """
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {kind_of(value)}")
     if "\0" in value:
-        raise ValueError("holds a NUL character, which no program can receive")
+        raise ValueError("contains a NUL character, which no program can receive")
     if (len(value) * 4 > ARGUMENT_LIMIT or not value.isascii()) and len(encode_bytes(value)) > ARGUMENT_LIMIT:
         raise ValueError("is over 128 KiB, the most that a program can receive as one word: put it into a file")
     return value
 
 
 def argv_work(words: object) -> str:
-    """The stored form of a command that is executed as given. Raises ValueError."""
+    """Return the stored form of a command that is executed as it is. Raises ValueError."""
     if not isinstance(words, list):
         raise ValueError(f"must be a list of words or one string for the shell, not {kind_of(words)}")
     if not words or words[0] == "":
@@ -48,7 +48,7 @@ def argv_work(words: object) -> str:
 
 
 def shell_work(words: list[str]) -> str:
-    """The stored form of a script for ``/bin/sh -c`` and its ``$1`` …. Raises ValueError."""
+    """Return the stored form of a script for ``/bin/sh -c`` and its ``$1`` …. Raises ValueError."""
     if not argument(words[0]).strip():
         raise ValueError("is an empty command")
     return _words(words, 0)
@@ -64,20 +64,20 @@ def _words(words: list[str], first: int) -> str:
         size = sum(len(encode_bytes(word)) + POINTER for word in words)
         if size > FIELD_LIMIT:
             raise ValueError("is over 1 MiB in all: put the words into a file and use xargs")
-    # What is printable needs no other escape in JSON than these two, and no import of json.
+    # Printable text needs only these two escapes in JSON and no import of json.
     text = '","'.join([word.replace("\\", "\\\\").replace('"', '\\"') for word in words])
     return f'["{text}"]' if text.isprintable() else raw_json(words)
 
 
 def call_work(target: object, args: object) -> str:
-    """The stored form of ``pkg.mod:func`` with keyword arguments. Raises ValueError."""
+    """Return the stored form of ``pkg.mod:func`` with keyword arguments. Raises ValueError."""
     if not isinstance(args, dict):
         raise ValueError(f"must be a table of keyword arguments, not {kind_of(args)}")
     return f'{{"call":"{target_of(target)}","args":{bounded_json(args, "args")}}}'
 
 
 def target_of(value: object) -> str:
-    """``value`` if it names a callable as ``pkg.mod:func``; ValueError otherwise."""
+    """Return ``value`` if it names a callable as ``pkg.mod:func``. Raises ValueError."""
     text = text_of(value)
     module, colon, attribute = text.partition(":")
     if not colon or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
@@ -86,7 +86,7 @@ def target_of(value: object) -> str:
 
 
 def bounded_json(value: object, place: str) -> str:
-    """The JSON of a payload or of arguments; ValueError where it is not JSON, over 1 MiB, or nested too deeply."""
+    """Return the JSON of a payload or of arguments. Raises ValueError if it is not JSON, too large, or too deep."""
     text = to_json(value, place)
     if len(text) > FIELD_LIMIT:
         raise ValueError("is over 1 MiB: keep the data in a file and pass its name")
@@ -108,9 +108,10 @@ def _deeper(value: object, levels: int) -> bool:
 
 
 def to_json(value: object, place: str) -> str:
-    """Compact JSON; ValueError for what JSON cannot say (NaN, dates, bytes, lone surrogates, endless nesting).
+    """Return compact JSON. Raises ValueError for values that JSON lacks (NaN, dates, bytes, lone surrogates, loops).
 
-    It says where: ``place`` is the name of the whole. Keys that are not text pass here, for no file can have them.
+    The message says where: ``place`` is the name of the whole value. Keys that are not text are not checked here:
+    no file can contain them.
     """
     import json
 
@@ -119,18 +120,18 @@ def to_json(value: object, place: str) -> str:
     except (TypeError, ValueError, RecursionError):
         from batchq.jobs.misfits import misfit
 
-        problem = misfit(value, place) or f"{place}: holds a whole number of more than 4300 digits"
+        problem = misfit(value, place) or f"{place}: contains a whole number of more than 4300 digits"
         raise ValueError(f"cannot be stored: {problem}") from None
     if "\\ud" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("holds a lone surrogate, which is no text") from None
+            raise ValueError("contains a lone surrogate, which is not text") from None
     return text
 
 
 def raw_json(value: object) -> str:
-    """Compact JSON of words that may hold raw bytes, as the surrogates of ``os.fsdecode``."""
+    """Return compact JSON of words that may contain raw bytes, as the surrogates of ``os.fsdecode``."""
     import json
 
     return json.dumps(value, separators=(",", ":"))
@@ -144,7 +145,7 @@ def encode_bytes(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise ValueError("holds a lone surrogate, which is no text") from None
+        raise ValueError("contains a lone surrogate, which is not text") from None
 
 
 def quoted(value: object) -> str:

@@ -63,11 +63,11 @@ def test_what_is_there_or_may_be_there_is_added_without_a_word(shell: Shell, tar
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("thumbs:resise", "there is no function 'resise' in {}/thumbs.py (did you mean 'resize'?)"),
-        ("thums:resize", f"there is no module 'thums' in {{}}, nor in {sys.executable} (did you mean 'thumbs'?)"),
-        ("pack.parts:work", "there is no module 'parts' in {}/pack/__init__.py (did you mean 'part'?)"),
-        ("pack.part:wrok", "there is no function 'wrok' in {}/pack/part.py (did you mean 'work'?)"),
-        ("thumbs.part:work", "there is no module 'part' in {}/thumbs.py"),
+        ("thumbs:resise", "no function 'resise' in {}/thumbs.py (did you mean 'resize'?)"),
+        ("thums:resize", f"no module 'thums' in {{}}, nor in {sys.executable} (did you mean 'thumbs'?)"),
+        ("pack.parts:work", "no module 'parts' in {}/pack/__init__.py (did you mean 'part'?)"),
+        ("pack.part:wrok", "no function 'wrok' in {}/pack/part.py (did you mean 'work'?)"),
+        ("thumbs.part:work", "no module 'part' in {}/thumbs.py"),
         ("broken:f", "the module 'broken' cannot be imported: invalid syntax ({}/broken.py, line 2)"),
         ("time:slep", "the module 'time' has no function 'slep' (did you mean 'sleep'?)"),
         ("math:pi", "math:pi is a float, which cannot be called"),
@@ -111,7 +111,7 @@ def test_jobs_of_a_file_are_looked_at_too_and_each_callable_once(shell: Shell) -
     each = shell("add", "-q", "--each", "--call", "thumbs:resiz", "--args", '{"path": "{}"}', stdin="a\nb\n")
 
     told = [line for line in done.err.splitlines() if "warning" in line]
-    assert [line.partition(": there")[0] for line in told] == [
+    assert [line.partition(": no ")[0] for line in told] == [
         "batchq: warning: stdin, line 1", "batchq: warning: stdin, line 6",
     ]  # fmt: skip
     assert each.err.count("warning") == 1
@@ -142,7 +142,7 @@ def test_the_folder_the_python_and_the_path_of_the_job_are_those_that_count(shel
 
 def test_a_store_warns_as_python_does(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shell.folder)
-    missing = pytest.warns(UserWarning, match="job 2: there is no function 'resise'")
+    missing = pytest.warns(UserWarning, match="job 2: no function 'resise'")
     with product.open(shell.folder / "batchq.db") as store, missing as told:
         assert store.add([{"call": "thumbs:resize"}, {"call": "thumbs:resise"}]) == [1, 2]
     assert told[0].filename == __file__

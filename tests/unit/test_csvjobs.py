@@ -75,7 +75,7 @@ BAD = [
     ('payload\n"{""a"":1,""a"":1}"\n', "jobs.csv, line 2: field 'payload': has the key 'a' twice"),
     ("command,timeout\nx,soon\n", "jobs.csv, line 2: field 'timeout' is wrong: 'soon' is not a duration"),
     ('command\n"x\n', "jobs.csv, line 2: has a quotation mark that is never closed"),
-    ("command\nx\n".encode("utf-16"), "jobs.csv, line 1: holds a NUL byte"),
+    ("command\nx\n".encode("utf-16"), "jobs.csv, line 1: contains a NUL byte"),
 ]
 
 

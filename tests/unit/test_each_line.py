@@ -222,7 +222,7 @@ def test_a_key_may_come_twice_where_lines_do_but_not_for_different_lines() -> No
 
 ROW = "a,b\n1,2\n"
 BAD: list[tuple[dict[str, Any], bytes | str, str]] = [
-    ({}, b"a\nb\0c\n", "stdin, line 2: the command has a word, number 2, that holds a NUL character"),
+    ({}, b"a\nb\0c\n", "stdin, line 2: the command has a word, number 2, that contains a NUL character"),
     ({}, "a\n\n" + "x" * 131_072, "stdin, line 3: the command has a word, number 2, that is over 128 KiB"),
     ({"layout": "nul"}, b"a\0" + b"x" * 131_072, "stdin, item 2: the command has a word"),
     ({"layout": "csv"}, ROW + "3\n", "stdin, line 3: has 1 column, but the first row names 2"),
@@ -234,9 +234,13 @@ BAD: list[tuple[dict[str, Any], bytes | str, str]] = [
     ({"layout": "csv"}, ROW + '3,"4"5\n', "stdin, line 3: is no CSV"),
     ({"layout": "csv"}, ROW + "3,4\r5\n", "stdin, line 3: has a carriage return outside of quotation marks"),
     ({"layout": "csv"}, ROW + "3," + "4" * 131_073, "stdin, line 3: has a cell of over 128 KiB"),
-    ({"layout": "csv"}, ROW.encode("utf-16"), "stdin, line 1: holds a NUL byte (at byte 3 of the file): save the file"),
+    (
+        {"layout": "csv"},
+        ROW.encode("utf-16"),
+        "stdin, line 1: contains a NUL byte (at byte 3 of the file): save the file",
+    ),
     ({"batch": "{}"}, b"a\n\x1b\n", "stdin, line 2: field 'batch' must be 1 to 255 printable characters"),
-    ({"queue": "{}"}, b"a\ncaf\xe9\n", "stdin, line 2: field 'queue' holds a lone surrogate"),
+    ({"queue": "{}"}, b"a\ncaf\xe9\n", "stdin, line 2: field 'queue' contains a lone surrogate"),
     ({"after": ["batch:{}"]}, "a\n" + "b" * 256, "stdin, line 2: field 'after' must be 1 to 255 printable"),
 ]
 

@@ -109,7 +109,7 @@ BAD = [
     (JOB + "matrix = { '#' = [1] }", "field 'matrix' has the name '#'"),
     (JOB + "matrix = { n = [[1]] }", "field 'matrix' has a list in the list 'n': write strings, numbers, true or false"),
     (JOB + "matrix = { n = [2026-11-23] }", "field 'matrix' has a date in the list 'n'"),
-    (JOB + 'matrix = { n = ["a\\u0000"] }', "field 'matrix' has a value in the list 'n' that holds a NUL"),
+    (JOB + 'matrix = { n = ["a\\u0000"] }', "field 'matrix' has a value in the list 'n' that contains a NUL"),
     (JOB + f"matrix = {{ a = {[1] * 1000}, b = {[1] * 101} }}", "has 101,000 combinations, more than 100,000"),
     (JOB + "key = 'one'\nmatrix = { n = [1, 2] }", "field 'key' is the same for all combinations"),
     (JOB + "matrix = { n = ['x', ''] }\nqueue = '{n}'", "combination 2: field 'queue' must be 1 to 255 printable"),

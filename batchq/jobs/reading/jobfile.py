@@ -141,7 +141,7 @@ def _lines(blocks: "Iterable[bytes]", source: str, pattern: "JobSpec", nul: bool
                 continue
             where = f"{source}, {'item' if nul else 'line'} {number}"
             if "\0" in line:
-                raise InputError(f"{where}: holds a NUL character; give -0 if each command ends with one")
+                raise InputError(f"{where}: contains a NUL character; give -0 if each command ends with one")
             try:
                 yield pattern.like("shell", shell_work([line]))
             except ValueError as error:

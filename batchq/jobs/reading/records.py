@@ -43,7 +43,7 @@ def _texts(blocks: "Iterable[bytes]", source: str, *, is_table: bool = False) ->
             line = piece.number + piece.data.count(b"\n", 0, at)
             at += piece.offset
             raise InputError(
-                f"{source}, line {line}: holds a NUL byte (at byte {at} of the file): save the file as UTF-8"
+                f"{source}, line {line}: contains a NUL byte (at byte {at} of the file): save the file as UTF-8"
             )
         text = piece.data.decode("utf-8", "surrogateescape")
         yield from enumerate((text if piece.offset else text.removeprefix("\ufeff")).split("\n"), piece.number)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-TOO_LONG = "holds a whole number of more than 4300 digits"
+TOO_LONG = "contains a whole number of more than 4300 digits"
 
 
 def text_of_file(data: bytes, source: str, number: int = 1, offset: int = 0) -> str:
@@ -16,12 +16,12 @@ def text_of_file(data: bytes, source: str, number: int = 1, offset: int = 0) -> 
 
     Raises InputError, with the line, for what is none.
     """
-    problem = "holds a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
+    problem = "contains a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
     at = data.find(b"\0")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        problem, at = "is no UTF-8 text", error.start
+        problem, at = "is not UTF-8 text", error.start
     if at < 0:
         return text if offset else text.removeprefix("\ufeff")
     line = data.count(b"\n", 0, at) + number

@@ -65,7 +65,7 @@ def load(target: str, also: str | None) -> "Any":
         problem = f"{target} is a {type(found).__name__}, which cannot be called"
         raise NotReady(endings.wrong("NotCallable", problem))
     if getattr(getattr(found, "__code__", None), "co_flags", 0) & (_GENERATOR | _ASYNC_GENERATOR):
-        problem = f"{target} is a generator: a call of it would only make one, and nothing of its body would run"
+        problem = f"{target} is a generator: calling it would only create one and run nothing of its body"
         raise NotReady(endings.wrong("NotCallable", problem))
     return found
 
