@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
@@ -15,7 +14,10 @@ from batchq.store.adding.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
 from batchq.store.looking.rows import command
 from batchq.visible import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.jobs.reading.spool import Jobs
 
 PAGE = 1000
@@ -72,7 +74,7 @@ def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
     return [(fate, _STYLES[fate]), *((visible(label, one_line=True), "") for label in labels), (text, "")]
 
 
-def _stored(done: Added, job: int) -> dict[str, Any]:
+def _stored(done: Added, job: int) -> "dict[str, Any]":
     """The work of a job that stays as it is; nothing for any other."""
     if job not in done.stored:
         return {}
@@ -87,7 +89,7 @@ def _stored(done: Added, job: int) -> dict[str, Any]:
     }
 
 
-def _job(spec: JobSpec) -> dict[str, Any]:
+def _job(spec: JobSpec) -> "dict[str, Any]":
     return {
         "name": spec.name,
         "batch": spec.terms.batch,

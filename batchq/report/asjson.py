@@ -6,21 +6,25 @@ no UTF-8 appear as ``\\xff`` (four characters).
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
 from batchq.report.ending import ending
-from batchq.report.explanation import Reason
-from batchq.report.summary import Report
-from batchq.store.changing.control import Changed
-from batchq.store.changing.queues import Queue
 from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.report.explanation import Reason
+    from batchq.report.summary import Report
+    from batchq.store.changing.control import Changed
+    from batchq.store.changing.queues import Queue
 
 SCHEMA = 1
 
 
-def report(report: Report) -> str:
+def report(report: "Report") -> str:
     """A Report as one document of kind ``report``."""
     timing = report.timing
     return _document(
@@ -77,12 +81,12 @@ def detail(detail: Detail) -> str:
     return _document("job", job=job)
 
 
-def changed(verb: str, done: Changed) -> str:
+def changed(verb: str, done: "Changed") -> str:
     """What a changing command did, as one document whose kind is the verb."""
     return _document(verb, changed=done.jobs, followed=done.also, left_alone=done.left_alone, jobs=done.ids)
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _job(job: Job) -> "dict[str, Any]":
     return {
         "id": job.id,
         "name": job.name,
@@ -110,7 +114,7 @@ def _job(job: Job) -> dict[str, Any]:
     } | _end(job.end)
 
 
-def _failure(failure: Failure) -> dict[str, Any]:
+def _failure(failure: Failure) -> "dict[str, Any]":
     log = failure.log
     return _job(failure.job) | {
         "traceback": failure.job.traceback,
@@ -120,7 +124,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt) -> "dict[str, Any]":
     return {
         "attempt": attempt.number,
         "started_at": iso(attempt.started_at),
@@ -139,11 +143,11 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     } | _end(attempt.end)
 
 
-def _logs(logs: Sequence[Filed]) -> list[dict[str, Any]]:
+def _logs(logs: Sequence[Filed]) -> "list[dict[str, Any]]":
     return [{"stream": log.stream, "path": log.path, "incomplete": log.trouble} for log in logs]
 
 
-def _end(end: End | None) -> dict[str, Any]:
+def _end(end: End | None) -> "dict[str, Any]":
     return {
         "outcome": end and end.outcome,
         "ended": end and ending(end),
@@ -154,13 +158,13 @@ def _end(end: End | None) -> dict[str, Any]:
     }
 
 
-def explanation(job: Job, reasons: Sequence[Reason]) -> str:
+def explanation(job: Job, reasons: "Sequence[Reason]") -> str:
     """Why one job waits, or ended as it did."""
     told = [{"reason": one.word, "text": one.text} for one in reasons]
     return _document("explanation", job=job.id, state=job.state, reasons=told)
 
 
-def queues(found: Sequence[Queue]) -> str:
+def queues(found: "Sequence[Queue]") -> str:
     """The queues with what was set for them and their jobs by state; ``rate`` is in starts a second."""
     return _document("queues", queues=[one._asdict() for one in found])
 
@@ -174,11 +178,11 @@ def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
 
 
-def _document(kind: str, **fields: Any) -> str:
+def _document(kind: str, **fields: "Any") -> str:
     return dump({"schema": SCHEMA, "kind": kind} | fields, indent=2) + "\n"
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str) -> "Any":
     """Stored JSON as a value; as its text where it is nested too deeply, or holds what is no JSON (NaN)."""
     try:
         return json.loads(text, parse_constant=_no_constant)
@@ -186,5 +190,5 @@ def parsed(text: str) -> Any:
         return text
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> "Any":
     raise ValueError(name)

@@ -1,7 +1,5 @@
 """How an attempt ended, in words: the one place that says so."""
 
-import signal
-
 from batchq.clock import show_duration
 from batchq.store.looking.rows import End, Job
 
@@ -55,6 +53,8 @@ def _status(end: End) -> str | None:
 
 
 def _named(number: int) -> str:
+    import signal  # a millisecond, which only those pay whose jobs died of one
+
     try:
         return f" ({signal.Signals(number).name})"
     except ValueError:

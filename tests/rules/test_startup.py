@@ -80,6 +80,52 @@ def test_run_loads_no_parser_and_nothing_that_draws(batchq: Shell, words: tuple[
     assert modules & ({*HEAVY, "tomllib", "random"} - NEEDED_BY_A_RUN) == set()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list --color always",
+        "report --color always",
+        "show 1 --color always",
+        "logs 1",
+        "queue",
+        "queue list",
+        "retry 1",
+        "list --json",
+        "report --json",
+        "show 1 --json",
+    ],
+)
+def test_looking_and_retrying_load_nothing_that_draws(batchq: Shell, line: str) -> None:
+    batchq("add", "-c", "echo é; exit 3")
+    batchq("run", "-q", code=1)
+
+    modules = loaded(batchq, *line.split())
+
+    assert "batchq.store.looking.rows" in modules
+    assert not modules & {"rich", "sqlite_utils", "tenacity", "sqlite3"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "needed"),
+    [
+        ("batchq.store.file.opening batchq.store.looking.tallies batchq.report.table", {"re"}),
+        ("batchq.store.file.opening batchq.report.summary batchq.report.table batchq.report.asjson", {"re"}),
+        ("batchq.store.file.opening batchq.store.looking.outputs batchq.report.detail batchq.store.snapshots", {"re"}),
+        ("batchq.store.file.opening batchq.store.changing.queues batchq.report.queues batchq.report.asjson", {"re"}),
+        ("batchq.store.file.opening batchq.store.changing.control batchq.report.asjson", {"re", "contextlib"}),
+    ],
+    ids=["list", "report", "show", "queue", "retry"],
+)
+def test_what_looks_and_retries_imports_little_whatever_parses(modules: str, needed: set[str]) -> None:
+    code = f"import sys, {', '.join(modules.split())}; print(*sys.modules)"
+    path = f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"{path}\n{code}"], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert (set(done.stdout.split()) & (HEAVY | {"shutil", "signal", "batchq.runner"})) - needed == set()
+
+
 def test_help_loads_neither_the_store_tools_nor_rich(batchq: Shell) -> None:
     modules = loaded(batchq, "--help")
 

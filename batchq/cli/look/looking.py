@@ -10,7 +10,7 @@ from batchq.cli.choosing import chosen, selecting
 from batchq.cli.look.printing import look_of_stdout, print_text
 from batchq.cli.noting import note
 from batchq.jobs.selection import Selection
-from batchq.store.answering import answers
+from batchq.store.file.connection import Store
 from batchq.store.looking import queries, tallies
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
@@ -45,10 +45,16 @@ def report(
         selection = chosen(store, selection, "report")
         most = SHOWN_IN_JSON if as_json else SHOWN
         told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
-        is_bad = exit_code and (told.counts.get("failed") or answers.is_any_on_hold(store, selection))
+        is_bad = exit_code and (told.counts.get("failed") or _is_any_on_hold(store, selection))
         print_text(asjson.report(told) if as_json else table.report(told, look_of_stdout(color)))
     if is_bad:
         raise typer.Exit(1)
+
+
+def _is_any_on_hold(store: Store, selection: Selection) -> bool:
+    from batchq.store.answering import answers  # with all that records ends, which a plain report does not need
+
+    return answers.is_any_on_hold(store, selection)
 
 
 @app.command("list")

@@ -14,7 +14,6 @@ from batchq.cli.look.printing import look_of_stdout, print_new, print_output, pr
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids, parse
-from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries
 from batchq.store.snapshots import snapshot
@@ -108,6 +107,8 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
     """Print what one job prints as it comes into the store (at most a second late), attempt after attempt."""
     if not (job := _only(selection)):
         raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
+    from batchq.store.file.bell import Bell
+
     shown: dict[tuple[int, str], int] = {}
     first = queries.job(store, job).job.attempt
     bell = Bell(store.path)
