@@ -53,6 +53,8 @@ CHECKS = {
     "I2 a running job has a token and a runner that has not ended": """
         SELECT id FROM jobs WHERE (state = 'running') <> (token IS NOT NULL) OR (state = 'running') <> (runner IS NOT NULL)
         UNION SELECT j.id FROM jobs AS j JOIN runners AS r ON r.id = j.runner WHERE r.ended_at IS NOT NULL""",
+    "only what failed has a cause": """
+        SELECT job FROM attempts WHERE cause IS NOT NULL AND outcome NOT IN ('failed', 'timed_out', 'crashed')""",
     "I3 attempts are numbered 1..k": """
         SELECT j.id FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id GROUP BY j.id
         HAVING count(a.number) <> j.attempt - (j.state = 'running') OR coalesce(max(a.number), 0) <> count(a.number)""",

@@ -97,7 +97,8 @@ class Outcome(NamedTuple):
     ``threads`` the number of threads that it left in its worker.
     ``retry_after`` (milliseconds) and ``is_final`` are requests of the job itself: that delay, or no retry.
     ``matched`` are the regular expressions of the job's rules that were found on stderr; None: not searched yet.
-    ``started_at`` is None if its work never began.
+    ``started_at`` is None if its work never began. ``cause`` is why it failed, as the store keeps it
+    (``causes/signature.py``); None for what did not fail, and until the exchange has computed it.
     """
 
     status: str
@@ -117,6 +118,7 @@ class Outcome(NamedTuple):
     is_final: bool = False
     matched: tuple[str, ...] | None = None
     threads: int = 0
+    cause: str | None = None
 
 
 class Printed(NamedTuple):

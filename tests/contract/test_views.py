@@ -31,7 +31,8 @@ def one(store: Store, query: str) -> dict[str, Any]:
 
 def test_all_views_are_there() -> None:
     assert VIEWS == [
-        "attempt_report", "batch_report", "dependency_report", "job_report", "output_report", "queue_report", "run_report",
+        "attempt_report", "batch_report", "cause_report", "dependency_report", "job_report", "output_report",
+        "queue_report", "run_report",
     ]  # fmt: skip
 
 
@@ -169,3 +170,25 @@ def test_any_output_can_be_read(store: Store, pieces: list[bytes]) -> None:
         )  # which are no characters
     except UnicodeDecodeError:
         assert "\ufffd" in text
+
+
+def test_failed_jobs_are_counted_by_cause_and_batch(store: Store) -> None:
+    add(store, "a", "b", batch="night")
+    add(store, "c", "d")
+    refused, full = (
+        FAILED._replace(stderr=out(text)) for text in (b"fatal: refused by 10.0.0.7\n", b"error: disk full\n")
+    )
+    play(store, refused, refused._replace(stderr=out(b"fatal: refused by 10.0.0.9\n")), refused, full)
+
+    counted = rows(store, "SELECT cause, batch, jobs, first_job, last_job FROM cause_report ORDER BY first_job")
+
+    assert [(row["cause"][9:], *list(row.values())[1:]) for row in counted] == [
+        ("exit 3 | fatal: refused by …", "night", 2, 1, 2),
+        ("exit 3 | fatal: refused by …", "default", 1, 3, 3),
+        ("exit 3 | error: disk full", "default", 1, 4, 4),
+    ]
+    joined = (
+        "SELECT j.id FROM job_report AS j JOIN cause_report AS c USING (cause, batch) WHERE j.cause LIKE c.id || ' %'"
+    )
+    assert len(rows(store, joined)) == 4
+    assert one(store, "SELECT count(*) FROM attempt_report WHERE cause IS NOT NULL") == {"count(*)": 4}

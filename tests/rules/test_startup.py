@@ -78,6 +78,7 @@ def test_run_loads_no_parser_and_nothing_that_draws(batchq: Shell, words: tuple[
 
     assert "batchq.runner.loop" in modules
     assert modules & ({*HEAVY, "tomllib", "random"} - NEEDED_BY_A_RUN) == set()
+    assert "batchq.jobs.causes.signature" not in modules, "only failures have a cause"
 
 
 @pytest.mark.parametrize(

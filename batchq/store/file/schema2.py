@@ -6,7 +6,7 @@ from batchq.store.file.views2 import VIEWS
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
     "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
-    "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0",)),
+    "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT")),
     "jobs": (
         "finished_at INTEGER",
         (
@@ -26,6 +26,7 @@ DROPPED: tuple[tuple[str, str], ...] = (
     ("INDEX", "jobs_claimable"),
     ("INDEX", "jobs_claimable_payload"),
     ("INDEX", "jobs_claimable_batch"),
+    ("VIEW", "attempt_report"),
     ("VIEW", "job_report"),
     ("VIEW", "batch_report"),
     ("VIEW", "queue_report"),
@@ -84,6 +85,8 @@ CREATE TABLE seen (
     name TEXT NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID""",
+    # Failed attempts by the id of their cause; successes have none.
+    "CREATE INDEX attempts_cause ON attempts (substr(cause, 1, 8)) WHERE cause IS NOT NULL",
     # What was added by the same files, the newest first.
     "CREATE INDEX adds_files ON adds (files, id) WHERE files IS NOT NULL",
     # The keys whose jobs were pruned, by the ids that an add still prints for them.

@@ -46,6 +46,13 @@ def _added(order: str) -> str:
 
 VIEWS = (
     f"""
+CREATE VIEW attempt_report AS
+SELECT a.job, a.number AS attempt, j.name, j.batch, j.queue, a.outcome, a.exit_code, a.signal,
+    a.error_type, a.error, a.traceback, a.cause, a.result, a.seconds, a.cpu_seconds, a.peak_kib, a.leftovers, a.runner,
+    {_time("a.started_at", "started_at")},
+    {_time("a.finished_at", "finished_at")}
+FROM attempts AS a JOIN jobs AS j ON j.id = a.job""",
+    f"""
 CREATE VIEW job_report AS
 SELECT j.id, j.name, j.batch, j.queue, j.state, j.why, j.kind,
     CASE j.kind
@@ -58,7 +65,7 @@ SELECT j.id, j.name, j.batch, j.queue, j.state, j.why, j.kind,
     CASE j.kind WHEN 'call' THEN json_extract(j.work, '$.args') END AS args,
     {_text("SELECT c.cwd AS data FROM contexts AS c WHERE c.id = j.context")} AS cwd,
     j.priority, j.attempt, j.failures, j.max_attempts, j.crashes, j.key, j.tags,
-    a.outcome, a.exit_code, a.signal, a.error_type, a.error, a.result, a.seconds, a.cpu_seconds, a.peak_kib,
+    a.outcome, a.exit_code, a.signal, a.error_type, a.error, a.cause, a.result, a.seconds, a.cpu_seconds, a.peak_kib,
     max(0, coalesce((SELECT min(f.started_at) FROM attempts AS f WHERE f.job = j.id), j.started_at) - j.created_at) / 1000.0
         AS waited,
     CASE WHEN j.state <> 'succeeded' THEN {_LAST_LINE} END AS last_line,
@@ -67,6 +74,14 @@ SELECT j.id, j.name, j.batch, j.queue, j.state, j.why, j.kind,
     {_time("j.finished_at", "finished_at")},
     {_time("j.due_at", "due_at")}
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.number = j.attempt""",
+    f"""
+CREATE VIEW cause_report AS
+SELECT substr(a.cause, 1, 8) AS id, j.batch, a.cause, count(*) AS jobs,
+    min(j.id) AS first_job, max(j.id) AS last_job,
+    {_time("min(a.finished_at)", "first_failed_at")},
+    {_time("max(a.finished_at)", "last_failed_at")}
+FROM jobs AS j JOIN attempts AS a ON a.job = j.id AND a.number = j.attempt
+WHERE j.state = 'failed' GROUP BY a.cause, j.batch""",
     f"""
 CREATE VIEW output_report AS
 SELECT o.job, o.number AS attempt, j.name, j.batch, j.queue, o.stream, o.total AS bytes,

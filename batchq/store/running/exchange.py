@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from batchq import clock, failpoints
 from batchq.errors import LedgerError
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
+from batchq.jobs.causes.recent import explained
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
@@ -65,6 +66,7 @@ def exchange(
 
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
+    ended = explained(ended)
     recording.get_ready(store, ended)
     try:
         with store.writing() as db:
@@ -85,7 +87,7 @@ def exchange(
             if ahead > 0 and len(claims) == free:
                 claims += claiming.claim_ahead(store, runner, ahead, now)
             if unfit := [_unfit(claim, now) for claim in claims if not claim.cwd]:
-                settled += recording.record(db, runner.id, unfit, now)[0]
+                settled += recording.record(db, runner.id, explained(unfit), now)[0]
                 claims = [claim for claim in claims if claim.cwd]
             if leaders:
                 recording.note(db, leaders)

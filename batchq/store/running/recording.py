@@ -44,7 +44,7 @@ WITH ended (id, started_at) AS (VALUES {})
 UPDATE jobs SET state = ?, due_at = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes), interruptions = ?,
     why = ?, due_from = ?, finished_at = ?, started_at = ended.started_at, token = NULL, runner = NULL
 FROM ended WHERE jobs.id = ended.id"""
-_NOTE, _ROW = "INSERT INTO attempts VALUES {}", f"({', '.join('?' * 18)})"
+_NOTE, _ROW = "INSERT INTO attempts VALUES {}", f"({', '.join('?' * 19)})"
 
 
 def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
@@ -194,7 +194,7 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
     return (
         claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
         out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
-        out.leftovers, out.threads,
+        out.leftovers, out.threads, out.cause,
     )  # fmt: skip
 
 

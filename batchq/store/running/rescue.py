@@ -4,10 +4,11 @@ Who lives is the kernel's word: a runner whose liveness byte is free is gone, wh
 what it started may be out of sight: in another container, or on another machine that shares a network file system.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome
+from batchq.jobs.causes.recent import explained
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
 from batchq.store.running import claiming, recording, runners
@@ -153,13 +154,14 @@ def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> lis
     token is checked again, so two rescuers do it once.
     """
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
-    ended = [
+    ended: Sequence[Ended] = [
         Ended(claim, Outcome(INTERRUPTED, finished_at=now))
         if claim.started_at is None
         else Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.started_at, finished_at=now))
         for claim in lost.claims
         if claim.token not in but
     ]
+    ended = explained(ended)
     recording.get_ready(store, ended)
     with store.writing() as db:
         db.execute(_RESTORED, (lost.runner, now))
