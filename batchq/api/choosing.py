@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Choice(TypedDict, total=False):
-    """What narrows a choice: ``state`` may be several; ``name`` a glob; ``since`` a duration ago, a time or ``"today"``.
+    """What narrows a choice: ``state`` may be several; ``name`` a glob; ``since`` a duration ago, a time or ``"today"``;
+    ``cause`` the id of a cause, or several.
 
     ``all=True`` says that every job is meant.
     """
@@ -25,6 +26,7 @@ class Choice(TypedDict, total=False):
     failed: bool
     name: str
     since: "str | timedelta | date"
+    cause: str | Sequence[str]
     all: bool
 
 
@@ -45,7 +47,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
         raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are numbers from 1 on")
     if listed and choice.get("all"):
         raise UsageError("ids and all=True exclude each other: all=True is every job")
-    state = choice.get("state", ())
+    state, cause = choice.get("state", ()), choice.get("cause", ())
     since = plain({"since": choice.get("since")})["since"]
     chosen = parse(
         words,
@@ -56,6 +58,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
         name=choice.get("name"),
         everything=choice.get("all", False),
         since=None if since is None else str(since),
+        causes=[cause] if isinstance(cause, str) else cause,
     )
     if not listed:
         return chosen

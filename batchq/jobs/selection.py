@@ -14,6 +14,7 @@ Range = tuple[int, int]
 NO_JOB: tuple[Range, ...] = ((0, 0),)  #: ids begin with 1
 
 _PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: what an SQLite rowid surely holds
+_CAUSE = re.compile(r"[0-9a-f]{8}")
 
 
 class Selection(NamedTuple):
@@ -22,7 +23,8 @@ class Selection(NamedTuple):
     ``newest`` are the jobs of the last add once a command has looked it up, so that it means the same add to its end.
     ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
     ``since`` is in milliseconds since 1970 and keeps what was added, started or ended after it, or runs now.
-    ``everything`` filters nothing: it says that choosing every job was meant.
+    ``everything`` filters nothing: it says that choosing every job was meant. ``causes`` are ids of causes, and keep jobs
+    whose last attempt failed for one of them.
     """
 
     ids: tuple[Range, ...] = ()
@@ -34,6 +36,7 @@ class Selection(NamedTuple):
     since: int | None = None
     everything: bool = False
     newest: tuple[Range, ...] | None = None
+    causes: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -62,12 +65,13 @@ def parse(
     name: str | None = None,
     everything: bool = False,
     since: str | None = None,
+    causes: Sequence[str] = (),
 ) -> Selection:
     """The selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
 
-    Each of ``states`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is a duration ago,
-    an ISO 8601 time or ``today``. Raises UsageError; an empty string is refused and never means every job, because
-    that is what an unset shell variable gives.
+    Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is
+    a duration ago, an ISO 8601 time or ``today``. Raises UsageError; an empty string is refused and never means every
+    job, because that is what an unset shell variable gives.
     """
     for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since)):
         if value == "":
@@ -77,8 +81,9 @@ def parse(
     pieces = [piece.strip() for word in words for piece in word.split(",")]
     ranges = [_range(piece) for piece in pieces if piece != "last"]
     return Selection(
-        tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed), name, _since(since), everything
-    )
+        tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed), name, _since(since), everything,
+        causes=_causes(causes),
+    )  # fmt: skip
 
 
 def of_ids(ids: Iterable[int]) -> Selection:
@@ -126,6 +131,14 @@ def _states(words: Sequence[str], failed: bool) -> tuple[str, ...]:
     for word in sorted(chosen.difference(STATES)):
         raise UsageError(f"there is no state {word!r}{did_you_mean(word, [*STATES])}: a job is {', '.join(STATES)}")
     return tuple(state for state in STATES if state in chosen)
+
+
+def _causes(words: Sequence[str]) -> tuple[str, ...]:
+    chosen = {cause.strip() for word in words for cause in word.split(",")}
+    for word in sorted(chosen):
+        if not _CAUSE.fullmatch(word):
+            raise UsageError(f"{word!r} is not the id of a cause, which has eight digits, as in 606e2443")
+    return tuple(sorted(chosen))
 
 
 def _since(text: str | None) -> int | None:

@@ -72,6 +72,7 @@ def failed_of(selection: Selection) -> str:
         ("--queue", selection.queue),
         ("--name", selection.name),
         ("--since", clock.iso(selection.since)),
+        ("--cause", ",".join(selection.causes) or None),
     ):
         words += [option, value] if value is not None else []
     return shlex.join([*words, "--failed"])

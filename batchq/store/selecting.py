@@ -7,6 +7,9 @@ from batchq.jobs.selection import NO_JOB, Range, Selection, merged
 from batchq.store.file.connection import Store
 
 _NEWEST = "FROM adds ORDER BY id DESC LIMIT 1"
+_OF_CAUSES = """
+jobs.id IN (SELECT ended.job FROM attempts AS ended JOIN jobs AS its ON its.id = ended.job AND its.attempt = ended.number
+    WHERE ended.cause IS NOT NULL AND substr(ended.cause, 1, 8) IN (SELECT value FROM json_each(:causes)))"""
 
 
 def resolved(store: Store, selection: Selection) -> Selection:
@@ -50,6 +53,9 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
             " OR max(jobs.created_at, coalesce(jobs.started_at, 0), coalesce(jobs.finished_at, 0)) >= :since)"
         )
         named["since"] = selection.since
+    if selection.causes:
+        parts.append(_OF_CAUSES)
+        named["causes"] = json.dumps(selection.causes)
     return " AND ".join(parts) or "1", named
 
 

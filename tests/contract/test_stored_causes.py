@@ -3,10 +3,14 @@
 import pytest
 from history import FAILED, NOW, SUCCEEDED, a_runner, add, claim, end, out, play
 
+import batchq
 from batchq.jobs.attempt import Claim, Ended, Failure, Outcome
 from batchq.jobs.causes import recent, signature
 from batchq.jobs.causes.recent import REMEMBERED, explained
+from batchq.jobs.selection import parse
+from batchq.store.changing import control
 from batchq.store.file.connection import Store
+from batchq.store.looking import queries, tallies
 from batchq.store.running import exchange, rescue
 from batchq.store.running.rescue import Lost
 
@@ -146,3 +150,69 @@ def test_successes_are_handed_on_as_they_are() -> None:
     ended = [one._replace(outcome=SUCCEEDED) for one in failures(3)]
 
     assert explained(ended) is ended
+
+
+# --- choosing by cause -----------------------------------------------------------------------------------------------
+
+
+def a_bad_night(store: Store) -> tuple[str, str]:
+    """Jobs 1 and 2 fail for one reason, 3 for another one, 4 succeeds; the ids of the two causes."""
+    add(store, "a", "b", "c", "d")
+    lease, disk = (FAILED._replace(stderr=out(text)) for text in (b"error: no lease on 17\n", b"error: disk full\n"))
+    play(store, lease, lease, disk, SUCCEEDED)
+    found = causes(store)
+    return str(found[0])[:8], str(found[2])[:8]
+
+
+def chosen(store: Store, *ids: str) -> list[int]:
+    return [job.id for job in queries.jobs(store, parse([], causes=ids), -1)]
+
+
+def test_jobs_are_chosen_by_the_cause_of_their_last_attempt(store: Store) -> None:
+    lease, disk = a_bad_night(store)
+
+    assert chosen(store, lease) == [1, 2]
+    assert chosen(store, disk) == [3]
+    assert chosen(store, f"{lease},{disk}") == [1, 2, 3]
+    assert chosen(store, "00000000") == []
+    assert tallies.counts(store, parse([], causes=[lease])) == {"failed": 2}
+    assert tallies.counts(store, parse(["2-4"], causes=[lease], states=["failed"])) == {"failed": 1}
+
+
+def test_a_retry_by_cause_takes_exactly_these_jobs(store: Store) -> None:
+    lease, _ = a_bad_night(store)
+
+    assert control.retry(store, parse(["1-4"], causes=[lease]), list_ids=True).ids == [1, 2]
+
+    assert tallies.counts(store, parse(["1-2"])) == {"queued": 2}
+    assert tallies.counts(store, parse(["3-4"])) == {"succeeded": 1, "failed": 1}
+
+
+def test_a_job_that_has_got_over_its_cause_is_not_chosen_by_it(store: Store) -> None:
+    lease, disk = a_bad_night(store)
+    control.retry(store, parse([], causes=[lease, disk]))
+
+    play(store, SUCCEEDED, FAILED._replace(stderr=out(b"error: disk full\n")))
+    claim(store)
+
+    assert chosen(store, lease) == []
+    assert chosen(store, disk) == [2]
+
+
+def test_a_job_that_will_be_tried_again_is_chosen_by_the_cause_of_its_last_attempt(store: Store) -> None:
+    add(store, "a", max_attempts=2)
+    play(store, FAILED._replace(stderr=out(b"error: no lease\n")))
+    cause = str(causes(store)[0])[:8]
+
+    assert chosen(store, cause) == [1]
+    assert control.cancel(store, parse([], causes=[cause])).jobs == 1
+
+
+def test_python_chooses_by_cause(store: Store) -> None:
+    lease, disk = a_bad_night(store)
+
+    with batchq.open(store.path) as opened:
+        assert opened.retry(cause=lease).ids == [1, 2]
+        assert opened.retry(cause=[lease, disk]).ids == [3]
+        with pytest.raises(batchq.BatchqError, match="is not the id of a cause"):
+            opened.retry(cause="exit 3")

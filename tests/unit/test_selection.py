@@ -35,8 +35,19 @@ def test_nothing_chosen_is_empty_and_everything_is_not() -> None:
         parse([], batch="b"),
         parse([], failed=True),
         parse([], name="*"),
+        parse([], causes=["606e2443"]),
     ):
         assert not chosen.is_empty
+
+
+def test_causes_may_be_repeated_or_separated_by_commas() -> None:
+    assert parse([], causes=["606e2443,23d8c864", "606e2443"]).causes == ("23d8c864", "606e2443")
+
+
+@pytest.mark.parametrize("word", ["", "606e244", "606E2443", "606e24431", "606e2443,", "exit 3", "%", "606e2443\n1"])
+def test_what_is_not_the_id_of_a_cause_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="is not the id of a cause"):
+        parse([], causes=[word])
 
 
 def test_since_is_a_window_or_a_time() -> None:
