@@ -16,6 +16,11 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+def seconds_to(moment: int | None) -> float | None:
+    """How many seconds it is until a moment (milliseconds since 1970), none if it has passed; None for no moment."""
+    return None if moment is None else max(0, moment - now()) / 1000
+
+
 def duration(text: str) -> int:
     """``"1.5s"`` -> 1500: a number and one of ``ms s m h d``, as milliseconds.
 

@@ -1,5 +1,6 @@
 """Which files have the output of the attempts of a run, until the ledger knows; and one warning where one is incomplete."""
 
+import math
 import time
 
 from batchq.jobs.attempt import Logged
@@ -35,6 +36,6 @@ class Logbook:
         """It did."""
         self._news.clear()
 
-    def is_due(self, now: float) -> bool:
-        """Whether some news waited long enough (``now`` in monotonic seconds)."""
-        return bool(self._news) and now - self._since >= PATIENCE
+    def due_at(self) -> float:
+        """When some news will have waited long enough, in monotonic seconds."""
+        return self._since + PATIENCE if self._news else math.inf

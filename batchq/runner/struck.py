@@ -9,6 +9,7 @@ Nor can anybody tell where the signal came to a job first, and ended a command i
 an end waits for a small part of the time that its attempt took, and is in doubt where the stop comes meanwhile.
 """
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -102,11 +103,10 @@ class Struck:
         """Whether an attempt has ended of which it cannot be told how."""
         return bool(self._held)
 
-    def next_at(self) -> float | None:
+    def next_at(self) -> float:
         """When there is something to do, in monotonic seconds."""
-        if not self._held and not self._for_all:
-            return None
-        return min([*map(self._due, self._held), *([self._look_at] if self._for_all else [])])
+        look_at = self._look_at if self._for_all else math.inf
+        return min([look_at, *map(self._due, self._held)]) if self._held else look_at
 
     def _due(self, one: Held) -> float:
         if not self.numbers:

@@ -13,13 +13,13 @@ from batchq.store.file.opening import open_at
 # A batchq that gives a store less than a minute, and a line in the file "met" for each time that it does not answer.
 HURRY = """
 import sys
-from batchq.runner import outage
+from batchq.runner import outage, pacing
 meet = outage.Outage.meet
 def met(self, error):
     meet(self, error)
     with open("met", "a") as file:
         file.write("met\\n")
-outage.Outage.meet, outage.INSISTENCE = met, float(sys.argv.pop(1))
+outage.Outage.meet, pacing.INSISTENCE = met, float(sys.argv.pop(1))
 from batchq.__main__ import main
 main()
 """

@@ -167,10 +167,10 @@ def test_a_run_that_waits_for_no_other_opens_no_bell(batchq: Shell) -> None:
     batchq("add", "--", "true")
     script = (
         "import sys\n"
-        "from batchq.runner import admission, loop\n"
+        "from batchq.runner import admission, loop, pacing\n"
         "def opened(*_): sys.exit('a bell')\n"
         "admission.Bell = loop.Bell = opened\n"
-        "loop.LISTEN = 3600\n"  # a long run has one
+        "pacing.LISTEN = 3600\n"  # a long run has one
         "sys.argv = ['batchq', 'run']\n"
         "from batchq.__main__ import main\nmain()\n"
     )

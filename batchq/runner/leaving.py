@@ -1,0 +1,84 @@
+"""The end of a run: what it answers for is entered in its tally, its store is tidied, and its own end recorded."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+from batchq import clock
+from batchq.errors import BatchqError
+from batchq.jobs.attempt import Ended
+from batchq.runner.tally import Tally
+from batchq.runner.telling import warn
+from batchq.store.answering import answers
+from batchq.store.file.connection import Store
+from batchq.store.keeping import retention
+from batchq.store.running import outlook, runners
+from batchq.store.running.runners import Runner, Wanted
+
+TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
+
+
+def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
+    """End a run in order; one that ``is_stopped`` takes no time to tidy."""
+    try:
+        if tally.stopped_at == "--max-time" and not outlook.look(store, me).is_work_left:
+            tally.stopped_at = None
+        _answer(store, me, tally)
+        store.check_references(on=True)
+        if not is_stopped:
+            _tidy(store)
+        runners.leave(store, me, clock.now())
+    except BatchqError as error:
+        warn(f"{error}; the end of this run could not be recorded")
+
+
+def _answer(store: Store, me: Runner, tally: Tally) -> None:
+    """Enter into ``tally`` how the jobs stand by now, whoever ran them, and what is left undone."""
+    tally.left_alone = outlook.left_alone(store, me)
+    if tally.asked is None:
+        if me.wanted.is_selective:
+            tally.failed |= dict.fromkeys(outlook.failed_since(store, me.wanted))
+        tally.too_wide = answers.too_wide(store, me)
+    else:
+        tally.failed = dict.fromkeys(answers.failed(store, tally.asked)) | tally.failed
+        tally.before = answers.unsuccessful_before(store, tally.asked)
+    _forgive(store, tally)
+    tally.on_hold = [id for id in answers.on_hold(store, _seen(me, tally)) if id not in tally.held]
+    if tally.asked is not None:
+        left = (one.without(tally.held) for one in answers.not_run(store, me, tally.asked, is_stuck=tally.is_stuck))
+        tally.not_run = [one for one in left if one.jobs]
+        told = {id for one in tally.not_run if one.reason == "on hold" for id in one.jobs}
+        tally.on_hold = [id for id in tally.on_hold if id not in told]
+        tally.left_open = answers.left_open(store, me, tally.asked)
+
+
+def _forgive(store: Store, tally: Tally) -> None:
+    """How a job ended counts: somebody may have retried it meanwhile, or let it go."""
+    if tally.failed:
+        told = {one.id for one in tally.before}
+        for id in told.union(answers.ended_as(store, tally.failed, "succeeded")):
+            tally.failed.pop(id, None)
+    if tally.held:
+        tally.held = dict.fromkeys(sorted(answers.ended_as(store, tally.held, "held")))
+
+
+def _seen(me: Runner, tally: Tally) -> Wanted:
+    """Where it looks for what waits for a person: a run of files has other jobs each night, so it looks everywhere."""
+    return me.wanted if tally.asked is None else Wanted()
+
+
+def _tidy(store: Store) -> None:
+    """Apply the store's retention for a moment, so that it stops growing under a crontab."""
+    until = time.monotonic() + TIDY
+    with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
+        while retention.tidy(store, clock.now()) and time.monotonic() < until:
+            continue
+
+
+def abandon(tally: Tally, unrecorded: Sequence[Ended], trouble: BatchqError | None) -> None:
+    """Give up on a store that does not answer, and report which results could not be recorded."""
+    tally.trouble = trouble
+    tally.unrecorded = list(unrecorded)
+    for claim, outcome in unrecorded:
+        code = "" if outcome.exit_code is None else f", exit code {outcome.exit_code}"
+        warn(f"job {claim.id} attempt {claim.attempt} {outcome.status}{code}: could not be recorded")
