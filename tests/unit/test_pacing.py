@@ -247,7 +247,7 @@ class Simulated:
 
 
 @given(
-    st.lists(st.floats(0.001, 2), max_size=30),
+    st.lists(st.floats(0.001, 2), max_size=16),
     st.integers(1, 8),
     st.floats(0.0001, 0.2),
     st.tuples(st.floats(0, 10), st.floats(0, 5)),
@@ -262,7 +262,7 @@ def test_a_run_neither_spins_nor_keeps_results_nor_leaves_slots_empty(
 
     assert len(run.kept) == len(durations), "every job was run and recorded"
     for since, recorded in run.kept:
-        is_out = since < start + length and recorded >= start
+        is_out = since < start + length + pacing.AGAIN and recorded >= start  # it is tried again that soon
         assert recorded - since <= GROUP[1] + slow + 1e-6 + (length + pacing.AGAIN if is_out else 0)
     longest = sum(durations) / slots + max(durations, default=0)
     overhead = (len(durations) + 2) * (2 * slow + GROUP[1]) + length + 2 * pacing.AGAIN + LOOK
