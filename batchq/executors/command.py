@@ -9,6 +9,7 @@ import time
 
 from batchq import clock
 from batchq.executors.place import Place
+from batchq.executors.plainwords import may_do_without, plain_words
 from batchq.jobs.attempt import (
     CANCELLED,
     FAILED,
@@ -92,9 +93,13 @@ class Command:
         if type(self._words) is not list or not self._words or any(type(word) is not str for word in self._words):
             raise TypeError("it is not a list of words")
         if claim.kind == "shell":
-            self._words = [SHELL, "-c", self._words[0], "sh", *self._words[1:]]
+            text, *parameters = self._words
+            self._words = [SHELL, "-c", text, "sh", *parameters]
         named = {} if claim.env is None else json.loads(claim.env)
         self._environment = place.spawner.environment(claim.path, claim.cwd, named, place.variables(claim))
+        self._direct: list[str] | None = None
+        if claim.kind == "shell" and not parameters and may_do_without(self._environment, claim.cwd):
+            self._direct = plain_words(text)
 
     def start(self, out: Output, err: Output) -> Refusal | None:
         """Start the process, or say why that is not possible."""
@@ -109,11 +114,17 @@ class Command:
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         place.open_log(claim, out, err)
-        try:
-            pid = place.spawner.spawn(
-                self._words, self._environment, claim.cwd, out.writer, err.writer,
-                mark=claim.token, stdin=stdin, umask=claim.umask,
+
+        def spawn(words: list[str]) -> int | Refusal:
+            return place.spawner.spawn(
+                words, self._environment, claim.cwd, out.writer, err.writer,
+                mark=claim.token, stdin=stdin, umask=claim.umask, anew=words is self._direct,
             )  # fmt: skip
+
+        try:
+            pid = spawn(self._direct or self._words)
+            if self._direct and isinstance(pid, Refusal) and not pid.of_machine:
+                pid = spawn(self._words)  # the shell says what is wrong with the program
         finally:
             if stdin is not None:
                 os.close(stdin)

@@ -71,11 +71,13 @@ class Spawner:
         stdin: int | None = None,
         channels: tuple[int, ...] = (),
         umask: int | None = None,
+        anew: bool = False,
     ) -> "int | Refusal":
         """Start ``words`` and return the process id, the leader of a new session; or why that was not possible.
 
         It and all below it carry ``mark``. ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file
-        without a known format is run by ``/bin/sh``, as execvp(3) does.
+        without a known format is run by ``/bin/sh``, as execvp(3) does. ``anew``: where the program was found before does
+        not count.
         """
         if (refusal := self._enter(cwd)) is not None:
             return refusal
@@ -103,6 +105,8 @@ class Spawner:
         try:
             if umask is not None:
                 os.umask(umask)
+            if anew:
+                self._located.clear()
             return self._execute(words, environment, actions)
         finally:
             self._return()  # the folder of a job is not to be busy when that has ended

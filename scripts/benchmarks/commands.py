@@ -30,12 +30,14 @@ def _programs(scratch: Path, jobs: int) -> dict[str, Process]:
     lines.write_text("".join(f"{number}\n" for number in range(jobs)))
     argv = stores.make(scratch / f"argv-{jobs}.db", [{"command": ["true"]}] * jobs)
     shell = stores.make(scratch / f"shell-{jobs}.db", [{"command": "true"}] * jobs)
+    plain = stores.make(scratch / f"plain-{jobs}.db", [{"command": "/bin/true"}] * jobs)
     run = [BATCHQ, "run", "--db", str(path), "-j", str(SLOTS)]
     programs = {
         "os.posix_spawn, wait": Process([sys.executable, LOOPS, "spawn", str(jobs), str(SLOTS)]),
         "batchq run": Process(run, stores.copier(argv, path)),
         f"xargs -P{SLOTS} true": Process(["xargs", f"-P{SLOTS}", "-n1", "true"], stdin=lines),
         "batchq run, shell strings": Process(run, stores.copier(shell, path)),
+        "batchq run, shell strings of plain words": Process(run, stores.copier(plain, path)),
         f"xargs -P{SLOTS} sh -c true": Process(["xargs", f"-P{SLOTS}", "-n1", "sh", "-c", "true"], stdin=lines),
     }
     if parallel := shutil.which("parallel"):
