@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     max_crashes: int
     hold: bool
     leftovers: Literal["kill", "keep"]
+    success_codes: int | Sequence[int]
     retry_on: "Rule | Sequence[Rule]"
     no_retry_on: "Rule | Sequence[Rule]"
     retry_timeout_factor: float

@@ -191,7 +191,9 @@ class Command:
             if self._started <= self._place.full_at:
                 trouble = f"there is no room for the result of a job in {self._place.scratch.path}"
             result, failure = self._place.result(self._result_file)
-        status = SUCCEEDED if code == 0 and failure is None else FAILED
+        codes = self.claim.success_codes
+        is_success = code == 0 if codes is None else str(code) in codes.split(",")
+        status = SUCCEEDED if is_success and failure is None else FAILED
         if self._sentence.status is not None:
             status, result = self._sentence.status, None
             failure = overrun(self.claim) if status == TIMED_OUT else None

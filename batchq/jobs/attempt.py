@@ -21,6 +21,7 @@ CANCELLED = "cancelled"
 class Claim(NamedTuple):
     """The right to run one attempt. A result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
 
+    ``success_codes`` are the exit codes that count as success, as in ``"0,24"``; None is 0 alone.
     ``python`` runs a callable (None: the Python of the run), in its own process if ``fresh``.
 
     ``started_at`` is None for a claim ahead, which waits in its executor for a slot.
@@ -44,6 +45,7 @@ class Claim(NamedTuple):
     on_crash: str
     python: str | None
     fresh: bool
+    success_codes: str | None
     started_at: int | None
     cwd: str
     path: str

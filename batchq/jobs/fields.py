@@ -5,7 +5,7 @@ that an add fills. Every ``batchq add`` imports this module, so it imports nothi
 """
 
 from batchq.jobs import values
-from batchq.jobs.work import argument
+from batchq.jobs.work import argument, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,20 @@ class Field:
         self.is_own, self.is_column, self.is_filled, self.for_commands = is_own, is_column, is_filled, for_commands
 
 
+def _exit_codes(value: "Any") -> str | None:
+    """Exit codes as ``"0,24"``, in order; None for 0 alone."""
+    codes = set()
+    for word in value if isinstance(value, list) else [value]:
+        for part in word.split(",") if isinstance(word, str) else [word]:
+            code = int(part) if isinstance(part, str) and part.strip().isdecimal() and len(part) < 20 else part
+            if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= 255:
+                raise ValueError(f"has {quoted(part)}, which is not an exit code: write numbers from 0 to 255")
+            codes.add(code)
+    if not codes:
+        raise ValueError("must have at least one exit code")
+    return ",".join(map(str, sorted(codes))) if codes != {0} else None
+
+
 _MANY = values.integer(1, 1_000_000)
 
 _ALL = (
@@ -102,6 +116,11 @@ _ALL = (
         "leftovers", values.one_of("kill", "keep"), "text", FAILURES, "kill|keep",
         "What becomes of processes that it leaves behind.", default="kill",
         for_commands="a worker ends what a callable left",
+    ),
+    Field(
+        "success_codes", _exit_codes, "list", FAILURES, "CODE",
+        "An exit code that counts as success, or several, as in 0,24 (default: 0).",
+        for_commands="a callable has no exit code",
     ),
     Field(
         "retry_on", values.rules, "list", FAILURES, "RULE",

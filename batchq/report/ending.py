@@ -14,7 +14,7 @@ def ending(end: End) -> str:
     """
     match end.outcome:
         case "succeeded":
-            return "succeeded"
+            return f"succeeded with exit code {end.exit_code}" if end.exit_code else "succeeded"
         case "timed_out":
             return "timed out" if end.timeout is None else f"timed out after {_exact(end.timeout)}"
         case "crashed":

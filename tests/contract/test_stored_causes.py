@@ -126,6 +126,7 @@ def failures(count: int) -> list[Ended]:
         "retry",
         None,
         False,
+        None,
         1,
         "/",
         "",

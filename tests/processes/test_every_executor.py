@@ -66,6 +66,7 @@ class Desk:
             id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
             name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
             leftovers="kill", slots=1, on_crash="retry", python=None, fresh=False,
+            success_codes=None,
             started_at=None if ahead else time.time_ns() // 1_000_000,
             cwd=str(self.folder), path=os.environ["PATH"],
         )  # fmt: skip

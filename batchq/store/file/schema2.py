@@ -14,6 +14,8 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
             "snoozes INTEGER NOT NULL DEFAULT 0",
             "python TEXT",
             "fresh INTEGER NOT NULL DEFAULT 0",
+            # Exit codes, as in '0,24'; NULL where only 0 is a success.
+            "success_codes TEXT",
             # When the wait for due_at began: in the future where the clock was set back since. NULL where a time was
             # asked for, and no pause.
             "due_from INTEGER",
