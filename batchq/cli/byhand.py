@@ -50,6 +50,7 @@ _FIELD_TEXTS = {
     "--leftovers": "leftovers",
 }
 _FIELD_LISTS = {
+    "--success-codes": "success_codes",
     "--retry-on": "retry_on",
     "--no-retry-on": "no_retry_on",
     "--after": "after",

@@ -74,6 +74,7 @@ def add(
     backoff: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Base of the retry delay (default: 1s).")
     ] = None,
+    success_codes: Annotated[list[str] | None, typer.Option(metavar="CODE", help=FIELDS["success_codes"].help)] = None,
     retry_on: Annotated[
         list[str] | None,
         typer.Option(
