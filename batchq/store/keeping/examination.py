@@ -26,6 +26,7 @@ _LITTLE_ROOM = 32 << 20  #: bytes left on the disk that deserve a warning
 _FEW = 5  #: stray logs that are named
 _FIXED_SQLITE = (3, 51, 3)
 _MENDS = "'batchq doctor --repair' mends that"
+_BACK = "go back to a backup with 'batchq restore FILE'"
 
 
 class Finding(NamedTuple):
@@ -47,12 +48,7 @@ def examine(store: Store, here: Here) -> Iterator[Finding]:
             yield Finding("problem", about, text, is_damage=True)
         except STUMBLES as error:
             text = f"it holds {values.wrong(store.path) or error}, which batchq did not write"
-            yield Finding(
-                "problem",
-                about,
-                f"{log.first_finding(text)}; go back to a backup with 'batchq restore FILE'",
-                is_damage=True,
-            )
+            yield Finding("problem", about, f"{log.first_finding(text)}; {_BACK}", is_damage=True)
 
 
 def _file(store: Store) -> Iterator[Finding]:
@@ -102,12 +98,7 @@ def _schema(store: Store) -> Iterator[Finding]:
 def _integrity(store: Store) -> Iterator[Finding]:
     wrong = [text for (text,) in store.fetch("PRAGMA integrity_check(10)") if text != "ok"]
     for text in wrong:
-        yield Finding(
-            "problem",
-            "integrity",
-            f"{log.first_finding(text)}; go back to a backup with 'batchq restore FILE'",
-            is_damage=True,
-        )
+        yield Finding("problem", "integrity", f"{log.first_finding(text)}; {_BACK}", is_damage=True)
     if not wrong:
         yield Finding("ok", "integrity", "every page and every index is sound")
 
