@@ -728,3 +728,37 @@ def test_a_c_library_is_flushed_for_each_of_many(scene: Scene) -> None:
 
     wrong = [n for n in range(1, 501) if scene.output(n) != f"before {n}\nc {n}\nafter {n}\n".encode()]
     assert wrong == []
+
+
+def test_a_worker_is_replaced_after_so_many_tasks_because_its_variables_take_memory(scene: Scene) -> None:
+    module(
+        scene,
+        "few",
+        "import os\nfrom batchq.processes.worker import serving\nserving.MOST = 5\ndef f(): return os.getpid()\n",
+    )
+    scene.add(*[{"call": "few:f"}] * 12)
+    scene.run("-j", "1")
+
+    pids = results(scene)
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [5, 5, 2]
+    assert scene.attempts("number, outcome") == [(1, "succeeded")] * 12
+
+
+def test_functions_of_os_that_a_callable_replaces_do_not_keep_the_next_from_its_variables(scene: Scene) -> None:
+    module(
+        scene,
+        "mocks",
+        "import os, subprocess\n"
+        "def f():\n"
+        "    os.putenv = os.unsetenv = lambda *_: None\n"
+        "    os.environ['MINE'] = 'yes'\n"
+        "def g():\n"
+        "    ours = subprocess.run(['sh', '-c', 'echo $BATCHQ_JOB_ID $MINE'], capture_output=True, text=True)\n"
+        "    return [ours.stdout.strip(), os.environ['BATCHQ_JOB_ID'], 'MINE' in os.environ, os.getpid()]\n",
+    )
+    scene.add({"call": "mocks:g"}, {"call": "mocks:f"}, {"call": "mocks:g"}, {"call": "mocks:f"}, {"call": "mocks:g"})
+    scene.run("-j", "1")
+
+    seen = [one for one in results(scene) if isinstance(one, list)]
+    assert [one[:3] for one in seen] == [[number, number, False] for number in "135"]
+    assert len({one[3] for one in seen}) == 1

@@ -60,11 +60,12 @@ class Variables:
                 self._array = number.from_address(address)
                 self._text: Any = type("c_char_p", (_ctypes._SimpleCData,), {"_type_": "z"})
 
-    def note(self) -> None:
-        """Note how it is: the addresses of all, up to the null behind them."""
+    def note(self, *, is_known: bool) -> None:
+        """Note how it is: the addresses of all, up to the null after them. ``is_known``: no name is new or gone."""
         if self._array is not None and (place := self._array.value):
-            size = _ctypes.sizeof(self._array)
-            self._strings = (_letter() * (size * (len(self.all()) + 1))).from_address(place)
+            if not is_known or place != self._noted[0]:
+                size = _ctypes.sizeof(self._array)
+                self._strings = (_letter() * (size * (len(self.all()) + 1))).from_address(place)
             self._noted = place, self._strings.raw
 
     def have_changed(self) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
 _LONG = 5_000_000  #: nanoseconds from which the peak memory is read anew after a task
+MOST = 100_000  #: tasks of one process: glibc keeps the old values of variables, about 150 bytes a task
 _COROUTINE = 0x80  #: a flag of a code object
 
 
@@ -81,6 +82,7 @@ class _Worker:
         self._spill = spill
         self._to_files = False
         self._is_last = False
+        self._performed = 0
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
         self._peak = 0
@@ -114,7 +116,6 @@ class _Worker:
             with contextlib.suppress(OSError):
                 os.chdir(self._home)
                 self._around.streams.direct(*self._pipes, are_files=False)
-        self._environment.settle()
 
     def _end(self) -> None:
         if os.getpid() == self._pid and not self._is_last:
@@ -223,7 +224,8 @@ class _Worker:
             + output
             + text
         )  # fmt: skip
-        if is_whole and not was_ended:
+        self._performed += 1
+        if is_whole and not was_ended and self._performed < MOST:
             self._send(answer)
         else:
             self._say_farewell(answer)
