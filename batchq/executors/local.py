@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from batchq.executors.aftermath import Aftermath
 from batchq.executors.commands import Commands, unbegun
-from batchq.executors.member import Hook, Member
+from batchq.executors.member import Member
+from batchq.executors.message import Hook
 from batchq.executors.pace import Pace, Rest
 from batchq.executors.pipes import Pipes
 from batchq.executors.place import Place

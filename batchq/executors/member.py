@@ -1,37 +1,20 @@
 """One worker with the tasks that it was given: at most three messages, each of about two milliseconds of work."""
 
-import binascii
-import json
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from operator import attrgetter
 
 from batchq import clock
+from batchq.executors import outcomes
 from batchq.executors.command import Sentence, overrun, unkillable
 from batchq.executors.lastwords import LastWords
+from batchq.executors.message import Hook, message
 from batchq.executors.place import Place
-from batchq.jobs.attempt import (
-    CRASHED,
-    FAILED,
-    INTERRUPTED,
-    SUCCEEDED,
-    TIMED_OUT,
-    Claim,
-    Ended,
-    Failure,
-    Outcome,
-    Printed,
-    Stream,
-)
-from batchq.named import NamedTuple
+from batchq.jobs.attempt import INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed, Stream
 from batchq.processes import tree
 from batchq.processes.capture import Capture
 from batchq.processes.resident import Home, Resident
 from batchq.processes.spawn import Refusal
-from batchq.processes.worker.wire import DISCARD, RESULT, SNOOZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +22,6 @@ if TYPE_CHECKING:
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
-_ABOUT = attrgetter(
-    "name", "batch", "queue", "key", "env", "umask", "timeout"
-)  # what is told of a task beside its work
-
-
-class Hook(NamedTuple):
-    """What performs payload jobs: ``pkg.mod:func``, looked for in the job's folder and then in ``also``."""
-
-    target: str | None
-    also: str
 
 
 class Member:
@@ -81,7 +54,6 @@ class Member:
         self._signalled_at: int | None = None
         self._began = 0.0
         self._told = (0, 0)
-        self._described: tuple[object, ...] = ()
 
     @classmethod
     def start(
@@ -106,15 +78,11 @@ class Member:
         was_idle = not self.tasks
         self.tasks += claims
         self._sizes.append(len(claims))
-        target, also = (self._hook.target, self._hook.also) if claims[0].kind == "payload" else (None, None)
         self._single = single or self.is_fresh
-        self._described = ()  # the first task of a message is always described
-        tasks = ",".join([f'[{one.id},{one.attempt},"{one.token}",{self._about(one)},{one.work}]' for one in claims])
         look, self.must_look = self.must_look, False
-        head = f'{{"look":{json.dumps(look)},"single":{json.dumps(self._single)}'
-        head += f',"target":{json.dumps(target)},"also":{json.dumps(also)}'
-        last = ',"last":true' if self.is_fresh else ""
-        self.resident.send(f'{head},"tasks":[{tasks}]{last}}}')
+        self.resident.send(
+            message(claims, self._hook, self._place.db, look=look, single=self._single, last=self.is_fresh)
+        )
         if was_idle:
             self._begin_next()
 
@@ -135,14 +103,6 @@ class Member:
             return None
         self._told = told
         return Printed(self.tasks[0], out, err)
-
-    def _about(self, claim: Claim) -> str:
-        """What the worker is told of a task beside its work, as JSON; null where that is what the last one was told."""
-        about = _ABOUT(claim)
-        if about == self._described:
-            return "null"
-        *labels, env, umask, timeout = self._described = about
-        return json.dumps((*labels, self._place.db, {} if env is None else json.loads(env), umask, timeout))
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:
@@ -180,16 +140,13 @@ class Member:
         if not answers:
             return []
         if self.is_fresh:
-            outcome = self._outcome(answers[0])
-            if self._signalled_at is not None:
-                outcome = self._sentenced(self.tasks[0], outcome)
-            self._last_words = LastWords(outcome, grace, self.deadline)
+            self._last_words = LastWords(self._outcome(self.tasks[0], answers[0]), grace, self.deadline)
             self.deadline = self._last_words.due
             return []
         ended = []
         for answer in answers:
-            claim, outcome = self.tasks.popleft(), self._outcome(answer)
-            ended.append(Ended(claim, outcome if self._signalled_at is None else self._sentenced(claim, outcome)))
+            claim = self.tasks.popleft()
+            ended.append(Ended(claim, self._outcome(claim, answer)))
         self._count_off(len(answers))
         self._place.close_log(self.out, self.err)
         self.performed += len(answers)
@@ -208,60 +165,23 @@ class Member:
             if not self._sizes[0]:
                 self._sizes.popleft()
 
-    def _sentenced(self, claim: Claim, outcome: Outcome) -> Outcome:
-        """How a task ended by itself after its end was imposed, or in the same moment; what is behind it is not meant."""
-        status, ended_at = self._sentence.status, outcome.finished_at
-        assert self._signalled_at is not None
-        assert ended_at is not None
-        is_late = ended_at >= self._signalled_at
-        if ended_at > self._signalled_at + SURVIVED:
+    def _outcome(self, claim: Claim, answer: "Answer") -> Outcome:
+        outcome = outcomes.answered(answer, *self._printed(answer[1]))
+        if self._signalled_at is None:
+            return outcome
+        status, ended_at, signalled_at = self._sentence.status, answer[0][2], self._signalled_at
+        self._sentence = Sentence()  # not meant for the tasks after this one
+        if ended_at > signalled_at + SURVIVED:
             self._signalled_at = None
-        if status is None:
+        if status is None or ended_at < signalled_at:
             return outcome
-        self._sentence = Sentence()
-        if not is_late:
-            return outcome
-        return outcome._replace(
-            status=status,
-            result=None,
-            retry_after=None,
-            is_final=False,
-            failure=self._overrun(claim) if status == TIMED_OUT else None,
-        )
-
-    def _outcome(self, answer: "Answer") -> Outcome:
-        (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, threads, again, _, _), output, text = answer
-        stdout, stderr = self._printed(output) if output or self._single else (None, None)
-        if kind == RESULT:  # by position: that takes half the time, and this is done for each of very many
-            return Outcome(
-                SUCCEEDED, None if code < 0 else code, None, seconds, cpu, peak or None, text, None, stdout, stderr,
-                leftovers, began_at, ended_at, None, False, None, threads,
-            )  # fmt: skip
-        return Outcome(
-            INTERRUPTED if kind == SNOOZE else FAILED,
-            exit_code=None if code < 0 else code,
-            seconds=seconds,
-            cpu=cpu,
-            peak=peak or None,
-            failure=Failure(*json.loads(text)),
-            stdout=stdout,
-            stderr=stderr,
-            leftovers=leftovers,
-            threads=threads,
-            started_at=began_at,
-            finished_at=ended_at,
-            retry_after=None if again < 0 else again,
-            is_final=kind == DISCARD,
-        )
+        return outcomes.imposed(outcome, status, self._overrun(claim))
 
     def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
-        """What a task printed: what came out of the pipes, or what the worker has told."""
-        if self.is_fresh:
-            return None, None  # there may be more
+        """What a task printed to the pipes, or to the files; of a fresh process, that is known when it has ended."""
         if self._single:
-            return self.out.take(), self.err.take()
-        told = json.loads(output)
-        return _stream(told.get("stdout")), _stream(told.get("stderr"))
+            return (None, None) if self.is_fresh else (self.out.take(), self.err.take())
+        return outcomes.printed(output) if output else (None, None)
 
     def died(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began.
@@ -278,7 +198,15 @@ class Member:
         if self._last_words is not None:
             outcome = self._last_words.outcome(code, self._sentence.status, self._overrun(claim))
         else:
-            status, failure = self._fate(claim, code)
+            death = outcomes.Death(
+                code,
+                self._sentence.status,
+                is_late=self._signalled_at is not None,
+                has_spoken=self.resident.has_spoken,
+                is_garbled=self.resident.is_garbled,
+                python=self.home.python,
+            )
+            status, failure = outcomes.died(death, self._overrun(claim), self._meanwhile(), self._place.saw_oom_kill)
             outcome = Outcome(
                 status,
                 exit_code=code if code is not None and code >= 0 else None,
@@ -307,26 +235,6 @@ class Member:
         self.began_at = self.deadline = None
         return claims
 
-    def _fate(self, claim: Claim, code: int | None) -> tuple[str, Failure | None]:
-        """What the end of the worker means for the task that ran."""
-        if code is None:
-            return self._sentence.status or FAILED, None
-        if self._sentence.status is not None:
-            return self._sentence.status, self._overrun(claim) if self._sentence.status == TIMED_OUT else None
-        if self._signalled_at is not None and code in (-signal.SIGTERM, -signal.SIGKILL):
-            return INTERRUPTED, None  # meant for the task before, which ended in the same moment
-        python = self.home.python
-        if code >= 0 and not self.resident.has_spoken and python not in (None, sys.executable):
-            said = f"its Python, {python}, ended with exit code {code} before it could import anything"
-            return FAILED, Failure("NoSuchPython", f"{said}: it must be a whole Python 3.11 or newer")
-        if self.resident.is_garbled:
-            return CRASHED, Failure("WorkerDied", "it wrote into the connection of its worker, which was killed then")
-        if code == -signal.SIGKILL and self._place.saw_oom_kill():
-            said = "its worker was killed, and the kernel ran out of memory for this control group meanwhile"
-            return CRASHED, Failure("OutOfMemory", said)
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return CRASHED, Failure("WorkerDied", f"its worker process {how}{self._meanwhile()}")
-
     def _overrun(self, claim: Claim) -> Failure | None:
         if claim.timeout is None:
             return None
@@ -335,10 +243,3 @@ class Member:
 
     def _meanwhile(self) -> str:
         return f" while it imported {self.resident.imports}" if self.resident.imports else ""
-
-
-def _stream(told: tuple[str, str, int] | None) -> Stream | None:
-    if told is None:
-        return None
-    head, tail, total = told
-    return Stream(binascii.a2b_base64(head), binascii.a2b_base64(tail), total)

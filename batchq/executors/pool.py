@@ -9,7 +9,8 @@ from batchq.executors.aftermath import Over
 from batchq.executors.command import unkillable
 from batchq.executors.departures import Departures
 from batchq.executors.homes import alike, home_of
-from batchq.executors.member import Hook, Member
+from batchq.executors.member import Member
+from batchq.executors.message import Hook
 from batchq.executors.pace import MOST_AHEAD, Pace
 from batchq.executors.pipes import Pipes
 from batchq.executors.place import Place

@@ -1,0 +1,39 @@
+"""The messages of tasks that a worker is sent, as ``processes.worker.wire`` describes them."""
+
+import json
+from collections.abc import Sequence
+from operator import attrgetter
+
+from batchq.jobs.attempt import Claim
+from batchq.named import NamedTuple
+
+_ABOUT = attrgetter("name", "batch", "queue", "key", "env", "umask", "timeout")  #: of a task, next to its work
+
+
+class Hook(NamedTuple):
+    """What performs payload jobs: ``pkg.mod:func``, looked for in the job's folder and then in ``also``."""
+
+    target: str | None
+    also: str
+
+
+def message(claims: Sequence[Claim], hook: Hook, db: str, *, look: bool, single: bool, last: bool) -> str:
+    """The message of tasks that all are calls, or all payloads."""
+    target, also = hook if claims[0].kind == "payload" else (None, None)
+    head: dict[str, object] = {"look": look, "single": single, "target": target, "also": also}
+    if last:
+        head["last"] = True
+    # The work is JSON already: to parse and encode it again would take longer than all the rest of a message.
+    tasks = []
+    described = None
+    for claim in claims:
+        about = _ABOUT(claim)
+        text = "null" if about == described else _described(about, db)
+        described = about
+        tasks.append(f'[{claim.id},{claim.attempt},"{claim.token}",{text},{claim.work}]')
+    return f'{json.dumps(head)[:-1]},"tasks":[{",".join(tasks)}]}}'
+
+
+def _described(about: tuple[object, ...], db: str) -> str:
+    *labels, env, umask, timeout = about
+    return json.dumps((*labels, db, {} if env is None else json.loads(str(env)), umask, timeout))
