@@ -7,10 +7,9 @@ from _thread import get_ident  # all of threading takes 5 ms
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from batchq import folder
-from batchq.api.options import plain, seconds
+from batchq.api.described import described, missing
+from batchq.api.options import seconds
 from batchq.errors import InputError
-from batchq.jobs.reading import jobfile
 from batchq.store.adding import intake
 from batchq.store.file import connection, opening
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from batchq.api.found import JobInfo, Logs
     from batchq.api.options import Duration
     from batchq.api.waiting import Waited
-    from batchq.jobs.model import JobSpec
     from batchq.jobs.selection import Selection
     from batchq.store.changing.control import Changed
 
@@ -91,15 +89,9 @@ class Store:
         the job that has it. The working directory and PATH of this process are stored with each. A ``call`` of what
         is not there is warned of. Raises InputError that names the job and the field.
         """
-        specs = _described(jobs)
-        if any(spec.kind == "call" for spec in specs):
-            from batchq.jobs.callables import Callables
-
-            callables = Callables()
-            for spec in specs:
-                callables.look(spec)
-            for warning in callables.warnings:
-                warnings.warn(warning, stacklevel=2)
+        specs = described(jobs)
+        for warning in missing(specs):
+            warnings.warn(warning, stacklevel=2)
         return intake.add(self._opened(), specs).ids if specs else []
 
     def job(self, id: int) -> "JobInfo":
@@ -250,16 +242,7 @@ class Store:
         return self._store
 
 
-def _plain(job: object) -> object:
-    return plain(job) if isinstance(job, Mapping) else job
-
-
-def _described(jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> "list[JobSpec]":
-    given = [jobs] if isinstance(jobs, Mapping) else jobs
-    return jobfile.described(map(_plain, given), folder.current(), os.environ.get("PATH", os.defpath))
-
-
 def add_calls(store: Store, jobs: Iterable[Mapping[str, Any]]) -> list[int]:
     """As ``store.add``, of functions that are there: nobody looks for them."""
-    specs = _described(jobs)
+    specs = described(jobs)
     return intake.add(store._opened(), specs).ids if specs else []
