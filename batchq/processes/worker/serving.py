@@ -16,7 +16,7 @@ import time
 from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
 from collections import namedtuple
 
-from batchq.processes.worker import endings, functions, libc
+from batchq.processes.worker import endings, folders, functions, libc
 from batchq.processes.worker.children import Children
 from batchq.processes.worker.environment import Environment
 from batchq.processes.worker.output import Spill
@@ -71,7 +71,7 @@ class _Worker:
         self._answers = answers
         self._bell = bell
         self._pid = os.getpid()
-        self._home, self._place = _home()
+        self._home, self._place = folders.home()
         self._folder: str | None = None  # where a module has gone
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
@@ -93,7 +93,7 @@ class _Worker:
 
     def serve(self, message: "dict[str, Any]") -> None:
         """Run the tasks of one message in order. Raises _Farewell."""
-        if message["look"] and (SOURCES.have_changed() or _place(self._home) not in (None, self._place)):
+        if message["look"] and (SOURCES.have_changed() or folders.identity(self._home) not in (None, self._place)):
             self._say_farewell(b"")
         self._direct_output(to_files=not message["single"])
         self._is_last = "last" in message
@@ -248,12 +248,12 @@ class _Worker:
         self._send(ANSWER.pack(PHASE, *[0] * 10, len(text)) + text)
 
     def _import_begins(self) -> None:
-        self._before = self._environment.look(), self._children.alive(), self._around.look(), _folder()
+        self._before = self._environment.look(), self._children.alive(), self._around.look(), folders.current()
 
     def _import_ended(self) -> None:
         """What a module sets and starts while it is imported stays: it will not be imported again."""
         variables, children, around, folder = self._before
-        if folder != (now := _folder()):
+        if folder != (now := folders.current()):
             self._folder = now
         self._environment.adopt(variables)
         self._children.adopt(children)
@@ -274,31 +274,6 @@ def _end_broken(error: OSError) -> "NoReturn":
     with contextlib.suppress(OSError):
         os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
     os._exit(1)
-
-
-def _home() -> "tuple[str, object]":
-    """The folder of the jobs, by the name that they have for it, and which one that is.
-
-    A link in the name may lead elsewhere later, to another version of the modules.
-    """
-    home, place = os.environ.get("PWD", ""), _place(".")
-    return home if os.path.isabs(home) and _place(home) == place else os.getcwd(), place
-
-
-def _place(folder: str) -> object:
-    try:
-        found = os.stat(folder)
-    except OSError:  # told by the job that cannot enter it
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _folder(_now: "Any" = os.getcwd) -> str | None:
-    try:
-        folder: str = _now()
-    except OSError:  # it has been taken away
-        return None
-    return folder
 
 
 def _bind_to_runner() -> None:
