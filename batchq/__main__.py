@@ -118,27 +118,16 @@ def _command(argv: list[str]) -> int:
 def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if sys.platform == "win32":
         raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
-    named = argv[:2] if argv[:1] == ["--db"] else []
-    verb, rest = argv[len(named) :][:1], [*named, *argv[len(named) + 1 :]]
-    if verb != ["run"]:
-        _hear_interrupts(is_python=True)
-    if verb == ["add"]:
-        from batchq.cli import byhand
-        from batchq.cli.add import storing
-
-        if (adding := byhand.parse(rest, words)) is not None:
-            storing.add(adding)
-            return 0
-    if verb == ["run"]:
-        from batchq.cli import byhand
-
-        if (running := byhand.parse_run(rest, words)) is not None:
-            from batchq.cli.run import draining
-
-            return draining.run(running)
     from batchq.cli import commands
 
-    return commands.run(argv, words)
+    if (found := commands.read(argv, words)) is None:
+        from batchq.cli import app  # typer, for the help and for complaints alone
+
+        return app.complain(argv, words)
+    command, values = found
+    if command.name != "run":
+        _hear_interrupts(is_python=True)
+    return commands.call(command, values)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The looking and changing commands as a script and as a person on a terminal meet them."""
 
+import contextlib
+import io
 import json
 import os
 import pty
@@ -7,15 +9,9 @@ import subprocess
 import sys
 from typing import Any
 
-from typer.testing import CliRunner
-
-from batchq.cli.app import Invocation, app
-from batchq.cli.change import changing
-from batchq.cli.look import looking, showing, waiting
+from batchq.cli import commands
 from batchq.errors import BatchqError
 from batchq.store.file.connection import Store
-
-GROUPS = (changing, looking, showing, waiting)  #: importing a group registers its commands
 
 
 class Done:
@@ -33,11 +29,17 @@ class Done:
 
 def run(store: Store, *words: str, after: list[str] | None = None) -> Done:
     """One command in this process; ``after`` are the words after ``--``."""
-    done = CliRunner().invoke(app, ["--db", store.path, *words], obj=Invocation(after))
-    if isinstance(done.exception, BatchqError):
-        return Done(done.exception.exit_code, done.stdout_bytes, str(done.exception))
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return Done(done.exit_code, done.stdout_bytes, done.stderr)
+    found = commands.read(["--db", store.path, *words], after)
+    assert found is not None, f"not valid: {words}"
+    raw, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace")
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = commands.call(*found)
+        except BatchqError as error:
+            return Done(error.exit_code, b"", str(error))
+        out.flush()
+    return Done(code, raw.getvalue(), err.getvalue())
 
 
 def on_a_terminal(store: Store, *words: str, columns: int = 80, **env: str) -> str:

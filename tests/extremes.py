@@ -146,8 +146,8 @@ def _serve() -> None:
     from batchq import __main__ as entry
 
     for module in (
-        "cli.app",
-        "cli.keep.keeping",
+        "cli.keep.doctor",
+        "cli.keep.pruning",
         "cli.look.looking",
         "cli.look.showing",
         "cli.change.changing",

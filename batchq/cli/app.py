@@ -1,67 +1,76 @@
-"""The typer application, and the words and options that all commands share."""
+"""The commands as typer knows them, made from their tables: for help, completion and complaints. It runs nothing."""
 
+import inspect
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from batchq.cli.noting import warn
-from batchq.named import NamedTuple
-from batchq.store.file.connection import Store
-from batchq.store.file.opening import open_store
+from batchq.cli import commands
+from batchq.cli.options import DB, DECIMAL, FLAG, LIST, NUMBER, OPTIONS, Argument, Command, Option
+from batchq.errors import UsageError
+from batchq.visible import visible
+
+_HELP = "Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."
+_TYPES: dict[str, Any] = {NUMBER: int, DECIMAL: float, LIST: list[str], FLAG: bool}
+_VERSION = Option("--version", None, "Print the version and exit.")
 
 
-class Interrupted(Exception):
-    """Ctrl-C. typer would make exit code 130 of KeyboardInterrupt, which a loop of the shell does not heed."""
+class _Accepted(Exception):
+    """typer found nothing wrong."""
 
 
-class _Group(TyperGroup):
-    def invoke(self, ctx: Any) -> Any:
+def complain(argv: list[str], after: list[str] | None) -> int:
+    """Print the help that a command line asks for, or what is wrong with it; the exit code."""
+    name, _ = commands.named(argv)
+    lines = [argv]
+    if after is not None and not (name and commands.table(name).takes_command):
+        lines = [
+            [*argv, "--", *after],
+            argv,
+        ]  # the dashes may have filled in for a value: then it is wrong without them
+    app = application()
+    for line in lines:
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted from None
+            app([visible(word) for word in line], prog_name="batchq")
+        except _Accepted:
+            continue
+        except SystemExit as end:
+            return int(end.code or 0)
+    raise UsageError("options belong after the words of a command, as in 'batchq queue list --json'")
 
 
-app = typer.Typer(
-    name="batchq",
-    cls=_Group,
-    help="Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # rich and its 70 ms are loaded only where a table is drawn
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-Db = Annotated[
-    str | None,
-    typer.Option("--db", metavar="PATH", help="The store (default: $BATCHQ_DB, batchq.db here or above, …)."),
-]
-NetworkFs = Annotated[
-    bool, typer.Option("--allow-network-fs", help="Use a store on a network file system, from this host alone.")
-]
-TrustOwner = Annotated[
-    bool, typer.Option("--trust-owner", help="Use a store that belongs to another user, who decides what it runs.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, schema 1.")]
-Color = Annotated[Literal["auto", "always", "never"], typer.Option(help="Whether to colour the text.")]
-
-
-class Invocation(NamedTuple):
-    """What the command line held outside of the options: the words after ``--`` (None: there was no ``--``)."""
-
-    words: list[str] | None
+def application() -> typer.Typer:
+    """All commands; those of a group, as ``queue set``, below the command that has its name."""
+    app = typer.Typer(
+        cls=_class(TyperGroup, [DB, _VERSION]),
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_root)
+    groups = {"": app}
+    for name in commands.ROOMS:
+        command = commands.table(name)
+        parent, _, word = name.rpartition(" ")
+        if any(other.startswith(f"{name} ") for other in commands.ROOMS):
+            groups[name] = typer.Typer(
+                cls=_class(TyperGroup, command.parameters), invoke_without_command=True, rich_markup_mode=None
+            )
+            groups[name].callback(help=command.help)(_function(command, is_group=True))
+            groups[parent].add_typer(groups[name], name=word)
+        else:
+            of = _class(TyperCommand, command.parameters)
+            groups[parent].command(word, cls=of, help=command.help)(_function(command))
+    return app
 
 
-class Global:
-    """Options given before the verb."""
-
-    db: str | None = None
-
-
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
@@ -69,27 +78,74 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
-    db: Db = None,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
-    ] = False,
+def _root(
+    db: Annotated[str | None, typer.Option("--db")] = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version)] = False,
 ) -> None:
-    """Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."""
-    Global.db = db
+    pass
 
 
-def store_for(db: str | None, *, reading: bool = False) -> Store:
-    """The store that ``--db`` (after the verb, else before it) or the usual lookup names; its warnings are told.
+def _function(command: Command, *, is_group: bool = False) -> Any:
+    """A function with the parameters of a command, for typer to call."""
 
-    With ``reading`` it may be one that cannot be written here.
-    """
-    store = open_store(db or Global.db, reading=reading)
-    warn(store.warnings)
-    return store
+    def function(**values: Any) -> None:
+        if not is_group:  # which is called before its command is read
+            raise _Accepted
+
+    parameters = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for one in command.parameters
+        for default, annotation in [_declared(one)]
+    ]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
 
 
-def named_by(store: Store, db: str | None) -> str | None:
-    """The store as a later command must name it: not at all where the usual lookup finds it."""
-    return store.path if db or Global.db else None
+def _declared(one: Option | Argument) -> tuple[Any, Any]:
+    """The default and the annotation by which typer knows a parameter."""
+    if isinstance(one, Argument):
+        kind: Any = list[str] if one.many else str
+        default = inspect.Parameter.empty if one.required else None
+        return default, Annotated[kind if one.required else kind | None, typer.Argument(metavar=one.metavar)]
+    kind = Literal[one.choices] if one.choices else _TYPES.get(one.form, str)
+    option = typer.Option(*one.flags, metavar=one.metavar, min=one.least)
+    return one.default, Annotated[kind if one.default is not None else kind | None, option]
+
+
+def _class(kind: Any, parameters: Iterable[Option | Argument]) -> Any:
+    """A kind of command whose help has the options in groups, and is the same with every version of typer."""
+    arguments = [one for one in parameters if isinstance(one, Argument)]
+    options = [one for one in parameters if not isinstance(one, Argument)]
+
+    class Described(kind):  # type: ignore[misc]
+        def collect_usage_pieces(self, ctx: Any) -> list[str]:
+            words = [one.metavar if one.required else f"[{one.metavar}]{'...' * one.many}" for one in arguments]
+            return ["[OPTIONS]", *(["COMMAND", "[ARGS]..."] if kind is TyperGroup else words)]
+
+        def format_options(self, ctx: Any, formatter: Any) -> None:
+            groups = {"Arguments": [(one.metavar, one.help) for one in arguments]}
+            for one in options:
+                groups.setdefault(one.group, []).append((_spelling(one), _explained(one)))
+            groups.setdefault(OPTIONS, []).append(("-h, --help", "Show this message and exit."))
+            for title, records in groups.items():
+                if records:
+                    with formatter.section(title):
+                        formatter.write_dl(records)
+            if kind is TyperGroup:
+                self.format_commands(ctx, formatter)
+
+        def list_commands(self, ctx: Any) -> list[str]:
+            return sorted(self.commands, key=[name.split()[-1] for name in commands.ROOMS].index)
+
+    return Described
+
+
+def _spelling(one: Option) -> str:
+    return f"{', '.join(one.flags)} {one.metavar}".rstrip()
+
+
+def _explained(one: Option) -> str:
+    if one.default is None or one.default is False:
+        return one.help
+    return f"{one.help.rstrip('.')} (default: {one.default})."

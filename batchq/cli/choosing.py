@@ -1,63 +1,38 @@
-"""The words and options of a SELECTION, which many commands take: declared once, handed over as one value."""
+"""From the words and options of a SELECTION to one value, and opening the store in which to look for it."""
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
-
-import typer
-
-from batchq.cli.noting import note
+from batchq.cli.options import SELECTION
+from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Selection, parse
+from batchq.notes import note, warn
 from batchq.store import names
 from batchq.store import selecting as selected
 from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_store
 
-_Words = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Ids and ranges as in 1-5,9, or last.")]
-_Batch = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this batch.")]
-_Queue = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this queue.")]
-_States = Annotated[
-    list[str] | None, typer.Option("--state", metavar="STATE", help="Only jobs in this state; may be repeated.")
-]
-_Failed = Annotated[bool, typer.Option("--failed", help="Only failed jobs.")]
-_Name = Annotated[str | None, typer.Option(metavar="GLOB", help="Only jobs whose name matches, as in 'load-*'.")]
-_Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only what happened since: 2h, today, 2026-11-23.")]
-_All = Annotated[bool, typer.Option("--all", help="Every job.")]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
-def _declared(
-    context: typer.Context,
-    words: _Words = None,
-    *,
-    batch: _Batch = None,
-    queue: _Queue = None,
-    states: _States = None,
-    failed: _Failed = False,
-    name: _Name = None,
-    since: _Since = None,
-    everything: _All = False,
-) -> None: ...
+def selection_of(values: "dict[str, Any]") -> "dict[str, Any]":
+    """The same values, those of SELECTION as one, ``selection``. Raises UsageError."""
+    taken = {one.name: values[one.name] for one in SELECTION}
+    return {"selection": parse(**taken)} | {name: value for name, value in values.items() if name not in taken}
 
 
-def selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the words and options of a SELECTION; it takes the Selection as its first parameter."""
-    shared = inspect.signature(_declared).parameters
-    own = list(inspect.signature(command).parameters.values())[1:]
-
-    def run(context: typer.Context, **given: Any) -> None:
-        chosen = {name: given.pop(name) for name in shared if name != "context"}
-        words, states = chosen.pop("words") or [], chosen.pop("states") or []
-        command(parse([*words, *after_dashes(context)], states=states, **chosen), **given)
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    parameters = [*shared.values(), *own]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+def job_of(verb: str, job: str | None) -> int:
+    """The id of the one job that a command is about. Raises UsageError."""
+    ids = () if job is None else parse([job]).ids
+    if len(ids) != 1 or ids[0][0] != ids[0][1]:
+        raise UsageError(f"{verb} takes the id of one job, as in 'batchq {verb} 3'")
+    return ids[0][0]
 
 
 def chosen(store: Store, selection: Selection, verb: str) -> Selection:
-    """The selection with ``last`` looked up, once for the whole command; told where the newest add stored nothing,
-    and where the store has never heard of the queue or the batch."""
+    """The selection with ``last`` looked up, once for the whole command.
+
+    Reported are a newest add that stored nothing, and a queue or batch that the store has never seen.
+    """
     for one in names.never_seen(store, selection.queue, selection.batch):
         note(one.sentence)
     found = selected.resolved(store, selection)
@@ -66,6 +41,16 @@ def chosen(store: Store, selection: Selection, verb: str) -> Selection:
     return found
 
 
-def after_dashes(context: typer.Context) -> Sequence[str]:
-    """The words after ``--``, which were split off before typer saw the command line."""
-    return getattr(context.obj, "words", None) or []
+def store_for(db: str | None, *, reading: bool = False) -> Store:
+    """The store that ``--db`` or the usual lookup names; its warnings are printed.
+
+    With ``reading`` it may be one that cannot be written here.
+    """
+    store = open_store(db, reading=reading)
+    warn(store.warnings)
+    return store
+
+
+def named_by(store: Store, db: str | None) -> str | None:
+    """The store as a later command must name it: not at all where the usual lookup finds it."""
+    return store.path if db else None

@@ -10,10 +10,10 @@ from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
 from batchq.jobs.reading.spool import Jobs
 from batchq.jobs.selection import Range
+from batchq.notes import note
 from batchq.processes import enclosing, machine, proc
 from batchq.processes.signals import Inbox
 from batchq.runner.tally import Plan, Tally
-from batchq.runner.telling import warn
 from batchq.store.adding import intake
 from batchq.store.answering import answers, asking
 from batchq.store.file.bell import Bell
@@ -82,7 +82,7 @@ def enter(
                 if adding is not None:
                     adding.clear()
                 if is_after_nothing:
-                    warn(intake.AFTER_NOTHING)
+                    note(intake.AFTER_NOTHING)
                 if above:
                     _bring_back(store, above)
                 return me
@@ -105,7 +105,7 @@ def _bring_back(store: Store, above: list[int]) -> None:
     try:
         reopening.follow(store, above)
     except BatchqError as error:
-        warn(str(error))
+        note(str(error))
 
 
 def _wait(bell: Bell, inbox: Inbox, until: float | None) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from batchq.executors.seam import Executor, Lost, Noted, Report, Started
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
+from batchq.notes import note
 from batchq.runner.books import Books
 from batchq.runner.stopping import Stopping
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
-from batchq.runner.telling import Teller, warn
+from batchq.runner.telling import Teller
 from batchq.runner.withdrawing import Withdrawing
 
 
@@ -69,7 +70,7 @@ class Attempts:
             elif isinstance(report, Logged):
                 self._books.logbook.note(report)
             elif isinstance(report, Noted):
-                warn(report.text)
+                note(report.text)
             else:
                 self._tally.refusal = report.reason
                 self._stopping.claim_no_more()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from batchq.errors import BatchqError
 from batchq.executors.seam import Executor, Started
 from batchq.jobs.attempt import SUCCEEDED, Claim, Ended, Printed
+from batchq.notes import note
 from batchq.runner import pacing
 from batchq.runner.judging import Judge
 from batchq.runner.logbook import Logbook
@@ -15,7 +16,6 @@ from batchq.runner.noting import Noting
 from batchq.runner.outage import Outage
 from batchq.runner.pacing import State
 from batchq.runner.tally import Tally
-from batchq.runner.telling import warn
 from batchq.store.file import checkpoints
 from batchq.store.file.connection import Store
 from batchq.store.running import exchange
@@ -110,7 +110,7 @@ class Books:
         self.noting.told(leaders)
         self.noting.forget(judged)
         for late in done.refused:
-            warn(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
+            note(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
         return done
 
     def checkpoint(self) -> None:
@@ -118,4 +118,4 @@ class Books:
         done = checkpoints.checkpoint_if_due(self._store)
         if done is not None and done.is_stuck and not self._is_log_stuck:
             self._is_log_stuck = True
-            warn(f"the log of {self._store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
+            note(f"the log of {self._store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")

@@ -12,7 +12,7 @@ import time
 from batchq import clock
 from batchq.events import Event
 from batchq.jobs.asciijson import dump
-from batchq.runner.telling import warn
+from batchq.notes import note
 
 BUFFER = 16 * 1024 * 1024  #: bytes that wait for a slow reader; what comes on top of that is lost
 PATIENCE = 1.0  #: seconds without any progress after which the end of a run waits no longer for its reader
@@ -49,7 +49,7 @@ class EventFile:
         if len(self._waiting) + len(line) > BUFFER:
             self._lost += 1
             if self._lost == 1:
-                warn(f"{self._name}: nobody reads the events fast enough; some are lost")
+                note(f"{self._name}: nobody reads the events fast enough; some are lost")
         else:
             self._waiting += line
         self.push(is_last=event.name == "run.stop")
@@ -64,7 +64,7 @@ class EventFile:
                 self._end()
         except OSError as error:
             self._is_broken = True
-            warn(f"{self._name}: the events cannot be written any more: {error.strerror}")
+            note(f"{self._name}: the events cannot be written any more: {error.strerror}")
 
     def _open(self, path: str) -> int:
         flags = _FLAGS | (0 if _is_trusted_link(path) else os.O_NOFOLLOW)
@@ -110,7 +110,7 @@ class EventFile:
                 unread += in_pipe
         if unread or self._lost:
             lost = f" and {self._lost:,} events" if self._lost else ""
-            warn(f"{self._name}: {unread:,} bytes{lost} were not read when the run ended, and are lost")
+            note(f"{self._name}: {unread:,} bytes{lost} were not read when the run ended, and are lost")
 
 
 def _facts(event: Event) -> dict[str, object]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from batchq.jobs import retrying
 from batchq.jobs.attempt import Ended
 from batchq.jobs.selection import in_words, merged
-from batchq.runner.telling import warn
+from batchq.notes import note
 from batchq.store.file.connection import Store
 from batchq.store.running import recording
 
@@ -91,13 +91,13 @@ class Judge:
             done.append(one._replace(outcome=one.outcome._replace(matched=found or ())))
         if undecided:
             ids = in_words(merged((job, job) for job in undecided))
-            warn(f"{'job' if len(undecided) == 1 else 'jobs'} {ids}: {_TOO_LONG}")
+            note(f"{'job' if len(undecided) == 1 else 'jobs'} {ids}: {_TOO_LONG}")
         return done
 
     def _say(self, job: int) -> None:
         if job not in self._said:
             self._said.add(job)
-            warn(f"job {job}: {_TOO_LONG}")
+            note(f"job {job}: {_TOO_LONG}")
 
 
 def _found(patterns: Sequence[str], one: Ended, seconds: float) -> tuple[str, ...] | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from batchq import clock
 from batchq.errors import BatchqError
 from batchq.jobs.attempt import Ended
+from batchq.notes import note
 from batchq.runner.tally import Tally
-from batchq.runner.telling import warn
 from batchq.store.answering import answers
 from batchq.store.file.connection import Store
 from batchq.store.keeping import retention
@@ -29,7 +29,7 @@ def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
             _tidy(store)
         runners.leave(store, me, clock.now())
     except BatchqError as error:
-        warn(f"{error}; the end of this run could not be recorded")
+        note(f"{error}; the end of this run could not be recorded")
 
 
 def _answer(store: Store, me: Runner, tally: Tally) -> None:
@@ -81,4 +81,4 @@ def abandon(tally: Tally, unrecorded: Sequence[Ended], trouble: BatchqError | No
     tally.unrecorded = list(unrecorded)
     for claim, outcome in unrecorded:
         code = "" if outcome.exit_code is None else f", exit code {outcome.exit_code}"
-        warn(f"job {claim.id} attempt {claim.attempt} {outcome.status}{code}: could not be recorded")
+        note(f"job {claim.id} attempt {claim.attempt} {outcome.status}{code}: could not be recorded")

@@ -4,8 +4,8 @@ import math
 import time
 
 from batchq.jobs.attempt import Logged
+from batchq.notes import note
 from batchq.runner.tally import Tally
-from batchq.runner.telling import warn
 
 PATIENCE = 1.0  #: seconds for which news of logs wait for an exchange that has other reasons
 
@@ -25,7 +25,7 @@ class Logbook:
         self._news[logged.claim.token, logged.stream] = logged
         if logged.trouble is not None:
             if not self._tally.unlogged:
-                warn(f"job {logged.claim.id}: its log {logged.path} is incomplete: {logged.trouble}")
+                note(f"job {logged.claim.id}: its log {logged.path} is incomplete: {logged.trouble}")
             self._tally.unlogged[logged.claim.id] = None
 
     def news(self) -> list[Logged]:

@@ -3,8 +3,8 @@
 import time
 
 from batchq.errors import BatchqError, BusyError
+from batchq.notes import note
 from batchq.runner import pacing
-from batchq.runner.telling import warn
 
 
 class Outage:
@@ -22,7 +22,7 @@ class Outage:
         if self.error is None:
             self._since = now
             if not is_busy:
-                warn(f"{error}; trying again for {pacing.INSISTENCE:.0f} s")
+                note(f"{error}; trying again for {pacing.INSISTENCE:.0f} s")
         self.error = error
         self.again_at = pacing.next_try(now, is_busy=is_busy)
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 
 from batchq import clock
+from batchq.notes import note
 from batchq.processes import census, machine, proc, remains, scratch
 from batchq.processes.remains import Marks
-from batchq.runner.telling import warn
 from batchq.store.file import location
 from batchq.store.file.connection import Store
 from batchq.store.running import rescue
@@ -89,7 +89,7 @@ class Rescuer:
     def _say(self, one: Lost, how: str) -> None:
         if one.runner not in self._told:
             self._told.add(one.runner)
-            warn(how.format(runner=one.runner, pid=one.pid, host=one.host, jobs=_jobs(one), store=self._store.path))
+            note(how.format(runner=one.runner, pid=one.pid, host=one.host, jobs=_jobs(one), store=self._store.path))
 
 
 def take_back_cancelled(store: Store) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import INTERRUPTED, Claim
+from batchq.notes import note
 from batchq.processes import tree
 from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
-from batchq.runner.telling import warn
 
 TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is given back
 
@@ -44,7 +44,7 @@ class Stopping:
             number = inbox.received.pop(0)
             if number == signal.SIGUSR1:
                 done = tally.succeeded + len(tally.failed)
-                warn(f"{done} jobs done, {len(tally.failed)} failed, {tally.running} running")
+                note(f"{done} jobs done, {len(tally.failed)} failed, {tally.running} running")
                 continue
             if number == signal.SIGTSTP:
                 self._executor.suspend()

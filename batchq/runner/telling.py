@@ -1,7 +1,5 @@
 """Telling the handlers of events what a run does: start and end of the run and of each attempt."""
 
-import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 
 from batchq import clock
@@ -9,7 +7,6 @@ from batchq.events import Event, Handler, emit
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, Claim, Outcome, payload
 from batchq.runner.tally import Tally
 from batchq.store.running.recording import Settled
-from batchq.visible import visible
 
 
 class Teller:
@@ -56,12 +53,6 @@ class Teller:
     ) -> None:
         job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)
         emit(self._handlers, Event(name, clock.now(), job, attempt, measurements, metadata))
-
-
-def warn(text: str) -> None:
-    """One line for the person; what cannot be said changes nothing."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"batchq: {visible(text)}\n")
 
 
 def _about(claim: Claim) -> dict[str, object]:

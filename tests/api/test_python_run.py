@@ -15,7 +15,7 @@ import pytest
 from conftest import Shell, eventually, finish
 
 import batchq
-from batchq.cli.run.running import run as command
+from batchq.cli.run.options import RUN
 
 TESTS = Path(__file__).parent.parent
 
@@ -81,8 +81,8 @@ def test_the_options_are_those_of_the_command() -> None:
     renamed = {"jobs": "slots", "db": "store"}
     # JSON is always asked for, the variable serves for the network, jobs are added with Store.add, and another user's
     # store is only for those who say so where they can be seen.
-    only_there = {"as_json", "allow_network_fs", "trust_owner", "files", "context"}
-    there = {renamed.get(name, name) for name in inspect.signature(command).parameters} - only_there
+    only_there = {"json", "allow_network_fs", "trust_owner", "files"}
+    there = {renamed.get(name, name) for name in (one.name for one in RUN.parameters)} - only_there
 
     assert set(inspect.signature(batchq.run).parameters) == there
 

@@ -180,4 +180,4 @@ def test_explain_suggests_commands_that_mean_this_store_and_this_queue(batchq: S
 
 
 def test_json_belongs_behind_the_word(batchq: Shell) -> None:
-    assert "--json belongs behind the word" in batchq("queue", "--json", "list", code=2).err
+    assert "options belong after the words of a command" in batchq("queue", "--json", "list", code=2).err

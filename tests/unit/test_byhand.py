@@ -1,5 +1,6 @@
-"""The two parsers of ``batchq add`` and ``batchq run`` read the same from every command line that the fast one takes."""
+"""The quick parser and typer read the same from every command line of every command, and refuse the same ones."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -7,110 +8,157 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.cli import byhand, commands
-from batchq.cli.add import adding
-from batchq.cli.app import app
-from batchq.cli.run import running
+from batchq.cli import app, byhand, commands
+from batchq.cli.options import DECIMAL, FLAG, LIST, NUMBER, Argument, Command, Option
 from batchq.jobs.fields import FIELDS
 
-commands.load()
-COMMAND: Any = typer.main.get_command(app)
-ADD, RUN = COMMAND.commands["add"], COMMAND.commands["run"]
+COMMANDS = [commands.table(name) for name in commands.ROOMS]
+TREE: Any = typer.main.get_command(app.application())
 
 
-def options_of(command: Any) -> dict[str, Any]:
-    return {name: one for one in command.params for name in one.opts if name.startswith("-") and name != "--help"}
+def by_typer(command: Command, argv: list[str], after: list[str] | None) -> dict[str, Any] | None:
+    """What typer reads, in the shape of the quick parser; None where it complains."""
+    node = TREE
+    for word in command.name.split():
+        node = node.commands[word]
+    words = argv if command.takes_command or after is None else [*argv, "--", *after]
+    try:
+        context = node.make_context(command.name, list(words))
+    except Exception as complaint:
+        assert hasattr(complaint, "format_message"), complaint
+        return None
+    if hasattr(node, "commands") and (context.args or context._protected_args):  # a word that names a command, or none
+        return None
+    lists = {one.name for one in command.parameters if (one.many if isinstance(one, Argument) else one.form == LIST)}
+    values = {name: list(value or ()) if name in lists else value for name, value in context.params.items()}
+    if "--" in values.values() or any("--" in value for value in values.values() if isinstance(value, list)):
+        return None
+    return {"words": after, **values} if command.takes_command else values
 
 
-OPTIONS, RUN_OPTIONS = options_of(ADD), options_of(RUN)
-FLAGS = [name for name, parameter in OPTIONS.items() if parameter.is_flag]
-
-
-def by_typer(argv: list[str], words: list[str] | None) -> dict[str, Any]:
-    context = ADD.make_context("add", list(argv))
-    return vars(adding.requested(context.params, words))
-
-
-def run_by_typer(argv: list[str], words: list[str] | None) -> dict[str, Any]:
-    context = RUN.make_context("run", list(argv))
-    return vars(running.requested(context.params, words))
+def options_of(command: Command) -> list[Option]:
+    return [one for one in command.parameters if not isinstance(one, Argument)]
 
 
 VALUE = st.sampled_from(
-    ["a", "7", "007", "1.5", "-", "a=b", "K=V", "{}", "x y", "'", "ä", "1e3", "+1", "٣", "auto"]
-) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+    [
+        "", " 7 ", "x y", "a", "7", "007", "-7", "0", "1.5", "nan", "-", "--db", "-q", "a=b", "{}", "'", "ä", "1e3", "+1",
+        "٣", "1_0", "always", "ALWAYS", "json", "table",
+    ]
+) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)  # fmt: skip
 
 
-def parts(options: dict[str, Any]) -> st.SearchStrategy[list[str]]:
-    """One option with its value in either form, or a word that is none."""
-    taking = [name for name, parameter in options.items() if not parameter.is_flag]
+def parts(command: Command) -> st.SearchStrategy[list[str]]:
+    """One option with or without a value, in each spelling, joined letters, or a word that is none."""
+    flags = [flag for one in options_of(command) for flag in one.flags]
+    letters = [flag[1] for flag in flags if len(flag) == 2] or ["x"]
+    flag = st.sampled_from(flags)
     return (
-        st.sampled_from(sorted(set(options) - set(taking))).map(lambda flag: [flag])
-        | st.tuples(st.sampled_from(taking), VALUE).map(list)
-        | st.tuples(st.sampled_from([name for name in taking if len(name) == 2]), st.integers(0)).map(
-            lambda pair: [f"{pair[0]}{pair[1]}"]
-        )
-        | st.tuples(st.sampled_from([name for name in taking if name.startswith("--")]), VALUE).map(
-            lambda pair: [f"{pair[0]}={pair[1]}"]
-        )
-        | VALUE.map(lambda file: [file])
+        flag.map(lambda flag: [flag])
+        | st.tuples(flag, VALUE).map(list)
+        | st.tuples(flag, VALUE).map(lambda pair: ["=".join(pair)])
+        | st.tuples(flag, VALUE).map(lambda pair: ["".join(pair)])
+        | st.lists(st.sampled_from([*letters, "x", "=", "4", "-"]), min_size=1).map(lambda some: ["-" + "".join(some)])
+        | VALUE.map(lambda word: [word])
     )
 
 
-@given(st.lists(parts(OPTIONS), max_size=6), st.none() | st.lists(VALUE, max_size=3))
-@settings(deadline=None, max_examples=400)
-def test_what_is_read_by_hand_is_what_typer_reads(found: list[list[str]], words: list[str] | None) -> None:
-    argv = [word for part in found for word in part]
-
-    request = byhand.parse(argv, words)
-
-    assert request is None or vars(request) == by_typer(argv, words)
+def without_dashes(words: list[str]) -> list[str]:
+    """As ``main`` hands them on: a word ``--`` was split off, so that a value ``--`` is one that was missing."""
+    return [word for word in words if not word.endswith("--") and word not in ("-h", "--help")]
 
 
-@given(st.lists(parts(RUN_OPTIONS), max_size=6), st.none() | st.lists(VALUE, max_size=3))
-@settings(deadline=None, max_examples=400)
-def test_what_is_read_by_hand_of_a_run_is_what_typer_reads(found: list[list[str]], words: list[str] | None) -> None:
-    argv = [word for part in found for word in part]
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_both_parsers_read_and_refuse_the_same(command: Command, data: st.DataObject) -> None:
+    found = data.draw(st.lists(parts(command), max_size=6))
+    after = data.draw(st.none() | st.lists(VALUE, max_size=3))
+    argv = without_dashes([word for part in found for word in part])
 
-    request = byhand.parse_run(argv, words)
-
-    assert request is None or vars(request) == run_by_typer(argv, words)
+    assert shown(byhand.read(command, argv, after)) == shown(by_typer(command, argv, after))
 
 
-@pytest.mark.parametrize("option", [name for name in RUN_OPTIONS if name != "-h"])
-def test_every_option_of_a_run_is_read_by_hand(option: str) -> None:
-    argv = [option] if RUN_OPTIONS[option].is_flag else [option, "7"]
+def shown(values: dict[str, Any] | None) -> str:
+    """As a text, in which 1 is not True and nan is nan."""
+    return repr(None if values is None else sorted(values.items()))
 
-    request = byhand.parse_run(argv, None)
 
-    assert request is not None and vars(request) == run_by_typer(argv, None)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_option_is_read_in_every_spelling(command: Command) -> None:
+    needed = ["x" for one in command.parameters if isinstance(one, Argument) and one.required]
+    for one in options_of(command):
+        text = one.choices[-1] if one.choices else "7"
+        meant: Any = {FLAG: True, NUMBER: 7, DECIMAL: 7.0, LIST: ["7"]}.get(one.form, text)
+        for flag in one.flags:
+            argv = [*needed, flag] if one.form == FLAG else [*needed, flag, text]
+            values = byhand.read(command, argv, None)
+
+            assert values is not None and values[one.name] == meant
+            assert values == by_typer(command, argv, None)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_function_takes_what_its_table_declares(command: Command) -> None:
+    module, _, name = command.function.partition(":")
+    parameters = inspect.signature(getattr(commands._module(module), name)).parameters
+    declared = set(byhand.defaults(command))
+    if command.selects:
+        from batchq.cli.options import SELECTION
+
+        declared = declared - {one.name for one in SELECTION} | {"selection"}
+
+    assert set(parameters) in (declared, {"given"})
+
+
+def test_every_field_has_an_option_and_every_option_a_place() -> None:
+    names = [one.name for one in commands.table("add").parameters]
+
+    assert set(FIELDS) <= set(names)
+    for command in COMMANDS:
+        spelt = [flag for one in options_of(command) for flag in one.flags]
+        assert len(spelt) == len(set(spelt)) and "-h" not in spelt
+        assert len({one.name for one in command.parameters}) == len(command.parameters)
 
 
 @pytest.mark.parametrize(
-    "argv",
-    [["--quite"], ["--max-jobs", "0"], ["--max-jobs", "many"], ["-j"], ["-j", "-1"], ["-qv"], ["--watch=1"], ["-h"]],
+    ("line", "name", "value"),
+    [
+        (["run", "-qv", "-j4"], "jobs", "4"),
+        (["run", "-qvj4"], "jobs", "4"),
+        (["run", "-vqj", "4"], "verbose", True),
+        (["--db", "a", "run"], "db", "a"),
+        (["--db=a", "run", "--db", "b"], "db", "b"),
+        (["--db", "a", "queue", "--db=b", "set", "net", "--limit", "3"], "db", "b"),
+        (["queue", "set", "net", "--limit=3"], "limit", "3"),
+        (["add", "--priority", "-5", "x"], "priority", -5),
+        (["add", "--priority=0", "x"], "priority", 0),
+        (["add", "--name", "--hold", "x"], "hold", False),
+        (["add", "-", "--tag", "a", "--tags=b"], "tags", ["a", "b"]),
+    ],
 )
-def test_what_is_unfamiliar_in_a_run_is_left_to_typer(argv: list[str]) -> None:
-    assert byhand.parse_run(argv, None) is None
+def test_command_lines_are_read(line: list[str], name: str, value: object) -> None:
+    found = commands.read(line, None)
 
-
-@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in ("-h", "--allow-network-fs")])
-def test_every_option_is_read_by_hand(option: str) -> None:
-    argv = [option] if option in FLAGS else [option, "7"]
-
-    request = byhand.parse(argv, ["true"])
-
-    assert request is not None and vars(request) == by_typer(argv, ["true"])
-
-
-def test_every_field_has_an_option() -> None:
-    read = [byhand.parse([name] if name in FLAGS else [name, "7"], None) for name in OPTIONS]
-
-    assert {field for request in read if request is not None for field in request.fields} | {"env"} == set(FIELDS)
+    assert found is not None and found[1][name] == value
 
 
 @pytest.mark.parametrize(
-    "argv", [["--nmae", "x"], ["--priority", "high"], ["--name"], ["--name", "-x"], ["-qc", "x"], ["-cx"], ["--hold=1"]]
-)
-def test_what_is_unfamiliar_is_left_to_typer(argv: list[str]) -> None:
-    assert byhand.parse(argv, None) is None
+    "line",
+    [
+        [], ["lits"], ["-h"], ["--version"], ["--db"], ["--db", "a"], ["add", "--nmae", "x"], ["add", "--name"],
+        ["add", "--priority", "high"], ["add", "--hold=1"], ["add", "-q-json"], ["run", "--max-jobs", "0"], ["run", "-j"],
+        ["run", "--watch=1"], ["run", "-h"], ["queue", "nope"], ["queue", "--json", "list"], ["backup"], ["show", "1", "2"],
+        ["report", "--format", "x"], ["list", "--limit", "-1"], ["doctor", "x"],
+    ],
+)  # fmt: skip
+def test_what_is_not_valid_is_left_to_typer(line: list[str]) -> None:
+    assert commands.read(line, None) is None
+
+
+def test_words_after_the_dashes_are_a_command_for_add_and_arguments_for_others() -> None:
+    add, run, nothing = (commands.read([verb, "-q"], ["a", "-v"]) for verb in ("add", "run", "prune"))
+
+    assert add is not None and (add[1]["words"], add[1]["files"]) == (["a", "-v"], [])
+    assert run is not None and (run[1]["files"], run[1]["verbose"]) == (["a", "-v"], False)
+    assert nothing is None

@@ -8,24 +8,24 @@ import sys
 from itertools import chain, islice
 
 from batchq import folder
-from batchq.cli.noting import note
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec, job_spec
 from batchq.jobs.work import argv_work, shell_work
+from batchq.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from batchq.cli.request import AddRequest
+    from batchq.cli.request import Request
     from batchq.jobs.reading.spool import Jobs
 
 IN_MEMORY = 20_000  #: jobs
 
 
-def specs_of(request: "AddRequest") -> "Jobs":
+def specs_of(request: "Request") -> "Jobs":
     """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
 
     They can be gone through as often as one likes; many of them rest in a file.
@@ -55,7 +55,7 @@ def specs_of(request: "AddRequest") -> "Jobs":
     return [spec]
 
 
-def _check_sources(request: "AddRequest") -> None:
+def _check_sources(request: "Request") -> None:
     given = [
         name
         for name, present in (
@@ -83,7 +83,7 @@ def _check_sources(request: "AddRequest") -> None:
         raise UsageError("-0 belongs to FILE, '-' or --each")
 
 
-def _check_each(request: "AddRequest") -> None:
+def _check_each(request: "Request") -> None:
     if not request.each:
         options = (("--from", request.source is not None), ("--csv", request.csv), ("--tsv", request.tsv))
         for option, present in options:
@@ -99,8 +99,9 @@ def _check_each(request: "AddRequest") -> None:
         raise UsageError(f"{' and '.join(layouts)} exclude each other")
 
 
-def _fields(request: "AddRequest") -> "dict[str, Any]":
-    fields = dict(request.fields)
+def _fields(request: "Request") -> "dict[str, Any]":
+    given = ((name, getattr(request, name)) for name in FIELDS)
+    fields = {name: value for name, value in given if value is not None and value is not False and value != []}
     if request.env:
         fields["env"] = {}
         for item in request.env:
@@ -124,7 +125,7 @@ def _args(text: str | None) -> object:
     return jobfile.json_value(text, "--args")
 
 
-def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Jobs":
+def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> "Jobs":
     from batchq.jobs.reading import each
 
     layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
@@ -137,7 +138,7 @@ def _each(request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) 
     return specs
 
 
-def _read(file: str, request: "AddRequest", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
+def _read(file: str, request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
     from batchq.jobs.reading import jobfile
 
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))

@@ -1,28 +1,43 @@
-"""What ``batchq add`` does, whichever parser read its command line. Light to import: no typer, no rich."""
+"""``batchq add`` and ``batchq init``."""
 
 import os
 import sys
 
 from batchq.cli.add import sources
-from batchq.cli.noting import note, note_outer_store, warn
-from batchq.cli.request import AddRequest
+from batchq.cli.request import Request
 from batchq.errors import CreateError
+from batchq.notes import note, note_outer_store, warn
 from batchq.store.adding import intake
-from batchq.store.file.location import locate, passed_over
+from batchq.store.file.location import allow_network, locate, passed_over
 from batchq.store.file.opening import open_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.jobs.reading.spool import Jobs
 
 AT_ONCE = 10_000  #: ids that are written together
 
 
-def add(request: AddRequest) -> None:
+def init(path: str | None, allow_network_fs: bool, db: str | None) -> None:
+    """Make a store. Raises CreateError where there is one."""
+    allow_network(allow_network_fs)
+    where = locate(path or db or os.environ.get("BATCHQ_DB") or "batchq.db")
+    if os.path.exists(where):
+        open_at(where, reading=True).close()
+        raise CreateError(f"there is a store at {where} already")
+    open_at(where, create=True, trust_owner=False).close()
+    note(f"made the store {where}")
+
+
+def add(**given: "Any") -> None:
     """Store the jobs of one command line and print their ids, one a line; or, with ``dry_run``, what would be stored.
 
     With ``json`` one document is printed instead. Raises BatchqError; then nothing is stored.
     """
+    request = Request(given)
+    allow_network(request.allow_network_fs)
     specs = sources.specs_of(request)
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
@@ -67,7 +82,7 @@ def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:
         return intake.rehearse(store, specs)
 
 
-def _tell(specs: "Jobs", done: intake.Added, request: AddRequest) -> None:
+def _tell(specs: "Jobs", done: intake.Added, request: Request) -> None:
     from batchq.report import added
 
     if request.json:

@@ -1,29 +1,23 @@
 """``batchq retry``, ``cancel``, ``hold`` and ``release``: changing what was added, as one set and in one transaction."""
 
 import sys
-from collections.abc import Callable
 
-from batchq.cli.app import Db, Json, app, store_for
-from batchq.cli.choosing import chosen, selecting
-from batchq.cli.noting import note
+from batchq.cli.choosing import chosen, store_for
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
+from batchq.notes import note
 from batchq.report import summary
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@app.command()
-@selecting
-def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
-    """Queue failed and cancelled jobs again; succeeded ones only by id or with --state succeeded.
 
-    \b
-    batchq retry 3-5,9            these jobs
-    batchq retry --failed         every failed job
-    batchq retry --batch night    the failed and cancelled jobs of a batch
-    """
+def retry(selection: Selection, *, json: bool, db: str | None) -> None:
+    """Queue failed and cancelled jobs again; succeeded ones only where they are meant."""
     done = _change("retry", control.retry, selection, json, db)
     hints = {
         "lost": "lost with its run: 'batchq run' takes it back",
@@ -34,9 +28,7 @@ def retry(selection: Selection, *, json: Json = False, db: Db = None) -> None:
     _tell("retry", "queued again", done, hints)
 
 
-@app.command()
-@selecting
-def cancel(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+def cancel(selection: Selection, *, json: bool, db: str | None) -> None:
     """Cancel jobs that are not over; those that run are ended by their runner within a second."""
     done = _change("cancel", _cancel, selection, json, db)
     _tell("cancel", "cancelled", done, {})
@@ -50,22 +42,18 @@ def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Ch
     return done
 
 
-@app.command()
-@selecting
-def hold(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+def hold(selection: Selection, *, json: bool, db: str | None) -> None:
     """Keep waiting jobs from starting until 'batchq release'."""
     _tell("hold", "held", _change("hold", control.hold, selection, json, db), {})
 
 
-@app.command()
-@selecting
-def release(selection: Selection, *, json: Json = False, db: Db = None) -> None:
+def release(selection: Selection, *, json: bool, db: str | None) -> None:
     """Queue held jobs."""
     _tell("release", "released", _change("release", control.release, selection, json, db), {})
 
 
 def _change(
-    verb: str, change: Callable[..., control.Changed], selection: Selection, json: bool, db: str | None
+    verb: str, change: "Callable[..., control.Changed]", selection: Selection, json: bool, db: str | None
 ) -> control.Changed:
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last (--all is every job)")

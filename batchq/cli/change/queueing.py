@@ -2,59 +2,33 @@
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from batchq.cli.app import Db, Global, Json, app, store_for
-from batchq.cli.noting import note
+from batchq.cli.choosing import store_for
 from batchq.errors import InputError, UsageError
 from batchq.jobs.fields import FIELDS
+from batchq.notes import note
 from batchq.store import names
 from batchq.store.changing import queues
 from batchq.store.file.connection import Store
 from batchq.store.running import limits
 
-Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The queue.")]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-app.add_typer(group, name="queue")
+
+def list_queues(json: bool, db: str | None) -> None:
+    """Print the queues."""
+    from batchq.report import asjson
+    from batchq.report import queues as tables
+    from batchq.report.layout import look
+
+    with store_for(db, reading=True) as store:
+        found = queues.queues(store)
+        if not found and not json:
+            note("queue: there is none yet; a queue comes with its first job, or with its first limit")
+        sys.stdout.write(asjson.queues(found) if json else tables.table(found, look(sys.stdout, "auto", os.environ)))
 
 
-@group.callback()
-def queue(context: typer.Context, as_json: Json = False, db: Db = None) -> None:
-    """Show the queues, or set their limits: obeyed by all runners at once.
-
-    \b
-    batchq queue                             what waits and runs, limits, rates
-    batchq queue set net --limit 4           at most 4 jobs at once, over all runners
-    batchq queue set api --rate 10/s         at most 10 starts a second; also 100/m, 5/h
-    batchq queue set net --limit none        no limit any more
-    batchq queue pause net                   start no more of them
-    """
-    Global.db = db or Global.db
-    if context.invoked_subcommand is None:
-        _show(as_json, db)
-    elif as_json:
-        raise UsageError(f"--json belongs behind the word: batchq queue {context.invoked_subcommand} --json")
-
-
-@group.command("list")
-def list_queues(as_json: Json = False, db: Db = None) -> None:
-    """Show the queues: jobs by state, limits, rates, pauses."""
-    _show(as_json, db)
-
-
-@group.command("set")
-def set_queue(
-    name: Name,
-    limit: Annotated[str | None, typer.Option(metavar="N", help="Jobs that may run at once; none: any number.")] = None,
-    rate: Annotated[
-        str | None, typer.Option(metavar="N/s", help="Starts a second (or /m, /h, /d); none: any number.")
-    ] = None,
-    db: Db = None,
-) -> None:
+def set_queue(name: str, limit: str | None, rate: str | None, db: str | None) -> None:
     """Set the limit or the rate of a queue."""
     if limit is None and rate is None:
         raise UsageError("say what to set: --limit N or --rate N/s")
@@ -66,8 +40,7 @@ def set_queue(
         queues.change(store, queue, changes)
 
 
-@group.command()
-def pause(name: Name, db: Db = None) -> None:
+def pause(name: str, db: str | None) -> None:
     """Start no more jobs of a queue; those that run go on."""
     with store_for(db) as store:
         queue = _checked(name)
@@ -75,8 +48,7 @@ def pause(name: Name, db: Db = None) -> None:
         queues.pause(store, queue)
 
 
-@group.command()
-def resume(name: Name, db: Db = None) -> None:
+def resume(name: str, db: str | None) -> None:
     """Let a paused queue go on."""
     with store_for(db) as store:
         queue = _checked(name)
@@ -90,18 +62,6 @@ def _doubt(store: Store, queue: str) -> None:
     for one in names.never_seen(store, queue, None):
         if one.near:
             note(one.sentence)
-
-
-def _show(as_json: bool, db: str | None) -> None:
-    from batchq.report import asjson
-    from batchq.report import queues as tables
-    from batchq.report.layout import look
-
-    with store_for(db, reading=True) as store:
-        found = queues.queues(store)
-        if not found and not as_json:
-            note("queue: there is none yet; a queue comes with its first job, or with its first limit")
-        sys.stdout.write(asjson.queues(found) if as_json else tables.table(found, look(sys.stdout, "auto", os.environ)))
 
 
 def _limit(text: str | None) -> int | None:

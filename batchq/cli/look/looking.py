@@ -1,15 +1,10 @@
 """``batchq report`` and ``batchq list``: looking at many jobs, without ever changing the store."""
 
-from typing import Annotated, Literal
-
-import typer
-
 from batchq import clock
-from batchq.cli.app import Color, Db, Json, app, named_by, store_for
-from batchq.cli.choosing import chosen, selecting
+from batchq.cli.choosing import chosen, named_by, store_for
 from batchq.cli.look.printing import look_of_stdout, print_text
-from batchq.cli.noting import note
 from batchq.jobs.selection import Selection
+from batchq.notes import note
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries, tallies
 
@@ -18,26 +13,8 @@ SHOWN = 10  #: failures in the table of a report
 SHOWN_IN_JSON = 1000
 
 
-@app.command()
-@selecting
-def report(
-    selection: Selection,
-    *,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 if one has failed or batchq holds it.")
-    ] = False,
-    format: Annotated[Literal["table", "json"], typer.Option(help="For people or for programs.")] = "table",
-    json: Json = False,
-    color: Color = "auto",
-    db: Db = None,
-) -> None:
-    """Say what happened: how many jobs, which failed and why, the slowest, and what is still open.
-
-    \b
-    batchq report               everything in the store
-    batchq report last          the jobs of the newest add
-    batchq report --since 2h    what was added, ran or ended in the last two hours
-    """
+def report(selection: Selection, *, exit_code: bool, format: str, json: bool, color: str, db: str | None) -> int:
+    """Print what happened; 1 with ``exit_code`` where a job has failed or is on hold by batchq."""
     from batchq.report import asjson, summary, table
 
     as_json = json or format == "json"
@@ -47,8 +24,7 @@ def report(
         told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
         is_bad = exit_code and (told.counts.get("failed") or _is_any_on_hold(store, selection))
         print_text(asjson.report(told) if as_json else table.report(told, look_of_stdout(color)))
-    if is_bad:
-        raise typer.Exit(1)
+    return int(bool(is_bad))
 
 
 def _is_any_on_hold(store: Store, selection: Selection) -> bool:
@@ -57,19 +33,8 @@ def _is_any_on_hold(store: Store, selection: Selection) -> bool:
     return answers.is_any_on_hold(store, selection)
 
 
-@app.command("list")
-@selecting
-def list_jobs(
-    selection: Selection,
-    *,
-    limit: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Only the newest so many; 0 is no limit.")
-    ] = None,
-    json: Json = False,
-    color: Color = "auto",
-    db: Db = None,
-) -> None:
-    """List jobs, one a line, in the order of their ids: all that are selected, or else the newest 50."""
+def list_jobs(selection: Selection, *, limit: int | None, json: bool, color: str, db: str | None) -> None:
+    """Print the selected jobs, one a line, page by page."""
     from batchq.report import asjson, table
 
     if limit is None and selection.is_empty:

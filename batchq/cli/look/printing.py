@@ -3,7 +3,7 @@
 import os
 import sys
 
-from batchq.cli.noting import note
+from batchq.notes import note
 from batchq.report.layout import Look, look
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs

@@ -3,17 +3,13 @@
 import select
 import sys
 import time
-from typing import Annotated
-
-import typer
 
 from batchq import clock
-from batchq.cli.app import Color, Db, Json, app, named_by, store_for
-from batchq.cli.choosing import after_dashes, chosen, selecting
+from batchq.cli.choosing import chosen, job_of, named_by, store_for
 from batchq.cli.look.printing import look_of_stdout, print_new, print_output, print_text
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
-from batchq.jobs.selection import Selection, of_ids, parse
+from batchq.jobs.selection import Selection, of_ids
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries
 from batchq.store.snapshots import snapshot
@@ -23,45 +19,22 @@ FOLLOW = 0.25  #: seconds between looks of 'logs -f' where nothing rings the bel
 SOON = 0.02  #: and at least, however often somebody writes
 
 
-@app.command()
-def show(
-    context: typer.Context,
-    job: Annotated[str | None, typer.Argument(metavar="ID", help="The id of one job.")] = None,
-    json: Json = False,
-    color: Color = "auto",
-    db: Db = None,
-) -> None:
-    """Show all about one job: its work, its limits, every attempt, and the last lines that it printed."""
+def show(job: str | None, *, json: bool, color: str, db: str | None) -> None:
+    """Print all about one job."""
     from batchq.report import asjson, detail, digest
 
-    words = [*([] if job is None else [job]), *after_dashes(context)]
-    ids = parse(words).ids
-    if len(ids) != 1 or ids[0][0] != ids[0][1]:
-        raise UsageError("show takes the id of one job, as in 'batchq show 3'")
+    id = job_of("show", job)
     with store_for(db, reading=True) as store, snapshot(store):
-        found = queries.job(store, ids[0][0])
+        found = queries.job(store, id)
         printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
         program = digest.program(named_by(store, db))
         print_text(asjson.detail(found) if json else detail.detail(found, printed, look_of_stdout(color), program))
 
 
-@app.command()
-@selecting
 def logs(
-    selection: Selection,
-    *,
-    attempt: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of this attempt (default: the last one).")
-    ] = None,
-    stdout: Annotated[bool, typer.Option("--stdout", help="Only what went to stdout.")] = False,
-    stderr: Annotated[bool, typer.Option("--stderr", help="Only what went to stderr.")] = False,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job is over; for one job.")] = False,
-    db: Db = None,
+    selection: Selection, *, attempt: int | None, stdout: bool, stderr: bool, follow: bool, db: str | None
 ) -> None:
-    """Print what jobs printed: stdout, then stderr. Raw bytes, except on a terminal, which they could harm.
-
-    Where a job printed more than is kept, a line in brackets stands for the bytes that are missing.
-    """
+    """Print what the selected jobs printed: raw bytes, except on a terminal."""
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last")
     streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
@@ -76,24 +49,16 @@ def logs(
                 print_output(store, job, attempt, streams, alone=selection == of_ids([job.id]))
 
 
-@app.command()
-def explain(
-    context: typer.Context,
-    job: Annotated[str | None, typer.Argument(metavar="ID", help="The id of one job.")] = None,
-    json: Json = False,
-    db: Db = None,
-) -> None:
-    """Say why a job waits (parents, limits, rates, pauses, its time, no run at work), or why it ended as it did."""
+def explain(job: str | None, *, json: bool, db: str | None) -> None:
+    """Print why one job waits, or why it ended as it did."""
     from batchq.report import asjson, explanation
     from batchq.report.digest import program, title
     from batchq.runner import rescuing
     from batchq.store.looking import reasons
 
-    ids = parse([*([] if job is None else [job]), *after_dashes(context)]).ids
-    if len(ids) != 1 or ids[0][0] != ids[0][1]:
-        raise UsageError("explain takes the id of one job, as in 'batchq explain 3'")
+    id = job_of("explain", job)
     with store_for(db, reading=True) as store:
-        facts = reasons.gather(store, ids[0][0], rescuing.here(store))
+        facts = reasons.gather(store, id, rescuing.here(store))
         batchq = program(named_by(store, db))
         found = facts.detail.job
         told = explanation.explain(facts, clock.now(), batchq)

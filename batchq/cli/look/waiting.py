@@ -3,17 +3,12 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from batchq.cli import plans
-from batchq.cli.app import Db, Json, app, named_by, store_for
-from batchq.cli.choosing import chosen, selecting
-from batchq.cli.noting import note
+from batchq.cli.choosing import chosen, named_by, store_for
+from batchq.cli.request import duration
 from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Range, Selection
+from batchq.notes import note
 from batchq.processes import enclosing
 from batchq.report import summary, undone
 from batchq.report.digest import program
@@ -28,29 +23,14 @@ REASONS = 1.0  #: seconds between looks for what is in the way, or so many times
 PART = 20
 WORK_LEFT = 3
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-@app.command()
-@selecting
-def wait(
-    selection: Selection,
-    *,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Wait no longer; exit 3 with work left.")
-    ] = None,
-    json: Json = False,
-    db: Db = None,
-) -> None:
-    """Block until the jobs are over: exit 0 if all succeeded, 1 if one failed or was cancelled, 3 at the timeout.
 
-    The jobs are those that are selected when it begins; with --all those that are not over then. What keeps them from
-    running is told once. Inside of a job it leaves out that job, and all that is to run after it.
-
-    \b
-    batchq wait last                    the jobs of the newest add
-    batchq wait --batch night           a batch
-    batchq wait 3-5 --timeout 10m       some jobs, for ten minutes at most
-    """
-    until = None if timeout is None else time.monotonic() + plans.seconds(timeout, "--timeout")
+def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | None) -> int:
+    """Block until the selected jobs are over; 0 if all succeeded, 1 if not, 3 where some are not over."""
+    until = None if timeout is None else time.monotonic() + duration("--timeout", timeout) / 1000
     if selection.is_empty:
         raise UsageError("say which jobs to wait for: ids, last or --batch NAME (--all is every job that is not over)")
     with store_for(db, reading=True) as store:
@@ -72,8 +52,7 @@ def wait(
         ended = ", ".join(f"{jobs:,} {state}" for state, jobs in counts.items() if state != "succeeded")
         is_late = code == WORK_LEFT and until is not None and time.monotonic() >= until  # or nothing could go on
         note(f"wait: {'time is over: ' if is_late else ''}{ended}")
-    if code:
-        raise typer.Exit(code)
+    return code
 
 
 def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counter[str]]:
@@ -98,7 +77,7 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
 class _Wait:
     """Waits for some jobs, and tells once what is in their way. ``callers`` are the jobs in which it runs."""
 
-    def __init__(self, store: Store, ids: tuple[Range, ...], callers: Sequence[Asking], batchq: str) -> None:
+    def __init__(self, store: Store, ids: tuple[Range, ...], callers: "Sequence[Asking]", batchq: str) -> None:
         self._store = store
         self._ids = ids
         self._batchq = batchq

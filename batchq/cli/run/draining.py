@@ -1,22 +1,18 @@
-"""What ``batchq run`` does, whichever parser read its command line: wire store, executor and runner together under a
-guardian, and tell how it went. No typer, which takes half of the start."""
+"""``batchq run``: wire store, executor and runner together under a guardian, and report how it went."""
 
 import os
 import signal
 import sys
-from operator import attrgetter
 
 from batchq import folder, runner
-from batchq.cli import plans
 from batchq.cli.add import sources
-from batchq.cli.noting import note, note_outer_store, warn
-from batchq.cli.request import AddRequest, RunRequest
-from batchq.cli.run import telling
+from batchq.cli.request import Request
+from batchq.cli.run import handlers, plans, telling
 from batchq.cli.run.telling import Telling
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError, UsageError
-from batchq.events import Handler, log_event
+from batchq.events import Handler
 from batchq.executors.local import LocalExecutor
-from batchq.jobs.work import kind_of, target_of
+from batchq.notes import note, note_outer_store, warn
 from batchq.processes import guardian, machine, proc
 from batchq.processes.kept import Kept
 from batchq.processes.package import REPLACED
@@ -29,41 +25,33 @@ from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
 from batchq.store.running import outlook
-from batchq.store.running.runners import Wanted
 
 #: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
 _LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.outputs")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.jobs.reading.spool import Jobs
     from batchq.report.progress import Progress
 
 
-def run(request: RunRequest) -> int:
+def run(**given: "Any") -> int:
     """Run what is claimable until nothing is left; the exit code. Raises BatchqError before anything has run."""
+    request = Request(given)
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
     allow_network(request.allow_network_fs)
     require_local(path)
-    mode, patience = plans.if_running(request.if_running)
-    plan = Plan(
-        Wanted(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
-        request.max_jobs,
-        plans.seconds(request.grace, "--grace"),
-        None if request.max_time is None else plans.seconds(request.max_time, "--max-time"),
-        plans.halt(request.halt),
-        request.watch,
-        mode,
-        patience,
-    )
+    plan = plans.plan(request)
     slots = plans.affordable(plans.slots(request.jobs))
     for option, targets in (
         ("--perform", [] if request.perform is None else [request.perform]),
         ("--handler", request.handler),
     ):
         for target in targets:
-            _check_target(option, target)
+            handlers.check_target(option, target)
     if request.files and (request.queue is not None or request.batch is not None or request.watch):
         raise UsageError(
             "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
@@ -79,12 +67,12 @@ def run(request: RunRequest) -> int:
             " seen nor ended here (unshare --mount-proc)"
         )
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
-    told = Telling(request.quiet, request.verbose, request.as_json, live, request.db)
+    told = Telling(request.quiet, request.verbose, request.json, live, request.db)
 
     def body(kept: Kept) -> int:
         inbox = Inbox()
         try:
-            handlers = _handlers(request.events, request.handler, request.verbose, home)
+            called = handlers.made_of(request.events, request.handler, request.verbose, home)
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
             executor = LocalExecutor(
@@ -102,7 +90,7 @@ def run(request: RunRequest) -> int:
                 prepare=_prepare,
             )
             trust_owner = request.trust_owner
-            return _run(path, plan, liveness, inbox, executor, handlers, told, adding, trust_owner=trust_owner)
+            return _run(path, plan, liveness, inbox, executor, called, told, adding, trust_owner=trust_owner)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return _status(inbox.received[0])
@@ -112,16 +100,17 @@ def run(request: RunRequest) -> int:
     return guardian.guarded(body, str(liveness), lambda: None if adding is None else adding.clear())
 
 
-def _open(path: str, request: RunRequest) -> "tuple[Jobs | None, str]":
+def _open(path: str, request: Request) -> "tuple[Jobs | None, str]":
     """Refuse what is not a store before anything is forked; the jobs of the files, if any, which the runner adds, and the
     mark of the store in the names of its logs."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
             return None, filed.mark(store)
-    adding = AddRequest()
-    adding.files, adding.db = request.files, request.db
-    specs = sources.specs_of(adding)
+    from batchq.cli.add.options import ADD
+    from batchq.cli.byhand import defaults
+
+    specs = sources.specs_of(Request(defaults(ADD) | {"files": request.files}))
     is_new = not os.path.exists(path)
     with open_at(path, create=True, trust_owner=request.trust_owner) as store:
         warn(store.warnings)
@@ -130,24 +119,13 @@ def _open(path: str, request: RunRequest) -> "tuple[Jobs | None, str]":
         return specs, filed.mark(store)
 
 
-def _files(request: RunRequest, mode: str) -> tuple[str, ...]:
-    """The files by which a run is known to be the same as another one; none where their jobs come from stdin."""
-    if "-" not in request.files:
-        return tuple(sorted(map(os.path.realpath, request.files)))
-    if mode != "join":
-        raise UsageError(
-            f"--if-running {mode} cannot tell whether the jobs of stdin are being run already: name a FILE"
-        )
-    return ()
-
-
 def _run(
     path: str,
     plan: Plan,
     liveness: int,
     inbox: Inbox,
     executor: LocalExecutor,
-    handlers: list[Handler],
+    called: list[Handler],
     told: Telling,
     adding: "Jobs | None",
     *,
@@ -169,12 +147,12 @@ def _run(
                     plan,
                     liveness,
                     inbox,
-                    handlers,
+                    called,
                     lambda now: _draw(bar, store, plan, now),
                     adding,
                 )
         else:
-            tally = runner.run(store, executor, plan, liveness, inbox, handlers, adding=adding)
+            tally = runner.run(store, executor, plan, liveness, inbox, called, adding=adding)
         tally.never_seen = never_seen
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
@@ -229,48 +207,3 @@ def _folder(path: str | None) -> str | None:
     except OSError as error:
         raise CreateError(f"--log-dir {path}: {error.strerror}") from None
     return folder.absolute(path)
-
-
-def _check_target(option: str, target: str) -> None:
-    try:
-        target_of(target)
-    except ValueError as error:
-        raise UsageError(f"{option} {target!r} {error}") from None
-
-
-def _handlers(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
-    import importlib
-
-    handlers: list[Handler] = []
-    if verbose:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-        handlers.append(log_event)
-    if events is not None:
-        from batchq.runner.eventfile import EventFile
-
-        try:
-            handlers.append(EventFile(events))
-        except OSError as error:
-            raise UsageError(f"--events {events}: {error.strerror}") from None
-    if targets:
-        import logging  # what a run imports late is its own, whatever modules of these names are in the folder
-
-        import tenacity  # noqa: F401
-
-        sys.path.insert(0, home)
-    for target in targets:
-        module, _, name = target.partition(":")
-        try:
-            handler = attrgetter(name)(importlib.import_module(module))
-        except SystemExit as end:
-            raise UsageError(f"--handler {target}: its module ends the program when it is imported ({end!r})") from None
-        except BaseException as error:  # whatever the module does when it is imported
-            raise UsageError(f"--handler {target}: {type(error).__name__}: {error}") from None
-        if not callable(handler):
-            raise UsageError(f"--handler {target}: is not a function, but {kind_of(handler)}")
-        handlers.append(handler)
-    if targets:
-        sys.path[:] = [*(one for one in sys.path if one != home), home]
-    return handlers

@@ -3,9 +3,9 @@
 import json
 import sys
 
-from batchq.cli.noting import note
 from batchq.jobs.selection import in_words, merged
 from batchq.named import NamedTuple
+from batchq.notes import note
 from batchq.runner.tally import Plan, Tally
 from batchq.store.file.connection import Store
 

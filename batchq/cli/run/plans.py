@@ -1,16 +1,33 @@
 """From the words of ``batchq run`` to a Plan: slots, durations, ``--halt``, ``--if-running``."""
 
 import math
+import os
 
-from batchq import clock
-from batchq.cli.noting import note
+from batchq.cli.request import Request, duration
 from batchq.errors import ScarceError, UsageError
+from batchq.notes import note
 from batchq.processes import machine
-from batchq.runner.tally import Halt
+from batchq.runner.tally import Halt, Plan
+from batchq.store.running.runners import Wanted
 
 RUN_NEEDS = 18  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
 SLOT_NEEDS = 10  #: descriptors of each slot: two pipes, a worker's three and two files, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
+
+
+def plan(request: Request) -> Plan:
+    """What a run is to do. Raises UsageError."""
+    mode, patience = if_running(request.if_running)
+    return Plan(
+        Wanted(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
+        request.max_jobs,
+        duration("--grace", request.grace) / 1000,
+        None if request.max_time is None else duration("--max-time", request.max_time) / 1000,
+        halt(request.halt),
+        request.watch,
+        mode,
+        patience,
+    )
 
 
 def slots(text: str) -> int:
@@ -36,14 +53,6 @@ def affordable(slots: int) -> int:
     if most < slots:
         note(f"warning: -j {slots} needs more file descriptors than there are: {most} at once (see ulimit -n)")
     return most
-
-
-def seconds(text: str, option: str) -> float:
-    """A duration such as ``90s``, in seconds."""
-    try:
-        return clock.duration(text) / 1000
-    except ValueError as error:
-        raise UsageError(f"{option} {error}") from None
 
 
 def halt(text: str) -> Halt | None:
@@ -73,7 +82,18 @@ def halt(text: str) -> Halt | None:
 
 def if_running(text: str) -> tuple[str, float | None]:
     """``join``, ``skip``, ``fail`` or ``wait``, and how many seconds to wait: ``wait=60s``."""
-    word, equals, duration = text.partition("=")
+    word, equals, time = text.partition("=")
     if word not in IF_RUNNING or (equals and word != "wait"):
         raise UsageError(f"--if-running {text!r}: write {', '.join(IF_RUNNING)} or wait=60s")
-    return word, seconds(duration, "--if-running wait") if equals else None
+    return word, duration("--if-running wait", time) / 1000 if equals else None
+
+
+def _files(request: Request, mode: str) -> tuple[str, ...]:
+    """The files by which a run is known to be the same as another one; none where their jobs come from stdin."""
+    if "-" not in request.files:
+        return tuple(sorted(map(os.path.realpath, request.files)))
+    if mode != "join":
+        raise UsageError(
+            f"--if-running {mode} cannot tell whether the jobs of stdin are being run already: name a FILE"
+        )
+    return ()
