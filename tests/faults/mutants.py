@@ -107,7 +107,7 @@ OF_THE_ORDER = {
         Mutant(claiming, "_choose", "used += slots", "used = slots"),
     ],
     "unique = active for what is over, too": [
-        Mutant(keys, "known", "spec.unique == ACTIVE and is_over", "False"),
+        Mutant(keys, "known", "spec.terms.unique == ACTIVE and is_over", "False"),
     ],
     "a key that is in use and forgotten": [
         Mutant(keys, "known", "if now - seen_at > SEEN_AGAIN:", "if False:"),
