@@ -89,5 +89,13 @@ SELECTION = (
     Option("--failed", None, "Only failed jobs.", group=_WHICH),
     Option("--name", "GLOB", "Only jobs whose name matches, as in 'load-*'.", group=_WHICH),
     Option("--since", "TIME", "Only what happened since: 2h, today, 2026-11-23.", group=_WHICH),
+    Option(
+        "--cause",
+        "ID",
+        "Only jobs that failed for this reason; may be repeated.",
+        form=LIST,
+        name="causes",
+        group=_WHICH,
+    ),
     Option("--all", None, "Every job.", name="everything", group=_WHICH),
 )

@@ -1,6 +1,9 @@
 """The cause of a failure is stored with its attempt, by whoever records it, and only there."""
 
+import json
+
 import pytest
+from conftest import Shell
 from history import FAILED, NOW, SUCCEEDED, a_runner, add, claim, end, out, play
 
 import batchq
@@ -10,6 +13,7 @@ from batchq.jobs.causes.recent import REMEMBERED, explained
 from batchq.jobs.selection import parse
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at
 from batchq.store.looking import queries, tallies
 from batchq.store.running import exchange, rescue
 from batchq.store.running.rescue import Lost
@@ -217,3 +221,24 @@ def test_python_chooses_by_cause(store: Store) -> None:
         assert opened.retry(cause=[lease, disk]).ids == [3]
         with pytest.raises(batchq.BatchqError, match="is not the id of a cause"):
             opened.retry(cause="exit 3")
+
+
+def test_the_commands_that_take_jobs_take_a_cause(batchq: Shell) -> None:
+    for shard in (17, 4711):
+        batchq("add", "-q", "-c", f'echo "error: no lease on {shard}" >&2; exit 3')
+    batchq("add", "-q", "--", "false")
+    batchq("run", "-q", code=1)
+    with open_at(str(batchq.db())) as store:
+        lease = str(causes(store)[0])[:8]
+
+    def listed(*words: str) -> list[int]:
+        return [job["id"] for job in json.loads(batchq("list", "--json", *words).out)["jobs"]]
+
+    assert listed("--cause", lease) == [1, 2]
+    assert listed("--cause", "00000000") == []
+    assert batchq("retry", "2-3", "--cause", lease).err == "batchq: retry: 1 job queued again\n"
+    assert json.loads(batchq("report", "--json", "--failed", f"--cause={lease}").out)["jobs"] == 1
+    batchq("cancel", "--cause", f"00000000,{lease}")
+    assert listed("--state", "cancelled") == [2]
+    for wrong in ("", "exit 3", f"{lease},"):
+        assert "is not the id of a cause" in batchq("retry", "--cause", wrong, code=2).err

@@ -134,6 +134,7 @@ def test_the_comparison_lets_pass_only_what_varies() -> None:
 def test_there_are_sessions_to_run() -> None:
     assert [page.name for page in PAGES if any(map(is_session, blocks(page)))] == [
         "README.md",
+        "causes.md",
         "cli.md",
         "jobfile.md",
         "python.md",
