@@ -18,7 +18,7 @@ from batchq.store.file import objects, schema
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
 from batchq.store.keeping.examination import examine
-from batchq.store.looking import tallies
+from batchq.store.looking import queries, tallies
 from batchq.store.running import exchange, runners
 from batchq.store.running.runners import Wanted
 
@@ -218,7 +218,7 @@ def use(path: Path) -> None:
     with open_at(str(path)) as store:
         list(examine(store, here(store)))
         tallies.counts(store, Selection())
-        store.fetch("SELECT * FROM job_report")
+        queries.jobs(store, Selection(), -1)
         intake.add(store, [])
         add(store, "true")
         me = runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
@@ -231,6 +231,7 @@ def test_flipped_bits_end_in_a_sentence_or_do_no_harm(tmp_path: Path, seed: int)
     path = tmp_path / "batchq.db"
     with open_at(str(path), create=True) as store:
         a_night(store)
+    use(path)
     whole = path.read_bytes()
     used = [page for page in range(0, len(whole), 4096) if any(whole[page + 100 : page + 4096])]
     refused = 0

@@ -101,3 +101,5 @@ def test_too_many_ids_for_a_line_of_mail_become_the_selection() -> None:
     assert retry_command(scattered, Selection()) == "batchq retry --failed"
     assert retry_command([], parse(["1-9000"], queue="etl")) == "batchq retry 1-9000 --queue etl --failed"
     assert retry_command(range(1, 100_000), of_ids([])) == "batchq retry 1-99999"
+    chosen = parse([], causes=["606e2443", "23d8c864"])
+    assert retry_command(scattered, chosen) == "batchq retry --cause 23d8c864,606e2443 --failed"
