@@ -31,7 +31,7 @@ states = st.builds(
     room=rooms,
     is_running=st.booleans(),
     results=st.integers(0, 2 * CROWD),
-    since=st.floats(NOW - 100, NOW),
+    since=st.floats(NOW - 0.1, NOW) | st.floats(NOW - 100, NOW),
     has_output=st.booleans(),
     has_begun=st.booleans(),
     is_urgent=st.booleans(),
@@ -132,6 +132,8 @@ def test_a_result_is_not_kept_for_longer_than_the_bound(state: State, pace: Pace
     assert pacing.exchange_at(state, pace) <= max(NOW, state.since + GROUP[1])
     if results >= CROWD or state.idle or state.is_urgent:
         assert due(state, pace)
+    alone = state._replace(since=NOW, idle=0, is_urgent=False, report_at=NEVER)  # nothing else makes it due
+    assert pacing.exchange_at(alone, pace) <= NOW + pace.group <= NOW + GROUP[1]
 
 
 @given(answering, st.floats(0, 1000))
