@@ -155,6 +155,7 @@ def _end(end: End | None) -> "dict[str, Any]":
         "signal": end and end.signal,
         "error_type": end and end.error_type,
         "error": end and end.error,
+        "cause": end and end.cause,
     }
 
 

@@ -63,6 +63,7 @@ def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "why", visible(job.why or (LOST if job.is_lost else ""), one_line=True)
+    yield "cause", visible((job.end and job.end.cause) or "", one_line=True)
     yield "batch", visible(job.batch, one_line=True)
     yield "queue", visible(job.queue, one_line=True) + (f", priority {job.priority}" if job.priority else "")
     yield "folder", visible(detail.cwd, one_line=True)

@@ -83,7 +83,7 @@ def test_a_job_carries_the_end_of_its_last_attempt(store: Store) -> None:
     (job,) = queries.jobs(store, Selection(), 1)
 
     assert (job.id, job.name, job.state, job.command, job.attempt, job.seconds) == (1, "x", "failed", "exit 3", 1, 2.0)
-    assert job.end == End("failed", 3, timeout=2000)
+    assert job.end == End("failed", 3, timeout=2000, cause="ecd402b3 exit 3 | sh -c")
     assert (job.started_at, job.finished_at) == (NOW, NOW + 2000)
 
 
@@ -104,7 +104,8 @@ def test_a_job_in_detail_shows_every_attempt_and_the_one_that_runs(store: Store)
     assert (detail.timeout, detail.umask, detail.backoff, detail.on_crash) == (5000, 0o22, 1000, "retry")
     first, second = detail.attempts
     assert (first.number, first.seconds, first.cpu_seconds, first.peak_kib, first.leftovers) == (1, 2.0, 0.5, 1000, 2)
-    assert (first.stdout_bytes, first.stderr_bytes, first.end) == (0, 4, End("failed", 3, timeout=5000))
+    assert (first.stdout_bytes, first.stderr_bytes) == (0, 4)
+    assert first.end == End("failed", 3, timeout=5000, cause="d726ed81 exit 3 | boom")
     assert (second.number, second.started_at, second.end, second.seconds) == (2, NOW + 86_400_000, None, None)
 
 
@@ -164,7 +165,7 @@ def test_failures_carry_stderr_or_else_stdout(store: Store) -> None:
     assert (third.job.id, third.job.traceback, third.job.end) == (
         4,
         "Traceback: …",
-        End("failed", None, None, *trouble[:2]),
+        End("failed", None, None, *trouble[:2], cause="39d52cc1 exception | KeyError | '…'"),
     )
 
 

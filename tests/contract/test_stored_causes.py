@@ -242,3 +242,16 @@ def test_the_commands_that_take_jobs_take_a_cause(batchq: Shell) -> None:
     assert listed("--state", "cancelled") == [2]
     for wrong in ("", "exit 3", f"{lease},"):
         assert "is not the id of a cause" in batchq("retry", "--cause", wrong, code=2).err
+
+
+def test_show_and_json_have_the_cause_of_each_failed_attempt(batchq: Shell) -> None:
+    batchq("add", "-q", "--max-attempts", "2", "--backoff", "0", "-c", 'echo "error: no lease on $$" >&2; exit 3')
+    batchq("run", "-q", code=1)
+
+    job = json.loads(batchq("show", "1", "--json").out)["job"]
+
+    causes = {job["cause"], *(attempt["cause"] for attempt in job["attempts"])}
+    (cause,) = causes
+    assert cause[9:].startswith("exit 3 | error: no lease on")
+    assert f"cause     {cause}\n" in batchq("show", "1").out
+    assert json.loads(batchq("list", "--json").out)["jobs"][0]["cause"] == cause

@@ -25,7 +25,7 @@ JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
 jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
 jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
-jobs.timeout, jobs.due_from"""
+jobs.timeout, a.cause, jobs.due_from"""
 LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
 
 
@@ -195,18 +195,18 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
         logs.setdefault(number, []).append(_filed(*log))
     rows = store.fetch(
         "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, threads, result, traceback,"
-        " runner, outcome, exit_code, signal, error_type, error FROM attempts WHERE job = :id ORDER BY number",
+        " runner, outcome, exit_code, signal, error_type, error, cause FROM attempts WHERE job = :id ORDER BY number",
         {"id": job.id},
     )
     if job.state == "running":
-        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 8))
+        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 9))
     return tuple(
         Attempt._make(
             (
                 *row[:11],
                 printed.get((row[0], "stdout"), 0),
                 printed.get((row[0], "stderr"), 0),
-                None if row[11] is None else End._make((*row[11:], timeout)),
+                None if row[11] is None else End._make((*row[11:16], timeout, row[16])),
                 tuple(logs.get(row[0], ())),
             )
         )

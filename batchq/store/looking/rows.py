@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class End(NamedTuple):
-    """How an attempt ended, as it was recorded; ``timeout`` is that of its job, in milliseconds."""
+    """How an attempt ended, as it was recorded; ``timeout`` is that of its job, in milliseconds.
+
+    ``cause`` begins with its id, a space, and then says why it failed.
+    """
 
     outcome: str
     exit_code: int | None = None
@@ -19,6 +22,7 @@ class End(NamedTuple):
     error_type: str | None = None
     error: str | None = None
     timeout: int | None = None
+    cause: str | None = None
 
 
 class Filed(NamedTuple):
