@@ -20,7 +20,8 @@ KNOWN = [
     ("jobs", "umask", (1 << 53) + 1), ("jobs", "umask", -(2**63)), ("jobs", "work", b"\xff\xfe"),
     ("jobs", "leftovers", b"\xff\xfe"), ("jobs", "queue", "a\0b"), ("jobs", "finished_at", 0),
     ("jobs", "context", 1 << 40), ("counters", "jobs", 2**63 - 1), ("queues", "running_limit", -1),
-    ("queues", "rate", float("inf")), ("settings", "value", 1.5),
+    ("queues", "rate", float("inf")), ("settings", "value", 1.5), ("settings", "value", None),
+    ("settings", "value", 2**63 - 1), ("settings", "value", "x"),
 ]  # fmt: skip
 LOOKS = (
     ("list",), ("report",), ("show", "2"), ("show", "7"), ("explain", "7"), ("doctor",), ("backup", "-q", "copy"),
@@ -68,6 +69,17 @@ def check_run(commands: Commands, case: tuple[str, str, object]) -> None:
 @pytest.mark.parametrize("case", KNOWN, ids=shown)
 def test_a_run_does_the_other_jobs(commands: Commands, case: tuple[str, str, object]) -> None:
     check_run(commands, case)
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=shown)
+def test_an_add_ends_with_a_sentence_or_with_an_id_of_its_own(
+    commands: Commands, case: tuple[str, str, object]
+) -> None:
+    commands.renew()
+    extremes.disturb(commands.store, *case)
+    before = commands.rows("SELECT max(id) FROM jobs")
+    code, _ = ends_well(commands, "add", "-q", "--", "true")
+    assert code != 0 or commands.rows("SELECT max(id) FROM jobs") > before
 
 
 def test_a_run_does_the_other_jobs_whatever_one_value_is(commands: Commands) -> None:

@@ -87,6 +87,8 @@ BROKEN = {
     "after in no way": ["UPDATE dependencies SET kind = 'beside'"],
     "a name of nothing": ["INSERT INTO seen VALUES ('tale', 'x')"],
     "ids that come again": ["UPDATE settings SET value = 2 WHERE name = 'last_job'"],
+    "the last id is lost": ["UPDATE settings SET value = NULL WHERE name = 'last_job'"],
+    "the last id has no row": ["DELETE FROM settings WHERE name = 'last_job'"],
     "everything at once": [
         "UPDATE counters SET jobs = jobs + 3",
         "DELETE FROM runners",

@@ -99,10 +99,16 @@ def find_keys(specs: "Jobs") -> None:
             spec.key = automatic_key(spec)
 
 
+# The id after the last one given, also of a job that was pruned. A damaged store may have lost that number.
+_FIRST = """
+SELECT 1 + max(
+    coalesce((SELECT value FROM settings WHERE name = 'last_job' AND typeof(value) = 'integer'), 0),
+    coalesce((SELECT max(id) FROM jobs), 0))"""
+
+
 def entered(db: "sqlite3.Connection", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
     """The add itself, within the transaction of the caller."""
-    first = db.execute("SELECT value + 1 FROM settings WHERE name = 'last_job'").fetchone()[0]
-    intake = _Intake(db, first)
+    intake = _Intake(db, db.execute(_FIRST).fetchone()[0])
     intake.store(specs)
     intake.note(files)
     return intake.done
@@ -170,7 +176,7 @@ class _Intake:
     def _finish(self) -> None:
         db = self._db
         if self._next > self._first:
-            db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (self._next - 1,))
+            db.execute("INSERT OR REPLACE INTO settings (name, value) VALUES ('last_job', ?)", (self._next - 1,))
             self._note_keys()
             states.count(db, self._rows.tally)
         if self._changed:

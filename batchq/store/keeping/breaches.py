@@ -213,7 +213,8 @@ LAST = (
     ),
     Breach(
         "jobs", "jobs have an id that the next add would give again",
-        "SELECT id FROM jobs WHERE id > (SELECT value FROM settings WHERE name = 'last_job')",
-        ("UPDATE settings SET value = (SELECT max(id) FROM jobs) WHERE name = 'last_job'",),
+        "SELECT id FROM jobs WHERE id > coalesce("
+        "(SELECT value FROM settings WHERE name = 'last_job' AND typeof(value) = 'integer'), 0)",
+        ("INSERT OR REPLACE INTO settings (name, value) SELECT 'last_job', max(id) FROM jobs",),
     ),
 )  # fmt: skip
