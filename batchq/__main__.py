@@ -67,9 +67,9 @@ def main() -> None:
         sys.stderr.write(f"batchq: cannot write to stdout: {error.strerror}\n")
         code = LedgerError.exit_code
     if code < 0:
-        from batchq.processes.signals import die_of
+        from batchq.processes.signals import end_by_signal
 
-        die_of(-code)
+        end_by_signal(-code)
         code = 128 - code
     os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
 

@@ -3,7 +3,7 @@
 import math
 
 from batchq.executors.command import Command
-from batchq.executors.leftovers import Alive, Leftovers
+from batchq.executors.leftovers import Leftovers, LiveProcesses
 from batchq.jobs.attempt import Claim, Ended
 from batchq.named import NamedTuple
 from batchq.processes.capture import Output
@@ -20,7 +20,7 @@ class Lingering(NamedTuple):
     ended: Ended | None
 
 
-class Over(NamedTuple):
+class Cleared(NamedTuple):
     """An attempt of which nothing is left: how many processes had to be ended, and what is said of those that live on."""
 
     attempt: Lingering
@@ -40,19 +40,19 @@ class Aftermath:
         """Count the slots that lingering attempts hold."""
         return sum(one.claim.slots for one in self._lingering.values()) if self._lingering else 0
 
-    def sweep(self, ended: dict[int, Lingering], alive: Alive) -> list[Over]:
+    def sweep(self, ended: dict[int, Lingering], live: LiveProcesses) -> list[Cleared]:
         """See to what these attempts left (by the process that has ended), and those that linger; which of all are over."""
         for pid, one in ended.items():
             if one.command is not None and one.claim.leftovers == "keep":
                 self._kept.keep(one.claim.token, pid)
         self._lingering |= ended
-        left = self._leftovers.sweep(self._tokens(), alive)
+        left = self._leftovers.sweep(self._tokens(), live)
         over = [pid for pid in self._lingering if pid not in left]
-        return [Over(self._lingering.pop(pid), *self._leftovers.tell(pid)) for pid in over]
+        return [Cleared(self._lingering.pop(pid), *self._leftovers.summary(pid)) for pid in over]
 
-    def has_left(self, pid: int, alive: Alive) -> bool:
+    def has_left(self, pid: int, live: LiveProcesses) -> bool:
         """See to what a worker left that had no task; whether that is still alive."""
-        return pid in self._leftovers.sweep(self._tokens() | {pid: ""}, alive)
+        return pid in self._leftovers.sweep(self._tokens() | {pid: ""}, live)
 
     def hurry(self, tokens: set[str]) -> None:
         """Give what these attempts left no more time to end by itself."""

@@ -8,8 +8,8 @@ import sys
 import time
 
 from batchq import clock
-from batchq.executors.place import Place
 from batchq.executors.plainwords import may_do_without, plain_words
+from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import (
     CANCELLED,
     FAILED,
@@ -32,7 +32,7 @@ from batchq.processes.unnamed import unnamed_file
 PATIENCE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
 
 
-class Sentence:
+class Kill:
     """The end that was imposed on an attempt: its status, and when TERM gives way to KILL."""
 
     def __init__(self) -> None:
@@ -84,11 +84,11 @@ class Command:
     leftovers = 0  #: how many of its processes outlived it
     outlived_by = ""  #: why one that it left lives on
 
-    def __init__(self, claim: Claim, place: Place) -> None:
+    def __init__(self, claim: Claim, context: ExecutorContext) -> None:
         self.claim = claim
         self.deadline: float | None = None
-        self._place = place
-        self._sentence = Sentence()
+        self._context = context
+        self._kill = Kill()
         self._words = json.loads(claim.work)
         if type(self._words) is not list or not self._words or any(type(word) is not str for word in self._words):
             raise TypeError("it is not a list of words")
@@ -96,27 +96,27 @@ class Command:
             text, *parameters = self._words
             self._words = [SHELL, "-c", text, "sh", *parameters]
         named = {} if claim.env is None else json.loads(claim.env)
-        self._environment = place.spawner.environment(claim.path, claim.cwd, named, place.variables(claim))
+        self._environment = context.spawner.environment(claim.path, claim.cwd, named, context.variables(claim))
         self._direct: list[str] | None = None
         if claim.kind == "shell" and not parameters and may_do_without(self._environment, claim.cwd):
             self._direct = plain_words(text)
 
     def start(self, out: Output, err: Output) -> Refusal | None:
         """Start the process, or say why that is not possible."""
-        claim, place = self.claim, self._place
+        claim, context = self.claim, self._context
         try:
-            place.scratch.renew()
+            context.scratch.renew()
             stdin = _input(claim.stdin)
         except OSError as error:
-            place.discard_log(out, err)
+            context.discard_log(out, err)
             return machine_refusal(error)
-        self._result_file = self._environment["BATCHQ_RESULT_FILE"] = place.result_file(claim)
+        self._result_file = self._environment["BATCHQ_RESULT_FILE"] = context.result_file(claim)
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
-        place.open_log(claim, out, err)
+        context.open_log(claim, out, err)
 
         def spawn(words: list[str]) -> int | Refusal:
-            return place.spawner.spawn(
+            return context.spawner.spawn(
                 words, self._environment, claim.cwd, out.writer, err.writer,
                 mark=claim.token, stdin=stdin, umask=claim.umask, anew=words is self._direct,
             )  # fmt: skip
@@ -129,7 +129,7 @@ class Command:
             if stdin is not None:
                 os.close(stdin)
         if isinstance(pid, Refusal):
-            place.discard_log(out, err)
+            context.discard_log(out, err)
             return pid
         self.pid, self.out, self.err = pid, out, err
         self.started_at = clock.now()
@@ -140,24 +140,24 @@ class Command:
 
     def enforce(self, status: str, grace: float) -> None:
         """End the attempt as ``status`` before its time."""
-        self.deadline = self._sentence.enforce(self.pid, status, grace)
+        self.deadline = self._kill.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
         """Whether SIGKILL was sent, and only the system can still keep the process."""
-        return self._sentence.is_killed
+        return self._kill.is_killed
 
     def given_up(self) -> Ended:
         """The end of an attempt whose process cannot be killed."""
         now = clock.now()
         outcome = Outcome(
-            self._sentence.status or FAILED,
+            self._kill.status or FAILED,
             seconds=time.monotonic() - self._started,
             stdout=self.out.take(),
             stderr=self.err.take(),
             started_at=self.started_at,
             finished_at=now,
         )
-        self._place.close_log(self.out, self.err)
+        self._context.close_log(self.out, self.err)
         return Ended(self.claim, unkillable(outcome, tree.why_alive(self.pid)))
 
     def note_end(self, status: int, usage: resource.struct_rusage) -> None:
@@ -169,11 +169,11 @@ class Command:
     def take_output(self) -> None:
         """Keep what it printed: the pipes are the next command's."""
         self._stdout, self._stderr = self.out.take(), self.err.take()
-        self._place.close_log(self.out, self.err)
+        self._context.close_log(self.out, self.err)
 
     def has_lost_its_result(self) -> bool:
         """Whether the folder is gone where it may have left one."""
-        return not self._place.scratch.holds(self._result_file)
+        return not self._context.scratch.holds(self._result_file)
 
     def ended(self, floor: int, results: set[str] | None) -> Ended:
         """How it ended, as noted before.
@@ -188,25 +188,25 @@ class Command:
         failure: Failure | None = None
         trouble = ""
         if results is None or self._result_file in results:
-            if self._started <= self._place.full_at:
-                trouble = f"there is no room for the result of a job in {self._place.scratch.path}"
-            result, failure = self._place.result(self._result_file)
+            if self._started <= self._context.full_at:
+                trouble = f"there is no room for the result of a job in {self._context.scratch.path}"
+            result, failure = self._context.result(self._result_file)
         codes = self.claim.success_codes
         is_success = code == 0 if codes is None else str(code) in codes.split(",")
         status = SUCCEEDED if is_success and failure is None else FAILED
-        if self._sentence.status is not None:
-            status, result = self._sentence.status, None
+        if self._kill.status is not None:
+            status, result = self._kill.status, None
             failure = overrun(self.claim) if status == TIMED_OUT else None
-        elif code == -signal.SIGKILL and self._place.saw_oom_kill():
+        elif code == -signal.SIGKILL and self._context.saw_oom_kill():
             failure = Failure(
                 "OutOfMemory", "killed, and the kernel ran out of memory for this control group meanwhile"
             )
-        elif status == FAILED and not trouble and not self._place.scratch.holds(self._result_file):
+        elif status == FAILED and not trouble and not self._context.scratch.holds(self._result_file):
             trouble = "the folder for the result of a job was taken away while that ran"
         if status == FAILED and trouble:
             status, failure = INTERRUPTED, Failure(MACHINE_BUSY, trouble)
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-        outcome = Outcome(  # by position, as in Member
+        outcome = Outcome(  # by position, as in WorkerHandle
             status,
             code if code >= 0 else None,
             -code if code < 0 else None,

@@ -5,10 +5,10 @@ import signal
 from collections.abc import Collection
 
 from batchq import clock
-from batchq.executors.aftermath import Lingering, Over
+from batchq.executors.aftermath import Cleared, Lingering
 from batchq.executors.command import Command
 from batchq.executors.pipes import Pipes
-from batchq.executors.place import Place
+from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import FAILED, INTERRUPTED, SUCCEEDED, Claim, Ended, Failure, Outcome, Printed
 from batchq.named import NamedTuple
 from batchq.processes import proc, tree
@@ -27,9 +27,9 @@ class Conclusions(NamedTuple):
 class Commands:
     """``running`` are the commands by process id."""
 
-    def __init__(self, place: Place, pipes: Pipes) -> None:
+    def __init__(self, context: ExecutorContext, pipes: Pipes) -> None:
         self.running: dict[int, Command] = {}
-        self._place = place
+        self._context = context
         self._pipes = pipes
         self._ready: dict[str, Command] = {}
         self._over: list[Command] = []
@@ -41,7 +41,7 @@ class Commands:
     def make_ready(self, claim: Claim) -> Refusal | None:
         """Do beforehand what can be done before the start; a refusal where the stored work cannot be read."""
         try:
-            self._ready[claim.token] = Command(claim, self._place)
+            self._ready[claim.token] = Command(claim, self._context)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             return Refusal("Unreadable", f"its stored work is not a command ({error}); add it again")
         return None
@@ -54,7 +54,7 @@ class Commands:
         """Start the command of a claim that was made ready, or say why that is not possible."""
         command = self._ready.pop(claim.token)
         # What a job leaves running on purpose prints into files: nobody reads pipes after the run.
-        streams = self._place.files(claim) if claim.leftovers == "keep" else self._pipes.take()
+        streams = self._context.files(claim) if claim.leftovers == "keep" else self._pipes.take()
         if isinstance(streams, Refusal):
             return streams
         try:
@@ -77,13 +77,13 @@ class Commands:
         command.note_end(status, usage)
         return Lingering(command.claim, command.out, command.err, command, None)
 
-    def note_over(self, command: Command, over: Over) -> None:
+    def finish(self, command: Command, over: Cleared) -> None:
         """Take the output of a command of which nothing is left: its pipes are free."""
         command.leftovers, command.outlived_by = over.leftovers, "; ".join(over.outliving)
         command.take_output()
         self._over.append(command)
 
-    def are_many_over(self) -> bool:
+    def are_many_finished(self) -> bool:
         """Whether so many have ended that they should be concluded now."""
         return len(self._over) >= LATE
 
@@ -92,9 +92,9 @@ class Commands:
         if not self._over:
             return Conclusions([], is_result_lost=False)
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        results = self._place.results()
+        results = self._context.results()
         ended = [command.ended(floor, results) for command in self._over]
-        is_lost = self._place.scratch.was_lost and any(
+        is_lost = self._context.scratch.was_lost and any(
             one.outcome.status == SUCCEEDED and command.has_lost_its_result()
             for command, one in zip(self._over, ended, strict=True)
         )

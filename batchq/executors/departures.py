@@ -3,8 +3,8 @@
 import math
 import time
 
-from batchq.executors.command import Sentence
-from batchq.executors.member import Member
+from batchq.executors.command import Kill
+from batchq.executors.handle import WorkerHandle
 from batchq.jobs.attempt import INTERRUPTED
 
 
@@ -13,9 +13,9 @@ class Departures:
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
-        self._leaving: dict[int, Member] = {}
+        self._leaving: dict[int, WorkerHandle] = {}
         self._due: dict[int, float] = {}
-        self._sentences: dict[int, Sentence] = {}
+        self._kills: dict[int, Kill] = {}
 
     def __len__(self) -> int:
         return len(self._leaving)
@@ -24,15 +24,15 @@ class Departures:
         """The processes that have not ended."""
         return list(self._leaving)
 
-    def add(self, member: Member) -> None:
+    def add(self, worker: WorkerHandle) -> None:
         """It has been told that no more tasks come, or has said farewell itself."""
-        self._leaving[member.pid] = member
-        self._due[member.pid] = time.monotonic() + self._grace
+        self._leaving[worker.pid] = worker
+        self._due[worker.pid] = time.monotonic() + self._grace
 
-    def pop(self, pid: int) -> Member | None:
+    def pop(self, pid: int) -> WorkerHandle | None:
         """It has been reaped, or given up; None for a process that is not one of these."""
         self._due.pop(pid, None)
-        self._sentences.pop(pid, None)
+        self._kills.pop(pid, None)
         return self._leaving.pop(pid, None)
 
     def due(self) -> float:
@@ -47,9 +47,9 @@ class Departures:
         """Kill those that are over their time; the processes that even that does not end."""
         immortal = []
         for pid, due in self._due.items():
-            if due <= now and pid in self._sentences:
+            if due <= now and pid in self._kills:
                 immortal.append(pid)
             elif due <= now:
-                sentence = self._sentences[pid] = Sentence()
-                self._due[pid] = sentence.enforce(pid, INTERRUPTED, 0)
+                kill = self._kills[pid] = Kill()
+                self._due[pid] = kill.enforce(pid, INTERRUPTED, 0)
         return immortal

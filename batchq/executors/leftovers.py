@@ -22,7 +22,7 @@ _AGAIN = 0.02  #: seconds between looks at what is being killed
 _NOBODY = 0  #: whose a process is that hides to whom it belongs
 
 
-class Alive(NamedTuple):
+class LiveProcesses(NamedTuple):
     """What runs now: the processes that we started (each leads a session), the tokens of attempts, and whether any does."""
 
     processes: Collection[int]
@@ -45,20 +45,20 @@ class Leftovers:
         self._outliving: dict[int, list[str]] = {}
         self._next_at: float | None = None
 
-    def sweep(self, ended: dict[int, str], alive: Alive) -> set[int]:
+    def sweep(self, ended: dict[int, str], live: LiveProcesses) -> set[int]:
         """See to what the ``ended`` attempts (process: token) left; those of which something is still alive."""
         now = time.monotonic()
         left: set[int] = set()
         self._next_at = None
-        strangers = self._orphans(alive)
+        strangers = self._orphans(live)
         for orphan in strangers:
-            if (owner := self._owner(orphan, ended, alive)) is None or tree.reap(orphan):
+            if (owner := self._owner(orphan, ended, live)) is None or tree.reap(orphan):
                 continue
             if self._is_being_ended(orphan, owner, now - self._since.setdefault(owner, now)):
                 left.add(owner)
-        self.are_hidden = any(self._owner(orphan, ended, alive) is None for orphan in strangers)
+        self.are_hidden = any(self._owner(orphan, ended, live) is None for orphan in strangers)
         for owner in left:
-            self._look_again(owner, now)
+            self._schedule(owner, now)
         for owner in self._since.keys() - left:
             del self._since[owner]
         left.discard(_NOBODY)
@@ -74,20 +74,20 @@ class Leftovers:
             self._since[owner] = min(self._since[owner], time.monotonic() - MOMENT - TERM_TO_KILL)
             self._next_at = 0.0
 
-    def tell(self, owner: int) -> tuple[int, list[str]]:
+    def summary(self, owner: int) -> tuple[int, list[str]]:
         """Of one of which nothing is left: how many processes had to be ended, and what is said of those that live on."""
         return len(self._ended.pop(owner, ())), self._outliving.pop(owner, [])
 
-    def _orphans(self, alive: Alive) -> list[int]:
-        return [pid for pid in proc.own_children() if pid not in alive.processes and pid not in self.unkillable]
+    def _orphans(self, live: LiveProcesses) -> list[int]:
+        return [pid for pid in proc.own_children() if pid not in live.processes and pid not in self.unkillable]
 
-    def _owner(self, pid: int, ended: dict[int, str], alive: Alive) -> int | None:
+    def _owner(self, pid: int, ended: dict[int, str], live: LiveProcesses) -> int | None:
         """The ended attempt to which a process belongs, ``_NOBODY`` where it hides that, None if it may live."""
         if self.kept.has(pid):
             return None
         session, token = proc.session(pid), proc.token_of(pid)
         of_token = next((one for one, carried in ended.items() if carried == token), None)
-        if session in alive.processes or (token is not None and token in alive.tokens):
+        if session in live.processes or (token is not None and token in live.tokens):
             return of_token
         if session in ended:
             return session
@@ -96,7 +96,7 @@ class Leftovers:
         if token is None and self.kept.sessions.intersection(ended):
             self.kept.spare(pid)  # a service that a job just left to stay may look like that
             return None
-        if token is None and alive.is_busy:
+        if token is None and live.is_busy:
             return None
         return next(iter(ended), _NOBODY)
 
@@ -105,21 +105,21 @@ class Leftovers:
         if waited < MOMENT:
             return True
         number = signal.SIGTERM if waited < MOMENT + TERM_TO_KILL else signal.SIGKILL
-        told = self._ended.setdefault(owner, set())
+        signalled = self._ended.setdefault(owner, set())
         if not tree.may_end(orphan) or waited > MOMENT + TERM_TO_KILL + SWEEP:
             self.unkillable.add(orphan)
             self._outliving.setdefault(owner, []).append(tree.why_alive(orphan))
             return False
         for pid in (orphan, *proc.descendants(orphan)):
-            if proc.is_zombie(pid) or (number == signal.SIGTERM and pid in told):
+            if proc.is_zombie(pid) or (number == signal.SIGTERM and pid in signalled):
                 continue
-            told.add(pid)
+            signalled.add(pid)
             tree.kill(pid, number)
             if number == signal.SIGTERM:
                 tree.kill(pid, signal.SIGCONT)
         return True
 
-    def _look_again(self, owner: int, now: float) -> None:
+    def _schedule(self, owner: int, now: float) -> None:
         waited = now - self._since[owner]
         steps = [step for step in (MOMENT, MOMENT + TERM_TO_KILL) if step > waited]
         at = now + (steps[0] - waited if steps else _AGAIN)

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from batchq.executors.aftermath import Aftermath
 from batchq.executors.commands import Commands, unbegun
-from batchq.executors.member import Member
+from batchq.executors.handle import WorkerHandle
 from batchq.executors.message import Hook
 from batchq.executors.pace import Pace, Rest
 from batchq.executors.pipes import Pipes
-from batchq.executors.place import Place
 from batchq.executors.pool import Pool
 from batchq.executors.seam import Lost, Report, Started
+from batchq.executors.shared import ExecutorContext
 from batchq.executors.watch import NEWS, Watch
 from batchq.jobs.attempt import MACHINE_BUSY, Claim, Ended
 from batchq.processes import proc, tree
@@ -65,13 +65,13 @@ class LocalExecutor:
         self.slots = slots
         self._inbox = inbox
         self._grace = grace
-        self._place = Place(Spawner(), scratch, db, cookie, logs, mark)
+        self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes = Pipes(self._selector)
-        self._commands = Commands(self._place, self._pipes)
+        self._commands = Commands(self._context, self._pipes)
         self._pool = Pool(
-            slots, self._selector, self._pipes, self._place, Hook(perform, home), grace=grace, worker_jobs=worker_jobs
+            slots, self._selector, self._pipes, self._context, Hook(perform, home), grace=grace, worker_jobs=worker_jobs
         )
         self._aftermath = Aftermath(Kept() if kept is None else kept)
         self._watch = Watch(self._commands, self._pool, self._aftermath, self._pipes, grace)
@@ -79,7 +79,7 @@ class LocalExecutor:
         self._reports: list[Report] = []
         self._pace = Pace()
         self._rest = Rest()
-        self._look_at = time.monotonic() + NEWS
+        self._output_at = time.monotonic() + NEWS
         self._keep_at = time.monotonic() + KEEP
         self._is_new = True
         self._prepare = prepare
@@ -97,7 +97,7 @@ class LocalExecutor:
 
     def ahead(self) -> int:
         """Claims that keep all slots busy for a moment at the present pace; none for jobs that take longer."""
-        waiting = len(self._backlog) + sum(len(member.tasks) for member in self._pool.members.values())
+        waiting = len(self._backlog) + sum(len(worker.tasks) for worker in self._pool.workers.values())
         return self._pace.ahead(self.slots, waiting)
 
     # --- the work ------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class LocalExecutor:
         if self._is_new:
             self._is_new = False
             self._prepare()
-            self._place.package.begin()
+            self._context.package.begin()
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start what finds an empty slot; the rest waits here."""
@@ -130,7 +130,7 @@ class LocalExecutor:
             self._step(until)
         self._watch.conclude()
         self._collect()
-        reports = [*self._place.logs.take_news(), *self._reports]  # logs are reported before ends
+        reports = [*self._context.logs.take_news(), *self._reports]  # logs are reported before ends
         self._reports = []
         self._watch.is_urgent = False
         return reports
@@ -141,7 +141,7 @@ class LocalExecutor:
 
     def _is_awaited(self) -> bool:
         """Whether the runner has to know now: of a signal or a bell, or of an end that is to be recorded at once."""
-        return bool(self._inbox.received) or self._inbox.heard or self._watch.is_urgent
+        return bool(self._inbox.received) or self._inbox.was_notified or self._watch.is_urgent
 
     def processes(self) -> dict[str, int]:
         """A command's own process, a callable's worker."""
@@ -154,7 +154,7 @@ class LocalExecutor:
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """End attempts before their time; give back those that wait here."""
         chosen = set(tokens)
-        self._watch.hear_all()
+        self._watch.read_all_answers()
         self._collect()
         unwanted = [claim for claim in self._backlog if claim.token in chosen]
         self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
@@ -178,8 +178,8 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let the workers end, within the grace or until another signal comes, and end whatever is left below."""
-        for member in list(self._pool.members.values()):
-            self._pool.dismiss(member)
+        for worker in list(self._pool.workers.values()):
+            self._pool.release(worker)
         while len(self._pool.departures):
             if self._inbox.received or self._inbox.for_all:
                 self._inbox.received.clear()
@@ -197,7 +197,7 @@ class LocalExecutor:
         """Start what finds an empty slot, in the order of the backlog."""
         self._collect()
         if self._backlog and self._backlog[0].kind in CALLABLE:
-            self._place.package.look(seldom=self._pool.is_fast(self._pace) and bool(self._pool.busy()))
+            self._context.package.check(rarely=self._pool.is_fast(self._pace) and bool(self._pool.busy()))
         self._pool.retire()
         while self._backlog and not self._rest.is_on():
             claim, empty = self._backlog[0], self._empty()
@@ -240,15 +240,15 @@ class LocalExecutor:
             return  # a stop may go to the jobs, too: their ends are to be seen in its light
         self._reap()
         self._watch.sweep_when_due()
-        self._watch.hear_silent()
+        self._watch.read_overdue_answers()
         self._watch.enforce()
         self._fill()
         now = time.monotonic()
         if now >= self._keep_at:
             self._keep()
-        if now >= self._look_at:
-            self._look_at = now + NEWS
-            self._watch.look_at_output()
+        if now >= self._output_at:
+            self._output_at = now + NEWS
+            self._watch.report_output()
         self._collect()
 
     def _select(self, until: float) -> None:
@@ -256,10 +256,10 @@ class LocalExecutor:
         for key, _ in self._selector.select(self._patience(until)):
             if key.data is None:
                 self._inbox.drain()
-            elif not isinstance(key.data, Member):
+            elif not isinstance(key.data, WorkerHandle):
                 key.data.pump()
             elif key.fd == key.data.resident.bell:
-                self._watch.hear(key.data)
+                self._watch.read_answers(key.data)
             else:
                 self._pool.push(key.data)
 
@@ -290,4 +290,4 @@ class LocalExecutor:
         """Keep what workers need of batchq, should its files be taken away."""
         self._keep_at = math.inf
         self.prepare()
-        self._place.package.keep()
+        self._context.package.keep()

@@ -22,13 +22,13 @@ class Death(NamedTuple):
 
     ``code`` is negative for a signal, and None for a process that even SIGKILL did not end. ``imposed`` is the status
     that the task was to end with. ``is_late``: a signal that was meant for the task before may have hit this one.
-    ``has_spoken`` and ``is_garbled`` are those of the Resident; ``python`` is that of the job.
+    ``has_reported`` and ``is_garbled`` are those of the Resident; ``python`` is that of the job.
     """
 
     code: int | None
     imposed: str | None
     is_late: bool
-    has_spoken: bool
+    has_reported: bool
     is_garbled: bool
     python: str | None
 
@@ -62,7 +62,7 @@ def imposed(outcome: Outcome, status: str, overrun: Failure | None) -> Outcome:
     return outcome._replace(status=status, result=None, retry_after=None, is_final=False, failure=failure)
 
 
-def died(
+def on_death(
     death: Death, overrun: Failure | None, meanwhile: str, saw_oom_kill: Callable[[], bool]
 ) -> tuple[str, Failure | None]:
     """The status and failure of a task whose worker ended before it answered.
@@ -76,7 +76,7 @@ def died(
         return FAILED, None
     if death.is_late and code in (-signal.SIGTERM, -signal.SIGKILL):
         return INTERRUPTED, None
-    if code >= 0 and not death.has_spoken and death.python not in (None, sys.executable):
+    if code >= 0 and not death.has_reported and death.python not in (None, sys.executable):
         problem = f"its Python, {death.python}, ended with exit code {code} before it could import anything"
         return FAILED, Failure("NoSuchPython", f"{problem}: it must be a whole Python 3.11 or newer")
     if death.is_garbled:

@@ -5,30 +5,30 @@ from collections import deque
 from collections.abc import Collection
 from itertools import islice
 
-from batchq.executors.aftermath import Over
+from batchq.executors.aftermath import Cleared
 from batchq.executors.command import unkillable
 from batchq.executors.departures import Departures
+from batchq.executors.handle import WorkerHandle
 from batchq.executors.homes import alike, home_of
-from batchq.executors.member import Member
 from batchq.executors.message import Hook
 from batchq.executors.pace import MOST_AHEAD, Pace
 from batchq.executors.pipes import Pipes
-from batchq.executors.place import Place
 from batchq.executors.seam import Lost, Report, Started
+from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import Claim, Ended
 from batchq.named import NamedTuple
 from batchq.processes.resident import Home
 from batchq.processes.spawn import Refusal
 
 
-class Given(NamedTuple):
+class Assignment(NamedTuple):
     """Tasks were given to a worker: those that have ``begun`` by that, and whether the worker ``is_new``."""
 
     begun: list[Started]
     is_new: bool
 
 
-class Heard(NamedTuple):
+class Progress(NamedTuple):
     """What has ended and begun in a worker, and the claims that another worker has to do."""
 
     ended: list[Ended]
@@ -37,142 +37,142 @@ class Heard(NamedTuple):
 
 
 class Pool:
-    """Workers for ``slots`` tasks at once. ``members`` get tasks; the processes in ``departures`` are about to end."""
+    """Workers for ``slots`` tasks at once. ``workers`` get tasks; the processes in ``departures`` are about to end."""
 
     def __init__(
         self,
         slots: int,
         selector: selectors.BaseSelector,
         pipes: Pipes,
-        place: Place,
+        context: ExecutorContext,
         hook: Hook,
         *,
         grace: float,
         worker_jobs: int,
     ) -> None:
-        self.members: dict[int, Member] = {}
+        self.workers: dict[int, WorkerHandle] = {}
         self.departures = Departures(grace)
         self._slots = slots
         self._selector = selector
         self._pipes = pipes
-        self._place = place
+        self._context = context
         self._hook = hook
         self._grace = grace
         self._worker_jobs = worker_jobs
-        self._unwanted: set[str] = set()
+        self._stopped: set[str] = set()
 
-    def busy(self) -> list[Member]:
+    def busy(self) -> list[WorkerHandle]:
         """The workers that have tasks."""
-        return [member for member in self.members.values() if member.tasks]
+        return [worker for worker in self.workers.values() if worker.tasks]
 
     def used(self) -> int:
         """Count the slots that running tasks and leaving workers hold."""
-        return sum(member.tasks[0].slots for member in self.busy()) + len(self.departures)
+        return sum(worker.tasks[0].slots for worker in self.busy()) + len(self.departures)
 
     def note_claims(self) -> None:
         """Let each worker look for new code before its next task, which was just claimed."""
-        for member in self.members.values():
-            member.must_look = True
+        for worker in self.workers.values():
+            worker.must_check = True
 
     # --- giving --------------------------------------------------------------------------------------------------------
 
-    def give(self, backlog: deque[Claim], empty: int, pace: Pace) -> Given | Refusal | None:
+    def give(self, backlog: deque[Claim], empty: int, pace: Pace) -> Assignment | Refusal | None:
         """Hand the first claims of the backlog to a worker; None where none can take them now.
 
         ``empty`` is the number of empty slots. The claim of a refusal stays in the backlog.
         """
         first, home = backlog[0], home_of(backlog[0])
         is_fast = self.is_fast(pace)
-        mine = [] if first.fresh else [one for one in self.members.values() if one.home == home and not one.is_fresh]
-        member, is_new = None, False
+        mine = [] if first.fresh else [one for one in self.workers.values() if one.home == home and not one.is_fresh]
+        worker, is_new = None, False
         if empty >= first.slots:
-            member = next((member for member in mine if not member.tasks), None)
-            if member is None:
-                if not self._has_place():
+            worker = next((worker for worker in mine if not worker.tasks), None)
+            if worker is None:
+                if not self._make_room():
                     return None
                 hired = self._hire(first, home)
                 if isinstance(hired, Refusal):
                     return hired
-                member, is_new = hired, True
-        if member is None and first.slots == 1 and is_fast:
+                worker, is_new = hired, True
+        if worker is None and first.slots == 1 and is_fast:
             roomy = (one for one in mine if one.tasks and one.has_room() and self._remaining(one) > 0)
-            member = min(roomy, key=lambda one: len(one.tasks), default=None)
-        if member is None:
+            worker = min(roomy, key=lambda one: len(one.tasks), default=None)
+        if worker is None:
             return None
         share = -(-len(backlog) // max(1, empty))
-        claims = alike(islice(backlog, min(self._remaining(member), pace.in_a_message() if is_fast else 1, share)))
+        claims = alike(islice(backlog, min(self._remaining(worker), pace.in_a_message() if is_fast else 1, share)))
         for _ in claims:
             backlog.popleft()
-        was_idle = not member.tasks
-        member.give(claims, single=not is_fast)
-        self.push(member)
-        return Given(_begun(member) if was_idle else [], is_new)
+        was_idle = not worker.tasks
+        worker.give(claims, single=not is_fast)
+        self.push(worker)
+        return Assignment(_begun(worker) if was_idle else [], is_new)
 
     def is_fast(self, pace: Pace) -> bool:
         """Whether several tasks go into one message; with a log folder each goes alone."""
-        return pace.is_fast() and self._place.logs.folder is None
+        return pace.is_fast() and self._context.logs.folder is None
 
-    def push(self, member: Member) -> None:
+    def push(self, worker: WorkerHandle) -> None:
         """Send what the worker has room for; the selector says when there is more."""
-        is_watched = member.resident.fileno() in self._selector.get_map()
-        if member.resident.push() == is_watched:
+        is_watched = worker.resident.fileno() in self._selector.get_map()
+        if worker.resident.push() == is_watched:
             if is_watched:
-                self._selector.unregister(member.resident.fileno())
+                self._selector.unregister(worker.resident.fileno())
             else:
-                self._selector.register(member.resident.fileno(), selectors.EVENT_WRITE, member)
+                self._selector.register(worker.resident.fileno(), selectors.EVENT_WRITE, worker)
 
-    def _remaining(self, member: Member) -> int:
+    def _remaining(self, worker: WorkerHandle) -> int:
         """How many tasks more it may get before it is replaced."""
-        most = 1 if member.is_fresh else self._worker_jobs
-        if self._place.package.is_replaced and not member.resident.is_outlasting:
+        most = 1 if worker.is_fresh else self._worker_jobs
+        if self._context.package.is_replaced and not worker.resident.is_outlasting:
             return 0  # what it has not imported yet is not there, or that of another version
-        return most - member.performed - len(member.tasks) if most else MOST_AHEAD
+        return most - worker.performed - len(worker.tasks) if most else MOST_AHEAD
 
-    def _has_place(self) -> bool:
+    def _make_room(self) -> bool:
         """Whether one more worker may be there; where not, one that is idle makes room for it, and that takes a moment."""
-        if len(self.members) + len(self.departures) < self._slots:
+        if len(self.workers) + len(self.departures) < self._slots:
             return True
-        self.dismiss(next(member for member in self.members.values() if not member.tasks))
+        self.release(next(worker for worker in self.workers.values() if not worker.tasks))
         return False
 
-    def _hire(self, claim: Claim, home: Home) -> Member | Refusal:
+    def _hire(self, claim: Claim, home: Home) -> WorkerHandle | Refusal:
         pipes = self._pipes.take()
         if isinstance(pipes, Refusal):
             return pipes
-        self._place.package.keep()  # not while the worker starts: it may find the files gone
+        self._context.package.keep()  # not while the worker starts: it may find the files gone
         is_fresh = claim.fresh or self._worker_jobs == 1
-        member = Member.start(home, self._hook, self._place, *pipes, is_fresh=is_fresh)
-        if isinstance(member, Refusal):
+        worker = WorkerHandle.start(home, self._hook, self._context, *pipes, is_fresh=is_fresh)
+        if isinstance(worker, Refusal):
             self._pipes.give_back(*pipes)
-            return member
-        self.members[member.pid] = member
-        self._selector.register(member.resident.bell, selectors.EVENT_READ, member)
-        return member
+            return worker
+        self.workers[worker.pid] = worker
+        self._selector.register(worker.resident.bell, selectors.EVENT_READ, worker)
+        return worker
 
     # --- hearing -------------------------------------------------------------------------------------------------------
 
-    def hear(self, member: Member) -> Heard:
+    def read_answers(self, worker: WorkerHandle) -> Progress:
         """Take the answers of a worker; one that said farewell is dismissed."""
-        ended = member.hear(self._grace)
-        if self._unwanted:
-            self._unwanted.difference_update(claim.token for claim, _ in ended)
-        reports: list[Report] = [*_begun(member)] if ended else []
+        ended = worker.read_answers(self._grace)
+        if self._stopped:
+            self._stopped.difference_update(claim.token for claim, _ in ended)
+        reports: list[Report] = [*_begun(worker)] if ended else []
         unbegun: list[Claim] = []
-        if member.resident.is_leaving and not member.is_ending() and member.pid in self.members:
-            unbegun = self._wanted(member.unbegun(), reports)
-            self.dismiss(member)
-        return Heard(ended, reports, unbegun)
+        if worker.resident.is_leaving and not worker.is_ending() and worker.pid in self.workers:
+            unbegun = self._still_wanted(worker.unbegun(), reports)
+            self.release(worker)
+        return Progress(ended, reports, unbegun)
 
-    def bury(self, member: Member, code: int | None) -> tuple[Ended | None, Heard]:
+    def drop_dead(self, worker: WorkerHandle, code: int | None) -> tuple[Ended | None, Progress]:
         """A worker that was heard has died, or is given up (None): how the task that ran ended."""
-        ended, unbegun = member.died(code)
-        self._forget(member)
+        ended, unbegun = worker.on_death(code)
+        self._forget(worker)
         if ended is not None:
-            self._unwanted.discard(ended.claim.token)
+            self._stopped.discard(ended.claim.token)
         reports: list[Report] = []
-        return ended, Heard([], reports, self._wanted(unbegun, reports))
+        return ended, Progress([], reports, self._still_wanted(unbegun, reports))
 
-    def over(self, ended: Ended, over: Over) -> Ended:
+    def finish(self, ended: Ended, over: Cleared) -> Ended:
         """How the last task of a worker ended of which nothing is left: with what it printed."""
         claim, outcome = ended
         out, err = over.attempt.out, over.attempt.err
@@ -181,13 +181,13 @@ class Pool:
             stdout=outcome.stdout or out.take(),
             stderr=outcome.stderr or err.take(),
         )
-        self._place.close_log(out, err)
+        self._context.close_log(out, err)
         return Ended(claim, unkillable(outcome, over.outliving[0]) if over.outliving else outcome)
 
-    def _wanted(self, claims: list[Claim], reports: list[Report]) -> list[Claim]:
+    def _still_wanted(self, claims: list[Claim], reports: list[Report]) -> list[Claim]:
         """Those that another worker has to do; the others are reported as given back."""
-        unwanted = [claim for claim in claims if claim.token in self._unwanted]
-        self._unwanted.difference_update(claim.token for claim in unwanted)
+        unwanted = [claim for claim in claims if claim.token in self._stopped]
+        self._stopped.difference_update(claim.token for claim in unwanted)
         reports += [Lost(claim, started=False) for claim in unwanted]
         return [claim for claim in claims if claim not in unwanted]
 
@@ -195,32 +195,32 @@ class Pool:
 
     def stop(self, tokens: Collection[str], status: str, grace: float) -> None:
         """End the tasks that run with one of these tokens, and do not begin the others. Hear the workers before."""
-        for member in self.members.values():
-            if member.began_at is not None and member.tasks[0].token in tokens:
-                member.enforce(status, grace)
-            self._unwanted.update(claim.token for claim in member.tasks if claim.token in tokens)
+        for worker in self.workers.values():
+            if worker.began_at is not None and worker.tasks[0].token in tokens:
+                worker.enforce(status, grace)
+            self._stopped.update(claim.token for claim in worker.tasks if claim.token in tokens)
 
     def retire(self) -> None:
         """Dismiss the workers that have performed as many tasks as they may."""
-        for member in list(self.members.values()):
-            if not member.tasks and self._remaining(member) <= 0:
-                self.dismiss(member)
+        for worker in list(self.workers.values()):
+            if not worker.tasks and self._remaining(worker) <= 0:
+                self.release(worker)
 
-    def dismiss(self, member: Member) -> None:
+    def release(self, worker: WorkerHandle) -> None:
         """Give this worker no more tasks: it ends as Python does, and holds its slot meanwhile."""
-        self._forget(member)
-        self.departures.add(member)
+        self._forget(worker)
+        self.departures.add(worker)
 
-    def _forget(self, member: Member) -> None:
-        del self.members[member.pid]
-        self._selector.unregister(member.resident.bell)
-        if member.resident.fileno() in self._selector.get_map():
-            self._selector.unregister(member.resident.fileno())
-        member.resident.close()
+    def _forget(self, worker: WorkerHandle) -> None:
+        del self.workers[worker.pid]
+        self._selector.unregister(worker.resident.bell)
+        if worker.resident.fileno() in self._selector.get_map():
+            self._selector.unregister(worker.resident.fileno())
+        worker.resident.close()
 
 
-def _begun(member: Member) -> list[Started]:
+def _begun(worker: WorkerHandle) -> list[Started]:
     """The task that just began, if it was claimed ahead."""
-    if not member.tasks or member.began_at is None or member.tasks[0].started_at is not None:
+    if not worker.tasks or worker.began_at is None or worker.tasks[0].started_at is not None:
         return []
-    return [Started(member.tasks[0], member.began_at)]
+    return [Started(worker.tasks[0], worker.began_at)]

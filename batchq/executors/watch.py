@@ -6,11 +6,11 @@ import resource
 import time
 from collections.abc import Iterator
 
-from batchq.executors.aftermath import Aftermath, Lingering, Over
+from batchq.executors.aftermath import Aftermath, Cleared, Lingering
 from batchq.executors.command import Command
 from batchq.executors.commands import Commands
-from batchq.executors.leftovers import Alive
-from batchq.executors.member import Member
+from batchq.executors.handle import WorkerHandle
+from batchq.executors.leftovers import LiveProcesses
 from batchq.executors.pipes import Pipes
 from batchq.executors.pool import Pool
 from batchq.executors.seam import Noted, Report
@@ -50,17 +50,17 @@ class Watch:
     def running(self) -> dict[int, Claim]:
         """The claims that run now, by their first process."""
         running = {pid: command.claim for pid, command in self._commands.running.items()}
-        return running | {member.pid: member.tasks[0] for member in self._pool.busy()}
+        return running | {worker.pid: worker.tasks[0] for worker in self._pool.busy()}
 
     def processes(self) -> list[int]:
         """All that was started for jobs and has not ended."""
-        return [*self._commands.running, *self._pool.members, *self._pool.departures.pids()]
+        return [*self._commands.running, *self._pool.workers, *self._pool.departures.pids()]
 
     def due(self, now: float) -> float:
         """When (monotonic seconds) there is something to do at the latest, though nothing may happen before."""
         waits = [self._pool.departures.due(), self._aftermath.due()]
         waits += [one.deadline for one in self._timed() if one.deadline is not None]
-        waits += [now + (TICK if len(member.tasks) > 1 else NEWS) for member in self._pool.busy()]
+        waits += [now + (TICK if len(worker.tasks) > 1 else NEWS) for worker in self._pool.busy()]
         return min([*waits, now + NEWS] if self._commands.running else waits)
 
     # --- processes that have ended ----------------------------------------------------------------------------------------
@@ -71,74 +71,74 @@ class Watch:
         for pid, status, usage in _reaped():
             if (lingering := self._commands.reaped(pid, status, usage)) is not None:
                 ended[pid] = lingering
-            elif (member := self._pool.members.get(pid)) is not None:
-                self._bury(member, os.waitstatus_to_exitcode(status))
+            elif (worker := self._pool.workers.get(pid)) is not None:
+                self._drop_dead(worker, os.waitstatus_to_exitcode(status))
             else:
-                self._see_off(pid)
+                self._drop_departed(pid)
         if not ended:
             return False
         self._sweep(ended)
-        if self._commands.are_many_over():
+        if self._commands.are_many_finished():
             self.conclude()
         return True
 
-    def _bury(self, member: Member, code: int | None) -> None:
+    def _drop_dead(self, worker: WorkerHandle, code: int | None) -> None:
         """Take leave of a worker that has died, or is given up (None)."""
-        member.resident.is_reaped = code is not None
-        self.hear(member)
-        if member.pid not in self._pool.members:  # it had said farewell
-            self._see_off(member.pid)
+        worker.resident.is_reaped = code is not None
+        self.read_answers(worker)
+        if worker.pid not in self._pool.workers:  # it had said farewell
+            self._drop_departed(worker.pid)
             return
-        ended, heard = self._pool.bury(member, code)
+        ended, progress = self._pool.drop_dead(worker, code)
         if ended is not None:
-            self._sweep({member.pid: Lingering(ended.claim, member.out, member.err, None, ended)})
+            self._sweep({worker.pid: Lingering(ended.claim, worker.out, worker.err, None, ended)})
         else:
-            self._free(member.out, member.err)
-        self._reports += heard.reports
-        self._unbegun += heard.unbegun
+            self._free(worker.out, worker.err)
+        self._reports += progress.reports
+        self._unbegun += progress.unbegun
 
-    def _see_off(self, pid: int) -> None:
+    def _drop_departed(self, pid: int) -> None:
         """Take leave of a worker that was dismissed and has ended, or is given up: its pipes are the next job's."""
-        member = self._pool.departures.pop(pid)
-        if member is not None:
-            has_left = self._aftermath.has_left(pid, self._alive())
-            member.out.take()
-            member.err.take()
+        worker = self._pool.departures.pop(pid)
+        if worker is not None:
+            has_left = self._aftermath.has_left(pid, self._live())
+            worker.out.take()
+            worker.err.take()
             if has_left:  # what it prints yet is in the output of no job
-                self._pipes.discard(member.out, member.err)
+                self._pipes.discard(worker.out, worker.err)
             else:
-                self._free(member.out, member.err)
+                self._free(worker.out, worker.err)
 
     # --- workers and output -----------------------------------------------------------------------------------------------
 
-    def hear(self, member: Member) -> None:
+    def read_answers(self, worker: WorkerHandle) -> None:
         """Take the answers of a worker."""
-        ended, reports, unbegun = self._pool.hear(member)
+        ended, reports, unbegun = self._pool.read_answers(worker)
         self._end(ended)
         self._reports += reports
         if ended:
             self._sweep({})
         self._unbegun += unbegun
 
-    def hear_all(self) -> None:
+    def read_all_answers(self) -> None:
         """Take the answers of all workers."""
-        for member in list(self._pool.members.values()):
-            self.hear(member)
+        for worker in list(self._pool.workers.values()):
+            self.read_answers(worker)
 
-    def hear_silent(self) -> None:
+    def read_overdue_answers(self) -> None:
         """Take the answers of workers that have several tasks, and have not rung their bell for a while."""
         now = time.monotonic()
-        for member in self._pool.busy():
-            if len(member.tasks) > 1 and now - member.looked > TICK:
-                self.hear(member)
+        for worker in self._pool.busy():
+            if len(worker.tasks) > 1 and now - worker.read_at > TICK:
+                self.read_answers(worker)
 
-    def look_at_output(self) -> None:
+    def report_output(self) -> None:
         """Report what running jobs have printed since the last look."""
         news = self._commands.news()
-        for member in self._pool.busy():
-            printed = member.news(NEWS)
-            self.hear(member)
-            if printed is not None and member.tasks and member.tasks[0].token == printed.claim.token:
+        for worker in self._pool.busy():
+            printed = worker.news(NEWS)
+            self.read_answers(worker)
+            if printed is not None and worker.tasks and worker.tasks[0].token == printed.claim.token:
                 news.append(printed)
         self._reports += [one for one in news if one.stdout is not None or one.stderr is not None]
 
@@ -155,26 +155,28 @@ class Watch:
                     running.enforce(TIMED_OUT, self._grace)
         for pid in self._pool.departures.enforce(now):
             self._aftermath.give_up(pid)
-            self._see_off(pid)
+            self._drop_departed(pid)
 
-    def _timed(self) -> list[Command | Member]:
-        running: list[Command | Member] = [*self._commands.running.values(), *self._pool.members.values()]
+    def _timed(self) -> list[Command | WorkerHandle]:
+        running: list[Command | WorkerHandle] = [*self._commands.running.values(), *self._pool.workers.values()]
         return [one for one in running if one.deadline is not None]
 
-    def _is_over_time(self, running: Command | Member, now: float) -> bool:
+    def _is_over_time(self, running: Command | WorkerHandle, now: float) -> bool:
         if running.deadline is None or running.deadline > now:
             return False
-        if isinstance(running, Member):
-            self.hear(running)  # what has ended meanwhile is not late, and what is behind it has time of its own
+        if isinstance(running, WorkerHandle):
+            self.read_answers(
+                running
+            )  # what has ended meanwhile is not late, and what is behind it has time of its own
         return running.deadline is not None and running.deadline <= now
 
-    def _give_up(self, running: Command | Member) -> None:
+    def _give_up(self, running: Command | WorkerHandle) -> None:
         """Free the slot of a process that SIGKILL does not end."""
         self._aftermath.give_up(running.pid)
         if (claim := self.running().get(running.pid)) is not None:
             self._reports.append(Noted(f"job {claim.id}: {tree.why_alive(running.pid)}"))
-        if isinstance(running, Member):
-            self._bury(running, None)
+        if isinstance(running, WorkerHandle):
+            self._drop_dead(running, None)
         else:
             self._end([self._commands.give_up(running)])
             self._free(running.out, running.err)
@@ -196,18 +198,18 @@ class Watch:
 
     def _sweep(self, ended: dict[int, Lingering]) -> None:
         """See to what these attempts left, and those that linger; finish those of which nothing is left."""
-        for over in self._aftermath.sweep(ended, self._alive()):
+        for over in self._aftermath.sweep(ended, self._live()):
             self._finish(over)
 
-    def _finish(self, over: Over) -> None:
+    def _finish(self, over: Cleared) -> None:
         """Nothing is left of an attempt that could be ended: its pipes are the next one's."""
         one = over.attempt
         self._reports += [Noted(f"job {one.claim.id}: {why}") for why in over.outliving]
         if one.command is not None:
             self.is_urgent = self.is_urgent or one.claim.on_crash == "hold"
-            self._commands.note_over(one.command, over)
+            self._commands.finish(one.command, over)
         elif one.ended is not None:
-            self._end([self._pool.over(one.ended, over)])
+            self._end([self._pool.finish(one.ended, over)])
         self._free(one.out, one.err)
 
     def _end(self, ended: list[Ended]) -> None:
@@ -221,9 +223,9 @@ class Watch:
         else:
             self._pipes.give_back(out, err)
 
-    def _alive(self) -> Alive:
+    def _live(self) -> LiveProcesses:
         tokens = {claim.token for claim in self.running().values()}
-        return Alive(set(self.processes()), tokens, bool(tokens) or len(self._pool.departures) > 0)
+        return LiveProcesses(set(self.processes()), tokens, bool(tokens) or len(self._pool.departures) > 0)
 
 
 def _reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:

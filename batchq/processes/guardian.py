@@ -18,7 +18,7 @@ from collections.abc import Callable
 from batchq.errors import ScarceError
 from batchq.processes import proc, scratch, tree
 from batchq.processes.kept import Kept
-from batchq.processes.signals import GUARDIAN_DIED, HEARD, SAME, die_of, kind_of, relayed
+from batchq.processes.signals import FORWARDED, GUARDIAN_DIED, SAME, end_by_signal, kind_of, relayed
 from batchq.processes.turns import take_short_turns
 from batchq.visible import visible
 
@@ -47,12 +47,12 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
         return bool(helpers) and ((pid, proc.started_ticks(pid)) in helpers or not proc.carries(pid, cookie))
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
+    handled = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
     tree.become_subreaper()
     sys.stdout.flush()
     sys.stderr.flush()
     # Whatever was blocked by who started this: a run that does not hear SIGTERM cannot be stopped in order.
-    signal.pthread_sigmask(signal.SIG_SETMASK, [*heard, *map(relayed, heard), signal.SIGCHLD])
+    signal.pthread_sigmask(signal.SIG_SETMASK, [*handled, *map(relayed, handled), signal.SIGCHLD])
     guardian = os.getpid()
 
     def whole() -> int:
@@ -70,10 +70,10 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
             " started; try again later"
         ) from None
     if runner == 0:
-        _be_runner(whole, guardian, over)
+        _run_child(whole, guardian, over)
     try:
         forget()
-        status = _status(_watch(runner, heard), is_over=bool(over[0]))
+        status = _status(_watch(runner, handled), is_over=bool(over[0]))
         kept.read()
         for pid in tree.end_descendants(PATIENCE, is_spared):
             sys.stderr.write(f"batchq: {visible(tree.why_alive(pid))}\n")
@@ -82,7 +82,7 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     return status
 
 
-def _be_runner(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
+def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
     """Signals are blocked until the body opens its inbox."""
     status = 70
     try:
@@ -106,7 +106,7 @@ def _be_runner(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
                 stream.flush()
         over[0] = 1
         if status < 0:
-            die_of(-status)
+            end_by_signal(-status)
         os._exit(status)
 
 
@@ -123,10 +123,10 @@ def _status(ended: int, *, is_over: bool) -> int:
     return 70
 
 
-def _watch(runner: int, heard: list[signal.Signals]) -> int:
+def _watch(runner: int, handled: list[signal.Signals]) -> int:
     """Hand signals on until the runner has ended; its exit status, -n where signal n killed it."""
     last: dict[int, float] = {}
-    inbox = _Pending(heard)
+    inbox = _Pending(handled)
     is_stopping = False
     while True:
         pid, status = os.waitpid(runner, os.WNOHANG)
@@ -140,26 +140,26 @@ def _watch(runner: int, heard: list[signal.Signals]) -> int:
             if now - last.get(kind_of(number), -SAME) >= SAME or number == signal.SIGUSR1:
                 last[kind_of(number)] = now
                 tree.kill(runner, relayed(number))
-        if inbox.is_told_to_stop and not is_stopping:
+        if inbox.must_stop and not is_stopping:
             is_stopping = True
             tree.kill(runner, relayed(signal.SIGTSTP))
         if is_stopping and tree.has_stopped(runner):
             # The runner is sure to be stopped, and so to hear what lets it go on.
             _stop(inbox)
-            is_stopping = inbox.is_told_to_stop = False
+            is_stopping = inbox.must_stop = False
             tree.kill(runner, signal.SIGCONT)
 
 
 class _Pending:
-    """Signals that are blocked, and taken one by one. ``is_told_to_stop``: SIGTSTP has come.
+    """Signals that are blocked, and taken one by one. ``must_stop``: SIGTSTP has come.
 
     On Linux SIGTSTP is seen but not taken (signalfd(2)). As long as it stays pending no SIGCONT has come after it: the
     kernel drops each when the other comes.
     """
 
-    def __init__(self, heard: list[signal.Signals]) -> None:
-        self.is_told_to_stop = False
-        self._all = [*heard, signal.SIGCHLD]
+    def __init__(self, handled: list[signal.Signals]) -> None:
+        self.must_stop = False
+        self._all = [*handled, signal.SIGCHLD]
         self._fd = tree.signal_descriptor(self._all)
         self._taken = [one for one in self._all if one != signal.SIGTSTP or self._fd is None]
 
@@ -167,19 +167,19 @@ class _Pending:
         """Wait for the next, and take all that have come."""
         if self._fd is None:
             number = signal.sigwait(self._all)
-            self.is_told_to_stop = self.is_told_to_stop or number == signal.SIGTSTP
+            self.must_stop = self.must_stop or number == signal.SIGTSTP
             return [] if number == signal.SIGTSTP else [number]
         import select
 
         # One that stays pending would be readable all the time: while the runner stops only its SIGCHLD is waited for.
-        if self.is_told_to_stop:
+        if self.must_stop:
             found = [signal.sigwait(self._taken)]
         else:
             select.select([self._fd], [], [])
             found = []
         while (more := signal.sigtimedwait(self._taken, 0)) is not None:
             found.append(signal.Signals(more.si_signo))
-        self.is_told_to_stop = signal.SIGTSTP in self._all and self.may_stop()
+        self.must_stop = signal.SIGTSTP in self._all and self.may_stop()
         return list(found)
 
     def may_stop(self) -> bool:

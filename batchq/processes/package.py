@@ -21,7 +21,7 @@ _BESIDE = (
     "processes/__init__",
     "processes/proc",
 )
-_LOOK = 0.05  #: seconds between looks
+_CHECK = 0.05  #: seconds between looks
 REPLACED = "the files of batchq were taken away or replaced while this run began, so nothing was started; try again"
 
 State = tuple[int, int]
@@ -41,7 +41,7 @@ class Package:
             if name.endswith(".py")
         }
         self._is_whole = False
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._archive: int | None = None
 
     def begin(self) -> None:
@@ -51,7 +51,7 @@ class Package:
                 self._read(path)
         except OSError:
             raise ScarceError(REPLACED) from None
-        self.look()
+        self.check()
         if self.is_replaced:
             raise ScarceError(REPLACED)
 
@@ -72,12 +72,12 @@ class Package:
         with open(path, "rb", 0) as file:
             self._sources[os.path.relpath(path, _ROOT)] = file.read()
 
-    def look(self, *, seldom: bool = False) -> None:
-        """See whether the files are as they were kept; ``seldom``: unless that was seen within the last 50 ms."""
+    def check(self, *, rarely: bool = False) -> None:
+        """See whether the files are as they were kept; ``rarely``: unless that was seen within the last 50 ms."""
         now = time.monotonic()
-        if self.is_replaced or (seldom and now - self._looked < _LOOK):
+        if self.is_replaced or (rarely and now - self._checked_at < _CHECK):
             return
-        self._looked = now
+        self._checked_at = now
         if sys.platform == "linux":  # elsewhere no path leads to the archive
             self.is_replaced = any(_state(path) != state for path, state in self._states.items())
 

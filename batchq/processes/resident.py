@@ -37,7 +37,7 @@ class Resident:
 
     Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
     ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
-    imports now, or is empty. ``has_spoken``: what runs in it is no longer batchq alone. ``is_outlasting``: it was started
+    imports now, or is empty. ``has_reported``: what runs in it is no longer batchq alone. ``is_outlasting``: it was started
     from what the run has kept of batchq. ``is_garbled``: what came from it was no answer, so that it was killed.
     """
 
@@ -49,7 +49,7 @@ class Resident:
         self._tasks, self._answers, self.bell = channels
         self.is_leaving = self.is_garbled = self.is_reaped = False
         self.imports = ""
-        self.has_spoken = False
+        self.has_reported = False
         self.is_outlasting = is_outlasting
         self._spill = spill
         self._unsent = bytearray()
@@ -119,7 +119,7 @@ class Resident:
             while size := os.readv(self._answers, [_ROOM]):
                 parts.append(bytes(_ROOM[:size]))
         data = b"".join(parts)
-        self.has_spoken = self.has_spoken or bool(data)
+        self.has_reported = self.has_reported or bool(data)
         answers: list[Answer] = []
         at = 0
         while len(data) - at >= ANSWER.size:

@@ -77,7 +77,7 @@ def remove(cookie: str) -> None:
             continue
         for name in names:
             path = os.path.join(base, name)
-            if name.startswith(_prefix(cookie)) or (_is_of_a_run(name) and _is_forsaken(path)):
+            if name.startswith(_prefix(cookie)) or (_is_of_a_run(name) and _is_abandoned(path)):
                 _remove(path)
 
 
@@ -86,7 +86,7 @@ def _is_of_a_run(name: str) -> bool:
     return first == "batchq" and len(rest) == 2 and rest[0].isdigit() and len(rest[1]) == 12
 
 
-def _is_forsaken(path: str) -> bool:
+def _is_abandoned(path: str) -> bool:
     """Whether a folder of ours is not new, and nobody holds it; no where that cannot be known."""
     try:
         age = time.time() - os.lstat(path).st_ctime

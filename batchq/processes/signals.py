@@ -11,7 +11,7 @@ GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
 SAME = 0.5  #: the same signal within this many seconds is one, or the same stop: it may come by several ways
-HEARD = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP)  #: what a guardian hands on to its runner
+FORWARDED = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP)  #: what a guardian hands on to its runner
 #: What is handed on comes as a real-time signal of its own, so that the runner can tell it from what everybody got.
 _RELAY = int(signal.SIGRTMIN) if sys.platform == "linux" else 0
 
@@ -26,7 +26,7 @@ def kind_of(number: int) -> int:
     return int(signal.SIGTERM) if number == signal.SIGHUP else number
 
 
-def die_of(number: int) -> None:
+def end_by_signal(number: int) -> None:
     """End this process by a signal, as a shell expects it of who was interrupted; returns where init is immune."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -39,7 +39,7 @@ class Inbox:
     """The signals that came in since the start, and a file descriptor that becomes readable with each of them.
 
     ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux). Then
-    ``heard`` is whether that one was readable when the inbox was last drained; who reads it empty sets that back.
+    ``was_notified`` is whether that one was readable when the inbox was last drained; its reader resets it.
 
     One stop may come by several ways: from the guardian, and straight to this process from a service manager that
     signals all of a run, its jobs, too. ``received`` has it once; ``for_all`` are the signals that came straight.
@@ -51,7 +51,7 @@ class Inbox:
     def __init__(self) -> None:
         self.received: list[int] = []
         self.for_all: set[int] = set()
-        self.heard = False
+        self.was_notified = False
         self._counted: dict[int, tuple[float, bool]] = {}
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._both = select.epoll() if hasattr(select, "epoll") else None
@@ -59,7 +59,7 @@ class Inbox:
             self._both.register(self._read, select.EPOLLIN)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
-        for number in (*HEARD, GUARDIAN_DIED):
+        for number in (*FORWARDED, GUARDIAN_DIED):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note_straight)
                 if _RELAY and number != GUARDIAN_DIED:
@@ -80,7 +80,7 @@ class Inbox:
     def drain(self) -> None:
         """Empty the descriptor; the notes stay."""
         ready = [self._read] if self._both is None else [fd for fd, _ in self._both.poll(0)]
-        self.heard = self.heard or any(fd != self._read for fd in ready)
+        self.was_notified = self.was_notified or any(fd != self._read for fd in ready)
         if self._read in ready:
             with contextlib.suppress(BlockingIOError):
                 while len(os.read(self._read, 4096)) == 4096:

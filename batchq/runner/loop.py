@@ -197,11 +197,11 @@ class _Run:
                 self.bell = Bell(self.store.path)
                 if self.bell.fd is not None:
                     self.inbox.listen(self.bell.fd)
-        elif self.inbox.heard and self.bell.has_rung():
+        elif self.inbox.was_notified and self.bell.has_rung():
             soon = self.pace.looked + pacing.SOON
             self.pace = self.pace.looking_by(soon)
             self.withdrawing.hear(soon)
-        self.inbox.heard = False
+        self.inbox.was_notified = False
 
     # --- the end -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from batchq.processes.spawn import Refusal, Spawner
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 
 
-class Place:
+class ExecutorContext:
     """What the attempts of one executor have in common: the store that they are told of, and a private folder.
 
     ``cookie`` is in the environment of all that it starts, so that a rescuer finds also what hides its token. ``logs`` is

@@ -12,7 +12,7 @@ from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Failure, Outcome
 LEAST = 3.0  #: seconds that a process has to end, however short the grace is: to let go of large modules takes time
 
 
-class LastWords:
+class ExitResult:
     """``outcome`` is how the function ended; its process is to end until ``due`` (monotonic seconds).
 
     That is after ``grace`` seconds, ``LEAST`` at least, or at ``timeout_at`` where the time of the job is over before.
@@ -22,9 +22,9 @@ class LastWords:
         grace = max(grace, LEAST)
         self._outcome = outcome
         self._grace = grace
-        self._heard_at = time.monotonic()
-        self._has_timeout = timeout_at is not None and timeout_at < self._heard_at + grace
-        self.due = self._heard_at + grace if timeout_at is None else min(timeout_at, self._heard_at + grace)
+        self._returned_at = time.monotonic()
+        self._has_timeout = timeout_at is not None and timeout_at < self._returned_at + grace
+        self.due = self._returned_at + grace if timeout_at is None else min(timeout_at, self._returned_at + grace)
 
     def outcome(self, code: int | None, imposed: str | None, overrun: Failure | None) -> Outcome:
         """How the attempt ended, whose process ended with ``code`` (None: not even when killed).
@@ -33,7 +33,7 @@ class LastWords:
         function that failed, its own failure stays.
         """
         outcome = self._outcome._replace(
-            seconds=self._outcome.seconds + time.monotonic() - self._heard_at, finished_at=clock.now()
+            seconds=self._outcome.seconds + time.monotonic() - self._returned_at, finished_at=clock.now()
         )
         if outcome.status != SUCCEEDED or (code == 0 and imposed is None):
             return outcome

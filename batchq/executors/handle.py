@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from batchq import clock
 from batchq.executors import outcomes
-from batchq.executors.command import Sentence, overrun, unkillable
-from batchq.executors.lastwords import LastWords
+from batchq.executors.command import Kill, overrun, unkillable
+from batchq.executors.exits import ExitResult
 from batchq.executors.message import Hook, message
-from batchq.executors.place import Place
+from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed, Stream
 from batchq.processes import tree
 from batchq.processes.capture import Capture
@@ -24,15 +24,15 @@ SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of 
 MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
 
 
-class Member:
+class WorkerHandle:
     """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it.
 
-    One that ``is_fresh`` is for a single task, which has ended when the process has. ``must_look`` is set when tasks were
+    One that ``is_fresh`` is for a single task, which has ended when the process has. ``must_check`` is set when tasks were
     claimed: a job that was added after a file was changed is to find it so.
     """
 
     def __init__(
-        self, resident: Resident, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
+        self, resident: Resident, hook: Hook, context: ExecutorContext, out: Capture, err: Capture, *, is_fresh: bool
     ) -> None:
         self.resident = resident
         self.pid = resident.pid
@@ -40,16 +40,16 @@ class Member:
         self.tasks: deque[Claim] = deque()
         self.began_at: int | None = None  # the task that runs, in milliseconds since 1970
         self.deadline: float | None = None
-        self.looked = 0.0
+        self.read_at = 0.0
         self.out, self.err = out, err
         self.performed = 0
         self.is_fresh = is_fresh
-        self.must_look = False
+        self.must_check = False
         self._hook = hook
-        self._place = place
+        self._context = context
         self._sizes: deque[int] = deque()
-        self._sentence = Sentence()
-        self._last_words: LastWords | None = None
+        self._kill = Kill()
+        self._exit_result: ExitResult | None = None
         self._single = True
         self._signalled_at: int | None = None
         self._began = 0.0
@@ -57,17 +57,17 @@ class Member:
 
     @classmethod
     def start(
-        cls, home: Home, hook: Hook, place: Place, out: Capture, err: Capture, *, is_fresh: bool
-    ) -> "Member | Refusal":
+        cls, home: Home, hook: Hook, context: ExecutorContext, out: Capture, err: Capture, *, is_fresh: bool
+    ) -> "WorkerHandle | Refusal":
         """Start the process, or say why that is not possible."""
-        resident = Resident.start(place.spawner, place.package, home, place.cookie, out.writer, err.writer)
+        resident = Resident.start(context.spawner, context.package, home, context.cookie, out.writer, err.writer)
         if isinstance(resident, Refusal):
             return resident
-        return cls(resident, hook, place, out, err, is_fresh=is_fresh)
+        return cls(resident, hook, context, out, err, is_fresh=is_fresh)
 
     def has_room(self) -> bool:
         """Whether another message may be sent: not while an end is imposed, nor behind a single task or ``MESSAGES``."""
-        return len(self._sizes) < MESSAGES and self._sentence.status is None and not (self.tasks and self._single)
+        return len(self._sizes) < MESSAGES and self._kill.status is None and not (self.tasks and self._single)
 
     def give(self, claims: Sequence[Claim], *, single: bool) -> None:
         """Send one message of tasks that all are calls, or all payloads.
@@ -79,15 +79,15 @@ class Member:
         self.tasks += claims
         self._sizes.append(len(claims))
         self._single = single or self.is_fresh
-        look, self.must_look = self.must_look, False
+        look, self.must_check = self.must_check, False
         self.resident.send(
-            message(claims, self._hook, self._place.db, look=look, single=self._single, last=self.is_fresh)
+            message(claims, self._hook, self._context.db, look=look, single=self._single, last=self.is_fresh)
         )
         if was_idle:
             self._begin_next()
 
     def news(self, patience: float) -> Printed | None:
-        """What the running task has printed, if that is new. It may have ended since: ``hear`` before it is told.
+        """What the running task has printed, if that is new. It may have ended since: ``read_answers`` before it is told.
 
         One that shares its message with others is left alone for ``patience`` seconds: most end sooner.
         """
@@ -106,7 +106,7 @@ class Member:
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:
-            self._place.open_log(self.tasks[0], self.out, self.err)
+            self._context.open_log(self.tasks[0], self.out, self.err)
         self._began = time.monotonic()
         self.began_at = clock.now() if self.tasks else None
         self._told = (0, 0)
@@ -118,37 +118,37 @@ class Member:
 
         A process that only comes to its end has got its time for that, also where its run is to stop.
         """
-        if self._last_words is not None and status == INTERRUPTED and grace:
+        if self._exit_result is not None and status == INTERRUPTED and grace:
             return
-        if self._last_words is not None and status == TIMED_OUT:
+        if self._exit_result is not None and status == TIMED_OUT:
             grace = 0
         self._signalled_at = clock.now()
-        self.deadline = self._sentence.enforce(self.pid, status, grace)
+        self.deadline = self._kill.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
         """Whether SIGKILL was sent, and only the system can still keep the process."""
-        return self._sentence.is_killed
+        return self._kill.is_killed
 
     def is_ending(self) -> bool:
         """Whether its only task has answered, and the end of the process is waited for."""
-        return self._last_words is not None
+        return self._exit_result is not None
 
-    def hear(self, grace: float) -> list[Ended]:
+    def read_answers(self, grace: float) -> list[Ended]:
         """The tasks that have ended since the last call; a process with a single one has ``grace`` seconds to end."""
-        self.looked = time.monotonic()
+        self.read_at = time.monotonic()
         answers = self.resident.answers()
         if not answers:
             return []
         if self.is_fresh:
-            self._last_words = LastWords(self._outcome(self.tasks[0], answers[0]), grace, self.deadline)
-            self.deadline = self._last_words.due
+            self._exit_result = ExitResult(self._outcome(self.tasks[0], answers[0]), grace, self.deadline)
+            self.deadline = self._exit_result.due
             return []
         ended = []
         for answer in answers:
             claim = self.tasks.popleft()
             ended.append(Ended(claim, self._outcome(claim, answer)))
         self._count_off(len(answers))
-        self._place.close_log(self.out, self.err)
+        self._context.close_log(self.out, self.err)
         self.performed += len(answers)
         if self.resident.is_leaving:
             self.began_at = None
@@ -169,8 +169,8 @@ class Member:
         outcome = outcomes.answered(answer, *self._printed(answer[1]))
         if self._signalled_at is None:
             return outcome
-        status, ended_at, signalled_at = self._sentence.status, answer[0][2], self._signalled_at
-        self._sentence = Sentence()  # not meant for the tasks after this one
+        status, ended_at, signalled_at = self._kill.status, answer[0][2], self._signalled_at
+        self._kill = Kill()  # not meant for the tasks after this one
         if ended_at > signalled_at + SURVIVED:
             self._signalled_at = None
         if status is None or ended_at < signalled_at:
@@ -183,30 +183,32 @@ class Member:
             return (None, None) if self.is_fresh else (self.out.take(), self.err.take())
         return outcomes.printed(output) if output else (None, None)
 
-    def died(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
+    def on_death(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
         """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began.
 
         What it printed into the pipes is taken when nothing is left of it that could print more.
         """
         if not self.tasks:
             return None, []
-        if self._was_bereft():
-            self._place.discard_log(self.out, self.err)
+        if self._lost_its_files():
+            self._context.discard_log(self.out, self.err)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         out, err = (None, None) if self._single else self.resident.spilled()
-        if self._last_words is not None:
-            outcome = self._last_words.outcome(code, self._sentence.status, self._overrun(claim))
+        if self._exit_result is not None:
+            outcome = self._exit_result.outcome(code, self._kill.status, self._overrun(claim))
         else:
             death = outcomes.Death(
                 code,
-                self._sentence.status,
+                self._kill.status,
                 is_late=self._signalled_at is not None,
-                has_spoken=self.resident.has_spoken,
+                has_reported=self.resident.has_reported,
                 is_garbled=self.resident.is_garbled,
                 python=self.home.python,
             )
-            status, failure = outcomes.died(death, self._overrun(claim), self._meanwhile(), self._place.saw_oom_kill)
+            status, failure = outcomes.on_death(
+                death, self._overrun(claim), self._meanwhile(), self._context.saw_oom_kill
+            )
             outcome = Outcome(
                 status,
                 exit_code=code if code is not None and code >= 0 else None,
@@ -221,12 +223,12 @@ class Member:
             outcome = unkillable(outcome, tree.why_alive(self.pid))
         return Ended(claim, outcome), self.unbegun()
 
-    def _was_bereft(self) -> bool:
+    def _lost_its_files(self) -> bool:
         """Whether it died before anything of a job ran, and the files of batchq were taken away meanwhile."""
-        if self.resident.has_spoken or self.resident.is_outlasting or self._sentence.status is not None:
+        if self.resident.has_reported or self.resident.is_outlasting or self._kill.status is not None:
             return False
-        self._place.package.look()
-        return self._place.package.is_replaced
+        self._context.package.check()
+        return self._context.package.is_replaced
 
     def unbegun(self) -> list[Claim]:
         """The tasks that it will not begin any more."""
