@@ -8,7 +8,7 @@ from batchq.store import states
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 
 NOW = 1_700_000_000_000
 SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)
@@ -25,7 +25,7 @@ def add(store: Store, *commands: str, **fields: Any) -> list[int]:
 def a_runner(store: Store) -> Runner:
     """A runner that takes anything."""
     return runners.register(
-        store, Wanted(payloads=True), 1, pid=1, host="here", boot_id="b", slots=9, executor="local", now=NOW
+        store, RunSelection(payloads=True), 1, pid=1, host="here", boot_id="b", slots=9, executor="local", now=NOW
     )
 
 
@@ -39,7 +39,7 @@ def end(store: Store, claimed: Claim, outcome: Outcome, *, now: int = NOW) -> No
     """End a job that was claimed; it took the seconds of its outcome."""
     (row,) = store.db.execute("SELECT runner FROM jobs WHERE id = ?", (claimed.id,)).fetchall()
     ended = Ended(claimed, outcome._replace(started_at=now, finished_at=now + round(outcome.seconds * 1000)))
-    runner = Runner(row[0], 1, Wanted())
+    runner = Runner(row[0], 1, RunSelection())
     assert exchange.exchange(store, runner, [ended], 0, now + round(outcome.seconds * 1000)).settled
     runners.leave(store, runner, now)
 

@@ -30,26 +30,26 @@ def explain(facts: Facts, now: int, program: str) -> list[Reason]:
 
 
 def _queued(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
-    lane, job = facts.lane, facts.detail.job
+    queue, job = facts.queue, facts.detail.job
     if job.attempt:
         yield "again", f"it is to run again, after {nth(job)}{_last_end(facts)}"
-    if lane.paused:
+    if queue.paused:
         yield (
             "paused",
-            f"its queue {lane.name!r} is paused: '{program} queue resume {shlex.quote(lane.name)}' lets it go on",
+            f"its queue {queue.name!r} is paused: '{program} queue resume {shlex.quote(queue.name)}' lets it go on",
         )
-    if lane.limit is not None and lane.limit <= 0:
-        opens = f"'{program} queue set {shlex.quote(lane.name)} --limit N' lets it go on"
-        yield "limit", f"its queue {lane.name!r} has the limit 0: {opens}"
-    elif lane.limit is not None and facts.running >= lane.limit:
-        yield "limit", f"its queue {lane.name!r} lets {count(lane.limit, 'job')} run at once, and {facts.running} run"
-    if (at := limits.next_start(lane, now)) is not None:
+    if queue.limit is not None and queue.limit <= 0:
+        opens = f"'{program} queue set {shlex.quote(queue.name)} --limit N' lets it go on"
+        yield "limit", f"its queue {queue.name!r} has the limit 0: {opens}"
+    elif queue.limit is not None and facts.running >= queue.limit:
+        yield "limit", f"its queue {queue.name!r} lets {count(queue.limit, 'job')} run at once, and {facts.running} run"
+    if (at := limits.next_start(queue, now)) is not None:
         wait = show_duration(at - now)
-        yield "rate", f"the rate of its queue {lane.name!r} lets the next job start in {wait}"
+        yield "rate", f"the rate of its queue {queue.name!r} lets the next job start in {wait}"
     if facts.before:
         more = "or more " if facts.before >= QUEUE_LOOK else ""
         yield "order", f"{facts.before:,} {more}{'job' if facts.before == 1 else 'jobs'} of its queue come first"
-    if not lane.is_shut:  # or a run would help it no more than none
+    if not queue.is_shut:  # or a run would help it no more than none
         yield from _runners(facts, program)
 
 

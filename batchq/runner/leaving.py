@@ -12,8 +12,8 @@ from batchq.runner.tally import Tally
 from batchq.store.answering import answers
 from batchq.store.file.connection import Store
 from batchq.store.keeping import retention
-from batchq.store.running import outlook, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running import forecast, runners
+from batchq.store.running.runners import Runner, RunSelection
 
 TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
 
@@ -21,7 +21,7 @@ TIDY = 1.0  #: seconds that a run may spend at its end on what its store need no
 def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
     """End a run in order; one that ``is_stopped`` takes no time to tidy."""
     try:
-        if tally.stopped_at == "--max-time" and not outlook.look(store, me).is_work_left:
+        if tally.stopped_at == "--max-time" and not forecast.look(store, me).is_work_left:
             tally.stopped_at = None
         _answer(store, me, tally)
         store.check_references(on=True)
@@ -34,10 +34,10 @@ def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
 
 def _answer(store: Store, me: Runner, tally: Tally) -> None:
     """Enter into ``tally`` how the jobs stand by now, whoever ran them, and what is left undone."""
-    tally.left_alone = outlook.left_alone(store, me)
+    tally.left_alone = forecast.left_alone(store, me)
     if tally.asked is None:
         if me.wanted.is_selective:
-            tally.failed |= dict.fromkeys(outlook.failed_since(store, me.wanted))
+            tally.failed |= dict.fromkeys(forecast.failed_since(store, me.wanted))
         tally.too_wide = answers.too_wide(store, me)
     else:
         tally.failed = dict.fromkeys(answers.failed(store, tally.asked)) | tally.failed
@@ -62,9 +62,9 @@ def _forgive(store: Store, tally: Tally) -> None:
         tally.held = dict.fromkeys(sorted(answers.ended_as(store, tally.held, "held")))
 
 
-def _seen(me: Runner, tally: Tally) -> Wanted:
+def _seen(me: Runner, tally: Tally) -> RunSelection:
     """Where it looks for what waits for a person: a run of files has other jobs each night, so it looks everywhere."""
-    return me.wanted if tally.asked is None else Wanted()
+    return me.wanted if tally.asked is None else RunSelection()
 
 
 def _tidy(store: Store) -> None:

@@ -28,7 +28,7 @@ from batchq.runner.withdrawing import Withdrawing
 from batchq.store.answering import asking
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
-from batchq.store.running import outlook
+from batchq.store.running import forecast
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
@@ -216,12 +216,12 @@ class _Run:
         if self.books.outage.error is not None:
             return self._gives_up()
         try:
-            return self._is_drained(outlook.look(self.store, self.me))
+            return self._is_drained(forecast.look(self.store, self.me))
         except BatchqError as error:
             self.books.outage.meet(error)
             return False
 
-    def _is_drained(self, left: outlook.Outlook) -> bool:
+    def _is_drained(self, left: forecast.Forecast) -> bool:
         if self.plan.max_jobs is not None and self.tally.started >= self.plan.max_jobs:
             self.tally.stopped_at = "--max-jobs" if left.is_work_left else None
             return True
@@ -236,9 +236,9 @@ class _Run:
                 self.pace = self.pace.looking_by(now + due_in)
             return False
         self.pace = self.pace.looking_by(now)
-        return outlook.retire(self.store, self.me)
+        return forecast.retire(self.store, self.me)
 
-    def _waits_for_itself(self, left: outlook.Outlook) -> bool:
+    def _waits_for_itself(self, left: forecast.Forecast) -> bool:
         """Whether what is left cannot start while this run waits for it, because jobs wait for each other's commands."""
         if not self.me.inside or not left.is_work_left or left.next_due is not None or self.plan.watch:
             return False

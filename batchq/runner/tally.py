@@ -10,7 +10,7 @@ from batchq.store.answering.answers import Asked, Before
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.names import Unknown
 from batchq.store.running.recording import Settled
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 
 class Halt(NamedTuple):
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: as long as it takes).
     """
 
-    wanted: Wanted
+    wanted: RunSelection
     max_jobs: int | None = None
     grace: float = 8.0
     max_seconds: float | None = None

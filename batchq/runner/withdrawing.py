@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from batchq.executors.seam import Executor, Lost
 from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
 from batchq.store.file.connection import Store
-from batchq.store.running import outlook
+from batchq.store.running import forecast
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
@@ -38,7 +38,7 @@ class Withdrawing:
         if now < self.look_at:
             return
         self.look_at = now + (AGAIN if now < self._alert_until else LOOK)
-        if tokens := set(outlook.unwanted(self._store, self._me)).difference(self._tokens):
+        if tokens := set(forecast.cancelled_tokens(self._store, self._me)).difference(self._tokens):
             self._tokens |= tokens
             self._executor.stop(tokens, CANCELLED, self._grace)
 

@@ -29,10 +29,10 @@ CHUNK = 500  #: children of one job that are told in one step of that
 _ALL = 2**63 - 1
 _LISTED = "(SELECT value FROM json_each(:jobs))"
 #: Whether job ``p`` is over and the child of dependency ``d`` has not been told
-UNTOLD = "EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)"
+UNNOTIFIED = "EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)"
 OPEN_PARENTS = f"""
 (SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
-    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR {UNTOLD}))"""
+    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR {UNNOTIFIED}))"""
 
 
 # --- parents and children ----------------------------------------------------------------------------------------------
@@ -46,10 +46,10 @@ def has_any(db: sqlite3.Connection) -> bool:
 def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
     """Block those of the jobs, which have got parents, that must wait for one; cancel those one of which has failed."""
     db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE id IN {_LISTED}", {"jobs": json.dumps(jobs)})
-    over(db, (), (), now, jobs)
+    propagate(db, (), (), now, jobs)
 
 
-def over(
+def propagate(
     db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int, waiting: "Sequence[int]" = ()
 ) -> int:
     """Some jobs are over, those of ``dead`` without success: free who waited for the last of them, cancel who cannot run.
@@ -218,7 +218,7 @@ def _cancel_below(
             f" WHERE id IN ({below}) AND state IN {_WAITING}",
             named,
         )
-        states.count(db, states.tally_moves((source, "cancelled", *lane) for _, source, *lane in found))
+        states.count(db, states.tally_moves((source, "cancelled", *place) for _, source, *place in found))
     return [id for id, *_ in found]
 
 

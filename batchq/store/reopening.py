@@ -8,7 +8,7 @@ from batchq import clock
 from batchq.errors import BatchqError
 from batchq.named import NamedTuple
 from batchq.store import states
-from batchq.store.order import OPEN_PARENTS, UNTOLD, block_again, finish
+from batchq.store.order import OPEN_PARENTS, UNNOTIFIED, block_again, finish
 from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
@@ -193,6 +193,6 @@ DELETE FROM reopened WHERE id IN (
     SELECT id FROM stuck)"""
 _PARENT_WAITS = f"""
 FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
-    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR p.id IN (SELECT id FROM reopened) OR {UNTOLD})"""
+    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR p.id IN (SELECT id FROM reopened) OR {UNNOTIFIED})"""
 _WAITS = f"EXISTS (SELECT 1 {_PARENT_WAITS})"
 _WAITED_FOR = f"(SELECT count(*) {_PARENT_WAITS})"

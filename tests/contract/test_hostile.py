@@ -20,7 +20,7 @@ from batchq.store.file.opening import open_at
 from batchq.store.keeping.examination import examine
 from batchq.store.looking import queries, tallies
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 JOB = (
     "INSERT OR IGNORE INTO jobs (id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff,"
@@ -221,7 +221,7 @@ def use(path: Path) -> None:
         queries.jobs(store, Selection(), -1)
         intake.add(store, [])
         add(store, "true")
-        me = runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
+        me = runners.register(store, RunSelection(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=0)
         exchange.exchange(store, me, [], 5, 0)
 
 

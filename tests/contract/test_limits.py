@@ -12,12 +12,14 @@ from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.store.changing import queues
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
-from batchq.store.running import claiming, exchange, limits, outlook, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running import claiming, exchange, forecast, limits, runners
+from batchq.store.running.runners import Runner, RunSelection
 
 
 def a_runner(store: Store, slots: int = 4) -> Runner:
-    return runners.register(store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=slots, executor="local", now=NOW)
+    return runners.register(
+        store, RunSelection(), 1, pid=1, host="h", boot_id="b", slots=slots, executor="local", now=NOW
+    )
 
 
 def take(store: Store, runner: Runner, free: int = 4, *, now: int = NOW, ahead: int = 0) -> list[Claim]:
@@ -58,9 +60,9 @@ def test_a_paused_queue_gives_nothing_and_goes_on_where_it_stood(store: Store) -
     runner = a_runner(store)
 
     assert take(store, runner) == []
-    left = outlook.look(store, runner)
+    left = forecast.look(store, runner)
     assert not left.is_work_left
-    assert outlook.left_alone(store, runner) == {"paused": 2}
+    assert forecast.left_alone(store, runner) == {"paused": 2}
 
     queues.resume(store, "net")
     assert [claim.id for claim in take(store, runner)] == [1, 2]
@@ -86,7 +88,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_until_it_is_as_late_again(st
     hour = 3_600_000
 
     assert len(take(store, runner, now=NOW + hour)) == 1
-    assert limits.next_start(claiming.lane_named(store, "api"), NOW) is None, "explain says what the claim does"
+    assert limits.next_start(claiming.limits_of(store, "api"), NOW) is None, "explain says what the claim does"
     done = exchange.exchange(store, runner, [], 4, NOW)
     assert (len(done.claims), done.again_at) == (1, NOW + 501)
     assert take(store, runner, now=NOW + 499) == []
@@ -104,7 +106,7 @@ def test_a_rate_that_no_command_accepts_any_more_ends_no_run(store: Store, allow
     done = exchange.exchange(store, runner, [], 4, NOW)
     assert "default" in [claim.queue for claim in done.claims]
     assert NOW < (done.again_at or 0) <= NOW + 400 * 86_400_000
-    assert outlook.look(store, runner).queued
+    assert forecast.look(store, runner).queued
 
 
 def test_limit_and_rate_of_a_queue_are_set_in_one_step(batchq: Shell) -> None:
@@ -145,8 +147,8 @@ def test_a_job_of_more_slots_than_there_are_is_left_alone(store: Store) -> None:
     runner = a_runner(store)
 
     assert [claim.id for claim in take(store, runner)] == [2]
-    assert outlook.left_alone(store, runner) == {"slots": 1}
-    assert not outlook.look(store, runner).is_work_left
+    assert forecast.left_alone(store, runner) == {"slots": 1}
+    assert not forecast.look(store, runner).is_work_left
     assert [claim.id for claim in take(store, a_runner(store, slots=5), 5)] == [1]
 
 
@@ -176,11 +178,11 @@ def test_a_claim_that_has_waited_for_the_store_does_not_count_the_same_time_agai
 
 def test_a_runner_of_several_ranges_of_jobs_takes_them_and_no_others(store: Store) -> None:
     add(store, *["true"] * 9)
-    runner = a_runner(store)._replace(wanted=Wanted(ids=((2, 2), (4, 5))))
+    runner = a_runner(store)._replace(wanted=RunSelection(ids=((2, 2), (4, 5))))
 
-    assert outlook.look(store, runner).queued
+    assert forecast.look(store, runner).queued
     assert [claim.id for claim in take(store, runner)] == [2, 4, 5]
-    assert not outlook.look(store, runner).queued
+    assert not forecast.look(store, runner).queued
 
 
 def test_a_run_takes_from_more_queues_than_sqlite_combines_in_one_statement(store: Store) -> None:
@@ -197,7 +199,7 @@ def test_what_sqlite_refuses_while_a_runner_looks_is_an_error_that_it_can_outlas
     store.db.execute("DROP TABLE counters")
     try:
         with pytest.raises(LedgerError, match="no such table"):
-            outlook.look(store, runner)
+            forecast.look(store, runner)
     finally:
         store.db.execute("ROLLBACK")
 

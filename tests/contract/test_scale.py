@@ -20,8 +20,8 @@ from batchq.store.changing import control, queues
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
 from batchq.store.looking import reasons
-from batchq.store.running import exchange, outlook, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running import exchange, forecast, runners
+from batchq.store.running.runners import Runner, RunSelection
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def test_a_claim_takes_as_long_with_a_thousand_queues_as_with_one(
                 queues.set_limit(store, "q0", 1)
             if bound == "pause":
                 queues.pause(store, "q999")
-            runner = a_runner(store)._replace(wanted=Wanted(payloads=payloads))
+            runner = a_runner(store)._replace(wanted=RunSelection(payloads=payloads))
             took[number] = steps(store, partial(exchange.exchange, store, runner, [], 2))
             is_short = bound == "limit" and number == 1
             assert store.fetch("SELECT count(*) FROM jobs WHERE state = 'running'") == [(1 if is_short else 2,)]
@@ -131,9 +131,9 @@ def test_a_run_that_waits_reads_neither_what_is_over_nor_what_a_paused_queue_has
     queues.set_limit(store, "other", 0)
     runner = a_runner(store)
 
-    assert outlook.look(store, runner) == (False, None, False)
-    assert steps(store, lambda: outlook.look(store, runner)) < 20
-    assert outlook.left_alone(store, runner) == {"paused": 2_001}
+    assert forecast.look(store, runner) == (False, None, False)
+    assert steps(store, lambda: forecast.look(store, runner)) < 20
+    assert forecast.left_alone(store, runner) == {"paused": 2_001}
 
 
 def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_that_waits(store: Store) -> None:
@@ -148,8 +148,8 @@ def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_t
     assert len(exchange.exchange(store, other, [], 1).claims) == 1
 
     me = a_runner(store)
-    assert outlook.look(store, me).running_elsewhere
-    assert steps(store, lambda: outlook.look(store, me)) < 20
+    assert forecast.look(store, me).running_elsewhere
+    assert steps(store, lambda: forecast.look(store, me)) < 20
 
 
 def test_a_run_of_thousands_of_scattered_jobs_does_not_read_its_list_for_each_of_them(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_a_run_of_thousands_of_scattered_jobs_does_not_read_its_list_for_each_of
 
     def register(ids: tuple[tuple[int, int], ...]) -> Runner:
         return runners.register(
-            store, Wanted(ids=ids), 1, pid=1, host="h", boot_id="b", slots=2, executor="local", now=1
+            store, RunSelection(ids=ids), 1, pid=1, host="h", boot_id="b", slots=2, executor="local", now=1
         )
 
     whole, scattered = register(((1, 4_000),)), register(tuple((id, id) for id in range(2, 4_000, 2)))
@@ -166,15 +166,17 @@ def test_a_run_of_thousands_of_scattered_jobs_does_not_read_its_list_for_each_of
     assert took < plain + 20
     claimed = store.fetch("SELECT id FROM jobs WHERE runner = ?", (scattered.id,))
     assert sorted(claimed) == [(4,), (6,)] or sorted(claimed) == [(2,), (4,)]
-    assert steps(store, lambda: outlook.look(store, scattered)) < 20
+    assert steps(store, lambda: forecast.look(store, scattered)) < 20
 
 
 def test_what_failed_before_a_run_is_known_without_a_clock(store: Store) -> None:
     first, second, third = add(store, "a", "b", "c", queue="q", max_attempts=1)
     play(store, FAILED, FAILED, now=NOW + 3_600_000)
-    me = runners.register(store, Wanted(queue="q"), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=NOW)
-    assert outlook.failed_since(store, me.wanted) == []
+    me = runners.register(
+        store, RunSelection(queue="q"), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=NOW
+    )
+    assert forecast.failed_since(store, me.wanted) == []
     control.retry(store, of_ids([first]))
     play(store, FAILED, FAILED, now=NOW - 3_600_000)
-    assert outlook.failed_since(store, me.wanted) == [first, third]
-    assert second not in outlook.failed_since(store, me.wanted)
+    assert forecast.failed_since(store, me.wanted) == [first, third]
+    assert second not in forecast.failed_since(store, me.wanted)

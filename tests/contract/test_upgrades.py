@@ -172,7 +172,7 @@ def test_an_upgrade_waits_until_an_older_program_has_ended_its_run(folder: Path)
         store = open_at(path)
         life = LockFile(path).hold_liveness()
         runner = runners.register(
-            store, runners.Wanted(), life, pid=4711, host="h", boot_id="b", slots=1, executor="local", now=0)
+            store, runners.RunSelection(), life, pid=4711, host="h", boot_id="b", slots=1, executor="local", now=0)
         wait()
         runners.leave(store, runner, 1)
     """

@@ -14,7 +14,7 @@ from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 
 def main(path: str, mutant: str | None = None) -> None:
@@ -25,7 +25,7 @@ def main(path: str, mutant: str | None = None) -> None:
             store.patience = 1.0  # it will get stuck, and need not wait long
         life = LockFile(path)
         me = runners.register(
-            store, Wanted(), life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=2, executor="local",
+            store, RunSelection(), life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=2, executor="local",
             now=clock.now(),
         )  # fmt: skip
         print("ready", flush=True)

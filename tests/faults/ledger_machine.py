@@ -21,7 +21,7 @@ from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.running import exchange, rescue, runners
 from batchq.store.running.rescue import Lost
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])
@@ -159,7 +159,7 @@ class LedgerMachine(Walk):
         taken["register"] += 1
         lock = LockFile(str(self.path))
         runner = runners.register(
-            self.stores[which], Wanted(queue), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3,
+            self.stores[which], RunSelection(queue), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3,
             executor="local", now=self.now,
         )  # fmt: skip
         self.population.append(Life(runner, which, lock))
@@ -409,7 +409,15 @@ class LedgerMachine(Walk):
         """What ``batchq run`` does with jobs that all succeed."""
         store, lock = self.store(), LockFile(str(self.path))
         me = runners.register(
-            store, Wanted(), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=3, executor="local", now=self.now
+            store,
+            RunSelection(),
+            lock.hold_liveness(),
+            pid=1,
+            host="h",
+            boot_id="b",
+            slots=3,
+            executor="local",
+            now=self.now,
         )
         for lost in rescue.lost_runners(store, me):
             rescue.rescue(store, lost, self.now)

@@ -89,19 +89,19 @@ OF_THE_ORDER = {
         Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
     ],
     "a job that is put back although its parent runs again": [
-        Mutant(order, "over", "block_again(db, mine, named)", "pass"),
+        Mutant(order, "propagate", "block_again(db, mine, named)", "pass"),
     ],
     "a retry that forgets who waits below": [
         Mutant(reopening, "open_planned", "block_again(db, below, {})", "pass"),
     ],
     "a limit that is off by one": [
-        Mutant(limits, "room", "lane.limit - running", "lane.limit + 1 - running"),
+        Mutant(limits, "room", "queue.limit - running", "queue.limit + 1 - running"),
     ],
     "a rate that is never paid": [
         Mutant(limits, "paid", "- starts", "- 0"),
     ],
     "a pause that is ignored": [
-        Mutant(limits, "room", "if lane.paused:", "if False:"),
+        Mutant(limits, "room", "if queue.paused:", "if False:"),
     ],
     "a wide job that is overtaken": [
         Mutant(claiming, "_choose", "used += slots", "used = slots"),

@@ -6,12 +6,12 @@ import hypothesis.strategies as st
 
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT
 from batchq.jobs.selection import NO_JOB
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 WAITING = ("held", "blocked", "scheduled", "queued")
 WANTED = st.builds(
-    Wanted, st.sampled_from([None, None, "b"]), st.sampled_from([None, None, None, "one"]), st.booleans(),
+    RunSelection, st.sampled_from([None, None, "b"]), st.sampled_from([None, None, None, "one"]), st.booleans(),
     st.sampled_from([None] * 7 + [((2, 4),), ((1, 3), (6, 9)), NO_JOB]), files=st.just(()), entered=st.none(),
 )  # fmt: skip
 ANY_WORD = ("x", "y", "batch:one", "batch:two", "1", "9", "id:1", "id:9", "last", "99999999999999999999")

@@ -26,7 +26,7 @@ from batchq.store.file.locks import LockFile
 from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
 from batchq.store.running import rescue, runners
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 
 class OrderMachine(OrderWalk):
@@ -36,8 +36,8 @@ class OrderMachine(OrderWalk):
     def begin(self) -> None:
         self.open_stores()
         self._add(copy.deepcopy(DIAMOND))
-        self.register(0, Wanted(payloads=True), 3)
-        self.register(1, Wanted("a"), 1)
+        self.register(0, RunSelection(payloads=True), 3)
+        self.register(1, RunSelection("a"), 1)
 
     # --- adding and removing -------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ class OrderMachine(OrderWalk):
         except Refused:
             taken["refused add"] += 1
             self.model = before
-            self.lanes.jobs = before.jobs
+            self.queues.jobs = before.jobs
             assert self.is_refused(stored)
             return
         done = intake.add(self.store(), stored)
@@ -172,7 +172,7 @@ class OrderMachine(OrderWalk):
             (queues.pause if value else queues.resume)(store, queue)
         else:
             (queues.set_limit if what == "limit" else queues.set_rate)(store, queue, value)
-        self.lanes.change(queue, what, value)
+        self.queues.change(queue, what, value)
 
     @rule(
         data=st.data(), milliseconds=st.sampled_from([1, 20, -300, -HOUR, 500, 2_000, 61_000, 2 * HOUR, 3 * DAY]),
@@ -189,7 +189,7 @@ class OrderMachine(OrderWalk):
 
     # --- running -------------------------------------------------------------------------------------------------------
 
-    def register(self, which: int, wanted: Wanted, slots: int) -> None:
+    def register(self, which: int, wanted: RunSelection, slots: int) -> None:
         taken["register"] += 1
         lock = LockFile(str(self.path))
         runner = runners.register(

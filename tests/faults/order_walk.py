@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis.stateful import invariant
-from lanes_model import Lanes
 from ledger_machine import Held, living
 from order_model import Model
+from queues_model import Queues
 from walk import Life, Walk
 
 from batchq.jobs.attempt import Claim, Ended, Outcome
-from batchq.store.running import exchange, outlook
+from batchq.store.running import exchange, forecast
 
 taken: Counter[str] = Counter()  #: how often each rule was taken, over all walks
 
@@ -26,7 +26,7 @@ class OrderWalk(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.lanes = Lanes(self.model.jobs)
+        self.queues = Queues(self.model.jobs)
         self.held: list[Held] = []
 
     def is_current(self, claim: Claim) -> bool:
@@ -55,7 +55,7 @@ class OrderWalk(Walk):
                 and (wanted.ids is None or any(low <= row["id"] <= high for low, high in wanted.ids))
             )  # fmt: skip
 
-        first, later = self.lanes.claimable(takes, life.runner.slots, free, ahead, self.now)
+        first, later = self.queues.claimable(takes, life.runner.slots, free, ahead, self.now)
         assert [claim.id for claim in done.claims] == first + later, "the first of the line are claimed, in order"
         for claim in done.claims:
             row = self.model.jobs[claim.id]
@@ -63,7 +63,7 @@ class OrderWalk(Walk):
             row |= {"state": "running", "attempt": row["attempt"] + 1, "token": claim.token, "runner": life.runner.id}
             row["begun"] = claim.id in first
             if row["begun"]:
-                self.lanes.start(row["queue"], self.now)
+                self.queues.start(row["queue"], self.now)
             self.held.append(Held(claim, life))
         taken["claimed ahead"] += bool(later)
 
@@ -104,10 +104,10 @@ class OrderWalk(Walk):
     def a_runner_knows_what_is_left_for_it(self) -> None:
         for life in living(self)[:1]:
             wanted = life.runner.wanted
-            left = outlook.look(self.stores[life.store], life.runner)  # which has its spans
+            left = forecast.look(self.stores[life.store], life.runner)  # which has its spans
             open_lanes = {
                 queue for queue in "ab"
-                if not (lane := self.lanes.set.get(queue)) or not (lane["paused"] or lane["limit"] == 0)
+                if not (chosen := self.queues.set.get(queue)) or not (chosen["paused"] or chosen["limit"] == 0)
             }  # fmt: skip
             mine = [
                 row for job, row in self.model.jobs.items()

@@ -22,7 +22,7 @@ from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 
 NOW = 1_700_000_000_000
 
@@ -58,7 +58,7 @@ class World:
     def register(self) -> None:
         self._life = LockFile(self.path)
         self._runner = runners.register(
-            self.store, Wanted(), self._life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=4,
+            self.store, RunSelection(), self._life.hold_liveness(), pid=os.getpid(), host="h", boot_id="b", slots=4,
             executor="local", now=NOW,
         )  # fmt: skip
 

@@ -17,7 +17,7 @@ from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 
 pytest_plugins = ("figures",)
 
@@ -40,7 +40,7 @@ def shifted(shell: Shell, milliseconds: int, *words: str) -> str:
 
 def a_runner(store: Store, life: LockFile, now: int) -> Runner:
     return runners.register(
-        store, Wanted(), life.hold_liveness(), pid=1, host="h", boot_id="b", slots=1, executor="local", now=now
+        store, RunSelection(), life.hold_liveness(), pid=1, host="h", boot_id="b", slots=1, executor="local", now=now
     )
 
 

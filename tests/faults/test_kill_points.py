@@ -24,7 +24,7 @@ from steps import Dump
 
 from batchq.store.file.opening import open_at
 from batchq.store.running import rescue, runners
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 pytest_plugins = ("figures",)
 
@@ -55,7 +55,7 @@ def verdict(path: Path, acknowledged: int, dumps: list[Dump]) -> str:
             if found not in allowed:
                 return f"after {acknowledged} steps it holds {found}"
             me = runners.register(
-                store, Wanted(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
+                store, RunSelection(), 1, pid=1, host="h", boot_id="b", slots=1, executor="local", now=steps.NOW
             )
             ((running,),) = store.db.execute("SELECT count(*) FROM jobs WHERE state = 'running'").fetchall()
             rescued = sum(len(rescue.rescue(store, lost, steps.NOW)) for lost in rescue.lost_runners(store, me))

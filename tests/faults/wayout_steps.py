@@ -17,7 +17,7 @@ from batchq.store.keeping.pruning import Policy
 from batchq.store.running import exchange as ledger
 from batchq.store.running import rescue as dead
 from batchq.store.running import runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 Fields = dict[str, Any]
@@ -45,7 +45,7 @@ def add(store: Store, jobs: list[Fields]) -> None:
 
 def register(store: Store, lock: LockFile, now: int) -> Runner:
     return runners.register(
-        store, Wanted(), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=2, executor="local", now=now
+        store, RunSelection(), lock.hold_liveness(), pid=1, host="h", boot_id="b", slots=2, executor="local", now=now
     )
 
 

@@ -24,7 +24,7 @@ from batchq.store.file.location import allow_network, locate, passed_over, requi
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
-from batchq.store.running import outlook
+from batchq.store.running import forecast
 
 #: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
 _LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.outputs")
@@ -135,7 +135,7 @@ def _run(
         never_seen = names.never_seen(store, plan.wanted.queue, plan.wanted.batch)
         for one in never_seen if not told.quiet else []:  # at the start, because a run with --watch may last
             note(one.sentence)
-        if adding is not None or outlook.is_anything_queued(store):
+        if adding is not None or forecast.is_anything_queued(store):
             executor.prepare()  # before the run waits for its turn at a busy store
         if told.live:
             from batchq.report.progress import Progress
@@ -195,7 +195,7 @@ def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
     if bar.is_due():
         failed = len(now.failed)
         ids = plan.wanted.ids if now.asked is None else now.asked.ids
-        waiting = outlook.waiting(store, plan.wanted._replace(ids=ids))
+        waiting = forecast.waiting(store, plan.wanted._replace(ids=ids))
         bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
 
 

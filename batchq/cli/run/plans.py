@@ -8,7 +8,7 @@ from batchq.errors import ScarceError, UsageError
 from batchq.notes import note
 from batchq.processes import machine
 from batchq.runner.tally import Halt, Plan
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 RUN_NEEDS = 18  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
 SLOT_NEEDS = 10  #: descriptors of each slot: two pipes, a worker's three and two files, a log
@@ -19,7 +19,7 @@ def plan(request: Request) -> Plan:
     """What a run is to do. Raises UsageError."""
     mode, patience = if_running(request.if_running)
     return Plan(
-        Wanted(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
+        RunSelection(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
         request.max_jobs,
         duration("--grace", request.grace) / 1000,
         None if request.max_time is None else duration("--max-time", request.max_time) / 1000,

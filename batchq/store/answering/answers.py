@@ -12,7 +12,7 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.running import runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 from batchq.store.selecting import condition
 from batchq.store.states import ON_HOLD
 
@@ -124,7 +124,7 @@ def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
     return obstacles.but_taken(store, found, others).jobs
 
 
-def on_hold(store: Store, wanted: Wanted) -> list[int]:
+def on_hold(store: Store, wanted: RunSelection) -> list[int]:
     """The wanted jobs that batchq itself has put on hold, and that wait for a person."""
     if not store.fetch("SELECT 1 FROM counters WHERE state = 'held' LIMIT 1"):
         return []

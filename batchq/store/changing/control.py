@@ -73,7 +73,7 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
                 changed += states.move(db, state, "cancelled", where, named | {"now": now}, also)
             db.executemany("UPDATE jobs SET cancel_asked = 1 WHERE id = ?", [(id,) for id in running])
             changed += len(running)
-            followed += order.over(db, ended, ended, now)
+            followed += order.propagate(db, ended, ended, now)
             ids += ended + running if list_ids else []
     followed += order.finish(store, now)
     for state in (*WAITING, "running"):  # of these none is left alone: some may have followed others

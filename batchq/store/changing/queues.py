@@ -35,7 +35,7 @@ def queues(store: Store) -> list[Queue]:
 def _lost(store: Store) -> dict[str, int]:
     """How many jobs of each queue are ``running`` in the store although their run is gone."""
     rows = store.fetch("SELECT queue, runner, count(*) FROM jobs WHERE state = 'running' GROUP BY queue, runner")
-    gone = runners.gone(store, {runner for _, runner, _ in rows})
+    gone = runners.dead(store, {runner for _, runner, _ in rows})
     lost: dict[str, int] = {}
     for queue, runner, jobs in rows:
         if runner in gone:

@@ -17,7 +17,7 @@ from batchq.store.keeping import filed, repair
 from batchq.store.keeping.breaches import BREACHES, LAST, ORDER, OTHERS
 from batchq.store.keeping.retention import retention
 from batchq.store.running.rescue import ELSEWHERE, Here, Lost, lost_runners
-from batchq.store.running.runners import Wanted
+from batchq.store.running.runners import RunSelection
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -143,7 +143,7 @@ def _running(store: Store) -> Iterator[Finding]:
 
 
 def _held(store: Store) -> Iterator[Finding]:
-    ids = answers.on_hold(store, Wanted())
+    ids = answers.on_hold(store, RunSelection())
     if ids:
         jobs = "1 job waits" if len(ids) == 1 else f"{len(ids):,} jobs wait"
         text = f"{jobs} for a person, because batchq gave up on {'it' if len(ids) == 1 else 'them'}"

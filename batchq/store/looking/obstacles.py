@@ -89,7 +89,7 @@ def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> 
 
 
 def _lost(store: Store, one: NotRun, here: Here | None) -> list[NotRun]:
-    died = runners.lost(store, one.jobs)
+    died = runners.lost_jobs(store, one.jobs)
     gone = rescue.with_runners(store, died, here) if died and here is not None else {}
     hidden = {job for job, runner in gone.items() if runner.hidden_in is not None}
     return [NotRun("hidden", None, 0, sorted(hidden)), NotRun("lost", None, 0, sorted(died - hidden))]

@@ -151,7 +151,7 @@ def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int 
     found = [job_row(row) for row in store.fetch(sql, {**named, "limit": limit, "after": after})]
     found = _with_logs(store, found)
     if running := [job.id for job in found if job.state == "running"]:
-        lost_ids = runners.lost(store, running)
+        lost_ids = runners.lost_jobs(store, running)
         passed = ages.of_running(store, running)
         found = [job._replace(is_lost=job.id in lost_ids, age=passed.get(job.id)) for job in found]
     return found
@@ -161,7 +161,7 @@ def lost(store: Store, selection: Selection) -> int:
     """How many of the selected jobs are ``running`` in the store although their run is gone."""
     where, named = condition(selection.in_state("running"))
     rows = store.fetch(f"SELECT runner, count(*) FROM jobs WHERE {where} GROUP BY runner", named)
-    gone = runners.gone(store, {runner for runner, _ in rows})
+    gone = runners.dead(store, {runner for runner, _ in rows})
     return sum(jobs for runner, jobs in rows if runner in gone)
 
 

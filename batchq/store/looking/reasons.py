@@ -6,7 +6,7 @@ from batchq.store.looking import obstacles, queries
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.looking.rows import Detail, Job, Parent
 from batchq.store.running import claiming, rescue, runners
-from batchq.store.running.limits import Lane
+from batchq.store.running.limits import QueueLimits
 from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Living
 from batchq.store.snapshots import snapshot
@@ -25,7 +25,7 @@ class Facts(NamedTuple):
     open_parents: int
     needs: int
     cause: Parent | None
-    lane: Lane
+    queue: QueueLimits
     running: int
     before: int
     takers: list[Living]
@@ -52,7 +52,7 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
             open_parents,
             needs,
             next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
-            claiming.lane_named(store, job.queue),
+            claiming.limits_of(store, job.queue),
             claiming.running_in(store, job.queue),
             _before(store, job) if job.state == "queued" else 0,
             [one for one in living if _takes(store, one, id, needs, job.kind)],
@@ -69,7 +69,7 @@ def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Pare
         parameters,
     )
     found = [Parent(*row) for row in rows]
-    died = runners.lost(store, [one.id for one in found if one.state == "running"])
+    died = runners.lost_jobs(store, [one.id for one in found if one.state == "running"])
     return [one._replace(state="lost") if one.id in died else one for one in found]
 
 

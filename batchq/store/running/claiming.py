@@ -11,13 +11,13 @@ from batchq.jobs.attempt import Claim
 from batchq.store import states
 from batchq.store.file.connection import Store
 from batchq.store.running import limits
-from batchq.store.running.limits import Lane
+from batchq.store.running.limits import QueueLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.store.running.runners import Runner, Wanted
+    from batchq.store.running.runners import Runner, RunSelection
 
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
 ENTRIES = 100  #: of an index that are read in the time of one question
@@ -53,20 +53,20 @@ def claim(
     Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
     """
     most = free if at_most is None else min(free, at_most)
-    lanes = bounded(store, runner.wanted)
+    queues = bounded(store, runner.wanted)
     room = {
-        lane.name: limits.room(lane, 0 if lane.limit is None else running_in(store, lane.name), most, now)
-        for lane in lanes
+        queue.name: limits.room(queue, 0 if queue.limit is None else running_in(store, queue.name), most, now)
+        for queue in queues
     }
     claims = _take(store, runner, room, most, free=free, started_at=now)
-    if not any(lane.rate for lane in lanes):
+    if not any(queue.rate for queue in queues):
         return claims, None
     taken = Counter(one.queue for one in claims)
-    for lane in lanes:
-        if lane.rate is not None and taken[lane.name]:
-            left, at = limits.paid(lane, taken[lane.name], now)
-            store.db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, at, lane.name))
-    waits = [limits.next_start(lane, now) for lane in bounded(store, runner.wanted)]
+    for queue in queues:
+        if queue.rate is not None and taken[queue.name]:
+            left, at = limits.paid(queue, taken[queue.name], now)
+            store.db.execute("UPDATE queues SET allowance = ?, allowance_at = ? WHERE name = ?", (left, at, queue.name))
+    waits = [limits.next_start(queue, now) for queue in bounded(store, runner.wanted)]
     return claims, min((at for at in waits if at is not None), default=None)
 
 
@@ -75,11 +75,11 @@ def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Cla
     they would count as running before they do."""
     if _is_any_wide(store):
         return []
-    room = {lane.name: 0 for lane in bounded(store, runner.wanted)}
+    room = {queue.name: 0 for queue in bounded(store, runner.wanted)}
     return _take(store, runner, room, most, free=most, started_at=None)
 
 
-def bounded(store: Store, wanted: "Wanted") -> list[Lane]:
+def bounded(store: Store, wanted: "RunSelection") -> list[QueueLimits]:
     """The queues for which something was set and in which something waits that is wanted."""
     rows = store.fetch(
         "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE EXISTS"
@@ -87,15 +87,15 @@ def bounded(store: Store, wanted: "Wanted") -> list[Lane]:
         " AND (:queue IS NULL OR queue = :queue) AND (:batch IS NULL OR batch = :batch))",
         {"queue": wanted.queue, "batch": wanted.batch},
     )
-    return [Lane._make(row) for row in rows]
+    return [QueueLimits._make(row) for row in rows]
 
 
-def lane_named(store: Store, name: str) -> Lane:
+def limits_of(store: Store, name: str) -> QueueLimits:
     """One queue, with what was set for it."""
     rows = store.fetch(
         "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE name = ?", (name,)
     )
-    return Lane._make(rows[0]) if rows else Lane(name)
+    return QueueLimits._make(rows[0]) if rows else QueueLimits(name)
 
 
 def running_in(store: Store, queue: str) -> int:
@@ -162,15 +162,19 @@ def _take(
         return []
     store.db.execute(_CLAIM, named | {"ids": json.dumps([row[0] for row in rows])})
     claims = claims_of(store, rows)
-    lanes_taken = Counter(map(attrgetter("queue", "batch"), claims))
-    states.count(
-        store.db, states.tally_moves({("queued", "running", *lane): jobs for lane, jobs in lanes_taken.items()})
-    )
+    places = Counter(map(attrgetter("queue", "batch"), claims))
+    states.count(store.db, states.tally_moves({("queued", "running", *place): jobs for place, jobs in places.items()}))
     return claims
 
 
 def _choose(
-    store: Store, wanted: "Wanted", also: str, named: dict[str, object], room: dict[str, int], most: int, free: int
+    store: Store,
+    wanted: "RunSelection",
+    also: str,
+    named: dict[str, object],
+    room: dict[str, int],
+    most: int,
+    free: int,
 ) -> list[int]:
     """The jobs to claim where queues have bounds or jobs need several slots: the first of each queue, put in order."""
     found: list[tuple[int, int, int]] = []
@@ -184,7 +188,7 @@ def _choose(
                 row
                 for kind in kinds(wanted)
                 for row in store.fetch(
-                    _CANDIDATES.format(_PLACE, f"{where} AND {kind} AND {also}"), named | {"lane": queue, "jobs": jobs}
+                    _CANDIDATES.format(_PLACE, f"{where} AND {kind} AND {also}"), named | {"only": queue, "jobs": jobs}
                 )
             ]
             found += sorted(mine, key=_in_order)[:jobs]
@@ -201,17 +205,17 @@ def _in_order(row: tuple[int, int, int]) -> tuple[int, int]:
     return -row[1], row[0]
 
 
-def kinds(wanted: "Wanted") -> tuple[str, ...]:
+def kinds(wanted: "RunSelection") -> tuple[str, ...]:
     """What a wanted job may be: a condition for each kind that has an index of its own."""
     return (_PLAIN, _PAYLOAD) if wanted.payloads else (_PLAIN,)
 
 
 def in_queue(name: str) -> str:
-    """The condition for the jobs of queue ``:lane``, whose name this is."""
-    return "queue = :lane" + (" AND queue <> 'default'" if name != "default" else "")  # or SQLite uses no index
+    """The condition for the jobs of queue ``:only``, whose name this is."""
+    return "queue = :only" + (" AND queue <> 'default'" if name != "default" else "")  # or SQLite uses no index
 
 
-def passable(store: Store, wanted: "Wanted", shut: Collection[str]) -> list[tuple[str, dict[str, object]]]:
+def passable(store: Store, wanted: "RunSelection", shut: Collection[str]) -> list[tuple[str, dict[str, object]]]:
     """Conditions on ``queue``, each with its parameters, that together leave out the queues that are ``shut``.
 
     One where that is possible: to ask queue by queue takes long where there are thousands. But where a shut queue has
@@ -229,7 +233,7 @@ def passable(store: Store, wanted: "Wanted", shut: Collection[str]) -> list[tupl
             named | {"queue": wanted.queue},
         )
         if jobs > ENTRIES * len(others):
-            return [(in_queue(queue), {"lane": queue}) for (queue,) in others]
+            return [(in_queue(queue), {"only": queue}) for (queue,) in others]
     return [(f"NOT {is_shut}", named)]
 
 

@@ -15,7 +15,7 @@ LOWEST_RATE = (
 )  #: starts a second: one a year; a lower rate, in a store made by others, counts as this one
 
 
-class Lane(NamedTuple):
+class QueueLimits(NamedTuple):
     """One queue as the ledger keeps it; None where nothing was set. ``allowance`` tokens were left ``at`` that moment."""
 
     name: str
@@ -36,40 +36,40 @@ class Lane(NamedTuple):
         return self.paused or self.limit is not None or self.rate is not None
 
 
-def room(lane: Lane, running: int, most: int, now: int) -> int:
+def room(queue: QueueLimits, running: int, most: int, now: int) -> int:
     """How many jobs of the queue may start now, ``most`` at the utmost, when ``running`` run everywhere."""
-    if lane.paused:
+    if queue.paused:
         return 0
-    if lane.limit is not None:
-        most = min(most, lane.limit - running)
-    if lane.rate is not None:
-        most = int(max(0, min(most, tokens(lane, now))))  # what it holds may be beyond all numbers
+    if queue.limit is not None:
+        most = min(most, queue.limit - running)
+    if queue.rate is not None:
+        most = int(max(0, min(most, tokens(queue, now))))  # what it holds may be beyond all numbers
     return max(0, most)
 
 
-def tokens(lane: Lane, now: int) -> float:
+def tokens(queue: QueueLimits, now: int) -> float:
     """What the bucket holds. It is a new one when the clock was set back: nobody waits until it is as late as it was."""
-    assert lane.rate is not None
-    full = max(1.0, lane.rate * SAVED)
-    if lane.allowance is None or lane.at is None or now < lane.at - STALE:
+    assert queue.rate is not None
+    full = max(1.0, queue.rate * SAVED)
+    if queue.allowance is None or queue.at is None or now < queue.at - STALE:
         return full
-    return min(full, lane.allowance + max(0, now - lane.at) / 1000 * lane.rate)
+    return min(full, queue.allowance + max(0, now - queue.at) / 1000 * queue.rate)
 
 
-def paid(lane: Lane, starts: int, now: int) -> tuple[float, int]:
+def paid(queue: QueueLimits, starts: int, now: int) -> tuple[float, int]:
     """What the bucket holds after so many starts, and since when.
 
     That moment does not go back because somebody had to wait with a claim, or the same milliseconds would count again;
     it does where the clock was set back.
     """
-    at = now if lane.at is None or now < lane.at - STALE else max(now, lane.at)
-    return tokens(lane, now) - starts, at
+    at = now if queue.at is None or now < queue.at - STALE else max(now, queue.at)
+    return tokens(queue, now) - starts, at
 
 
-def next_start(lane: Lane, now: int) -> int | None:
+def next_start(queue: QueueLimits, now: int) -> int | None:
     """When the rate lets the next job through, in milliseconds since 1970; None where it does now, or has no say."""
-    if lane.rate is None or lane.is_shut or (left := tokens(lane, now)) >= 1:
+    if queue.rate is None or queue.is_shut or (left := tokens(queue, now)) >= 1:
         return None
-    needed = min(1 - left, max(1.0, lane.rate * SAVED))  # no start owes more than the bucket can hold
-    since = now if lane.at is None else max(now, lane.at)
-    return since + 1 + int(needed / max(lane.rate, LOWEST_RATE) * 1000)
+    needed = min(1 - left, max(1.0, queue.rate * SAVED))  # no start owes more than the bucket can hold
+    since = now if queue.at is None else max(now, queue.at)
+    return since + 1 + int(needed / max(queue.rate, LOWEST_RATE) * 1000)

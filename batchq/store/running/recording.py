@@ -82,7 +82,7 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
     if order.has_any(db):
         dead = [claim.id for claim, _, to in accepted if to.state in ("failed", "cancelled")]
         waiting = [claim.id for claim, _, to in accepted if to.state not in FINAL]
-        order.over(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
+        order.propagate(db, [claim.id for claim, _, to in accepted if to.state in FINAL], dead, now, waiting)
     return accepted, refused
 
 

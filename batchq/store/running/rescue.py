@@ -123,7 +123,7 @@ def with_runners(store: Store, jobs: Collection[int], here: Here) -> dict[int, L
 def has_cancelled(store: Store) -> bool:
     """Whether some job of a runner that is gone was cancelled."""
     rows = store.fetch("SELECT DISTINCT runner FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL")
-    return bool(runners.gone(store, [runner for (runner,) in rows if runner is not None]))
+    return bool(runners.dead(store, [runner for (runner,) in rows if runner is not None]))
 
 
 def _claims_of(store: Store, runner: int) -> list[Claim]:

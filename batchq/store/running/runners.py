@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import _sqlite3 as sqlite3
 
 
-class Wanted(NamedTuple):
+class RunSelection(NamedTuple):
     """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
 
     Jobs with a payload are among them only with ``payloads``. ``files`` are the job files, by their sorted real paths,
@@ -67,7 +67,7 @@ class Wanted(NamedTuple):
         chosen |= {} if self.ids is None else {"ids": self.ids}
         return json.dumps(chosen | ({"files": self.files} if self.files else {}))
 
-    def is_same_as(self, other: "Wanted") -> bool:
+    def is_same_as(self, other: "RunSelection") -> bool:
         """Whether two runners were asked for the same jobs, or for the same job files."""
         return self._replace(ids=None) == other._replace(ids=None) if self.files else self == other
 
@@ -80,7 +80,7 @@ class Runner(NamedTuple):
 
     id: int
     liveness: int
-    wanted: Wanted
+    wanted: RunSelection
     slots: int = 1
     inside: tuple[int, ...] = ()
     lost: tuple[int, ...] = ()
@@ -109,7 +109,7 @@ class Occupied(BusyError):
 
 def register(
     store: Store,
-    wanted: Wanted,
+    wanted: RunSelection,
     liveness: int,
     *,
     pid: int,
@@ -152,7 +152,7 @@ def register(
     return Runner(row[0], liveness, wanted, slots, tuple(one.id for one in inside))
 
 
-def _remember_failed(db: "sqlite3.Connection", wanted: Wanted) -> None:
+def _remember_failed(db: "sqlite3.Connection", wanted: RunSelection) -> None:
     """Keep for this connection which of the jobs have failed already, and how often: no clock tells that later."""
     db.execute("DROP TABLE IF EXISTS temp.failed_before")
     db.execute("CREATE TEMP TABLE failed_before (id INTEGER PRIMARY KEY, attempt INTEGER)")
@@ -160,7 +160,7 @@ def _remember_failed(db: "sqlite3.Connection", wanted: Wanted) -> None:
     db.execute(f"INSERT INTO failed_before {failed}", wanted.named())
 
 
-def _entered(db: "sqlite3.Connection", runner: int, wanted: Wanted) -> Wanted:
+def _entered(db: "sqlite3.Connection", runner: int, wanted: RunSelection) -> RunSelection:
     """The same jobs, whose many ranges this connection keeps in a table: as JSON they would be read for each job."""
     assert wanted.ids is not None
     db.execute("CREATE TEMP TABLE IF NOT EXISTS spans (runner, low INTEGER, high INTEGER, PRIMARY KEY (runner, low))")
@@ -177,12 +177,14 @@ class Living(NamedTuple):
     selection: str
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> RunSelection:
         """Which jobs it takes."""
         chosen = json.loads(self.selection)
         ids = chosen.get("ids")
         ranges = None if ids is None else tuple((low, high) for low, high in ids)
-        return Wanted(chosen["queue"], chosen["batch"], chosen["payloads"], ranges, tuple(chosen.get("files", ())))
+        return RunSelection(
+            chosen["queue"], chosen["batch"], chosen["payloads"], ranges, tuple(chosen.get("files", ()))
+        )
 
 
 def living(store: Store) -> list[Living]:
@@ -193,7 +195,7 @@ def living(store: Store) -> list[Living]:
     return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
 
 
-def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool:
+def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -> bool:
     """Whether a job waits that needs more slots than the other runner has, but no more than so many.
 
     Of files never: a second run of them would add, and run, all of their jobs once more.
@@ -212,20 +214,20 @@ def _is_left_by(store: Store, other: Living, wanted: Wanted, slots: int) -> bool
     )
 
 
-def gone(store: Store, runners: Collection[int]) -> set[int]:
+def dead(store: Store, runners: Collection[int]) -> set[int]:
     """Those of the runners that are gone, by the kernel's word: what they ran does not run any more."""
     rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
     alive = {id for id, byte in rows if store.lock.is_held(byte)}
     return {runner for runner in runners if runner not in alive}
 
 
-def lost(store: Store, running: Collection[int]) -> set[int]:
+def lost_jobs(store: Store, running: Collection[int]) -> set[int]:
     """Those of the jobs, which are ``running`` in the store, whose run is gone."""
     rows = store.fetch(
         "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*running]),)
     )
-    dead = gone(store, {runner for _, runner in rows})
-    return {job for job, runner in rows if runner in dead}
+    gone = dead(store, {runner for _, runner in rows})
+    return {job for job, runner in rows if runner in gone}
 
 
 def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:

@@ -136,7 +136,7 @@ def _fail(db: sqlite3.Connection, jobs: "Sequence[tuple[int, dict[str, str]]]", 
         db.execute(_JOIN, (job,))
     db.execute("DELETE FROM counters WHERE jobs = 0")
     ids = [job for job, _ in jobs]
-    order.over(db, ids, ids, now)
+    order.propagate(db, ids, ids, now)
 
 
 # In SQL alone: the name of its queue may be what cannot be read.

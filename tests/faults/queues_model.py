@@ -9,7 +9,7 @@ STALE = 1_000  #: milliseconds: a little older is a claim that has waited for th
 ANY = 1 << 30  #: jobs, where nothing bounds them
 
 
-class Lanes:
+class Queues:
     """``set`` holds of each queue that is bounded what was set for it, and the starts that its rate has ``left``."""
 
     def __init__(self, jobs: dict[int, Row]) -> None:
@@ -18,9 +18,9 @@ class Lanes:
 
     def change(self, queue: str, what: str, value: Any) -> None:
         """Set the limit, the rate or the pause of a queue."""
-        lane = self.set.setdefault(queue, {"paused": False, "limit": None, "rate": None, "left": None, "at": 0})
-        lane |= {what: value} | ({"left": None} if what == "rate" else {})
-        if not lane["paused"] and lane["limit"] is lane["rate"] is None:
+        its = self.set.setdefault(queue, {"paused": False, "limit": None, "rate": None, "left": None, "at": 0})
+        its |= {what: value} | ({"left": None} if what == "rate" else {})
+        if not its["paused"] and its["limit"] is its["rate"] is None:
             del self.set[queue]
 
     def running(self, queue: str) -> int:
@@ -28,28 +28,28 @@ class Lanes:
 
     def room(self, queue: str, now: int) -> int:
         """How many jobs of a queue may start now."""
-        lane = self.set.get(queue)
-        if lane is None:
+        its = self.set.get(queue)
+        if its is None:
             return ANY
-        room = 0 if lane["paused"] else ANY
-        room = room if lane["limit"] is None else min(room, max(0, lane["limit"] - self.running(queue)))
-        return room if lane["rate"] is None else min(room, int(self.saved(lane, now)))
+        room = 0 if its["paused"] else ANY
+        room = room if its["limit"] is None else min(room, max(0, its["limit"] - self.running(queue)))
+        return room if its["rate"] is None else min(room, int(self.saved(its, now)))
 
     @staticmethod
-    def saved(lane: Row, now: int) -> Fraction:
+    def saved(its: Row, now: int) -> Fraction:
         """How many starts a rate lets through at once: as many as have come in, of which a twentieth of a second's keep."""
-        rate = Fraction(lane["rate"])
+        rate = Fraction(its["rate"])
         full = max(Fraction(1), rate / 20)
-        if lane["left"] is None or now < int(lane["at"]) - STALE:
+        if its["left"] is None or now < int(its["at"]) - STALE:
             return full
-        come_in = max(0, now - int(lane["at"])) * rate / 1000
-        return min(full, Fraction(lane["left"]) + come_in)
+        come_in = max(0, now - int(its["at"])) * rate / 1000
+        return min(full, Fraction(its["left"]) + come_in)
 
     def start(self, queue: str, now: int) -> None:
         """A job of the queue starts: it costs what the rate had saved."""
-        if (lane := self.set.get(queue)) and lane["rate"] is not None:
-            is_set_back = now < lane["at"] - STALE
-            lane |= {"left": self.saved(lane, now) - 1, "at": now if is_set_back else max(now, lane["at"])}
+        if (its := self.set.get(queue)) and its["rate"] is not None:
+            is_set_back = now < its["at"] - STALE
+            its |= {"left": self.saved(its, now) - 1, "at": now if is_set_back else max(now, its["at"])}
 
     def claimable(
         self, takes: Callable[[Row], bool], slots: int, free: int, ahead: int, now: int

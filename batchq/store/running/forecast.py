@@ -7,10 +7,10 @@ from batchq.named import NamedTuple
 from batchq.store import order
 from batchq.store.file.connection import Store
 from batchq.store.running import claiming, runners
-from batchq.store.running.runners import Runner, Wanted
+from batchq.store.running.runners import Runner, RunSelection
 
 
-class Outlook(NamedTuple):
+class Forecast(NamedTuple):
     """What is still to come for a runner: work now or as soon as limits and rates let it, retries at ``next_due`` (ms),
     jobs that others run and for which it waits.
     """
@@ -25,14 +25,14 @@ class Outlook(NamedTuple):
         return self.queued or self.next_due is not None or self.running_elsewhere
 
 
-def look(store: Store, runner: Runner) -> Outlook:
+def look(store: Store, runner: Runner) -> Forecast:
     """What a runner that has nothing to do could still wait for; read without a lock.
 
     What others run is looked at only where nothing else is left: that may take long.
     """
     wanted = runner.wanted
     named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
-    shut = {lane.name for lane in claiming.bounded(store, wanted) if lane.is_shut}
+    shut = {queue.name for queue in claiming.bounded(store, wanted) if queue.is_shut}
     queued = order.is_unfinished(store.db) or any(
         _exists(
             store, f"state = 'queued' AND {where} AND {kind} AND slots <= :slots AND {wanted.condition()}", named | more
@@ -48,11 +48,11 @@ def look(store: Store, runner: Runner) -> Outlook:
         named,
     )
     if queued or next_due is not None:
-        return Outlook(queued, next_due, False)
+        return Forecast(queued, next_due, False)
     elsewhere = (
         wanted.is_selective and _exists(store, f"{runner.others('jobs')} AND {wanted.condition()}", named)
     ) or _is_awaited(store, runner, named)
-    return Outlook(queued, next_due, elsewhere)
+    return Forecast(queued, next_due, elsewhere)
 
 
 def is_anything_queued(store: Store) -> bool:
@@ -89,7 +89,7 @@ def left_alone(store: Store, runner: Runner) -> dict[str, int]:
     (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: to be asked once, at the end."""
     wanted = runner.wanted
     named = wanted.named() | {"slots": runner.slots}
-    shut = [lane.name for lane in claiming.bounded(store, wanted) if lane.is_shut]
+    shut = [queue.name for queue in claiming.bounded(store, wanted) if queue.is_shut]
     if wanted.ids is None:
         cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
         left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
@@ -118,7 +118,7 @@ def left_alone(store: Store, runner: Runner) -> dict[str, int]:
     return alone
 
 
-def unwanted(store: Store, runner: Runner) -> list[str]:
+def cancelled_tokens(store: Store, runner: Runner) -> list[str]:
     """The tokens of the jobs that this runner runs and that were cancelled; read without a lock."""
     rows = store.fetch(
         "SELECT token FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
@@ -126,7 +126,7 @@ def unwanted(store: Store, runner: Runner) -> list[str]:
     return [token for (token,) in rows]
 
 
-def failed_since(store: Store, wanted: Wanted) -> list[int]:
+def failed_since(store: Store, wanted: RunSelection) -> list[int]:
     """The jobs of a selection that ended failed since its runner was registered over this connection, whoever ran them."""
     where = f"state = 'failed' AND {wanted.condition()} AND NOT EXISTS"
     before = "SELECT 1 FROM temp.failed_before AS f WHERE f.id = jobs.id AND f.attempt = jobs.attempt"
@@ -134,7 +134,7 @@ def failed_since(store: Store, wanted: Wanted) -> list[int]:
     return [id for (id,) in rows]
 
 
-def waiting(store: Store, wanted: Wanted) -> int:
+def waiting(store: Store, wanted: RunSelection) -> int:
     """How many jobs of this kind are queued or wait for their time or their parents; payload jobs count too."""
     states = "state IN ('queued', 'scheduled', 'blocked')"
     if wanted.ids is None:  # from the counters
