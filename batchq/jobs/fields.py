@@ -1,7 +1,7 @@
-"""The fields of a job, each declared once: how it is checked, read from files and options, stored and explained.
+"""The fields of a job, each declared once: its check, its form in files and options, its column, its help.
 
-From ``FIELDS`` come the checks, the readers of job files, the placeholders, the options of ``batchq add`` and the columns
-that an add fills. Every ``batchq add`` imports this module, so it imports nothing that costs start-up time.
+The checks, the readers of job files, the placeholders, the options of ``batchq add`` and the columns that an add fills
+are all made from ``FIELDS``. Every ``batchq add`` imports this module, so it must not import anything slow.
 """
 
 from batchq.jobs import values
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_BACKOFF = 1_000  #: the base of the retry delay, in milliseconds
-DEFAULT_SNOOZES = 1_000  #: how often a job may say that its time has not come yet
-DEFAULT_CRASHES = 3  #: how often a job may die with its runner before it is given up
+DEFAULT_SNOOZES = 1_000  #: how many times a job may raise ``batchq.Snooze``
+DEFAULT_CRASHES = 3  #: crashes after which a job has failed
 
 LABELS, ORDER, FAILURES = "Labels", "Order and timing", "Failures and retries"
 KEYS, SURROUNDINGS = "Keys", "Environment"
@@ -23,12 +23,12 @@ KEYS, SURROUNDINGS = "Keys", "Environment"
 class Field:
     """One field of a job.
 
-    ``check`` takes what a person wrote and returns what is stored, or raises ValueError with the end of a sentence.
-    ``form`` is how it is written: ``text``, ``number``, ``decimal``, ``list``, ``flag`` or ``table``; ``default`` is the
-    stored value of a job that leaves it out. ``flags``, ``metavar``, ``help`` and ``group`` are those of its option.
+    ``check`` takes the value as written and returns it as stored, or raises ValueError with the end of a sentence.
+    ``form`` is how it is written: ``text``, ``number``, ``decimal``, ``list``, ``flag`` or ``table``. ``default`` is
+    the stored value if the field is left out. ``flags``, ``metavar``, ``help`` and ``group`` describe its option.
 
-    ``is_own``: the jobs of a list often differ in it. ``is_column``: the table ``jobs`` has a column of that name.
-    ``is_filled``: it may hold placeholders. ``for_commands`` says why only a command may have another value than the
+    ``is_own``: it often differs between the jobs of a list. ``is_column``: the table ``jobs`` has a column of that name.
+    ``is_filled``: it may contain placeholders. ``for_commands``: why only a command may set it to anything but the
     default.
     """
 
@@ -60,7 +60,7 @@ class Field:
 
 
 def _exit_codes(value: "Any") -> str | None:
-    """Exit codes as ``"0,24"``, in order; None for 0 alone."""
+    """Return exit codes as ``"0,24"``, sorted; None for 0 alone."""
     codes = set()
     for word in value if isinstance(value, list) else [value]:
         for part in word.split(",") if isinstance(word, str) else [word]:
@@ -76,83 +76,101 @@ def _exit_codes(value: "Any") -> str | None:
 _MANY = values.integer(1, 1_000_000)
 
 _ALL = (
-    Field("name", values.name, "text", LABELS, "NAME", "A name, for reports.", is_own=True, is_filled=True),
     Field(
-        "batch", values.label, "text", LABELS, "NAME", "The batch it belongs to (default: default).",
+        "name", values.name, "text", LABELS, "NAME", "A name for the job, shown in reports and usable in --after.",
+        is_own=True, is_filled=True,
+    ),
+    Field(
+        "batch", values.label, "text", LABELS, "NAME", "The batch that the job belongs to (default: default).",
         default="default", is_filled=True,
     ),
     Field(
-        "queue", values.label, "text", LABELS, "NAME", "The queue it waits in (default: default).",
+        "queue", values.label, "text", LABELS, "NAME", "The queue that the job waits in (default: default).",
         default="default", is_filled=True,
     ),
     Field(
-        "priority", values.integer(-(2**31), 2**31 - 1), "number", ORDER, "N", "Higher runs first (default: 0).",
+        "priority", values.integer(-(2**31), 2**31 - 1), "number", ORDER, "N",
+        "Jobs with a higher number start first (default: 0).",
         default=0,
     ),
     Field(
-        "delay", values.duration, "text", ORDER, "DURATION", "Not before so much time has passed.", is_column=False
+        "delay", values.duration, "text", ORDER, "DURATION", "Do not start the job before this much time has passed.",
+        is_column=False,
     ),
-    Field("run_at", values.instant, "text", ORDER, "TIME", "Not before this ISO 8601 time.", is_column=False),
     Field(
-        "timeout", values.timeout, "text", FAILURES, "DURATION", "How long an attempt may take (default: no limit)."
+        "run_at", values.instant, "text", ORDER, "TIME", "Do not start the job before this ISO 8601 time.",
+        is_column=False,
     ),
-    Field("max_attempts", _MANY, "number", FAILURES, "N", "How often it may be tried (default: 1).", default=1),
     Field(
-        "backoff", values.duration, "text", FAILURES, "DURATION", "Base of the retry delay (default: 1s).",
+        "timeout", values.timeout, "text", FAILURES, "DURATION",
+        "Kill an attempt that takes longer than this (default: no limit).",
+    ),
+    Field(
+        "max_attempts", _MANY, "number", FAILURES, "N", "Run a job that fails at most this many times (default: 1).",
+        default=1,
+    ),
+    Field(
+        "backoff", values.duration, "text", FAILURES, "DURATION", "Base of the delay before each retry (default: 1s).",
         default=DEFAULT_BACKOFF,
     ),
     Field(
         "on_crash", values.one_of("retry", "hold"), "text", FAILURES, "retry|hold",
-        "What to do when the machine dies under it.", default="retry",
+        "What to do if the runner dies while the job runs (default: retry).", default="retry",
     ),
     Field(
-        "max_crashes", _MANY, "number", FAILURES, "N", "How often that may happen (default: 3).",
+        "max_crashes", _MANY, "number", FAILURES, "N",
+        "Fail the job after its runner has died this many times (default: 3).",
         default=DEFAULT_CRASHES,
     ),
     Field(
-        "hold", values.truth, "flag", ORDER, None, "Keep it until 'batchq release'.", default=False, is_column=False
+        "hold", values.truth, "flag", ORDER, None, "Do not start the job until 'batchq release'.",
+        default=False, is_column=False,
     ),
     Field(
         "leftovers", values.one_of("kill", "keep"), "text", FAILURES, "kill|keep",
-        "What becomes of processes that it leaves behind.", default="kill",
-        for_commands="a worker ends what a callable left",
+        "What to do with processes that the job leaves running (default: kill).", default="kill",
+        for_commands="a worker kills the leftovers of a callable",
     ),
     Field(
         "success_codes", _exit_codes, "list", FAILURES, "CODE",
-        "An exit code that counts as success, or several, as in 0,24 (default: 0).",
+        "Exit codes that count as success, as in 0,24 (default: 0).",
         for_commands="a callable has no exit code",
     ),
     Field(
         "retry_on", values.rules, "list", FAILURES, "RULE",
-        "Retry these alone: a code, timeout, signal:KILL, an exception, stderr:REGEX.",
+        "Retry only these: exit code, timeout, signal:KILL, exception, stderr:REGEX.",
     ),
-    Field("no_retry_on", values.rules, "list", FAILURES, "RULE", "Do not retry these."),
+    Field(
+        "no_retry_on", values.rules, "list", FAILURES, "RULE", "Never retry these failures; written as for --retry-on.",
+    ),
     Field(
         "retry_timeout_factor", values.factor, "decimal", FAILURES, "N",
-        "Each retry may take so many times longer (default: 1).",
+        "Multiply the timeout by this after each failure (default: 1).",
     ),
     Field(
-        "max_snoozes", _MANY, "number", FAILURES, "N", "How often it may put itself off (default: 1000).",
+        "max_snoozes", _MANY, "number", FAILURES, "N",
+        "How many times the job may raise batchq.Snooze (default: 1000).",
         default=DEFAULT_SNOOZES,
     ),
     Field(
         "python", values.program, "text", SURROUNDINGS, "PROGRAM",
-        "The Python of a --call (default: the one that runs this).",
+        "The Python that runs a --call (default: the one that runs batchq).",
     ),
     Field(
-        "fresh", values.truth, "flag", SURROUNDINGS, None, "Give a --call a process of its own.", default=False
+        "fresh", values.truth, "flag", SURROUNDINGS, None, "Run a --call in a process of its own.", default=False,
     ),
     Field(
-        "key", values.label, "text", KEYS, "KEY", "Add it only once under this key; auto: made of what it does.",
+        "key", values.label, "text", KEYS, "KEY", "Add only one job with this key; auto: a hash of what the job does.",
         is_own=True, is_filled=True,
     ),
     Field(
         "unique", values.unique, "text", KEYS, "ever|active|DURATION",
-        "For how long the key is taken (default: ever).", default=values.EVER, is_column=False,
+        "How long the --key stays taken (default: ever).", default=values.EVER, is_column=False,
     ),
     Field(
         "if_exists", values.one_of("skip", "reject", "replace", "rerun-failed"), "text", KEYS,
-        "skip|reject|replace|rerun-failed", "What to do when it is (default: skip).", default="skip", is_column=False,
+        "skip|reject|replace|rerun-failed", "What to do if the --key is taken (default: skip).",
+        default="skip", is_column=False,
     ),
     Field(
         "inputs", values.files, "list", KEYS, "FILE", "A file whose contents are part of --key auto.",
@@ -160,34 +178,46 @@ _ALL = (
     ),
     Field(
         "after", values.parents, "list", ORDER, "JOB",
-        "Run when these succeeded: a name, an id, batch:NAME or last.", default=(), is_own=True, is_column=False,
+        "Run after these have succeeded: a name, an id, batch:NAME or last.", default=(), is_own=True, is_column=False,
         is_filled=True,
     ),
     Field(
-        "after_any", values.parents, "list", ORDER, "JOB", "Run when these are over, however they ended.",
+        "after_any", values.parents, "list", ORDER, "JOB", "Run after these have finished, even if they failed.",
         default=(), is_own=True, is_column=False, is_filled=True,
     ),
     Field(
-        "slots", values.integer(1, 10_000), "number", ORDER, "N", "How many slots of the run it takes (default: 1).",
+        "slots", values.integer(1, 10_000), "number", ORDER, "N",
+        "How many slots of the run the job takes (default: 1).",
         default=1,
     ),
     Field(
-        "env", values.environment, "table", SURROUNDINGS, "K=V|NAME", "A variable to store with the job.",
+        "env", values.environment, "table", SURROUNDINGS, "K=V|NAME",
+        "A variable for the job: NAME=VALUE, or NAME to copy its current value.",
         is_filled=True,
     ),
     Field(
-        "stdin", values.stdin, "text", SURROUNDINGS, "TEXT", "What it reads (default: nothing).", is_filled=True
-    ),
-    Field("umask", values.umask, "text", SURROUNDINGS, "OCTAL", "Its file mode mask."),
-    Field(
-        "tags", values.tags, "list", LABELS, "TAG", "A label to find it by.", flags=("--tag", "--tags"), is_filled=True
+        "stdin", values.stdin, "text", SURROUNDINGS, "TEXT", "Text that the job reads from stdin (default: nothing).",
+        is_filled=True,
     ),
     Field(
-        "cwd", argument, "text", SURROUNDINGS, "DIR", "Where it runs (default: here).", is_column=False, is_filled=True,
+        "umask", values.umask, "text", SURROUNDINGS, "OCTAL",
+        "The file mode mask of the job (default: that of the run).",
+    ),
+    Field(
+        "tags", values.tags, "list", LABELS, "TAG", "A label that is stored with the job and shown.",
+        flags=("--tag", "--tags"), is_filled=True,
+    ),
+    Field(
+        "cwd", argument, "text", SURROUNDINGS, "DIR", "The folder that the job runs in (default: the current one).",
+        is_column=False, is_filled=True,
     ),
 )  # fmt: skip
 FIELDS = {field.name: field for field in _ALL}
-WORK_FIELDS = ("command", "call", "args", "payload")  #: what a job is to do; not options, and checked together
-COLUMNS = tuple(
-    name for name, field in FIELDS.items() if field.is_column and not field.is_own
-)  #: of the terms of a job
+WORK_FIELDS = (
+    "command",
+    "call",
+    "args",
+    "payload",
+)  #: the work of a job; these are not options and are checked together
+#: The columns for the terms of a job
+COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_column and not field.is_own)
