@@ -3,8 +3,6 @@
 Every command line loads this module and the table of its own room, so both import nothing that costs start-up time.
 """
 
-from batchq.named import NamedTuple
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -43,29 +41,36 @@ class Option:
         self.least, self.choices = least, choices
 
 
-class Argument(NamedTuple):
+class Argument:
     """Words of a command line that are not options: one, or ``many``."""
 
-    name: str
-    metavar: str
-    help: str
-    many: bool = False
-    required: bool = False
+    __slots__ = ("help", "many", "metavar", "name", "required")
+
+    def __init__(self, name: str, metavar: str, help: str, *, many: bool = False, required: bool = False) -> None:
+        self.name, self.metavar, self.help, self.many, self.required = name, metavar, help, many, required
 
 
-class Command(NamedTuple):
+class Command:
     """One command: its name, the function that does it (``module:function`` below batchq.cli), and what it takes.
 
     ``takes_command``: the words after ``--`` are a command, the value ``words``; else they are arguments as all others.
     ``selects``: it takes SELECTION, which its function gets as one value, ``selection``.
     """
 
-    name: str
-    function: str
-    help: str
-    parameters: "tuple[Option | Argument, ...]"
-    takes_command: bool = False
-    selects: bool = False
+    __slots__ = ("function", "help", "name", "parameters", "selects", "takes_command")
+
+    def __init__(
+        self,
+        name: str,
+        function: str,
+        help: str,
+        parameters: "tuple[Option | Argument, ...]",
+        *,
+        takes_command: bool = False,
+        selects: bool = False,
+    ) -> None:
+        self.name, self.function, self.help, self.parameters = name, function, help, parameters
+        self.takes_command, self.selects = takes_command, selects
 
 
 DB = Option("--db", "PATH", "The store (default: $BATCHQ_DB, batchq.db here or above, …).", group=STORE)
