@@ -1,1 +1,1 @@
-"""The Python face: what ``import batchq`` offers beside ``context``. One module a thing; nothing is imported eagerly."""
+"""The Python interface: what ``import batchq`` offers, except ``context``. Modules are imported when first used."""

@@ -1,4 +1,4 @@
-"""Which jobs a method of ``batchq.Store`` means: the words and options of the command line, as Python writes them."""
+"""The jobs that a method of ``batchq.Store`` selects: the words and options of the command line, in Python types."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Choice(TypedDict, total=False):
-    """What narrows a choice: ``state`` may be several; ``name`` a glob; ``since`` a duration ago, a time or ``"today"``;
-    ``cause`` the id of a cause, or several.
+    """Filters for jobs; a job must pass all of them.
 
-    ``all=True`` says that every job is meant.
+    ``state`` and ``cause`` (the id of a cause) take one value or several; ``name`` may be a glob; ``since`` is a duration
+    before now (``"2h"``, a timedelta), a time or ``"today"``; ``failed=True`` adds the state failed.
+    ``all=True`` selects every job.
     """
 
     batch: str
@@ -31,9 +32,8 @@ class Choice(TypedDict, total=False):
 
 
 def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
-    """The jobs of ``which`` (ids, texts like ``"1-5,9"`` and ``"last"``, collections of ids) that pass the ``choice``.
-
-    Raises UsageError. An empty collection means no job at all, never every job.
+    """Return the selection of the jobs in ``which`` (ids, texts such as ``"1-5,9"`` and ``"last"``, collections of ids)
+    that pass ``choice``. An empty collection selects no job. Raises UsageError.
     """
     from batchq.api.options import plain
     from batchq.jobs.selection import NO_JOB, merged, parse
@@ -44,7 +44,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
     if unknown := choice.keys() - Choice.__annotations__.keys():
         raise UsageError(f"jobs cannot be chosen by {min(unknown)!r}: it is {', '.join(Choice.__annotations__)}")
     if wrong := [id for id in ids if not isinstance(id, int) or isinstance(id, bool) or id < 1]:
-        raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are numbers from 1 on")
+        raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are whole numbers from 1")
     if listed and choice.get("all"):
         raise UsageError("ids and all=True exclude each other: all=True is every job")
     state, cause = choice.get("state", ()), choice.get("cause", ())
@@ -66,7 +66,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
 
 
 def some(which: "Sequence[Which]", choice: Choice, verb: str) -> "Selection":
-    """The same for a method that changes jobs: choosing nothing is a UsageError, and not every job."""
+    """Return the same for a method that must not select every job by default. Raises UsageError if nothing is chosen."""
     chosen = selection(which, choice)
     if chosen.is_empty:
         raise UsageError(f"{verb}: say which jobs: ids, failed=True, batch=…, 'last' (all=True is every job)")

@@ -1,4 +1,4 @@
-"""The jobs that Python code gives to a store, as job files describe them."""
+"""Jobs that Python code describes as job files do."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def described(jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> "list[JobSpec]":
-    """Read one mapping or many, for the current folder and PATH. Raises InputError."""
+    """Return the jobs of one mapping or many, with the current folder and PATH. Raises InputError."""
     given = [jobs] if isinstance(jobs, Mapping) else jobs
     return jobfile.described(map(_plain, given), folder.current(), os.environ.get("PATH", os.defpath))
 
 
 def missing(specs: "Sequence[JobSpec]") -> list[str]:
-    """Look for the callables of jobs, and return a warning for each that is not there. Raises InputError."""
+    """Look for the callables of jobs, and return a warning for each that is missing. Raises InputError."""
     calls = [spec for spec in specs if spec.kind == "call"]
     if not calls:
         return []

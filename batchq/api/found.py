@@ -1,4 +1,4 @@
-"""A stored job as Python sees it."""
+"""Stored jobs and their output, as Python values."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -12,17 +12,22 @@ if TYPE_CHECKING:
     from batchq.jobs.selection import Selection
     from batchq.store.file.connection import Store
 
-_PAGE = 100  #: jobs that are read at once; each may have a result of 1 MiB
+_PAGE = 100  #: jobs that are read at a time; each may have a result of 1 MiB
 
 
 class JobInfo(NamedTuple):
-    """One stored job and how its last attempt ended, at the moment it was read.
+    """One stored job and its last attempt, as they were when the job was read; it does not change afterwards.
 
-    ``state`` is held, blocked, scheduled, queued, running, succeeded, failed or cancelled; ``why`` says more about it.
-    ``attempt`` counts the attempts so far. What follows it is that of the last attempt: ``outcome`` (succeeded, failed,
-    timed_out, crashed, interrupted or cancelled), ``exit_code``, ``signal`` (the number), ``seconds``, ``error`` (in
-    words, as in "exit code 3"), ``traceback`` and ``result`` (what the callable returned): None while it runs, and before
-    the first. ``stdout`` and ``stderr`` are what it printed, as far as that is kept; ``Store.logs`` has the bytes.
+    ``state`` is held, blocked, scheduled, queued, running, succeeded, failed or cancelled, and ``why`` the reason for it.
+    ``attempt`` is the number of attempts so far. Times are datetimes in UTC.
+
+    Of the last attempt: ``outcome`` (succeeded, failed, timed_out, crashed, interrupted or cancelled), ``exit_code``,
+    ``signal`` (its number), ``seconds`` (how long it ran), ``error`` (one line, such as ``"exit code 3"``; None after a
+    success), ``traceback``, and ``result`` (what the callable returned). All are None before the first attempt and
+    while one runs.
+
+    ``stdout`` and ``stderr`` are the kept output as text; bytes that are not UTF-8 are shown as ``\\xff``. ``Store.logs``
+    returns the bytes.
     """
 
     id: int
@@ -50,8 +55,11 @@ class JobInfo(NamedTuple):
 
 
 class Logs(NamedTuple):
-    """What one attempt of a job printed. Where more was printed than is kept, a line in brackets says how much is
-    missing; an ``attempt`` of 0 means that the job has not started yet."""
+    """The output of one attempt of a job, as bytes.
+
+    If it printed more than is kept, a line in brackets between the beginning and the end names how many bytes are missing.
+    ``attempt`` is 0, and the output empty, if the job has not started yet.
+    """
 
     job: int
     attempt: int
@@ -60,7 +68,7 @@ class Logs(NamedTuple):
 
 
 def infos(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[JobInfo]":
-    """The chosen jobs in the order of their ids, read page by page; ``opened`` is asked for the store before each."""
+    """Yield the chosen jobs in the order of their ids, read page by page; ``opened`` returns the store for each page."""
     for page in _pages(opened, chosen):
         ids = [job.id for job in page]
         results, printed = queries.results(opened(), ids), outputs.of_jobs(opened(), ids)
@@ -68,7 +76,7 @@ def infos(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[JobIn
 
 
 def printed(opened: "Callable[[], Store]", chosen: "Selection", attempt: int | None) -> "Iterator[Logs]":
-    """What the chosen jobs printed in this attempt, by default the last one. Raises MissingError for one it never had."""
+    """Yield the output of this attempt of the chosen jobs, by default the last. Raises MissingError if one never had it."""
     for page in _pages(opened, chosen):
         for job in page:
             out, err = (outputs.read(opened(), job.id, attempt, name) for name in ("stdout", "stderr"))
@@ -83,8 +91,8 @@ def _pages(opened: "Callable[[], Store]", chosen: "Selection") -> "Iterator[list
 
 
 def _job_info(job: rows.Job, result: str | None, printed: Mapping[str, rows.Output]) -> JobInfo:
-    """The value for a row; ``result`` is the JSON that its last attempt returned, None where it returned none, and
-    ``printed`` its output by stream."""
+    """Return the value for a row; ``result`` is the result of the last attempt in JSON, or None; ``printed`` has its
+    output by stream."""
     end = job.end
     stdout, stderr = (_whole(printed[name]) if name in printed else b"" for name in ("stdout", "stderr"))
     return JobInfo(
@@ -114,7 +122,7 @@ def _job_info(job: rows.Job, result: str | None, printed: Mapping[str, rows.Outp
 
 
 def _whole(output: rows.Output) -> bytes:
-    """The beginning and the end that are kept of a stream, with a line for what is missing between them."""
+    """Return the kept beginning and end of a stream, with a line between them for what is missing."""
     missing = f"\n[batchq: {output.cut:,} bytes are missing here]\n".encode() if output.cut else b""
     return output.head + missing + output.tail
 

@@ -31,10 +31,12 @@ def job(**options: "Unpack[Options]") -> "Callable[[Callable[P, R]], Job[P, R]]"
 def job(
     function: Callable[P, R] | None = None, /, **options: Any
 ) -> "Job[P, R] | Callable[[Callable[P, R]], Job[P, R]]":
-    """Decorate a function of a module so that it can be added as a job: ``@batchq.job`` or ``@batchq.job(queue="a")``.
+    """Decorate a function so that its calls can be added as jobs: ``@batchq.job`` or ``@batchq.job(queue="a")``.
 
-    The options are the fields of a job file but for the work itself. Raises InputError for a wrong option and TypeError
-    for a function that no worker can import and call; nothing is stored yet.
+    The function does not change: it can still be called directly. The options are the fields of a job file, except the
+    work itself; each has the default of the job file. The function must be at the top level of a module. Nothing is
+    stored yet. Raises InputError for a wrong option, and TypeError for a function that no worker can import (a lambda, a
+    function inside another one) or run to its end (a generator).
     """
     if function is not None:
         return Job(function, {})
@@ -42,11 +44,11 @@ def job(
 
 
 class Job(Generic[P, R]):
-    """A decorated function: called, it is the plain function; ``add`` stores a call of it as a job.
+    """A decorated function. Calling it calls the plain function; ``add`` stores one call as a job.
 
-    The store is that of the ``with batchq.open(…)`` block around, else that of the usual lookup ($BATCHQ_DB, ``batchq.db``
-    here or above, the user's own), and is made if there is none. A worker imports the function with the folder of the
-    add first on ``sys.path``.
+    Jobs go to the store of the enclosing ``with batchq.open(…)`` block in this thread, or else to the store that the
+    command line would use ($BATCHQ_DB, the nearest ``batchq.db`` here or in a folder above, the user's own), which is
+    created if it is missing. A worker imports the function with the folder of the add first on ``sys.path``.
     """
 
     __name__: str
@@ -63,38 +65,39 @@ class Job(Generic[P, R]):
         job_spec({"call": "m:f", **self._options}, self._name, "/", "")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the plain function, here and now."""
+        """Call the plain function in this process; nothing is stored."""
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<batchq.Job {self._name}>"
 
     def options(self, **options: "Unpack[Options]") -> "Job[P, R]":
-        """The same function with some options changed: ``resize.options(priority=5).add(path="a.png")``.
+        """Return the same function with other options: ``resize.options(priority=5).add(path="a.png")``.
 
-        ``env`` is merged, every other option replaced; ``run_at`` displaces ``delay`` and the reverse. Raises
-        InputError for a wrong option.
+        ``env`` is merged, every other option replaced; ``run_at`` and ``delay`` replace each other. Raises InputError for
+        a wrong option.
         """
         return Job(self.__wrapped__, merged(self._options, plain(options)))
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
-        """One call as ``Store.add`` takes it: the fields of a job file. Nothing is stored.
+        """Return one call as a mapping for ``Store.add``: the fields of a job file. Nothing is stored.
 
-        Raises TypeError for arguments that do not fit the function, and InputError where no worker could import it.
+        Raises TypeError for arguments that do not fit the function, and InputError if no worker could import it.
         """
         return self._call() | {"args": self._by_name(self._name, *args, **kwargs)}
 
     def add(self, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Store one call; the id of its job, or of the job that has its ``key`` already.
+        """Store one call, and return the id of its job, or of the job that already has its ``key``.
 
-        Raises TypeError for arguments that do not fit the function, and BatchqError where nothing could be stored.
+        The job is on disk when this returns. Raises TypeError for arguments that do not fit the function, InputError for
+        values that JSON cannot represent, and another BatchqError if the store cannot be written; then nothing is stored.
         """
         return self._stored([self.job(*args, **kwargs)])[0]
 
     def add_many(self, calls: Iterable[Mapping[str, Any]]) -> list[int]:
-        """Store many calls, each given by its keyword arguments, in one transaction: all of them or none.
+        """Store many calls, each a mapping of keyword arguments, in one transaction: all of them or none.
 
-        The ids come in the order of the calls. Raises as ``add`` does.
+        Returns the ids of their jobs in the order of the calls. Raises the errors of ``add``.
         """
         common = self._call()
         return self._stored([
@@ -108,12 +111,12 @@ class Job(Generic[P, R]):
 
     @cached_property
     def _signature(self) -> "inspect.Signature":
-        import inspect  # 10 ms, which a worker that only calls the function does not pay
+        import inspect  # takes 10 ms, which a worker that only calls the function saves
 
         return inspect.signature(self.__wrapped__)
 
     def _by_name(self, where: str, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The arguments as a worker passes them: by name. Defaults stay with the function."""
+        """Return the arguments as a worker passes them: by name. Defaults stay with the function. Raises TypeError."""
         from inspect import Parameter
 
         try:
@@ -126,7 +129,7 @@ class Job(Generic[P, R]):
             if kind is Parameter.VAR_KEYWORD:
                 named |= value
             elif kind in (Parameter.VAR_POSITIONAL, Parameter.POSITIONAL_ONLY):
-                raise TypeError(f"{where}: a worker passes arguments by name, and {name!r} takes none so")
+                raise TypeError(f"{where}: a worker passes arguments by name, which {name!r} does not accept")
             else:
                 named[name] = value
         return named

@@ -1,4 +1,4 @@
-"""``batchq.map``: one job for each item, and a handle that knows their results in the order of the items."""
+"""``batchq.map``: one job for each item, and a handle for their results in the order of the items."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -19,11 +19,12 @@ R = TypeVar("R")
 
 
 def map(function: "Callable[[T], R] | Job[[T], R]", items: Iterable[T], **options: "Unpack[Options]") -> "Jobs[R]":
-    """Store one job for each item, that calls ``function(item)``: all of them in one transaction, or none.
+    """Store one job for each item, which calls ``function(item)``: all of them in one transaction, or none.
 
-    ``function`` is a plain function of a module, or one decorated with ``@batchq.job``; the options are those of that. The
-    store is that of the ``with batchq.open(…)`` block around, else that of the usual lookup. Nothing runs yet:
-    ``batchq.run`` runs them, or a run that is at work. Raises TypeError and BatchqError as ``Job.add`` does.
+    ``function`` is a plain function at the top level of a module, or one decorated with ``@batchq.job``; the options are
+    those of that decorator. Jobs go to the store of the enclosing ``with batchq.open(…)`` block in this thread, or else
+    to the store that the command line would use. Nothing runs yet: ``batchq.run`` runs the jobs, or a run at work does.
+    Raises TypeError, InputError and other BatchqErrors as ``Job.add`` does.
     """
     job: Job[..., R] = function if isinstance(function, Job) else Job(function, {})
     called = job.options(**options)
@@ -33,9 +34,10 @@ def map(function: "Callable[[T], R] | Job[[T], R]", items: Iterable[T], **option
 
 
 class Jobs(Generic[R]):
-    """The jobs that ``batchq.map`` has added, in the order of the items: ``ids``, in the store at ``path``.
+    """The jobs that ``batchq.map`` has added to the store at ``path``; ``ids`` is in the order of the items.
 
-    Each method opens the store for itself, so the handle may be used after the ``with`` block, and in any thread.
+    Each method opens the store itself, so the handle also works after the ``with`` block and in any thread. All methods
+    raise MissingError if the store is gone, and other BatchqErrors if it cannot be read.
     """
 
     def __init__(self, path: str, ids: Iterable[int]) -> None:
@@ -49,20 +51,23 @@ class Jobs(Generic[R]):
         return f"<batchq.Jobs {len(self.ids)} in {self.path}>"
 
     def wait(self, timeout: "Duration | None" = None) -> "Waited":
-        """Block until all of them are over, or the timeout has passed; how they stand then."""
+        """Block until all jobs have finished, or the timeout has passed, and return how many are in each state.
+
+        ``timeout`` is seconds, text such as ``"10m"``, or a timedelta; by default there is none.
+        """
         with stores.open(self.path, create=False) as store:
             return store.wait(self.ids, timeout=timeout)
 
     def jobs(self) -> "list[JobInfo]":
-        """Each job as it is now. Raises MissingError where one was pruned."""
+        """Return each job as it is now, in the order of the items. Raises MissingError if one was pruned."""
         with stores.open(self.path, create=False) as store:
             found = {job.id: job for job in store.jobs(self.ids)}
             return [found[id] if id in found else store.job(id) for id in self.ids]
 
     def results(self) -> list[R]:
-        """What the function has returned, item by item.
+        """Return what each call returned, in the order of the items.
 
-        Raises ResultError, which names the first job without a result, unless all of them have succeeded.
+        It does not wait. Raises ResultError, which names the first job without a result, unless all jobs have succeeded.
         """
         jobs = self.jobs()
         without = [job for job in jobs if job.state != "succeeded"]
@@ -73,7 +78,7 @@ class Jobs(Generic[R]):
         return results
 
     def failures(self) -> "list[JobInfo]":
-        """Those that failed or were cancelled."""
+        """Return the jobs that failed or were cancelled."""
         return [job for job in self.jobs() if job.state in ("failed", "cancelled")]
 
 

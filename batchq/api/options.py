@@ -1,4 +1,4 @@
-"""The fields of a job as Python writes them: ``Options`` for type checkers, ``plain`` for the checks of ``jobs.model``."""
+"""The fields of a job in Python types: ``Options`` for type checkers, ``plain`` for the checks of ``jobs.model``."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """What ``@batchq.job(…)`` and ``.options(…)`` take: every field of a job file but the work itself."""
+    """The options of ``@batchq.job(…)`` and ``.options(…)``: every field of a job file, except the work itself."""
 
     name: str
     batch: str
@@ -49,17 +49,17 @@ class Options(TypedDict, total=False):
     cwd: "Path"
 
 
-_DATA = ("args", "payload")  #: they reach the job as JSON, so what JSON cannot say is refused and not translated
+_DATA = ("args", "payload")  #: passed to the job as JSON; a value that JSON cannot represent is refused, not translated
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields in the types of a job file: a path becomes text, a timedelta seconds, an exception its name, a tuple
-    or any other iterable a list. The data of a call or a payload stay as they are."""
+    """Return the fields in the types of a job file: a path becomes text, a timedelta seconds, an exception its name, a
+    tuple or any other iterable a list. The data of a call or a payload do not change."""
     return {name: value if name in _DATA else _plain(value) for name, value in fields.items()}
 
 
 def seconds(duration: "Duration") -> float:
-    """A duration as ``timeout=`` takes it, in seconds. Raises UsageError."""
+    """Return the seconds of a duration as ``timeout=`` takes it. Raises UsageError."""
     from batchq import clock
     from batchq.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""``batchq.run``: the command ``batchq run``, started from Python as a process of its own."""
+"""``batchq.run``: the command ``batchq run``, started from Python as a child process."""
 
 import json
 import os
@@ -13,15 +13,19 @@ from batchq.processes.offspring import run_to_end
 if TYPE_CHECKING:
     from batchq.api.options import Duration, Path
 
-_TOLD = (0, 1, 3, 129, 130, 131, 143)  #: exit codes of a run that did what it was told; any other is an error
+_ORDERLY = (0, 1, 3, 129, 130, 131, 143)  #: exit codes of a run that reported its jobs; any other is an error
 
 
 class RunResult(NamedTuple):
-    """How a run went. ``status`` is its exit code: 0 all went well, 1 a job ended failed or was put on hold by batchq,
-    3 something was not run that should have been, 129, 130, 131 or 143 a signal stopped it. ``failed`` are the ids of the
-    jobs that ended failed, ``held_by_batchq`` of those that batchq put on hold meanwhile, ``stopped_at`` the option that
-    ended it with work left (``--max-jobs``, ``--max-time``, ``--halt``); the rest are numbers of jobs, as in
-    ``batchq run --json``."""
+    """How a run went.
+
+    ``status`` is its exit code: 0 if all went well or there was nothing to do; 1 if a job failed or batchq put one on
+    hold, or ``halt`` ended the run; 3 if a process of a dead run is, or may be, still alive; 129, 130, 131 or 143 if
+    a signal stopped it. ``failed`` has the ids of the jobs that failed, ``held_by_batchq`` of those that batchq put on
+    hold during the run. ``stopped_at`` is the option that ended the run with work left (``--max-jobs``, ``--max-time``,
+    ``--halt``), else None. ``succeeded``, ``retried``, ``interrupted`` and ``rescued`` are counts, as in ``batchq run
+    --json``.
+    """
 
     status: int
     succeeded: int
@@ -54,14 +58,28 @@ def run(
     quiet: bool = False,
     verbose: bool = False,
 ) -> RunResult:
-    """Run what is claimable until nothing is left, as ``batchq run`` does, and wait for it.
+    """Run the jobs of a store until none is left to run, as ``batchq run`` does; wait for it and return how it went.
 
-    ``store`` is an open one, a path, or None for the usual lookup. ``slots`` is ``-j``: jobs at once, ``0`` or None one
-    for each core, ``"50%"`` half of them. The rest are the options of the command.
+    A job that fails is not an exception: look at ``status`` and ``failed`` of the result.
 
-    The run is a child process with this one's stderr. An exception that ends the wait, such as KeyboardInterrupt, stops
-    the run in order before it goes on; where this process is killed, the run stops, too (Linux). Raises the error of
-    ``batchq.errors`` that belongs to the exit code when the run could not be done; why is on stderr.
+    ``store`` is an open store, a path, or None for the store that the command line would use; it must exist.
+    ``slots`` is how many jobs run at once: by default, and for 0, one for each core; ``"50%"`` is half of them.
+    ``queue``, ``batch``: only the jobs of these. ``max_jobs``: stop after that many starts. ``max_time``: stop after
+    that time. ``halt``: ``"soon"`` or ``"now"``, as ``--halt``. ``if_running``: ``"join"`` (the default), ``"skip"``,
+    ``"fail"``, ``"wait"`` or ``"wait=60s"``. ``watch``: stay, and run new jobs as soon as they are added. ``perform``: the
+    ``module:function`` for payload jobs. ``events``: a file to which events are appended. ``handler``: one or more
+    ``module:function`` that get the events. ``grace``: how long jobs may take to finish when the run is stopped.
+    ``log_dir``: a folder for all output. ``worker_jobs``: replace a worker after that many callables.
+    ``limit_processes``: how many processes your user may have during the run. ``quiet``: print nothing. ``verbose``:
+    print more. Durations are seconds, texts such as
+    ``"5m"``, or timedeltas.
+
+    The run is a child process that prints to this process's stderr. An exception that ends the wait, such as
+    KeyboardInterrupt, first stops the run in an orderly way; a second one kills its jobs. If this process is killed, the
+    run stops, too (Linux).
+
+    Raises MissingError if there is no store, UsageError for a wrong option, and for any other exit code the error in
+    ``batchq.errors`` that has it; the reason is on stderr.
     """
     if not isinstance(store, Store):
         with open_with_warnings(store, create=False, stacklevel=3) as opened:
@@ -82,11 +100,11 @@ def run(
 
 
 def _result(status: int, printed: bytes) -> RunResult:
-    if status in _TOLD and printed:
+    if status in _ORDERLY and printed:
         facts = json.loads(printed)
         lists = {name: tuple(facts[name]) for name in ("failed", "held_by_batchq")}
         return RunResult(**{name: facts[name] for name in RunResult._fields} | lists)
     if status < 0:
         raise errors.BatchqError(f"batchq run was killed by signal {-status}")
     kinds = {kind.exit_code: kind for kind in reversed(errors.BatchqError.__subclasses__())}
-    raise kinds.get(status, errors.BatchqError)(f"batchq run ended with exit code {status}; it has said why on stderr")
+    raise kinds.get(status, errors.BatchqError)(f"batchq run ended with exit code {status}; the reason is on stderr")

@@ -1,8 +1,8 @@
-"""``batchq.open``: a store to add jobs to and to look at."""
+"""``batchq.open``: a store to add jobs to, to change and to read."""
 
 import os
 import warnings
-from _contextvars import ContextVar  # contextvars and threading take longer
+from _contextvars import ContextVar  # contextvars takes longer to import
 from _thread import get_ident  # all of threading takes 5 ms
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
     from batchq.jobs.selection import Selection
     from batchq.store.changing.control import Changed
 
-_FAILURES = 100  #: that a report has in full, as with --json
-_in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: that of the innermost with block
+_FAILURES = 100  #: failures that a report describes in full, as with --json
+_in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: the store of the innermost with block
 
 
 def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> "Store":
-    """Open a store by the rules of the command line, as a context manager that closes it.
+    """Open a store, and return it as a context manager that closes it.
 
-    Without a ``path`` it is that of ``$BATCHQ_DB``, the nearest ``batchq.db`` here or above, or the user's own. A
-    missing one is made, readable by its owner alone; with ``create=False`` it is MissingError. A store that others could
-    write, or that is none, is StoreError; see ``batchq.errors``. What deserves a warning is told by ``warnings``.
+    Without a ``path`` it is the store that the command line would use: ``$BATCHQ_DB``, the nearest ``batchq.db`` here or
+    in a folder above, or the user's own. A missing store is created, readable by its owner alone; with ``create=False``
+    that is a MissingError. Raises StoreError for a file that is not a store or that others could write, and other
+    BatchqErrors (see ``batchq.errors``) if it cannot be opened. Warnings go through the module ``warnings``.
     """
     return open_with_warnings(path, create=create, stacklevel=3)
 
 
 def usual(stacklevel: int) -> "AbstractContextManager[Store]":
-    """The store for functions that are added: that of the ``with`` block around, else that of the command's lookup.
+    """Return the store for added functions: that of the enclosing ``with`` block, else that of the command line.
 
-    A thread or a forked child has no part in the block of another one.
+    In another thread or a forked child, the store of the block is opened again.
     """
     from contextlib import nullcontext
 
@@ -57,23 +58,28 @@ def usual(stacklevel: int) -> "AbstractContextManager[Store]":
 
 
 def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
-    """As ``open``; ``stacklevel`` says whose line the warnings name, as in ``warnings.warn``."""
+    """Open a store as ``open`` does; ``stacklevel`` is that of ``warnings.warn``: the line that a warning names."""
     opened = opening.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)
     try:
         for warning in opened.warnings:
             warnings.warn(warning, stacklevel=stacklevel)
-    except Warning:  # where warnings are errors
+    except Warning:  # if warnings are errors
         opened.close()
         raise
     return Store(opened)
 
 
 class Store:
-    """An open store. It belongs to the thread that opened it, and not to a forked child: open it again there.
+    """An open store, made by ``batchq.open``. Inside its ``with`` block, ``f.add()`` and ``batchq.map`` use it.
 
-    In its ``with`` block it is the store that ``f.add()`` and ``batchq.map`` use. Methods that take ``*jobs`` and a choice
-    mean the same jobs as the command line: ids, texts such as ``"1-5,9"`` and ``"last"``, lists of ids, and ``batch``,
-    ``queue``, ``state``, ``failed``, ``name``, ``since`` and ``all``.
+    It belongs to the thread that opened it, and not to a forked child: open it again there. Elsewhere, and after
+    ``close``, its methods raise RuntimeError.
+
+    Methods with ``*jobs`` and ``**choice`` select jobs as the command line does: by ids, texts such as ``"1-5,9"`` and
+    ``"last"``, lists of ids, and by ``batch``, ``queue``, ``state``, ``failed``, ``name``, ``since``, ``cause`` and
+    ``all=True``. A job must pass all of them. An empty list selects no job. They raise UsageError for a wrong choice and
+    MissingError for an id that does not exist; all methods raise BusyError if the store is locked for too long, and
+    LedgerError if it cannot be read or written.
     """
 
     def __init__(self, opened: connection.Store) -> None:
@@ -83,11 +89,12 @@ class Store:
         self.path = opened.path
 
     def add(self, jobs: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[int]:
-        """Store one job or many, each a mapping with the fields of a job file; their ids, in order.
+        """Store one job or many, each a mapping with the fields of a job file, and return their ids in order.
 
-        One transaction: all or none. A ``matrix`` gives one id for each combination, a ``key`` that is known the id of
-        the job that has it. The working directory and PATH of this process are stored with each. A ``call`` of what
-        is not there is warned of. Raises InputError that names the job and the field.
+        It is one transaction: all or none, and on disk when this returns. A ``matrix`` has one id for each combination; a
+        ``key`` that is already stored has the id of its job. The working directory and PATH of this process are stored
+        with each job. A ``call`` of a function that does not exist is a warning. Raises InputError, which names the job
+        and the field.
         """
         specs = described(jobs)
         for warning in missing(specs):
@@ -95,7 +102,7 @@ class Store:
         return intake.add(self._opened(), specs).ids if specs else []
 
     def job(self, id: int) -> "JobInfo":
-        """One job as it is now. Raises MissingError."""
+        """Return one job as it is now. Raises MissingError if it does not exist."""
         from batchq.api import choosing
         from batchq.api.found import infos
         from batchq.store.looking import queries
@@ -113,7 +120,11 @@ class Store:
         state: str | None = None,
         name: str | None = None,
     ) -> "Iterator[JobInfo]":
-        """The jobs that pass all filters, in the order of their ids, read page by page; ``name`` may be a glob."""
+        """Iterate over the jobs that pass all filters, in the order of their ids; without filters, over all jobs.
+
+        ``name`` may be a glob. Jobs are read in pages while you iterate, so the store must stay open. Ids that do not
+        exist are skipped. Raises InputError for an unknown state.
+        """
         from batchq.api.found import infos
         from batchq.jobs.lifecycle import STATES
         from batchq.jobs.selection import Selection, of_ids
@@ -126,13 +137,16 @@ class Store:
         )
 
     def retry(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
-        """Queue jobs that are over once more, as ``batchq retry`` does. Raises UsageError, MissingError."""
+        """Queue finished jobs again, as ``batchq retry`` does; return how many changed, and which."""
         from batchq.store.changing import control
 
         return self._change("retry", control.retry, jobs, choice)
 
     def cancel(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
-        """Cancel jobs that wait or run, as ``batchq cancel`` does. Raises UsageError, MissingError."""
+        """Cancel jobs that wait or run, as ``batchq cancel`` does; return how many changed, and which.
+
+        A running job is killed by its run, soon after this returns.
+        """
         from batchq.runner.rescuing import take_back_cancelled
         from batchq.store.changing import control
 
@@ -141,21 +155,23 @@ class Store:
         return done
 
     def hold(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
-        """Keep waiting jobs from being run until ``release``. Raises UsageError, MissingError."""
+        """Hold waiting jobs: no run starts them until ``release``. Return how many changed, and which."""
         from batchq.store.changing import control
 
         return self._change("hold", control.hold, jobs, choice)
 
     def release(self, *jobs: "Which", **choice: "Unpack[Choice]") -> "Changed":
-        """Let held jobs go on. Raises UsageError, MissingError."""
+        """Release held jobs; return how many changed, and which."""
         from batchq.store.changing import control
 
         return self._change("release", control.release, jobs, choice)
 
     def wait(self, *jobs: "Which", timeout: "Duration | None" = None, **choice: "Unpack[Choice]") -> "Waited":
-        """Block until the jobs are over, or the timeout has passed; how they stand then.
+        """Block until the jobs have finished, or the timeout has passed, and return how many are in each state.
 
-        It does not start a run: another process must be at work, or nothing will move. Raises UsageError, MissingError.
+        ``timeout`` is seconds, text such as ``"10m"``, or a timedelta; by default there is none. A timeout is not an
+        exception: ``open`` counts the jobs that have not finished. This starts no run: some other process must run the
+        jobs. Raises UsageError if nothing is chosen, or if jobs wait for each other so that they can never finish.
         """
         import time
 
@@ -168,9 +184,9 @@ class Store:
         return waiting.wait(self._opened(), chosen, until)
 
     def logs(self, *jobs: "Which", attempt: int | None = None, **choice: "Unpack[Choice]") -> "Iterator[Logs]":
-        """What jobs printed, in the order of their ids: in this attempt, by default the last one.
+        """Iterate over the output of jobs, in the order of their ids: of this attempt, by default the last one.
 
-        Raises UsageError, and MissingError for a job or an attempt that does not exist.
+        Raises UsageError if nothing is chosen, and MissingError for a job or an attempt that does not exist.
         """
         from batchq.api import choosing
         from batchq.api.found import printed
@@ -181,7 +197,7 @@ class Store:
         return printed(self._opened, chosen, attempt)
 
     def report(self, *jobs: "Which", **choice: "Unpack[Choice]") -> dict[str, Any]:
-        """What happened to the chosen jobs, or to all: the document of ``batchq report --json`` as a value."""
+        """Return the document of ``batchq report --json`` as a dict, for the chosen jobs or for all."""
         import json
 
         from batchq import clock
@@ -189,13 +205,13 @@ class Store:
         from batchq.report import asjson, summary
 
         chosen = self._chosen(choosing.selection(jobs, choice), stacklevel=3)
-        told = summary.build(self._opened(), chosen, at=clock.now(), failures=_FAILURES, db=self.path)
-        found: dict[str, Any] = json.loads(asjson.report(told))
+        built = summary.build(self._opened(), chosen, at=clock.now(), failures=_FAILURES, db=self.path)
+        found: dict[str, Any] = json.loads(asjson.report(built))
         return found
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process and thread have opened it, and not closed it."""
+        """Whether this process and thread opened the store and it is still open."""
         return self._store is not None and self._owner == (os.getpid(), get_ident())
 
     def close(self) -> None:
@@ -226,7 +242,7 @@ class Store:
         return change(self._opened(), chosen, list_ids=True)
 
     def _chosen(self, selection: "Selection", *, stacklevel: int) -> "Selection":
-        """The selection with ``last`` looked up; a queue or batch of which the store has never heard is warned of."""
+        """Return the selection with ``last`` looked up, and warn of a queue or batch that the store has never seen."""
         from batchq.store import names
         from batchq.store.selecting import resolved
 
@@ -243,6 +259,6 @@ class Store:
 
 
 def add_calls(store: Store, jobs: Iterable[Mapping[str, Any]]) -> list[int]:
-    """As ``store.add``, of functions that are there: nobody looks for them."""
+    """Store jobs as ``store.add`` does, without looking for their functions: they exist."""
     specs = described(jobs)
     return intake.add(store._opened(), specs).ids if specs else []

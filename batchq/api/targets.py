@@ -1,4 +1,4 @@
-"""Where a worker finds a function: ``module:qualname``, checked as far as this process can tell."""
+"""Where a worker finds a function: ``module:qualname``, checked as far as this process can."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from typing import Any
 
 from batchq.errors import InputError
 
-# Of a code object: generator, asynchronous generator. The module inspect names them, and takes 10 ms.
+# Flags of a code object: generator, asynchronous generator. The module inspect has them, but takes 10 ms.
 _GENERATOR = 0x20 | 0x200
 
 
 def require_findable(function: Callable[..., Any]) -> None:
-    """Raise TypeError for what no worker could import or call to its end: a lambda, an inner function, a generator."""
+    """Raise TypeError for a function that no worker can import or run to its end: a lambda, an inner one, a generator."""
     name = getattr(function, "__qualname__", None)
     if not callable(function) or name is None or getattr(function, "__module__", None) is None:
         raise TypeError(f"batchq.job decorates a function, not {function!r}")
@@ -27,7 +27,7 @@ def require_findable(function: Callable[..., Any]) -> None:
 
 
 def target(function: Callable[..., Any], folder: str) -> str:
-    """The ``module:qualname`` of a function for a worker that looks in ``folder`` first, the folder of its job.
+    """Return the ``module:qualname`` of a function for a worker that looks in ``folder``, the folder of its job, first.
 
     Raises InputError for a function of a program that has no name there, and while the function's own module is being
     imported: each worker imports it, too, and would add the job again.
@@ -51,7 +51,7 @@ def _main_module(function: str, folder: str) -> str:
     file = getattr(main, "__file__", None)
     if file is None:
         raise InputError(
-            f"{function}: is defined in a session without a file; a worker can import it from a module only"
+            f"{function}: is defined in a session without a file; a worker can only import it from a module"
         )
     place = os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file))
     stem, suffix = os.path.splitext(os.path.relpath(place, os.path.realpath(folder)))

@@ -1,4 +1,4 @@
-"""``Store.wait``: block until jobs are over."""
+"""``Store.wait``: block until jobs have finished."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Waited(NamedTuple):
-    """How the jobs stood when the wait ended: so many in each final state, and how many were ``open`` at the timeout."""
+    """How many jobs were in each final state when the wait ended; ``open`` counts those that had not finished."""
 
     succeeded: int
     failed: int
@@ -22,15 +22,15 @@ class Waited(NamedTuple):
 
     @property
     def all_succeeded(self) -> bool:
-        """Whether every one of them succeeded."""
+        """Whether every job succeeded."""
         return not (self.failed or self.cancelled or self.open)
 
 
 def wait(store: "Store", selection: "Selection", until: float | None) -> Waited:
-    """Until the jobs are over, or that moment (monotonic seconds) has come.
+    """Wait until the jobs have finished, or until that time (monotonic seconds).
 
-    Inside of a job, that job and all that is to run after it are left out. Raises UsageError where they were named, and
-    where all jobs that run wait for others, so that nothing would ever go on.
+    Inside a job, that job and the jobs that depend on it are left out. Raises UsageError if they were named by id, and if
+    all running jobs wait for others, so that nothing could ever continue.
     """
     callers = asking.of_tokens(store, enclosing.tokens())
     ids = awaited.without_callers(store, selection, callers)

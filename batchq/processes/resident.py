@@ -12,7 +12,7 @@ from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 from batchq.processes.unnamed import unnamed_file
-from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, KINDS, PHASE, START, may_be_answer
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, KINDS, LAST, PHASE, START, may_be_answer
 
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
@@ -132,7 +132,7 @@ class Resident:
                     self._kill()
                     at = len(data)
                 break
-            if fields[0] == FAREWELL:
+            if fields[0] == LAST:
                 self.is_leaving = True
             elif fields[0] == PHASE:
                 self.imports = data[text:end].decode()

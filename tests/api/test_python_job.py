@@ -85,7 +85,7 @@ def test_what_json_cannot_say_is_refused_by_the_add() -> None:
 
 def test_arguments_that_have_no_name_are_refused() -> None:
     assert decorated.many.add(1, second=2, third=3) == 1
-    with pytest.raises(TypeError, match="a worker passes arguments by name, and 'rest' takes none so"):
+    with pytest.raises(TypeError, match="a worker passes arguments by name, which 'rest' does not accept"):
         decorated.many.add(1, 2)
 
 
@@ -257,7 +257,7 @@ def test_a_function_of_a_session_is_refused(folder: Path) -> None:
     said = program(Shell(folder), "-c", "import batchq\n@batchq.job\ndef f(): pass\nf.add()")
 
     assert said.splitlines()[-1] == (
-        "batchq.errors.InputError: f: is defined in a session without a file; a worker can import it from a module only"
+        "batchq.errors.InputError: f: is defined in a session without a file; a worker can only import it from a module"
     )
 
 

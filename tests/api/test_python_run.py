@@ -112,7 +112,7 @@ def test_a_missing_store_is_refused_and_not_made(project: Path) -> None:
 def test_a_wrong_option_is_wrong_usage(
     project: Path, capfd: pytest.CaptureFixture[str], options: dict[str, str], why: str
 ) -> None:
-    with pytest.raises(batchq.errors.UsageError, match="exit code 2; it has said why on stderr"):
+    with pytest.raises(batchq.errors.UsageError, match="exit code 2; the reason is on stderr"):
         batchq.run(**options)  # type: ignore[arg-type]
 
     assert why in capfd.readouterr().err

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from _signal import SIGKILL, SIGTERM  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
+from _signal import SIGKILL, SIGTERM  # type: ignore[import-not-found]  # not signal: a job that imports it is noticed (Handlers)
 
 from batchq.processes import proc
 from batchq.processes.worker import libc
@@ -13,10 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-BY_ITSELF = 0.3  #: seconds in which what a call left may end by itself
-TERM_TO_KILL = 0.2  #: seconds between TERM and KILL for what did not
+BY_ITSELF = 0.3  #: seconds in which processes that a call left may end by themselves
+TERM_TO_KILL = 0.2  #: seconds between TERM and KILL for those that did not
 _GONE = 1.0  #: seconds within which a process must be dead after KILL
-_LOOK = 0.0005  #: seconds between looks
+_INTERVAL = 0.0005  #: seconds between checks
 _TRACKERS = (
     "multiprocessing.resource_tracker",
     "joblib.externals.loky.backend.resource_tracker",
@@ -26,41 +26,41 @@ _POOLS = ("joblib.externals.loky.reusable_executor", "loky.reusable_executor")
 
 
 class Children:
-    """``end_left`` is called after each task; ``adopt`` when a module has been imported."""
+    """The child processes: ``end_left`` is called after each task, ``adopt`` when a module has been imported."""
 
     def __init__(self) -> None:
         self._kept: set[int] = set()
 
     def alive(self) -> set[int]:
-        """The children of this process."""
+        """Return the children of this process."""
         return set(_children()) if _are_any() else set()
 
     def adopt(self, before: set[int]) -> None:
-        """What has come since is a module's own: it stays until the worker ends."""
+        """Keep the processes that a module started since ``before``, until the worker ends."""
         self._kept |= self.alive() - before
 
     def end_left(self) -> tuple[int, bool]:
-        """End what a task left behind: how many processes were alive, and whether the module that owns one may miss it.
+        """End the processes that a task left. Return how many were alive, and whether a module may still refer to one.
 
-        The helpers of multiprocessing and joblib are closed as these do it themselves, so that they start new ones.
+        The helpers of multiprocessing and joblib are closed as these libraries do it, so that they start new ones.
         """
         if not _are_any():
             return 0, False
         if self._kept and self._left() == set():
             return 0, False
         count = self._end_strangers() if self._left(*_helpers()) else 0
-        if count == 0:  # else the worker is replaced, and needs them for what is done at its end
+        if count == 0:  # else the worker is replaced, and its exit handlers need them
             self.close_helpers()
         return count, count > 0
 
     def end_all(self) -> None:
-        """The worker ends: so does what modules started."""
+        """End all processes, including those that modules started, because the worker ends."""
         self._kept.clear()
         self.end_left()
         self.close_helpers()
 
     def close_helpers(self) -> None:
-        """Let the helpers that no module started while it was imported do their last work, and end."""
+        """Close the helpers, so that they clean up and end; except those that an import started."""
         forkserver = _loaded("multiprocessing.forkserver", "_forkserver")
         if forkserver is not None and forkserver._forkserver_pid not in (None, *self._kept):
             os.close(forkserver._forkserver_alive_fd)
@@ -79,7 +79,7 @@ class Children:
         return set(_children()) - self._kept - set(helpers)
 
     def _end_strangers(self) -> int:
-        """First those of a pool that joblib keeps for the next call; then all else that does not end by itself."""
+        """End the pools that joblib keeps for the next call, then all others. Return how many had to be signalled."""
         for name in _POOLS:
             pool = _loaded(name, "_executor")
             if pool is not None:
@@ -102,12 +102,12 @@ class Children:
                             with contextlib.suppress(OSError):
                                 os.kill(pid, number)
                         seen.add(pid)
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
         return len(seen)
 
 
 def _are_any() -> bool:
-    """Whether this process has a child, alive or not; asked after each call, so without the price of an exception."""
+    """Return whether there is a child, alive or not; called after each task, so without the cost of an exception."""
     if _waitid is not None:
         return _waitid(os.P_ALL, 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT) == 0
     try:
@@ -117,11 +117,11 @@ def _are_any() -> bool:
     return True
 
 
-_waitid = libc.function("waitid") if libc.IS_LINUX else None  # elsewhere it may insist on a place for what it found
+_waitid = libc.function("waitid") if libc.IS_LINUX else None  # elsewhere it may require a place for its result
 
 
 def _helpers() -> list[int]:
-    """Processes that end when their pipe is closed, once they have tidied up."""
+    """Return the processes that clean up and end when their pipe is closed."""
     found = [_loaded("multiprocessing.forkserver", "_forkserver", "_forkserver_pid")]
     found += [_loaded(name, "_resource_tracker", "_pid") for name in _TRACKERS]
     return [pid for pid in found if pid is not None]
@@ -135,15 +135,15 @@ def _loaded(module: str, *names: str) -> "Any":
 
 
 def _wait_for(pid: int) -> None:
-    """Wait for a child that is about to end; one that does not is killed."""
+    """Wait for a child that is about to end; kill it if it does not."""
     until = time.monotonic() + _GONE
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > until:
                 os.kill(pid, SIGKILL)
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
 
 
 def _children() -> list[int]:
-    """The children of this process; none where /proc is that of another namespace: to signal those would hit strangers."""
+    """Return the children of this process; none if /proc is that of another namespace, where its ids mean strangers."""
     return proc.children("self") if proc.sees_itself() else []

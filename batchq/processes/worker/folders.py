@@ -1,4 +1,4 @@
-"""The folder of a worker: where its jobs find it, which one it is, and where it is now."""
+"""The folder of a worker: its name, its identity, and the current folder."""
 
 import os
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def home() -> "tuple[str, object]":
-    """The folder of the jobs, by the name that they have for it, and which one that is.
+    """Return the folder of the jobs by the name that they use, and its identity.
 
     A link in the name may lead elsewhere later, to another version of the modules.
     """
@@ -17,7 +17,7 @@ def home() -> "tuple[str, object]":
 
 
 def identity(folder: str) -> object:
-    """Which folder it is, whatever its name; None where it cannot be entered, which the next job reports."""
+    """Return which folder it is, whatever its name; None if it cannot be read, which the next job reports."""
     try:
         found = os.stat(folder)
     except OSError:
@@ -26,7 +26,7 @@ def identity(folder: str) -> object:
 
 
 def current(_now: "Any" = os.getcwd) -> str | None:
-    """The working directory; None where it has been taken away."""
+    """Return the working directory; None if it was removed."""
     try:
         folder: str = _now()
     except OSError:

@@ -22,7 +22,7 @@ _set, _mask, _set_timer, _set_wakeup = (
 
 
 class Handlers:
-    """``put_back`` after each call; ``look`` and ``adopt`` around an import."""
+    """``reset`` after each call; ``look`` and ``adopt`` around an import."""
 
     def __init__(self) -> None:
         self._is_touched = False
@@ -60,11 +60,11 @@ class Handlers:
         if wakeup != before[2]:
             self._wakeup = wakeup
 
-    def put_back(self) -> bool:
+    def reset(self) -> bool:
         """Whether all of it is as it was."""
         if not self._is_touched and "ctypes" not in sys.modules:
             return True
-        is_whole = not self._is_touched or self._put_back_handlers()
+        is_whole = not self._is_touched or self._reset_handlers()
         for timer in _TIMERS:
             _set_timer(timer, 0)
         # What was blocked and has come meanwhile would end the process now: nobody would have heard it.
@@ -75,7 +75,7 @@ class Handlers:
         self._is_touched = False
         return is_whole
 
-    def _put_back_handlers(self) -> bool:
+    def _reset_handlers(self) -> bool:
         _wake_up(self._wakeup)
         is_whole = True
         for number, handler in zip(_NUMBERS, self._handlers, strict=True):

@@ -1,7 +1,7 @@
-"""What the kernel keeps of a process: its user, its view of the machine, its turns, its name.
+"""Settings that the kernel keeps of a process: its user, its view of the machine, its scheduling, its name.
 
-It takes calls of the kernel to look at this. So some of it is looked at from the first call on of a Python function that
-changes it (``watch_seldom``), and all of it once ``ctypes`` is loaded, with which anything can be changed (``everything``).
+Reading them takes system calls. So some are read only after the first call of a Python function that changes them
+(``before_changes``), and all of them once ``ctypes`` is loaded, which can change anything (``everything``).
 """
 
 import os
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _NAME, _GET_NAME = 15, 16  #: PR_SET_NAME and PR_GET_NAME of prctl(2)
 _DEATH_SIGNAL, _GET_DEATH_SIGNAL, _SUBREAPER, _GET_SUBREAPER = 1, 2, 36, 37
-#: Lines of /proc/self/status that no program changes but by a call of the kernel, most of them for ever
+#: Lines of /proc/self/status that only a system call changes, most of them for ever
 _STATUS = (b"Uid", b"Gid", b"Groups", b"SigBlk", b"SigIgn", b"Cap", b"NoNewPrivs", b"Seccomp")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 
 
 def scheduling() -> "list[Setting]":
-    """How the process gets its turns."""
+    """Return the settings of scheduling."""
     found = [
         Setting("priority", partial(os.getpriority, os.PRIO_PROCESS, 0), partial(os.setpriority, os.PRIO_PROCESS, 0))
     ]
@@ -34,15 +34,15 @@ def scheduling() -> "list[Setting]":
     return found
 
 
-#: What these change is looked at from their first call on: it takes some calls of the kernel.
-SELDOM = (
+#: Functions of ``os``; what they change is read from their first call on, because it takes system calls.
+CHANGING = (
     "chroot", "initgroups", "nice", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "setegid", "seteuid",
     "setgid", "setgroups", "setns", "setpriority", "setregid", "setresgid", "setresuid", "setreuid", "setuid", "unshare",
 )  # fmt: skip
 
 
 def rights() -> "list[Setting]":
-    """Who the process is, and what it sees of the machine."""
+    """Return the settings of users, groups, root folder and namespaces."""
     return [
         Setting("users", os.getresuid if hasattr(os, "getresuid") else os.geteuid, None),
         Setting("groups", lambda: (os.getresgid() if libc.IS_LINUX else os.getegid(), os.getgroups()), None),
@@ -51,8 +51,8 @@ def rights() -> "list[Setting]":
     ]
 
 
-def watch_seldom(note: "Callable[[], object]") -> None:
-    """Call ``note`` before each call of these functions of ``os``."""
+def before_changes(note: "Callable[[], object]") -> None:
+    """Call ``note`` before each call of a function in ``CHANGING``."""
 
     def noting(function: "Callable[..., Any]") -> "Callable[..., Any]":
         @wraps(function)
@@ -62,13 +62,13 @@ def watch_seldom(note: "Callable[[], object]") -> None:
 
         return noted
 
-    for name in SELDOM:
+    for name in CHANGING:
         if (function := getattr(os, name, None)) is not None:
             setattr(os, name, noting(function))
 
 
 def process_name() -> "list[Setting]":
-    """What ``ps`` shows of it; none where the C library cannot tell."""
+    """Return the setting of the name that ``ps`` shows; none if the C library has no prctl."""
     prctl = libc.function("prctl")
     if prctl is None:
         return []
@@ -82,15 +82,15 @@ def process_name() -> "list[Setting]":
 
 
 def everything() -> "list[Setting]":
-    """Also what Python has no function for."""
+    """Return all settings, including those for which Python has no function."""
     prctl = libc.function("prctl")
     if not libc.IS_LINUX or prctl is None or not os.path.exists("/proc/self/status"):
         return []
-    told = libc.memory(4)
+    answer = libc.memory(4)
 
     def of(question: int) -> bytes:
-        prctl(question, told)
-        return bytes(told.raw)
+        prctl(question, answer)
+        return bytes(answer.raw)
 
     def set_again(values: "list[bytes]") -> None:
         for question, value in zip((_DEATH_SIGNAL, _SUBREAPER), values, strict=True):
@@ -106,7 +106,7 @@ def everything() -> "list[Setting]":
 
 
 def status() -> "list[Setting]":
-    """Rights, and signals that are blocked, ignored or heard, whoever has set that."""
+    """Return the setting of rights and of signals that are blocked, ignored or handled, even if set by C."""
     return [Setting("rights and signals", _status, None)] if os.path.exists("/proc/self/status") else []
 
 
@@ -116,10 +116,10 @@ def _status() -> "list[bytes | int]":
         lines = os.read(fd, 8192).split(b"\n")
     finally:
         os.close(fd)
-    told: list[bytes | int] = [line for line in lines if line.startswith(_STATUS)]
-    # The two of the C library, which hears them from its first thread on, are nobody's setting.
-    told += [int(line[7:], 16) & ~(3 << 31) for line in lines if line.startswith(b"SigCgt")]
-    return told
+    found: list[bytes | int] = [line for line in lines if line.startswith(_STATUS)]
+    # The C library handles two signals itself from its first thread on; these are not a setting of the job.
+    found += [int(line[7:], 16) & ~(3 << 31) for line in lines if line.startswith(b"SigCgt")]
+    return found
 
 
 def _namespaces() -> "list[Setting]":

@@ -1,8 +1,8 @@
-"""The worker's side of a callable: a child process that runs one function after the other and says how each ended.
+"""The loop of a worker: a child process that calls one function after another and reports how each ended.
 
-Started by the runner with ``wire.START``. It ends when no more tasks can come; and, with ``FAREWELL`` behind an answer,
-when that task changed the process in a way that cannot be put back. Then it ends as any Python program does: threads
-that are not daemons, exit handlers and buffered files come to their end, for which the runner grants some time.
+The runner starts it with ``wire.START``. It ends when no more tasks can come, or after an answer ``LAST`` if a task
+changed the process in a way that cannot be undone. Then it ends as any Python program does: threads that are not daemons,
+exit handlers and buffered files come to their end, for which the runner grants some time.
 """
 
 import atexit
@@ -10,69 +10,64 @@ import contextlib
 import contextvars
 import os
 import resource
-import select
 import sys
 import time
-from _signal import SIGKILL  # type: ignore[import-not-found]  # whether signal was imported is seen: Surroundings
+from _signal import SIGKILL  # type: ignore[import-not-found]  # not signal: a job that imports it is noticed (Handlers)
 from collections import namedtuple
 
 from batchq.processes.worker import endings, folders, functions, libc
+from batchq.processes.worker.answers import Answers, Replaced, end_broken
 from batchq.processes.worker.children import Children
 from batchq.processes.worker.environment import Environment
 from batchq.processes.worker.output import Spill
 from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.streams import keep
 from batchq.processes.worker.surroundings import Surroundings
-from batchq.processes.worker.wire import ANSWER, ARCHIVE, FAREWELL, PHASE, RESULT, receive
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, RESULT, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
     from batchq.processes.worker.endings import Ending
 
-_SHORT = 100_000  #: nanoseconds in which a task cannot take memory worth a look; a longer one behind it is looked at
-_LONG = 5_000_000  #: nanoseconds from which the peak memory is read anew after a task
-MOST = 100_000  #: tasks of one process: glibc keeps the old values of variables, about 150 bytes a task
+_SHORT = 100_000  #: nanoseconds in which a task cannot take memory that matters; a longer one after it is measured
+_LONG = 5_000_000  #: nanoseconds from which the peak memory is always read after a task
+MOST = 100_000  #: tasks of one process: setenv(3) of glibc never frees old values, which leaks about 150 bytes a task
 _COROUTINE = 0x80  #: a flag of a code object
 
 
 class Job(namedtuple("Job", ("id", "attempt", "payload", "name", "batch", "queue", "key"))):
-    """What ``run --perform pkg.mod:func`` hands to the function: the job whose payload it is to perform."""
+    """The argument of the function that ``run --perform pkg.mod:func`` names: the job whose payload it performs."""
 
     __slots__ = ()
 
 
 def main() -> None:
-    """Serve until the runner closes the pipe of the tasks, or until this process is not as it was."""
+    """Serve until the runner closes the pipe of the tasks, or this process must be replaced."""
     _, root = sys.argv
     sys.argv[:] = [__file__]
     sys.path.insert(0, os.getcwd())
     if root not in sys.path:
-        sys.path.append(root)  # a callable may import batchq, also from a source tree
+        sys.path.append(root)  # a callable may import batchq, even from a source tree
     _bind_to_runner()
     tasks, answers, bell, out, err = map(keep, range(3, 8))
     os.closerange(3, 8)
     if root == ARCHIVE:
         os.set_inheritable(8, False)
-    worker = _Worker(answers, bell, Spill(out, err))
-    with contextlib.suppress(_Farewell):
+    worker = _Worker(Answers(answers, bell), Spill(out, err))
+    with contextlib.suppress(Replaced):
         while (message := receive(tasks)) is not None:
             worker.serve(message)
     worker.settle()
 
 
-class _Farewell(Exception):
-    """This process must be replaced, and the runner knows."""
-
-
 class _Worker:
-    def __init__(self, answers: int, bell: int, spill: Spill) -> None:
+    def __init__(self, answers: Answers, spill: Spill) -> None:
         self._answers = answers
-        self._bell = bell
         self._pid = os.getpid()
         self._home, self._place = folders.home()
-        self._folder: str | None = None  # where a module has gone
+        self._folder: str | None = None  # the folder to which a module changed
         self._about: list[Any] = []
         self._common: dict[str, str] = {}
         self._environment = Environment()
@@ -86,29 +81,29 @@ class _Worker:
         self._functions: dict[str, Any] = {}
         self._rusage_peak = 0
         self._peak = 0
-        self._look_at_memory(is_long=True)
-        atexit.register(self._end)  # the first one is called last
+        self._measure_memory(is_long=True)
+        atexit.register(self._end)  # registered first, so called last
         SOURCES.watch()
-        functions.watch_imports(self._import_begins, self._import_ended, self._around.look_at_modules)
+        functions.watch_imports(self._import_begins, self._import_ended, self._around.watch_modules)
 
     def serve(self, message: "dict[str, Any]") -> None:
-        """Run the tasks of one message in order. Raises _Farewell."""
+        """Run the tasks of one message in order. Raises Replaced."""
         if message["look"] and (SOURCES.have_changed() or folders.identity(self._home) not in (None, self._place)):
-            self._say_farewell(b"")
+            self._answers.send_last(b"")
         self._direct_output(to_files=not message["single"])
         self._is_last = "last" in message
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
         if not self._is_last:
-            os.chdir("/")  # the folder is not to be busy while this waits
-        os.write(self._bell, b"!")
+            os.chdir("/")  # so that an idle worker does not keep the folder busy
+        self._answers.ring()
         if self._is_last:
-            raise _Farewell
+            raise Replaced
 
     def settle(self) -> None:
-        """No more tasks: what is printed from now on goes to the pipes, for nobody reads the files any more.
+        """Prepare the end: output goes to the pipes from now on, because nobody reads the files any more.
 
-        Nothing here keeps alive what is a module's own: its objects are to go when Python lets go of the module.
+        Drop all references to objects of modules, so that they go when Python drops the module.
         """
         self._functions.clear()
         self._around.context = contextvars.Context()
@@ -127,27 +122,6 @@ class _Worker:
             targets = self._spill.files if to_files else self._pipes
             self._around.streams.direct(*targets, are_files=to_files)
 
-    def _send(self, data: bytes) -> None:
-        """Send without waiting where there is room; else wake the runner, which makes some."""
-        try:
-            while data := data[self._send_some(data) :]:
-                os.write(self._bell, b"!")
-                waiting = select.poll()
-                waiting.register(self._answers, select.POLLOUT)
-                waiting.poll()
-        except OSError as error:
-            _end_broken(error)
-
-    def _send_some(self, data: bytes) -> int:
-        try:
-            return os.write(self._answers, data)
-        except BlockingIOError:
-            return 0
-
-    def _say_farewell(self, answer: bytes) -> "NoReturn":
-        self._send(answer + ANSWER.pack(FAREWELL, *[0] * 11))
-        raise _Farewell
-
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
         id_, attempt, token, about, work = task
         if about is not None:
@@ -162,7 +136,7 @@ class _Worker:
         cpu, began = time.process_time_ns(), time.monotonic_ns()
         is_whole = True
         try:
-            os.chdir(self._home)  # each time: the folder of that name may be another one by now
+            os.chdir(self._home)  # each time: the name may mean another folder by now
             called, named = functions.asked_for(work) if target is None else (target, {})
             function = self._found(called, also)
             if self._folder is not None:
@@ -176,7 +150,7 @@ class _Worker:
             words = () if target is None else (Job(id_, attempt, work, name, batch, queue, key),)
             ending = self._around.context.copy().run(self._call, function, words, named)
         if os.getpid() != self._pid:
-            sys.exit(int(ending[0] != RESULT))  # a child that the callable forked, and that came back here
+            sys.exit(int(ending[0] != RESULT))  # a child that the callable forked and that returned here
         self._answer(cpu, began, ending, is_whole=is_whole)
 
     def _call(self, function: "Any", words: "tuple[Any, ...]", named: "dict[str, Any]") -> "Ending":
@@ -195,7 +169,7 @@ class _Worker:
             return endings.by(error)
 
     def _describe(self, about: "list[Any]") -> None:
-        """What this task and those behind it have in common."""
+        """Store what this task and those after it have in common."""
         name, batch, queue, key, db, named, umask, timeout = about
         self._about = [name, batch, queue, key, umask, timeout]
         self._common = named | {"BATCHQ_BATCH": batch, "BATCHQ_QUEUE": queue, "BATCHQ_DB": db}
@@ -205,15 +179,15 @@ class _Worker:
     def _answer(self, cpu: int, began: int, ending: "Ending", *, is_whole: bool) -> None:
         taken, cpu = time.monotonic_ns() - began, time.process_time_ns() - cpu
         if not self._is_last:
-            is_whole = self._around.put_back() and is_whole
+            is_whole = self._around.reset() and is_whole
         threads = self._around.threads.left
         if taken > _SHORT:
-            self._look_at_memory(is_long=taken > _LONG)
+            self._measure_memory(is_long=taken > _LONG)
         count, was_ended = (0, False) if self._is_last else self._children.end_left()
         try:
             output = self._spill.take() if self._to_files else b""
         except OSError as error:
-            _end_broken(error)
+            end_broken(error)
         ended_at = time.time_ns() // 1_000_000
         kind, text, exit_code, again = ending
         answer = (
@@ -226,32 +200,28 @@ class _Worker:
         )  # fmt: skip
         self._performed += 1
         if is_whole and not was_ended and self._performed < MOST:
-            self._send(answer)
+            self._answers.send(answer)
         else:
-            self._say_farewell(answer)
+            self._answers.send_last(answer)
 
     def _found(self, target: str, also: str | None) -> "Any":
-        """Raises functions.NotReady."""
+        """Return the function, which is imported when it is first needed. Raises functions.NotReady."""
         found = self._functions.get(target)
         if found is None:
             module = target.partition(":")[0]
-            self._tell_phase(module)
+            self._answers.send_phase(module)
             found = self._functions[target] = functions.load(target, also)
             self._around.context = contextvars.copy_context()
-            self._around.within.clear()  # the module may have chosen a context for the whole process
-            self._around.look_at_modules()
-            self._tell_phase("")
+            self._around.within.clear()  # the module may have set a context for the whole process
+            self._around.watch_modules()
+            self._answers.send_phase("")
         return found
-
-    def _tell_phase(self, module: str) -> None:
-        text = module.encode()
-        self._send(ANSWER.pack(PHASE, *[0] * 10, len(text)) + text)
 
     def _import_begins(self) -> None:
         self._before = self._environment.look(), self._children.alive(), self._around.look(), folders.current()
 
     def _import_ended(self) -> None:
-        """What a module sets and starts while it is imported stays: it will not be imported again."""
+        """Keep what a module set and started while it was imported: it will not be imported again."""
         variables, children, around, folder = self._before
         if folder != (now := folders.current()):
             self._folder = now
@@ -260,8 +230,8 @@ class _Worker:
         self._around.adopt(around)
         SOURCES.note()
 
-    def _look_at_memory(self, *, is_long: bool) -> None:
-        # ru_maxrss also counts the size of the runner that started this process; VmHWM is our own, but slow to read.
+    def _measure_memory(self, *, is_long: bool) -> None:
+        # ru_maxrss includes the size of the runner that started this process; VmHWM does not, but is slow to read.
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if is_long or grown != self._rusage_peak:
             self._rusage_peak = grown
@@ -269,16 +239,9 @@ class _Worker:
                 self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
-def _end_broken(error: OSError) -> "NoReturn":
-    """A callable has closed what only its worker may."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"batchq: the callable broke its worker's connection ({error.strerror})\n".encode())
-    os._exit(1)
-
-
 def _bind_to_runner() -> None:
-    """Be killed when the runner is, for a worker carries no token by which a rescuer could find it; and inherit the
-    orphans of its tasks, so that nothing a task started can leave it unseen (prctl(2), Linux only)."""
+    """Have the kernel kill this process with its runner, because a worker has no token by which a rescuer could find it;
+    and inherit the orphans of its tasks, so that it sees all that a task started (prctl(2), Linux only)."""
     if libc.IS_LINUX and (prctl := libc.function("prctl")) is not None:
         runner = os.getppid()
         prctl(1, SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG

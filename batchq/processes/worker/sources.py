@@ -1,4 +1,4 @@
-"""The files of the modules that a job brings along: when one has changed, the worker must not go on with what was there."""
+"""The source files of a job's modules: when one has changed, the worker must be replaced."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ State = tuple[int, int, int]
 
 
 class Sources:
-    """``watch`` at first, ``note`` after imports, ``have_changed`` before calls.
+    """The state of each file at its import: ``watch`` at first, ``note`` after imports, ``have_changed`` before calls.
 
-    What lies among the installed packages is left alone.
+    Installed packages are not checked.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Sources:
         self._modules: set[str] = set(sys.modules)
 
     def watch(self) -> None:
-        """From now on note each source as it is before Python reads it: it may change while its module is imported."""
+        """Record each source from now on before Python reads it: it may change while its module is imported."""
         loader: Any = sys.modules["_frozen_importlib_external"].SourceFileLoader
         path_stats = loader.path_stats
 
@@ -37,7 +37,7 @@ class Sources:
         loader.path_stats = noted
 
     def note(self) -> None:
-        """Note the other files of the modules that have been imported since: libraries, compiled modules."""
+        """Record the other files of modules imported since the last call: libraries, compiled modules."""
         if len(sys.modules) == len(self._modules):
             return
         for name in sys.modules.keys() - self._modules:
@@ -47,18 +47,18 @@ class Sources:
         self._modules = set(sys.modules)
 
     def have_changed(self) -> bool:
-        """Whether a file is not as it was when it was imported."""
+        """Return whether a file has changed since it was imported."""
         changed = self.changed()
         for file in changed:
             _forget_bytecode(file, self._states[file])
         return bool(changed)
 
     def changed(self) -> list[str]:
-        """The files that are not as they were."""
+        """Return the files that have changed."""
         return [file for file, state in self._states.items() if _state(file) != state]
 
 
-#: Those of this process
+#: The sources of this process
 SOURCES = Sources()
 
 
@@ -67,7 +67,7 @@ def _is_of_job(file: str) -> bool:
 
 
 def _forget_bytecode(file: str, before: State | None) -> None:
-    """Python takes compiled code for that of a file that has changed within a second and kept its size."""
+    """Remove compiled code that Python would use for a file that changed within a second and kept its size."""
     now = _state(file)
     if before is not None and now is not None and before[1] == now[1] and before[0] // 10**9 == now[0] // 10**9:
         with contextlib.suppress(OSError, NotImplementedError, ValueError):

@@ -32,7 +32,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.kept = [keep(fd) for fd in range(3)]
-        self._heeding = self.kept[:]  # those that mind whether they are non-blocking
+        self._checked = self.kept[:]  # those that mind whether they are non-blocking
         null = os.open(os.devnull, os.O_WRONLY)
         self._null = keep(null)
         os.close(null)
@@ -51,7 +51,7 @@ class Streams:
     def direct(self, out: int, err: int, *, are_files: bool) -> None:
         """From now on what is printed goes to these."""
         self.kept[1:] = out, err
-        self._heeding = [] if are_files else self.kept[:]
+        self._checked = [] if are_files else self.kept[:]
         for fd in (1, 2):
             os.dup2(self.kept[fd], fd)
 
@@ -125,9 +125,9 @@ class Streams:
         _, encoding, errors, line_buffering = setting
         io.TextIOWrapper.__init__(stream, raw, encoding, errors, line_buffering=line_buffering)
 
-    def put_back(self) -> None:
+    def reset(self) -> None:
         """Let the descriptors 0, 1 and 2 be what they were. Raises OSError."""
-        for kept in self._heeding:
+        for kept in self._checked:
             if not os.get_blocking(kept):  # set through a copy, for dup2 shares the flag
                 os.set_blocking(kept, True)
         for fd, kept in enumerate(self.kept):

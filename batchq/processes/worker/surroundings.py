@@ -46,9 +46,9 @@ class Surroundings:
         self._known: set[str] = set()  # modules whose settings are looked at
         self._modules = 0
         self._use([settings.interpreter()])
-        self._seldom = [(one, one.read()) for one in (*kernel.rights(), *kernel.scheduling())]
-        kernel.watch_seldom(self._look_at_seldom)
-        self.look_at_modules()
+        self._unwatched = [(one, one.read()) for one in (*kernel.rights(), *kernel.scheduling())]
+        kernel.before_changes(self._watch_rights)
+        self.watch_modules()
         self.threads = Threads()
         self._handlers, self._limits = Handlers(), _limits()
 
@@ -57,14 +57,14 @@ class Surroundings:
         self._readers += [one.read for one in new]
         self._values += [one.read() for one in new]
 
-    def _look_at_seldom(self) -> None:
-        for setting, value in self._seldom:
+    def _watch_rights(self) -> None:
+        for setting, value in self._unwatched:
             self._settings.append(setting)
             self._readers.append(setting.read)
             self._values.append(value)
-        self._seldom.clear()
+        self._unwatched.clear()
 
-    def look_at_modules(self) -> None:
+    def watch_modules(self) -> None:
         """Look at the settings of modules that have been loaded by now, too."""
         self._modules = len(sys.modules)
         for name in modules.WITH.keys() & sys.modules.keys() - self._known:
@@ -110,29 +110,29 @@ class Surroundings:
             self.within.pop("decimal", None)
         if limits != (bounds := _limits()):
             self._limits = bounds
-        self.look_at_modules()
+        self.watch_modules()
 
-    def put_back(self) -> bool:
+    def reset(self) -> bool:
         """Make the process as it was; False where that cannot be done, and another process must go on."""
-        is_whole = self._handlers.put_back()
+        is_whole = self._handlers.reset()
         is_whole = self.streams.flush() and is_whole
         os.umask(self._umask)
         _forget_warnings()
         if len(sys.modules) != self._modules:
-            self.look_at_modules()
+            self.watch_modules()
         for anew in self._anew.values():
             anew()
         try:
             if self._values != [read() for read in self._readers]:
-                is_whole = all([self._put_back(number) for number in range(len(self._settings))]) and is_whole
+                is_whole = all([self._reset_setting(number) for number in range(len(self._settings))]) and is_whole
             if "resource" in sys.modules:
-                self._put_back_limits()
-            self.streams.put_back()
+                self._reset_limits()
+            self.streams.reset()
         except Exception:
             is_whole = False
         return self.threads.are_own() and is_whole
 
-    def _put_back(self, number: int) -> bool:
+    def _reset_setting(self, number: int) -> bool:
         setting, value = self._settings[number], self._values[number]
         if setting.read() == value:
             return True
@@ -141,7 +141,7 @@ class Surroundings:
         setting.write(value)
         return bool(setting.read() == value)
 
-    def _put_back_limits(self) -> None:
+    def _reset_limits(self) -> None:
         for limit, before in zip(_LIMITS, self._limits, strict=True):
             if resource.getrlimit(limit) != before:
                 resource.setrlimit(limit, before)

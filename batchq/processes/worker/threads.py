@@ -10,19 +10,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_FAREWELL = 0.002  #: seconds in which a thread that was told to end may do so
+_TO_END = 0.002  #: seconds in which a thread that is about to end may do so
 _MOST = 0xFFFF
-_STEPS = 4  #: from a thread to the variables of a module: an attribute of an object, or of a class, is on the way
-_WIDTH = 50  #: objects that are looked at on each step
+_STEPS = 4  #: references from the variables of a module to a thread: by an attribute of an object or of a class
+_WIDTH = 50  #: objects that are followed on each step
 _LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 class Threads:
-    """``left`` are those that the last call left.
+    """The threads of the worker; ``left`` is how many the last call left.
 
-    A daemon of an installed library (the monitor of tqdm, the sender of an error tracker), or one that a module holds in
-    a variable, is the worker's from then on, as long as there is one of its kind: the next call would find it there, or
-    start the same. Any other costs the worker.
+    A daemon thread of an installed library (the monitor of tqdm, the sender of an error tracker), or one that a module
+    holds in a variable, belongs to the worker from then on, while it is the only one of its kind: the next call would
+    find it there, or start the same. For any other thread the worker is replaced.
     """
 
     def __init__(self) -> None:
@@ -31,22 +31,22 @@ class Threads:
         self._known: list[Any] = _threads()
 
     def now(self) -> int:
-        """How many there are beside the main one."""
+        """Return how many threads there are besides the main one."""
         return _thread._count()
 
     def adopt(self, before: int) -> None:
-        """What has come since ``before`` stays: a module has started it while it was imported."""
+        """Keep the threads that a module started since ``before``, while it was imported."""
         if (new := self.now() - before) > 0:
             self._count += new
             self._known = _threads()
 
     def are_own(self) -> bool:
-        """Whether the next call finds none of this one."""
+        """Return whether only threads of the worker are left."""
         self.left = 0
         if (count := _thread._count()) <= self._count:
-            self._count = count  # where one has ended, another is not to be taken for it
+            self._count = count  # if one has ended, a new one must not count in its place
             return True
-        time.sleep(_FAREWELL)
+        time.sleep(_TO_END)
         new = self.now() - self._count
         if new <= 0:
             return True
@@ -64,7 +64,7 @@ class Threads:
 
 
 def _threads() -> "list[Any]":
-    """Those that threading knows, but the main one."""
+    """Return the threads that threading knows, except the main one."""
     threading = sys.modules.get("threading")
     if threading is None:
         return []
@@ -73,7 +73,7 @@ def _threads() -> "list[Any]":
 
 
 def _origin(thread: "Any") -> "Any":
-    """The function that runs in it, where that is known, or its class."""
+    """Return the function that runs in a thread, or its class if that is unknown."""
     target = getattr(thread, "_target", None)
     return type(thread) if target is None else getattr(target, "__func__", target)
 
@@ -90,7 +90,7 @@ def _is_of_a_library(thread: "Any") -> bool:
 
 
 def _is_held(thread: "Any") -> bool:
-    """Whether a module has it: a thread that a call has merely started is referred to by threading alone."""
+    """Return whether a module refers to the thread; if a call merely started it, only threading does."""
     variables = {id(getattr(module, "__dict__", None)) for module in list(sys.modules.values())}
     all_threads = sys.modules["threading"]._active
     holders: list[Any] = [thread]

@@ -1,26 +1,25 @@
-"""What the runner and a worker say to each other.
+"""The format of what the runner and a worker send each other.
 
-A worker has three pipes and two files. On descriptor 3 tasks come, in messages of four bytes of length and that much
-JSON. On 4 answers go out, one for each task as soon as it has ended, so that a worker that dies takes no answer with it.
-The one on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, and the runner is
-spared the wake-ups between.
+A worker has three pipes and two files. Tasks come on descriptor 3, in messages of four bytes of length and that much
+JSON. Answers go out on 4, one for each task as soon as it has ended, so that a worker that dies takes no answer with it.
+The pipe on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, which spares the
+runner the wake-ups between.
 
-A message is ``{"look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``,
-where ``about`` is null for what is as that of the task before. ``look`` is true where tasks have been claimed since the
-last message: whoever added them may have changed files before. ``"last": true`` follows where the process is for this one
-task: it ends as that has left it. In a message of several short tasks the output of each
-goes to a file, on 6 and 7, where its end can be seen; in a single one to the runner's pipes, where it is bounded while
-it runs. The files have no names, and lie in memory: the runner has made them, and reads them when it must end the worker,
-or when that dies.
+A message is ``{"look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``.
+``about`` is null if it equals that of the task before. ``look`` is true if tasks have been claimed since the last message:
+files may have changed before those were added. ``"last": true`` follows if the process is for this one task and ends as
+the task has left it. In a message of several short tasks the output of each goes to a file, on 6 and 7, so that its end
+is known; the output of a single task goes to the runner's pipes, where it is bounded while the task runs. The files have
+no names and lie in memory. The runner made them, and reads them if it must kill the worker or the worker dies.
 
-An answer is an ``ANSWER`` and behind it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
-``SNOOZE``); when it began and ended (milliseconds since 1970); its seconds, and those of the processor; peak memory in
-KiB, 0 where that is unknown; exit code, -1 for none; how many processes it left, and how many threads; milliseconds
-after which it asks to be repeated, -1 where it does not; bytes of the first text, its output in JSON, which may be
-empty; bytes of the second, its result or its error in JSON.
+An answer is an ``ANSWER`` and after it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
+``SNOOZE``); when it began and ended (milliseconds since 1970); its duration and its CPU time in seconds; peak memory in
+KiB, 0 if unknown; exit code, -1 for none; how many processes it left, and how many threads; milliseconds until the next
+attempt that it asks for, -1 for none; bytes of the first text, its output in JSON, which may be empty; bytes of the
+second, its result or its error in JSON.
 
-Two other kinds of answer belong to no task: ``PHASE``, whose second text is the module that is being imported, or empty
-when that has ended; and ``FAREWELL``, the last one of a worker that must be replaced.
+Two kinds of answer belong to no task: ``PHASE``, whose second text is the module that is being imported, or empty when
+the import has ended; and ``LAST``, after which the worker must be replaced.
 """
 
 import json
@@ -32,28 +31,28 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The program of a worker; its argument is the folder of the package, or ``ARCHIVE``. What the worker needs is imported
-#: from the standard library, whatever PYTHONPATH says, and before a job's folder is looked at.
+#: from the standard library, whatever PYTHONPATH says, and before a job's folder is on the path.
 START = (
     "import os, sys; before = sys.path[:]; sys.path[:] = [one for one in before if one == os.path.dirname(os.__file__)"
     " or one.endswith('lib-dynload')] + sys.argv[1:2]; from batchq.processes.worker.serving import main;"
     " sys.path[:] = before; main()"
 )
-#: Where a worker finds batchq when its files have been taken away: a file in memory, on the descriptor after those above.
+#: Where a worker finds batchq if its files have been removed: a file in memory, on the descriptor after those above.
 ARCHIVE = "/proc/self/fd/8"
-ANSWER = Struct("=cqqddqhIHqII")  #: what the runner needs no more than a call to read: it reads very many
-RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL = b"r", b"e", b"d", b"s", b"p", b"f"
+ANSWER = Struct("=cqqddqhIHqII")  #: which the runner reads in one call: it reads very many
+RESULT, ERROR, DISCARD, SNOOZE, PHASE, LAST = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
-KINDS = frozenset((RESULT, ERROR, DISCARD, SNOOZE, PHASE, FAREWELL))
-KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
-_MOST = 64 * 1024 * 1024  #: bytes of a text behind an answer: more than any has
+KINDS = frozenset((RESULT, ERROR, DISCARD, SNOOZE, PHASE, LAST))
+KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and of its end
+_MOST = 64 * 1024 * 1024  #: bytes of a text after an answer: more than any has
 _LATEST = 1 << 43  #: milliseconds since 1970: in a few hundred years
-#: To and from JSON, whatever a callable makes of the functions of ``json``
+#: To and from JSON, even if a callable replaces the functions of ``json``
 as_json, _from_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode, json.JSONDecoder().decode
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 
 
 def receive(tasks: int) -> "dict[str, Any] | None":
-    """Wait for one message; None when the other side is gone."""
+    """Wait for one message; return None when the runner has closed the pipe."""
     header = _exactly(tasks, 4)
     if header is None:
         return None
@@ -62,7 +61,7 @@ def receive(tasks: int) -> "dict[str, Any] | None":
 
 
 def may_be_answer(fields: "tuple[Any, ...]") -> bool:
-    """Whether these can be the fields of an answer, and not what a callable has written to a descriptor of its worker."""
+    """Return whether these can be the fields of an answer; a callable may write anything to a descriptor of its worker."""
     return fields[0] in KINDS and 0 <= fields[1] <= fields[2] < _LATEST and max(fields[-2:]) < _MOST
 
 
@@ -71,7 +70,7 @@ def _exactly(pipe: int, size: int) -> bytes | None:
     while len(data) < size:
         try:
             part = os.read(pipe, min(size - len(data), _CHUNK))
-        except BlockingIOError:  # a callable has set that for whatever was open
+        except BlockingIOError:  # a callable made all open descriptors non-blocking
             os.set_blocking(pipe, True)
             continue
         if not part:
