@@ -1,1 +1,1 @@
-"""What happened, for people and for programs: one Report value, and one module a form (table, JSON, digest)."""
+"""What happened, for people and for programs: one Report value, and one module for each form (table, JSON, digest)."""

@@ -1,4 +1,4 @@
-"""What an add stored, or would store: as a listing for people, and as JSON, schema 1."""
+"""The jobs that an add stored, or would store: as a listing for people, and as JSON, schema 1."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _STYLES = {ADDED: "green", SKIPPED: "dim", RUNNING: "dim", REPLACED: "yellow", R
 
 
 def document(specs: "Jobs", done: Added, *, is_rehearsal: bool) -> Iterator[str]:
-    """One document of kind ``add``, piece by piece, one job a line; a job that is not stored has no id yet."""
+    """One document of kind ``add``, in pieces, one job per line; a job that is not stored yet has no id."""
     counts = dump(_counts(done))
     yield f'{{"schema": {SCHEMA}, "kind": "add", "dry_run": {dump(is_rehearsal)}, "counts": {counts}, "jobs": ['
     before = "\n"
@@ -38,7 +38,7 @@ def document(specs: "Jobs", done: Added, *, is_rehearsal: bool) -> Iterator[str]
 
 
 def listing(specs: "Jobs", done: Added, look: Look) -> Iterator[str]:
-    """One line for each job, page by page."""
+    """One line per job, page by page."""
     columns = Columns(("WOULD BE", "ID", "BATCH", "QUEUE", "NAME", "COMMAND"), right=("ID",))
     rest = enumerate(specs)
     for start in range(0, len(specs), PAGE):
@@ -47,8 +47,8 @@ def listing(specs: "Jobs", done: Added, look: Look) -> Iterator[str]:
         yield render(lines if start else [columns.head(), *lines], look)
 
 
-def told(done: Added) -> str:
-    """``3 added, 1 skipped``: what became, or would become, of how many jobs."""
+def totals(done: Added) -> str:
+    """``3 added, 1 skipped``: how many jobs were, or would be, added, skipped and so on."""
     return ", ".join(f"{number:,} {fate}" for fate, number in _counts(done).items() if number) or "no jobs"
 
 
@@ -60,7 +60,7 @@ def _counts(done: Added) -> dict[str, int]:
 
 
 def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
-    """What would become of one job; of one that stays as it is, what is stored and not what the add says."""
+    """The row of one job; of a job that stays as it is, with the stored values, not those of the add."""
     fate, job = done.fate(position), done.ids[position]
     kind, work, batch, queue, name = done.stored.get(job) or (
         spec.kind,
@@ -75,7 +75,7 @@ def _cells(spec: JobSpec, done: Added, position: int) -> list[Part]:
 
 
 def _stored(done: Added, job: int) -> "dict[str, Any]":
-    """The work of a job that stays as it is; nothing for any other."""
+    """The stored work of a job that stays as it is; empty for all others."""
     if job not in done.stored:
         return {}
     kind, work, batch, queue, name = done.stored[job]

@@ -1,7 +1,8 @@
-"""Looking as JSON, schema 1: ``{"schema": 1, "kind": …}``. Instants are ISO 8601 in UTC, durations seconds.
+"""The output of the reading commands as JSON, schema 1: ``{"schema": 1, "kind": …}``. Times are ISO 8601 in UTC,
+durations are seconds.
 
-Everything outside ASCII is escaped, so hostile job output can harm neither a terminal nor an encoding. Bytes that are
-no UTF-8 appear as ``\\xff`` (four characters).
+Everything outside ASCII is escaped, so hostile job output cannot harm a terminal or break an encoding. Bytes that are
+not UTF-8 appear as ``\\xff`` (four characters).
 """
 
 import json
@@ -51,7 +52,7 @@ def report(report: "Report") -> str:
 
 
 def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
-    """Jobs as one document of kind ``list``, piece by piece, one job a line; ``total`` is how many were selected."""
+    """Jobs as one document of kind ``list``, in pieces, one job per line; ``total`` is the number of selected jobs."""
     yield f'{{"schema": {SCHEMA}, "kind": "list", "total": {total}, "jobs": ['
     before = "\n"
     for page in pages:
@@ -82,7 +83,7 @@ def detail(detail: Detail) -> str:
 
 
 def changed(verb: str, done: "Changed") -> str:
-    """What a changing command did, as one document whose kind is the verb."""
+    """The jobs that a command has changed, as one document whose kind is the verb."""
     return _document(verb, changed=done.jobs, followed=done.also, left_alone=done.left_alone, jobs=done.ids)
 
 
@@ -160,18 +161,18 @@ def _end(end: End | None) -> "dict[str, Any]":
 
 
 def explanation(job: Job, reasons: "Sequence[Reason]") -> str:
-    """Why one job waits, or ended as it did."""
-    told = [{"reason": one.word, "text": one.text} for one in reasons]
-    return _document("explanation", job=job.id, state=job.state, reasons=told)
+    """The reasons why one job waits, or ended the way it did."""
+    listed = [{"reason": one.word, "text": one.text} for one in reasons]
+    return _document("explanation", job=job.id, state=job.state, reasons=listed)
 
 
 def queues(found: "Sequence[Queue]") -> str:
-    """The queues with what was set for them and their jobs by state; ``rate`` is in starts a second."""
+    """The queues with their settings and their jobs by state; ``rate`` is in starts per second."""
     return _document("queues", queues=[one._asdict() for one in found])
 
 
 def waited(counts: Mapping[str, int], status: int) -> str:
-    """How the jobs stand for which somebody waited."""
+    """The awaited jobs by state, and the exit code of the wait."""
     return _document("wait", status=status, jobs=dict(counts))
 
 
@@ -184,7 +185,7 @@ def _document(kind: str, **fields: "Any") -> str:
 
 
 def parsed(text: str) -> "Any":
-    """Stored JSON as a value; as its text where it is nested too deeply, or holds what is no JSON (NaN)."""
+    """Stored JSON as a value; as text if it is nested too deeply or contains what is not JSON (NaN)."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (RecursionError, ValueError):

@@ -1,4 +1,4 @@
-"""One job with all of its attempts, for people: what ``batchq show`` prints."""
+"""One job with all its attempts, for people: the output of ``batchq show``."""
 
 from collections.abc import Iterator
 
@@ -16,16 +16,16 @@ _LABEL = 10
 
 
 def detail(detail: Detail, outputs: dict[str, Output], look: Look, program: str) -> str:
-    """All that is known; ``outputs`` are those of the last attempt, of which the last lines are shown.
+    """Everything known about a job, with the last lines of ``outputs``, the output of its last attempt.
 
-    ``program`` begins the command that shows more.
+    ``program`` is how the command begins that shows more.
     """
     lines = [_headline(detail), *(_field(label, value) for label, value in _fields(detail) if value)]
     lines += _attempts(detail)
     for stream, output in outputs.items():
         lines += _output(stream, output)
     if any(output.total for output in outputs.values()):
-        what = "All that is kept" if any(output.cut for output in outputs.values()) else "All of it"
+        what = "All that was kept" if any(output.cut for output in outputs.values()) else "Full output"
         lines += [line(), line((f"{what}: {program} logs {detail.job.id}", "dim"))]
     return render(lines, look)
 
@@ -107,7 +107,7 @@ def _attempts(detail: Detail) -> list[Line]:
 
 
 def _result(detail: Detail) -> list[Line]:
-    """What the last attempt returned, where that is more than nothing."""
+    """The result of the last attempt, unless it is empty."""
     result = detail.attempts[-1].result
     if result in (None, "null"):
         return []
@@ -142,5 +142,5 @@ def _output(stream: str, output: Output) -> list[Line]:
         return []
     data = (output.tail or output.head) if output.cut else output.head + output.tail
     lines, more = last_lines(data, LINES)
-    said = f"{stream} of attempt {output.attempt}" + (", its last lines" if more or output.cut else "")
-    return [line(), line((said, "bold")), *(line(shortened(text), indent=2) for text in lines)]
+    title = f"{'last lines of ' if more or output.cut else ''}{stream} of attempt {output.attempt}"
+    return [line(), line((title, "bold")), *(line(shortened(text), indent=2) for text in lines)]

@@ -1,4 +1,4 @@
-"""The digest of a failed run as plain text: cron mails it, so it says by itself what failed, why, and what to do."""
+"""The digest of a failed run as plain text. Cron mails it, so it must say on its own what failed, why, and what to do."""
 
 import shlex
 from collections import Counter
@@ -11,45 +11,45 @@ from batchq.report.ending import ending, nth
 from batchq.store.looking.rows import Failure, Filed, Job
 from batchq.visible import visible
 
-IN_FULL = 10  #: failures told in full; the rest are summed up
-LINES = 10  #: last lines of output or traceback of each
+IN_FULL = 10  #: failures shown in full; the others are only counted
+LINES = 10  #: last lines shown of the output or traceback of each
 _LINE_LENGTH = 500
 _COMMAND_LENGTH = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
 
 
 def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, cancelled: int = 0) -> str:
-    """``failures`` (the first ones of ``total_failed``) told one by one, and the command that runs them again.
+    """The ``failures`` (the first of ``total_failed``) one by one, and the command that runs them again.
 
-    ``cancelled`` jobs were to run after them.
+    ``cancelled`` is the number of jobs that were cancelled because they depend on these.
     """
     count = "1 job failed" if total_failed == 1 else f"{total_failed:,} jobs failed"
-    parts = [f"batchq: {count}\n", *map(_told, failures[:IN_FULL])]
+    parts = [f"batchq: {count}\n", *map(_paragraph, failures[:IN_FULL])]
     if (rest := total_failed - len(failures[:IN_FULL])) > 0:
         parts.append(f"and {rest:,} more{_summed_up(failures[IN_FULL:], rest)}\n")
     if cancelled:
-        jobs, them = ("1 job was", "it") if cancelled == 1 else (f"{cancelled:,} jobs were", "them")
-        after = "it" if total_failed == 1 else "them"
-        parts.append(f"{jobs} cancelled that run after {after}; the retry brings {them} back\n")
+        jobs, were = ("1 job that depends", "was") if cancelled == 1 else (f"{cancelled:,} jobs that depend", "were")
+        on, again = ("it" if total_failed == 1 else "them"), ("it" if cancelled == 1 else "them")
+        parts.append(f"{jobs} on {on} {were} cancelled; the retry queues {again} again\n")
     parts.append(f"Run {'it' if total_failed == 1 else 'them'} again:  {retry_command}\n")
     return visible("\n".join(parts))
 
 
 def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) -> str:
-    """The jobs that batchq itself has put on hold, ``shown`` being the first of them, and what a person can do."""
-    count = "1 job is" if len(held) == 1 else f"{len(held):,} jobs are"
-    parts = [f"batchq: {count} on hold now, and will not run unless somebody acts\n", *map(_told, shown)]
+    """The jobs that batchq has put on hold, the first of them (``shown``) in full, and the command that releases them."""
+    count, they = ("1 job is", "it is") if len(held) == 1 else (f"{len(held):,} jobs are", "they are")
+    parts = [f"batchq: {count} now on hold and will not run until {they} released\n", *map(_paragraph, shown)]
     if (rest := len(held) - len(shown)) > 0:
         parts.append(f"and {rest:,} more\n")
     listed = in_words(merged((job, job) for job in held))
     ids = listed if len(listed) <= _COMMAND_LENGTH else "--state held"
-    parts.append(f"Let {'it' if len(held) == 1 else 'them'} go on:  {program} release {ids}\n")
+    parts.append(f"Release {'it' if len(held) == 1 else 'them'}:  {program} release {ids}\n")
     return visible("\n".join(parts))
 
 
 def retry_command(ids: Iterable[int], selection: Selection, db: str | None = None) -> str:
-    """``batchq retry 3-5,9``: the command that runs the failed jobs ``ids`` again; ``--db`` only when ``db`` is given.
+    """``batchq retry 3-5,9``: the command that runs the failed jobs ``ids`` again; ``--db`` only if ``db`` is given.
 
-    Where there are none, or they would fill more than a line of mail, it is the ``selection`` with ``--failed``.
+    Without ids, or with more than fit into a line of mail, it is the ``selection`` with ``--failed``.
     """
     listed = in_words(merged((job, job) for job in ids))
     if listed and len(listed) <= _COMMAND_LENGTH:
@@ -58,12 +58,12 @@ def retry_command(ids: Iterable[int], selection: Selection, db: str | None = Non
 
 
 def program(db: str | None) -> str:
-    """How a command begins that means this store: ``batchq``, or ``batchq --db PATH`` when ``db`` is given."""
+    """How commands for this store begin: ``batchq``, or ``batchq --db PATH`` if ``db`` is given."""
     return shlex.join(["batchq", "--db", visible(db, one_line=True)]) if db else "batchq"
 
 
 def failed_of(selection: Selection) -> str:
-    """The words that choose the failed jobs of a selection on a command line: ``--batch night --failed``."""
+    """The arguments that select the failed jobs of a selection: ``--batch night --failed``."""
     ids = in_words(merged(selection.ids + (selection.newest or ())))
     words = [ids] if ids and len(ids) <= _COMMAND_LENGTH else []
     words += ["last"] if selection.last and selection.newest is None else []
@@ -79,10 +79,10 @@ def failed_of(selection: Selection) -> str:
 
 
 def last_lines(data: bytes | str, most: int = LINES) -> tuple[list[str], bool]:
-    """The last lines with something in them, made safe, and whether there were more before.
+    """The last lines that are not blank, made safe, and whether there were more before them.
 
-    What a carriage return overwrites (a progress bar) is left out, as on a terminal. A very long line is shortened,
-    and says so.
+    Text that a carriage return overwrites (a progress bar) is left out, as on a terminal. Very long lines are
+    shortened visibly.
     """
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
     lines = [line.rstrip().rpartition("\r")[2] for line in text.split("\n")]
@@ -91,7 +91,7 @@ def last_lines(data: bytes | str, most: int = LINES) -> tuple[list[str], bool]:
 
 
 def shortened(text: str) -> str:
-    """A line of at most 500 characters; where more were, it says how many."""
+    """The first 500 characters of a line, and how many more there were."""
     return (
         text if len(text) <= _LINE_LENGTH else f"{text[:_LINE_LENGTH]}… ({len(text) - _LINE_LENGTH:,} characters more)"
     )
@@ -103,13 +103,13 @@ def title(job: Job) -> str:
 
 
 def log_line(log: Filed) -> str:
-    """Where the whole output is: ``/var/log/batchq/3-1-5e0c1f2a.log (incomplete: No space left on device)``."""
+    """The file with the whole output: ``/var/log/batchq/3-1-5e0c1f2a.log (incomplete: No space left on device)``."""
     stream = "" if log.stream == "both" else f"{log.stream}: "
     return f"{stream}{log.path}{f' (incomplete: {log.trouble})' if log.trouble else ''}"
 
 
 def how(job: Job) -> str:
-    """How a failed job ended and why that was the end of it, in one line, made safe: ``exit code 3, after 1.2 s``."""
+    """How a failed job ended and why it was not retried, in one line, made safe: ``exit code 3, after 1.2 s``."""
     if job.end is None:
         return visible(job.why or "failed", one_line=True)
     text = ending(job.end)
@@ -121,7 +121,7 @@ def how(job: Job) -> str:
 
 
 def evidence(failure: Failure) -> tuple[str, list[str], bool]:
-    """Where a failure shows (``traceback``, ``stderr``, ``stdout`` or nowhere: ``""``), its last lines, and if cut."""
+    """The source that shows the failure (``traceback``, ``stderr``, ``stdout`` or ``""``), its last lines, and if cut."""
     if failure.job.traceback:
         return "traceback", *last_lines(failure.job.traceback)
     if failure.log is None:
@@ -130,15 +130,15 @@ def evidence(failure: Failure) -> tuple[str, list[str], bool]:
     return failure.log.stream, lines, more or failure.log.cut
 
 
-def _told(failure: Failure) -> str:
+def _paragraph(failure: Failure) -> str:
     job = failure.job
     source, lines, cut = evidence(failure)
-    told = [f"{title(job)}, {nth(job)}: {how(job)}", f"    $ {shortened(visible(job.command, one_line=True))}"]
+    text = [f"{title(job)}, {nth(job)}: {how(job)}", f"    $ {shortened(visible(job.command, one_line=True))}"]
     if lines:
-        told.append(f"    {'last lines of ' if cut else ''}{source}:")
-        told += [f"      {line}" for line in lines]
-    told += [f"    log: {visible(log_line(log), one_line=True)}" for log in job.logs or ()]
-    return "\n".join(told) + "\n"
+        text.append(f"    {'last lines of ' if cut else ''}{source}:")
+        text += [f"      {line}" for line in lines]
+    text += [f"    log: {visible(log_line(log), one_line=True)}" for log in job.logs or ()]
+    return "\n".join(text) + "\n"
 
 
 def _summed_up(rest: Sequence[Failure], count: int) -> str:

@@ -1,4 +1,4 @@
-"""How an attempt ended, in words: the one place that says so."""
+"""How an attempt ended, in words: the only place with these texts."""
 
 from batchq.clock import show_duration
 from batchq.store.looking.rows import End, Job
@@ -10,7 +10,7 @@ _KNOWN_CODES = {126: "not executable", 127: "command not found"}
 def ending(end: End) -> str:
     """``exit code 3``, ``killed by signal 9 (SIGKILL)``, ``timed out after 2 s``, ``KeyError: 'x'``, ``crashed: …``.
 
-    The text is raw: an error message may hold anything, so whoever prints it passes it through ``visible``.
+    The text is raw and an error message may contain anything: pass it through ``visible`` before printing.
     """
     match end.outcome:
         case "succeeded":
@@ -20,20 +20,20 @@ def ending(end: End) -> str:
         case "crashed":
             return f"crashed: {_message(end.error)}" if end.error else "crashed"
         case "interrupted":
-            if end.error_type is not None:  # it asked for that itself
+            if end.error_type is not None:  # the job asked for it (batchq.Retry)
                 return f"{end.error_type}: {_message(end.error or '')}"
-            return "interrupted: given back, no attempt is spent"
+            return "interrupted: requeued, no attempt used"
         case "cancelled":
             return "cancelled while it ran"
     status = _status(end)
     if end.error_type:
-        said = f"{end.error_type}: {_message(end.error)}" if end.error else end.error_type
-        return f"{status} ({said})" if status and end.exit_code != 0 else said
+        text = f"{end.error_type}: {_message(end.error)}" if end.error else end.error_type
+        return f"{status} ({text})" if status and end.exit_code != 0 else text
     return status or "failed"
 
 
 def nth(job: Job) -> str:
-    """Which attempt was the last: ``attempt 2 of 3``, or ``attempt 5, failure 3 of 3`` where not each one counted."""
+    """The number of the last attempt: ``attempt 2 of 3``, or ``attempt 5, failure 3 of 3`` if not every attempt counted."""
     if job.attempt <= job.max_attempts:
         return f"attempt {job.attempt} of {job.max_attempts}"
     if job.failures:
@@ -48,12 +48,12 @@ def _status(end: End) -> str | None:
         return None
     known = _KNOWN_CODES.get(end.exit_code)
     if known is None and end.exit_code > 128 and (name := _named(end.exit_code - 128)):
-        known = f"128 + {end.exit_code - 128}: {name[2:-1]}"  # what a shell says when a signal ended its command
+        known = f"128 + {end.exit_code - 128}: {name[2:-1]}"  # how a shell reports that a signal killed its command
     return f"exit code {end.exit_code}{f' ({known})' if known else ''}"
 
 
 def _named(number: int) -> str:
-    import signal  # a millisecond, which only those pay whose jobs died of one
+    import signal  # takes a millisecond, so only when a job was killed by one
 
     try:
         return f" ({signal.Signals(number).name})"

@@ -1,7 +1,7 @@
-"""Lines of styled text, and the look they get: as wide as the terminal, or as long as they are; coloured or plain.
+"""Lines of styled text, and how they are shown: fitted to the terminal or at full length, coloured or plain.
 
-Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail get whole lines. Every text goes through
-``visible`` here, whoever made it.
+Off a terminal nothing is wrapped, cropped or coloured, so that grep and mail get whole lines. All text passes through
+``visible`` here, wherever it comes from.
 """
 
 import os
@@ -23,14 +23,14 @@ _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 
 
 class Look(NamedTuple):
-    """``width`` of the terminal in columns (None: no terminal, lines stay whole), and whether to colour."""
+    """The ``width`` of the terminal in columns (None: not a terminal, lines stay whole), and whether to use colour."""
 
     width: int | None = None
     colour: bool = False
 
 
 class Line(NamedTuple):
-    """One line of text. Where it is too long for the terminal it is wrapped under its ``indent``, or cropped."""
+    """One line of text. If it is too long for the terminal, it is wrapped at its ``indent``, or cropped."""
 
     parts: tuple[Part, ...]
     indent: int = 0
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def look(stream: "TextIO", color: str, environ: Mapping[str, str]) -> Look:
-    """What ``stream`` can show. ``color`` is ``auto``, ``always`` or ``never``; NO_COLOR, TERM=dumb rule ``auto``."""
+    """The look for ``stream``. ``color`` is ``auto``, ``always`` or ``never``; NO_COLOR and TERM=dumb affect ``auto``."""
     terminal = stream.isatty()
     able = terminal and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
     columns = max(20, _columns(stream, environ)) if terminal else None
@@ -46,10 +46,10 @@ def look(stream: "TextIO", color: str, environ: Mapping[str, str]) -> Look:
 
 
 def _columns(stream: "TextIO", environ: Mapping[str, str]) -> int:
-    """How wide the terminal is: what COLUMNS says, else what the kernel knows."""
-    said = environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
+    """The width of the terminal: $COLUMNS, else what the kernel reports."""
+    columns = environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
     except OSError:
@@ -62,7 +62,7 @@ def line(*parts: Part | str, indent: int = 0, crop: bool = False) -> Line:
 
 
 def _safe(part: Part) -> Part:
-    """Whatever a cell holds, it steers no terminal: in a store that somebody else has made a state may be any text."""
+    """The part without control characters: in a store made by somebody else even a state can be any text."""
     text, style = part
     return part if text.isprintable() else (visible(text).replace("\n", "\\n"), style)
 
@@ -76,11 +76,11 @@ class Columns:
         self._widths = [len(title) for title in titles]
 
     def head(self, indent: int = 0) -> Line:
-        """The titles; to be asked for after the first rows, which set the widths."""
+        """The titles; call it after the first rows, which set the widths."""
         return self._line([(title, "dim") for title in self.titles], indent)
 
     def rows(self, rows: Sequence[Sequence[Part]], indent: int = 0) -> list[Line]:
-        """One cropped line for each row."""
+        """One cropped line per row."""
         rows = [[_safe(part) for part in row] for row in rows]
         for index in range(len(self._widths) - 1):
             self._widths[index] = max(self._widths[index], *(width(row[index][0]) for row in rows), 0)
@@ -101,7 +101,7 @@ def render(lines: Iterable[Line], look: Look) -> str:
 
 
 def _rendered(line: Line, look: Look) -> Iterator[str]:
-    """The text of each line that ``line`` takes on the screen, without its indent."""
+    """The text of each line that ``line`` takes on the screen, without the indent."""
     parts, indent, crop = line
     text = "".join([text for text, _ in parts]).rstrip()
     if look.width is None:
@@ -118,7 +118,7 @@ def _rendered(line: Line, look: Look) -> Iterator[str]:
 
 
 def _cut(parts: Iterable[Part], start: int, end: int, tail: str = "") -> str:
-    """What is from ``start`` to ``end`` of the parts, in their colours; ``tail`` gets the colour of the last."""
+    """The text of the parts from ``start`` to ``end``, in their colours; ``tail`` gets the colour of the last."""
     cut = []
     for text, style in parts:
         piece = text[max(0, start) : max(0, end)]

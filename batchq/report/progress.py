@@ -1,4 +1,4 @@
-"""The progress bar of a run on a terminal: counts, rate and the time that is left."""
+"""The progress bar of a run on a terminal: counts, rate and remaining time."""
 
 import time
 from types import TracebackType
@@ -7,7 +7,7 @@ REFRESH = 0.1  #: seconds between two drawings
 
 
 class Progress:
-    """A bar on stderr for the time of a ``with`` block; it leaves nothing behind."""
+    """A bar on stderr during a ``with`` block; it is erased at the end."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -23,14 +23,14 @@ class Progress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
-            auto_refresh=False,  # no thread: the runner forks, and is drawn from its own loop
+            auto_refresh=False,  # no thread, because the runner forks: its loop draws the bar
         )
         self._task = self._bar.add_task("", total=None, counts="")
         self._next = 0.0
         self._began = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time to draw again, so that nobody counts what nobody sees."""
+        """Whether it is time to draw again, so that jobs are not counted for nothing."""
         return time.monotonic() >= self._next
 
     def show(self, *, ended: int, failed: int, running: int, waiting: int) -> None:
@@ -45,7 +45,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._bar.start()
-        self._bar.console.show_cursor()  # which rich has hidden: a run that is stopped or killed could not show it again
+        self._bar.console.show_cursor()  # rich hides it, and a run that is killed could not restore it
         return self
 
     def __exit__(

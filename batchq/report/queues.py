@@ -12,7 +12,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def table(queues: Sequence[Queue], look: Look) -> str:
-    """One line for each queue: limit, rate, and its jobs by state; states in which no queue has a job are left out."""
+    """One line per queue: limit, rate, and jobs by state; states without any job are left out."""
     if not queues:
         return ""
     shown = [name for name in _STATES if any(queue.jobs.get(name) for queue in queues)]
@@ -30,7 +30,7 @@ def table(queues: Sequence[Queue], look: Look) -> str:
 
 
 def _rate(rate: float | None) -> str:
-    """``10/s``, ``30/m``, ``5/h``: in the first unit in which it is at least one."""
+    """``10/s``, ``30/m``, ``5/h``: the smallest unit in which the rate is at least one."""
     if rate is None:
         return "-"
     for unit, seconds in _UNITS.items():

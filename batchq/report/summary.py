@@ -1,4 +1,4 @@
-"""What happened to the selected jobs, as one value: read from the store in one snapshot, rendered elsewhere."""
+"""The report on the selected jobs as one value: read from the store in one snapshot, rendered elsewhere."""
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection
@@ -11,11 +11,11 @@ from batchq.store.snapshots import snapshot
 
 SLOWEST = 5
 RUNNING = 10
-_LISTED_IDS = 10_000  #: beyond so many failed jobs the retry command names the selection, not the jobs
+_LISTED_IDS = 10_000  #: with more failed jobs than that the retry command names the selection, not the jobs
 
 
 def standings(counts: dict[str, int], lost: int) -> dict[str, int]:
-    """The jobs by state; so many of those that are ``running`` in the store are ``lost``: their run died."""
+    """The jobs by state; ``lost`` of those that are ``running`` in the store belong to a dead run."""
     if not lost:
         return counts
     parted = counts | {"running": counts["running"] - lost, "lost": lost}
@@ -26,9 +26,8 @@ class Report(NamedTuple):
     """The selected jobs at ``at`` (ms): how many in each state, when they ran, which failed and why.
 
     ``failures`` are the first ones, ``counts["failed"]`` is how many there are. ``running`` and ``slowest`` are a few
-    of theirs; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` are running jobs whose run
-    is gone. ``program``, ``retry`` and
-    ``all_failed`` are command lines to go on with.
+    of those; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` counts the running jobs whose
+    run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with.
     """
 
     at: int
@@ -46,22 +45,22 @@ class Report(NamedTuple):
 
     @property
     def jobs(self) -> int:
-        """How many jobs were selected."""
+        """The number of selected jobs."""
         return sum(self.counts.values())
 
     @property
     def open(self) -> dict[str, int]:
-        """Those of them that are not over."""
+        """The unfinished jobs by state."""
         return {state: jobs for state, jobs in self.standings.items() if state not in FINAL}
 
     @property
     def standings(self) -> dict[str, int]:
-        """The jobs by state; those that ran when their run died are ``lost``."""
+        """The jobs by state; ``lost`` are those that were running when their run died."""
         return standings(self.counts, self.lost)
 
     @property
     def span(self) -> int | None:
-        """From the first start to the last end, or to now while something runs, in milliseconds; None: nothing ran."""
+        """Milliseconds from the first start to the last end, or to now while something runs; None if nothing ran."""
         first, last = self.timing.first_started, self.timing.last_finished
         if first is None:
             return None
@@ -69,9 +68,9 @@ class Report(NamedTuple):
 
     @property
     def per_second(self) -> float | None:
-        """Jobs that succeeded or failed, for each second of ``span``; None where that says nothing."""
-        over = self.counts.get("succeeded", 0) + self.counts.get("failed", 0)
-        return over * 1000 / self.span if over and self.span else None
+        """Jobs that succeeded or failed per second of ``span``; None if there were none, or no span."""
+        ended = self.counts.get("succeeded", 0) + self.counts.get("failed", 0)
+        return ended * 1000 / self.span if ended and self.span else None
 
 
 def build(store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None) -> Report:

@@ -1,4 +1,4 @@
-"""Reports and listings for people: what failed and why comes first, everything a job printed is made safe."""
+"""Reports and listings for people: failures and their reasons come first, and all job output is made safe."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ from batchq.report.summary import Report
 from batchq.store.looking.rows import Failure, Job
 from batchq.visible import visible
 
-LOST = "the run died; 'batchq run' takes it back or says why not"
+LOST = "the run died; 'batchq run' takes it back or reports why not"
 STYLES = {
     "failed": "red",
     "lost": "yellow",
@@ -23,14 +23,14 @@ STYLES = {
 }
 _COLUMNS = ("ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND")
 _ONLY_WIDE = ("TRIES", "QUEUE")
-_WIDE = 100  #: from this width on a terminal gets all columns
+_WIDE = 100  #: a terminal of at least this width gets all columns
 _LABEL_LENGTH = 24
 _HOW_LENGTH = 60
 _NONE: Part = ("-", "dim")
 
 
 def report(report: Report, look: Look) -> str:
-    """The whole report: one line that says it all, then failures, slowest jobs and open jobs."""
+    """The whole report: a summary, then failures, slowest jobs and open jobs."""
     lines = [*_headline(report)]
     for section in (_failed(report), _slowest(report), _open(report)):
         lines += [line(), *section] if section else []
@@ -38,7 +38,7 @@ def report(report: Report, look: Look) -> str:
 
 
 def listing(pages: Iterable[list[Job]], look: Look, at: int) -> Iterator[str]:
-    """One line for each job, page by page; ``at`` is the present, in milliseconds. Narrow terminals get less of it."""
+    """One line per job, page by page; ``at`` is now, in milliseconds. Narrow terminals get fewer columns."""
     shown = [title for title in _COLUMNS if look.width is None or look.width >= _WIDE or title not in _ONLY_WIDE]
     columns = Columns(shown, right=("ID", "TRIES", "TOOK"))
     longest = None if look.width is None else _LABEL_LENGTH
@@ -52,13 +52,13 @@ def listing(pages: Iterable[list[Job]], look: Look, at: int) -> Iterator[str]:
 
 
 def state(name: str) -> Part:
-    """A state in its colour."""
+    """A state and its colour."""
     return name, STYLES.get(name, "")
 
 
 def _headline(report: Report) -> Iterator[Line]:
     if not report.jobs:
-        yield line(f"no jobs to report on in {visible(report.store, one_line=True)}")
+        yield line(f"no jobs to report in {visible(report.store, one_line=True)}")
         return
     parts: list[Part] = [(f"{count(report.jobs, 'job')}: ", "bold")]
     for name, number in sorted(report.standings.items(), key=lambda item: _ORDER.get(item[0], 9)):
@@ -69,12 +69,12 @@ def _headline(report: Report) -> Iterator[Line]:
     rate = f" ({_rate(report.per_second)})" if report.per_second is not None else ""
     yield line(*parts, f"in {show_duration(report.span)}{rate}")
     timing = report.timing
-    said = [count(timing.attempts, "attempt")]
-    said += [count(timing.retries, "retry", "retries")] if timing.retries else []
-    said += [f"{show_duration(timing.busy_seconds * 1000)} of work"]
-    said += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
-    said += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
-    yield line((", ".join([*said[:-2], " ".join(said[-2:])]), "dim"))
+    facts = [count(timing.attempts, "attempt")]
+    facts += [count(timing.retries, "retry", "retries")] if timing.retries else []
+    facts += [f"{show_duration(timing.busy_seconds * 1000)} of work"]
+    facts += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
+    facts += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
+    yield line((", ".join([*facts[:-2], " ".join(facts[-2:])]), "dim"))
 
 
 _ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}
@@ -102,7 +102,7 @@ def _failed(report: Report) -> list[Line]:
         line(f"{'Run it again:' if total == 1 else 'Run them again:':17}", (report.retry or "", "bold"), indent=2)
     )
     lines.append(
-        line((f"Look closer:     {report.program} show {first}, {report.program} logs {first}", "dim"), indent=2)
+        line((f"Details:         {report.program} show {first}, {report.program} logs {first}", "dim"), indent=2)
     )
     return lines
 
@@ -148,12 +148,12 @@ def _about(report: Report, name: str) -> str:
     if name == "lost":
         return LOST
     if name == "running":
-        told = [
-            f"{title(job)}{_for(job.running_for(report.at)) if job.started_at is not None else ', not begun'}"
+        titles = [
+            f"{title(job)}{_for(job.running_for(report.at)) if job.started_at is not None else ', not started'}"
             for job in report.running
             if not job.is_lost
         ]
-        return ", ".join(told) + (", …" if report.counts["running"] > len(told) else "")
+        return ", ".join(titles) + (", …" if report.counts["running"] > len(titles) else "")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What a run did not do, in one line a kind: which jobs, why, and the command that helps. Plain text, for stderr."""
+"""What a run did not do, one line for each reason: which jobs, why, and the command that helps. Plain text for stderr."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,32 +10,34 @@ from batchq.store.answering.answers import Before
 from batchq.store.looking.obstacles import NotRun
 from batchq.visible import visible
 
-MOST = 10  #: jobs that are named, or else ranges of ids, in one line
+MOST = 10  #: jobs, or ranges of ids, that one line names
 
 _REASONS = {
-    "held": "held by a person; '{batchq} release {ids}' lets {them} go on",
-    "on hold": "on hold, because batchq gave up on {them}; '{batchq} explain {first}' says why",
+    "held": "held by hand; '{batchq} release {ids}' lets {them} run",
+    "on hold": "on hold, because batchq gave up on {them}; '{batchq} explain {first}' shows why",
     "cancelled": "cancelled by hand; '{batchq} retry {ids}' queues {them} again",
-    "dropped": "cancelled with a job after which {they} should have run; '{batchq} explain {first}' names that one",
-    "blocked": "blocked by jobs that are not over; '{batchq} explain {first}' names them",
-    "scheduled": "due later; '{batchq} explain {first}' says when",
-    "running": "another run still has {them}",
-    "lost": "the run that had {them} died; the next '{batchq} run' takes {them} back",
-    "hidden": "the run of {them} died, and nobody sees from here whether {they} {live}; '{batchq} explain {first}' helps",
-    "paused": "queue {queue!r} is paused; '{batchq} queue resume {word}' lets it go on",
-    "shut": "queue {queue!r} has the limit 0; '{batchq} queue set {word} --limit N' lets it go on",
-    "payload": "a payload needs a function; '{batchq} run --perform MODULE:FUNCTION' names it",
-    "slots": "too wide for -j; '{batchq} run -j {most}' has the slots",
-    "inside": "this runs inside of {callers}, and {they} cannot be over before {that}",
-    "stuck": "this runs inside of {callers}, and each job that runs waits for others; '{batchq} run' runs {them} later",
-    "free": "no run is at work that takes {them}; start one with '{batchq} run{wide}'",
+    "dropped": "cancelled because a job that {they} {depend} on did not succeed; '{batchq} explain {first}' names that job",
+    "blocked": "blocked by unfinished jobs; '{batchq} explain {first}' names them",
+    "scheduled": "due later; '{batchq} explain {first}' shows when",
+    "running": "claimed by another run, which is still at work",
+    "lost": "the run that had claimed {them} died; the next '{batchq} run' takes {them} back",
+    "hidden": "the run that had claimed {them} died, and from here batchq cannot see whether {they} still {run};"
+    " '{batchq} explain {first}' shows what to do",
+    "paused": "queue {queue!r} is paused; '{batchq} queue resume {word}' resumes it",
+    "shut": "queue {queue!r} has the limit 0; '{batchq} queue set {word} --limit N' raises it",
+    "payload": "a payload needs a function: '{batchq} run --perform MODULE:FUNCTION'",
+    "slots": "not enough slots; '{batchq} run -j {most}' has enough",
+    "inside": "this command runs inside {callers}, and {they} cannot finish before {that}",
+    "stuck": "this command runs inside {callers}, and every running job waits for another;"
+    " '{batchq} run' runs {them} later",
+    "free": "no run at work takes {them}; start one with '{batchq} run{wide}'",
 }
-_LEFT = "the run ended before{}; '{} run' runs what is queued"
+_LEFT = "the run ended first{}; '{} run' runs what is queued"
 
 
 def not_run(found: Sequence[NotRun], names: Mapping[int, str], program: str, stopped_at: str | None) -> list[str]:
-    """A line for each reason why jobs that were asked for were not run."""
-    left = _LEFT.format(f", at {stopped_at}" if stopped_at else "", program)
+    """One line for each reason why requested jobs did not run."""
+    left = _LEFT.format(f" ({stopped_at})" if stopped_at else "", program)
     return [
         f"not run: {labelled(one.jobs, names)}: {left if one.reason == 'stopped' else reason(one, program, names)}"
         for one in found
@@ -43,18 +45,19 @@ def not_run(found: Sequence[NotRun], names: Mapping[int, str], program: str, sto
 
 
 def reason(one: NotRun, program: str, names: Mapping[int, str] = MappingProxyType({})) -> str:
-    """Why these jobs do not run, and the command that helps."""
+    """The reason why these jobs do not run, and the command that helps."""
     queue = visible(one.queue or "", one_line=True)
     return _REASONS[one.reason].format(
         batchq=program, ids=chosen(one.jobs), first=one.jobs[0], them=_them(one.jobs),
         they=_them(one.jobs, "it", "they"), queue=queue, word=shlex.quote(queue), most=one.most,
         wide=f" -j {one.most}" if one.most > 1 else "", callers=labelled(one.callers, names),
-        live=_them(one.jobs, "lives", "live"), that=_them(one.callers, "that is", "those are"),
+        run=_them(one.jobs, "runs", "run"), depend=_them(one.jobs, "depends", "depend"),
+        that=_them(one.callers, "that job does", "those do"),
     )  # fmt: skip
 
 
 def before(found: Sequence[Before], names: Mapping[int, str], program: str) -> list[str]:
-    """What is to be said of jobs that were known by their keys and had failed, or been cancelled, before the run."""
+    """The lines for jobs that the store knew by key and that had failed, or been cancelled, before this run."""
     lines = []
     for state, one_did, many_did in (
         ("failed", "failed", "failed"),
@@ -67,23 +70,24 @@ def before(found: Sequence[Before], names: Mapping[int, str], program: str) -> l
             retry = f"'{program} retry {chosen(ids)}' runs {_them(ids)} again"
             lines.append(f"{labelled(ids, names)} {_them(ids, one_did, many_did)} before, {when}; {retry}")
         if gone := [one.id for one in found if one.state == state and one.at is None]:
-            pruned = f'and {_them(gone, "is", "are")} pruned since; with if_exists = "rerun-failed" an add runs it anew'
-            lines.append(f"{labelled(gone, names)} {_them(gone, one_did, many_did)} before, {pruned}")
+            pruned = f"{_them(gone, one_did, many_did)} before, and {_them(gone, 'has', 'have')} been pruned since"
+            again = f'an add with if_exists = "rerun-failed" runs {_them(gone)} again'
+            lines.append(f"{labelled(gone, names)} {pruned}; {again}")
     return lines
 
 
 def on_hold(ids: Sequence[int], program: str) -> str:
-    """The line for jobs on which an earlier run has given up."""
+    """The line for jobs that an earlier run gave up on."""
     return (
         f"{labelled(ids, {})} {_them(ids, 'is', 'are')} on hold, because batchq gave up on {_them(ids)};"
-        f" '{program} explain {ids[0]}' says why, '{program} release {chosen(ids)}' lets {_them(ids)} go on"
+        f" '{program} explain {ids[0]}' shows why, '{program} release {chosen(ids)}' lets {_them(ids)} run"
     )
 
 
 def left_open(ids: Sequence[int], names: Mapping[int, str], program: str) -> str:
     """The line for jobs that an earlier run of the same files did not get to."""
     return (
-        f"{labelled(ids, names)} of an earlier add of the same files {_them(ids, 'is', 'are')} still open;"
+        f"{labelled(ids, names)} from an earlier add of the same files {_them(ids, 'is', 'are')} still open;"
         f" '{program} run' runs what is queued, '{program} cancel {chosen(ids)}' cancels {_them(ids)}"
     )
 
@@ -91,23 +95,23 @@ def left_open(ids: Sequence[int], names: Mapping[int, str], program: str) -> str
 def too_wide(ids: Sequence[int], slots: int, program: str) -> str:
     """The line for jobs that need more slots than the run had."""
     return (
-        f"{labelled(ids, {})} {_them(ids, 'needs', 'need')} more slots than there were (-j {slots});"
-        f" '{program} explain {ids[0]}' says how many"
+        f"{labelled(ids, {})} {_them(ids, 'needs', 'need')} more slots than this run had (-j {slots});"
+        f" '{program} explain {ids[0]}' shows how many"
     )
 
 
 def labelled(ids: Iterable[int], names: Mapping[int, str]) -> str:
-    """``job 3 (load)``, ``jobs 3 (load), 4``; of many the ids as ranges, ten of which are told: ``jobs 1-40,50``."""
+    """``job 3 (load)``, ``jobs 3 (load), 4``; many are shown as up to ten ranges of ids: ``jobs 1-40,50``."""
     listed = sorted(ids)
     if len(listed) <= MOST:
-        told = ", ".join(f"{id} ({visible(names[id], one_line=True)})" if id in names else f"{id}" for id in listed)
-        return f"{_them(listed, 'job', 'jobs')} {told}"
+        named = ", ".join(f"{id} ({visible(names[id], one_line=True)})" if id in names else f"{id}" for id in listed)
+        return f"{_them(listed, 'job', 'jobs')} {named}"
     ranges = list(merged((id, id) for id in listed))
     return f"jobs {in_words(ranges[:MOST])}" + (f" … ({len(listed):,} in all)" if len(ranges) > MOST else "")
 
 
 def chosen(ids: Iterable[int]) -> str:
-    """Ids as a command takes them; of very many the first ranges, so that the line stays one."""
+    """The ids as a command takes them; of very many only the first ranges, to keep the line short."""
     return in_words(list(merged((id, id) for id in ids))[:MOST])
 
 

@@ -1,6 +1,6 @@
-"""How many columns of a terminal a text takes, and where it is cut or wrapped.
+"""How many columns a text takes on a terminal, and where it is cut or wrapped.
 
-Terminals differ over joined emoji and over vowel signs. In doubt a character counts as wider, so no line is too long.
+Terminals disagree about joined emoji and vowel signs. In doubt a character counts as wider, so no line is too long.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ _SOFT_HYPHEN = "\xad"
 
 
 def width(text: str) -> int:
-    """How many columns a printable text takes."""
+    """The number of columns that a printable text takes."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def fitting(text: str, start: int, columns: int) -> int:
-    """The end of the longest piece of ``text`` from ``start`` that takes at most so many columns."""
+    """The end of the longest piece of ``text`` from ``start`` that fits into ``columns``."""
     if text.isascii():
         return min(len(text), start + columns)
     for end in range(start, len(text)):
@@ -28,7 +28,7 @@ def fitting(text: str, start: int, columns: int) -> int:
 
 
 def wrapped(text: str, columns: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each line of ``text`` between words; a word that is too long for a line is broken."""
+    """The start and end of each line, wrapped between words; a word that is too long for a line is broken."""
     start = 0
     while (end := fitting(text, start, columns)) < len(text):
         blank = text.rfind(" ", start, end + 1)

@@ -73,7 +73,7 @@ def test_of_many_failures_ten_are_told_and_the_way_to_the_rest(store: Store) -> 
 
 
 def test_a_report_on_nothing_says_so(store: Store) -> None:
-    assert run(store, "report").out == f"no jobs to report on in {store.path}\n"
+    assert run(store, "report").out == f"no jobs to report in {store.path}\n"
     assert run(store, "report", "--json").json["jobs"] == 0
 
 

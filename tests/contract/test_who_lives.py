@@ -51,12 +51,12 @@ def test_a_job_that_may_live_unseen_is_not_promised_to_the_next_run(store: Store
     (told,) = explanation.explain(facts, NOW, "batchq")
 
     assert (why.reason, why.jobs) == ("hidden", [1])
-    assert "nobody can see from here whether it lives" in told.text
+    assert "from here batchq cannot see whether the job still runs" in told.text
     assert "'batchq doctor --rescue 1'" in told.text
-    assert "nobody sees from here whether it lives" in undone.reason(why, "batchq")
+    assert "from here batchq cannot see whether it still runs" in undone.reason(why, "batchq")
     seeing = HERE._replace(sees=lambda namespace: True)
     (seen,) = explanation.explain(reasons.gather(store, 1, seeing), NOW, "batchq")
-    assert seen.text == "its run died while it ran: the next 'batchq run' takes it back"
+    assert seen.text == "its run died: the next 'batchq run' takes it back"
     assert [one.reason for one in obstacles.in_the_way(store, ((1, 1),), seeing)] == ["lost"]
     rescue.rescue(store, rescue.lost_runners(store)[0], 0)
 
@@ -68,7 +68,7 @@ def test_a_job_of_a_backup_did_not_die_but_ran_in_another_store(store: Store) ->
         db.execute("UPDATE runners SET boot_id = ?", (rescue.ELSEWHERE,))
 
     (told,) = explanation.explain(reasons.gather(store, 1, HERE), NOW, "batchq")
-    assert told.text == "it ran in another store when this backup was made; the next 'batchq run' takes it back here"
+    assert told.text == "it was running when this backup was made; the next 'batchq run' takes it back here"
     rescue.rescue(store, rescue.lost_runners(store)[0], 0)
 
 

@@ -117,7 +117,7 @@ def test_a_variable_that_is_left_of_a_job_misleads_nobody(batchq: Shell) -> None
     stale = {name: value for name, value in seen.items() if name.startswith("BATCHQ_")}
     batchq("add", "-q", "--", "true")
 
-    assert "no run is at work" in batchq("wait", "1", "2", "--timeout", "0s", code=3, env=stale).err
+    assert "no run at work" in batchq("wait", "1", "2", "--timeout", "0s", code=3, env=stale).err
     assert json.loads(batchq("run", "-q", "--json", env=stale).out)["succeeded"] == 1
 
 
@@ -169,8 +169,8 @@ def test_an_inner_run_says_by_name_what_it_is_inside_of(batchq: Shell) -> None:
 
     assert (batchq.folder / "code").read_text() == "3\n"
     assert (batchq.folder / "told").read_text() == (
-        "batchq: not run: jobs 3 (tail), 4 (end): this runs inside of job 1 (outer), and they cannot be over before"
-        " that is\n"
+        "batchq: not run: jobs 3 (tail), 4 (end): this command runs inside job 1 (outer), and they cannot finish"
+        " before that job does\n"
     )
     (left,) = json.loads((batchq.folder / "facts").read_text())["not_run"]
     assert left == {"reason": "inside", "queue": None, "jobs": [3, 4]}
@@ -183,6 +183,6 @@ def test_an_inner_run_that_waits_for_its_own_queue_says_so(batchq: Shell) -> Non
 
     assert (batchq.folder / "code").read_text() == "3\n"
     assert (batchq.folder / "told").read_text() == (
-        "batchq: not run: job 2: this runs inside of job 1 (outer), and each job that runs waits for others;"
+        "batchq: not run: job 2: this command runs inside job 1 (outer), and every running job waits for another;"
         " 'batchq run' runs it later\n"
     )

@@ -43,7 +43,7 @@ def test_no_command_says_that_it_runs(lost: Shell, words: str) -> None:
 def test_wait_says_that_the_run_died_and_what_helps(lost: Shell) -> None:
     told = lost("wait", "1", "--timeout", "0s", code=3).err.splitlines()
     assert told == [
-        "batchq: wait: job 1 (import): the run that had it died; the next 'batchq run' takes it back",
+        "batchq: wait: job 1 (import): the run that had claimed it died; the next 'batchq run' takes it back",
         "batchq: wait: time is over: 1 lost",
     ]
     lost("cancel", "1")
@@ -52,8 +52,8 @@ def test_wait_says_that_the_run_died_and_what_helps(lost: Shell) -> None:
 def test_what_is_to_run_after_it_waits_for_a_lost_job(lost: Shell) -> None:
     lost("add", "-q", "--after", "1", "--", "true")
 
-    assert "job 1 (import) has succeeded; that one is lost now" in lost("explain", "2").out
-    assert "job 1 (import): the run that had it died" in lost("wait", "2", "--timeout", "0s", code=3).err
+    assert "job 1 (import) to succeed; that job is now lost" in lost("explain", "2").out
+    assert "job 1 (import): the run that had claimed it died" in lost("wait", "2", "--timeout", "0s", code=3).err
     lost("cancel", "1")
 
 

@@ -99,7 +99,7 @@ def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> Non
     batchq("add", "-q", "--batch", "bad", "-c", "exit 1")
 
     told = batchq("wait", "--all", "--timeout", "0s", code=3).err
-    assert "jobs 1, 2: no run is at work that takes them" in told
+    assert "jobs 1, 2: no run at work takes them" in told
     assert "time is over: 2 queued" in told
     with batchq.start("run") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'failed'"))
@@ -144,20 +144,20 @@ def test_explain_names_each_reason_to_wait(batchq: Shell) -> None:
     assert explained(batchq, 5) == ["parent", "parent", "in the way"]
     with batchq.start("run", "--watch", "-j2") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
-        assert "takes it (it needs 99 slots): start 'batchq run -j 99'" in batchq("explain", "6").out
+        assert "does not take it (it needs 99 slots): start 'batchq run -j 99'" in batchq("explain", "6").out
         assert "--perform MODULE:FUNCTION" in batchq("explain", "7").out
-        assert "it is taken by the run at work" in batchq("explain", "4").out
+        assert "takes it as soon as a slot is free" in batchq("explain", "4").out
         send(run, signal.SIGTERM)
         finish(run)
 
 
-def test_explain_tells_why_a_job_ended_as_it_did(batchq: Shell) -> None:
+def test_explain_reports_why_a_job_ended_as_it_did(batchq: Shell) -> None:
     batchq("add", "-q", "--max-attempts", "3", "--backoff", "1ms", "-", stdin="exit 65\nexit 3\n")
     batchq("run", code=1)
 
     assert "exit code 65" in batchq("explain", "1").out
-    assert "not tried again: a failure of this kind is not retried" in batchq("explain", "1").out
-    assert "not tried again: all of its 3 attempts are spent" in batchq("explain", "2").out
+    assert "not retried: a failure of this kind is not retried" in batchq("explain", "1").out
+    assert "not retried: all 3 attempts have been used" in batchq("explain", "2").out
     batchq("retry", "2")
     assert explained(batchq, 2)[0] == "again"
     batchq("cancel", "2")
@@ -167,13 +167,13 @@ def test_explain_tells_why_a_job_ended_as_it_did(batchq: Shell) -> None:
     batchq("explain", "99", code=66)
 
 
-def test_explain_suggests_commands_that_mean_this_store_and_this_queue(batchq: Shell) -> None:
+def test_explain_suggests_commands_for_this_store_and_this_queue(batchq: Shell) -> None:
     batchq("--db", "other.db", "add", "-q", "--queue", "my q", "--", "true")
     batchq("--db", "other.db", "queue", "pause", "my q")
 
     told = batchq("--db", "other.db", "explain", "1").out
     db = batchq.folder / "other.db"
-    assert f"'batchq --db {db} queue resume 'my q'' lets it go on" in told
+    assert f"'batchq --db {db} queue resume 'my q'' resumes it" in told
     batchq("--db", "other.db", "queue", "resume", "my q")
     told = batchq("--db", "other.db", "explain", "1").out
     assert f"start 'batchq --db {db} run'" in told

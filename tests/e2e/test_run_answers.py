@@ -26,15 +26,15 @@ def running(batchq: Shell) -> bool:
 @pytest.mark.parametrize(
     ("job", "words", "told"),
     [
-        ({"hold": True}, (), "job 1 (up): held by a person; 'batchq release 1' lets it go on"),
-        ({"queue": "net"}, (), "job 1 (up): queue 'net' is paused; 'batchq queue resume net' lets it go on"),
+        ({"hold": True}, (), "job 1 (up): held by hand; 'batchq release 1' lets it run"),
+        ({"queue": "net"}, (), "job 1 (up): queue 'net' is paused; 'batchq queue resume net' resumes it"),
         ({"queue": "shut"}, (), "queue 'shut' has the limit 0; 'batchq queue set shut --limit N'"),
-        ({"slots": 9}, ("-j2",), "job 1 (up): too wide for -j; 'batchq run -j 9' has the slots"),
-        ({"delay": "1h"}, (), "job 1 (up): due later; 'batchq explain 1' says when"),
-        ({"command": None, "payload": 7}, (), "a payload needs a function; 'batchq run --perform MODULE:FUNCTION'"),
+        ({"slots": 9}, ("-j2",), "job 1 (up): not enough slots; 'batchq run -j 9' has enough"),
+        ({"delay": "1h"}, (), "job 1 (up): due later; 'batchq explain 1' shows when"),
+        ({"command": None, "payload": 7}, (), "a payload needs a function: 'batchq run --perform MODULE:FUNCTION'"),
     ],
 )
-def test_what_a_file_asked_for_and_was_not_run_is_told_by_name_and_reason_with_exit_code_3(
+def test_what_a_file_asked_for_and_was_not_run_is_reported_by_name_and_reason_with_exit_code_3(
     batchq: Shell, job: dict[str, object], words: tuple[str, ...], told: str
 ) -> None:
     batchq("queue", "pause", "net")
@@ -47,7 +47,7 @@ def test_what_a_file_asked_for_and_was_not_run_is_told_by_name_and_reason_with_e
 
     assert done.err.startswith("batchq: not run: ") and told in done.err
     later = batchq("run", *words).err
-    wide = "batchq: job 1 needs more slots than there were (-j 2); 'batchq explain 1' says how many\n"
+    wide = "batchq: job 1 needs more slots than this run had (-j 2); 'batchq explain 1' shows how many\n"
     assert later == (wide if "slots" in job else ""), "a plain run answers for what it runs"
 
 
@@ -67,14 +67,14 @@ def test_a_failed_job_comes_before_one_that_was_not_run(batchq: Shell) -> None:
     a_file(batchq, {"command": "exit 3"}, {"hold": True})
 
     done = batchq("run", "jobs.jsonl", code=1)
-    assert "1 job failed" in done.err and "not run: job 2: held by a person" in done.err
+    assert "1 job failed" in done.err and "not run: job 2: held by hand" in done.err
 
 
 def test_a_run_of_a_file_that_is_bounded_answers_for_what_it_did_not_reach(batchq: Shell) -> None:
     a_file(batchq, {}, {}, {})
 
     done = batchq("run", "jobs.jsonl", "-j1", "--max-jobs", "1", code=3)
-    assert "not run: jobs 2, 3: the run ended before, at --max-jobs; 'batchq run' runs what is queued" in done.err
+    assert "not run: jobs 2, 3: the run ended first (--max-jobs); 'batchq run' runs what is queued" in done.err
     assert batchq("run", "-j1", "--max-jobs", "1").err == "", "a plain run was told how much to do"
     told = json.loads(batchq("run", "jobs.jsonl", "-q", "-j1", "--max-jobs", "2", "--json", code=3).out)
     assert told["not_run"] == [{"reason": "stopped", "queue": None, "jobs": [6]}]
@@ -124,7 +124,7 @@ def test_a_key_of_a_failed_job_that_was_pruned_is_no_success(batchq: Shell) -> N
     batchq("run", "-q", "jobs.jsonl", code=1)
     batchq("prune", "-q", "--older-than", "0s")
 
-    assert "job 1 failed before, and is pruned since" in batchq("run", "jobs.jsonl", code=1).err
+    assert "job 1 failed before, and has been pruned since" in batchq("run", "jobs.jsonl", code=1).err
 
 
 def test_a_job_known_by_key_that_another_run_has_is_waited_for(batchq: Shell) -> None:
@@ -140,21 +140,21 @@ def test_a_job_known_by_key_that_another_run_has_is_waited_for(batchq: Shell) ->
     assert (done.code, "exit code 4" in done.err) == (1, True)
 
 
-def test_a_job_that_batchq_puts_on_hold_is_told_then_with_exit_code_1_and_later_in_a_line(batchq: Shell) -> None:
+def test_a_job_that_batchq_puts_on_hold_is_reported_then_with_exit_code_1_and_later_in_a_line(batchq: Shell) -> None:
     batchq("add", "-q", "--name", "reindex", "-c", "sleep 60")
     bounded = ("run", "--max-time", "50ms", "--grace", "0s")
     for _ in range(9):
         batchq(*bounded)
     done = batchq(*bounded, code=1)
     assert done.err.startswith(
-        "batchq: 1 job is on hold now, and will not run unless somebody acts\n\njob 1 (reindex), "
+        "batchq: 1 job is now on hold and will not run until it is released\n\njob 1 (reindex), "
     )
     assert "interrupted 10 times in a row" in done.err
-    assert done.err.endswith("\nLet it go on:  batchq release 1\n")
+    assert done.err.endswith("\nRelease it:  batchq release 1\n")
 
     line = (
-        "batchq: job 1 is on hold, because batchq gave up on it; 'batchq explain 1' says why, 'batchq release 1' lets it"
-        " go on\n"
+        "batchq: job 1 is on hold, because batchq gave up on it; 'batchq explain 1' shows why, 'batchq release 1' lets it"
+        " run\n"
     )
     assert batchq("run").err == line
     a_file(batchq, {})
@@ -231,7 +231,7 @@ def test_what_an_interrupted_run_of_the_same_file_left_open_is_told_and_never_ru
         assert finish(first).code == 143
     (batchq.folder / "quick").touch()
     line = (
-        "batchq: jobs 1 (pack), 2 (upload) of an earlier add of the same files are still open; 'batchq run' runs what is"
+        "batchq: jobs 1 (pack), 2 (upload) from an earlier add of the same files are still open; 'batchq run' runs what is"
         " queued, 'batchq cancel 1-2' cancels them\n"
     )
 

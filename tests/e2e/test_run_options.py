@@ -30,14 +30,14 @@ def test_run_file_adds_its_jobs_runs_exactly_them_and_answers_for_them(batchq: S
     assert states(batchq) == ["queued", "succeeded", "succeeded", "failed", "succeeded"]
 
 
-def test_the_digest_tells_what_was_cancelled_with_a_failed_job(batchq: Shell) -> None:
+def test_the_digest_reports_what_was_cancelled_with_a_failed_job(batchq: Shell) -> None:
     lines = '{"name": "a", "command": "exit 1"}\n{"name": "b", "command": "true", "after": ["a"]}\n'
     more = '{"command": "true", "after": ["b"]}\n'
 
     batchq("add", "-q", "--format", "jsonl", "-", stdin=lines + more)
     done = batchq("run", code=1)
     assert (
-        "\n2 jobs were cancelled that run after it; the retry brings them back\n\nRun it again:  batchq retry 1\n"
+        "\n2 jobs that depend on it were cancelled; the retry queues them again\n\nRun it again:  batchq retry 1\n"
         in done.err
     )
 

@@ -73,11 +73,11 @@ def test_a_state_chooses_jobs_and_is_not_what_is_waited_for(batchq: Shell) -> No
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--queue", "net"), "job 2 (up): queue 'net' is paused; 'batchq queue resume net' lets it go on"),
-        (("--hold",), "job 2 (up): held by a person; 'batchq release 2' lets it go on"),
-        (("--slots", "9"), "job 2 (up): too wide for -j; 'batchq run -j 9' has the slots"),
-        (("--run-at", "2099-01-01T00:00Z"), "job 2 (up): due later; 'batchq explain 2' says when"),
-        (("--after", "1"), "job 1: held by a person; 'batchq release 1' lets it go on"),
+        (("--queue", "net"), "job 2 (up): queue 'net' is paused; 'batchq queue resume net' resumes it"),
+        (("--hold",), "job 2 (up): held by hand; 'batchq release 2' lets it run"),
+        (("--slots", "9"), "job 2 (up): not enough slots; 'batchq run -j 9' has enough"),
+        (("--run-at", "2099-01-01T00:00Z"), "job 2 (up): due later; 'batchq explain 2' shows when"),
+        (("--after", "1"), "job 1: held by hand; 'batchq release 1' lets it run"),
     ],
 )
 def test_wait_says_once_what_is_in_the_way_also_while_a_run_is_at_work(
@@ -90,7 +90,7 @@ def test_wait_says_once_what_is_in_the_way_also_while_a_run_is_at_work(
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE state = 'running'"))
         done = batchq("wait", "2", "--timeout", "2s", code=3)
         assert done.err.count(told) == 1, done
-        assert "no run is at work" not in done.err
+        assert "no run at work" not in done.err
         send(run, signal.SIGTERM)
         finish(run)
 
@@ -100,8 +100,8 @@ def test_wait_says_that_no_run_is_at_work_only_of_what_a_run_would_take(batchq: 
     batchq("add", "-q", "--hold", "--", "true")
 
     assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
-        "batchq: wait: jobs 1, 2: no run is at work that takes them; start one with 'batchq run'",
-        "batchq: wait: job 3: held by a person; 'batchq release 3' lets it go on",
+        "batchq: wait: jobs 1, 2: no run at work takes them; start one with 'batchq run'",
+        "batchq: wait: job 3: held by hand; 'batchq release 3' lets it run",
         "batchq: wait: time is over: 1 held, 2 queued",
     ]
 
@@ -110,7 +110,7 @@ def test_explain_of_a_queue_with_the_limit_0_names_the_command_that_helps(batchq
     batchq("add", "-q", "--queue", "net", "--", "true")
     batchq("queue", "set", "net", "--limit", "0")
 
-    assert "has the limit 0: 'batchq queue set net --limit N' lets it go on" in batchq("explain", "1").out
+    assert "has the limit 0: 'batchq queue set net --limit N' raises it" in batchq("explain", "1").out
 
 
 def test_the_run_that_wait_advises_takes_the_job(batchq: Shell) -> None:
@@ -118,8 +118,8 @@ def test_the_run_that_wait_advises_takes_the_job(batchq: Shell) -> None:
     batchq("add", "-q", "--format", "jsonl", "-", stdin='{"payload": 1}')
 
     assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
-        "batchq: wait: job 1: no run is at work that takes it; start one with 'batchq run -j 50'",
-        "batchq: wait: job 2: a payload needs a function; 'batchq run --perform MODULE:FUNCTION' names it",
+        "batchq: wait: job 1: no run at work takes it; start one with 'batchq run -j 50'",
+        "batchq: wait: job 2: a payload needs a function: 'batchq run --perform MODULE:FUNCTION'",
         "batchq: wait: time is over: 2 queued",
     ]
 
@@ -141,8 +141,8 @@ def test_explain_says_what_is_in_the_way_of_the_jobs_after_which_one_is_to_run(b
 
     assert batchq("explain", "3").out.splitlines() == [
         "job 3 is blocked",
-        "  it waits until job 2 (clean) has succeeded; that one is blocked now",
-        "  in the way: job 1 (load): queue 'net' is paused; 'batchq queue resume net' lets it go on",
+        "  it waits for job 2 (clean) to succeed; that job is now blocked",
+        "  in the way: job 1 (load): queue 'net' is paused; 'batchq queue resume net' resumes it",
     ]
     batchq("queue", "resume", "net")
-    assert "in the way: job 1 (load): no run is at work that takes it" in batchq("explain", "2").out
+    assert "in the way: job 1 (load): no run at work takes it" in batchq("explain", "2").out

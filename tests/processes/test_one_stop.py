@@ -215,7 +215,7 @@ def test_a_command_that_waits_dies_of_the_interrupt_too(scene: Scene) -> None:
     scene.add({"command": "true"})
     words = [os.fsdecode(word) for word in scene.shell.argv("wait", "1")]
     waiting = scene.start_program(*words)
-    eventually(lambda: "no run is at work" in scene.said())
+    eventually(lambda: "no run at work" in scene.said())
     waiting.send_signal(signal.SIGINT)
 
     assert waiting.wait(60) == -signal.SIGINT

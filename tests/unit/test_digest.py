@@ -32,7 +32,7 @@ def test_a_digest_says_what_failed_why_and_what_to_do() -> None:
     )
 
 
-def test_a_traceback_is_told_instead_of_output() -> None:
+def test_a_traceback_is_shown_instead_of_output() -> None:
     trace = "Traceback (most recent call last):\n  File ...\nKeyError: 'x'\n"
     text = digest([a_failure(end=End("failed", None, None, "KeyError", "'x'"), traceback=trace)], 1, "batchq retry 3")
 
@@ -48,14 +48,14 @@ def test_a_crash_says_how_often() -> None:
     assert "job 3, attempt 3: crashed 3 times: its runner (pid 7) died while it ran, after 1.2 s" in text
 
 
-def test_only_the_last_ten_lines_are_told_and_that_is_said() -> None:
+def test_only_the_last_ten_lines_are_shown_and_the_digest_says_so() -> None:
     text = digest([a_failure(log=b"".join(b"line %d\n" % number for number in range(50)))], 1, "batchq retry 3")
 
     assert "last lines of stderr:\n      line 40\n" in text
     assert "line 39" not in text
 
 
-def test_ten_failures_are_told_in_full_and_the_rest_in_one_line() -> None:
+def test_ten_failures_are_shown_in_full_and_the_rest_in_one_line() -> None:
     failures = [a_failure(id) for id in range(1, 13)] + [a_failure(13, end=End("timed_out", timeout=2000))]
     text = digest(failures, 13, "batchq retry 1-13")
 
@@ -69,7 +69,7 @@ def test_a_job_that_printed_nothing_has_no_empty_heading() -> None:
 
 
 @given(st.binary(), st.text(st.characters()), st.text(st.characters()))
-def test_nothing_that_a_job_says_can_harm_the_reader(log: bytes, name: str, error: str) -> None:
+def test_nothing_that_a_job_prints_can_harm_the_reader(log: bytes, name: str, error: str) -> None:
     failure = a_failure(log=log, name=name or None, end=End("failed", None, None, "Error", error))
     text = digest([failure], 1, "batchq retry 3")
 
@@ -85,7 +85,7 @@ def test_a_line_that_no_mail_could_carry_is_shortened() -> None:
     assert lines == ["x" * 500 + "… (4,500 characters more)"]
 
 
-def test_of_a_progress_bar_only_its_last_state_is_told() -> None:
+def test_only_the_last_state_of_a_progress_bar_is_shown() -> None:
     assert last_lines(b"10%\r50%\r100%\r\ndone\r\n") == (["100%", "done"], False)
 
 

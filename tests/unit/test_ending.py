@@ -29,7 +29,7 @@ from batchq.store.looking.rows import End, Job
         (End("timed_out"), "timed out"),
         (End("crashed", None, None, "RunnerDied", "its runner (pid 7) died"), "crashed: its runner (pid 7) died"),
         (End("crashed"), "crashed"),
-        (End("interrupted"), "interrupted: given back, no attempt is spent"),
+        (End("interrupted"), "interrupted: requeued, no attempt used"),
         (End("cancelled"), "cancelled while it ran"),
     ],
 )

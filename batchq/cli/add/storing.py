@@ -96,4 +96,4 @@ def _tell(specs: "Jobs", done: intake.Added, request: Request) -> None:
     for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
         sys.stdout.write(text)
     sys.stdout.flush()  # the note belongs below the listing
-    note(f"add: {added.told(done)}; this is a dry run, and nothing was stored")
+    note(f"add: {added.totals(done)}; this is a dry run, and nothing was stored")
