@@ -1,4 +1,4 @@
-"""Attempts whose own process has ended: each lingers until nothing is alive that it left and that can be ended."""
+"""Attempts whose own process has ended: each lingers until all its leftovers that can be killed are gone."""
 
 import math
 
@@ -11,7 +11,7 @@ from batchq.processes.kept import Kept
 
 
 class Lingering(NamedTuple):
-    """An attempt whose process has been reaped: a ``command``, or the last task of a worker, which ``ended`` so."""
+    """An attempt whose process has been reaped: a ``command``, or the last task of a worker, with how it ``ended``."""
 
     claim: Claim
     out: Output
@@ -21,7 +21,7 @@ class Lingering(NamedTuple):
 
 
 class Cleared(NamedTuple):
-    """An attempt of which nothing is left: how many processes had to be ended, and what is said of those that live on."""
+    """An attempt without leftovers: how many processes had to be killed, and why others (``outliving``) are still alive."""
 
     attempt: Lingering
     leftovers: int
@@ -29,7 +29,7 @@ class Cleared(NamedTuple):
 
 
 class Aftermath:
-    """What ended attempts left. ``kept`` is what stays of it."""
+    """The leftovers of ended attempts. ``kept`` are those that stay."""
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
@@ -41,36 +41,36 @@ class Aftermath:
         return sum(one.claim.slots for one in self._lingering.values()) if self._lingering else 0
 
     def sweep(self, ended: dict[int, Lingering], live: LiveProcesses) -> list[Cleared]:
-        """See to what these attempts left (by the process that has ended), and those that linger; which of all are over."""
+        """Handle the leftovers of these attempts (by ended process) and of lingering ones; return those that are done."""
         for pid, one in ended.items():
             if one.command is not None and one.claim.leftovers == "keep":
                 self._kept.keep(one.claim.token, pid)
         self._lingering |= ended
         left = self._leftovers.sweep(self._tokens(), live)
-        over = [pid for pid in self._lingering if pid not in left]
-        return [Cleared(self._lingering.pop(pid), *self._leftovers.summary(pid)) for pid in over]
+        cleared = [pid for pid in self._lingering if pid not in left]
+        return [Cleared(self._lingering.pop(pid), *self._leftovers.summary(pid)) for pid in cleared]
 
     def has_left(self, pid: int, live: LiveProcesses) -> bool:
-        """See to what a worker left that had no task; whether that is still alive."""
+        """Handle the leftovers of a worker that had no task; return whether any is still alive."""
         return pid in self._leftovers.sweep(self._tokens() | {pid: ""}, live)
 
     def hurry(self, tokens: set[str]) -> None:
-        """Give what these attempts left no more time to end by itself."""
+        """Give the leftovers of these attempts no more time to end by themselves."""
         for pid, one in self._lingering.items():
             if one.claim.token in tokens:
                 self._leftovers.hurry(pid)
 
     def give_up(self, pid: int) -> None:
-        """Leave alone a process that SIGKILL does not end."""
+        """Ignore a process that SIGKILL does not end."""
         self._leftovers.unkillable.add(pid)
 
     def due(self) -> float:
-        """When (monotonic seconds) to sweep again."""
+        """Return when (monotonic seconds) to sweep again."""
         at = self._leftovers.next_at()
         return at if at is not None else 0.0 if self._lingering else math.inf
 
     def may_print(self) -> bool:
-        """Whether a process that lives on may hold the output of an attempt that is over."""
+        """Whether a surviving process may hold the output of a finished attempt."""
         return bool(self._leftovers.unkillable) or self._leftovers.are_hidden
 
     def stays(self, pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""One running command: a process of its own session, watched until it has ended."""
+"""One running command: a process in its own session, watched until it has ended."""
 
 import json
 import os
@@ -33,14 +33,14 @@ PATIENCE = 60.0  #: seconds that a process may survive SIGKILL before its slot i
 
 
 class Kill:
-    """The end that was imposed on an attempt: its status, and when TERM gives way to KILL."""
+    """The kill of an attempt: the status that it ends with, and when KILL follows TERM."""
 
     def __init__(self) -> None:
         self.status: str | None = None
         self.is_killed = False
 
     def enforce(self, pid: int, status: str, grace: float) -> float:
-        """TERM to the group the first time, later KILL to all below; when (monotonic) to look at it again."""
+        """Send TERM to the group first, later KILL to it and all descendants; return when (monotonic) to call again."""
         first = self.status is None
         self.status = self.status or status
         if first and grace > 0:
@@ -56,13 +56,13 @@ class Kill:
 
 
 def overrun(claim: Claim) -> Failure:
-    """The failure of an attempt that ran longer than it may."""
+    """Make the failure of an attempt that exceeded its timeout."""
     assert claim.timeout is not None
     return Failure("TimedOut", f"ran longer than its timeout of {clock.show_duration(claim.timeout)}")
 
 
 def unkillable(outcome: Outcome, why: str) -> Outcome:
-    """The end of an attempt of which something lives on: unless it succeeded, no other may begin beside that."""
+    """Make the outcome of an attempt with a surviving process: unless it succeeded, no other may begin next to that."""
     if outcome.status in (SUCCEEDED, CANCELLED):
         return outcome
     status = TIMED_OUT if outcome.status == TIMED_OUT else FAILED
@@ -71,18 +71,18 @@ def unkillable(outcome: Outcome, why: str) -> Outcome:
 
 
 class Command:
-    """One attempt of a command, made ready to be started; ``deadline`` (monotonic seconds) is when ``enforce`` is due.
+    """One attempt of a command, prepared for its start; ``deadline`` (monotonic seconds) is when ``enforce`` is due.
 
-    What can be done beforehand and afterwards is kept apart from ``start`` and ``note_end``: those come one at a time, with
-    cold caches after each start of a program, and take three times as long as what is done for many at once.
+    ``start`` and ``note_end`` do only what cannot be done before or after: they run one at a time, with cold caches after
+    each start of a program, and take three times as long as work done for many commands at once.
     """
 
     pid: int
     out: Output
     err: Output
     started_at: int
-    leftovers = 0  #: how many of its processes outlived it
-    outlived_by = ""  #: why one that it left lives on
+    leftovers = 0  #: how many of its processes had to be killed after it
+    outlived_by = ""  #: why a process that it left is still alive
 
     def __init__(self, claim: Claim, context: ExecutorContext) -> None:
         self.claim = claim
@@ -102,7 +102,7 @@ class Command:
             self._direct = plain_words(text)
 
     def start(self, out: Output, err: Output) -> Refusal | None:
-        """Start the process, or say why that is not possible."""
+        """Start the process, or return why that is not possible."""
         claim, context = self.claim, self._context
         try:
             context.scratch.renew()
@@ -124,7 +124,7 @@ class Command:
         try:
             pid = spawn(self._direct or self._words)
             if self._direct and isinstance(pid, Refusal) and not pid.of_machine:
-                pid = spawn(self._words)  # the shell says what is wrong with the program
+                pid = spawn(self._words)  # the shell reports what is wrong with the program
         finally:
             if stdin is not None:
                 os.close(stdin)
@@ -139,7 +139,7 @@ class Command:
         return None
 
     def enforce(self, status: str, grace: float) -> None:
-        """End the attempt as ``status`` before its time."""
+        """Kill the attempt, which ends as ``status``."""
         self.deadline = self._kill.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
@@ -147,7 +147,7 @@ class Command:
         return self._kill.is_killed
 
     def given_up(self) -> Ended:
-        """The end of an attempt whose process cannot be killed."""
+        """Return the end of an attempt whose process cannot be killed."""
         now = clock.now()
         outcome = Outcome(
             self._kill.status or FAILED,
@@ -161,25 +161,24 @@ class Command:
         return Ended(self.claim, unkillable(outcome, tree.why_alive(self.pid)))
 
     def note_end(self, status: int, usage: resource.struct_rusage) -> None:
-        """It has been reaped: what wait4(2) said of it."""
+        """Record what wait4(2) returned for its process."""
         self._status, self._usage = status, usage
         self._finished_at = clock.now()
         self._seconds = time.monotonic() - self._started
 
     def take_output(self) -> None:
-        """Keep what it printed: the pipes are the next command's."""
+        """Take its output: the next command gets the pipes."""
         self._stdout, self._stderr = self.out.take(), self.err.take()
         self._context.close_log(self.out, self.err)
 
     def has_lost_its_result(self) -> bool:
-        """Whether the folder is gone where it may have left one."""
+        """Whether the folder in which it may have left one is gone."""
         return not self._context.scratch.holds(self._result_file)
 
     def ended(self, floor: int, results: set[str] | None) -> Ended:
-        """How it ended, as noted before.
+        """Return how it ended, as recorded by ``note_end`` and ``take_output``.
 
-        ``results`` are those of the place (None: unknown), ``floor`` is the peak memory of this process (KiB).
-
+        ``results`` are the result files in the folder (None: unknown), ``floor`` is the peak memory of this process (KiB).
         The kernel counts the memory that a child shared with us before exec as the child's own, so a peak that is not
         above ours says nothing about the child and is left out.
         """
@@ -202,11 +201,11 @@ class Command:
                 "OutOfMemory", "killed, and the kernel ran out of memory for this control group meanwhile"
             )
         elif status == FAILED and not trouble and not self._context.scratch.holds(self._result_file):
-            trouble = "the folder for the result of a job was taken away while that ran"
+            trouble = "the folder for the result of a job was removed while the job ran"
         if status == FAILED and trouble:
             status, failure = INTERRUPTED, Failure(MACHINE_BUSY, trouble)
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-        outcome = Outcome(  # by position, as in WorkerHandle
+        outcome = Outcome(  # by position, which is quicker
             status,
             code if code >= 0 else None,
             -code if code < 0 else None,
@@ -225,7 +224,7 @@ class Command:
 
 
 def _input(data: bytes | None) -> int | None:
-    """A descriptor from which ``data`` can be read, None where there is none to read."""
+    """Open a descriptor from which ``data`` can be read, None if there is none."""
     if data is None:
         return None
     fd = unnamed_file("stdin")

@@ -1,4 +1,4 @@
-"""The commands of an executor: made ready when they are claimed, started one by one, and concluded many at once."""
+"""The commands of an executor: prepared when they are claimed, started one by one, and concluded many at once."""
 
 import resource
 import signal
@@ -18,14 +18,14 @@ LATE = 16  #: ended commands that are concluded together, at most
 
 
 class Conclusions(NamedTuple):
-    """How commands ended; ``is_result_lost``: the folder was taken away where one may have left its result."""
+    """How commands ended; ``is_result_lost``: the folder in which one may have left its result was removed."""
 
     ended: list[Ended]
     is_result_lost: bool
 
 
 class Commands:
-    """``running`` are the commands by process id."""
+    """Starts and ends commands; ``running`` are those at work, by process id."""
 
     def __init__(self, context: ExecutorContext, pipes: Pipes) -> None:
         self.running: dict[int, Command] = {}
@@ -39,7 +39,7 @@ class Commands:
         return sum(command.claim.slots for command in self.running.values())
 
     def make_ready(self, claim: Claim) -> Refusal | None:
-        """Do beforehand what can be done before the start; a refusal where the stored work cannot be read."""
+        """Prepare a start as far as possible; return a refusal if the stored work cannot be read."""
         try:
             self._ready[claim.token] = Command(claim, self._context)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -47,13 +47,13 @@ class Commands:
         return None
 
     def drop(self, claim: Claim) -> None:
-        """Forget a claim that was made ready and is given back."""
+        """Drop a claim that was prepared and is requeued."""
         self._ready.pop(claim.token, None)
 
     def start(self, claim: Claim) -> Command | Refusal:
-        """Start the command of a claim that was made ready, or say why that is not possible."""
+        """Start the command of a prepared claim, or return why that is not possible."""
         command = self._ready.pop(claim.token)
-        # What a job leaves running on purpose prints into files: nobody reads pipes after the run.
+        # Leftovers that stay print into files, because nobody reads pipes after the run.
         streams = self._context.files(claim) if claim.leftovers == "keep" else self._pipes.take()
         if isinstance(streams, Refusal):
             return streams
@@ -68,7 +68,7 @@ class Commands:
         return command
 
     def reaped(self, pid: int, status: int, usage: resource.struct_rusage) -> Lingering | None:
-        """Note the end of a process; None for one that is not a command's."""
+        """Record the end of a process; None if it is not a command."""
         command = self.running.pop(pid, None)
         if command is None:
             return None
@@ -78,17 +78,17 @@ class Commands:
         return Lingering(command.claim, command.out, command.err, command, None)
 
     def finish(self, command: Command, over: Cleared) -> None:
-        """Take the output of a command of which nothing is left: its pipes are free."""
+        """Take the output of a command without leftovers: its pipes are free."""
         command.leftovers, command.outlived_by = over.leftovers, "; ".join(over.outliving)
         command.take_output()
         self._over.append(command)
 
     def are_many_finished(self) -> bool:
-        """Whether so many have ended that they should be concluded now."""
+        """Whether enough have finished to be concluded now."""
         return len(self._over) >= LATE
 
     def conclude(self) -> Conclusions:
-        """Make the outcomes of the commands that are over, while their slots are at work again."""
+        """Make the outcomes of finished commands, while their slots are busy again."""
         if not self._over:
             return Conclusions([], is_result_lost=False)
         floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -107,18 +107,18 @@ class Commands:
         return command.given_up()
 
     def news(self) -> list[Printed]:
-        """What the running commands have printed since the last call."""
+        """Return what the running commands have printed since the last call."""
         return [Printed(one.claim, one.out.news(), one.err.news()) for one in self.running.values()]
 
     def stop(self, tokens: Collection[str], status: str, grace: float) -> None:
-        """End those that run with one of these tokens."""
+        """Stop the running commands with these tokens."""
         for command in self.running.values():
             if command.claim.token in tokens:
                 command.enforce(status, grace)
 
 
 def unbegun(claim: Claim, refusal: Refusal) -> Ended:
-    """The end of an attempt that could not begin; it costs its job nothing where the machine is to blame."""
+    """Make the end of an attempt that could not begin; it costs its job nothing if the machine refused it."""
     now = clock.now()
     return Ended(
         claim,

@@ -1,4 +1,4 @@
-"""Workers that are not needed any more: each may end as Python does, for a while."""
+"""Released workers: each has a while to exit as Python does."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from batchq.jobs.attempt import INTERRUPTED
 
 
 class Departures:
-    """Threads, exit handlers and open files of a worker come to their end within ``grace`` seconds, or it is killed."""
+    """Workers that are exiting: threads, exit handlers and open files have ``grace`` seconds, then the worker is killed."""
 
     def __init__(self, grace: float) -> None:
         self._grace = grace
@@ -21,30 +21,30 @@ class Departures:
         return len(self._leaving)
 
     def pids(self) -> list[int]:
-        """The processes that have not ended."""
+        """List the processes that have not ended."""
         return list(self._leaving)
 
     def add(self, worker: WorkerHandle) -> None:
-        """It has been told that no more tasks come, or has said farewell itself."""
+        """Add a worker that gets no more tasks or has sent its last answer."""
         self._leaving[worker.pid] = worker
         self._due[worker.pid] = time.monotonic() + self._grace
 
     def pop(self, pid: int) -> WorkerHandle | None:
-        """It has been reaped, or given up; None for a process that is not one of these."""
+        """Remove a worker that has been reaped or given up; None if the process is not one of these."""
         self._due.pop(pid, None)
         self._kills.pop(pid, None)
         return self._leaving.pop(pid, None)
 
     def due(self) -> float:
-        """When (monotonic seconds) ``enforce`` has something to do."""
+        """Return when (monotonic seconds) ``enforce`` has something to do."""
         return min(self._due.values(), default=math.inf)
 
     def hurry(self) -> None:
-        """Wait no longer."""
+        """Let ``enforce`` kill all of them now."""
         self._due = dict.fromkeys(self._due, 0.0)
 
     def enforce(self, now: float) -> list[int]:
-        """Kill those that are over their time; the processes that even that does not end."""
+        """Kill those whose time has passed; return the processes that survive it."""
         immortal = []
         for pid, due in self._due.items():
             if due <= now and pid in self._kills:

@@ -1,7 +1,7 @@
-"""The end of a process that was there for one callable: what it does and says then belongs to that job.
+"""The exit of a process that performed a single callable: what it does and prints then belongs to that job.
 
-So it is with ``python -c 'import m; m.f()'``: exit handlers, threads that are not daemons and buffered files come to
-their end before the command has ended, and how the process ends is the end of the command.
+``python -c 'import m; m.f()'`` works in the same way: exit handlers, non-daemon threads and buffered files finish before
+the command has ended, and the exit status of the process is that of the command.
 """
 
 import time
@@ -9,13 +9,13 @@ import time
 from batchq import clock
 from batchq.jobs.attempt import FAILED, SUCCEEDED, TIMED_OUT, Failure, Outcome
 
-LEAST = 3.0  #: seconds that a process has to end, however short the grace is: to let go of large modules takes time
+LEAST = 3.0  #: seconds that a process has to exit, however short the grace is: freeing large modules takes time
 
 
 class ExitResult:
-    """``outcome`` is how the function ended; its process is to end until ``due`` (monotonic seconds).
+    """``outcome`` is how the function ended; its process must exit until ``due`` (monotonic seconds).
 
-    That is after ``grace`` seconds, ``LEAST`` at least, or at ``timeout_at`` where the time of the job is over before.
+    That is after ``grace`` seconds, at least ``LEAST``, or at ``timeout_at`` if the job times out before.
     """
 
     def __init__(self, outcome: Outcome, grace: float, timeout_at: float | None) -> None:
@@ -27,10 +27,10 @@ class ExitResult:
         self.due = self._returned_at + grace if timeout_at is None else min(timeout_at, self._returned_at + grace)
 
     def outcome(self, code: int | None, imposed: str | None, overrun: Failure | None) -> Outcome:
-        """How the attempt ended, whose process ended with ``code`` (None: not even when killed).
+        """Return how the attempt ended whose process exited with ``code`` (None: not even when killed).
 
-        ``imposed`` is the end that was imposed on it, ``overrun`` what is said of one that was over its time. Of a
-        function that failed, its own failure stays.
+        ``imposed`` is the status of a kill, ``overrun`` the failure of a timeout. A function that failed keeps its own
+        failure.
         """
         outcome = self._outcome._replace(
             seconds=self._outcome.seconds + time.monotonic() - self._returned_at, finished_at=clock.now()
@@ -39,8 +39,8 @@ class ExitResult:
             return outcome
         if imposed == TIMED_OUT and not self._has_timeout:
             allowed = clock.show_duration(round(1000 * self._grace))
-            said = f"the function returned, but its process had not ended {allowed} later, and was killed"
-            return outcome._replace(status=FAILED, result=None, failure=Failure("NoEnd", said))
+            message = f"the function returned, but its process had not ended {allowed} later, and was killed"
+            return outcome._replace(status=FAILED, result=None, failure=Failure("NoEnd", message))
         if imposed is not None:
             return outcome._replace(status=imposed, result=None, failure=overrun if imposed == TIMED_OUT else None)
         if code is None:

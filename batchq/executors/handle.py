@@ -1,4 +1,4 @@
-"""One worker with the tasks that it was given: at most three messages, each of about two milliseconds of work."""
+"""One worker and the tasks sent to it: at most three messages, each of about two milliseconds of work."""
 
 import time
 from collections import deque
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from batchq.processes.resident import Answer
 
 SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
-MESSAGES = 3  #: in flight at once, so that a worker has work as long as an exchange takes
+MESSAGES = 3  #: in flight at once, so that a worker has work while an exchange takes place
 
 
 class WorkerHandle:
-    """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait behind it.
+    """A worker process. ``tasks`` are its claims in order: the first one runs, the others wait.
 
-    One that ``is_fresh`` is for a single task, which has ended when the process has. ``must_check`` is set when tasks were
-    claimed: a job that was added after a file was changed is to find it so.
+    One that ``is_fresh`` performs a single task, which ends with the process. ``must_check`` is set when tasks were
+    claimed: a job that was added after a file had changed must find the new file.
     """
 
     def __init__(
@@ -53,27 +53,27 @@ class WorkerHandle:
         self._single = True
         self._signalled_at: int | None = None
         self._began = 0.0
-        self._told = (0, 0)
+        self._reported = (0, 0)
 
     @classmethod
     def start(
         cls, home: Home, hook: Hook, context: ExecutorContext, out: Capture, err: Capture, *, is_fresh: bool
     ) -> "WorkerHandle | Refusal":
-        """Start the process, or say why that is not possible."""
+        """Start the process, or return why that is not possible."""
         resident = Resident.start(context.spawner, context.package, home, context.cookie, out.writer, err.writer)
         if isinstance(resident, Refusal):
             return resident
         return cls(resident, hook, context, out, err, is_fresh=is_fresh)
 
     def has_room(self) -> bool:
-        """Whether another message may be sent: not while an end is imposed, nor behind a single task or ``MESSAGES``."""
+        """Whether another message may be sent: not during a kill, nor after a single task or ``MESSAGES``."""
         return len(self._sizes) < MESSAGES and self._kill.status is None and not (self.tasks and self._single)
 
     def give(self, claims: Sequence[Claim], *, single: bool) -> None:
         """Send one message of tasks that all are calls, or all payloads.
 
-        A ``single`` task writes into the pipes, which are read while it runs, so nothing may wait behind it; the output
-        of others goes to files, where the end of each can be seen.
+        A ``single`` task writes into the pipes, which are read while it runs, so nothing may follow it. The output of
+        others goes to files, where the output of each can be size apart.
         """
         was_idle = not self.tasks
         self.tasks += claims
@@ -87,9 +87,9 @@ class WorkerHandle:
             self._begin_next()
 
     def news(self, patience: float) -> Printed | None:
-        """What the running task has printed, if that is new. It may have ended since: ``read_answers`` before it is told.
+        """Return the new output of the running task. It may have ended since: call ``read_answers`` before reporting it.
 
-        One that shares its message with others is left alone for ``patience`` seconds: most end sooner.
+        A task that shares its message with others is skipped for ``patience`` seconds: most end sooner.
         """
         if not self.tasks:
             return None
@@ -98,10 +98,10 @@ class WorkerHandle:
         if time.monotonic() - self._began < patience:
             return None
         out, err = self.resident.spilled()
-        told = (out.total if out else 0, err.total if err else 0)
-        if told == self._told:
+        size = (out.total if out else 0, err.total if err else 0)
+        if size == self._reported:
             return None
-        self._told = told
+        self._reported = size
         return Printed(self.tasks[0], out, err)
 
     def _begin_next(self) -> None:
@@ -109,14 +109,14 @@ class WorkerHandle:
             self._context.open_log(self.tasks[0], self.out, self.err)
         self._began = time.monotonic()
         self.began_at = clock.now() if self.tasks else None
-        self._told = (0, 0)
+        self._reported = (0, 0)
         timeout = self.tasks[0].timeout if self.tasks else None
         self.deadline = None if timeout is None else time.monotonic() + timeout / 1000
 
     def enforce(self, status: str, grace: float) -> None:
-        """End the task that runs as ``status``, and the worker with it unless the task hears TERM.
+        """End the running task as ``status``, and the worker with it unless the task handles TERM.
 
-        A process that only comes to its end has got its time for that, also where its run is to stop.
+        A process whose task has answered already has a deadline for its exit, which a stop of the run does not change.
         """
         if self._exit_result is not None and status == INTERRUPTED and grace:
             return
@@ -130,11 +130,11 @@ class WorkerHandle:
         return self._kill.is_killed
 
     def is_ending(self) -> bool:
-        """Whether its only task has answered, and the end of the process is waited for."""
+        """Whether its only task has answered, and only the process has yet to exit."""
         return self._exit_result is not None
 
     def read_answers(self, grace: float) -> list[Ended]:
-        """The tasks that have ended since the last call; a process with a single one has ``grace`` seconds to end."""
+        """Return the tasks that have ended since the last call; a fresh process has ``grace`` seconds to exit."""
         self.read_at = time.monotonic()
         answers = self.resident.answers()
         if not answers:
@@ -157,7 +157,7 @@ class WorkerHandle:
         return ended
 
     def _count_off(self, done: int) -> None:
-        """Forget the messages of which all tasks have ended."""
+        """Drop the messages whose tasks have all ended."""
         while done:
             of_first = min(done, self._sizes[0])
             self._sizes[0] -= of_first
@@ -178,15 +178,15 @@ class WorkerHandle:
         return outcomes.imposed(outcome, status, self._overrun(claim))
 
     def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
-        """What a task printed to the pipes, or to the files; of a fresh process, that is known when it has ended."""
+        """Return what a task printed to the pipes or files; for a fresh process it is known only at its exit."""
         if self._single:
             return (None, None) if self.is_fresh else (self.out.take(), self.err.take())
         return outcomes.printed(output) if output else (None, None)
 
     def on_death(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
-        """The worker has been reaped, or given up (None): how the task that ran ended, and the claims that never began.
+        """Return how the running task ended and the claims that never began, after a worker was reaped or given up (None).
 
-        What it printed into the pipes is taken when nothing is left of it that could print more.
+        Its output in the pipes is taken later, when none of its processes can print more.
         """
         if not self.tasks:
             return None, []
@@ -224,14 +224,14 @@ class WorkerHandle:
         return Ended(claim, outcome), self.unbegun()
 
     def _lost_its_files(self) -> bool:
-        """Whether it died before anything of a job ran, and the files of batchq were taken away meanwhile."""
+        """Whether it died before any code of a job ran, because the files of batchq were taken away."""
         if self.resident.has_reported or self.resident.is_outlasting or self._kill.status is not None:
             return False
         self._context.package.check()
         return self._context.package.is_replaced
 
     def unbegun(self) -> list[Claim]:
-        """The tasks that it will not begin any more."""
+        """Take back the tasks that it will not begin."""
         claims = list(self.tasks)
         self.tasks.clear()
         self.began_at = self.deadline = None

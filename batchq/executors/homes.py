@@ -1,4 +1,4 @@
-"""Which worker may perform which callable: what holds from the start of a process is the same for all that it performs."""
+"""Which worker may perform which callable: whatever a process has from its start is the same for all its callables."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from operator import attrgetter
 from batchq.jobs.attempt import Claim
 from batchq.processes.resident import Home
 
-#: Variables that a process reads when it starts, or once: of Python, the loader, the C library and those beneath numpy.
+#: Variables that a process reads once or when it starts: of Python, the loader, the C library and what numpy uses.
 STARTING = (
     "PYTHON", "LD_", "DYLD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_TUNABLES", "ASAN_", "OMP_", "KMP_", "GOMP_", "MKL_",
     "OPENBLAS_", "BLIS_", "NUMEXPR_", "VECLIB_", "GOTO_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "JAX_", "XLA_", "TF_",
@@ -18,16 +18,16 @@ STARTING = (
 
 
 def home_of(claim: Claim) -> Home:
-    """The home that a callable needs."""
+    """Return the home that a callable needs."""
     named = {} if claim.env is None else json.loads(claim.env)
     starting = tuple(sorted((name, value) for name, value in named.items() if name.startswith(STARTING)))
     return Home(claim.cwd, claim.path, claim.python, starting)
 
 
 def alike(claims: Iterable[Claim]) -> list[Claim]:
-    """The first of these claims, and those right behind it that one message to a worker may hold with it.
+    """Return the first claim and those right after it that may share one message to a worker.
 
-    With one that is fresh, or needs several slots, goes no other.
+    A claim that is fresh or needs several slots shares with none.
     """
     rest = iter(claims)
     first = next(rest)

@@ -1,10 +1,10 @@
-"""What an ended attempt leaves behind: finding it among our children, and ending it.
+"""The leftovers of ended attempts: finding them among our children, and killing them.
 
-A process whose parent dies becomes our child, because we are its subreaper. It belongs to an attempt if it is of its
-session or carries its token; one that hides both is taken for a leftover when nothing runs that could have started it.
+A process whose parent dies becomes our child, because we are its subreaper. It belongs to an attempt if it is in its
+session or carries its token. One that hides both counts as a leftover when nothing runs that could have started it.
 
-What ends by itself may end: ``tee`` behind ``exec > >(tee log)``, a resource tracker. It gets a moment, then TERM, then
-KILL; nobody waits here meanwhile.
+Some end by themselves: ``tee`` in ``exec > >(tee log)``, a resource tracker. They get a moment, then TERM, then KILL;
+the loop does not wait for them.
 """
 
 import signal
@@ -15,15 +15,15 @@ from batchq.named import NamedTuple
 from batchq.processes import proc, tree
 from batchq.processes.kept import Kept
 
-MOMENT = 0.3  #: seconds in which what a job left may end by itself
-TERM_TO_KILL = 0.2  #: seconds between its TERM and its KILL
-SWEEP = 1.0  #: seconds after KILL within which it must be dead, or it is given up: the system has it in an endless call
-_AGAIN = 0.02  #: seconds between looks at what is being killed
-_NOBODY = 0  #: whose a process is that hides to whom it belongs
+MOMENT = 0.3  #: seconds in which leftovers may end by themselves
+TERM_TO_KILL = 0.2  #: seconds between their TERM and KILL
+SWEEP = 1.0  #: seconds after KILL until a process is given up: it hangs in a system call
+_AGAIN = 0.02  #: seconds between checks of processes that are being killed
+_NOBODY = 0  #: the owner of a process that hides to which attempt it belongs
 
 
 class LiveProcesses(NamedTuple):
-    """What runs now: the processes that we started (each leads a session), the tokens of attempts, and whether any does."""
+    """What runs now: the processes that we started (session leaders), the tokens of attempts, and whether there are any."""
 
     processes: Collection[int]
     tokens: Collection[str]
@@ -31,9 +31,9 @@ class LiveProcesses(NamedTuple):
 
 
 class Leftovers:
-    """``kept`` is what stays (``leftovers = "keep"``); ``unkillable`` are the processes given up.
+    """``kept`` are those that stay (``leftovers = "keep"``); ``unkillable`` are the processes given up.
 
-    ``are_hidden``: the last sweep saw a process of which nobody knows to which attempt it belongs.
+    ``are_hidden``: the last sweep saw a process of an unknown attempt.
     """
 
     def __init__(self, kept: Kept) -> None:
@@ -46,7 +46,7 @@ class Leftovers:
         self._next_at: float | None = None
 
     def sweep(self, ended: dict[int, str], live: LiveProcesses) -> set[int]:
-        """See to what the ``ended`` attempts (process: token) left; those of which something is still alive."""
+        """Handle the leftovers of the ``ended`` attempts (process: token); return those with some still alive."""
         now = time.monotonic()
         left: set[int] = set()
         self._next_at = None
@@ -65,24 +65,24 @@ class Leftovers:
         return left
 
     def next_at(self) -> float | None:
-        """When to sweep again, in monotonic seconds; None while nothing is being waited for."""
+        """Return when to sweep again, in monotonic seconds; None if nothing is pending."""
         return self._next_at
 
     def hurry(self, owner: int) -> None:
-        """Give what this one left no more time to end by itself."""
+        """Give the leftovers of this attempt no more time to end by themselves."""
         if owner in self._since:
             self._since[owner] = min(self._since[owner], time.monotonic() - MOMENT - TERM_TO_KILL)
             self._next_at = 0.0
 
     def summary(self, owner: int) -> tuple[int, list[str]]:
-        """Of one of which nothing is left: how many processes had to be ended, and what is said of those that live on."""
+        """Return how many processes of a finished attempt had to be killed, and why others are still alive."""
         return len(self._ended.pop(owner, ())), self._outliving.pop(owner, [])
 
     def _orphans(self, live: LiveProcesses) -> list[int]:
         return [pid for pid in proc.own_children() if pid not in live.processes and pid not in self.unkillable]
 
     def _owner(self, pid: int, ended: dict[int, str], live: LiveProcesses) -> int | None:
-        """The ended attempt to which a process belongs, ``_NOBODY`` where it hides that, None if it may live."""
+        """Find the ended attempt that owns a process; ``_NOBODY`` if unknown, None if the process may live."""
         if self.kept.has(pid):
             return None
         session, token = proc.session(pid), proc.token_of(pid)
@@ -94,14 +94,14 @@ class Leftovers:
         if of_token is not None:
             return of_token
         if token is None and self.kept.sessions.intersection(ended):
-            self.kept.spare(pid)  # a service that a job just left to stay may look like that
+            self.kept.spare(pid)  # it may be a service that a job has just left to stay
             return None
         if token is None and live.is_busy:
             return None
         return next(iter(ended), _NOBODY)
 
     def _is_being_ended(self, orphan: int, owner: int, waited: float) -> bool:
-        """Do what is due after that time with an orphan and all below it; False when it is given up."""
+        """Send the signal due after ``waited`` seconds to an orphan and its descendants; False if it is given up."""
         if waited < MOMENT:
             return True
         number = signal.SIGTERM if waited < MOMENT + TERM_TO_KILL else signal.SIGKILL

@@ -1,8 +1,8 @@
 """The local executor: child processes on this machine, watched by one selector loop.
 
-A command is a process of its own session (``commands``); callables run in resident workers (``pool``). How a process
-ended is learnt from SIGCHLD and wait4(2), which a subreaper needs anyway for the orphans of jobs. Pipes are kept from job
-to job and are never waited for: a job has ended when its process has, whoever may still hold its output.
+A command is a process in its own session (``commands``); callables run in resident workers (``pool``). SIGCHLD and
+wait4(2) report how a process ended; a subreaper needs them anyway for the orphans of jobs. Pipes are reused from job to
+job and never waited for: a job has ended when its process has, even if another process still holds its output.
 """
 
 import math
@@ -29,18 +29,18 @@ from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
 
 CALLABLE = ("call", "payload")  #: the kinds of work that workers do
-KEEP = 0.1  #: seconds after which a run that goes on keeps what its workers need of batchq
-TURN = 0.005  #: seconds in which commands may end, and others start, before there is a look at all else
+KEEP = 0.1  #: seconds after which a run reads the rest of batchq's files, which its workers may need
+TURN = 0.005  #: seconds for reaping and starting commands before everything else gets a turn
 
 
 class LocalExecutor:
     """``slots`` jobs at once on this machine.
 
-    ``scratch`` is a private folder for result files (empty: one is made); ``db`` is told to the jobs; ``cookie`` marks
-    all that is started, and ``kept`` notes what of it stays. ``perform`` is the ``pkg.mod:func`` for payload jobs,
-    imported from the job's folder or else from ``home``. ``grace`` (seconds) lies between TERM and KILL of a job that is
-    over its time. ``logs`` is a folder for all output, ``mark`` is part of the names there; a worker is
-    replaced after ``worker_jobs`` tasks (0: never). ``prepare`` is called before the first job starts.
+    ``scratch`` is a private folder for result files (empty: one is made); ``db`` is passed to the jobs; ``cookie`` marks
+    all processes, and ``kept`` records which of them stay. ``perform`` is the ``pkg.mod:func`` for payload jobs,
+    imported from the job's folder or else from ``home``. ``grace`` is the seconds between TERM and KILL of a job that has
+    timed out. ``logs`` is a folder for all output, ``mark`` is part of the names there. A worker is replaced after
+    ``worker_jobs`` tasks (0: never). ``prepare`` is called before the first job starts.
     """
 
     name = "local"
@@ -90,27 +90,27 @@ class LocalExecutor:
         return self.slots - self._commands.used() - self._pool.used() - self._aftermath.used()
 
     def free(self) -> int:
-        """How many claims would start at once; none for a moment after the machine refused to start a process."""
+        """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
         if self._rest.is_on():
             return 0
         return max(0, self._empty() - sum(claim.slots for claim in self._backlog))
 
     def ahead(self) -> int:
-        """Claims that keep all slots busy for a moment at the present pace; none for jobs that take longer."""
+        """Count the claims that keep all slots busy for a moment at the present pace; 0 for longer jobs."""
         waiting = len(self._backlog) + sum(len(worker.tasks) for worker in self._pool.workers.values())
         return self._pace.ahead(self.slots, waiting)
 
     # --- the work ------------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Have at hand what the run of jobs needs. Raises ScarceError: it has been taken away."""
+        """Read what running jobs needs. Raises ScarceError if it has been taken away."""
         if self._is_new:
             self._is_new = False
             self._prepare()
             self._context.package.begin()
 
     def start(self, claims: Sequence[Claim]) -> None:
-        """Start what finds an empty slot; the rest waits here."""
+        """Start the claims that find an empty slot; the rest waits here."""
         self.prepare()
         self._pool.note_claims()
         for claim in claims:
@@ -136,29 +136,29 @@ class LocalExecutor:
         return reports
 
     def _has_enough(self) -> bool:
-        """Whether each slot is at work, and more work is at hand."""
+        """Whether every slot is busy and more work is waiting."""
         return bool(self._backlog) and not self.ahead() and not self._rest.is_on()
 
     def _is_awaited(self) -> bool:
-        """Whether the runner has to know now: of a signal or a bell, or of an end that is to be recorded at once."""
+        """Whether the runner must return now: a signal, a bell, or an end that must be recorded at once."""
         return bool(self._inbox.received) or self._inbox.was_notified or self._watch.is_urgent
 
     def processes(self) -> dict[str, int]:
-        """A command's own process, a callable's worker."""
+        """Map tokens to a command's own process, or a callable's worker."""
         return {claim.token: pid for pid, claim in self._watch.running().items()}
 
     def listening(self, number: int) -> set[str]:
-        """Those that have a handler, or something below them has, by /proc."""
+        """Find the tokens of attempts that have a handler, or whose descendants have one, according to /proc."""
         return {claim.token for pid, claim in self._watch.running().items() if proc.listens(pid, number)}
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
-        """End attempts before their time; give back those that wait here."""
+        """Stop attempts; requeue those that wait here."""
         chosen = set(tokens)
         self._watch.read_all_answers()
         self._collect()
-        unwanted = [claim for claim in self._backlog if claim.token in chosen]
+        waiting = [claim for claim in self._backlog if claim.token in chosen]
         self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
-        for claim in unwanted:
+        for claim in waiting:
             self._commands.drop(claim)
             self._reports.append(Lost(claim, started=False))
         self._commands.stop(chosen, status, grace)
@@ -167,17 +167,17 @@ class LocalExecutor:
             self._aftermath.hurry(chosen)
 
     def suspend(self) -> None:
-        """SIGSTOP to the group of each process."""
+        """Send SIGSTOP to the group of each process."""
         for pid in self._watch.processes():
             tree.kill_group(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT to the group of each process."""
+        """Send SIGCONT to the group of each process."""
         for pid in self._watch.processes():
             tree.kill_group(pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Let the workers end, within the grace or until another signal comes, and end whatever is left below."""
+        """Let the workers end, within the grace or until another signal comes, and kill everything left below."""
         for worker in list(self._pool.workers.values()):
             self._pool.release(worker)
         while len(self._pool.departures):
@@ -194,7 +194,7 @@ class LocalExecutor:
     # --- starting ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        """Start what finds an empty slot, in the order of the backlog."""
+        """Start claims while there are empty slots, in the order of the backlog."""
         self._collect()
         if self._backlog and self._backlog[0].kind in CALLABLE:
             self._context.package.check(rarely=self._pool.is_fast(self._pace) and bool(self._pool.busy()))
@@ -226,7 +226,7 @@ class LocalExecutor:
             self._reports.append(Started(claim, command.started_at))
 
     def _refuse(self, claim: Claim, refusal: Refusal) -> None:
-        """Report the end of an attempt that could not begin; where the machine is to blame, start nothing for a while."""
+        """Report an attempt that could not begin; if the machine refused it, start nothing for a while."""
         if refusal.of_machine:
             self._reports += self._rest.begin(refusal.message)
         self._reports.append(unbegun(claim, refusal))
@@ -234,10 +234,10 @@ class LocalExecutor:
     # --- the loop ------------------------------------------------------------------------------------------------------
 
     def _step(self, until: float) -> None:
-        """Wait for the next thing to happen, until then (monotonic seconds) at most, and see to it."""
+        """Wait until ``until`` (monotonic seconds) at most for the next event, and handle it."""
         self._select(until)
         if self._inbox.received or self._inbox.for_all:
-            return  # a stop may go to the jobs, too: their ends are to be seen in its light
+            return  # a stop may reach the jobs too: the runner must know of it before it judges their ends
         self._reap()
         self._watch.sweep_when_due()
         self._watch.read_overdue_answers()
@@ -252,7 +252,7 @@ class LocalExecutor:
         self._collect()
 
     def _select(self, until: float) -> None:
-        """Wait for signals, output and answers, and take what has come."""
+        """Wait for signals, output and answers, and read them."""
         for key, _ in self._selector.select(self._patience(until)):
             if key.data is None:
                 self._inbox.drain()
@@ -270,13 +270,13 @@ class LocalExecutor:
         return None if first == math.inf else max(0.0, first - now)
 
     def _reap(self) -> None:
-        """Reap what has ended, and start others in its place: again as long as commands end meanwhile, for ``TURN``."""
+        """Reap ended processes and start others in their place; repeat while commands end, for ``TURN`` at most."""
         soon = time.monotonic() + TURN
         while self._watch.reap() and time.monotonic() < soon and not self._inbox.received and not self._watch.is_urgent:
             self._fill()
 
     def _collect(self) -> None:
-        """Take over what has happened, and the claims that another worker has to do."""
+        """Collect reports, and the claims that another worker has to take."""
         reports, again = self._watch.take()
         self._backlog.extendleft(reversed(again))
         ended = [one for one in reports if isinstance(one, Ended)]
@@ -287,7 +287,7 @@ class LocalExecutor:
                 self._reports += self._rest.begin(outcome.failure.message)
 
     def _keep(self) -> None:
-        """Keep what workers need of batchq, should its files be taken away."""
+        """Read what workers need of batchq, in case its files are taken away."""
         self._keep_at = math.inf
         self.prepare()
         self._context.package.keep()

@@ -1,4 +1,4 @@
-"""Files that have all that jobs print: those of ``--log-dir``, and those of jobs that leave something running behind."""
+"""Log files with the full output of jobs: those of ``--log-dir``, and those of jobs that leave something running."""
 
 import errno
 import os
@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from batchq.jobs.attempt import Claim, Logged
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_MOST = 1000  #: files that may have the name of one log already
+_MOST = 1000  #: existing files that may have the name of one log
 
 
 class Log:
-    """One of them. It is never written over: its name is its own, and what cannot be written any more is told once."""
+    """One log file. It never overwrites another, and an error in writing it is reported once."""
 
-    def __init__(self, logs: "Logs", told: Logged, fd: int) -> None:
+    def __init__(self, logs: "Logs", entry: Logged, fd: int) -> None:
         self.fd = fd
         self._logs = logs
-        self._told = told
+        self._entry = entry
 
     def write(self, data: memoryview) -> None:
-        """Append all of it; after the first trouble nothing more, so that what is there has no gap."""
-        if self._told.trouble is not None:
+        """Append all of it; after the first error nothing more, so that the file has no gap."""
+        if self._entry.trouble is not None:
             return
         try:
             while data:
@@ -30,37 +30,37 @@ class Log:
             self._note(error.strerror)
 
     def close(self) -> None:
-        """The attempt is over: a file that was removed meanwhile has nothing for anybody."""
+        """Close the file after the attempt; report it if it was removed meanwhile."""
         try:
             is_gone = os.fstat(self.fd).st_nlink == 0
             os.close(self.fd)
             if is_gone:
                 self._note("it was removed while the job ran")
-        except OSError as error:  # some file systems say only now that they are full
+        except OSError as error:  # some file systems report only now that they are full
             self._note(error.strerror)
 
     def discard(self) -> None:
-        """The attempt did not begin."""
+        """Remove the file of an attempt that did not begin."""
         os.close(self.fd)
         try:
-            os.unlink(self._told.path)
+            os.unlink(self._entry.path)
         except OSError:
-            return  # an empty file too many
+            return  # it stays, empty
         finally:
-            self._logs.forget(self._told.claim)
+            self._logs.forget(self._entry.claim)
 
     def _note(self, trouble: str | None) -> None:
-        if self._told.trouble is None:
-            self._told = self._told._replace(trouble=trouble or "it cannot be written")
-            self._logs.news.append(self._told)
+        if self._entry.trouble is None:
+            self._entry = self._entry._replace(trouble=trouble or "it cannot be written")
+            self._logs.news.append(self._entry)
 
 
 class Logs:
     """The logs of one run.
 
     ``folder`` is that of ``--log-dir``, which gets those of all jobs. Without it only jobs with ``leftovers = "keep"`` have
-    logs, in the folder ``own``: what they leave behind may print when nobody reads a pipe any more. ``mark``, which is part
-    of each name, tells the logs of this store from those of others. ``news`` is what is to be told of them.
+    logs, in the folder ``own``: their leftovers may print when nobody reads a pipe any more. ``mark``, a part of each name,
+    distinguishes the logs of this store from those of others. ``news`` are the entries to report.
     """
 
     def __init__(self, folder: str | None, own: str, mark: str) -> None:
@@ -70,7 +70,7 @@ class Logs:
         self._mark = mark
 
     def open(self, claim: Claim) -> Log | None:
-        """The log of an attempt, where there is to be one and it can be made; where it cannot, that is told."""
+        """Make the log of an attempt; None without ``--log-dir``, or if it cannot be made, which is then reported."""
         if self.folder is None:
             return None
         try:
@@ -81,7 +81,7 @@ class Logs:
             return None
 
     def open_both(self, claim: Claim) -> tuple[Log, Log]:
-        """A log for each stream, for the job to write there itself. Raises OSError."""
+        """Make a log for each stream, which the job itself writes. Raises OSError."""
         folder = self.folder
         if folder is None:
             folder = self._own
@@ -97,23 +97,23 @@ class Logs:
             raise
 
     def own(self) -> str:
-        """Where ``open_both`` makes its files."""
+        """Return the folder in which ``open_both`` makes its files."""
         return self.folder or self._own
 
     def take_news(self) -> list[Logged]:
-        """What is to be told now, once."""
+        """Take the entries to report now."""
         news, self.news = self.news, []
         return news
 
     def forget(self, claim: Claim) -> None:
-        """Tell nothing of this attempt."""
+        """Drop the entries of this attempt."""
         self.news = [one for one in self.news if one.claim.token != claim.token]
 
     def _name(self, claim: Claim) -> str:
         return f"{claim.id}-{claim.attempt}-{self._mark}"
 
     def _names(self, claim: Claim, suffix: str) -> Iterator[str]:
-        """Names that no other store, job or attempt has; more than one for a store that was restored from a backup."""
+        """Yield names that no other store, job or attempt has; several, because of stores restored from a backup."""
         yield f"{self._name(claim)}{suffix}"
         yield from (f"{self._name(claim)}.{number}{suffix}" for number in range(2, _MOST))
 
@@ -124,17 +124,15 @@ class Logs:
                 fd = _create(path)
             except FileExistsError:
                 continue
-            told = Logged(claim, stream, path)
-            self.news.append(told)
-            return Log(self, told, fd)
+            entry = Logged(claim, stream, path)
+            self.news.append(entry)
+            return Log(self, entry, fd)
         raise OSError(errno.EEXIST, "too many files have its name already")
 
 
 def _create(path: str) -> int:
     try:
         return os.open(path, _FLAGS, 0o600)
-    except (
-        FileNotFoundError
-    ):  # the folder was removed under the run: the logs of the jobs to come are kept all the same
+    except FileNotFoundError:  # the folder was removed during the run: the next jobs get their logs all the same
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         return os.open(path, _FLAGS, 0o600)

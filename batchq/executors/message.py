@@ -1,4 +1,4 @@
-"""The messages of tasks that a worker is sent, as ``processes.worker.wire`` describes them."""
+"""The messages of tasks for a worker, as ``processes.worker.wire`` describes them."""
 
 import json
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ _ABOUT = attrgetter("name", "batch", "queue", "key", "env", "umask", "timeout") 
 
 
 class Hook(NamedTuple):
-    """What performs payload jobs: ``pkg.mod:func``, looked for in the job's folder and then in ``also``."""
+    """The function that performs payload jobs: ``pkg.mod:func``, searched in the job's folder and then in ``also``."""
 
     target: str | None
     also: str
 
 
 def message(claims: Sequence[Claim], hook: Hook, db: str, *, look: bool, single: bool, last: bool) -> str:
-    """The message of tasks that all are calls, or all payloads."""
+    """Make the message of tasks that are all calls or all payloads."""
     target, also = hook if claims[0].kind == "payload" else (None, None)
     head: dict[str, object] = {"look": look, "single": single, "target": target, "also": also}
     if last:
         head["last"] = True
-    # The work is JSON already: to parse and encode it again would take longer than all the rest of a message.
+    # The work is JSON already: parsing and encoding it again would take longer than the rest of the message.
     tasks = []
     described = None
     for claim in claims:

@@ -1,4 +1,4 @@
-"""The outcome of a task of a worker, from what is known: its answer, the end imposed on it, or the death of the worker."""
+"""The outcome of a worker's task: from its answer, its kill, or the death of the worker."""
 
 import binascii
 import json
@@ -14,14 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.processes.resident import Answer
 
-_STATUSES = {RESULT: SUCCEEDED, SNOOZE: INTERRUPTED}  #: of the kinds of an answer; any other has failed
+_STATUSES = {RESULT: SUCCEEDED, SNOOZE: INTERRUPTED}  #: by kind of answer; any other has failed
 
 
 class Death(NamedTuple):
     """The end of a worker process in the middle of a task.
 
-    ``code`` is negative for a signal, and None for a process that even SIGKILL did not end. ``imposed`` is the status
-    that the task was to end with. ``is_late``: a signal that was meant for the task before may have hit this one.
+    ``code`` is negative for a signal, and None for a process that survived SIGKILL. ``imposed`` is the status of a kill.
+    ``is_late``: a signal meant for the previous task may have hit this one.
     ``has_reported`` and ``is_garbled`` are those of the Resident; ``python`` is that of the job.
     """
 
@@ -34,7 +34,7 @@ class Death(NamedTuple):
 
 
 def answered(answer: "Answer", out: Stream | None, err: Stream | None) -> Outcome:
-    """The outcome of a task that has answered."""
+    """Make the outcome of a task that has answered."""
     (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, threads, again, _, _), _, text = answer
     is_result = kind == RESULT
     return Outcome(
@@ -57,7 +57,7 @@ def answered(answer: "Answer", out: Stream | None, err: Stream | None) -> Outcom
 
 
 def imposed(outcome: Outcome, status: str, overrun: Failure | None) -> Outcome:
-    """The outcome of a task that answered after its end was imposed as ``status``."""
+    """Make the outcome of a task that answered after it was killed as ``status``."""
     failure = overrun if status == TIMED_OUT else None
     return outcome._replace(status=status, result=None, retry_after=None, is_final=False, failure=failure)
 
@@ -65,9 +65,9 @@ def imposed(outcome: Outcome, status: str, overrun: Failure | None) -> Outcome:
 def on_death(
     death: Death, overrun: Failure | None, meanwhile: str, saw_oom_kill: Callable[[], bool]
 ) -> tuple[str, Failure | None]:
-    """The status and failure of a task whose worker ended before it answered.
+    """Return the status and failure of a task whose worker ended before it answered.
 
-    ``saw_oom_kill`` is called only where nothing else explains a SIGKILL: its answer is given once.
+    ``saw_oom_kill`` is called only if nothing else explains a SIGKILL, because it reports each kill once.
     """
     code = death.code
     if death.imposed is not None:
@@ -80,7 +80,7 @@ def on_death(
         problem = f"its Python, {death.python}, ended with exit code {code} before it could import anything"
         return FAILED, Failure("NoSuchPython", f"{problem}: it must be a whole Python 3.11 or newer")
     if death.is_garbled:
-        return CRASHED, Failure("WorkerDied", "it wrote into the connection of its worker, which was killed then")
+        return CRASHED, Failure("WorkerDied", "it wrote into the connection of its worker, which was then killed")
     if code == -signal.SIGKILL and saw_oom_kill():
         problem = "its worker was killed, and the kernel ran out of memory for this control group meanwhile"
         return CRASHED, Failure("OutOfMemory", problem)
@@ -89,7 +89,7 @@ def on_death(
 
 
 def printed(output: str) -> tuple[Stream | None, Stream | None]:
-    """What a task printed to the files of its worker, of which that has sent the beginning and the end."""
+    """Return what a task printed to the files of its worker, which has sent the beginning and the end."""
     streams = json.loads(output)
     return _stream(streams.get("stdout")), _stream(streams.get("stderr"))
 

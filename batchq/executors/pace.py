@@ -1,4 +1,4 @@
-"""How fast an executor goes: how much work it wants at hand, and when it takes a rest."""
+"""The pace of an executor: how much work it needs in advance, and when it pauses."""
 
 import time
 
@@ -6,14 +6,14 @@ from batchq.executors.seam import Noted
 from batchq.jobs.attempt import Ended
 
 MESSAGE = 0.002  #: seconds of work that one message to a worker should hold
-AT_HAND = 0.05  #: seconds of work that should wait here, so that a slot never waits for the ledger
+AT_HAND = 0.05  #: seconds of work that should wait here, so that no slot waits for the store
 MOST_AHEAD = 1024  #: claims that wait here for their turn
-AT_ONCE = 512  #: of them claimed in one exchange, so that nobody waits long for the store
+AT_ONCE = 512  #: of them claimed in one exchange, so that no other process waits long for the store
 REST = 0.5, 30.0  #: seconds without new starts after the machine refused one: the first time, and at most
 
 
 class Pace:
-    """How long attempts take at present, in seconds; None before the first one has ended."""
+    """The seconds that attempts take at present; None before the first one has ended."""
 
     def __init__(self) -> None:
         self.seconds: float | None = None
@@ -31,13 +31,13 @@ class Pace:
         return self.seconds is not None and self.seconds < MESSAGE
 
     def in_a_message(self) -> int:
-        """How many tasks a message should hold."""
+        """Count the tasks that a message should hold."""
         if self.seconds is None or self.seconds >= MESSAGE:
             return 1
         return max(1, min(128, int(MESSAGE / max(self.seconds, 1e-6))))
 
     def ahead(self, slots: int, waiting: int) -> int:
-        """How many claims to ask for beyond those that ``slots`` can start now, of which ``waiting`` are here already."""
+        """Count the claims to ask for beyond those that ``slots`` can start now; ``waiting`` are here already."""
         if self.seconds is None:
             return 0
         wanted = min(MOST_AHEAD, int(slots * AT_HAND / self.seconds))
@@ -53,11 +53,11 @@ class Rest:
         self._reported: set[str] = set()
 
     def is_on(self) -> bool:
-        """Whether nothing is to be started now."""
+        """Whether nothing may be started now."""
         return self.until > 0 and time.monotonic() < self.until
 
     def begin(self, why: str) -> list[Noted]:
-        """Begin a rest, because the machine has refused a start; what is to be reported, once for each reason."""
+        """Begin a rest because the machine has refused a start; return the note to print, once for each reason."""
         first, most = REST
         self._length = min(max(first, 2 * self._length), most)
         self.until = time.monotonic() + self._length
@@ -67,5 +67,5 @@ class Rest:
         return [Noted(f"{why}; trying again, at longer and longer intervals")]
 
     def forget(self) -> None:
-        """Let the next rest be a short one: a process was started."""
+        """Make the next rest a short one, because a process was started."""
         self._length = 0.0

@@ -1,4 +1,4 @@
-"""The pipes through which attempts print, kept from one attempt to the next unless others may still write there."""
+"""The pipes through which attempts print, reused for the next attempt unless a surviving process may still write there."""
 
 import selectors
 
@@ -14,7 +14,7 @@ class Pipes:
         self._free: list[tuple[Capture, Capture]] = []
 
     def take(self) -> tuple[Capture, Capture] | Refusal:
-        """Take a pair for an attempt, or a worker; a refusal where no descriptor is left."""
+        """Take a pair for an attempt, or a worker; a refusal if no descriptor is left."""
         if self._free:
             return self._free.pop()
         opened: list[Capture] = []
@@ -37,13 +37,13 @@ class Pipes:
             self._free.append((out, err))
 
     def discard(self, *outputs: Output) -> None:
-        """Close pipes into which a process that lives on may still write."""
+        """Close pipes into which a surviving process may still write."""
         for output in outputs:
             if isinstance(output, Capture):
                 self._selector.unregister(output.reader)
                 output.close()
 
     def close(self) -> None:
-        """Close the pipes that nobody uses."""
+        """Close the free pipes."""
         for pair in self._free:
             self.discard(*pair)

@@ -1,4 +1,4 @@
-"""The pool of workers: hiring them, giving them tasks, hearing how those ended, and letting workers go."""
+"""The pool of workers: starting them, sending them tasks, reading their answers, and releasing them."""
 
 import selectors
 from collections import deque
@@ -22,14 +22,14 @@ from batchq.processes.spawn import Refusal
 
 
 class Assignment(NamedTuple):
-    """Tasks were given to a worker: those that have ``begun`` by that, and whether the worker ``is_new``."""
+    """Tasks sent to a worker: those that have ``begun`` with that, and whether the worker ``is_new``."""
 
     begun: list[Started]
     is_new: bool
 
 
 class Progress(NamedTuple):
-    """What has ended and begun in a worker, and the claims that another worker has to do."""
+    """What has ended and begun in a worker, and the claims that another worker has to take."""
 
     ended: list[Ended]
     reports: list[Report]
@@ -62,7 +62,7 @@ class Pool:
         self._stopped: set[str] = set()
 
     def busy(self) -> list[WorkerHandle]:
-        """The workers that have tasks."""
+        """List the workers that have tasks."""
         return [worker for worker in self.workers.values() if worker.tasks]
 
     def used(self) -> int:
@@ -70,14 +70,14 @@ class Pool:
         return sum(worker.tasks[0].slots for worker in self.busy()) + len(self.departures)
 
     def note_claims(self) -> None:
-        """Let each worker look for new code before its next task, which was just claimed."""
+        """Let each worker check for changed code before its next task, which was just claimed."""
         for worker in self.workers.values():
             worker.must_check = True
 
-    # --- giving --------------------------------------------------------------------------------------------------------
+    # --- sending -------------------------------------------------------------------------------------------------------
 
     def give(self, backlog: deque[Claim], empty: int, pace: Pace) -> Assignment | Refusal | None:
-        """Hand the first claims of the backlog to a worker; None where none can take them now.
+        """Send the first claims of the backlog to a worker; None if no worker can take them now.
 
         ``empty`` is the number of empty slots. The claim of a refusal stays in the backlog.
         """
@@ -113,7 +113,7 @@ class Pool:
         return pace.is_fast() and self._context.logs.folder is None
 
     def push(self, worker: WorkerHandle) -> None:
-        """Send what the worker has room for; the selector says when there is more."""
+        """Send as much as the pipe takes; the selector reports when it takes more."""
         is_watched = worker.resident.fileno() in self._selector.get_map()
         if worker.resident.push() == is_watched:
             if is_watched:
@@ -122,14 +122,14 @@ class Pool:
                 self._selector.register(worker.resident.fileno(), selectors.EVENT_WRITE, worker)
 
     def _remaining(self, worker: WorkerHandle) -> int:
-        """How many tasks more it may get before it is replaced."""
+        """Count the tasks that it may still get before it is replaced."""
         most = 1 if worker.is_fresh else self._worker_jobs
         if self._context.package.is_replaced and not worker.resident.is_outlasting:
-            return 0  # what it has not imported yet is not there, or that of another version
+            return 0  # modules that it has not imported yet are gone, or those of another version
         return most - worker.performed - len(worker.tasks) if most else MOST_AHEAD
 
     def _make_room(self) -> bool:
-        """Whether one more worker may be there; where not, one that is idle makes room for it, and that takes a moment."""
+        """Return whether one more worker may start; if not, release an idle one, which takes a moment."""
         if len(self.workers) + len(self.departures) < self._slots:
             return True
         self.release(next(worker for worker in self.workers.values() if not worker.tasks))
@@ -149,10 +149,10 @@ class Pool:
         self._selector.register(worker.resident.bell, selectors.EVENT_READ, worker)
         return worker
 
-    # --- hearing -------------------------------------------------------------------------------------------------------
+    # --- answers -------------------------------------------------------------------------------------------------------
 
     def read_answers(self, worker: WorkerHandle) -> Progress:
-        """Take the answers of a worker; one that said farewell is dismissed."""
+        """Read the answers of a worker; release it after its last answer."""
         ended = worker.read_answers(self._grace)
         if self._stopped:
             self._stopped.difference_update(claim.token for claim, _ in ended)
@@ -164,7 +164,7 @@ class Pool:
         return Progress(ended, reports, unbegun)
 
     def drop_dead(self, worker: WorkerHandle, code: int | None) -> tuple[Ended | None, Progress]:
-        """A worker that was heard has died, or is given up (None): how the task that ran ended."""
+        """Drop a worker that has died, or is given up (None): how its running task ended. Read its answers first."""
         ended, unbegun = worker.on_death(code)
         self._forget(worker)
         if ended is not None:
@@ -173,7 +173,7 @@ class Pool:
         return ended, Progress([], reports, self._still_wanted(unbegun, reports))
 
     def finish(self, ended: Ended, over: Cleared) -> Ended:
-        """How the last task of a worker ended of which nothing is left: with what it printed."""
+        """Complete the outcome of a worker's last task with its output and leftovers."""
         claim, outcome = ended
         out, err = over.attempt.out, over.attempt.err
         outcome = outcome._replace(
@@ -185,29 +185,29 @@ class Pool:
         return Ended(claim, unkillable(outcome, over.outliving[0]) if over.outliving else outcome)
 
     def _still_wanted(self, claims: list[Claim], reports: list[Report]) -> list[Claim]:
-        """Those that another worker has to do; the others are reported as given back."""
-        unwanted = [claim for claim in claims if claim.token in self._stopped]
-        self._stopped.difference_update(claim.token for claim in unwanted)
-        reports += [Lost(claim, started=False) for claim in unwanted]
-        return [claim for claim in claims if claim not in unwanted]
+        """Return the claims that another worker has to take; report the stopped ones as requeued."""
+        stopped = [claim for claim in claims if claim.token in self._stopped]
+        self._stopped.difference_update(claim.token for claim in stopped)
+        reports += [Lost(claim, started=False) for claim in stopped]
+        return [claim for claim in claims if claim not in stopped]
 
-    # --- ending --------------------------------------------------------------------------------------------------------
+    # --- stopping --------------------------------------------------------------------------------------------------------
 
     def stop(self, tokens: Collection[str], status: str, grace: float) -> None:
-        """End the tasks that run with one of these tokens, and do not begin the others. Hear the workers before."""
+        """Stop the tasks with these tokens that run, and do not begin the others. Read the workers' answers first."""
         for worker in self.workers.values():
             if worker.began_at is not None and worker.tasks[0].token in tokens:
                 worker.enforce(status, grace)
             self._stopped.update(claim.token for claim in worker.tasks if claim.token in tokens)
 
     def retire(self) -> None:
-        """Dismiss the workers that have performed as many tasks as they may."""
+        """Release the workers that have performed as many tasks as they may."""
         for worker in list(self.workers.values()):
             if not worker.tasks and self._remaining(worker) <= 0:
                 self.release(worker)
 
     def release(self, worker: WorkerHandle) -> None:
-        """Give this worker no more tasks: it ends as Python does, and holds its slot meanwhile."""
+        """Send this worker no more tasks: it exits as Python does, and holds its slot meanwhile."""
         self._forget(worker)
         self.departures.add(worker)
 
@@ -220,7 +220,7 @@ class Pool:
 
 
 def _begun(worker: WorkerHandle) -> list[Started]:
-    """The task that just began, if it was claimed ahead."""
+    """Report the task that just began, if it was claimed ahead."""
     if not worker.tasks or worker.began_at is None or worker.tasks[0].started_at is not None:
         return []
     return [Started(worker.tasks[0], worker.began_at)]

@@ -1,4 +1,4 @@
-"""The results that commands leave in files: whatever a job made there is read, or it is a failure that says why not."""
+"""The results that commands leave in files: each is read, or becomes a failure that says why it cannot be read."""
 
 import errno
 import json
@@ -20,13 +20,13 @@ _KINDS = {
 
 
 class Results:
-    """Reads results. Where no descriptor is left, it gives a spare one up for that moment, so that no result is lost."""
+    """Reads results. If no descriptor is left, it gives up a spare one for the read, so that no result is lost."""
 
     def __init__(self) -> None:
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def there(self, folder: str) -> set[str] | None:
-        """The files of a folder; None where it cannot be read now, so that each must be looked for by itself."""
+        """List the files of a folder; None if it cannot be read now, so that each file must be opened to find it."""
         try:
             return {f"{folder}/{name}" for name in os.listdir(folder)}
         except FileNotFoundError:
@@ -35,7 +35,7 @@ class Results:
             return None
 
     def read(self, path: str) -> tuple[str | None, Failure | None]:
-        """The result in this file as JSON text, or what is wrong with it; neither where there is none. The file goes."""
+        """Read and remove this file: the result as JSON text, or what is wrong with it; neither if there is no file."""
         try:
             data = self._contents(path)
         except FileNotFoundError:
@@ -49,11 +49,11 @@ class Results:
         if len(data) > LIMIT:
             return None, Failure("ResultTooLarge", "it wrote over 1 MiB to $BATCHQ_RESULT_FILE")
         try:
-            # A number such as 1e999 is read as infinite, so NaN and Infinity are refused in writing, whatever they were.
+            # A number such as 1e999 is read as infinite, so NaN and Infinity are refused when writing, not when reading.
             return json.dumps(json.loads(data), allow_nan=False, separators=(",", ":")), None
         except (ValueError, RecursionError) as error:
-            said = "it holds NaN or Infinity" if str(error).startswith("Out of range") else error
-            return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {said}")
+            problem = "it holds NaN or Infinity" if str(error).startswith("Out of range") else error
+            return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {problem}")
 
     def _contents(self, path: str) -> bytes:
         fd = self._open(path)
@@ -70,7 +70,7 @@ class Results:
         return data
 
     def _open(self, path: str) -> int:
-        # It may be anything that a job can make there: a pipe would block, a link would lead elsewhere.
+        # A job can put anything there: a pipe would block, a link would lead elsewhere.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
         try:
             return os.open(path, flags)
@@ -90,7 +90,7 @@ class Results:
             try:
                 self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                self._spare = None  # somebody was quicker; the next one that is read may bring it back
+                self._spare = None  # no descriptor is free now; the next read may get it back
 
 
 def _why(path: str, error: OSError) -> str:

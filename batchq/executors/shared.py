@@ -1,4 +1,4 @@
-"""What the attempts of one executor share: where results and logs go, what jobs are told, what the kernel has killed."""
+"""What the attempts of one executor share: folders for results and logs, variables of jobs, the count of OOM kills."""
 
 import errno
 import time
@@ -16,10 +16,10 @@ _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 
 
 class ExecutorContext:
-    """What the attempts of one executor have in common: the store that they are told of, and a private folder.
+    """What the attempts of one executor share: the store that they see as ``$BATCHQ_DB``, and a private folder.
 
-    ``cookie`` is in the environment of all that it starts, so that a rescuer finds also what hides its token. ``logs`` is
-    the folder of ``--log-dir``, ``mark`` what tells the logs of this store from those of others.
+    ``cookie`` is in the environment of everything that it starts, so that a rescuer also finds processes that hide their
+    token. ``logs`` is the folder of ``--log-dir``, ``mark`` distinguishes the logs of this store from those of others.
     """
 
     def __init__(
@@ -33,15 +33,15 @@ class ExecutorContext:
         self.logs = Logs(logs, f"{db}-logs", mark)
         self._oom_kills = machine.oom_kills()
         self._results = Results()
-        self.full_at = -1.0  # when (monotonic seconds) there was last seen to be no room for a result
+        self.full_at = -1.0  # when (monotonic seconds) the folder was last found full
 
     def saw_oom_kill(self) -> bool:
-        """Whether the kernel has killed for want of memory since this was asked last."""
+        """Whether the kernel has killed a process because memory ran out since the last call."""
         before, self._oom_kills = self._oom_kills, machine.oom_kills()
         return self._oom_kills > before
 
     def files(self, claim: Claim) -> "tuple[Filed, Filed] | Refusal":
-        """What takes the output of a job that may leave something running, or why there is none."""
+        """Make files for the output of a job that may leave something running, or return why that is not possible."""
         try:
             out, err = self.logs.open_both(claim)
         except OSError as error:
@@ -50,7 +50,7 @@ class ExecutorContext:
         return Filed(out.fd, out), Filed(err.fd, err)
 
     def open_log(self, claim: Claim, *captures: Output) -> None:
-        """Let the captures write the attempt's log, too; files are that themselves."""
+        """Let the captures write the attempt's log too; a job that prints to files already has one."""
         if self.logs.folder is None or claim.leftovers == "keep":
             return
         log = self.logs.open(claim)
@@ -58,12 +58,12 @@ class ExecutorContext:
             capture.sink = log
 
     def close_log(self, *captures: Output) -> None:
-        """The end of the attempt's log."""
+        """Close the attempt's log."""
         for log in self._take_sinks(*captures):
             log.close()
 
     def discard_log(self, *captures: Output) -> None:
-        """The attempt did not begin, and has no log."""
+        """Remove the log of an attempt that did not begin."""
         for log in self._take_sinks(*captures):
             log.discard()
 
@@ -74,11 +74,11 @@ class ExecutorContext:
         return found
 
     def result_file(self, claim: Claim) -> str:
-        """Where a command may leave its result."""
+        """Name the file in which a command may leave its result."""
         return f"{self.scratch.path}/result-{claim.id}-{claim.attempt}"
 
     def results(self) -> set[str] | None:
-        """The files that commands have left there by now; None where nobody can tell."""
+        """List the files that commands have left there; None if unknown."""
         if not self.scratch.holds(f"{self.scratch.path}/"):
             self.scratch.was_lost = True
             return set()
@@ -88,11 +88,11 @@ class ExecutorContext:
         return found
 
     def result(self, path: str) -> tuple[str | None, Failure | None]:
-        """The result that a command has left, as JSON text, or what is wrong with it; neither where there is none."""
+        """Read the result that a command has left, as JSON text, or what is wrong with it; neither if there is none."""
         return self._results.read(path)
 
     def variables(self, claim: Claim) -> dict[str, str]:
-        """What a command is told of itself."""
+        """Make the variables that describe its attempt to a command."""
         own = {
             "BATCHQ_JOB_ID": str(claim.id),
             "BATCHQ_ATTEMPT": str(claim.attempt),

@@ -1,4 +1,4 @@
-"""What runs is watched until it is over: answers of workers, ended processes, what they left, and deadlines."""
+"""Watching attempts until they have finished: workers' answers, ended processes, leftovers and deadlines."""
 
 import math
 import os
@@ -18,17 +18,15 @@ from batchq.jobs.attempt import TIMED_OUT, Claim, Ended
 from batchq.processes import tree
 from batchq.processes.capture import Output
 
-NEWS = 1.0  #: seconds between looks at what running jobs have printed
-TICK = 0.05  #: seconds between looks at a worker that has several tasks: its bell rings only after the last
-LOST_RESULT = (
-    "the folder for the results of jobs was taken away: what jobs had left there that ran at that time is lost"
-)
+NEWS = 1.0  #: seconds between reports of what running jobs have printed
+TICK = 0.05  #: seconds between reads of a worker that has several tasks: its bell rings only after the last
+LOST_RESULT = "the folder for the results of jobs was removed; results of jobs that were running at that time are lost"
 
 
 class Watch:
-    """``commands`` and workers of ``pool``. What happens is kept until ``take``.
+    """Watches ``commands`` and the workers of ``pool``. Reports are kept until ``take``.
 
-    ``is_urgent``: something has ended that is to be recorded at once.
+    ``is_urgent``: an attempt has ended that must be recorded at once.
     """
 
     def __init__(self, commands: Commands, pool: Pool, aftermath: Aftermath, pipes: Pipes, grace: float) -> None:
@@ -42,22 +40,22 @@ class Watch:
         self._unbegun: list[Claim] = []
 
     def take(self) -> tuple[list[Report], list[Claim]]:
-        """What has happened since the last call, and the claims that are to be started again."""
+        """Take the reports since the last call, and the claims that must be started again."""
         taken = self._reports, self._unbegun
         self._reports, self._unbegun = [], []
         return taken
 
     def running(self) -> dict[int, Claim]:
-        """The claims that run now, by their first process."""
+        """Map first processes to the claims that run now."""
         running = {pid: command.claim for pid, command in self._commands.running.items()}
         return running | {worker.pid: worker.tasks[0] for worker in self._pool.busy()}
 
     def processes(self) -> list[int]:
-        """All that was started for jobs and has not ended."""
+        """List all processes that were started for jobs and have not ended."""
         return [*self._commands.running, *self._pool.workers, *self._pool.departures.pids()]
 
     def due(self, now: float) -> float:
-        """When (monotonic seconds) there is something to do at the latest, though nothing may happen before."""
+        """Return when (monotonic seconds) there is something to do even if no event comes before."""
         waits = [self._pool.departures.due(), self._aftermath.due()]
         waits += [one.deadline for one in self._timed() if one.deadline is not None]
         waits += [now + (TICK if len(worker.tasks) > 1 else NEWS) for worker in self._pool.busy()]
@@ -66,7 +64,7 @@ class Watch:
     # --- processes that have ended ----------------------------------------------------------------------------------------
 
     def reap(self) -> bool:
-        """Collect every child that has ended: jobs, workers, and orphans; whether there was a command among them."""
+        """Reap every child that has ended: jobs, workers and orphans. Return whether one was a command."""
         ended: dict[int, Lingering] = {}
         for pid, status, usage in _reaped():
             if (lingering := self._commands.reaped(pid, status, usage)) is not None:
@@ -83,10 +81,10 @@ class Watch:
         return True
 
     def _drop_dead(self, worker: WorkerHandle, code: int | None) -> None:
-        """Take leave of a worker that has died, or is given up (None)."""
+        """Drop a worker that has died, or is given up (``code`` None)."""
         worker.resident.is_reaped = code is not None
         self.read_answers(worker)
-        if worker.pid not in self._pool.workers:  # it had said farewell
+        if worker.pid not in self._pool.workers:  # that was its last answer
             self._drop_departed(worker.pid)
             return
         ended, progress = self._pool.drop_dead(worker, code)
@@ -98,13 +96,13 @@ class Watch:
         self._unbegun += progress.unbegun
 
     def _drop_departed(self, pid: int) -> None:
-        """Take leave of a worker that was dismissed and has ended, or is given up: its pipes are the next job's."""
+        """Drop a released worker that has ended, or is given up: its pipes are free for the next job."""
         worker = self._pool.departures.pop(pid)
         if worker is not None:
             has_left = self._aftermath.has_left(pid, self._live())
             worker.out.take()
             worker.err.take()
-            if has_left:  # what it prints yet is in the output of no job
+            if has_left:  # what these processes still print belongs to no job
                 self._pipes.discard(worker.out, worker.err)
             else:
                 self._free(worker.out, worker.err)
@@ -112,7 +110,7 @@ class Watch:
     # --- workers and output -----------------------------------------------------------------------------------------------
 
     def read_answers(self, worker: WorkerHandle) -> None:
-        """Take the answers of a worker."""
+        """Read the answers of a worker."""
         ended, reports, unbegun = self._pool.read_answers(worker)
         self._end(ended)
         self._reports += reports
@@ -121,19 +119,19 @@ class Watch:
         self._unbegun += unbegun
 
     def read_all_answers(self) -> None:
-        """Take the answers of all workers."""
+        """Read the answers of all workers."""
         for worker in list(self._pool.workers.values()):
             self.read_answers(worker)
 
     def read_overdue_answers(self) -> None:
-        """Take the answers of workers that have several tasks, and have not rung their bell for a while."""
+        """Read the answers of workers with several tasks that have not rung their bell for a while."""
         now = time.monotonic()
         for worker in self._pool.busy():
             if len(worker.tasks) > 1 and now - worker.read_at > TICK:
                 self.read_answers(worker)
 
     def report_output(self) -> None:
-        """Report what running jobs have printed since the last look."""
+        """Report what running jobs have printed since the last call."""
         news = self._commands.news()
         for worker in self._pool.busy():
             printed = worker.news(NEWS)
@@ -145,7 +143,7 @@ class Watch:
     # --- deadlines --------------------------------------------------------------------------------------------------------
 
     def enforce(self) -> None:
-        """End what is over its time, and give up what even SIGKILL does not end."""
+        """Kill what has timed out, and give up what even SIGKILL does not end."""
         now = time.monotonic()
         for running in self._timed():
             if self._is_over_time(running, now):
@@ -165,9 +163,7 @@ class Watch:
         if running.deadline is None or running.deadline > now:
             return False
         if isinstance(running, WorkerHandle):
-            self.read_answers(
-                running
-            )  # what has ended meanwhile is not late, and what is behind it has time of its own
+            self.read_answers(running)  # a task that has ended is not late, and the next one has its own time
         return running.deadline is not None and running.deadline <= now
 
     def _give_up(self, running: Command | WorkerHandle) -> None:
@@ -184,12 +180,12 @@ class Watch:
     # --- the end of attempts ----------------------------------------------------------------------------------------------
 
     def sweep_when_due(self) -> None:
-        """Look after what ended attempts left, if there is anything."""
+        """Handle the leftovers of ended attempts, if there are any."""
         if self._aftermath.due() < math.inf:
             self._sweep({})
 
     def conclude(self) -> None:
-        """See to the commands that have ended: to many at once, while their slots are at work again."""
+        """Make the outcomes of ended commands, many at once, while their slots are busy again."""
         ended, is_result_lost = self._commands.conclude()
         if is_result_lost and not self._has_lost_results:
             self._has_lost_results = True
@@ -197,12 +193,12 @@ class Watch:
         self._end(ended)
 
     def _sweep(self, ended: dict[int, Lingering]) -> None:
-        """See to what these attempts left, and those that linger; finish those of which nothing is left."""
+        """Handle the leftovers of these attempts and of lingering ones; finish those with none left."""
         for over in self._aftermath.sweep(ended, self._live()):
             self._finish(over)
 
     def _finish(self, over: Cleared) -> None:
-        """Nothing is left of an attempt that could be ended: its pipes are the next one's."""
+        """Finish an attempt that has nothing left to kill: its pipes are free for the next one."""
         one = over.attempt
         self._reports += [Noted(f"job {one.claim.id}: {why}") for why in over.outliving]
         if one.command is not None:
@@ -217,7 +213,7 @@ class Watch:
         self._reports += ended
 
     def _free(self, out: Output, err: Output) -> None:
-        """Keep the pipes for the next job, unless some process that lives on may still write there."""
+        """Keep the pipes for the next job, unless a surviving process may still write there."""
         if self._aftermath.may_print():
             self._pipes.discard(out, err)
         else:
@@ -229,7 +225,7 @@ class Watch:
 
 
 def _reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
-    """The children that have ended, as wait4(2) returns them."""
+    """Yield the children that have ended, as wait4(2) returns them."""
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)

@@ -72,7 +72,7 @@ def test_a_folder_that_is_taken_away_is_made_anew(scene: Scene, temporary: Path,
 
     assert ended(run) == 0
     assert scene.attempts("outcome, result IS NULL") == [("succeeded", 1), *[("succeeded", 0)] * 4]
-    assert scene.said().count("what jobs had left there that ran at that time is lost") == 1
+    assert scene.said().count("results of jobs that were running at that time are lost") == 1
     assert list(victim.iterdir()) == []
 
 
@@ -88,7 +88,7 @@ def test_a_job_whose_folder_vanished_while_it_ran_is_not_charged(scene: Scene, t
     assert ended(run) == 0
     assert scene.attempts("outcome") == [("interrupted",), ("succeeded",)]
     assert scene.jobs("state, failures, interruptions") == [("succeeded", 0, 0)]
-    assert scene.said().count("was taken away while that ran") == 1
+    assert scene.said().count("was removed while the job ran") == 1
 
 
 def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary: Path) -> None:

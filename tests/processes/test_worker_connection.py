@@ -32,7 +32,7 @@ def test_a_callable_that_writes_to_the_descriptors_of_its_worker_has_crashed(
     scene.run("-q", "-j", "1", code=1)
 
     assert scene.attempts() == [("succeeded",)] * before + [("crashed",)] + [("succeeded",)] * 2
-    said = "it wrote into the connection of its worker, which was killed then"
+    said = "it wrote into the connection of its worker, which was then killed"
     assert scene.rows("SELECT error_type, error FROM attempts WHERE outcome = 'crashed'") == [("WorkerDied", said)]
 
 
