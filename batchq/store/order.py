@@ -1,11 +1,19 @@
-"""The order of jobs: ``after`` and ``after_any``. Who waits for whom, and what the end of a job does to those below it.
+"""The order of jobs, ``after`` and ``after_any``: which jobs wait for which, and what the end of a job does below it.
 
-A job that is not over knows how many of its parents are not over (``open_parents``). One that waits to be claimed has
-none, so a retry of its parent blocks it again; one that runs may have some, and meets them when it is put back.
+An unfinished job stores how many of its parents are unfinished (``open_parents``). One that is queued or scheduled has
+none; if a parent is retried, it is blocked again. One that is running may have some, and waits for them if requeued.
 
-What follows from an end is usually little, and done with it. A long chain, or a parent of very many, is put off: the
-table ``endings`` holds the jobs of whose end some jobs below have not been told, for whom they still count as open. Any
-run tells them, a slice at a time (``proceed``), so no transaction is long, and a crash between two loses nothing.
+When jobs finish, ``propagate`` goes down one level at a time:
+
+    1 failed                      has just finished
+    |-- after ---- 2 cancelled    level 1: it can never run, so it has finished, too
+    |              |-- after ---- 4 cancelled    level 2
+    |              `-- any ------ 5 queued       (``after_any``: any end is enough)
+    `-- any ------ 3 blocked      one open parent fewer; queued once it has none
+
+After ``DEEP`` levels, or before a level of more than ``WIDE`` children, it stops: the finished jobs whose children have
+not been notified go into the table ``endings``, and still count as open parents. Any run continues there, a slice at a
+time (``proceed``), so no transaction is long, and a crash between two slices loses nothing.
 """
 
 import _sqlite3 as sqlite3
@@ -22,13 +30,13 @@ if TYPE_CHECKING:
 
     from batchq.store.file.connection import Store
 
-DEEP = 20  #: levels below an end that are told of it in its own transaction
-WIDE = 2_000  #: children that are
-SLICE = 0.04  #: seconds that one transaction may tell those that were put off
-CHUNK = 500  #: children of one job that are told in one step of that
+DEEP = 20  #: levels that are notified in the transaction of the end itself
+WIDE = 2_000  #: children of one level that are
+SLICE = 0.04  #: seconds that one transaction spends on ends that were put off
+CHUNK = 500  #: children of one job that are notified in one step of that
 _ALL = 2**63 - 1
 _LISTED = "(SELECT value FROM json_each(:jobs))"
-#: Whether job ``p`` is over and the child of dependency ``d`` has not been told
+#: Whether job ``p`` has finished and the child of dependency ``d`` has not been notified
 UNNOTIFIED = "EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)"
 OPEN_PARENTS = f"""
 (SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
@@ -44,7 +52,7 @@ def has_any(db: sqlite3.Connection) -> bool:
 
 
 def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
-    """Block those of the jobs, which have got parents, that must wait for one; cancel those one of which has failed."""
+    """Block those of the jobs that have an unfinished parent, and cancel those that have a failed one."""
     db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE id IN {_LISTED}", {"jobs": json.dumps(jobs)})
     propagate(db, (), (), now, jobs)
 
@@ -52,10 +60,11 @@ def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
 def propagate(
     db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int, waiting: "Sequence[int]" = ()
 ) -> int:
-    """Some jobs are over, those of ``dead`` without success: free who waited for the last of them, cancel who cannot run.
+    """Notify the jobs below those that have ``ended``, the ``dead`` ones without success; return how many were cancelled.
 
-    The jobs of ``waiting`` are new, or were put back: they wait, or are cancelled, as their parents demand it. How many
-    were cancelled; what goes too deep or too wide is put off, and cancels more.
+    A child without open parents is freed, one that can never run is cancelled. The jobs of ``waiting`` are new or were
+    requeued: they are blocked or cancelled, as their parents require. What goes too deep or too wide is put off, and
+    may cancel more.
     """
     cancelled = 0
     if (ended or waiting) and has_any(db):
@@ -73,7 +82,7 @@ def propagate(
                 if not ended or _is_wide(db, ended):
                     break
             _put_off(db, ended)
-        if waiting:  # only now: who waited for nobody but those of ``ended`` keeps the time of its retry
+        if waiting:  # only now: a job that waited only for those of ``ended`` keeps the time of its retry
             mine = f"id IN {_LISTED} AND state IN ('queued', 'scheduled')"
             db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE {mine}", named)
             block_again(db, mine, named)
@@ -84,7 +93,7 @@ def propagate(
 
 
 def _is_wide(db: sqlite3.Connection, ended: "Sequence[int]") -> bool:
-    """Whether the jobs have too many children to tell at once."""
+    """Whether the jobs have too many children to notify at once."""
     if not ended:
         return False
     few = f"SELECT 1 FROM dependencies WHERE parent IN {_LISTED} LIMIT :most"
@@ -93,7 +102,7 @@ def _is_wide(db: sqlite3.Connection, ended: "Sequence[int]") -> bool:
 
 
 def _put_off(db: sqlite3.Connection, ended: "Sequence[int]") -> None:
-    """Let those of the jobs that have children wait in ``endings``."""
+    """Enter those of the jobs that have children into ``endings``."""
     if ended:
         db.execute(
             "INSERT OR IGNORE INTO endings SELECT value, 0 FROM json_each(:jobs)"
@@ -103,12 +112,12 @@ def _put_off(db: sqlite3.Connection, ended: "Sequence[int]") -> None:
 
 
 def is_unfinished(db: sqlite3.Connection) -> bool:
-    """Whether some jobs have not been told that one above them is over."""
+    """Whether some jobs have not been notified that a parent has finished."""
     return bool(db.execute("SELECT EXISTS (SELECT 1 FROM endings)").fetchone()[0])
 
 
 def proceed(db: sqlite3.Connection, now: int) -> int:
-    """Tell more of those that were put off, for ``SLICE`` seconds; how many were cancelled."""
+    """Continue with the ends that were put off, for ``SLICE`` seconds; return how many jobs were cancelled."""
     until = time.monotonic() + SLICE
     cancelled = 0
     while time.monotonic() < until and (row := db.execute(_NEXT_ENDING).fetchone()) is not None:
@@ -132,9 +141,9 @@ _LAST_OF_CHUNK = "SELECT child FROM dependencies WHERE parent = ? AND child > ? 
 
 
 def finish(store: "Store", now: int) -> int:
-    """Tell all that were put off, others being served between the slices; how many were cancelled.
+    """Work off all ends that were put off; others may write between the slices. Return how many jobs were cancelled.
 
-    Where the store is busy for long, a run goes on with it.
+    If the store is busy for long, this stops, and the next run continues.
     """
     cancelled = 0
     with contextlib.suppress(BatchqError):
@@ -148,7 +157,7 @@ def finish(store: "Store", now: int) -> int:
 
 
 def _dead_above(db: sqlite3.Connection, named: "Mapping[str, object]") -> list[int]:
-    """The parents because of which some of the ``jobs`` can never run."""
+    """The failed or cancelled parents because of which some of the ``jobs`` can never run."""
     dead = db.execute(
         f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
         " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",
@@ -158,7 +167,7 @@ def _dead_above(db: sqlite3.Connection, named: "Mapping[str, object]") -> list[i
 
 
 def block_again(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> None:
-    """Block those of the jobs that wait to be claimed and have open parents; they need not wait for a retry then."""
+    """Block those of the queued and scheduled jobs that have open parents; a pending retry delay is dropped."""
     also = "due_at = iif(why = 'retry', NULL, due_at), why = nullif(why, 'retry')"
     for source in ("queued", "scheduled"):
         states.move(db, source, "blocked", f"open_parents > 0 AND {where}", named, also)
@@ -167,7 +176,7 @@ def block_again(db: sqlite3.Connection, where: str, named: "Mapping[str, object]
 def _close(
     db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int, low: int = 0, high: int = _ALL
 ) -> list[int]:
-    """One level down, of the children above ``low`` up to ``high``; the jobs that were cancelled there."""
+    """Notify the children one level down, with ids above ``low`` up to ``high``; return those that were cancelled."""
     cancelled = _cancel_below(db, dead, now, low, high)
     freed = db.execute(
         """
@@ -195,7 +204,7 @@ def _cancel_below(
     high: int = _ALL,
     among: "Sequence[int] | None" = None,
 ) -> list[int]:
-    """Cancel the jobs (``among`` these) that run only after the success of one of the ``dead``; their ids."""
+    """Cancel the jobs (``among`` these) that were to run after the success of one of the ``dead``; return their ids."""
     if not dead:
         return []
     named: dict[str, object] = {"jobs": json.dumps(dead), "now": now, "low": low, "high": high}

@@ -1,1 +1,1 @@
-"""What a runner asks of the ledger: claims, ends, rescues."""
+"""What a runner asks of the ledger: claims, results, rescues."""

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
     from batchq.store.running.runners import Runner, RunSelection
 
-PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to those of others
-ENTRIES = 100  #: of an index that are read in the time of one question
+PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to jobs of other queues
+ENTRIES = 100  #: index entries that are read in the time of one query
 
 _WORK = ", ".join(Claim._fields[3:-3])  # between id, token, attempt and started_at, cwd, path
 _MORE = (
     "context, failures, retry_timeout_factor,"
     " json_valid(work) AND (env IS NULL OR json_valid(env))"  # of NULL some versions of SQLite say 0
 )
-#: What a claim is made of: its fields but the last two, for which the context stands, what changes its timeout, and
-#: whether it can be read.
+#: What a claim is made of: its fields, with the context in place of the last two; what changes its timeout; and whether
+#: its JSON is valid.
 COLUMNS = f"id, token, attempt, {_WORK}, started_at, {_MORE}"
 _CONTEXT = len(Claim._fields) - 2
 _FAILURES, _FACTOR, _READABLE = _CONTEXT + 1, _CONTEXT + 2, _CONTEXT + 3
-# What is claimed is read before it is changed: that takes less than RETURNING, for which SQLite keeps each row in a table
-# of its own first. What is claimed together has tokens that differ in the job alone.
+# Jobs are read before they are changed: that is faster than RETURNING, for which SQLite first keeps each row in a table
+# of its own. The tokens of jobs claimed together differ only in the id.
 _CLAIMED = f"id, :random || id, attempt + 1, {_WORK}, :started, {_MORE}, priority"
 _CANDIDATES = """
 SELECT * FROM (SELECT {} FROM jobs WHERE state = 'queued' AND {} ORDER BY priority DESC, id LIMIT :jobs)"""
@@ -48,9 +48,9 @@ _PLAIN, _PAYLOAD = "kind <> 'payload'", "kind = 'payload'"
 def claim(
     store: Store, runner: "Runner", free: int, now: int, at_most: int | None = None
 ) -> tuple[list[Claim], int | None]:
-    """Claim jobs that fill up to ``free`` slots, ``at_most`` so many, in the order in which they should start.
+    """Claim at most ``at_most`` jobs that fill up to ``free`` slots, in the order in which they should start.
 
-    Also returns when (milliseconds) the rate of a queue lets the next job through, None where no rate is in the way.
+    Also returns when (milliseconds) the rate of a queue lets the next job start; None if no rate is in the way.
     """
     most = free if at_most is None else min(free, at_most)
     queues = bounded(store, runner.wanted)
@@ -71,8 +71,8 @@ def claim(
 
 
 def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Claim]:
-    """Claim jobs that will start soon: none that must not run twice, and none of a queue with a limit or a rate, where
-    they would count as running before they do."""
+    """Claim jobs that will start soon, but none that must not run twice, and none of a queue with a limit or a rate,
+    where they would count as running too early."""
     if _is_any_wide(store):
         return []
     room = {queue.name: 0 for queue in bounded(store, runner.wanted)}
@@ -80,7 +80,7 @@ def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Cla
 
 
 def bounded(store: Store, wanted: "RunSelection") -> list[QueueLimits]:
-    """The queues for which something was set and in which something waits that is wanted."""
+    """The queues that have settings and in which jobs of the selection are queued."""
     rows = store.fetch(
         "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE EXISTS"
         " (SELECT 1 FROM counters WHERE state = 'queued' AND queue = name AND jobs > 0"
@@ -91,7 +91,7 @@ def bounded(store: Store, wanted: "RunSelection") -> list[QueueLimits]:
 
 
 def limits_of(store: Store, name: str) -> QueueLimits:
-    """One queue, with what was set for it."""
+    """The settings of one queue."""
     rows = store.fetch(
         "SELECT name, paused, running_limit, rate, allowance, allowance_at FROM queues WHERE name = ?", (name,)
     )
@@ -99,13 +99,13 @@ def limits_of(store: Store, name: str) -> QueueLimits:
 
 
 def running_in(store: Store, queue: str) -> int:
-    """How many jobs of a queue run, whoever runs them."""
+    """How many jobs of a queue run, in all runs together."""
     ((jobs,),) = store.fetch("SELECT total(jobs) FROM counters WHERE state = 'running' AND queue = ?", (queue,))
     return int(jobs)
 
 
 def claims_of(store: Store, rows: "Sequence[tuple[Any, ...]]") -> list[Claim]:
-    """The claims in rows of ``COLUMNS``. One that cannot be run as it is stored has no folder (``cwd`` is empty)."""
+    """Make claims of rows of ``COLUMNS``. One that cannot be run as it is stored gets an empty folder (``cwd``)."""
     contexts = _contexts(store, {row[_CONTEXT] for row in rows})
     claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]
     for number, row in enumerate(rows):
@@ -117,7 +117,7 @@ def claims_of(store: Store, rows: "Sequence[tuple[Any, ...]]") -> list[Claim]:
 
 
 def _is_json(claim: Claim) -> bool:
-    """What SQLite takes for no JSON may only be nested deeper than it looks."""
+    """Check again in Python: SQLite also calls JSON invalid that is nested deeper than SQLite allows."""
     try:
         json.loads(claim.work)
         json.loads(claim.env or "{}")
@@ -127,9 +127,9 @@ def _is_json(claim: Claim) -> bool:
 
 
 def _stretched(timeout: int, factor: float, failures: int) -> int:
-    """The timeout of an attempt after so many failures, never longer than any timeout may be."""
+    """The timeout of an attempt after ``failures``, at most the longest that is allowed."""
     try:
-        # RETURNING gives a whole number as an int, and a power of two ints may take for ever
+        # SQLite may return a whole number as an int, and a power of two ints may take for ever
         return min(round(timeout * float(factor) ** failures), clock.LONGEST)
     except OverflowError:
         return clock.LONGEST
@@ -143,7 +143,7 @@ def _is_any_wide(store: Store) -> bool:
 def _take(
     store: Store, runner: "Runner", room: dict[str, int], most: int, *, free: int, started_at: int | None
 ) -> list[Claim]:
-    """Claim up to ``most`` jobs that fill up to ``free`` slots, from a bounded queue no more than ``room`` says."""
+    """Claim up to ``most`` jobs that fill up to ``free`` slots, and from a bounded queue at most its ``room``."""
     wanted = runner.wanted
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
     named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.slots}
@@ -155,7 +155,7 @@ def _take(
         chosen = _CHOSEN
     else:
         chosen = " UNION ALL ".join(_CANDIDATES.format(_CLAIMED, f"{kind} AND {also}") for kind in kinds(wanted))
-        if wanted.payloads:  # two kinds are two indexes, and each gives as many
+        if wanted.payloads:  # each kind has its own index, and each query returns up to :jobs
             chosen = f"{chosen} ORDER BY priority DESC, id LIMIT :jobs"
     rows = store.db.execute(chosen, named).fetchall()
     if not rows:
@@ -176,7 +176,7 @@ def _choose(
     most: int,
     free: int,
 ) -> list[int]:
-    """The jobs to claim where queues have bounds or jobs need several slots: the first of each queue, put in order."""
+    """Pick the jobs to claim if queues are bounded or jobs need several slots: the first of each queue, in order."""
     found: list[tuple[int, int, int]] = []
     for kind in kinds(wanted):
         for where, more in passable(store, wanted, room):
@@ -194,7 +194,7 @@ def _choose(
             found += sorted(mine, key=_in_order)[:jobs]
     chosen, used = [], 0
     for id, _, slots in sorted(found, key=_in_order)[:most]:
-        used += slots  # one that does not fit yet keeps its place, or it would starve
+        used += slots  # a job that does not fit yet keeps its place, or it would starve
         if used > free:
             break
         chosen.append(id)
@@ -206,7 +206,7 @@ def _in_order(row: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def kinds(wanted: "RunSelection") -> tuple[str, ...]:
-    """What a wanted job may be: a condition for each kind that has an index of its own."""
+    """The kinds of jobs that a selection takes: one condition for each that has an index of its own."""
     return (_PLAIN, _PAYLOAD) if wanted.payloads else (_PLAIN,)
 
 
@@ -216,10 +216,10 @@ def in_queue(name: str) -> str:
 
 
 def passable(store: Store, wanted: "RunSelection", shut: Collection[str]) -> list[tuple[str, dict[str, object]]]:
-    """Conditions on ``queue``, each with its parameters, that together leave out the queues that are ``shut``.
+    """Conditions on ``queue``, each with its parameters, that together leave out the ``shut`` queues.
 
-    One where that is possible: to ask queue by queue takes long where there are thousands. But where a shut queue has
-    so many jobs that to pass over them takes longer still, it is one for each of the others.
+    Usually it is one: a query for each queue takes long if there are thousands. But if the shut queues have so many jobs
+    that skipping them takes longer still, it is one for each of the other queues.
     """
     if not shut:
         return [("1", {})]

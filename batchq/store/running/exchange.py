@@ -1,7 +1,7 @@
-"""What a runner says to the store: I am here; these ended, give me more; I am gone. One short transaction each.
+"""The exchange of a runner with the store: record the results of attempts, claim more jobs. One short transaction each.
 
-A claim gives each job a fresh token; a result is accepted only with the token that is still current, so a runner that was
-taken for dead cannot overwrite what happened since.
+A claim gives each job a fresh token. A result is accepted only with the current token, so a runner that was taken for
+dead cannot overwrite what happened since.
 """
 
 import _sqlite3 as sqlite3
@@ -24,8 +24,8 @@ PROMOTED_AT_ONCE = 1000  #: due jobs that one exchange makes claimable, so that 
 class Exchange(NamedTuple):
     """What one exchange brought: accepted outcomes, refused ones (rescued meanwhile), and new claims.
 
-    ``again_at`` (milliseconds) is when the rate of a queue lets the next job through. ``is_unfinished``: some jobs are
-    still to be told of the end of one above them, so the next exchange should come at once.
+    ``again_at`` (milliseconds) is when the rate of a queue lets the next job start. ``is_unfinished``: some jobs have
+    not been notified that a parent has finished, so the next exchange should come at once.
     """
 
     settled: list[Settled]
@@ -51,18 +51,19 @@ def exchange(
     leaders: Sequence[Leader] = (),
     over: Sequence[Claim] = (),
 ) -> Exchange:
-    """Record what ended, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
+    """Record results, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
 
-    No more than ``at_most`` are claimed. The claims come in the order in which they should start. Work may begin only
-    after this returns: that is when the claims are on disk. Up to ``ahead`` further jobs are claimed that will start
-    soon; as long as such a job is not among ``started`` of a later exchange, the death of the runner costs it nothing.
-    Jobs with ``on_crash = "hold"`` are not claimed ahead. ``printed`` is the output of jobs that still run, ``logged`` are
-    files that have it, also of those that ended. ``closing`` enters that the runner claims no more. ``leaders`` are
-    processes of running attempts that are to be kept in mind, and ``over`` the attempts of which that was done and that
-    run no more. A job that cannot be run as it is stored is settled as failed at once.
+    At most ``at_most`` are claimed, in the order in which they should start. Work may begin only after this returns:
+    then the claims are on disk. Up to ``ahead`` further jobs are claimed that will start soon; until such a job is among
+    ``started`` of a later exchange, the death of the runner costs it nothing. Jobs with ``on_crash = "hold"`` are not
+    claimed ahead. A job that cannot be run as it is stored is settled as failed at once.
 
-    ``now`` (milliseconds) is by default when the store is ours: with a time from before a wait for it, starts would be
-    paid for that a rate does not let through yet.
+    ``printed`` is output of jobs that still run; ``logged`` are files with output, also of attempts that ended;
+    ``leaders`` are processes of running attempts, to be stored, and ``over`` are ended attempts whose stored processes
+    are to be removed; ``closing`` records that the runner claims no more.
+
+    ``now`` (milliseconds) defaults to the time when the transaction begins: with a time from before the wait for the
+    store, a rate would be charged for starts that it does not allow yet.
 
     Raises BusyError or LedgerError; then nothing happened and the same call may be repeated.
     """
@@ -113,15 +114,15 @@ def exchange(
 
 
 def _is_set_aside(store: Store, runner: Runner, error: Exception) -> bool:
-    """Whether the exchange has stumbled at what the store holds, and something was done about it."""
+    """Whether the exchange failed because of invalid values in the store, and they were set aside."""
     from batchq.store.running import unfit
 
     return unfit.is_met(error) and unfit.set_aside(store, runner.id, clock.now())
 
 
 def _unfit(claim: Claim, now: int) -> Ended:
-    """A job that cannot be run as it is stored fails, and nobody else: a runner that died of it would do so each time."""
-    why = "the store does not know any more in which folder it is to run, or holds its work as what is no JSON"
+    """Fail only the job that cannot be run as it is stored: a runner that died of it would do so each time."""
+    why = "the store has lost the folder in which it is to run, or its work is not valid JSON"
     failure = Failure("Unreadable", f"{why}; add it again")
     return Ended(claim, Outcome(FAILED, failure=failure, started_at=now, finished_at=now))
 
@@ -141,7 +142,7 @@ WHERE id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND due_from > :now L
 
 
 def _promote(db: sqlite3.Connection, now: int) -> None:
-    db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})  # a clock that was set back makes no pause longer
+    db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})  # a clock that was set back makes no delay longer
     for why in ("retry", "delay"):
         where = (
             f"id IN (SELECT id FROM jobs WHERE state = 'scheduled' AND why = '{why}' AND due_at <= :now"

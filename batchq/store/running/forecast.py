@@ -1,4 +1,4 @@
-"""What is still to come for a runner that has nothing to do: how a drain knows that it is over. Read without a lock."""
+"""What an idle runner can still expect: how a drain finds out that it has finished. Read without a lock."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from batchq.store.running.runners import Runner, RunSelection
 
 
 class Forecast(NamedTuple):
-    """What is still to come for a runner: work now or as soon as limits and rates let it, retries at ``next_due`` (ms),
-    jobs that others run and for which it waits.
+    """What a runner can still expect: work now or as soon as limits and rates allow, retries at ``next_due`` (ms), jobs
+    that other runs execute and that it waits for.
     """
 
     queued: bool
@@ -21,14 +21,14 @@ class Forecast(NamedTuple):
 
     @property
     def is_work_left(self) -> bool:
-        """Whether a run that drains goes on."""
+        """Whether a run that drains continues."""
         return self.queued or self.next_due is not None or self.running_elsewhere
 
 
 def look(store: Store, runner: Runner) -> Forecast:
-    """What a runner that has nothing to do could still wait for; read without a lock.
+    """Work out what an idle runner can still wait for.
 
-    What others run is looked at only where nothing else is left: that may take long.
+    The jobs of other runs are checked only if nothing else is left: that may take long.
     """
     wanted = runner.wanted
     named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
@@ -56,70 +56,55 @@ def look(store: Store, runner: Runner) -> Forecast:
 
 
 def is_anything_queued(store: Store) -> bool:
-    """Whether a run will perhaps find work at once, its own or that of a dead run."""
+    """Whether a run may find work at once: queued jobs, or those of a dead run."""
     return bool(store.fetch("SELECT 1 FROM counters WHERE state IN ('queued', 'running') AND jobs > 0 LIMIT 1"))
 
 
 def _is_awaited(store: Store, runner: Runner, named: dict[str, object]) -> bool:
-    """Whether a job that this runner may take waits, directly or not, for one that another runner runs.
+    """Whether a job that this runner may take waits, directly or not, for a job that another runner runs.
 
-    The first one that is found is enough. So the search stands in FROM, where SQLite makes each row when it is asked
-    for; it looks at the children first, and below them only where none of those is wanted.
+    The search stops at the first hit. That is why it is in FROM: there SQLite produces one row at a time. Direct children
+    come first; all levels below are searched only if none of the children is a hit.
     """
     if not store.fetch("SELECT 1 FROM counters WHERE state = 'blocked' LIMIT 1"):
         return False
     waits = f"jobs.state = 'blocked' AND {runner.wanted.condition()}"
-    children = f"""
-        SELECT d.child FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id
-            WHERE {runner.others("p")}"""
+    children = (
+        f"SELECT d.child AS id FROM jobs AS p JOIN dependencies AS d ON d.parent = p.id WHERE {runner.others('p')}"
+    )
     below = f"""
         WITH RECURSIVE below (id) AS (
             {children} UNION SELECT d.child FROM below JOIN dependencies AS d ON d.parent = below.id)
         SELECT id FROM below"""
-    return any(
-        store.fetch(
-            f"SELECT 1 FROM ({found}) AS found CROSS JOIN jobs ON jobs.id = {column} WHERE {waits} LIMIT 1", named
-        )
-        for found, column in ((children, "found.child"), (below, "found.id"))
-    )
+    for found in (children, below):
+        sql = f"SELECT 1 FROM ({found}) AS found CROSS JOIN jobs ON jobs.id = found.id WHERE {waits} LIMIT 1"
+        if store.fetch(sql, named):
+            return True
+    return False
 
 
 def left_alone(store: Store, runner: Runner) -> dict[str, int]:
-    """How many of the wanted jobs a runner does not take: held, scheduled for later, blocked, in a paused queue
-    (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: to be asked once, at the end."""
+    """Count the jobs of its selection that a runner leaves, by reason: held, scheduled for later, blocked, in a paused
+    queue (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: call it once, at the end."""
     wanted = runner.wanted
     named = wanted.named() | {"slots": runner.slots}
-    shut = [queue.name for queue in claiming.bounded(store, wanted) if queue.is_shut]
-    if wanted.ids is None:
-        cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
-        left = "SELECT state, sum(jobs) FROM counters WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
-        alone = dict(store.fetch(left.format(cell), named))
-    else:
-        cell = wanted.condition()
-        left = "SELECT state, count(*) FROM jobs WHERE state IN ('held', 'scheduled', 'blocked') AND {} GROUP BY state"
-        alone = dict(store.fetch(left.format(cell), named))
-    for reason, where in (
-        ("payload", "0" if wanted.payloads else "kind = 'payload'"),
-        ("slots", "slots > 1 AND slots > :slots"),
-    ):
-        if where == "0":
-            continue
-        condition = wanted.condition() if reason != "slots" else f"{wanted.condition()} AND kind <> 'payload'"
-        ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {where} AND {condition}", named)
-        if jobs:
-            alone[reason] = jobs
-    if shut:
-        number, table = ("total(jobs)", "counters") if wanted.ids is None else ("count(*)", "jobs")
-        paused = (
-            f"SELECT {number} FROM {table} WHERE state = 'queued' AND queue IN (SELECT value FROM json_each(:shut))"
-        )
-        ((jobs,),) = store.fetch(f"{paused} AND {cell}", named | {"shut": json.dumps(shut)})
-        alone |= {"paused": int(jobs)} if jobs else {}
-    return alone
+    number, table, where = _counted(wanted)
+    states = "state IN ('held', 'scheduled', 'blocked')"
+    left = dict(store.fetch(f"SELECT state, {number} FROM {table} WHERE {states} AND {where} GROUP BY state", named))
+    reasons = {} if wanted.payloads else {"payload": "kind = 'payload'"}
+    reasons["slots"] = "slots > 1 AND slots > :slots AND kind <> 'payload'"
+    for reason, too in reasons.items():
+        sql = f"SELECT count(*) FROM jobs WHERE state = 'queued' AND {too} AND {wanted.condition()}"
+        ((left[reason],),) = store.fetch(sql, named)
+    if shut := [queue.name for queue in claiming.bounded(store, wanted) if queue.is_shut]:
+        paused = "state = 'queued' AND queue IN (SELECT value FROM json_each(:shut))"
+        sql = f"SELECT {number} FROM {table} WHERE {paused} AND {where}"
+        ((left["paused"],),) = store.fetch(sql, named | {"shut": json.dumps(shut)})
+    return {reason: jobs for reason, jobs in left.items() if jobs}
 
 
 def cancelled_tokens(store: Store, runner: Runner) -> list[str]:
-    """The tokens of the jobs that this runner runs and that were cancelled; read without a lock."""
+    """The tokens of the jobs that this runner runs and that were cancelled."""
     rows = store.fetch(
         "SELECT token FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?", (runner.id,)
     )
@@ -127,7 +112,7 @@ def cancelled_tokens(store: Store, runner: Runner) -> list[str]:
 
 
 def failed_since(store: Store, wanted: RunSelection) -> list[int]:
-    """The jobs of a selection that ended failed since its runner was registered over this connection, whoever ran them."""
+    """The jobs of a selection that failed since its runner was registered over this connection, in any run."""
     where = f"state = 'failed' AND {wanted.condition()} AND NOT EXISTS"
     before = "SELECT 1 FROM temp.failed_before AS f WHERE f.id = jobs.id AND f.attempt = jobs.attempt"
     rows = store.fetch(f"SELECT id FROM jobs WHERE {where} ({before}) ORDER BY id", wanted.named())
@@ -135,15 +120,19 @@ def failed_since(store: Store, wanted: RunSelection) -> list[int]:
 
 
 def waiting(store: Store, wanted: RunSelection) -> int:
-    """How many jobs of this kind are queued or wait for their time or their parents; payload jobs count too."""
+    """How many jobs of the selection are queued, or wait for their time or their parents; payload jobs count too."""
+    number, table, where = _counted(wanted)
     states = "state IN ('queued', 'scheduled', 'blocked')"
-    if wanted.ids is None:  # from the counters
-        cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
-        sql = f"SELECT coalesce(sum(jobs), 0) FROM counters WHERE {states} AND {cell}"
-    else:
-        sql = f"SELECT count(*) FROM jobs WHERE {states} AND {wanted.condition()}"
-    ((jobs,),) = store.fetch(sql, wanted.named())
+    ((jobs,),) = store.fetch(f"SELECT {number} FROM {table} WHERE {states} AND {where}", wanted.named())
     return int(jobs)
+
+
+def _counted(wanted: RunSelection) -> tuple[str, str, str]:
+    """How to count the jobs of a selection: the number, the table, and the condition. Only ids need the jobs themselves."""
+    if wanted.ids is not None:
+        return "count(*)", "jobs", wanted.condition()
+    cell = "(:my_queue IS NULL OR queue = :my_queue) AND (:my_batch IS NULL OR batch = :my_batch)"
+    return "coalesce(sum(jobs), 0)", "counters", cell
 
 
 def _exists(store: Store, where: str, parameters: Mapping[str, object]) -> bool:
@@ -151,10 +140,10 @@ def _exists(store: Store, where: str, parameters: Mapping[str, object]) -> bool:
 
 
 def retire(store: Store, runner: Runner) -> bool:
-    """Enter that a runner claims no more, if nothing is left for it; whether that is so.
+    """Record that a runner claims no more, if nothing is left for it; return whether that is so.
 
-    Looked up and entered in one transaction: what is added before is seen here, and who adds later finds no runner of
-    which it could think that it will take the job (``run --if-running skip``).
+    It checks and records in one transaction. Jobs added before are seen here; an add that comes later no longer finds
+    this runner and cannot rely on it (``run --if-running skip``).
     """
     with store.writing() as db:
         if look(store, runner).is_work_left:

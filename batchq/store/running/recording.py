@@ -1,4 +1,4 @@
-"""How attempts ended: accepted with the token that is still current, settled, written down. A few statements for many."""
+"""Recording how attempts ended: accepted with the current token, settled, stored. A few statements for many."""
 
 import _sqlite3 as sqlite3
 import contextlib
@@ -35,10 +35,10 @@ class Settled(NamedTuple):
     settlement: Settlement
 
 
-# Python looks for an adapter of each None that it binds; finding none takes as long as binding four other values.
+# Python searches an adapter for each None that it binds; without one, that takes as long as binding four other values.
 sqlite3.register_adapter(type(None), lambda none: none)
 _CURRENT = "SELECT token, cancel_asked FROM jobs WHERE state = 'running' AND runner = ?"
-_AT_ONCE = 64  #: rows that one statement writes: to execute one costs as much as to write a row
+_AT_ONCE = 64  #: rows that one statement writes: executing a statement costs as much as writing a row
 _END = """
 WITH ended (id, started_at) AS (VALUES {})
 UPDATE jobs SET state = ?, due_at = ?, failures = coalesce(?, failures), crashes = coalesce(?, crashes), interruptions = ?,
@@ -48,10 +48,10 @@ _NOTE, _ROW = "INSERT INTO attempts VALUES {}", f"({', '.join('?' * 19)})"
 
 
 def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
-    """Write down how attempts of a runner ended, inside a transaction.
+    """Record how attempts of a runner ended, inside a transaction.
 
-    Returns those that were accepted, and those that were refused because somebody has rescued them: their token is no
-    longer that of a job that runs.
+    Returns those that were accepted, and those that were refused because they have been rescued: their token does not
+    belong to a running job any more.
     """
     if not ended:
         return [], []
@@ -87,7 +87,7 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
 
 
 def _end(db: sqlite3.Connection, settled: list[Settled], now: int) -> None:
-    """Write the next state of jobs, for all with the same settlement together."""
+    """Store the next state of the jobs, together for all with the same settlement."""
     alike: dict[Settlement, list[Settled]] = {}
     for one in settled:
         alike.setdefault(one.settlement, []).append(one)
@@ -116,7 +116,7 @@ def _parts(settled: list[Settled]) -> Iterator[list[Settled]]:
 
 
 def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
-    """Keep the first processes of attempts that run."""
+    """Store the first processes of attempts that run."""
     db.executemany(
         "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4 FROM jobs WHERE id = ?1 AND token = ?2",
         [(claim.id, claim.token, pid, born) for claim, pid, born in leaders],
@@ -124,23 +124,23 @@ def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
 
 
 def forget(db: sqlite3.Connection, over: Sequence[Claim]) -> None:
-    """These attempts run no more: what was noted of their processes goes."""
+    """Remove the stored processes of attempts that do not run any more."""
     db.executemany("DELETE FROM processes WHERE job = ? AND token = ?", [(one.id, one.token) for one in over])
 
 
 def get_ready(store: Store, ended: Sequence[Ended]) -> None:
-    """Import what a retry needs before the store is locked: for 50 ms nobody else could write."""
+    """Import what a retry needs before the store is locked: else nobody could write for the 50 ms that it takes."""
     if "tenacity" in sys.modules:
         return
     bad = [claim.id for claim, outcome in ended if outcome.status in (FAILED, TIMED_OUT)]
     again = "SELECT 1 FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND max_attempts > 1 LIMIT 1"
     if any(outcome.status == CRASHED for _, outcome in ended) or (bad and store.fetch(again, (json.dumps(bad),))):
-        with contextlib.suppress(ImportError):  # full_jitter can do without
+        with contextlib.suppress(ImportError):  # full_jitter works without it
             import tenacity  # noqa: F401
 
 
 def tamed(db: sqlite3.Connection, ended: Sequence[Ended]) -> list[Ended]:
-    """The same, but what SQLite cannot hold (half a character, a number beyond 64 bits) is a failure of its job."""
+    """Turn attempts that SQLite cannot store (half a character, a number beyond 64 bits) into failures of their jobs."""
     return [one if (trouble := _trouble_with(db, one)) is None else _failed(one, trouble) for one in ended]
 
 
@@ -154,12 +154,12 @@ def _trouble_with(db: sqlite3.Connection, one: Ended) -> Exception | None:
 
 
 def _failed(one: Ended, trouble: Exception) -> Ended:
-    failure = Failure("Unrecordable", f"how it ended cannot be written down: {ascii(str(trouble))[:500]}")
+    failure = Failure("Unrecordable", f"how it ended cannot be recorded: {ascii(str(trouble))[:500]}")
     return Ended(one.claim, Outcome(FAILED, failure=failure, started_at=one.claim.started_at))
 
 
 def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
-    """What follows; where that cannot be worked out, the job has failed, and nobody else."""
+    """Settle the job; if that raises, only this job fails."""
     try:
         return settle(job, outcome, now)
     except Exception as error:
@@ -168,7 +168,7 @@ def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
 
 
 def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
-    """How far these jobs have come."""
+    """The retry budgets of these jobs."""
     if not jobs:
         return {}
     rows = db.execute(
@@ -179,7 +179,7 @@ def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
 
 
 def printed_rules(store: Store, jobs: Sequence[int]) -> dict[int, list[str]]:
-    """The regular expressions that ask what these jobs printed, of those that have any. Read without a lock."""
+    """The regular expressions on output (``stderr:``) of those jobs that have any. Read without a lock."""
     rows = store.fetch(
         "SELECT id, retry_on, no_retry_on FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
         " AND (instr(retry_on, 'stderr:') OR instr(no_retry_on, 'stderr:'))",
@@ -201,7 +201,7 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
 def output_rows(
     claim: Claim, stdout: Stream | None, stderr: Stream | None
 ) -> list[tuple[int, int, str, str, bytes, bytes, int]]:
-    """What an attempt printed, as the rows of ``outputs`` with its token: job, number, token, stream, head, tail, total."""
+    """The output of an attempt as rows of ``outputs`` with its token: job, number, token, stream, head, tail, total."""
     return [
         (claim.id, claim.attempt, claim.token, name, *stream)
         for name, stream in (("stdout", stdout), ("stderr", stderr))
@@ -210,5 +210,5 @@ def output_rows(
 
 
 def log_row(claim: Claim, stream: str, path: str, trouble: str | None) -> tuple[object, ...]:
-    """A log as the row of ``logs`` with its token: job, number, token, stream, path, trouble."""
+    """A log as a row of ``logs`` with its token: job, number, token, stream, path, trouble."""
     return claim.id, claim.attempt, claim.token, stream, os.fsencode(path), trouble

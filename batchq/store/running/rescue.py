@@ -1,7 +1,7 @@
-"""Runners that are gone although they never left: who they are, and what becomes of the attempts that died with them.
+"""Dead runners that recorded no end: finding them, and settling the attempts that died with them.
 
-Who lives is the kernel's word: a runner whose liveness byte is free is gone, whatever its machine is called by now. Only
-what it started may be out of sight: in another container, or on another machine that shares a network file system.
+The kernel decides which are dead: a runner whose liveness byte is free is, whatever its host name is by now. But its
+processes may live out of sight: in another container, or on another machine that shares a network file system.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -15,9 +15,8 @@ from batchq.store.running import claiming, recording, runners
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
-ELSEWHERE = (
-    "backup"  #: in a copy of a store, in place of the boot id of a runner that was at work: it never was one of it
-)
+#: In a copy of a store, this replaces the boot id of each runner at work: such a runner never worked on the copy.
+ELSEWHERE = "backup"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +26,10 @@ if TYPE_CHECKING:
 
 
 class Lost(NamedTuple):
-    """A runner that is gone although it never left: its row, the attempts that died with it, and their first processes
-    (by token: pid, and when that was born in clock ticks since boot), as they are numbered in its ``namespace``.
+    """A dead runner that recorded no end: its row, the attempts that died with it, and their first processes (by token:
+    pid, and start in clock ticks since boot), as they are numbered in its ``namespace``.
 
-    ``hidden_in``: its processes lived where they cannot be seen from here, so that nobody can say whether something of
-    them is still alive.
+    ``hidden_in`` is where its processes lived if they cannot be seen from here: some may still be alive.
     """
 
     runner: int
@@ -42,12 +40,12 @@ class Lost(NamedTuple):
     claims: list[Claim]
     leaders: dict[str, tuple[int, int | None]]
     hidden_in: "Hiding | None" = None
-    is_of_a_copy: bool = False  # what runs under these tokens belongs to the store from which this one was copied
+    is_of_a_copy: bool = False  # processes with these tokens belong to the store from which this one was copied
 
 
 class Here(NamedTuple):
-    """Where this process runs. ``lives`` says whether a process still is the one that was born then, and ``sees`` whether
-    the processes of another process namespace can be seen from here, if there are any; ``is_local`` is the file system.
+    """Where this process runs. ``lives`` checks whether a pid still is the process that started then, ``sees`` whether the
+    processes of another namespace would be visible from here, ``is_local`` whether the file system is local.
     """
 
     boot_id: str
@@ -68,7 +66,7 @@ class _Row(NamedTuple):
     guardian: int | None
 
 
-# Also those that entered their end, or whose row is gone, while a job is still said to run under them.
+# Also those that recorded their end, or whose row is missing, while a job is still marked running under them.
 _OPEN = f"""
 SELECT open.id, {", ".join(_Row._fields[1:])}
 FROM (SELECT id FROM runners WHERE ended_at IS NULL UNION SELECT runner FROM jobs WHERE state = 'running') AS open
@@ -76,9 +74,9 @@ LEFT JOIN runners ON runners.id = open.id WHERE open.id IS NOT ? ORDER BY open.i
 
 
 def lost_runners(store: Store, runner: Runner | None = None, here: Here | None = None) -> list[Lost]:
-    """The dead runners of the store but ``runner``, by the kernel's word: their liveness byte is free. Read without a lock.
+    """The dead runners of the store except ``runner``: their liveness byte is free. Read without a lock.
 
-    One whose process lives although its byte is free is left out: somebody has deleted the lock file under it.
+    A runner whose process lives although its byte is free is left out: somebody has deleted its lock file.
     """
     lost = []
     for row in map(_Row._make, store.fetch(_OPEN, (None if runner is None else runner.id,))):
@@ -103,10 +101,10 @@ def _is_known_here(row: _Row, here: Here) -> bool:
 
 
 def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> "Hiding | None":
-    """Where the processes of a runner whose byte is free may still live unseen; None: nowhere. Pure.
+    """Where the processes of a runner whose byte is free may still live unseen; None is nowhere. Pure.
 
-    Another boot of this machine has ended them; on a network file system it may be another machine. A process namespace
-    dies with its first process, which the guardian may have been.
+    Another boot id means that this machine was rebooted, so they are dead; or, on a network file system, that it may be
+    another machine. A process namespace dies with its first process, which the guardian may have been.
     """
     if boot_id != here.boot_id:
         return None if boot_id == ELSEWHERE or here.is_local() else "machine"
@@ -116,12 +114,12 @@ def hiding(boot_id: str, namespace: str, guardian: int | None, here: Here) -> "H
 
 
 def with_runners(store: Store, jobs: Collection[int], here: Here) -> dict[int, Lost]:
-    """Those of the jobs whose runner is gone, each with that runner."""
+    """Those of the jobs whose runner is dead, each with that runner."""
     return {claim.id: one for one in lost_runners(store, here=here) for claim in one.claims if claim.id in jobs}
 
 
 def has_cancelled(store: Store) -> bool:
-    """Whether some job of a runner that is gone was cancelled."""
+    """Whether some job of a dead runner was cancelled."""
     rows = store.fetch("SELECT DISTINCT runner FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL")
     return bool(runners.dead(store, [runner for (runner,) in rows if runner is not None]))
 
@@ -141,17 +139,17 @@ def _leaders(store: Store, runner: int) -> dict[str, tuple[int, int | None]]:
 
 
 def was_to_stay(store: Store, token: str) -> bool:
-    """Whether what an attempt that has ended left behind was to stay: its job keeps its leftovers, or is gone by now
-    (what others leave is ended with them)."""
+    """Whether the leftovers of an ended attempt were to stay: its job keeps them, or was removed since (the leftovers
+    of other jobs are killed when they end)."""
     rows = store.fetch("SELECT leftovers FROM jobs WHERE id = ?", (int(token.rpartition(".")[2] or 0),))
     return not rows or rows[0][0] == "keep"
 
 
 def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> list[Settled]:
-    """Settle the attempts of a dead runner: crashed if they had started, else given back.
+    """Settle the attempts of a dead runner: crashed if they had started, else requeued.
 
-    Attempts whose token is in ``but`` are left as they are, and the runner then stays open: something of them lives. The
-    token is checked again, so two rescuers do it once.
+    Attempts whose token is in ``but`` are skipped, and the runner then stays open: processes of theirs live. The token is
+    checked again, so of two rescuers only one settles an attempt.
     """
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
     ended: Sequence[Ended] = [

@@ -1,4 +1,4 @@
-"""Runners in the ledger: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
+"""Runners in the store: one row for each ``batchq run``, with its selection, from its start to its orderly end."""
 
 import _sqlite3 as sqlite3
 import json
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class RunSelection(NamedTuple):
-    """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` means any.
+    """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` is any.
 
-    Jobs with a payload are among them only with ``payloads``. ``files`` are the job files, by their sorted real paths,
-    whose jobs the ids are: each run of the same files has other ids, and is meant to be the same run all the same.
-    ``entered`` is the runner under which this connection keeps the ranges in a table of its own.
+    Payload jobs are included only with ``payloads``. ``files`` are the sorted real paths of the job files to which the
+    ids belong: each run of the same files has other ids, but counts as the same run. ``entered`` is the runner under
+    which this connection keeps the ranges in a temporary table.
     """
 
     queue: str | None = None
@@ -31,11 +31,11 @@ class RunSelection(NamedTuple):
 
     @property
     def is_selective(self) -> bool:
-        """Whether this is a choice of jobs, and not whatever there is."""
+        """Whether this is less than all jobs."""
         return self.queue is not None or self.batch is not None or self.ids is not None
 
     def condition(self) -> str:
-        """The SQL that holds for such jobs of any kind, with the values of ``named`` to be bound: columns of ``jobs``."""
+        """The SQL condition on ``jobs`` for these, whatever their kind; it needs the values of ``named``."""
         parts = ["jobs.queue = :my_queue"] if self.queue is not None else []
         parts += ["jobs.queue <> 'default'"] if self.queue not in (None, "default") else []  # as below
         parts += ["jobs.batch = :my_batch"] if self.batch is not None else []
@@ -55,27 +55,27 @@ class RunSelection(NamedTuple):
         return " AND ".join(parts) or "1"
 
     def named(self) -> dict[str, object]:
-        """What ``condition`` needs; the names differ from those of a Selection, so that both fit into one statement."""
+        """The values for ``condition``; the names differ from those of a Selection, so one statement can have both."""
         low, high = self.ids[0] if self.ids else (None, None)
         ids = json.dumps(self.ids) if self.ids is not None and len(self.ids) > 1 else None
         return {"my_queue": self.queue, "my_batch": self.batch, "my_low": low, "my_high": high, "my_ids": ids,
                 "my_runner": self.entered}  # fmt: skip
 
     def text(self) -> str:
-        """The selection as the ledger keeps it."""
+        """The selection as it is stored."""
         chosen: dict[str, object] = {"queue": self.queue, "batch": self.batch, "payloads": self.payloads}
         chosen |= {} if self.ids is None else {"ids": self.ids}
         return json.dumps(chosen | ({"files": self.files} if self.files else {}))
 
     def is_same_as(self, other: "RunSelection") -> bool:
-        """Whether two runners were asked for the same jobs, or for the same job files."""
+        """Whether two runners select the same jobs, or the same job files."""
         return self._replace(ids=None) == other._replace(ids=None) if self.files else self == other
 
 
 class Runner(NamedTuple):
-    """One ``batchq run`` process as the store knows it; ``liveness`` is its byte in the lock file. ``inside`` are the jobs
-    that have called it, which are not over before it is; ``lost`` are dead runners whose jobs stay as they are until a
-    person decides.
+    """One ``batchq run`` process in the store; ``liveness`` is its byte in the lock file. ``inside`` are the jobs that
+    called it, which cannot finish before it does; ``lost`` are dead runners whose jobs stay as they are until a person
+    decides.
     """
 
     id: int
@@ -86,14 +86,14 @@ class Runner(NamedTuple):
     lost: tuple[int, ...] = ()
 
     def others(self, table: str) -> str:
-        """The SQL that holds for jobs that others run, and that may be over before this runner is (``:runner`` is it)."""
+        """The SQL condition for jobs of other runners that can finish before this runner (``:runner``) does."""
         mine = f" AND {table}.id NOT IN ({', '.join(map(str, self.inside))})" if self.inside else ""
         lost = f" AND {table}.runner NOT IN ({', '.join(map(str, self.lost))})" if self.lost else ""
         return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}{lost}"
 
 
 class Asking(NamedTuple):
-    """A job that has called a command, and the runner that runs the job."""
+    """A job that called a command, and the runner that runs the job."""
 
     id: int
     runner: int
@@ -125,12 +125,12 @@ def register(
     inside: Sequence[Asking] = (),
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
-    """Enter a runner whose liveness byte is already locked; ``born`` tells its process from a later one of that pid, and
-    ``guardian`` is the process above it.
+    """Store a runner whose liveness byte is already locked; ``born`` distinguishes its process from a later one with that
+    pid, and ``guardian`` is the process above it.
 
-    Raises Occupied, with ``alone``, while another one with the same selection claims all that this one could; not for
-    those that run the jobs ``inside`` of which it was called: they would wait for each other. With ``adding``, which
-    adds jobs in the same transaction, the runner takes those whose ids it returns.
+    With ``alone`` it raises Occupied while another runner of the same selection claims all that this one could. The
+    runners of the jobs ``inside`` which it was called do not count: they would wait for each other. ``adding`` adds jobs
+    in the same transaction and returns their ids, which the runner then takes.
     """
     callers = {one.runner for one in inside}
     with store.writing() as db:
@@ -153,7 +153,7 @@ def register(
 
 
 def _remember_failed(db: "sqlite3.Connection", wanted: RunSelection) -> None:
-    """Keep for this connection which of the jobs have failed already, and how often: no clock tells that later."""
+    """Keep for this connection which of the jobs have failed already, by attempt: no clock can be trusted for that."""
     db.execute("DROP TABLE IF EXISTS temp.failed_before")
     db.execute("CREATE TEMP TABLE failed_before (id INTEGER PRIMARY KEY, attempt INTEGER)")
     failed = f"SELECT id, attempt FROM jobs WHERE state = 'failed' AND {wanted.condition()}"
@@ -161,7 +161,7 @@ def _remember_failed(db: "sqlite3.Connection", wanted: RunSelection) -> None:
 
 
 def _entered(db: "sqlite3.Connection", runner: int, wanted: RunSelection) -> RunSelection:
-    """The same jobs, whose many ranges this connection keeps in a table: as JSON they would be read for each job."""
+    """Keep the many ranges of a selection in a temporary table: JSON would be parsed again for each job."""
     assert wanted.ids is not None
     db.execute("CREATE TEMP TABLE IF NOT EXISTS spans (runner, low INTEGER, high INTEGER, PRIMARY KEY (runner, low))")
     db.executemany("INSERT INTO spans VALUES (?, ?, ?)", [(runner, low, high) for low, high in wanted.ids])
@@ -188,7 +188,7 @@ class Living(NamedTuple):
 
 
 def living(store: Store) -> list[Living]:
-    """The runners that claim jobs now, by the kernel's word: one that stops, or is dead, does not count."""
+    """The runners that claim jobs now: those that are stopping do not count, nor those that the kernel shows dead."""
     rows = store.fetch(
         "SELECT id, pid, slots, selection, liveness FROM runners WHERE ended_at IS NULL AND state = 'running'"
     )
@@ -196,13 +196,13 @@ def living(store: Store) -> list[Living]:
 
 
 def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -> bool:
-    """Whether a job waits that needs more slots than the other runner has, but no more than so many.
+    """Whether a job waits that needs more slots than the other runner has, but at most ``slots``.
 
-    Of files never: a second run of them would add, and run, all of their jobs once more.
+    Never with files: a second run would add, and run, all of their jobs once more.
     """
     if slots <= other.slots or wanted.files:
         return False
-    # Each state of its own: there is an index of the wide jobs that are queued, and of those that wait for a time.
+    # One query for each state: there is an index of the wide queued jobs, and one of the wide scheduled jobs.
     return any(
         store.fetch(
             f"SELECT 1 FROM jobs WHERE state = '{state}' AND slots > 1 AND slots > :theirs AND slots <= :mine"
@@ -215,14 +215,14 @@ def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -
 
 
 def dead(store: Store, runners: Collection[int]) -> set[int]:
-    """Those of the runners that are gone, by the kernel's word: what they ran does not run any more."""
+    """Those of the runners that the kernel shows dead: their liveness byte is free."""
     rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
     alive = {id for id, byte in rows if store.lock.is_held(byte)}
     return {runner for runner in runners if runner not in alive}
 
 
 def lost_jobs(store: Store, running: Collection[int]) -> set[int]:
-    """Those of the jobs, which are ``running`` in the store, whose run is gone."""
+    """Those of the jobs, which are ``running`` in the store, whose runner is dead."""
     rows = store.fetch(
         "SELECT id, runner FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*running]),)
     )
@@ -231,14 +231,14 @@ def lost_jobs(store: Store, running: Collection[int]) -> set[int]:
 
 
 def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:
-    """Enter, inside a transaction, that a runner claims no more."""
+    """Record, inside a transaction, that a runner claims no more."""
     db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
 
 
 def leave(store: Store, runner: Runner, now: int) -> bool:
-    """Enter the orderly end of a runner; False, and nothing is entered, while the store says that a job of it runs.
+    """Record the orderly end of a runner, unless a job of it is still marked running; return whether it was recorded.
 
-    Such a job is one whose result was not recorded: it is rescued, as is all that a dead runner leaves.
+    The result of such a job could not be recorded: it is rescued like the jobs of a dead runner.
     """
     with store.writing() as db:
         ended = db.execute(

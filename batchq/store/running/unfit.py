@@ -1,6 +1,6 @@
-"""Jobs that hold what batchq cannot have written: where an exchange stumbles at one of them, it fails alone.
+"""Jobs with values that batchq cannot have written: if an exchange fails because of one, only that job fails.
 
-A store may have been damaged, or made by somebody who means harm. Nothing is asked about that as long as all goes well.
+A store may be damaged, or made by an attacker. Nothing is checked as long as all goes well.
 """
 
 import _sqlite3 as sqlite3
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-MUCH = 1 << 53  #: more than anything is counted to
+MUCH = 1 << 53  #: more than any count
 _AT_ONCE = 100  #: jobs that one transaction fails
 _NO_TROUBLE = {
     "SQLITE_CONSTRAINT",
@@ -31,7 +31,7 @@ _NO_TROUBLE = {
 
 
 class _Number(NamedTuple):
-    """What a number may be, and what stands in the place of another; ``other`` is SQL, as None may be allowed."""
+    """The range of a number, and the SQL that replaces a value outside it; None is allowed if that is ``NULL``."""
 
     low: float
     high: float
@@ -61,7 +61,7 @@ _OF_A_RUN = "state = 'queued' OR state = 'scheduled' OR (state = 'running' AND r
 
 
 def is_met(error: Exception) -> bool:
-    """Whether a value was refused, and it was not want of room, a disk or another program that was in the way."""
+    """Whether a value was refused: the error does not come from a full or failing disk, or from another program."""
     if not isinstance(error, LedgerError):
         return True
     cause = error.__cause__
@@ -72,9 +72,9 @@ def is_met(error: Exception) -> bool:
 
 
 def set_aside(store: Store, runner: int, now: int) -> bool:
-    """Fail the jobs that wait, or run under this runner, and hold what cannot be; where none does, count all jobs anew.
+    """Fail the jobs with invalid values that wait, or run under this runner; if there are none, recount all jobs.
 
-    Returns whether something was wrong, so that it is worth another try.
+    Returns whether something was wrong, so that another try is worth it.
     """
     found = list(_found(store, runner))
     store.db.execute("PRAGMA ignore_check_constraints = ON")
@@ -91,7 +91,7 @@ def set_aside(store: Store, runner: int, now: int) -> bool:
 
 
 def _found(store: Store, runner: int) -> "Iterator[tuple[int, dict[str, str]]]":
-    """The jobs with the columns of which each is wrong, and the SQL of what may stand there."""
+    """The jobs with invalid values, each with the wrong columns and the SQL that replaces their values."""
     columns = [*NUMBERS, *WORDS, *_TEXTS]
     with_attempts = f"id, state, attempt, {_ATTEMPTS}, finished_at, due_at, {', '.join(columns)}"
     before, store.db.text_factory = store.db.text_factory, bytes
@@ -129,7 +129,7 @@ def _fail(db: sqlite3.Connection, jobs: "Sequence[tuple[int, dict[str, str]]]", 
     over = {"state": "'failed'", "finished_at": str(now)}
     over |= dict.fromkeys(("due_at", "due_from", "token", "runner"), "NULL")
     for job, wrong in jobs:
-        why = f"the store held what cannot be as its {' and '.join(sorted(wrong))}; add it again"
+        why = f"the store held an invalid value as its {' and '.join(sorted(wrong))}; add it again"
         values = ", ".join(f"{name} = {sql}" for name, sql in (wrong | over).items())
         db.execute(_LEAVE, (job,))
         db.execute(f"UPDATE jobs SET {values}, why = ? WHERE id = ?", (why, job))
@@ -139,7 +139,7 @@ def _fail(db: sqlite3.Connection, jobs: "Sequence[tuple[int, dict[str, str]]]", 
     order.propagate(db, ids, ids, now)
 
 
-# In SQL alone: the name of its queue may be what cannot be read.
+# In SQL alone: the name of its queue may be the invalid value.
 _LEAVE = """
 UPDATE counters SET jobs = jobs - 1 WHERE (state, queue, batch) = (SELECT state, queue, batch FROM jobs WHERE id = ?)"""
 _JOIN = """
