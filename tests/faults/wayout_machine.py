@@ -54,8 +54,10 @@ class WayOut(Ground):
                 self.check()
             self.find_the_way_out()
         finally:
-            self.teardown()
-            self.small.stop()
+            try:
+                self.teardown()
+            finally:  # a mutant fails in the teardown, too, and the next suite must not find things small
+                self.small.stop()
 
     def step(self) -> None:
         """One of those that can be taken."""

@@ -31,17 +31,19 @@ def program(answer: str = "None") -> dict[str, object]:
     return {"command": python("-c", HANDLER.format(answer))}
 
 
-def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> None:
-    """Signal a run and all that it has started, as a service manager does.
+def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> float:
+    """Signal a run and everything that it has started, as a service manager does. Return how long that took, in seconds.
 
-    ``at once`` is a shutdown: all is stopped before the first is signalled, and goes on when the last was.
+    ``at once`` is a shutdown: everything is stopped before the first is signalled, and continues after the last was.
     """
+    began = time.monotonic()
     everything = [run.pid, *proc.descendants(run.pid)]
     if order != "run first":
         everything.reverse()
     for one in (signal.SIGSTOP, number, signal.SIGCONT) if order == "at once" else (number,):
         for pid in everything:
             signal_one(pid, one)
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -54,18 +56,24 @@ def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
     )
     # A script that is not hit itself goes on; where the jobs come first that is a matter of microseconds.
     script = "sleep 600; exit $?" if order == "jobs first" else "sleep 600; echo done"
-    scene.add(
+    jobs = (
         {"command": UP + "exec sleep 600"},
         {"command": UP + script},
         {"command": UP + "sleep 600 & wait $!; exit $?"},
         {"call": "mine:wait"},
     )
-    run = scene.start("-j", "4", "--grace", "10s")
-    eventually(lambda: len(list(scene.folder.glob("up-*"))) == 4)
-    to_all(run, number, order)
+    is_late = True
+    while is_late:  # the machine was busy: the run was struck too long after the first of its jobs
+        scene.shell("cancel", "--all")
+        for file in scene.folder.glob("up-*"):
+            file.unlink()
+        scene.add(*jobs)
+        run = scene.start("-j", "4", "--grace", "10s")
+        eventually(lambda: len(list(scene.folder.glob("up-*"))) == 4)
+        is_late = to_all(run, number, order) > 0.01 and order == "jobs first"
+        assert ended(run) == 128 + number
 
-    assert ended(run) == 128 + number
-    assert scene.jobs("state, failures, crashes, interruptions") == [("queued", 0, 0, 1)] * 4
+    assert scene.jobs("state, failures, crashes, interruptions")[-4:] == [("queued", 0, 0, 1)] * 4
 
 
 def strike(scene: Scene) -> float:
