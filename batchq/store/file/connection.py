@@ -7,8 +7,8 @@ import time
 from batchq.errors import BusyError, CreateError, LedgerError, StoreError
 from batchq.store.file import log
 from batchq.store.file.files import Files
-from batchq.store.file.locks import LockFile, Unemptied
-from batchq.store.file.patience import Patient, translated
+from batchq.store.file.locks import LockFile
+from batchq.store.file.patience import Patient, Unemptied, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,25 +10,21 @@ import fcntl
 import os
 import stat
 import sys
-import time
 
 from batchq.errors import BusyError, CreateError
 from batchq.store.file import trust
+from batchq.store.file.alarm import Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Interrupted = Callable[[], bool] | None
+    from batchq.store.file.alarm import Interrupted
 
 MUTEX_BYTE = 0
 PRESENCE_BYTE = 1 << 10  #: every open store shares it
 _LIVENESS_FIRST = 1 << 20
 WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
 _LIVENESS_SPAN = 1 << 60
-_SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its connections shares
-_HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
-_TICK = 0.1  #: seconds between looks at whether a wait was interrupted
+HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 
 
 def sidecar(store: str) -> str:
@@ -50,7 +46,7 @@ def busy(store: str, waited: float | None = None) -> BusyError:
     return BusyError(f"the store {store} is busy: {holder} has locked it{how_long}; try again later")
 
 
-def interrupted(store: str) -> BusyError:
+def wait_interrupted(store: str) -> BusyError:
     """The refusal of a caller that was told to stop while it waited."""
     return BusyError(f"the store {store} is busy, and waiting for it was interrupted; nothing was written")
 
@@ -90,45 +86,13 @@ class LockFile:
     def acquire_mutex(self, seconds: float, interrupted: "Interrupted" = None) -> None:
         """Wait for the writer mutex, at most ``seconds`` or until ``interrupted()``; then BusyError.
 
-        The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them. An interval timer
-        ends it. Where that cannot be (in another thread, or where the caller's own alarm is set, which must ring in time)
-        it falls back to trying.
+        The wait blocks in the kernel, which serves waiters in turn: a try-and-sleep loop starves them.
         """
         if self.try_mutex():
             return
-        import signal  # 1.4 ms, which an add that need not wait does not pay
-
-        wait = _Wait(seconds, interrupted)
-        is_taken = signal.getitimer(signal.ITIMER_REAL)[0] > 0
-        try:
-            previous = None if is_taken else signal.signal(signal.SIGALRM, wait.look)
-        except ValueError:
-            is_taken = True
-        if is_taken:
-            self._acquire_by_trying(wait)
-            return
-        first = max(0.001, min(_TICK, seconds) if interrupted else seconds)
-        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])  # as whoever started us may have left it
-        try:
-            signal.setitimer(signal.ITIMER_REAL, first, _TICK)  # in here: it may ring before the next line
-            self._lock(MUTEX_BYTE, wait=True)
-            wait.is_open = False
-        except BaseException as error:
-            wait.is_open = False
-            self.release_mutex()  # the timer may have come between the lock and the line that closes the wait
-            if isinstance(error, _WaitIsOver):
-                raise wait.refusal(self._store) from None
-            raise
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)
-
-    def _acquire_by_trying(self, wait: "_Wait") -> None:
-        while not self._lock(MUTEX_BYTE, wait=False):
-            if wait.is_over():
-                raise wait.refusal(self._store)
-            time.sleep(0.001)
+        wait = Wait(seconds, interrupted)
+        if not wait.take(lambda: self._lock(MUTEX_BYTE, wait=True), self.try_mutex, self.release_mutex):
+            raise wait_interrupted(self._store) if wait.was_interrupted() else busy(self._store, seconds)
 
     def release_mutex(self) -> None:
         """Give the writer mutex to the next in line."""
@@ -144,11 +108,11 @@ class LockFile:
 
     def is_in_use(self) -> bool:
         """Whether somebody has the store open; True where that is unknown."""
-        return not _HAS_OFD or self.is_held(PRESENCE_BYTE)
+        return not HAS_OFD or self.is_held(PRESENCE_BYTE)
 
     def enter(self) -> None:
         """Share the presence byte until ``close``: the store is open."""
-        if _HAS_OFD and self._fd >= 0:
+        if HAS_OFD and self._fd >= 0:
             self._control(fcntl.F_RDLCK, PRESENCE_BYTE, wait=False)
 
     def note(self, file: "tuple[int, int, int, int]") -> None:
@@ -192,11 +156,11 @@ class LockFile:
         """Whether some other open description holds the byte."""
         if self._fd < 0:
             return False
-        if not _HAS_OFD:
+        if not HAS_OFD:
             if free := self._lock(offset, wait=False):
                 self._control(fcntl.F_UNLCK, offset, wait=False)
             return not free
-        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK, offset))
+        answer = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, flock(fcntl.F_WRLCK, offset))
         return int.from_bytes(answer[:2], sys.byteorder) != fcntl.F_UNLCK
 
     def _lock(self, offset: int, *, wait: bool) -> bool:
@@ -209,15 +173,15 @@ class LockFile:
         return True
 
     def _control(self, kind: int, offset: int, *, wait: bool) -> None:
-        if _HAS_OFD:
+        if HAS_OFD:
             verb = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
-            fcntl.fcntl(self._fd, verb, _flock(kind, offset))
+            fcntl.fcntl(self._fd, verb, flock(kind, offset))
         else:
             verb = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
             fcntl.lockf(self._fd, verb if wait or kind == fcntl.F_UNLCK else verb | fcntl.LOCK_NB, 1, offset)
 
 
-def _flock(kind: int, start: int, length: int = 1) -> bytes:
+def flock(kind: int, start: int, length: int = 1) -> bytes:
     """A ``struct flock`` of 64-bit Linux: type, whence (from the start of the file), start, length, and no process."""
     order = sys.byteorder  # not by the module struct, which an add would load for this alone
     return kind.to_bytes(2, order) + bytes(6) + start.to_bytes(8, order) + length.to_bytes(8, order) + bytes(8)
@@ -243,54 +207,3 @@ def _opened(path: str, store: str, *, reading: bool) -> int:
             owner = os.geteuid()
         if (made := trust.make_for(path, owner)) is not None:
             return made
-
-
-class Unemptied:
-    """Let SQLite close a connection in this block without copying its log into the file, as the last one would.
-
-    Before that it wants all shared locks to be gone; a lock of another kind, ours, is in its way.
-    """
-
-    def __init__(self, store: str) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        self._fd = -1
-        try:
-            self._fd = os.open(self._store, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            if _HAS_OFD:
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK, *_SQLITE_SHARED))
-        except OSError:
-            pass  # it was moved, which SQLite sees by itself
-
-    def __exit__(self, *_: object) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-
-
-class _Wait:
-    """One wait for the mutex; ``look`` is its signal handler and raises once at most, while the wait is open."""
-
-    def __init__(self, seconds: float, interrupted: "Interrupted") -> None:
-        self.is_open = True
-        self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
-        self._interrupted = interrupted
-
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._deadline or self._was_interrupted()
-
-    def refusal(self, store: str) -> BusyError:
-        return interrupted(store) if self._was_interrupted() else busy(store, self._seconds)
-
-    def look(self, _signal: int, _frame: object) -> None:
-        if self.is_open and self.is_over():
-            self.is_open = False
-            raise _WaitIsOver
-
-    def _was_interrupted(self) -> bool:
-        return self._interrupted is not None and self._interrupted()
-
-
-class _WaitIsOver(Exception):
-    pass

@@ -6,8 +6,8 @@ import os
 from batchq.errors import CreateError, LedgerError, StoreError
 from batchq.store.file import files, location, log, objects, schema, trust
 from batchq.store.file.connection import Store
-from batchq.store.file.locks import LockFile, Unemptied, busy, sidecar
-from batchq.store.file.patience import Patient, connect, translated
+from batchq.store.file.locks import LockFile, busy, sidecar
+from batchq.store.file.patience import Patient, Unemptied, connect, translated
 
 OLDEST_SQLITE = (3, 37, 0)  #: STRICT tables
 

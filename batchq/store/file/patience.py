@@ -5,6 +5,8 @@ of its import.
 """
 
 import _sqlite3 as sqlite3
+import fcntl
+import os
 import time
 
 from batchq.errors import BatchqError, CreateError, LedgerError, StoreError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0  #: how long a command waits for the store, in seconds
 _SLICE = 0.1  #: seconds that SQLite waits by itself; no signal handler runs meanwhile
+_SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its connections shares
 
 
 class Patient(sqlite3.Connection):
@@ -47,7 +50,7 @@ class Patient(sqlite3.Connection):
                 if not _is_busy(error):
                     raise
             if self.interrupted is not None and self.interrupted():
-                raise locks.interrupted(self.path)
+                raise locks.wait_interrupted(self.path)
             if time.monotonic() >= deadline:
                 raise locks.busy(self.path, round(time.monotonic() - began, 1))
             time.sleep(0.001)  # some refusals come at once
@@ -65,6 +68,29 @@ def connect(path: str, mode: str) -> Patient:
     )
     db.path, db.patience = path, PATIENCE
     return db
+
+
+class Unemptied:
+    """Let SQLite close a connection in this block without copying its log into the file, as the last one would.
+
+    SQLite does that only when all shared locks are gone: a shared lock of another kind, ours, prevents it.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._fd = -1
+        try:
+            self._fd = os.open(self._store, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if locks.HAS_OFD:
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, locks.flock(fcntl.F_RDLCK, *_SQLITE_SHARED))
+        except OSError:
+            pass  # it was moved, which SQLite sees by itself
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def translated(error: sqlite3.Error, path: str) -> BatchqError:
