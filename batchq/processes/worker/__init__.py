@@ -14,6 +14,7 @@
     streams        stdin, stdout and stderr, even as C libraries buffer them
     handlers       of signals, with mask and timers
     environment    the variables
+    memory         the peak memory
     output         the output of short tasks, kept apart in files
     threads        the threads that a call left
     children       the processes that a call left

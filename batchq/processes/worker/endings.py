@@ -1,4 +1,4 @@
-"""How a call ended, as an answer says it: ``Ending``."""
+"""How a call ended, in the form of an answer: ``Ending``."""
 
 import importlib
 import os
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 RESULT_LIMIT = 1024 * 1024  #: bytes of JSON that a function may return
 TRACEBACK_LIMIT = 64 * 1024  #: characters of a traceback that are kept: the beginning and the end
-KINDS = 50  #: classes of a group of exceptions whose bases are told
+KINDS = 50  #: classes of a group of exceptions whose bases are reported
 _NOTHING = (RESULT, b"null", NONE, NONE)
 _GENERATORS = ("generator", "async_generator")
 _SIMPLE = (str, int, bool)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.__file__)
-# As type itself has them: a metaclass may say something else, or fail.
+# Read through type itself: a metaclass may return something else, or fail.
 _name_of, _bases_of = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
 
 
 def returned(value: object) -> "Ending":
-    """What a function returned; a value that is not JSON is final, for the function would do its work again."""
+    """Return the ending for a returned value; one that is not JSON is final, because a retry would repeat the work."""
     if value is None:
         return _NOTHING
     try:
         problem = None if type(value) in _SIMPLE else misfit(value, "result")
         text = as_json(value) if problem is None else ""
-    except Exception as error:  # also one of the value's own
+    except Exception as error:  # even one that the value raises
         problem = text_of(error) or type(error).__name__
     if type(value).__name__ in _GENERATORS:
-        return wrong("ResultNotJSON", "the function returned a generator: nothing of its body has run", DISCARD)
+        return wrong("ResultNotJSON", "the function returned a generator: none of its body has run", DISCARD)
     if problem is not None:
         problem = f"the function ran to its end, but what it returned cannot be stored: {problem}"
         return wrong("ResultNotJSON", problem, DISCARD)
@@ -50,22 +50,22 @@ def returned(value: object) -> "Ending":
 
 
 def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "") -> "Ending":
-    """What is wrong with a task beside what it raised."""
+    """Return the ending of a task that failed without raising anything itself."""
     return how, as_json([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
 
 
 def by(error: BaseException) -> "Ending":
-    """How an exception ended a call; also one that cannot even be looked at."""
+    """Return the ending of a call that raised, even if the exception itself is broken."""
     try:
         return _left(error) if issubclass(type(error), SystemExit) else raised(error)
     except BaseException as broken:
-        return wrong(_name_of(type(error)), f"<it cannot be told: {_name_of(type(broken))}>")
+        return wrong(_name_of(type(error)), f"<unreadable exception: {_name_of(type(broken))}>")
 
 
 def raised(error: BaseException) -> "Ending":
-    """What a task raised, and what it asks for with that.
+    """Return the ending for an exception, and what it asks for: a retry, a snooze, no retry.
 
-    A job that raises batchq.Retry has imported its module; a worker that never needs it does not.
+    A job that raises batchq.Retry has imported its module; other workers do not import it.
     """
     context = sys.modules.get("batchq.context")
     how, again = ERROR, None
@@ -75,7 +75,7 @@ def raised(error: BaseException) -> "Ending":
         snoozes = [leaf for leaf in leaves if isinstance(leaf, context.Snooze)]
         if any(isinstance(leaf, context.Discard) for leaf in leaves):
             how = DISCARD
-        elif retries:  # of several the longest delay
+        elif retries:  # of several, the longest delay
             again = max((leaf.delay_ms for leaf in retries if leaf.delay_ms is not None), default=None)
         elif len(snoozes) == len(leaves):
             how, again = SNOOZE, max(leaf.delay_ms for leaf in snoozes)
@@ -83,7 +83,7 @@ def raised(error: BaseException) -> "Ending":
 
 
 def _left(end: "Any") -> "Ending":
-    """The function called sys.exit: the exit code is that of a program, which the system cuts to a byte."""
+    """Return the ending for sys.exit; the exit code is that of a program, of which the system keeps a byte."""
     code = end.code
     if code is None:
         code = 0
@@ -97,16 +97,16 @@ def _left(end: "Any") -> "Ending":
 
 
 def text_of(error: BaseException) -> str:
-    """The message of an exception; also of one whose own methods fail."""
+    """Return the message of an exception, even if its own methods fail."""
     try:
         return str(error)
     except BaseException as broken:
-        return f"<its message cannot be told: {type(broken).__name__}>"
+        return f"<unreadable message: {type(broken).__name__}>"
 
 
 def described(error: BaseException, message: str) -> bytes:
-    """As JSON the type of an exception, ``message``, the traceback, and the names of its classes: its own and their
-    bases first, then those of each leaf of a group."""
+    """Return in JSON: the type of an exception, ``message``, the traceback, and the names of its class and bases, then
+    those of each leaf of a group."""
     kinds = {type(leaf): None for leaf in _leaves(error)}
     classes = [_names(type(error))]
     if isinstance(error, BaseExceptionGroup):
@@ -130,15 +130,15 @@ def _leaves(error: BaseException) -> "Iterator[BaseException]":
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an exception, from where the job's own code begins."""
+    """Return the traceback of an exception, from where the job's own code begins."""
     try:
         traceback = standard("traceback")
         cache = standard("linecache").cache
-        for file in SOURCES.changed():  # their lines are not those that ran
+        for file in SOURCES.changed():  # the lines in these files are not those that ran
             cache[file] = (1, None, [], file)
         trace = "".join(traceback.format_exception(type(error), error, _own_frames_cut(error.__traceback__)))
     except BaseException as broken:
-        trace = f"<its traceback cannot be told: {type(broken).__name__}>"
+        trace = f"<unreadable traceback: {type(broken).__name__}>"
     if len(trace) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
         trace = f"{trace[:half]}\n[… {len(trace) - TRACEBACK_LIMIT} characters cut …]\n{trace[-half:]}"
@@ -146,7 +146,7 @@ def trace_of(error: BaseException) -> str:
 
 
 def _own_frames_cut(trace: "TracebackType | None") -> "TracebackType | None":
-    """The part of a traceback that is the job's: without the frames of batchq and of the import system."""
+    """Return the job's part of a traceback: without the first frames, of batchq and of the import system."""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file != importlib.__file__ and not file.startswith((_PACKAGE, "<frozen importlib")):
@@ -160,7 +160,7 @@ def _clean(text: str) -> str:
 
 
 def standard(name: str) -> "ModuleType":
-    """A module of the standard library, imported when it is needed, and never one of that name in the folder of a job."""
+    """Return a module of the standard library, imported when needed, never one of that name in the folder of a job."""
     if (known := _standard.get(name)) is None:
         hidden = {key: module for key, module in sys.modules.items() if _takes_a_name(key, module)}
         before = sys.path[:]
@@ -179,7 +179,7 @@ _standard: "dict[str, ModuleType]" = {}
 
 
 def _takes_a_name(key: str, module: object) -> bool:
-    """Whether a module that was imported has the name of one of the standard library and is another."""
+    """Return whether an imported module has the name of one of the standard library but is another."""
     if key.partition(".")[0] not in sys.stdlib_module_names:
         return False
     file = getattr(module, "__file__", None)

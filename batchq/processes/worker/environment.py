@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_ENVIRON, _putenv, _unsetenv = os.environ, os.putenv, os.unsetenv  #: whatever a callable makes of these names
-#: The mapping inside of os.environ, only to be compared: to read all variables through os.environ takes 60 µs.
+_ENVIRON, _putenv, _unsetenv = os.environ, os.putenv, os.unsetenv  #: even if a callable replaces these names
+#: The mapping inside os.environ, only for comparing: reading all variables through os.environ takes 60 µs.
 _RAW: "dict[bytes, bytes]" = _ENVIRON._data  # type: ignore[attr-defined]
 
 
 class Environment:
-    """What is in ``os.environ`` when a task begins, whatever the one before did to it."""
+    """The variables when a task begins, whatever the task before did to them."""
 
     def __init__(self) -> None:
         self._start = dict(_ENVIRON)
         self._own: dict[str, str] = {}
-        self._only_in_c: dict[bytes, bytes] = {}  # that a module has set there
+        self._only_in_c: dict[bytes, bytes] = {}  # variables that a module has set in C only
         self._of_c = libc.Variables()
         self._clear_c = libc.function("clearenv") or int
         self._changes = Changes(self._of_c)
@@ -32,9 +32,9 @@ class Environment:
         self._zone = time.tzname, self._zone_of_c()
 
     def set(self, common: dict[str, str], own: dict[str, str], *, is_described: bool) -> None:
-        """Set the variables of the start and those of the task; little is done where little differs.
+        """Set the variables of the start and those of the task; only differences take time.
 
-        ``common`` is what the task shares with the one before, unless ``is_described``.
+        ``common`` equals that of the task before, unless ``is_described``.
         """
         known = self._own
         is_changed = self._changes.were_made()
@@ -45,17 +45,17 @@ class Environment:
         for name, value in own.items():
             if known.get(name) != value:
                 _ENVIRON[name] = known[name] = value
-        self._changes.note()
+        self._changes.record()
         if is_changed or self._zone != (time.tzname, self._zone_of_c()):
-            time.tzset()  # the C library keeps a zone of its own, made of what TZ was
+            time.tzset()  # the C library keeps its own zone, computed from an earlier TZ
             self._zone = time.tzname, self._zone_of_c()
 
     def look(self) -> "Any":
-        """Return how it is, for ``adopt``."""
+        """Return the current state, for ``adopt``."""
         return dict(_ENVIRON), self._beyond_python()
 
     def adopt(self, before: "Any") -> None:
-        """Keep what a module set while it was imported, for it will not be imported again."""
+        """Keep what a module set while it was imported, because it will not be imported again."""
         was, was_of_c = before
         after = dict(_ENVIRON)
         self._start = {name: value for name, value in self._start.items() if name in after}
@@ -65,11 +65,11 @@ class Environment:
         self._zone = time.tzname, self._zone_of_c()
 
     def _beyond_python(self) -> dict[bytes, bytes]:
-        """The variables that C has and ``os.environ`` does not, or not so."""
+        """Return the variables of C that ``os.environ`` does not have, or has with another value."""
         return {name: value for name, value in self._of_c.all().items() if _RAW.get(name) != value}
 
     def _reset(self) -> None:
-        """Set the variables of the start, and no others."""
+        """Set the variables of the start, and remove all others."""
         self._changes.unhook()
         _ENVIRON.clear()
         self._clear_c()
@@ -80,52 +80,52 @@ class Environment:
 
 
 class Changes:
-    """Whether a callable has changed the environment, by whichever way there is to do so."""
+    """Detects whether a callable has changed the environment, in Python or in C."""
 
     def __init__(self, of_c: libc.Variables) -> None:
         self._of_c = of_c
         self._left: dict[bytes, bytes] = {}
-        self._were_made = self._is_c_noted = False
-        os.putenv, os.unsetenv = self._functions = self._noting(_putenv), self._noting(_unsetenv)
+        self._were_made = self._is_c_recorded = False
+        os.putenv, os.unsetenv = self._functions = self._recording(_putenv), self._recording(_unsetenv)
 
-    def _noting(self, function: "Callable[..., None]") -> "Callable[..., None]":
-        """``function`` as ``os.environ`` calls it, and as a callable may call it itself."""
+    def _recording(self, function: "Callable[..., None]") -> "Callable[..., None]":
+        """Return ``function``, which also records that it was called, by ``os.environ`` or by a callable."""
 
         @wraps(function)
-        def noted(*words: "Any") -> None:
+        def recorded(*words: "Any") -> None:
             self._were_made = True
             function(*words)
 
-        return noted
+        return recorded
 
     def were_made(self) -> bool:
-        """Whether there were any since the last call of ``note``."""
+        """Return whether anything has changed since the last call of ``record``."""
         return (
             self._were_made
             or self._left != _RAW
             or os.environ is not _ENVIRON
             or (os.putenv, os.unsetenv) != self._functions
-            or (self._is_c_noted and self._of_c.have_changed())
+            or (self._is_c_recorded and self._of_c.have_changed())
         )
 
     def unhook(self) -> None:
-        """Take back what a callable has put in the place of ``os.environ`` and its functions."""
+        """Undo a replacement of ``os.environ`` and of its functions."""
         os.environ = _ENVIRON  # noqa: B003
         os.putenv, os.unsetenv = self._functions
-        self._is_c_noted = False  # the array of C is another one now
+        self._is_c_recorded = False  # C has another array now
 
-    def note(self) -> None:
-        """Note how all is: this is what a task begins with."""
+    def record(self) -> None:
+        """Record the current state, with which a task begins."""
         self._left = _RAW.copy()
-        self._note_c(is_known=self._is_c_noted)
+        self._record_c(is_known=self._is_c_recorded)
         self._were_made = False
 
     def adopt(self) -> None:
-        """Keep the functions that a module has put in the place of those of ``os``, and what it has set in C."""
+        """Keep the functions with which a module replaced those of ``os``, and the variables it has set in C."""
         self._functions = os.putenv, os.unsetenv
-        self._note_c(is_known=False)
+        self._record_c(is_known=False)
 
-    def _note_c(self, *, is_known: bool) -> None:
+    def _record_c(self, *, is_known: bool) -> None:
         if "ctypes" in sys.modules:  # without it, no callable can call setenv(3)
-            self._of_c.note(is_known=is_known)
-            self._is_c_noted = True
+            self._of_c.record(is_known=is_known)
+            self._is_c_recorded = True

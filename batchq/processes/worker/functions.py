@@ -1,4 +1,4 @@
-"""Finding what is to be called: an import that is a phase of its own, before the call and apart from it."""
+"""Finding the function of a task: its import is a phase of its own, before the call."""
 
 import importlib
 import sys
@@ -19,7 +19,7 @@ _GENERATOR, _ASYNC_GENERATOR = 0x20, 0x200  #: flags of a code object
 
 
 class NotReady(Exception):
-    """There is nothing to call; ``ending`` says why, and ``is_whole`` whether the process can go on."""
+    """There is no function to call; ``ending`` has the reason, ``is_whole`` is false if the worker must be replaced."""
 
     def __init__(self, ending: "Ending", *, is_whole: bool = True) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class NotReady(Exception):
 
 
 def asked_for(work: "Any") -> "tuple[str, dict[str, Any]]":
-    """The function that a job names, and its arguments. Raises NotReady for what no add has stored."""
+    """Return the function that a job names, and its arguments. Raises NotReady for data that no add has stored."""
     if type(work) is dict and type(called := work.get("call")) is str and type(named := work.get("args")) is dict:
         return called, named
-    problem = "the store holds its work as what is not a call of a function; add it again"
+    problem = "its work in the store is not a call of a function; add it again"
     raise NotReady(endings.wrong("Unreadable", problem, DISCARD))
 
 
 def load(target: str, also: str | None) -> "Any":
-    """The function that ``module:name`` means, looked for in ``also`` after all else. Raises NotReady."""
+    """Import and return the function ``module:name``; ``also`` is one more folder for ``sys.path``. Raises NotReady."""
     name, _, attribute = target.partition(":")
     if also is not None and also not in sys.path:
         sys.path.insert(1, also)
@@ -44,12 +44,12 @@ def load(target: str, also: str | None) -> "Any":
     try:
         found: Any = importlib.import_module(name)
     except BaseException as error:
-        # What the module has imported is there, half of itself may have happened: a second import finds another world.
+        # Its imports stay loaded, and half of its code may have run: a second import would not begin from the same state.
         is_whole = not any(map(_is_own, sys.modules.keys() - known))
         try:
             ending = _failed(name, attribute, error)
-        except BaseException:  # one that cannot even be looked at
-            ending = endings.wrong("ImportFailed", f"importing {name} ended with what cannot be told")
+        except BaseException:  # an exception that is itself broken
+            ending = endings.wrong("ImportFailed", f"importing {name} ended with an unreadable exception")
         raise NotReady(ending, is_whole=is_whole) from None
     module = found
     for part in attribute.split("."):
@@ -65,13 +65,13 @@ def load(target: str, also: str | None) -> "Any":
         problem = f"{target} is a {type(found).__name__}, which cannot be called"
         raise NotReady(endings.wrong("NotCallable", problem))
     if getattr(getattr(found, "__code__", None), "co_flags", 0) & (_GENERATOR | _ASYNC_GENERATOR):
-        problem = f"{target} is a generator: calling it would only create one and run nothing of its body"
+        problem = f"{target} is a generator: calling it would run none of its body"
         raise NotReady(endings.wrong("NotCallable", problem))
     return found
 
 
 def _failed(module: str, attribute: str, error: BaseException) -> "Ending":
-    """An import that did not come to its end; also one that left with sys.exit(0), for the function never ran."""
+    """Return the ending of an import that failed, or that called sys.exit, even with 0: the function never ran."""
     if isinstance(error, SystemExit):
         code = "" if error.code is None else repr(error.code)[:80]
         problem = f"importing {module} ended with sys.exit({code}) before {attribute} could be called"
@@ -81,7 +81,7 @@ def _failed(module: str, attribute: str, error: BaseException) -> "Ending":
 
 
 def _is_own(name: str) -> bool:
-    """Whether an imported module is none of the standard library."""
+    """Return whether an imported module is not from the standard library."""
     return name.partition(".")[0] not in sys.stdlib_module_names
 
 
@@ -90,8 +90,8 @@ def watch_imports(
 ) -> None:
     """Call ``begin`` before and ``end`` after each import of something new that is not part of another import.
 
-    A module may also be imported while a function runs, and what it sets meanwhile stays as well. ``elsewhere`` is called
-    after an import in another thread, before that can change what the module has.
+    A module may also be imported while a function runs; what it sets during the import stays as well. ``elsewhere`` is
+    called after an import in another thread, before that thread can change settings of the module.
     """
     bootstrap = sys.modules[_BOOTSTRAP]
     load = getattr(bootstrap, "_find_and_load", None)
@@ -119,7 +119,7 @@ def watch_imports(
             end()
             depth = 0
 
-    # Python leaves the frames of an import out of tracebacks by the name of their file.
+    # Python hides the frames of the import system in tracebacks by this file name.
     code = _find_and_load.__code__
     _find_and_load.__code__ = code.replace(co_filename="<frozen importlib._bootstrap>")
     main = get_ident()

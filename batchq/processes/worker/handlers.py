@@ -1,10 +1,11 @@
-"""Handlers, mask and timers of signals, and what has come meanwhile.
+"""Handlers, mask and timers of signals, and signals that are pending.
 
-To look at all of them takes as long as many a callable. So the functions that change one take a note of it, where
-``signal`` copies them from when it is imported; what C can do without them is put back once ``ctypes`` is there.
+Reading all of them takes as long as many a callable. So the functions that change one record it; they are replaced in
+``_signal``, from which ``signal`` copies them when it is imported. What C can change without them is reset once
+``ctypes`` is loaded.
 """
 
-import _signal  # type: ignore[import-not-found]  # signal turns each answer into an enum; and who imports it is seen
+import _signal  # type: ignore[import-not-found]  # signal makes enums of all results, and a job that imports it is noticed
 import sys
 from functools import wraps
 
@@ -22,35 +23,35 @@ _set, _mask, _set_timer, _set_wakeup = (
 
 
 class Handlers:
-    """``reset`` after each call; ``look`` and ``adopt`` around an import."""
+    """The state of signals: ``reset`` after each call; ``look`` and ``adopt`` around an import."""
 
     def __init__(self) -> None:
         self._is_touched = False
         for name in _CHANGING:
-            self._note_calls(name)
+            self._record_calls(name)
         self._handlers, self._blocked, self._wakeup = _now()
 
-    def _note_calls(self, name: str) -> None:
+    def _record_calls(self, name: str) -> None:
         function: Callable[..., Any] | None = getattr(_signal, name, None)
         if function is None:
             return
 
         @wraps(function)
-        def noted(*words: "Any", **named: "Any") -> "Any":
+        def recorded(*words: "Any", **named: "Any") -> "Any":
             self._is_touched = True
             return function(*words, **named)
 
-        setattr(_signal, name, noted)
+        setattr(_signal, name, recorded)
         signal = sys.modules.get("signal")
         if signal is not None and getattr(signal, name) is function:
-            setattr(signal, name, noted)
+            setattr(signal, name, recorded)
 
     def look(self) -> "Any":
-        """How it is, for ``adopt``."""
+        """Return the current state, for ``adopt``."""
         return _now()
 
     def adopt(self, before: "Any") -> None:
-        """What has changed since ``before`` stays."""
+        """Keep what has changed since ``before``."""
         handlers, blocked, wakeup = _now()
         if handlers != before[0]:
             pairs = zip(self._handlers, before[0], handlers, strict=True)
@@ -61,13 +62,13 @@ class Handlers:
             self._wakeup = wakeup
 
     def reset(self) -> bool:
-        """Whether all of it is as it was."""
+        """Reset all of it; return whether that was possible."""
         if not self._is_touched and "ctypes" not in sys.modules:
             return True
         is_whole = not self._is_touched or self._reset_handlers()
         for timer in _TIMERS:
             _set_timer(timer, 0)
-        # What was blocked and has come meanwhile would end the process now: nobody would have heard it.
+        # A pending signal that a callable had blocked would now kill the process: take it from the queue.
         while come := _signal.sigpending() - self._blocked:
             for number in come:
                 _signal.sigtimedwait((number,), 0)
@@ -79,8 +80,10 @@ class Handlers:
         _wake_up(self._wakeup)
         is_whole = True
         for number, handler in zip(_NUMBERS, self._handlers, strict=True):
-            if callable(handler) or _signal.getsignal(number) != handler:  # set anew, it interrupts calls again
-                if handler is None:  # it was not set by Python, so Python cannot set it again
+            if (
+                callable(handler) or _signal.getsignal(number) != handler
+            ):  # set again, in case siginterrupt(3) changed it
+                if handler is None:  # not set by Python, so Python cannot restore it
                     is_whole = False
                 else:
                     _set(number, handler)
@@ -96,5 +99,5 @@ def _now() -> "tuple[tuple[Any, ...], Any, int]":
 def _wake_up(fd: int) -> None:
     try:
         _set_wakeup(fd, warn_on_full_buffer=False)
-    except (OSError, ValueError):  # it has been closed
+    except (OSError, ValueError):  # the descriptor has been closed
         _set_wakeup(-1)

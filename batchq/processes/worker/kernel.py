@@ -54,17 +54,17 @@ def rights() -> "list[Setting]":
 def before_changes(note: "Callable[[], object]") -> None:
     """Call ``note`` before each call of a function in ``CHANGING``."""
 
-    def noting(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    def recording(function: "Callable[..., Any]") -> "Callable[..., Any]":
         @wraps(function)
-        def noted(*words: "Any", **named: "Any") -> "Any":
+        def recorded(*words: "Any", **named: "Any") -> "Any":
             note()
             return function(*words, **named)
 
-        return noted
+        return recorded
 
     for name in CHANGING:
         if (function := getattr(os, name, None)) is not None:
-            setattr(os, name, noting(function))
+            setattr(os, name, recording(function))
 
 
 def process_name() -> "list[Setting]":

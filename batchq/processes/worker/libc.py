@@ -1,7 +1,7 @@
 """A few functions of the C library.
 
-They are called through ``_ctypes``, the part of ``ctypes`` that is written in C: the whole takes 3 ms to import, and
-whether a job has imported it tells what that may have changed.
+They are called through ``_ctypes``, the part of ``ctypes`` written in C. All of ``ctypes`` takes 3 ms to import, and
+only if a job has imported it can the job have changed certain things.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 _ctypes: "Any"
 try:
     import _ctypes
-except ImportError:  # a Python that was built without
+except ImportError:  # this Python was built without it
     _ctypes = None
 
-LINES = 1  #: _IOLBF of stdio.h: a stream that is written out line by line
+LINES = 1  #: _IOLBF of stdio.h: a stream that is written line by line
 IS_LINUX = sys.platform == "linux"
 
 
 def function(name: str) -> "Callable[..., int] | None":
-    """The function of that name, for whole numbers, bytes and None; None where there is none."""
+    """Return the function of that name, for whole numbers, bytes and None; None if there is none."""
     if _ctypes is None:
         return None
     try:
@@ -35,7 +35,7 @@ def function(name: str) -> "Callable[..., int] | None":
 
 
 def pointer(name: str) -> "Any":
-    """What a variable points to, to be handed to a function; None where there is none of that name."""
+    """Return what a variable points to, as an argument for a function; None if there is no variable of that name."""
     if _ctypes is None:
         return None
     try:
@@ -47,11 +47,11 @@ def pointer(name: str) -> "Any":
 
 
 class Variables:
-    """The environment as C has it, of which ``os.environ`` is a copy."""
+    """The environment in C; ``os.environ`` is a copy of it."""
 
     def __init__(self) -> None:
         self._array: Any = None  # the variable ``environ``
-        self._noted: tuple[int, bytes] = 0, b""
+        self._recorded: tuple[int, bytes] = 0, b""
         self._strings: Any = None
         if _ctypes is not None:
             with contextlib.suppress(OSError):
@@ -60,21 +60,21 @@ class Variables:
                 self._array = number.from_address(address)
                 self._text: Any = type("c_char_p", (_ctypes._SimpleCData,), {"_type_": "z"})
 
-    def note(self, *, is_known: bool) -> None:
-        """Note how it is: the addresses of all, up to the null after them. ``is_known``: no name is new or gone."""
+    def record(self, *, is_known: bool) -> None:
+        """Record the addresses of all variables, up to the null after them. ``is_known``: no name is new or gone."""
         if self._array is not None and (place := self._array.value):
-            if not is_known or place != self._noted[0]:
+            if not is_known or place != self._recorded[0]:
                 size = _ctypes.sizeof(self._array)
                 self._strings = (_letter() * (size * (len(self.all()) + 1))).from_address(place)
-            self._noted = place, self._strings.raw
+            self._recorded = place, self._strings.raw
 
     def have_changed(self) -> bool:
-        """Whether any was set or taken away since."""
-        place, strings = self._noted
+        """Return whether any variable was set or removed since ``record``."""
+        place, strings = self._recorded
         return self._strings is not None and not (self._array.value == place and self._strings.raw == strings)
 
     def all(self) -> dict[bytes, bytes]:
-        """Their names and values."""
+        """Return their names and values."""
         found: dict[bytes, bytes] = {}
         if self._array is not None and (place := self._array.value):
             while (text := self._text.from_address(place).value) is not None:
@@ -85,7 +85,7 @@ class Variables:
 
 
 def zone() -> "Callable[[], object]":
-    """A function that tells which time zone the C library has now."""
+    """Return a function that returns the current time zone of the C library."""
     if _ctypes is None:
         return int
     try:
@@ -99,7 +99,7 @@ def zone() -> "Callable[[], object]":
 
 
 def memory(size: int) -> "Any":
-    """So many bytes that a function may keep, with ``value`` up to the first NUL and ``raw``."""
+    """Return a buffer of ``size`` bytes for a function: ``raw`` is all of it, ``value`` up to the first NUL."""
     return (_letter() * size)()
 
 

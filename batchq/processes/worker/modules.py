@@ -1,7 +1,7 @@
-"""What modules keep for the whole process, and what is put back of it once such a module is loaded.
+"""Settings that modules keep for the whole process, and that are reset once such a module is loaded.
 
-``WITH`` has their settings, looked at after each call; ``ANEW`` is done after each call without a look, ``WITHIN`` before
-each call, in the context in which it runs.
+``WITH`` has settings that are compared after each call; ``ANEW`` is called after each call without a comparison, ``WITHIN``
+before each call, in its context.
 """
 
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _table(name: str, of: "dict[Any, Any]") -> Setting:
-    """What is in a mapping that stays the same object."""
+    """Return the setting for the contents of a mapping."""
 
     def write(value: "dict[Any, Any]") -> None:
         of.clear()
@@ -28,7 +28,7 @@ def _table(name: str, of: "dict[Any, Any]") -> Setting:
 
 
 def _event_loop(asyncio: "Any") -> "list[Setting]":
-    """That of a thread is kept by the policy; in a new process there is neither."""
+    """Return the setting of the event loop, which the policy keeps for each thread; a new process has neither."""
     events = asyncio.events
 
     def read() -> "tuple[Any, ...]":
@@ -100,7 +100,7 @@ def _loggers(logging: "Any") -> "list[Setting]":
                 setattr(logger, name, value)
             logger.handlers[:], logger.filters[:] = handlers, filters
         manager._clear_cache()
-        for handler in made:  # as logging does at the end of a process
+        for handler in made:  # as logging does when a process ends
             handler.flush()
             if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
                 handler.close()
@@ -125,7 +125,7 @@ def _numpy(numpy: "Any") -> "list[Setting]":
     ]
 
 
-#: Of modules, once they are loaded: the name of the module, and what it has to be put back
+#: For each module, once it is loaded: its settings
 WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
     "asyncio": _event_loop,
     "ctypes": lambda _module: kernel.everything(),
@@ -160,12 +160,12 @@ WITH: "dict[str, Callable[[Any], list[Setting]]]" = {
 
 
 def _lines(_module: "Any") -> "Callable[[], object]":
-    """What C prints stands among Python's lines in order."""
+    """Keep the output of C in order with Python's lines."""
     setvbuf, stdout = libc.function("setvbuf"), libc.pointer("stdout")
     return int if setvbuf is None or stdout is None else partial(setvbuf, stdout, None, libc.LINES, 0)
 
 
-#: Of modules, once they are loaded: what is done after each call
+#: For each module, once it is loaded: a function that is called after each call
 ANEW: "dict[str, Callable[[Any], Callable[[], object]]]" = {
     "ctypes": _lines,
     "faulthandler": lambda faulthandler: faulthandler.cancel_dump_traceback_later,
@@ -173,7 +173,7 @@ ANEW: "dict[str, Callable[[Any], Callable[[], object]]]" = {
 
 
 def rounding() -> object:
-    """How ``decimal`` rounds in the context that holds now; None where it is not loaded."""
+    """Return the settings of the current context of ``decimal``; None if it is not loaded."""
     decimal = sys.modules.get("decimal")
     if decimal is None or not hasattr(decimal, "getcontext"):
         return None
@@ -182,10 +182,10 @@ def rounding() -> object:
 
 
 def _own_decimal(decimal: "Any") -> "Callable[[], object]":
-    """A copy of the context of the process: it is an object that all would share."""
+    """Give each call its own copy of the decimal context: all calls would share the object otherwise."""
     context = decimal.getcontext().copy()
     return lambda: decimal.setcontext(context.copy())
 
 
-#: Of modules, once they are loaded: what is done before each call, in the context in which it runs
+#: For each module, once it is loaded: a function that is called before each call, in its context
 WITHIN: "dict[str, Callable[[Any], Callable[[], object]]]" = {"decimal": _own_decimal}

@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import contextvars
 import os
-import resource
 import sys
 import time
 from _signal import SIGKILL  # type: ignore[import-not-found]  # not signal: a job that imports it is noticed (Handlers)
@@ -19,6 +18,7 @@ from batchq.processes.worker import endings, folders, functions, libc
 from batchq.processes.worker.answers import Answers, Replaced, end_broken
 from batchq.processes.worker.children import Children
 from batchq.processes.worker.environment import Environment
+from batchq.processes.worker.memory import PeakMemory
 from batchq.processes.worker.output import Spill
 from batchq.processes.worker.sources import SOURCES
 from batchq.processes.worker.streams import keep
@@ -79,9 +79,7 @@ class _Worker:
         self._is_last = False
         self._performed = 0
         self._functions: dict[str, Any] = {}
-        self._rusage_peak = 0
-        self._peak = 0
-        self._measure_memory(is_long=True)
+        self._memory = PeakMemory()
         atexit.register(self._end)  # registered first, so called last
         SOURCES.watch()
         functions.watch_imports(self._import_begins, self._import_ended, self._around.watch_modules)
@@ -182,7 +180,7 @@ class _Worker:
             is_whole = self._around.reset() and is_whole
         threads = self._around.threads.left
         if taken > _SHORT:
-            self._measure_memory(is_long=taken > _LONG)
+            self._memory.measure(is_long=taken > _LONG)
         count, was_ended = (0, False) if self._is_last else self._children.end_left()
         try:
             output = self._spill.take() if self._to_files else b""
@@ -192,7 +190,7 @@ class _Worker:
         kind, text, exit_code, again = ending
         answer = (
             ANSWER.pack(
-                kind, ended_at - taken // 1_000_000, ended_at, taken // 1000 / 1e6, cpu // 1000 / 1e6, self._peak,
+                kind, ended_at - taken // 1_000_000, ended_at, taken // 1000 / 1e6, cpu // 1000 / 1e6, self._memory.kib,
                 exit_code, count, threads, again, len(output), len(text),
             )
             + output
@@ -228,15 +226,7 @@ class _Worker:
         self._environment.adopt(variables)
         self._children.adopt(children)
         self._around.adopt(around)
-        SOURCES.note()
-
-    def _measure_memory(self, *, is_long: bool) -> None:
-        # ru_maxrss includes the size of the runner that started this process; VmHWM does not, but is slow to read.
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if is_long or grown != self._rusage_peak:
-            self._rusage_peak = grown
-            with contextlib.suppress(OSError, StopIteration), open("/proc/self/status") as status:
-                self._peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+        SOURCES.record()
 
 
 def _bind_to_runner() -> None:

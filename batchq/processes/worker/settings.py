@@ -1,8 +1,8 @@
-"""The settings of the interpreter, looked at after each call; those of the kernel and of modules stand beside this.
+"""The settings of the interpreter, compared after each call; those of the kernel and of modules have their own files.
 
-A value that differs from the one before the call is set again; where ``write`` is None, or fails, the worker is replaced.
-What is in no list stays: docs/python.md names it, and tests/processes/test_settings.py asks of each setter of CPython in
-which it is.
+If a value differs from before the call, it is set again; if ``write`` is None or fails, the worker is replaced. A setting
+that is in no list stays changed: docs/python.md names those, and tests/processes/test_settings.py checks for each setter
+of CPython where it belongs.
 """
 
 import _warnings
@@ -46,16 +46,16 @@ _HOOKS = (
 
 
 class Setting(namedtuple("Setting", ("name", "read", "write"))):
-    """``read()`` gives a value that does not change afterwards; ``write(value)`` makes it so again.
+    """``read()`` returns a value that does not change afterwards; ``write(value)`` restores it.
 
-    A value that is a tuple has parts: where a module changes one while it is imported, that alone is to stay.
+    A tuple has parts: if an import changes one of them, only that part is kept.
     """
 
     __slots__ = ()
 
 
 def attributes(of: object, *names: str) -> Setting:
-    """Attributes that are there in any process."""
+    """Return the setting for attributes that exist in any process."""
 
     def write(values: "tuple[Any, ...]") -> None:
         for name, value in zip(names, values if len(names) > 1 else (values,), strict=True):
@@ -65,9 +65,9 @@ def attributes(of: object, *names: str) -> Setting:
 
 
 def interpreter() -> Setting:
-    """What can be changed without importing anything, read in one function: one for each would take twice as long.
+    """Return the setting for what can be changed without an import, read in one function: one each takes twice as long.
 
-    Of the builtins it is how many there are, and those that are replaced now and then: to compare all takes 1 µs.
+    Of the builtins, their number and the ones that are sometimes replaced are compared: comparing all takes 1 µs.
     """
     variables, names, filters = vars(sys), vars(builtins), _warnings.filters
     before = names.copy()
@@ -121,7 +121,7 @@ def interpreter() -> Setting:
         )
 
     def write_count(count: int) -> None:
-        for name in list(variables)[count:]:  # the newest
+        for name in list(variables)[count:]:  # the newest ones
             del variables[name]
 
     def write_builtins(_value: object) -> None:
@@ -159,14 +159,14 @@ def interpreter() -> Setting:
 
     def write(values: "tuple[Any, ...]") -> None:
         for number, (value, write_one) in enumerate(zip(values, writes, strict=True)):
-            if value != read()[number]:  # read anew: what is in a list is that of the list that has been put back
+            if value != read()[number]:  # read again: a list may have been restored just now, with other contents
                 write_one(value)
 
     return Setting("interpreter", read, write)
 
 
 def _set(name: str, value: object) -> None:
-    """Let a variable of ``sys`` be so."""
+    """Set a variable of ``sys``, or delete it."""
     if value is not _MISSING:
         setattr(sys, name, value)
     elif hasattr(sys, name):
@@ -174,7 +174,7 @@ def _set(name: str, value: object) -> None:
 
 
 def _contents(of: "Callable[[], list[Any]]") -> "Write":
-    """What sets what is in a list."""
+    """Return a function that sets the contents of a list."""
 
     def write(content: "tuple[Any, ...]") -> None:
         of()[:] = content

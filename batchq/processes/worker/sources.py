@@ -15,7 +15,7 @@ State = tuple[int, int, int]
 
 
 class Sources:
-    """The state of each file at its import: ``watch`` at first, ``note`` after imports, ``have_changed`` before calls.
+    """The state of each file at its import: ``watch`` at first, ``record`` after imports, ``have_changed`` before calls.
 
     Installed packages are not checked.
     """
@@ -29,14 +29,14 @@ class Sources:
         loader: Any = sys.modules["_frozen_importlib_external"].SourceFileLoader
         path_stats = loader.path_stats
 
-        def noted(self_: "Any", path: str) -> "Any":
+        def recorded(self_: "Any", path: str) -> "Any":
             if _is_of_job(path):
                 self._states[path] = _state(path)
             return path_stats(self_, path)
 
-        loader.path_stats = noted
+        loader.path_stats = recorded
 
-    def note(self) -> None:
+    def record(self) -> None:
         """Record the other files of modules imported since the last call: libraries, compiled modules."""
         if len(sys.modules) == len(self._modules):
             return

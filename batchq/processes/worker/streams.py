@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr of a worker: what a callable printed goes where it was to go; the next finds them whole."""
+"""stdin, stdout and stderr of a worker: output goes to the job that printed it, and the next job finds them intact."""
 
 import contextlib
 import fcntl
@@ -14,25 +14,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_KEPT_FROM = 1024  #: descriptors that nobody may meet by chance are numbered just below, or where the limit allows
+_KEPT_FROM = 1024  #: the worker's own descriptors have numbers just below this, or as high as the limit allows
 _ROOM = 32
 _state = attrgetter("closed", "encoding", "errors", "line_buffering")
 
 
 class _Printed(io.FileIO):
-    """What is printed goes to a file at one time, to a pipe at another: who wraps the stream must not be told to ask for
-    the place in it."""
+    """A stream that claims not to be seekable, because it goes to a file at one time and to a pipe at another: a wrapper
+    must not ask for its position."""
 
     def seekable(self) -> bool:
         return False
 
 
 class Streams:
-    """``kept`` are copies of the descriptors 0, 1 and 2, where no callable comes by."""
+    """The three streams; ``kept`` are copies of the descriptors 0, 1 and 2, with numbers that callables do not use."""
 
     def __init__(self) -> None:
         self.kept = [keep(fd) for fd in range(3)]
-        self._checked = self.kept[:]  # those that mind whether they are non-blocking
+        self._checked = self.kept[:]  # those that are checked for being non-blocking
         null = os.open(os.devnull, os.O_WRONLY)
         self._null = keep(null)
         os.close(null)
@@ -41,26 +41,26 @@ class Streams:
             stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
         self._own = self._in, self._out, self._err
         self._are_ours = True
-        self._chosen, self._set = _streams(), self._settings()  # what they are to be, and how these are to be set
-        # What C libraries print is buffered by stdio: line by line, so that it stands among Python's lines in order.
+        self._chosen, self._set = _streams(), self._settings()  # the streams to restore, and their settings
+        # stdio buffers the output of C libraries: line by line, so that it stays in order with Python's lines.
         self._flush_stdio = libc.function("fflush")
         setvbuf = libc.function("setvbuf")
         if setvbuf is not None and (stdout := libc.pointer("stdout")) is not None:
             setvbuf(stdout, None, libc.LINES, 0)
 
     def direct(self, out: int, err: int, *, are_files: bool) -> None:
-        """From now on what is printed goes to these."""
+        """Send the output to these descriptors from now on."""
         self.kept[1:] = out, err
         self._checked = [] if are_files else self.kept[:]
         for fd in (1, 2):
             os.dup2(self.kept[fd], fd)
 
     def look(self) -> "Any":
-        """How they are, for ``adopt``."""
+        """Return the current streams and settings, for ``adopt``."""
         return _streams(), self._settings()
 
     def adopt(self, before: "Any") -> None:
-        """What has changed since ``before`` stays: a module has its own streams, or has set these otherwise."""
+        """Keep what has changed since ``before``: a module has replaced streams or their settings."""
         streams, settings = before
         pairs = zip(self._chosen, streams, _streams(), strict=True)
         self._chosen = tuple(known if was is now else now for known, was, now in pairs)
@@ -71,9 +71,9 @@ class Streams:
             )
 
     def flush(self) -> bool:
-        """Write out what is buffered, while it still goes where the callable wanted it; then see to whole streams.
+        """Flush the buffers while the descriptors are still the callable's, then repair the streams.
 
-        Whether that was possible.
+        Return whether that was possible.
         """
         if self._flush_stdio is not None:
             self._flush_stdio(None)
@@ -82,7 +82,7 @@ class Streams:
         if not (is_chosen and self._are_ours):
             for other in (*there, *self._chosen):
                 if not any(other is own for own in self._own):
-                    with contextlib.suppress(BaseException):  # that of a callable or a module may do anything
+                    with contextlib.suppress(BaseException):  # a stream of a callable or a module may do anything
                         other.flush()
         try:
             self._out.flush()
@@ -107,10 +107,10 @@ class Streams:
         )
 
     def _mend(self, there: "tuple[Any, ...]") -> None:
-        """Make our own streams as they were, in place: modules may hold them, as handlers of logging do."""
+        """Repair our own streams in place: modules may hold them, as handlers of logging do."""
         strangers = [one for one in there if not any(one is known for known in (*self._own, *self._chosen))]
         for fd, (stream, setting) in enumerate(zip(self._own, self._set, strict=True)):
-            # Another that has the same buffer closes it when it goes.
+            # Another stream with the same buffer closes it when it is collected.
             if _is_closed(stream) or any(getattr(one, "buffer", None) is stream.buffer for one in strangers):
                 self._reopen(fd, stream, setting)
             elif _setting(stream) != setting:
@@ -126,9 +126,9 @@ class Streams:
         io.TextIOWrapper.__init__(stream, raw, encoding, errors, line_buffering=line_buffering)
 
     def reset(self) -> None:
-        """Let the descriptors 0, 1 and 2 be what they were. Raises OSError."""
+        """Restore the descriptors 0, 1 and 2. Raises OSError."""
         for kept in self._checked:
-            if not os.get_blocking(kept):  # set through a copy, for dup2 shares the flag
+            if not os.get_blocking(kept):  # a callable set it through 0, 1 or 2: copies share the flag
                 os.set_blocking(kept, True)
         for fd, kept in enumerate(self.kept):
             os.dup2(kept, fd)
@@ -137,7 +137,7 @@ class Streams:
         return _setting(self._in), _setting(self._out), _setting(self._err)
 
     def _discard(self) -> None:
-        """Words that cannot be written must not be written later, as those of the next callable."""
+        """Drop output that cannot be written, so that it is not written later as that of the next callable."""
         for fd, stream in ((1, self._out), (2, self._err)):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(self._null, fd)
@@ -149,10 +149,10 @@ def _streams() -> "tuple[Any, ...]":
 
 
 def _setting(stream: "Any") -> "Any":
-    """How an open stream is set; None for one that is closed."""
+    """Return the settings of an open stream; None if it is closed."""
     try:
         state = _state(stream)
-    except ValueError:  # its buffer has been taken from it
+    except ValueError:  # its buffer has been detached
         return None
     return None if state[0] else state
 
@@ -165,7 +165,7 @@ def _is_closed(stream: "Any") -> bool:
 
 
 def keep(fd: int) -> int:
-    """A copy of a descriptor under a number where no callable comes by when it closes a few."""
+    """Copy a descriptor to a high number, where a callable that closes a few does not hit it."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     start = max(10, (_KEPT_FROM if most == resource.RLIM_INFINITY else min(most, _KEPT_FROM)) - _ROOM)
     try:

@@ -1,8 +1,8 @@
-"""What a callable may change of the process that performs it, and how that is put back before the next one.
+"""What a callable may change in its process, and how that is reset before the next one.
 
-All of this runs after each callable, also one that does nothing: what can be set without asking is set, what can be
-compared at the price of a system call is compared (``settings``), and what only a module can change that is not yet
-loaded is left alone until it is. What cannot be put back (a thread, a lowered limit) costs the worker.
+All of this runs after each callable, even one that does nothing. What can be set without reading it is set; what can be
+read within a system call is compared (``settings``); what only a module can change is ignored until it is loaded. If
+something cannot be reset (a thread, a lowered limit), the worker is replaced.
 
 What a module sets while it is imported stays, as its variables do: see ``adopt``.
 """
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
-#: Who has seen a warning sees it again: Python forgets what was shown when the filters have changed.
+#: Makes Python forget which warnings it has shown, as after a change of the filters.
 _forget_warnings: "Callable[[], object]" = getattr(_warnings, "_filters_mutated", int)
 
 
 class Surroundings:
-    """The process as the next callable is to find it."""
+    """The process as the next callable finds it."""
 
     def __init__(self) -> None:
         self.streams = Streams()
         self._umask = _umask()
-        self.is_umask_chosen = False  # by a module
-        # Who wants to change a limit imports this module; whether anybody did is seen by its being there again.
+        self.is_umask_chosen = False  # true if a module has set the umask
+        # A callable that changes a limit imports this module again, so its presence means that limits must be compared.
         sys.modules.pop("resource", None)
         self._settings: list[settings.Setting] = []
         self._readers: list[Callable[[], Any]] = []
         self._values: list[Any] = []
         self._anew: dict[str, Callable[[], object]] = {}
-        self.context = contextvars.copy_context()  # of which each call has a copy
-        self.within: dict[str, Callable[[], object]] = {}  # what is done in the context of each call, before it
-        self._known: set[str] = set()  # modules whose settings are looked at
+        self.context = contextvars.copy_context()  # each call gets a copy
+        self.within: dict[str, Callable[[], object]] = {}  # called before each call, in its context
+        self._known: set[str] = set()  # modules whose settings are compared
         self._modules = 0
         self._use([settings.interpreter()])
         self._unwatched = [(one, one.read()) for one in (*kernel.rights(), *kernel.scheduling())]
@@ -65,13 +65,13 @@ class Surroundings:
         self._unwatched.clear()
 
     def watch_modules(self) -> None:
-        """Look at the settings of modules that have been loaded by now, too."""
+        """Compare the settings of modules loaded since the last call of this, too."""
         self._modules = len(sys.modules)
         for name in modules.WITH.keys() & sys.modules.keys() - self._known:
             self._known.add(name)
             try:
                 self._use(modules.WITH[name](sys.modules[name]))
-            except Exception:  # a module of the job that only has the name
+            except Exception:  # a module of the job that only has that name
                 continue
         for table, chosen in ((modules.ANEW, self._anew), (modules.WITHIN, self.within)):
             for name in table.keys() & sys.modules.keys() - chosen.keys():
@@ -81,19 +81,19 @@ class Surroundings:
                     chosen[name] = int
 
     def look(self) -> "Any":
-        """How the process is, for ``adopt``."""
+        """Return the state of the process, for ``adopt``."""
         more = self._handlers.look(), _limits(), self.streams.look(), _umask()
         return self._read(), self.threads.now(), more, contextvars.copy_context(), modules.rounding()
 
     def _read(self) -> "list[Any]":
-        """All settings as they are; nothing where a job that now imports has broken one (``del sys.argv``)."""
+        """Return all settings; none if the job that is importing has broken one (``del sys.argv``)."""
         try:
             return [read() for read in self._readers]
         except Exception:
             return []
 
     def adopt(self, before: "Any") -> None:
-        """What has changed since ``before`` is to stay: a module that was imported has set what it needs."""
+        """Keep what has changed since ``before``: an imported module has set what it needs."""
         values, threads, (handlers, limits, streams, umask), context, rounding = before
         for number, (was, is_now) in enumerate(zip(values, self._read(), strict=False)):
             if was != is_now:
@@ -113,7 +113,7 @@ class Surroundings:
         self.watch_modules()
 
     def reset(self) -> bool:
-        """Make the process as it was; False where that cannot be done, and another process must go on."""
+        """Reset the process; return false if that failed and the worker must be replaced."""
         is_whole = self._handlers.reset()
         is_whole = self.streams.flush() and is_whole
         os.umask(self._umask)
@@ -148,7 +148,7 @@ class Surroundings:
 
 
 def _adopted(kept: "Any", was: "Any", is_now: "Any") -> "Any":
-    """The value of a setting: of one with parts only those that have changed since it ``was`` so."""
+    """Return the new value of a setting; if it has parts, only those that changed since ``was`` are new."""
     if type(is_now) is not tuple or not len(kept) == len(was) == len(is_now):
         return is_now
     return tuple([old if one == new else new for old, one, new in zip(kept, was, is_now, strict=True)])
