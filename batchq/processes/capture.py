@@ -1,4 +1,4 @@
-"""What a job prints, in bounded memory: the first and the last bytes of a stream, and how many there were."""
+"""The output of a job, in bounded memory: the first and the last bytes of a stream, and their total number."""
 
 import os
 import select
@@ -14,45 +14,45 @@ else:
 
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
-# One for all reads: to ask for so much each time, and to give most of it back, breaks the memory of a long run into pieces.
+# One buffer for all reads: to allocate that much for each, and free most of it, fragments the memory of a long run.
 _ROOM = memoryview(bytearray(_CHUNK))
 
 
 class Sink(Protocol):
-    """What gets all that is printed."""
+    """A receiver of everything that is printed."""
 
     def write(self, data: memoryview) -> None:
-        """Take it, or do without: raises nothing."""
+        """Write it, or drop it: raises nothing."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close it after the last write."""
 
     def discard(self) -> None:
-        """Nothing comes at all."""
+        """Close it, because nothing will be written."""
 
 
 class Capture:
-    """One stream of one slot: a pipe that is reused from job to job as long as no process of an old job holds it."""
+    """One stream of one slot: a pipe that is reused for the next job while no process of an earlier job holds it."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        # Most commands print nothing, and to ask takes a third of the time of a read that finds nothing.
+        # Most commands print nothing, and a poll takes a third of the time of a read that finds nothing.
         self._ready = select.poll()
         self._ready.register(self.reader, select.POLLIN)
         self._head = bytearray()
         self._tail = bytearray()
         self._total = 0
-        self._told = 0
+        self._reported = 0
         self.sink: Sink | None = None  # for --log-dir
 
     def close(self) -> None:
-        """Give both ends back."""
+        """Close both ends."""
         os.close(self.reader)
         os.close(self.writer)
 
     def pump(self) -> bool:
-        """Take in what has been printed so far, without waiting; whether there was anything."""
+        """Read what has been printed so far, without waiting; return whether there was anything."""
         got = False
         while True:
             try:
@@ -77,14 +77,14 @@ class Capture:
                 del self._tail[:-KEPT]
 
     def news(self) -> Stream | None:
-        """What the running job has printed so far; None if that was told before."""
-        if self._total == self._told:
+        """Return what the running job has printed so far; None if nothing is new."""
+        if self._total == self._reported:
             return None
-        self._told = self._total
+        self._reported = self._total
         return Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
 
     def take(self) -> Stream | None:
-        """The whole of what the ended job printed, None for nothing; the capture is empty afterwards."""
+        """Return all output of the ended job, None for nothing; the capture is empty afterwards."""
         while self._ready.poll(0) and self.pump():
             pass
         if not self._total:
@@ -92,35 +92,35 @@ class Capture:
         stream = Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
         self._head.clear()
         self._tail.clear()
-        self._total = self._told = 0
+        self._total = self._reported = 0
         return stream
 
     def reset(self) -> None:
-        """Make writers wait for room again: a job that set O_NONBLOCK has set it for all who will hold this pipe."""
+        """Make writers block again: a job that set O_NONBLOCK has set it for all later holders of this pipe."""
         os.set_blocking(self.writer, True)
 
 
 class Filed:
-    """One stream that goes to a file, not to a pipe: what the job leaves behind may print there when nobody reads.
+    """One stream that goes to a file, not to a pipe: leftovers may print there when nobody reads any more.
 
-    The file is open for reading and appending; ``sink`` is what closes it.
+    The file is open for reading and appending; ``sink`` closes it.
     """
 
     def __init__(self, fd: int, sink: Sink) -> None:
         self.writer = fd
         self.sink: Sink | None = sink
-        self._told = 0
+        self._reported = 0
 
     def news(self) -> Stream | None:
-        """What the running job has printed so far; None if that was told before."""
+        """Return what the running job has printed so far; None if nothing is new."""
         total = os.fstat(self.writer).st_size
-        if total == self._told:
+        if total == self._reported:
             return None
-        self._told = total
+        self._reported = total
         return read_kept(self.writer)
 
     def take(self) -> Stream | None:
-        """The whole of what was printed until now, None for nothing."""
+        """Return everything printed so far, None for nothing."""
         return read_kept(self.writer)
 
 
@@ -128,7 +128,7 @@ Output = Capture | Filed  #: where one stream of an attempt goes
 
 
 def read_kept(fd: int) -> Stream | None:
-    """What an open file has of a stream, as much as is kept of it; None for nothing, and for what is not a file."""
+    """Read the kept part of a stream from an open file; None if it is empty or not a file."""
     facts = os.fstat(fd)
     total = facts.st_size
     if not total or not stat.S_ISREG(facts.st_mode):

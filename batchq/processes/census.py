@@ -1,4 +1,4 @@
-"""All processes of this machine, as far as they can be seen from here: Linux tells in /proc. Elsewhere there are none."""
+"""All processes of this machine that can be seen from here: Linux lists them in /proc. Elsewhere the lists are empty."""
 
 import os
 from collections.abc import Collection
@@ -10,7 +10,7 @@ INITIAL = "pid:[4026531836]"  #: the process namespace from which all others can
 
 
 class Process(NamedTuple):
-    """One living process; ``born`` is in clock ticks since boot, and with the pid tells it from a later one."""
+    """One living process; ``born`` is in clock ticks since boot, and with the pid distinguishes it from a later one."""
 
     parent: int
     session: int
@@ -18,7 +18,7 @@ class Process(NamedTuple):
 
 
 def table() -> dict[int, Process]:
-    """The living processes, by pid."""
+    """Map pids to the living processes."""
     found = {}
     for pid in _pids():
         try:
@@ -31,7 +31,7 @@ def table() -> dict[int, Process]:
 
 
 def lineage(processes: dict[int, Process]) -> set[int]:
-    """This process and all above it."""
+    """Find this process and its ancestors."""
     found: set[int] = set()
     pid = os.getpid()
     while pid and pid not in found:
@@ -41,7 +41,7 @@ def lineage(processes: dict[int, Process]) -> set[int]:
 
 
 def carriers(cookies: Collection[bytes]) -> dict[int, str]:
-    """The living processes whose environment holds one of the entries (``b"BATCHQ_TOKEN=…"``), with the token of each."""
+    """Find the living processes with one of these entries (``b"BATCHQ_TOKEN=…"``) in their environment; map to tokens."""
     found: dict[int, str] = {}
     for pid in _pids() if cookies else ():
         try:
@@ -56,7 +56,7 @@ def carriers(cookies: Collection[bytes]) -> dict[int, str]:
 
 
 def inside(namespace: str) -> dict[int, int]:
-    """The processes of another process namespace: by the pid that each has there, the one that it has here."""
+    """Map the pids that processes have in another process namespace to the pids that they have here."""
     found = {}
     for pid in _pids():
         try:

@@ -1,4 +1,4 @@
-"""In which jobs this process runs: a job may call batchq, which may run a job that calls batchq …"""
+"""The jobs around this process: a job may call batchq, which may run a job that calls batchq …"""
 
 import os
 
@@ -6,9 +6,9 @@ from batchq.processes import proc
 
 
 def tokens() -> list[str]:
-    """The tokens of the attempts in which this process runs, as the environments of it and of its parents say.
+    """Return the tokens of the attempts around this process, from its environment and those of its parents.
 
-    The innermost comes first. What is left of an attempt keeps its token: whether it still runs the store knows.
+    The innermost comes first. Leftovers of an attempt keep its token: only the store knows whether it still runs.
     """
     own = os.environ.get("BATCHQ_TOKEN")
     if not own:

@@ -2,8 +2,8 @@
 
 ``run`` forks once, before it opens the store. The parent forwards signals to the runner and, however the runner ends,
 kills every descendant until none is left; then it exits with the runner's status. It holds the runner's liveness lock
-until then, so "the lock is free" means "the runner is gone and its tree is dead". Should the guardian itself be killed,
-the runner is told by its death signal and ends its jobs.
+until then, so "the lock is free" means "the runner is gone and its tree is dead". If the guardian itself is killed, the
+runner gets its death signal and ends its jobs.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ from batchq.processes.turns import take_short_turns
 from batchq.visible import visible
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
-_TICK = 0.0005  #: seconds between looks at whether the guardian has stopped
+_TICK = 0.0005  #: seconds between checks whether the guardian has stopped
 
 
 def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None] = lambda: None) -> int:
-    """Run ``body(kept)`` in a child process under a guardian; the exit status for this process.
+    """Run ``body(kept)`` in a child process under a guardian; return the exit status for this process.
 
-    ``cookie`` marks what the run starts and makes, ``kept`` is what stays of it when the guardian ends. ``forget()`` is
-    called in the guardian, and lets go of what only the child needs.
+    ``cookie`` marks what the run starts and makes, ``kept`` are the processes that stay after the run. ``forget()`` is
+    called in the guardian, and releases what only the child needs.
 
-    The status is negative (-SIGINT) where this process should die of that signal, as who was interrupted does; it is 70
-    where the child ended on the way, by an ``os._exit`` of what it called. Call it from the main thread of a process that
+    The status is negative (-SIGINT) if this process should die of that signal, as an interrupted process does. It is 70 if
+    code that the child called ended it by ``os._exit``. Call it from the main thread of a process that
     has no other threads and no open store.
     """
     kept = Kept()
-    over = mmap.mmap(-1, 1)  # the child sets it to 1 when it has come to its end
+    over = mmap.mmap(-1, 1)  # the child sets it to 1 at its regular end
     helpers = {(pid, proc.started_ticks(pid)) for pid in proc.children(os.getpid())}
 
     def is_spared(pid: int) -> bool:
         if kept.has(pid):
             return True
-        # What a wrapper script started before it became this process is not ours, nor what that has left.
+        # What a wrapper script started before it became this process is not ours, nor are the leftovers of that.
         return bool(helpers) and ((pid, proc.started_ticks(pid)) in helpers or not proc.carries(pid, cookie))
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -51,7 +51,7 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     tree.become_subreaper()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Whatever was blocked by who started this: a run that does not hear SIGTERM cannot be stopped in order.
+    # Whatever the parent had blocked: a run that does not receive SIGTERM cannot be stopped in order.
     signal.pthread_sigmask(signal.SIG_SETMASK, [*handled, *map(relayed, handled), signal.SIGCHLD])
     guardian = os.getpid()
 
@@ -83,7 +83,7 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
 
 
 def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
-    """Signals are blocked until the body opens its inbox."""
+    """Run the body and exit. Signals are blocked until the body opens its inbox."""
     status = 70
     try:
         os.setpgid(0, 0)
@@ -94,7 +94,7 @@ def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
         if proc.LINUX and os.getppid() != guardian:
             os._exit(status)
         gc.freeze()
-        gc.set_threshold(50_000, 20, 20)  # claims by the thousand, which die by themselves, need no search for cycles
+        gc.set_threshold(50_000, 20, 20)  # claims come by the thousand and have no cycles to search for
         status = body()
     except BaseException:
         import traceback
@@ -111,20 +111,20 @@ def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
 
 
 def _status(ended: int, *, is_over: bool) -> int:
-    """The status of the runner: 128+n where a signal killed it, -SIGINT for that; 70 where it left before its end."""
+    """Return the status of the runner: 128+n if a signal killed it, -SIGINT for SIGINT; 70 if it exited early."""
     if ended < 0:
         return ended if ended == -signal.SIGINT else 128 - ended
     if is_over:
         return ended
     sys.stderr.write(
-        f"batchq: the run ended on the way, by os._exit({ended}) in a handler or in what that calls: the next batchq run"
+        f"batchq: the run was ended by os._exit({ended}) in a handler or in code that it called; the next batchq run"
         " takes up what is left\n"
     )
     return 70
 
 
 def _watch(runner: int, handled: list[signal.Signals]) -> int:
-    """Hand signals on until the runner has ended; its exit status, -n where signal n killed it."""
+    """Forward signals until the runner has ended; return its exit status, -n if signal n killed it."""
     last: dict[int, float] = {}
     inbox = _Pending(handled)
     is_stopping = False
@@ -144,17 +144,17 @@ def _watch(runner: int, handled: list[signal.Signals]) -> int:
             is_stopping = True
             tree.kill(runner, relayed(signal.SIGTSTP))
         if is_stopping and tree.has_stopped(runner):
-            # The runner is sure to be stopped, and so to hear what lets it go on.
+            # The runner has surely stopped, so it will receive the SIGCONT.
             _stop(inbox)
             is_stopping = inbox.must_stop = False
             tree.kill(runner, signal.SIGCONT)
 
 
 class _Pending:
-    """Signals that are blocked, and taken one by one. ``must_stop``: SIGTSTP has come.
+    """Blocked signals, taken one by one. ``must_stop``: SIGTSTP has come.
 
-    On Linux SIGTSTP is seen but not taken (signalfd(2)). As long as it stays pending no SIGCONT has come after it: the
-    kernel drops each when the other comes.
+    On Linux SIGTSTP is seen but not taken (signalfd(2)). While it stays pending, no SIGCONT has come after it: the kernel
+    drops each when the other comes.
     """
 
     def __init__(self, handled: list[signal.Signals]) -> None:
@@ -164,14 +164,14 @@ class _Pending:
         self._taken = [one for one in self._all if one != signal.SIGTSTP or self._fd is None]
 
     def wait(self) -> list[int]:
-        """Wait for the next, and take all that have come."""
+        """Wait for the next signal, and take all that have come."""
         if self._fd is None:
             number = signal.sigwait(self._all)
             self.must_stop = self.must_stop or number == signal.SIGTSTP
             return [] if number == signal.SIGTSTP else [number]
         import select
 
-        # One that stays pending would be readable all the time: while the runner stops only its SIGCHLD is waited for.
+        # A pending SIGTSTP would be readable all the time: while the runner stops, wait for the other signals.
         if self.must_stop:
             found = [signal.sigwait(self._taken)]
         else:
@@ -188,10 +188,10 @@ class _Pending:
 
 
 def _stop(inbox: _Pending) -> None:
-    """Stop this process, as Ctrl-Z would, until it is told to go on.
+    """Stop this process, as Ctrl-Z would, until it is continued.
 
-    A SIGCONT that comes in the moment before would be lost. So a child looks: who is stopped while no SIGTSTP is pending
-    any more has been told to go on.
+    A SIGCONT that comes just before would be lost. So a child checks: if this process is stopped while no SIGTSTP is
+    pending any more, a SIGCONT has come, and the child repeats it.
     """
     if not inbox.may_stop():
         return
@@ -211,7 +211,7 @@ def _stop(inbox: _Pending) -> None:
 
 
 def _reap_orphans(runner: int) -> None:
-    # The runner is left for waitpid above; orphans come here only in the moment after it died.
+    # The runner is left for waitpid above; orphans come here only just after it died.
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -223,7 +223,7 @@ def _reap_orphans(runner: int) -> None:
 
 
 def _close_inherited_on_exec() -> None:
-    """Jobs inherit descriptors 0–2 only, not the lock that a wrapper script holds on its descriptor 9."""
+    """Let jobs inherit descriptors 0–2 only, not the lock that a wrapper script holds on its descriptor 9."""
     folder = "/proc/self/fd" if proc.LINUX else "/dev/fd"
     for name in os.listdir(folder):
         if int(name) > 2:

@@ -1,19 +1,19 @@
-"""What outlives a run on purpose (``leftovers = "keep"``), as the runner notes it and its guardian reads it.
+"""The processes that outlive a run on purpose (``leftovers = "keep"``): the runner records them, its guardian reads them.
 
-The notes are in memory that both share: a file in a folder for temporary files may be taken away under a long run.
+The notes are in memory that both share, because a temporary file may be removed during a long run.
 """
 
 import mmap
 
 from batchq.processes import proc
 
-_ROOM = 1 << 20  #: bytes for notes; what finds no more room is unknown to the guardian alone
+_ROOM = 1 << 20  #: bytes for notes; when they are full, only the guardian does not know the rest
 
 
 class Kept:
-    """``tokens`` and ``sessions`` are of attempts whose processes stay; ``sessions`` are named by their first process.
+    """``tokens`` and ``sessions`` belong to attempts whose processes stay; a session is named by its first process.
 
-    Made before the fork: what one process notes the other reads.
+    Made before the fork, so that one process reads what the other records.
     """
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Kept:
         return bool(self.tokens)
 
     def keep(self, token: str, session: int) -> None:
-        """All that carries this token or is of this session stays."""
+        """Let all processes with this token or in this session stay."""
         self.tokens.add(token)
         self.sessions.add(session)
         self._note(f"attempt {token} {session}\n")
 
     def spare(self, pid: int) -> None:
-        """This process stays: a service may have left its session and written over its environment."""
+        """Let this process stay: a service may have left its session and overwritten its environment."""
         born = proc.started_ticks(pid)
         self._processes.add((pid, born))
         self._note(f"process {pid} {born or 0}\n")
@@ -47,7 +47,7 @@ class Kept:
         return (pid, proc.started_ticks(pid)) in self._processes
 
     def read(self) -> None:
-        """Take in what the other process has noted."""
+        """Read what the other process has recorded."""
         for line in self._notes[: self._notes.find(b"\0")].decode().splitlines():
             kind, first, second = line.split()
             if kind == "attempt":

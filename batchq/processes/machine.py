@@ -1,4 +1,4 @@
-"""What machine this is: its name, its boot, and how many cores this process may use."""
+"""Facts about this machine: its name, its boot, and how many cores this process may use."""
 
 import functools
 import math
@@ -6,12 +6,12 @@ import os
 
 
 def host() -> str:
-    """The node name."""
+    """Return the node name."""
     return os.uname().nodename
 
 
 def boot_id() -> str:
-    """An identifier of this boot of the machine, empty where the system has none; a reboot ends every runner."""
+    """Return an identifier of this boot, empty if the system has none; a reboot ends every runner."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
@@ -20,7 +20,7 @@ def boot_id() -> str:
 
 
 def namespace() -> str:
-    """The process namespace: a process of another one (another container) cannot be seen or ended from here."""
+    """Return the process namespace: processes of another one (another container) cannot be seen or ended from here."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -28,7 +28,7 @@ def namespace() -> str:
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed a process of this control group for want of memory; 0 where nobody counts."""
+    """Count the processes of this control group that the kernel killed because memory ran out; 0 if it does not count."""
     for group, file in ((_groups("memory"), "memory.oom_control"), (_groups(""), "memory.events")):
         for folder in group[:1]:
             for line in _lines(f"{folder}/{file}"):
@@ -38,7 +38,7 @@ def oom_kills() -> int:
 
 
 def limit_processes(most: int) -> None:
-    """Bound the processes that this user may have, for this process and all that it starts (RLIMIT_NPROC; not for root)."""
+    """Limit the number of this user's processes, for this process and its descendants (RLIMIT_NPROC; not for root)."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
@@ -46,7 +46,7 @@ def limit_processes(most: int) -> None:
 
 
 def free_descriptors() -> float:
-    """How many files, pipes and sockets this process may still open (RLIMIT_NOFILE)."""
+    """Count the files, pipes and sockets that this process may still open (RLIMIT_NOFILE)."""
     import resource
 
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -56,7 +56,7 @@ def free_descriptors() -> float:
 
 
 def cores() -> int:
-    """The cores that this process may use: by its affinity, and by the quota of its control groups (a container's)."""
+    """Count the cores that this process may use, by its affinity and by the quota of its control groups (containers)."""
     try:
         most = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -65,7 +65,7 @@ def cores() -> int:
 
 
 def _quotas() -> list[float]:
-    """How many cores each control group above this process allows, as far as it sets a limit."""
+    """Return the cores that each control group above this process allows, if it sets a limit."""
     found = []
     for folder in _groups("cpu"):
         quota, period = _number(f"{folder}/cpu.cfs_quota_us"), _number(f"{folder}/cpu.cfs_period_us")
@@ -80,7 +80,7 @@ def _quotas() -> list[float]:
 
 
 def _groups(controller: str) -> list[str]:
-    """The folders of the control group of this process and of those above it, nearest first.
+    """Find the folders of this process's control group and of those above it, nearest first.
 
     ``controller`` names a hierarchy of cgroup v1; the empty name is that of v2.
     """
@@ -89,7 +89,7 @@ def _groups(controller: str) -> list[str]:
     if path is None or mount is None:
         return []
     root, top, _ = mount
-    # A container may see its mount as a part of the whole, and the path as from the whole or from that part.
+    # A container may see only a part of the hierarchy mounted, and a path from the root of either.
     below = path[len(root.rstrip("/")) :] if path == root or path.startswith(root.rstrip("/") + "/") else path
     names = [name for name in below.split("/") if name and name != ".."]
     folders = ["/".join([top, *names[:depth]]) for depth in range(len(names), -1, -1)]
@@ -103,9 +103,9 @@ def _memberships() -> list[list[str]]:
 
 @functools.cache
 def _hierarchies() -> list[tuple[str, str, str]]:
-    """What is mounted of control groups: the part, where, and each controller that it has (empty for v2).
+    """List the mounts of control groups: the part that is mounted, where, and each of its controllers (empty for v2).
 
-    What was mounted in another namespace of control groups comes last: its part begins above ours (``/..``).
+    A mount made in another namespace of control groups comes last: its part begins above ours (``/..``).
     """
     found = []
     for line in _lines("/proc/self/mountinfo"):

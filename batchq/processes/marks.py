@@ -1,8 +1,8 @@
-"""A mark that a process and all below it keep, whatever they do to their environment, title, session and user.
+"""A mark that a process and its descendants keep, whatever they do to their environment, title, session and user.
 
-It is a resource limit that limits nothing: how many microseconds a real-time process may take without a pause (Linux), of
-which each value here stands for over 70,000 years. Limits are inherited through fork, exec and setuid, and everybody may
-read those of others in /proc.
+It is a resource limit that limits nothing: the microseconds that a real-time process may run without a pause (Linux).
+Every value used here is over 70,000 years. Limits are inherited through fork, exec and setuid, and all users can read
+them in /proc.
 """
 
 import resource
@@ -15,13 +15,13 @@ _LOWEST = 1 << 61
 
 
 def number_of(text: str) -> int:
-    """The mark for the token of an attempt, or the cookie of a run."""
+    """Compute the mark for the token of an attempt or the cookie of a run."""
     data = text.encode()
     return _LOWEST | (crc32(data) << 29 ^ crc32(data[::-1]))
 
 
 def can_mark() -> bool:
-    """Whether this process may mark what it starts: nobody else has set that limit."""
+    """Whether this process may mark what it starts, because nothing else has set that limit."""
     if not proc.CAN_TRACE:
         return False
     soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
@@ -29,12 +29,12 @@ def can_mark() -> bool:
 
 
 def put(text: str) -> None:
-    """Mark what is started from now on."""
+    """Mark all processes that are started from now on."""
     resource.setrlimit(resource.RLIMIT_RTTIME, (number_of(text), resource.RLIM_INFINITY))
 
 
 def carried(pids: Collection[int]) -> dict[int, int]:
-    """The marks of those of the processes that have one."""
+    """Map those processes that have a mark to it."""
     found = {}
     for pid in pids:
         try:

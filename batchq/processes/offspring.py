@@ -1,4 +1,4 @@
-"""``batchq`` as a child process of a Python program, which stays its master and becomes no guardian."""
+"""``batchq`` as a child process of a Python program, which does not itself become a guardian."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from batchq.errors import BatchqError
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# The program of the child: the very batchq of its parent, wherever that was found, and what lies beside it.
+# The program of the child: the same batchq as its parent, wherever that was found, and the modules next to it.
 _START = (
     "import sys; root, parent = sys.argv[1:3]; sys.argv[:3] = ['batchq'];"
     " sys.path.insert(0, root); import batchq; sys.path.append(sys.path.pop(0));"
@@ -19,12 +19,11 @@ _START = (
 
 
 def run_to_end(words: list[str]) -> tuple[int, bytes]:
-    """Run ``batchq WORDS…`` to its end: its exit status, and what it printed to stdout.
+    """Run ``batchq WORDS…`` to its end; return its exit status, and what it printed to stdout.
 
-    The status is 130 where it was interrupted, and -n where signal n killed it. It has this process's stderr and folder,
-    and nothing to read. An exception that ends the wait is passed on when the child has ended: it is told to stop by
-    SIGINT for KeyboardInterrupt, by SIGTERM for any other, and once more for each further one. If this process is killed,
-    the child stops by itself (Linux).
+    The status is 130 if it was interrupted, and -n if signal n killed it. It has this process's stderr and folder, and an
+    empty stdin. An exception that ends the wait is raised again after the child has ended: each KeyboardInterrupt sends
+    it SIGINT, any other exception SIGTERM. If this process is killed, the child stops by itself (Linux).
     """
     if not sys.executable:
         raise BatchqError("this Python does not know its own program (sys.executable), so it cannot start batchq")
@@ -34,8 +33,8 @@ def run_to_end(words: list[str]) -> tuple[int, bytes]:
     printed, stopped_by = b"", None
     with process.stdout as stdout:
         while True:
-            # Not communicate(): after Ctrl-C that waits for 0.25 s. The child hears the terminal's SIGINT itself, and
-            # takes ours for the same one only if that comes at once.
+            # Not communicate(): after Ctrl-C that waits for 0.25 s. The child gets the terminal's SIGINT itself, and
+            # takes ours for the same one only if it comes at once.
             try:
                 while part := os.read(stdout.fileno(), 65536):
                     printed += part

@@ -1,4 +1,4 @@
-"""The files of batchq, kept in memory by a run: workers start also when these have been taken away, or replaced."""
+"""The files of batchq, kept in memory by a run, so that workers start even when the files were removed or replaced."""
 
 import contextlib
 import io
@@ -21,14 +21,14 @@ _BESIDE = (
     "processes/__init__",
     "processes/proc",
 )
-_CHECK = 0.05  #: seconds between looks
-REPLACED = "the files of batchq were taken away or replaced while this run began, so nothing was started; try again"
+_CHECK = 0.05  #: seconds between checks
+REPLACED = "the files of batchq were removed or replaced while this run began, so nothing was started; try again"
 
 State = tuple[int, int]
 
 
 class Package:
-    """``root`` is the folder that workers import batchq from as long as ``is_replaced`` is false."""
+    """``root`` is the folder that workers import batchq from while ``is_replaced`` is false."""
 
     def __init__(self) -> None:
         self.root = _ROOT
@@ -45,7 +45,7 @@ class Package:
         self._archive: int | None = None
 
     def begin(self) -> None:
-        """Read what a worker is made of: little, for each run does it. Raises ScarceError where that is not there now."""
+        """Read the few files that a worker needs first: every run does it. Raises ScarceError if they are missing."""
         try:
             for path in (*self._states, *(os.path.join(_ROOT, "batchq", f"{name}.py") for name in _BESIDE)):
                 self._read(path)
@@ -56,7 +56,7 @@ class Package:
             raise ScarceError(REPLACED)
 
     def keep(self) -> None:
-        """Read the rest, too, once: what is not there or cannot be read now is never missed."""
+        """Read the rest too, once: files that are missing or unreadable now are left out."""
         if self._is_whole:
             return
         self._is_whole = True
@@ -73,7 +73,7 @@ class Package:
             self._sources[os.path.relpath(path, _ROOT)] = file.read()
 
     def check(self, *, rarely: bool = False) -> None:
-        """See whether the files are as they were kept; ``rarely``: unless that was seen within the last 50 ms."""
+        """Check whether the files are still as they were read; ``rarely``: at most every 50 ms."""
         now = time.monotonic()
         if self.is_replaced or (rarely and now - self._checked_at < _CHECK):
             return
@@ -82,7 +82,7 @@ class Package:
             self.is_replaced = any(_state(path) != state for path, state in self._states.items())
 
     def archive(self) -> int:
-        """The descriptor of a file in memory, from which Python imports what was kept. Raises OSError."""
+        """Make a file in memory from which Python imports the kept files; return its descriptor. Raises OSError."""
         if self._archive is None:
             import zipfile
 

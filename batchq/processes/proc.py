@@ -1,7 +1,7 @@
-"""Reading /proc: who descends from whom, who belongs to which attempt, and in which state a process is.
+"""Reading /proc: the descendants, the attempt and the state of a process.
 
-``CAN_TRACE`` is False where there is no such thing, and where /proc shows the numbers of another process namespace
-(``unshare --pid`` without ``--mount-proc``): to signal those would hit strangers. Workers import this: it imports little.
+``CAN_TRACE`` is False if there is no /proc, or if it shows the pids of another process namespace (``unshare --pid``
+without ``--mount-proc``): signals to those would hit strangers. Workers import this module, so it imports little.
 """
 
 import os
@@ -12,7 +12,7 @@ _LISTS: dict[int, int] = {}
 
 
 def sees_itself() -> bool:
-    """Whether /proc shows this process, and not the numbers of another process namespace."""
+    """Whether /proc shows this process, and not the pids of another process namespace."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
@@ -23,7 +23,7 @@ CAN_TRACE = LINUX and sees_itself()
 
 
 def children(pid: int | str) -> list[int]:
-    """The living and zombie children of all threads of a process; empty when it is gone."""
+    """List the living and zombie children of all threads of a process; empty if it is gone."""
     found: list[int] = []
     if not CAN_TRACE:
         return found
@@ -40,7 +40,7 @@ def children(pid: int | str) -> list[int]:
 
 
 def own_children() -> list[int]:
-    """The living and zombie children of this single-threaded process."""
+    """List the living and zombie children of this single-threaded process."""
     data = b""
     if not CAN_TRACE:
         return []
@@ -54,7 +54,7 @@ def own_children() -> list[int]:
 
 
 def _list_of_children() -> int:
-    """The open list of our children: it is read after each command."""
+    """Return the open list of our children: it is read after each command."""
     pid = os.getpid()
     if pid not in _LISTS:
         _LISTS[pid] = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
@@ -62,7 +62,7 @@ def _list_of_children() -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below ``pid``, parents before children."""
+    """List all descendants of ``pid``, parents before children."""
     found: list[int] = []
     level = children(pid)
     while level:
@@ -72,7 +72,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def parent(pid: int) -> int:
-    """The parent of a process; 0 when it has none that is seen from here, or is gone."""
+    """Return the parent of a process; 0 if it has none that can be seen from here, or is gone."""
     try:
         return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
     except (OSError, IndexError):
@@ -80,7 +80,7 @@ def parent(pid: int) -> int:
 
 
 def session(pid: int) -> int | None:
-    """The session of a process, None when it is gone."""
+    """Return the session of a process, None if it is gone."""
     try:
         return os.getsid(pid)
     except OSError:
@@ -88,7 +88,7 @@ def session(pid: int) -> int | None:
 
 
 def token_of(pid: int) -> str | None:
-    """The attempt token in the environment that a process was started with; None where it has none or is gone."""
+    """Return the attempt token in the environment that a process was started with; None if it has none or is gone."""
     try:
         environment = read(f"/proc/{pid}/environ")
     except OSError:
@@ -100,7 +100,7 @@ def token_of(pid: int) -> str | None:
 
 
 def carries(pid: int, cookie: str) -> bool:
-    """Whether a process was started by the run of that cookie, or by what that has started."""
+    """Whether a process was started by the run with this cookie, or by a descendant of it."""
     try:
         return f"BATCHQ_RUNNER={cookie}".encode() in read(f"/proc/{pid}/environ").split(b"\0")
     except OSError:
@@ -108,7 +108,7 @@ def carries(pid: int, cookie: str) -> bool:
 
 
 def started_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when it is gone."""
+    """Return when a process started, in clock ticks since boot; None if it is gone."""
     try:
         return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
     except (OSError, IndexError):
@@ -116,7 +116,7 @@ def started_ticks(pid: int) -> int | None:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits to be reaped (or is gone)."""
+    """Whether a process has ended and only has to be reaped (or is gone)."""
     try:
         return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except (OSError, IndexError):
@@ -132,12 +132,12 @@ def is_stopped(pid: int) -> bool:
 
 
 def is_pending(pid: int, number: int) -> bool:
-    """Whether a signal was sent to a process that has not taken it yet."""
+    """Whether a process has yet to take a signal that was sent to it."""
     return bool(_signals(pid, b"ShdPnd:") >> (number - 1) & 1)
 
 
 def listens(pid: int, number: int) -> bool:
-    """Whether a process, or one below it, does something of its own at a signal: by a handler, or by waiting for it."""
+    """Whether a process or a descendant handles a signal itself: by a handler, or by waiting for it."""
     return any(
         (_signals(one, b"SigCgt:") | _signals(one, b"SigBlk:")) >> (number - 1) & 1 for one in (pid, *descendants(pid))
     )
@@ -152,7 +152,7 @@ def _signals(pid: int, name: bytes) -> int:
 
 
 def read(path: str) -> bytes:
-    """A file of /proc as it is at this moment. Raises OSError."""
+    """Read a file of /proc as it is now. Raises OSError."""
     if not CAN_TRACE:
         raise ProcessLookupError
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

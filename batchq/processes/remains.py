@@ -1,4 +1,4 @@
-"""What a dead run left alive: found by the marks, sessions and environment of its attempts, and ended with all below."""
+"""The surviving processes of a dead run: found by marks, sessions and environment, and killed with all descendants."""
 
 import signal
 import time
@@ -8,15 +8,15 @@ from batchq.named import NamedTuple
 from batchq.processes import census, marks, proc, tree
 from batchq.processes.census import Process
 
-SWEEP = 0.2  #: seconds within which what was killed is gone; else it is looked for again later
+SWEEP = 0.2  #: seconds within which killed processes are gone; others are searched for again later
 
 
 class Marks(NamedTuple):
-    """How the processes of a dead run are known.
+    """What identifies the processes of a dead run.
 
-    ``tokens`` are those of its attempts, ``cookie`` marks all that it started, and ``leaders`` are the first processes of
-    attempts (by token: pid, and when it was born in clock ticks since boot). ``is_spared`` says of the token of an attempt
-    that has ended whether what it left was to stay.
+    ``tokens`` are those of its attempts, ``cookie`` marks everything that it started, and ``leaders`` are the first
+    processes of attempts (by token: pid, and birth in clock ticks since boot). ``is_spared`` returns for the token of an
+    ended attempt whether its leftovers were to stay.
     """
 
     tokens: Collection[str]
@@ -26,10 +26,10 @@ class Marks(NamedTuple):
 
 
 def end(dead: Marks) -> set[str]:
-    """SIGKILL what is left of a dead run; the tokens of those of its attempts of which something lives on.
+    """SIGKILL the processes of a dead run; return the tokens of its attempts that still have a living process.
 
-    All are stopped before the first is killed, so that none starts another behind our back. What lives on is what this
-    user may not kill, what the system has in a call that does not end, and what this very process descends from.
+    All are stopped before the first is killed, so that none starts another unseen. Those that survive belong to another
+    user, hang in a system call, or are ancestors of this process.
     """
     seen: dict[int, str] = {}
     mine: set[int] = set()
@@ -51,14 +51,14 @@ def end(dead: Marks) -> set[str]:
             break
         time.sleep(0.002)
     tokens = {seen[pid] for pid in left}
-    return set(dead.tokens) if "" in tokens else tokens  # nobody knows to which attempt that one belongs
+    return set(dead.tokens) if "" in tokens else tokens  # it may belong to any attempt
 
 
 def _roots(dead: Marks, processes: Mapping[int, Process]) -> dict[int, str]:
-    """Processes of the run, each with the token of its attempt, empty where that is not known."""
+    """Find processes of the run, each with the token of its attempt, empty if unknown."""
     sessions = {}
     for token, (pid, born) in dead.leaders.items():
-        # The number of a session is not given away again while one of its processes lives.
+        # The kernel does not reuse the number of a session while one of its processes lives.
         if pid not in processes or processes[pid].born == born:
             sessions[pid] = token
     roots = {pid: sessions[one.session] for pid, one in processes.items() if one.session in sessions}
@@ -87,7 +87,7 @@ def _with_all_below(
         level = {
             child: token
             for pid, token in level.items()
-            if pid not in mine  # below these are we, and all that we have started
+            if pid not in mine  # their descendants are this process and what it has started
             for child in children.get(pid, ())
             if child not in found
         }

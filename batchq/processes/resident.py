@@ -1,4 +1,4 @@
-"""The runner's side of a worker: a resident child process that performs callables, one after the other."""
+"""The runner's side of a worker: a resident child process that performs callables one after another."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Answer = tuple[tuple[Any, ...], str, str]  # the fields of ``wire.ANSWER`` and the two texts behind them
+    Answer = tuple[tuple[Any, ...], str, str]  # the fields of ``wire.ANSWER`` and the two texts after them
 
 
 class Home(NamedTuple):
@@ -35,10 +35,10 @@ class Home(NamedTuple):
 class Resident:
     """One worker process. It serves one ``home``, so two projects' modules of one name never meet.
 
-    Tasks and answers go over pipes: many small answers in a pipe are read at a tenth of what they cost in a socket.
-    ``is_leaving``: it said farewell, and none of the tasks that it still has will begin. ``imports`` is the module that it
-    imports now, or is empty. ``has_reported``: what runs in it is no longer batchq alone. ``is_outlasting``: it was started
-    from what the run has kept of batchq. ``is_garbled``: what came from it was no answer, so that it was killed.
+    Tasks and answers go through pipes: reading many small answers from a pipe costs a tenth of reading them from a socket.
+    ``is_leaving``: it has sent its last answer, and will begin none of its other tasks. ``imports`` is the module that it
+    imports now, or is empty. ``has_reported``: code of a job may have run in it. ``is_outlasting``: it was started from the
+    files of batchq that the run has kept. ``is_garbled``: it sent something that was not an answer, so it was killed.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class Resident:
         return self._tasks
 
     def send(self, message: str) -> None:
-        """Hand over a message, as much as there is room for; ``push`` hands over the rest."""
+        """Send a message, as much as the pipe takes; ``push`` sends the rest."""
         data = message.encode()
         self._unsent += len(data).to_bytes(4, "little") + data
         self.push()
 
     def push(self) -> bool:
-        """Send what has room now; whether that was all. A worker that is gone takes it to its grave: it will be reaped."""
+        """Send what the pipe takes now; return whether that was all. If the worker has died, drop the rest."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._tasks, self._unsent)]
@@ -110,7 +110,7 @@ class Resident:
         return True
 
     def answers(self) -> "list[Answer]":
-        """The answers that have come, without waiting for more."""
+        """Read the answers that have come, without waiting for more."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self.bell, 4096):
                 pass
@@ -143,13 +143,13 @@ class Resident:
         return answers
 
     def _kill(self) -> None:
-        """A callable has written where only its worker may: nothing that comes from here can be believed."""
+        """Kill the worker, because a callable has written where only its worker may: no answer can be trusted."""
         self.is_garbled = True
         if not self.is_reaped:
             os.kill(self.pid, signal.SIGKILL)
 
     def spilled(self) -> tuple[Stream | None, Stream | None]:
-        """What the running task has printed to the files so far."""
+        """Return what the running task has printed to the files so far."""
         out, err = self._spill
         return read_kept(out), read_kept(err)
 
@@ -159,7 +159,7 @@ class Resident:
 
 
 def _without_python(refusal: Refusal, *, is_own: bool) -> Refusal:
-    """No job is to blame for it that the run's own Python has been taken away."""
+    """Make a refusal that blames the machine, not the job, if the run's own Python was removed."""
     if refusal.of_machine or refusal.type == "NoSuchFolder":
         return refusal
     if is_own:

@@ -1,9 +1,9 @@
 """The private folder of a run, in which commands leave their results.
 
-It lies where the system puts what lives as long as a session, or else among the temporary files. There it may be taken
-away: so a lock on it keeps systemd-tmpfiles off, which leaves a folder alone that is locked, and one that is gone is made
-anew. Its name has the liveness byte of the run, so that whoever rescues a dead run finds what that left. Where nobody
-comes to rescue, because the store is gone, the lock is: each later run of that user removes what nobody holds.
+It lies in the session's runtime folder, or else among the temporary files. There a cleaner may remove it: so a lock keeps
+systemd-tmpfiles away, which skips locked folders, and a folder that is gone is made anew. Its name has the liveness byte
+of the run, so that a rescuer of the dead run finds it. If the store is gone and no rescuer comes, a later run of that
+user removes it, because nobody holds its lock.
 """
 
 import errno
@@ -12,12 +12,11 @@ import os
 import stat
 import time
 
-NEW = 60.0  #: seconds for which a folder that nobody holds is left alone: its run may be about to
+NEW = 60.0  #: seconds during which an unlocked folder is kept: its run may be about to lock it
 
 
 class Scratch:
-    """``cookie`` marks the run; ``path`` is its folder, which is made by the first ``renew``. ``was_lost``: one was
-    taken away."""
+    """``cookie`` marks the run; ``path`` is its folder, made by the first ``renew``. ``was_lost``: one was removed."""
 
     def __init__(self, cookie: str, path: str = "") -> None:
         self.path = path
@@ -29,7 +28,7 @@ class Scratch:
             self._hold()
 
     def renew(self) -> None:
-        """Make the folder, unless it is there. Raises OSError: there is no place for one now."""
+        """Make the folder, unless it exists. Raises OSError if there is no place for one now."""
         if self._identity is not None and _identity(self.path) == self._identity:
             if self._lock is None:
                 self._hold()
@@ -49,12 +48,12 @@ class Scratch:
         raise refusal or FileNotFoundError(errno.ENOENT, "there is no folder for temporary files")
 
     def holds(self, path: str) -> bool:
-        """Whether the folder of this path is there as it was made: neither taken away meanwhile, nor replaced."""
+        """Whether the folder of this path still exists as it was made: not removed or replaced meanwhile."""
         folder = os.path.dirname(path)
         return folder == self.path and self._identity is not None and self._identity == _identity(folder)
 
     def is_full(self) -> bool:
-        """Whether there is no room for a single byte more."""
+        """Whether there is no room for another byte."""
         try:
             return os.statvfs(self.path).f_bavail == 0
         except OSError:
@@ -64,12 +63,12 @@ class Scratch:
         self._identity = _identity(self.path)
         if self._lock is not None:
             os.close(self._lock)
-        # None: no descriptor is left, or the file system knows no locks. Then it is only less safe from cleaners.
+        # None if no descriptor is left, or the file system has no locks: then cleaners may remove it.
         self._lock = _locked(self.path, fcntl.LOCK_SH)
 
 
 def remove(cookie: str) -> None:
-    """Remove the folders of a run that is over, or dead, and those of all runs of this user that died without a trace."""
+    """Remove the folders of a run that has finished or died, and abandoned folders of all runs of this user."""
     for base in _bases():
         try:
             names = os.listdir(base)
@@ -87,7 +86,7 @@ def _is_of_a_run(name: str) -> bool:
 
 
 def _is_abandoned(path: str) -> bool:
-    """Whether a folder of ours is not new, and nobody holds it; no where that cannot be known."""
+    """Whether a folder of ours is not new and nobody holds its lock; False if unknown."""
     try:
         age = time.time() - os.lstat(path).st_ctime
     except OSError:
@@ -99,7 +98,7 @@ def _is_abandoned(path: str) -> bool:
 
 
 def _locked(path: str, kind: int) -> int | None:
-    """A descriptor with a lock on a folder; None where it cannot be had now."""
+    """Open a descriptor with a lock on a folder; None if that is not possible now."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -130,7 +129,7 @@ def _prefix(cookie: str) -> str:
 
 
 def _bases() -> list[str]:
-    """Where the folder may lie, best first."""
+    """List where the folder may be made, best first."""
     named = [os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"]
     session, *temporary = named
     if not session.startswith("/") or not _is_ours(session):
@@ -147,7 +146,7 @@ def _is_ours(folder: str) -> bool:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Which folder of ours it is; None where there is none: a link, or somebody else's."""
+    """Return the identity of a folder of ours; None if it is missing, a link, or somebody else's."""
     try:
         found = os.lstat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Signals as the runner hears them: handlers only note the number and wake the loop."""
+"""Signals to the runner: handlers only record the number and wake the loop."""
 
 import contextlib
 import os
@@ -10,24 +10,29 @@ import time
 GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian is gone
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
-SAME = 0.5  #: the same signal within this many seconds is one, or the same stop: it may come by several ways
-FORWARDED = (*STOPPING, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP)  #: what a guardian hands on to its runner
-#: What is handed on comes as a real-time signal of its own, so that the runner can tell it from what everybody got.
+SAME = 0.5  #: seconds within which a repeated signal counts once: one stop may arrive in several ways
+FORWARDED = (
+    *STOPPING,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGTSTP,
+)  #: the signals that a guardian forwards to its runner
+#: Forwarded signals come as real-time signals, so that the runner can distinguish them from those sent to everybody.
 _RELAY = int(signal.SIGRTMIN) if sys.platform == "linux" else 0
 
 
 def relayed(number: int) -> int:
-    """The signal as which a guardian hands ``number`` on to its runner."""
+    """Return the signal as which a guardian forwards ``number`` to its runner."""
     return number + _RELAY
 
 
 def kind_of(number: int) -> int:
-    """What is counted as one signal: TERM and HUP are one stop, for systemd (SendSIGHUP) and a logout send both."""
+    """Return the signal as which it counts: HUP as TERM, because systemd (SendSIGHUP) and a logout send both for a stop."""
     return int(signal.SIGTERM) if number == signal.SIGHUP else number
 
 
 def end_by_signal(number: int) -> None:
-    """End this process by a signal, as a shell expects it of who was interrupted; returns where init is immune."""
+    """End this process by a signal, as shells expect of an interrupted process; returns if it is immune (init)."""
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(number, signal.SIG_DFL)
@@ -38,14 +43,14 @@ def end_by_signal(number: int) -> None:
 class Inbox:
     """The signals that came in since the start, and a file descriptor that becomes readable with each of them.
 
-    ``listen`` lets it become readable with another descriptor, too, where the system can do that (epoll, Linux). Then
+    ``listen`` lets it become readable with another descriptor too, if the system can do that (epoll, Linux). Then
     ``was_notified`` is whether that one was readable when the inbox was last drained; its reader resets it.
 
-    One stop may come by several ways: from the guardian, and straight to this process from a service manager that
-    signals all of a run, its jobs, too. ``received`` has it once; ``for_all`` are the signals that came straight.
+    One stop may arrive in several ways: from the guardian, and directly from a service manager that signals all processes
+    of a run and its jobs. ``received`` has it once; ``for_all`` are the signals that came directly.
 
     A signal that was ignored when the process started (nohup, a shell's ``&``) stays ignored. One that was blocked is
-    heard from now on.
+    received from now on.
     """
 
     def __init__(self) -> None:
@@ -65,20 +70,20 @@ class Inbox:
                 if _RELAY and number != GUARDIAN_DIED:
                     signal.signal(relayed(number), self._note_relayed)
         if _RELAY and signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGTSTP, _nothing)  # the guardian stops first, and sees to it that both go on
+            signal.signal(signal.SIGTSTP, _nothing)  # the guardian handles it, and continues both
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def fileno(self) -> int:
-        """The descriptor to watch."""
+        """Return the descriptor to watch."""
         return self._read if self._both is None else self._both.fileno()
 
     def listen(self, fd: int) -> None:
-        """Become readable also when ``fd`` does; whoever asked for it must read it empty."""
+        """Become readable when ``fd`` does, too; the caller must read it empty."""
         if self._both is not None:
             self._both.register(fd, select.EPOLLIN)
 
     def drain(self) -> None:
-        """Empty the descriptor; the notes stay."""
+        """Empty the descriptor; the recorded signals stay."""
         ready = [self._read] if self._both is None else [fd for fd, _ in self._both.poll(0)]
         self.was_notified = self.was_notified or any(fd != self._read for fd in ready)
         if self._read in ready:
@@ -95,7 +100,7 @@ class Inbox:
         self._note(number, is_straight=True)
 
     def _note(self, number: int, *, is_straight: bool) -> None:
-        # Two from the guardian are two: it has left out what is one. They may come here late, and so close together.
+        # Two from the guardian count twice: it has dropped repetitions. They may arrive late, and so close together.
         now = time.monotonic()
         at, was_straight = self._counted.get(kind_of(number), (-SAME, False))
         if now - at >= SAME or not (is_straight or was_straight):
@@ -104,7 +109,7 @@ class Inbox:
 
 
 def _nothing(_number: int, _frame: object) -> None:
-    """A signal that only needs to wake: SIGCHLD without a handler would not write to the wake-up descriptor."""
+    """Do nothing for a signal that only wakes the loop: without a handler, SIGCHLD would not write to the descriptor."""
 
 
 def _pipe() -> tuple[int, int]:

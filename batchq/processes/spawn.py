@@ -1,4 +1,4 @@
-"""Starting one child process: its own session, only descriptors 0–2, default signals, its own folder and umask."""
+"""Starting a child process: its own session, only descriptors 0–2, default signals, its own folder and umask."""
 
 import errno
 import fcntl
@@ -15,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec hands an ignored signal on
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec passes an ignored signal on
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EBADF, errno.ENOSPC, errno.EDQUOT)
 _SHELL = "/bin/sh"
 _OWN_SESSION: "dict[str, Any]" = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
 
-#: What a job is told of itself: not handed on by a run that a job has called, whose jobs may have no such thing
+#: The variables that describe a job to itself: a run that a job has called does not pass them on to its own jobs
 OF_A_JOB = frozenset(
     f"BATCHQ_{name}"
     for name in (
@@ -30,7 +30,7 @@ OF_A_JOB = frozenset(
 
 
 class Refusal(NamedTuple):
-    """Why a process could not be started; ``of_machine``: its lack of memory, processes or descriptors, not the job."""
+    """Why a process could not be started; ``of_machine``: the machine lacks memory, processes or descriptors."""
 
     type: str
     message: str
@@ -38,7 +38,7 @@ class Refusal(NamedTuple):
 
 
 class Spawner:
-    """Starts processes for a runner, which has one thread: the folder and the umask of the process are its own to set."""
+    """Starts processes for a runner. That has one thread, so this may set the folder and the umask of the process."""
 
     def __init__(self) -> None:
         self._base = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
@@ -48,7 +48,7 @@ class Spawner:
         self._can_mark = marks.can_mark()
         self._umask = os.umask(0)
         os.umask(self._umask)
-        # All that are not ignored, though exec sees to most: of each that is not named here the C library asks first.
+        # All that are not ignored, though exec resets most: for each signal not named here, the C library makes a call.
         self._reset = tuple(
             int(number)
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -56,7 +56,7 @@ class Spawner:
         )
 
     def environment(self, path: str, cwd: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
-        """The environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own."""
+        """Make the environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own."""
         return {**self._base, **({"PATH": path} if path else {}), "PWD": without_dots(cwd), **named, **own}
 
     def spawn(
@@ -73,11 +73,10 @@ class Spawner:
         umask: int | None = None,
         anew: bool = False,
     ) -> "int | Refusal":
-        """Start ``words`` and return the process id, the leader of a new session; or why that was not possible.
+        """Start ``words`` as leader of a new session; return the process id, or why that was not possible.
 
-        It and all below it carry ``mark``. ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file
-        without a known format is run by ``/bin/sh``, as execvp(3) does. ``anew``: where the program was found before does
-        not count.
+        It and its descendants carry ``mark``. ``stdin`` None is /dev/null. ``channels`` become descriptors 3, 4 …. A file
+        of unknown format is run by ``/bin/sh``, as execvp(3) does. ``anew``: do not use remembered paths of programs.
         """
         if (refusal := self._enter(cwd)) is not None:
             return refusal
@@ -86,7 +85,7 @@ class Spawner:
             (os.POSIX_SPAWN_DUP2, out, 1),
             (os.POSIX_SPAWN_DUP2, err, 2),
         ]
-        # First out of the way: dup2 of a descriptor onto its own number would leave it closed on exec.
+        # Move them away first: dup2 of a descriptor onto its own number would leave it closed on exec.
         parked: list[int] = []
         sources = list(channels)
         try:
@@ -109,7 +108,7 @@ class Spawner:
                 self._located.clear()
             return self._execute(words, environment, actions)
         finally:
-            self._return()  # the folder of a job is not to be busy when that has ended
+            self._return()  # the runner must not keep the folder of a job busy
             if umask is not None:
                 os.umask(self._umask)
             for fd in parked:
@@ -146,7 +145,7 @@ class Spawner:
             return _refusal(error, program)
 
     def _locate(self, program: str, path: str) -> str | Refusal:
-        """Where exec would find a program; a relative folder of PATH is relative to the job's working directory."""
+        """Find a program as exec would; a relative folder of PATH is relative to the job's working directory."""
         if "/" in program:
             return program
         if found := self._located.get((program, path)):
@@ -179,7 +178,7 @@ def _folder_of_start() -> str:
 
 
 def machine_refusal(error: OSError) -> Refusal:
-    """The machine has no process, memory, descriptor or room on its disk left."""
+    """Make the refusal of a machine that has no process, memory, descriptor or disk space left."""
     return Refusal(MACHINE_BUSY, f"cannot start a process now: {error.strerror}", of_machine=True)
 
 

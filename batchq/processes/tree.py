@@ -1,7 +1,7 @@
-"""The process tree: how it is kept together, and how to end all of it.
+"""The process tree: keeping it together, and killing all of it.
 
-Linux: a *subreaper* (prctl(2)) inherits every descendant whose parent dies, also one that daemonised itself, so nothing
-leaves the tree unseen. Elsewhere, and where ``proc.CAN_TRACE`` is False, only process groups can be ended.
+Linux: a *subreaper* (prctl(2)) inherits every descendant whose parent dies, even one that daemonised itself, so nothing
+leaves the tree unseen. Elsewhere, and where ``proc.CAN_TRACE`` is False, only process groups can be killed.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ def become_subreaper() -> None:
 
 
 def die_with_parent(number: int) -> None:
-    """Be sent signal ``number`` when the parent process ends (Linux; elsewhere nothing happens)."""
+    """Get signal ``number`` when the parent process ends (Linux; elsewhere nothing happens)."""
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def stop_with_parent(parent: int) -> None:
-    """Be sent SIGTERM when the thread of process ``parent`` that started this one has ended (Linux; else nothing)."""
+    """Get SIGTERM when the thread of process ``parent`` that started this one has ended (Linux; else nothing happens)."""
     die_with_parent(signal.SIGTERM)
     if proc.LINUX and os.getppid() != parent:
         os._exit(128 + signal.SIGTERM)
@@ -42,7 +42,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def has_stopped(child: int) -> bool:
-    """Whether a child was stopped by a signal (or is gone) and has not been told to go on."""
+    """Whether a child was stopped by a signal and not continued (or is gone)."""
     try:
         return os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -50,7 +50,7 @@ def has_stopped(child: int) -> bool:
 
 
 def signal_descriptor(numbers: Collection[int]) -> int | None:
-    """A descriptor that is readable while one of these signals is pending (signalfd(2), Linux; elsewhere None)."""
+    """Open a descriptor that is readable while one of these signals is pending (signalfd(2), Linux; elsewhere None)."""
     if not proc.LINUX:
         return None
     import ctypes
@@ -61,7 +61,7 @@ def signal_descriptor(numbers: Collection[int]) -> int | None:
 
 
 def kill(pid: int, number: int) -> None:
-    """Signal one process; nothing happens when it is gone."""
+    """Signal one process; nothing happens if it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
@@ -78,7 +78,7 @@ def stop_self() -> None:
 
 
 def may_end(pid: int) -> bool:
-    """Whether this process may signal another one; also when that is gone."""
+    """Whether this process may signal another one; True if that is gone."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -89,16 +89,16 @@ def may_end(pid: int) -> bool:
 
 
 def why_alive(pid: int) -> str:
-    """Why a process lives on that was to be ended."""
+    """Return why a process that should be killed is still alive."""
     if may_end(pid):
-        return f"process {pid} cannot be killed; the system has it in a call that does not end"
+        return f"process {pid} cannot be killed; it hangs in a system call"
     try:
         name = proc.read(f"/proc/{pid}/comm").decode(errors="replace").strip()
         owner = _user(os.stat(f"/proc/{pid}").st_uid)
     except OSError:
         name, owner = "?", "another user"
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return f"process {pid} ({name}) belongs to {owner}: this run may not end it"
+    return f"process {pid} ({name}) belongs to {owner}: this run may not kill it"
 
 
 def _user(uid: int) -> str:
@@ -111,10 +111,10 @@ def _user(uid: int) -> str:
 
 
 def end_descendants(patience: float, is_spared: Callable[[int], bool] = lambda _: False) -> list[int]:
-    """SIGKILL and reap everything below this process until nothing is left, at most ``patience`` seconds.
+    """SIGKILL and reap all descendants of this process until none is left, for ``patience`` seconds at most.
 
-    Children that are spared are left alone with all below them. Returns the processes that could not be ended: one in an
-    uninterruptible system call dies only when that ends, and for one of another user nobody waits here.
+    Spared children are left alone with their descendants. Returns the processes that could not be killed: one in an
+    uninterruptible system call dies only when that ends, and one of another user is not waited for.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -131,14 +131,14 @@ def end_descendants(patience: float, is_spared: Callable[[int], bool] = lambda _
 
 
 def reap_all() -> None:
-    """Collect every child that has ended."""
+    """Reap every child that has ended."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def reap(pid: int) -> bool:
-    """Collect one child if it has ended; whether it is gone."""
+    """Reap one child if it has ended; return whether it is gone."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

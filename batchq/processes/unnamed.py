@@ -1,10 +1,10 @@
-"""Files without a name: none that is full, or cleaned by somebody, is in their way."""
+"""Files without a name: a full or cleaned folder for temporary files does not matter to them."""
 
 import os
 
 
 def unnamed_file(name: str) -> int:
-    """A descriptor of an empty file, called ``name`` where the system shows it: in memory on Linux, elsewhere deleted.
+    """Open an empty file, shown as ``name`` by the system: in memory on Linux, elsewhere deleted. Return its descriptor.
 
     Raises OSError.
     """

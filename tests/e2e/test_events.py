@@ -120,7 +120,7 @@ def test_a_run_that_ends_by_an_exit_in_a_handler_exits_with_70_and_the_next_goes
     done = batchq("run", "-j", "1", "--handler", "mine:handle", code=70)
 
     assert done.err.count("\n") == 1
-    assert "ended on the way" in done.err
+    assert "the run was ended by os._exit" in done.err
     batchq("run")
     assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
 

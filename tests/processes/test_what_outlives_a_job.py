@@ -98,7 +98,7 @@ def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins
     assert time.monotonic() - began < 30  # and not the minute for a process that the system keeps
     (pid,) = map(int, scene.pids.read_text().split())
     assert not is_gone(pid)
-    assert f"process {pid} (sleep) belongs to nobody: this run may not end it" in scene.said()
+    assert f"process {pid} (sleep) belongs to nobody: this run may not kill it" in scene.said()
     assert scene.attempts("error_type") == [("Unkillable",)]
     assert scene.jobs("state, why") == [("failed", "something of it lives on")]
     end(pid)
