@@ -1,4 +1,4 @@
-"""For how long jobs have been running: by the kernel's account, which no change of the clock touches."""
+"""How long jobs have been running: by the kernel's own time, which does not change when the clock is set."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from batchq.store.file.connection import Store
 
 
 def of_running(store: Store, jobs: Sequence[int]) -> dict[int, int]:
-    """For how many milliseconds these jobs have been running, as far as that can be told better than by their start.
+    """How many milliseconds these jobs have been running, if that is known better than from their start.
 
-    Of a command it is known when its first process began. A callable is a part of its worker; but it runs no longer than
-    its run.
+    For a command, the start of its first process is known. A callable is part of its worker, but it cannot have been
+    running longer than its run.
     """
     rows = store.fetch(
         "SELECT jobs.id, jobs.kind <> 'call' AND jobs.kind <> 'payload', jobs.started_at, p.born, r.born FROM jobs"
@@ -32,5 +32,5 @@ def of_running(store: Store, jobs: Sequence[int]) -> dict[int, int]:
 
 
 def _since(ticks: int) -> int:
-    """Milliseconds since so many clock ticks after the boot."""
+    """Milliseconds since a process started, ``ticks`` after boot."""
     return max(0, round((time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")) * 1000))

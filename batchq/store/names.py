@@ -1,4 +1,4 @@
-"""Which queues and batches a store has ever seen, so that a name with a slip of the pen is told from one that is empty."""
+"""The queues and batches that a store has ever seen: they distinguish a mistyped name from an empty queue or batch."""
 
 import _sqlite3 as sqlite3
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _KNOWN = {
 
 
 class Unknown(NamedTuple):
-    """A queue or a batch of which the store has never heard; ``near`` is ``" (did you mean 'net'?)"``, or nothing."""
+    """A queue or a batch that the store has never seen; ``near`` is ``" (did you mean 'net'?)"``, or empty."""
 
     kind: str
     name: str
@@ -23,7 +23,7 @@ class Unknown(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What a person is told of it."""
+        """The message about it."""
         return f"this store has never seen the {self.kind} {visible(self.name, one_line=True)!r}{self.near}"
 
 
@@ -39,6 +39,6 @@ def never_seen(store: Store, queue: str | None, batch: str | None) -> list[Unkno
 
 
 def remember(db: sqlite3.Connection, places: Iterable[tuple[str, str]]) -> None:
-    """Note the (queue, batch) of jobs that are removed: those names may be gone from the store with them."""
+    """Store the names of (queue, batch) of jobs that are removed: the store may have no other job with them."""
     rows = {pair for queue, batch in places for pair in (("queue", queue), ("batch", batch)) if pair[1] != "default"}
     db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", sorted(rows))

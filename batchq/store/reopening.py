@@ -1,4 +1,4 @@
-"""What a retry does: jobs that are over are opened once more, with those below that were cancelled because of them."""
+"""What a retry does: it reopens finished jobs, with the jobs below that were cancelled because of them."""
 
 import _sqlite3 as sqlite3
 import json
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 
     Planned = tuple[int, str, int]  # the id, the final state, and whether it was chosen
 
-#: What a job forgets that is to run once more
+#: What is reset when a job is reopened
 AFRESH = (
     "failures = 0, crashes = 0, interruptions = 0, snoozes = 0, cancel_asked = 0, finished_at = NULL, why = NULL,"
     " cause = NULL"
 )
 
 SLICE = 1_000  #: jobs that one transaction changes: 5 to 50 ms
-NEAR = 1_000  #: jobs below those that an add puts back that come back in the same transaction
+NEAR = 1_000  #: jobs below those that an add requeues that are reopened in the same transaction
 
 
 class Opened(NamedTuple):
-    """How many jobs of the chosen ones left each final state, how many others came back with them, and the ids of the
-    chosen ones."""
+    """How many chosen jobs left each final state, how many others were reopened with them, and the ids of the chosen."""
 
     chosen: dict[str, int]
     followed: int
@@ -46,18 +45,18 @@ class Opened(NamedTuple):
 
 
 def reopen(db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True) -> Opened:
-    """Open the jobs that are over and fulfil ``where`` once more, and those below them that were cancelled because of them.
+    """Reopen the finished jobs that fulfil ``where``, and those below that were cancelled because of them.
 
-    Each becomes queued, or blocked by parents that are not over; who waits to be claimed and is to run after one of them
-    is blocked again. A job stays cancelled whose parent has failed and is not opened with it; without ``orphans`` also
-    one whose parent had failed and was pruned since.
+    Each becomes queued, or blocked if it has unfinished parents. Queued and scheduled jobs that run after one of them are
+    blocked again. A job stays cancelled if a parent has failed and is not reopened; without ``orphans``, also if that
+    parent was pruned since.
     """
     return open_planned(db, plan(db, where, named, orphans=orphans))
 
 
 def reopen_in_slices(store: "Store", where: str, named: "Mapping[str, object]", *, orphans: bool) -> Opened:
-    """The same in several transactions, each of which leaves a sound store, and between which others are served."""
-    # Else a job could be cancelled by an end that is being told, after it was not found to be cancelled.
+    """Do the same in several transactions, each of which leaves a sound store; others may write between them."""
+    # Ends that were put off come first: else they could cancel a job after the plan has missed it.
     finish(store, clock.now())
     done = Opened({}, 0, [])
     with snapshot(store):
@@ -69,7 +68,7 @@ def reopen_in_slices(store: "Store", where: str, named: "Mapping[str, object]", 
 
 
 def follow(store: "Store", above: "Sequence[int]") -> None:
-    """Bring back what was cancelled because of these jobs, which an add has put back. Raises BatchqError."""
+    """Reopen the jobs that were cancelled because of ``above``, which an add has requeued. Raises BatchqError."""
     try:
         reopen_in_slices(store, *below(above), orphans=True)
     except BatchqError as error:
@@ -80,14 +79,14 @@ def follow(store: "Store", above: "Sequence[int]") -> None:
 
 
 def reopen_near(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> bool:
-    """The same, but if those below are many, the jobs come back alone; whether it is so, and the others are still to."""
+    """Do the same, but without the jobs below if these are many; return whether they are still to be reopened."""
     planned = plan(db, where, named, most=NEAR)
     open_planned(db, planned)
     return len(planned) > 0 and all(chosen for *_, chosen in planned) and _is_any_below(db, planned)
 
 
 def below(above: "Sequence[int]") -> "tuple[str, dict[str, object]]":
-    """The jobs that were cancelled because of one of these, as a condition."""
+    """The condition, with its parameters, for jobs that were cancelled because of one of ``above``."""
     listed = "(SELECT value FROM json_each(:above))"
     children = f"SELECT child FROM dependencies WHERE parent IN {listed}"
     where = f"jobs.id IN ({children}) AND jobs.state = 'cancelled' AND jobs.cause IN {listed}"
@@ -102,9 +101,9 @@ def _is_any_below(db: sqlite3.Connection, planned: "Sequence[Planned]") -> bool:
 def plan(
     db: sqlite3.Connection, where: str, named: "Mapping[str, object]", *, orphans: bool = True, most: int = -1
 ) -> "list[Planned]":
-    """What ``reopen`` would open, parents before their children; nothing of the store is changed.
+    """List what ``reopen`` would reopen, parents before their children, and change nothing.
 
-    If those below are more than ``most``, they are left out.
+    If there are more than ``most`` below, these are left out.
     """
     with _reopened(db):
         db.execute(f"INSERT INTO reopened SELECT jobs.id, 1 FROM jobs WHERE {where}", named)
@@ -131,7 +130,7 @@ def plan(
 
 
 def open_planned(db: sqlite3.Connection, planned: "Sequence[Planned]") -> Opened:
-    """Open those of the jobs that are as ``plan`` has found them, and whose parents are not dead or opened with them."""
+    """Reopen those of the planned jobs that are still in the same state, and whose parents allow it."""
     with _reopened(db):
         db.execute(
             "INSERT INTO reopened SELECT jobs.id, value ->> 2 FROM json_each(?) CROSS JOIN jobs"
@@ -179,8 +178,8 @@ _LEAVE_ORPHANS = """
 DELETE FROM reopened WHERE id IN (SELECT jobs.id FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id
     WHERE jobs.state = 'cancelled' AND jobs.cause IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM jobs AS p WHERE p.id = jobs.cause))"""
-# A parent that is dead and not reopened keeps its children, and theirs, where they are. CROSS JOIN keeps this order: to
-# begin with all dependencies of the store, as SQLite would, takes long for one job of a million.
+# A failed or cancelled parent that is not reopened keeps its children, and theirs, as they are. CROSS JOIN fixes the
+# order: SQLite would begin with all dependencies of the store, which takes long for one job of a million.
 _STAY_DEAD = """
 DELETE FROM reopened WHERE id IN (
     WITH RECURSIVE stuck (id) AS (

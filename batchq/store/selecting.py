@@ -13,9 +13,9 @@ jobs.id IN (SELECT ended.job FROM attempts AS ended JOIN jobs AS its ON its.id =
 
 
 def resolved(store: Store, selection: Selection) -> Selection:
-    """The same selection with ``last`` looked up: to the end of a command it means that add, whoever adds meanwhile.
+    """The same selection with ``last`` looked up once: until the command ends it means that add, even if others follow.
 
-    An add that stored nothing new has the jobs that it changed or put back, or no job at all.
+    An add that stored nothing new stands for the jobs that it changed or requeued, or for no job.
     """
     if not selection.last or selection.newest is not None:
         return selection
@@ -27,16 +27,16 @@ def resolved(store: Store, selection: Selection) -> Selection:
 
 
 def condition(selection: Selection) -> tuple[str, dict[str, object]]:
-    """The SQL that holds for the selected jobs, and its parameters; ``("1", {})`` for every job.
+    """The SQL condition for the selected jobs, and its parameters; ``("1", {})`` for every job.
 
-    Columns are written ``jobs.column``: the table must appear in the statement under its own name.
+    Columns are written ``jobs.column``: the statement must have the table under its own name.
     """
     parts: list[str] = []
     named: dict[str, object] = {}
     if selection.ids or selection.last:
         parts.append(f"({' OR '.join(_chosen(selection, named))})")
     if selection.batch is not None:
-        # The index on batch leaves the default batch out, and SQLite uses it only where the statement says so too.
+        # The index on batch leaves out the default batch, and SQLite uses it only if the statement does so, too.
         parts.append("jobs.batch = :batch" + (" AND jobs.batch <> 'default'" if selection.batch != "default" else ""))
         named["batch"] = selection.batch
     if selection.queue is not None:
@@ -65,7 +65,7 @@ def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
     if len(ids) == 1:
         ((named["low"], named["high"]),) = ids
         choices.append("jobs.id BETWEEN :low AND :high")
-    elif ids:  # one JSON array, because SQLite bounds the depth of an OR and the number of parameters
+    elif ids:  # one JSON array, because SQLite limits the depth of an OR and the number of parameters
         named["ranges"] = json.dumps(ids)
         choices.append(
             "jobs.id IN (SELECT chosen.id FROM json_each(:ranges) AS span JOIN jobs AS chosen"
@@ -78,6 +78,6 @@ def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
 
 
 def _in_state(states: tuple[str, ...]) -> str:
-    # Written out, not bound: SQLite uses a partial index only for a state that it can read in the statement.
+    # Literals, not parameters: SQLite uses a partial index only for a state that it can read in the statement.
     words = [f"'{state}'" for state in STATES if state in states]
     return f"jobs.state = {words[0]}" if len(words) == 1 else f"jobs.state IN ({', '.join(words)})"

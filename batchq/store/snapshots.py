@@ -1,4 +1,4 @@
-"""Reading several things as they are in one moment."""
+"""Reading several things from one state of the store."""
 
 import _sqlite3 as sqlite3
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class snapshot:
-    """A block in which all that is read is of one moment, whatever runs meanwhile; keep it short: it delays checkpoints."""
+    """A block in which all reads see the same state of the store. Keep it short: it delays checkpoints."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -22,5 +22,5 @@ class snapshot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         self._store.db.rollback()
-        if isinstance(error, sqlite3.Error):  # of what was read without ``fetch``
+        if isinstance(error, sqlite3.Error):  # from reads without ``fetch``
             raise translated(error, self._store.path) from error

@@ -63,7 +63,7 @@ def test_a_job_after_an_add_of_nothing_waits_for_nothing_and_that_is_said(batchq
     (batchq.folder / "j.toml").write_text(f'[[job]]\ncommand = "true"\n{option[2:].replace("-", "_")} = ["last"]\n')
     ran = batchq("run", "j.toml").err
 
-    nothing = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'\n"
+    nothing = "nothing was added by the newest add, so a job that is to run after 'last' waits for no job\n"
     assert said == f"batchq: add: {nothing}"
     assert rehearsed.endswith(said)
     assert ran == f"batchq: {nothing}"

@@ -43,8 +43,7 @@ def test_wait_for_the_calling_job_itself_is_refused_with_a_sentence(batchq: Shel
 
     assert (batchq.folder / "code").read_text() == "2\n"
     assert (
-        "this runs inside of job 1: to wait for job 1 would be to wait for itself"
-        in (batchq.folder / "told").read_text()
+        "this runs inside job 1: to wait for job 1 would be to wait for itself" in (batchq.folder / "told").read_text()
     )
 
 
@@ -52,7 +51,7 @@ def test_wait_says_that_no_slot_is_left_where_the_calling_job_has_the_last_one(b
     run(batchq, f"{PARTS}{BATCHQ} wait last 2>told; echo $? >code\n", "-j1")
 
     assert (batchq.folder / "code").read_text() == "3\n"
-    assert "no run has a slot left for these" in (batchq.folder / "told").read_text()
+    assert "no run has a free slot for these" in (batchq.folder / "told").read_text()
 
 
 def test_jobs_that_wait_for_each_other_end(batchq: Shell) -> None:

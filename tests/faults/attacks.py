@@ -60,7 +60,7 @@ ATTACKS = (
         "processes/test_callables_alone.py",
         "processes/test_settings.py",
     )),
-    Attack("S50 runs inside of jobs", ("e2e/test_inside_a_job.py",)),
+    Attack("S50 runs inside jobs", ("e2e/test_inside_a_job.py",)),
     Attack("S51 closed descriptors and full devices", ("processes/test_bare_surroundings.py",)),
     Attack("S52 odd surroundings: limits, variables, namespaces", ("processes/test_odd_surroundings.py",)),
     Attack("S53 odd paths of a store", ("e2e/test_odd_paths.py",)),

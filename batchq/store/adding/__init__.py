@@ -1,1 +1,1 @@
-"""Adding jobs: what is new, what is known, who waits for whom."""
+"""Adding jobs: new ones, known ones, and their parents."""

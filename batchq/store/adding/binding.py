@@ -1,4 +1,4 @@
-"""Binding new jobs to the jobs after which they run: by name, id, batch or add. What could never run is refused."""
+"""Binding new jobs to the jobs after which they run: by name, id, batch or add. Jobs that could never run are refused."""
 
 import _sqlite3 as sqlite3
 import json
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from batchq.jobs.model import JobSpec
 
-    Ties = Sequence[tuple[int, JobSpec]]  # jobs that run after others, with what was written about them
+    Ties = Sequence[tuple[int, JobSpec]]  # jobs that run after others, with their definitions
 
 _ENTER = "INSERT OR REPLACE INTO dependencies"
 _SHOWN = 8  #: jobs of a circle
 
 
 class Binder:
-    """Binds the jobs of one add. The ids of its new ones begin with ``first``; ``named`` are the others, by name;
-    ``gone`` tells how those had ended that the add knows by key and that were pruned since."""
+    """Binds the jobs of one add. The ids of its new ones begin with ``first``; ``named`` are its known ones, by name;
+    ``gone`` are those that are known by key but pruned, with their final states."""
 
     def __init__(
         self, db: sqlite3.Connection, named: "Mapping[str, Sequence[int]]", gone: "Mapping[int, str | None]", first: int
@@ -33,10 +33,10 @@ class Binder:
         self._named = named
         self._gone = gone
         self._first = first
-        self.is_after_nothing = False  # whether one of them is to run after an add that stored nothing
+        self.is_after_nothing = False  # whether one of them has ``after = ["last"]``, and the last add stored nothing
 
     def bind(self, ties: "Ties", now: int) -> None:
-        """Enter what the jobs run after, and block, or cancel, those whose parents demand it.
+        """Store the dependencies of the jobs, and block or cancel those whose parents require it.
 
         Raises InputError for a parent that does not exist and for a circle.
         """
@@ -48,7 +48,7 @@ class Binder:
         order.block(self._db, [job for job, _ in ties], now)
 
     def _tie(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
-        """Enter the jobs that ``word`` means: a batch, an id, or a name: of this add, then of its batch, then an id."""
+        """Add the parents that ``word`` means: a batch, an id, or a name (of this add, else of its batch, else an id)."""
         if word.startswith("batch:"):
             self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
         elif word.startswith("id:"):
@@ -59,7 +59,7 @@ class Binder:
             self._tie_to_last(job, kind)
         elif self._tie_to_name(job, spec, kind, word):
             pass
-        elif word.isascii() and word.isdecimal() and len(word) < 19:  # what surely fits into an id
+        elif word.isascii() and word.isdecimal() and len(word) < 19:  # short enough for an id
             self._tie_to_jobs(job, spec, kind, [int(word)])
         else:
             raise self._unknown(spec, kind, word)
@@ -69,7 +69,7 @@ class Binder:
         return [*self._named.get(name, ()), *(id for (id,) in new)]
 
     def _tie_to_last(self, job: int, kind: str) -> None:
-        """Enter the jobs of the add before this one; none where it stored nothing."""
+        """Add the jobs of the previous add as parents; none if it stored nothing."""
         where, named = condition(Selection(last=True))
         sql = f"{_ENTER} SELECT :job, jobs.id, :kind FROM jobs WHERE ({where}) AND jobs.id <> :job"
         if not self._db.execute(sql, named | {"job": job, "kind": kind}).rowcount:
@@ -100,7 +100,7 @@ class Binder:
         self._db.executemany(f"{_ENTER} VALUES (?, ?, ?)", [(job, parent, kind) for parent in there])
 
     def _refuse_gone(self, spec: "JobSpec", kind: str, parent: int) -> None:
-        """A parent whose key is known and that was pruned is over; only how it ended still counts."""
+        """Raise InputError for a parent that does not exist, or was pruned after it failed; other pruned ones are fine."""
         if parent in self._gone:
             state = self._gone[parent]
         elif parent in (known := keys.pruned(self._db, parent, parent)):
@@ -111,7 +111,7 @@ class Binder:
             raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
 
     def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> bool:
-        """Enter the jobs of that name in the batch; whether there were any."""
+        """Add the jobs of that name in the batch as parents; return whether there were any."""
         sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name = ?3 AND batch = ?4 AND id <> ?1"
         return self._db.execute(sql, (job, kind, word, spec.terms.batch)).rowcount > 0
 
@@ -128,7 +128,7 @@ def _wrong(spec: "JobSpec", kind: str, problem: str) -> InputError:
 
 
 def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
-    """InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
+    """Raise InputError if some of the jobs wait for each other, by Kahn's algorithm (1962)."""
     waiting: dict[int, set[int]] = {}
     for child, parent in _edges(db, [job for job, _ in ties], first):
         waiting.setdefault(child, set()).add(parent)
@@ -145,7 +145,9 @@ def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
                 free.append(child)
     if waiting:
         circle, specs = _circle(waiting), dict(ties)
-        begin = next(position for position, job in enumerate(circle) if job in specs)  # before them there was none
+        begin = next(
+            position for position, job in enumerate(circle) if job in specs
+        )  # without them there was no circle
         circle = circle[begin:] + circle[:begin]
         spec = specs[circle[0]]
         shown = " → ".join(_label(job, specs) for job in [*circle[:_SHOWN], circle[0]])
@@ -155,7 +157,7 @@ def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
 
 
 def _edges(db: sqlite3.Connection, tied: "Sequence[int]", first: int) -> "Iterable[tuple[int, int]]":
-    """Each (child, parent) among which there may be a circle now: of the new jobs, and of all above those replaced."""
+    """The edges (child, parent) that may form a circle now: of the new jobs, and of everything above replaced ones."""
     if min(tied, default=first) >= first:
         return db.execute("SELECT child, parent FROM dependencies WHERE child >= ? AND parent >= ?1", (first,))
     return db.execute(
@@ -169,7 +171,7 @@ def _edges(db: sqlite3.Connection, tied: "Sequence[int]", first: int) -> "Iterab
 
 
 def _circle(waiting: "Mapping[int, set[int]]") -> list[int]:
-    path: dict[int, int] = {}  # with the position of each
+    path: dict[int, int] = {}  # job -> position
     job = min(waiting)
     while job not in path:
         path[job] = len(path)

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from batchq.jobs.reading.spool import Jobs
     from batchq.store.file.connection import Store
 
-AFTER_NOTHING = "nothing was added by the newest add, so nothing comes before a job that is to run after 'last'"
+AFTER_NOTHING = "nothing was added by the newest add, so a job that is to run after 'last' waits for no job"
 
 
 Stored = tuple[str, str, str, str, "str | None"]  # kind, work, batch, queue, name
 
 
 class Added:
-    """What became of the jobs of one add: their ids in order, and of those that are not new what was done instead.
+    """The result of one add: the ids of its jobs in order, and by position the fates of those that are not new.
 
-    ``gone`` are those that were pruned and are known by their keys alone, with the states in which they had ended.
-    ``stored`` are, after a rehearsal, those that would stay as they are.
+    ``gone`` are pruned jobs that are known only by their keys, with their final states. ``stored`` are, after a
+    rehearsal, the known jobs that would stay as they are.
     """
 
     def __init__(self) -> None:
@@ -33,20 +33,20 @@ class Added:
         self.others: dict[int, str] = {}
         self.gone: dict[int, str | None] = {}
         self.stored: dict[int, Stored] = {}
-        self.above: list[int] = []  # jobs that were put back, below which many are still to come back
-        self.is_tied = False  # whether some of them run after others
-        self.is_after_nothing = False  # whether one is to run after the add before, which stored nothing
+        self.above: list[int] = []  # requeued jobs below which many more are still to be requeued
+        self.is_tied = False  # whether some run after others
+        self.is_after_nothing = False  # whether one has ``after = ["last"]``, and the last add stored nothing
 
     def fate(self, position: int) -> str:
-        """``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
+        """What was done with a job: ``added``, ``skipped``, ``replaced``, ``rerun`` or ``running``."""
         return self.others.get(position, keys.ADDED)
 
 
 def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
-    """Store the jobs; the ids come in their order. ``files`` are those that they were read from, by their real paths.
+    """Store the jobs, all or none; ids follow their order. ``files`` are the real paths that they were read from.
 
     A job whose ``key`` is known is not stored again: ``if_exists`` says what happens instead. Ids grow and are never
-    given twice, also after pruning. Raises InputError for a key that may not be there, for a parent that does not exist
+    given twice, not even after pruning. Raises InputError for a key that must be new, for a parent that does not exist
     and for jobs that wait for each other; then, as after any error, nothing was stored.
     """
     find_keys(specs)
@@ -65,7 +65,7 @@ def add(store: "Store", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
 
 
 def rehearse(store: "Store", specs: "Jobs") -> Added:
-    """What ``add`` would make of the jobs, with all of its complaints; nothing is stored. New ids are no promise."""
+    """Do what ``add`` would do, raise what it would raise, and store nothing. The ids of new jobs are not reserved."""
     find_keys(specs)
     try:
         with store.writing() as db:
@@ -84,11 +84,11 @@ def _as_stored(db: "sqlite3.Connection", done: Added) -> "dict[int, Stored]":
 
 
 class _Rehearsed(Exception):
-    """All was found well and is to be taken back."""
+    """Rolls the transaction back after a rehearsal without errors."""
 
 
 def find_keys(specs: "Jobs") -> None:
-    """Work out the keys that are made of what the jobs do: before ``entered``, because it may read files.
+    """Compute the automatic keys, before the transaction of ``entered``, because that may read files.
 
     Jobs that are not in a list have theirs already (``jobs/reading/spool.py``).
     """
@@ -107,7 +107,7 @@ SELECT 1 + max(
 
 
 def entered(db: "sqlite3.Connection", specs: "Jobs", files: "Sequence[str]" = ()) -> Added:
-    """The add itself, within the transaction of the caller."""
+    """Store the jobs inside the transaction of the caller."""
     intake = _Intake(db, db.execute(_FIRST).fetchone()[0])
     intake.store(specs)
     intake.note(files)
@@ -123,7 +123,7 @@ def _listed(values: "Sequence[object]") -> str | None:
 
 
 class _Intake:
-    """The state of one add: which ids it has given, and what it must note when the rows are in."""
+    """The state of one add: the ids given so far, and what to store once the rows are inserted."""
 
     def __init__(self, db: "sqlite3.Connection", first: int) -> None:
         self.done = Added()
@@ -132,14 +132,14 @@ class _Intake:
         self._next = first
         self._now = clock.now()
         self._rows = Rows(db, first, self._now)
-        self._keys: dict[str, int] = {}  # that are not noted yet
-        self._named: dict[str, list[int]] = {}  # of known jobs; new ones are found by their names
+        self._keys: dict[str, int] = {}  # not stored yet
+        self._named: dict[str, list[int]] = {}  # known jobs by name; new ones are looked up in the store
         self._ties: dict[int, JobSpec] = {}
         self._changed: dict[int, JobSpec] = {}
         self._gone = self.done.gone
 
     def store(self, specs: "Jobs") -> None:
-        """Insert what is new, change what is to be changed, and bind both to their parents."""
+        """Insert new jobs, change known ones where asked to, and bind both to their parents."""
         ids = self.done.ids
         terms, kind, run = None, "", []
         for spec in specs:
@@ -162,7 +162,7 @@ class _Intake:
         self._finish()
 
     def note(self, files: "Sequence[str]") -> None:
-        """Enter the add itself, also one that stored nothing: ``last`` means the newest."""
+        """Record the add itself, even one that stored nothing: ``last`` means the newest."""
         again = sorted(self._changed)
         self._db.execute(
             "INSERT INTO adds (at, first, jobs, again, files) VALUES (?, ?, ?, ?, ?)",
@@ -200,7 +200,7 @@ class _Intake:
         return keys.known(self._db, spec, self._now, self._first)
 
     def _meet(self, spec: "JobSpec", known: "keys.Known") -> None:
-        """Take the known job in the place of the new one, as it is, changed or put back."""
+        """Take the known job instead of a new one: as it is, changed, or requeued."""
         job, state, is_here = known
         fate = keys.fate(spec, known, differs=self._differs(spec, known))
         self.done.others[len(self.done.ids)] = fate
@@ -216,7 +216,7 @@ class _Intake:
                 self._ties[job] = spec
 
     def _differs(self, spec: "JobSpec", known: "keys.Known") -> bool:
-        """Whether the known job, which succeeded, did something else; it is only asked where that matters."""
+        """Whether the known job succeeded with a different definition; checked only with ``if_exists = "replace"``."""
         job, state, is_here = known
         if not is_here or state != "succeeded" or spec.terms.if_exists != "replace":
             return False

@@ -1,4 +1,4 @@
-"""Keys: what was added once is known, also when its job has been pruned. One row a key, with its newest job."""
+"""Keys: a job that was added once is known by its key, even after it was pruned. One row per key, with its newest job."""
 
 import _sqlite3 as sqlite3
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from batchq.jobs.model import JobSpec
 
 ADDED, SKIPPED, REPLACED, RERUN, RUNNING = "added", "skipped", "replaced", "rerun", "running"
-ANEW = ("replace", "rerun-failed")  #: what takes the definition of the add for a job that failed
-SEEN_AGAIN = 86_400_000  #: milliseconds after which it is noted that a key is still in use
+ANEW = ("replace", "rerun-failed")  #: with these, a failed job takes the definition of the add
+SEEN_AGAIN = 86_400_000  #: milliseconds after which a key that is still in use gets a new ``seen_at``
 
-Known = tuple[int, str | None, bool]  # the job, its state (None: nobody knows any more), whether it is still there
+Known = tuple[int, str | None, bool]  # the job, its state (None: not known any more), whether it still exists
 
 
 def known(db: sqlite3.Connection, spec: "JobSpec", now: int, first: int) -> Known | None:
-    """The job that stands in the way of a new one of the same key; None where ``unique`` allows another.
+    """The job that prevents a new one of the same key; None if ``unique`` allows another.
 
-    Jobs from ``first`` on are of the same add: they are not allowed twice, however that is.
+    Jobs from ``first`` on belong to the same add: within it, a key is always unique.
     """
     row = db.execute(
         "SELECT k.job, coalesce(jobs.state, k.state), jobs.id, jobs.finished_at, k.added_at, k.seen_at"
@@ -33,7 +33,7 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int, first: int) -> Know
     job, state, here, finished_at, added_at, seen_at = row
     if job >= first:
         return job, "queued", True
-    if added_at > now:  # the clock was set back: the time begins to count now
+    if added_at > now:  # the clock was set back: start counting now
         added_at = now
         db.execute("UPDATE keys SET added_at = ? WHERE key = ?", (now, spec.key))
     is_over = here is None or finished_at is not None
@@ -49,9 +49,9 @@ def known(db: sqlite3.Connection, spec: "JobSpec", now: int, first: int) -> Know
 
 
 def fate(spec: "JobSpec", known: Known, *, differs: bool) -> str:
-    """What ``if_exists`` makes of a job whose key is known; ``differs`` says whether it was to do something else.
+    """What ``if_exists`` does with a job whose key is known; ``differs`` is whether its definition is another one.
 
-    A job that runs is never changed: ``running``. Raises InputError where the key may not be there.
+    A running job is never changed: ``running``. Raises InputError if the key must be new.
     """
     job, state, is_here = known
     if spec.terms.if_exists == "reject":
@@ -66,7 +66,7 @@ def fate(spec: "JobSpec", known: Known, *, differs: bool) -> str:
 
 
 def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int) -> None:
-    """Note the newest job of each key."""
+    """Store the newest job of each key."""
     db.executemany(
         "INSERT OR REPLACE INTO keys (key, job, added_at, seen_at) VALUES (?1, ?2, ?3, ?3)",
         [(key, job, now) for key, job in jobs],
@@ -74,7 +74,7 @@ def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int
 
 
 def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]") -> None:
-    """Note how jobs (key, id, state) had ended that are being pruned."""
+    """Store the final states of jobs (key, id, state) that are being pruned."""
     db.executemany(
         "UPDATE keys SET state = ? WHERE key = ? AND job = ?",
         [(state, key, job) for key, job, state in jobs if key is not None],
@@ -82,7 +82,7 @@ def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]
 
 
 def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str, str]]":
-    """Of these ids those that only a key remembers: how each job had ended before it was removed, and its key."""
+    """The pruned jobs in this range of ids that have a key: the final state and the key of each."""
     rows = db.execute(
         "SELECT job, state, key FROM keys WHERE state IS NOT NULL AND job BETWEEN ? AND ?"
         " AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = keys.job)",
@@ -92,15 +92,15 @@ def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str,
 
 
 def in_words(found: "Mapping[int, tuple[str, str]]") -> str:
-    """How pruned jobs had ended: ``"2 succeeded, 1 failed"``."""
+    """The final states of pruned jobs, counted: ``"2 succeeded, 1 failed"``."""
     states = [state for state, _ in found.values()]
     return ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
 
 
 def forget(db: sqlite3.Connection, before: int, most: int) -> int:
-    """Remove keys that no add has named since ``before`` and whose jobs are gone, ``most`` of them; how many.
+    """Remove at most ``most`` keys that no add has used since ``before`` and whose jobs are pruned; return how many.
 
-    That a key is in use is noted once a day, so it is given a day more.
+    Use is recorded once a day, so each key gets one more day.
     """
     return db.execute(
         "DELETE FROM keys WHERE key IN (SELECT key FROM keys WHERE seen_at < ? AND NOT EXISTS"

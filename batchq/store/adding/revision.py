@@ -1,4 +1,4 @@
-"""Jobs that an add knows by their key take another definition: the same id, the same past, other work."""
+"""Giving known jobs a new definition: the id and the attempts stay, the work changes."""
 
 import _sqlite3 as sqlite3
 import json
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from batchq.jobs.model import JobSpec
     from batchq.store.adding.rows import Row
 
-    Revised = tuple[int, JobSpec, Row]  # with what the columns ``DEFINED`` are to hold
+    Revised = tuple[int, JobSpec, Row]  # with the new values of the columns ``DEFINED``
 
 
 _ANEW = dict.fromkeys(("snoozes", "open_parents", "failures", "crashes", "interruptions"), 0)
-# An old job may get a context that a prune has just found unused.
+# A counter for prune: an old job may get a context that a prune has just found unused.
 _MOVED = "INSERT INTO settings VALUES ('moved_jobs', 1) ON CONFLICT DO UPDATE SET value = value + 1"
 
 
 def take(db: sqlite3.Connection, jobs: "Sequence[Revised]") -> list[int]:
-    """Give each job its new definition. It begins anew; what was cancelled because it had failed comes back with it.
+    """Give each job its new definition and requeue it, with the jobs that were cancelled because it had failed.
 
-    Where that is much, it is left to ``reopening.follow``: the jobs below which that is still to be done are returned.
+    If those are many, they are left to ``reopening.follow``: returns the jobs below which that is still to be done.
     """
     ids = {"ids": json.dumps([job for job, *_ in jobs])}
     db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)
@@ -52,9 +52,9 @@ def _define(db: sqlite3.Connection, job: int, spec: "JobSpec", definition: "Row"
 
 
 def differs(db: sqlite3.Connection, job: int, spec: "JobSpec") -> bool:
-    """Whether a stored job was to do something else than ``spec``: other work, folder, stdin, variables, umask or inputs.
+    """Whether a stored job does something else than ``spec``: other work, folder, stdin, variables, umask or inputs.
 
-    How it is to be run (its limits, its queue, its name) is not compared.
+    How it is run (limits, queue, name) is not compared.
     """
     kind, work, env, stdin, umask, inputs, cwd = db.execute(
         "SELECT kind, work, env, stdin, umask, inputs, cwd FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context"

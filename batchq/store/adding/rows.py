@@ -1,4 +1,4 @@
-"""The rows of new jobs: which columns the terms of a job fill; rows are inserted in runs that share their terms."""
+"""The rows of new jobs, and the columns that the terms of a job fill. Jobs that share their terms are inserted together."""
 
 import os
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     Row = tuple[object, ...]
 
 DEFINED = ("state", "due_at", "why", "due_from", "context", "kind", *COLUMNS)  #: columns that jobs of equal terms share
-AT_ONCE = 10_000  #: rows that are kept until they are inserted
-_LONG_RUN = 16  #: rows that differ in their own columns alone, from which a statement of their own pays
+AT_ONCE = 10_000  #: rows that are collected before they are inserted
+_LONG_RUN = 16  #: rows with equal terms from which a statement of their own pays off
 _OWN = "id, name, key, work"
 _INTO = f"INSERT INTO jobs (add_id, created_at, {', '.join(DEFINED)}, {_OWN}) VALUES "
 _INSERT = f"{_INTO}({', '.join('?' * (2 + len(DEFINED) + 4))})"
@@ -34,10 +34,10 @@ class Rows:
         self._contexts: dict[tuple[str, str], int] = {}
         self._shared: Row = ()
         self._run: list[Row] = []  # rows that share these values
-        self._single: list[Row] = []  # whole rows, of short runs
+        self._single: list[Row] = []  # complete rows, of short runs
 
     def run_of(self, spec: "JobSpec") -> "list[Row]":
-        """The list that takes the row (id, name, key, work) of this job, and of those after it with its kind and terms."""
+        """The list for the row (id, name, key, work) of this job, and of the next ones with the same kind and terms."""
         shared = (*self._add, *self.definition(spec))
         if shared != self._shared or len(self._run) >= AT_ONCE:
             self._insert_run()
@@ -45,12 +45,12 @@ class Rows:
         return self._run
 
     def insert(self) -> None:
-        """Insert the rows that are still kept."""
+        """Insert the collected rows."""
         self._insert_run()
         self._insert_single()
 
     def definition(self, spec: "JobSpec") -> "Row":
-        """What the columns ``DEFINED`` hold for a job that is added now."""
+        """The values of the columns ``DEFINED`` for a job that is added now."""
         terms = spec.terms
         place = (terms.cwd, terms.path)
         context = self._contexts.get(place) or self._context(place)
@@ -73,8 +73,8 @@ class Rows:
         return found
 
     def _insert_run(self) -> None:
-        # Binding all values of a row takes longer than the insert itself, so a long run has the shared ones as literals,
-        # which SQLite's own quote() writes.
+        # Binding all values of a row takes longer than the insert itself. So a long run has the shared ones as literals,
+        # made by SQLite's own quote().
         run, shared = self._run, self._shared
         if not run:
             return

@@ -1,1 +1,1 @@
-"""For which jobs a run answers, and what a wait waits for."""
+"""Which jobs a run answers for, and what a wait waits for."""

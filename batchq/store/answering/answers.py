@@ -1,4 +1,4 @@
-"""How the jobs stand for which a run answers, and what it leaves undone: asked once, at its end, without a lock."""
+"""The states of the jobs that a run answers for, and the jobs that it leaves: read once, at its end, without a lock."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from batchq.store.adding.intake import Added
 
 
-EARLIER = 50  #: adds of the same files among which those are looked for that were not finished
+EARLIER = 50  #: adds of the same files that are searched for unfinished jobs
 
 
 class Asked(NamedTuple):
-    """The jobs of one add for which a run answers. ``before`` were known by their keys and over at that moment; of
-    those ``gone`` are pruned, and had ended in these states."""
+    """The jobs of one add that a run answers for. ``before`` were known by their keys and had finished by then; of
+    these, ``gone`` were pruned, and have their final states."""
 
     ids: tuple[Range, ...]
     before: frozenset[int] = frozenset()
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 
 
 def asked(store: Store, done: "Added") -> Asked:
-    """What is asked for with an add that has just been made, in the same transaction."""
+    """The jobs asked for by an add, in the same transaction."""
     ids = tuple(merged((id, id) for id in done.ids))
     known = [done.ids[position] for position, fate in done.others.items() if fate == keys.SKIPPED]
     states = dict(_states(store, known))
@@ -43,7 +43,7 @@ def asked(store: Store, done: "Added") -> Asked:
 
 
 def still_open(store: Store, ids: Sequence[Range]) -> tuple[Range, ...]:
-    """Those of the jobs that are not over, as ranges."""
+    """Those of the jobs that have not finished, as ranges."""
     where, named = condition(Selection(tuple(ids) or NO_JOB))
     rows = store.fetch(f"SELECT id FROM jobs WHERE finished_at IS NULL AND {where}", named)
     return tuple(merged((id, id) for (id,) in rows)) or NO_JOB
@@ -63,7 +63,7 @@ def failed(store: Store, asked: Asked) -> list[int]:
 
 
 class Before(NamedTuple):
-    """A job that was known by its key and had failed, or been cancelled, ``at`` that moment (ms; None: it is pruned)."""
+    """A job that was known by its key and had failed or been cancelled, ``at`` that time (ms; None: it is pruned)."""
 
     id: int
     state: str
@@ -71,7 +71,7 @@ class Before(NamedTuple):
 
 
 def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
-    """The asked jobs that were over before they were asked for, without success, and still are."""
+    """The asked jobs that had failed or been cancelled before they were asked for, and still are."""
     rows = store.fetch(
         "SELECT id, state, finished_at FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
         " AND state IN ('failed', 'cancelled') ORDER BY id",
@@ -83,19 +83,19 @@ def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
 
 
 def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = False) -> list[NotRun]:
-    """The asked jobs that have not been run, by reason; not those that were cancelled before they were asked for, or
-    because one of them failed. ``is_stuck``: the run ended because all that runs waits for each other."""
+    """The asked jobs that have not been run, by reason, except those that were cancelled before they were asked for, or
+    because one of them failed. ``is_stuck``: the run ended because all running jobs wait for each other."""
     where, named = condition(Selection(asked.ids or NO_JOB))
     found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
-    told = set(asked.before)
+    reported = set(asked.before)
     if any(one.reason == "dropped" for one in found):
-        told |= _below(store, failed(store, asked))
+        reported |= _below(store, failed(store, asked))
     found = [one for part in found for one in _at_the_end(store, runner, part, is_stuck=is_stuck)]
-    return [left for one in found if (left := one.without(told)).jobs]
+    return [left for one in found if (left := one.without(reported)).jobs]
 
 
 def _at_the_end(store: Store, runner: Runner, one: NotRun, *, is_stuck: bool) -> list[NotRun]:
-    """The same, as a run at its end tells it."""
+    """The same jobs with the reasons that apply at the end of a run."""
     if one.reason == "free":
         return [one._replace(reason="stuck" if is_stuck else "stopped", callers=runner.inside)]
     if not runner.inside or one.reason not in ("blocked", "running"):
@@ -106,8 +106,8 @@ def _at_the_end(store: Store, runner: Runner, one: NotRun, *, is_stuck: bool) ->
 
 
 def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
-    """The jobs of earlier adds of the same files that are not over, and that no run at work takes: a run of them was
-    interrupted. Of the newest adds; what a person holds, and what is on hold, is left out."""
+    """The unfinished jobs of earlier adds of the same files that no run at work takes: their run was interrupted. Only
+    the newest adds are searched; held jobs are left out."""
     files = json.dumps(runner.wanted.files)
     ((waiting,),) = store.fetch("SELECT total(jobs) FROM counters WHERE state IN ('queued', 'scheduled', 'blocked')")
     if not runner.wanted.files or not waiting:
@@ -125,7 +125,7 @@ def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
 
 
 def on_hold(store: Store, wanted: RunSelection) -> list[int]:
-    """The wanted jobs that batchq itself has put on hold, and that wait for a person."""
+    """The jobs of the selection that batchq itself has put on hold, and that wait for a person."""
     if not store.fetch("SELECT 1 FROM counters WHERE state = 'held' LIMIT 1"):
         return []
     rows = store.fetch(f"SELECT id FROM jobs WHERE {ON_HOLD} AND {wanted.condition()} ORDER BY id", wanted.named())
@@ -139,7 +139,7 @@ def is_any_on_hold(store: Store, selection: Selection) -> bool:
 
 
 def too_wide(store: Store, runner: Runner) -> list[int]:
-    """The wanted jobs that are queued and need more slots than this runner, and any other at work that takes them, has."""
+    """The queued jobs of the selection that need more slots than this runner, or any other that takes them, has."""
     wanted = runner.wanted
     rows = store.fetch(
         "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
@@ -153,7 +153,7 @@ def too_wide(store: Store, runner: Runner) -> list[int]:
 
 
 def _below(store: Store, ids: list[int]) -> set[int]:
-    """The jobs that were cancelled because one of these had failed, directly or by way of others."""
+    """The jobs that were cancelled because one of these had failed, directly or through others."""
     rows = store.fetch(
         """
         WITH RECURSIVE below (id) AS (

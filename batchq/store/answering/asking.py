@@ -1,4 +1,4 @@
-"""Who asks: the jobs in which a command runs that a job has called. None of them is over before the command is."""
+"""The callers of a command: the jobs inside which it runs. None of them can finish before the command does."""
 
 import json
 import time
@@ -10,11 +10,11 @@ from batchq.store.running import runners
 from batchq.store.running.runners import Asking, Runner
 from batchq.store.selecting import condition
 
-CONFIRMED = 3.0  #: seconds after which a standstill is believed
+CONFIRMED = 3.0  #: seconds after which a standstill counts
 
 
 def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
-    """The running attempts with these tokens; one that is over, or belongs to another store, is nobody."""
+    """The running attempts with these tokens; those that have ended or belong to another store are left out."""
     pairs = [(int(job), token) for token in tokens for job in [token.rpartition(".")[2]] if _is_id(job)]
     rows = store.fetch(
         "SELECT jobs.id, jobs.runner FROM json_each(?) AS pair JOIN jobs ON jobs.id = json_extract(pair.value, '$[0]')"
@@ -25,7 +25,7 @@ def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
 
 
 def held_up(store: Store, callers: Sequence[int]) -> set[int]:
-    """The jobs that cannot be over before the command is that these have called: they, and all that run after them."""
+    """The jobs that cannot finish before a command called by ``callers`` does: these, and all that run after them."""
     rows = store.fetch(
         """
         WITH RECURSIVE below (id) AS (
@@ -38,7 +38,7 @@ def held_up(store: Store, callers: Sequence[int]) -> set[int]:
 
 
 def all_wait(store: Store, mine: Container[int]) -> bool:
-    """Whether each job that runs, whoever runs it, waits in a command of batchq that it has called; ``mine`` do."""
+    """Whether every running job, in all runs, waits for a batchq command that it called; ``mine`` do."""
     rows = store.fetch("SELECT id FROM jobs WHERE state = 'running'")
     return all(id in mine or store.lock.waits(id) for (id,) in rows)
 
@@ -59,7 +59,7 @@ def is_anyone_free(store: Store, ids: Sequence[Range]) -> bool:
 
 
 def is_anything_startable(store: Store, runner: Runner) -> bool:
-    """Whether a queued job that this runner wants may start, now or as soon as a rate lets it."""
+    """Whether a queued job of this runner's selection may start, now or as soon as a rate allows."""
     wanted, kinds = runner.wanted, "1" if runner.wanted.payloads else "jobs.kind <> 'payload'"
     return bool(
         store.fetch(
@@ -70,7 +70,7 @@ def is_anything_startable(store: Store, runner: Runner) -> bool:
     )
 
 
-#: Of a job: its queue lets at least one more run
+#: The condition for a job whose queue lets at least one more job run
 IN_AN_OPEN_QUEUE = """
 NOT EXISTS (SELECT 1 FROM queues AS q WHERE q.name = jobs.queue AND q.running_limit <=
     (SELECT total(c.jobs) FROM counters AS c WHERE c.state = 'running' AND c.queue = q.name))"""
@@ -81,13 +81,13 @@ def _is_id(text: str) -> bool:
 
 
 class Standstill:
-    """Whether something has been so for a while: who waits may be about to go on."""
+    """Checks that a condition has held for a while: a waiting job may be about to continue."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def lasts(self, *, is_so: bool) -> bool:
-        """Whether it is so, and was so at each look of the last three seconds."""
+        """Whether it holds, and held at each check of the last three seconds."""
         if not is_so:
             self._since = None
             return False

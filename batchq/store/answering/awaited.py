@@ -1,4 +1,4 @@
-"""Waiting for jobs to be over: they are looked up once, and followed by their ids and states."""
+"""Waiting until jobs have finished: they are selected once, then followed by their ids and states."""
 
 import select
 import time
@@ -13,33 +13,33 @@ from batchq.store.file.connection import Store
 from batchq.store.running.runners import Asking
 from batchq.store.selecting import condition
 
-LOOK = 0.25  #: seconds between looks where nobody rings
-SHARE = 10  #: of the time, looking takes no more than one part in so many
+LOOK = 0.25  #: seconds between polls if no bell rings
+SHARE = 10  #: polling takes at most one part in ten of the time
 
 
 def without_callers(store: Store, selection: Selection, callers: Sequence[Asking]) -> tuple[Range, ...]:
-    """The selected jobs but those that cannot be over before this command is. Raises UsageError if these were named."""
+    """The selected jobs except those that cannot finish before this command does. Raises UsageError if one was named."""
     but = asking.held_up(store, [one.id for one in callers]) if callers else set()
     for one in sorted(but):
         if any(low <= one <= high for low, high in selection.ids):
             mine = ", ".join(str(caller.id) for caller in callers)
-            raise UsageError(f"this runs inside of job {mine}: to wait for job {one} would be to wait for itself")
+            raise UsageError(f"this runs inside job {mine}: to wait for job {one} would be to wait for itself")
     return chosen(store, selection, but)
 
 
 def until_over(
     store: Store, ids: Sequence[Range], end: float | None, is_enough: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Block until the jobs are over, or until then (monotonic seconds; None: as long as it takes); whether they are.
+    """Block until the jobs have finished, or until ``end`` (monotonic seconds; None: no limit); return whether they have.
 
-    ``is_enough`` is asked after each look that finds one that is not over, and ends the wait, too.
+    ``is_enough`` is called after each poll that finds an unfinished job; True ends the wait, too.
     """
     bell = Bell(store.path)
     low = 0
     try:
         while True:
             began = time.monotonic()
-            # What is over stays so, but for a retry: so the last look begins at the first job again.
+            # A finished job stays finished, except after a retry: so the last poll begins at the first job again.
             found = first_open(store, ids, low)
             if found is None and low:
                 found = first_open(store, ids, 0)
@@ -59,7 +59,7 @@ def until_over(
 
 
 def chosen(store: Store, selection: Selection, but: set[int]) -> tuple[Range, ...]:
-    """The selected jobs, as they are at this moment, without those of ``but``; of every job those that are not over."""
+    """The jobs that are selected now, without those of ``but``; of every job only the unfinished ones."""
     where, named = condition(selection)
     if selection == Selection(everything=True):
         where = "jobs.finished_at IS NULL"
@@ -68,7 +68,7 @@ def chosen(store: Store, selection: Selection, but: set[int]) -> tuple[Range, ..
 
 
 def first_open(store: Store, ids: Sequence[Range], low: int) -> int | None:
-    """The first of these jobs from ``low`` on that is not over; None where all are."""
+    """The first unfinished job of these from ``low`` on; None if all have finished."""
     where, named = condition(Selection(tuple(ids) or NO_JOB))
     sql = f"SELECT id FROM jobs WHERE finished_at IS NULL AND id >= :from AND {where} ORDER BY id LIMIT 1"
     for (id,) in store.fetch(sql, named | {"from": low}):
@@ -77,8 +77,8 @@ def first_open(store: Store, ids: Sequence[Range], low: int) -> int | None:
 
 
 class Deadlock:
-    """Whether nothing can go on as long as the jobs ``callers`` wait for ``ids``: every job that runs waits so, and no run
-    has a slot left. Within its block others see from the lock file that these wait."""
+    """Detects that nothing can continue while the jobs ``callers`` wait for ``ids``: every running job waits like that,
+    and no run has a free slot. Inside its block the lock file shows other processes that the callers wait."""
 
     def __init__(self, store: Store, ids: Sequence[Range], callers: Sequence[Asking]) -> None:
         self._store = store
@@ -96,11 +96,11 @@ class Deadlock:
             self._store.lock.release_waits(one)
 
     def is_seen(self) -> bool:
-        """Whether it was so at each look of the last seconds."""
+        """Whether this was so at each check of the last seconds."""
         if not self._callers:
             return False
         is_so = asking.all_wait(self._store, self._callers) and not asking.is_anyone_free(self._store, self._ids)
         return self._standstill.lasts(is_so=is_so)
 
 
-DEADLOCK = "each job that runs waits for others, and no run has a slot left for these: run them with a larger -j"
+DEADLOCK = "every running job waits for others, and no run has a free slot for these: run them with a larger -j"

@@ -97,7 +97,7 @@ def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Chang
                 chosen = jobs.in_state(state)
                 ids += _ids(store, chosen) if list_ids else []
                 changed += _less(left, state, states.move(db, state, "held", *condition(chosen), also))
-            taken = states.take_over(db, *condition(jobs))
+            taken = states.hold_by_hand(db, *condition(jobs))
             ids += taken if list_ids else []
             changed += _less(left, "held", len(taken))
     return Changed(changed, _some(left), sorted(ids))

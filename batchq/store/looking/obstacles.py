@@ -1,4 +1,4 @@
-"""Why jobs that are not over do not run, sorted by reason: for a run that leaves them, and for who waits for them."""
+"""Why unfinished jobs do not run, grouped by reason: for a run that leaves them, and for a command that waits for them."""
 
 import json
 from collections.abc import Container, Mapping, Sequence
@@ -16,17 +16,17 @@ _ANY = 1 << 40  #: more slots than a job can need
 
 
 class NotRun(NamedTuple):
-    """Jobs that do not run, or did not, all for one reason.
+    """Jobs that do not run, or did not, all for one reason:
 
-    ``held`` by a person, ``on hold`` by batchq, ``cancelled`` by hand, ``dropped`` because a job that was not asked for
-    failed or was cancelled, or one that was asked for was cancelled, ``blocked`` by jobs that are not over,
-    ``scheduled`` for later, still ``running`` in another run, ``lost`` with a run that died, ``hidden`` with one
-    of which nobody can see whether something lives,
-    ``paused`` or ``shut`` (limit 0) as ``queue`` is,
-    ``payload`` without --perform, ``slots`` (``most`` are needed), or ``free``: nothing is in
-    the way but that no run takes them. Of a run at its end there are also those that it would have taken, had it not
-    ``stopped``; and of one that jobs have called, its ``callers``, those that cannot be over before these are (``inside``)
-    and those that cannot start as long as all that runs waits (``stuck``).
+    ``held`` by a person; ``on hold`` by batchq; ``cancelled`` by hand; ``dropped`` because a job that was not asked for
+    failed or was cancelled, or one that was asked for was cancelled; ``blocked`` by unfinished jobs; ``scheduled`` for
+    later; still ``running`` in another run; ``lost`` with a run that died; ``hidden``: like lost, but its processes may
+    still be alive out of sight; ``paused`` or ``shut`` (limit 0) like ``queue``; ``payload`` without --perform;
+    ``slots`` (``most`` are needed); ``free``: nothing prevents them, but no run takes them.
+
+    At the end of a run there are also the jobs that it left because it was ``stopped``; and if jobs called it, its
+    ``callers``, the jobs that cannot finish before these do (``inside``), and those that cannot start while all running
+    jobs wait (``stuck``).
     """
 
     reason: str
@@ -36,12 +36,12 @@ class NotRun(NamedTuple):
     callers: tuple[int, ...] = ()
 
     def without(self, others: Container[int]) -> "NotRun":
-        """But for those that are told elsewhere."""
+        """The same without the jobs of ``others``."""
         return self._replace(jobs=[id for id in self.jobs if id not in others])
 
 
 def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: int, payloads: bool) -> list[NotRun]:
-    """The jobs that fulfil ``where`` and neither succeeded nor failed, as a run with so many slots must see them."""
+    """Group the jobs that fulfil ``where`` and neither succeeded nor failed by reason, for a run with ``slots``."""
     rows = store.fetch(
         f"""
         SELECT CASE
@@ -70,8 +70,8 @@ def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: i
 
 
 def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> list[NotRun]:
-    """Why those of the jobs that wait, or jobs after which they are to run, do not start: as things are now, they never
-    will. What a run at work is going to take is left out; it takes back lost jobs, but for those that it cannot see."""
+    """Why the waiting jobs among these, or their parents, will never start as things are now. Jobs that a run at work is
+    going to take are left out; it also takes back lost jobs, except hidden ones."""
     living = runners.living(store)
     where, named = condition(Selection(tuple(ids) or NO_JOB))
     found = by_reason(
@@ -104,7 +104,7 @@ SELECT id FROM above"""
 
 
 def but_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
-    """Of what nothing else is in the way of, only what none of these runners takes."""
+    """Leave out the ``free`` jobs that one of these runners takes."""
     if one.reason != "free":
         return one
     taken: set[int] = set()

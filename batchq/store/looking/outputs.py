@@ -1,4 +1,4 @@
-"""What jobs printed: whole, or the last of it with jobs that failed."""
+"""The output of jobs: all that is stored, or the last part of it with jobs that failed."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
 
 
 def read(store: Store, id: int, attempt: int | None, stream: str) -> Output:
-    """What ``attempt`` (None: the last one) of a job has printed to ``stdout`` or ``stderr`` so far.
+    """What ``attempt`` (None: the last one) of a job printed to ``stdout`` or ``stderr`` so far.
 
     Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
     """
@@ -27,7 +27,7 @@ def read(store: Store, id: int, attempt: int | None, stream: str) -> Output:
 
 
 def of_jobs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:
-    """What the last attempts of these jobs printed, by job and stream; what printed nothing is missing."""
+    """What the last attempts of these jobs printed, by job and stream; streams without output are missing."""
     rows = store.fetch(
         "SELECT o.job, o.stream, o.number, o.head, o.tail, o.total FROM json_each(:ids) AS wanted"
         " JOIN jobs ON jobs.id = wanted.value JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt",

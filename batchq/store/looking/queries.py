@@ -1,4 +1,4 @@
-"""Looking at jobs: every verb only reads, takes no lock, and returns the frozen values of ``rows``."""
+"""Looking at jobs: every function only reads, takes no lock, and returns the frozen values of ``rows``."""
 
 import _sqlite3 as sqlite3
 import json
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PAGE = 1000  #: jobs that are read at once
+PAGE = 1000  #: jobs that are read together
 
 JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
@@ -35,7 +35,7 @@ def jobs(store: Store, selection: Selection, limit: int, after_id: int = 0) -> l
 
 
 def pages(store: Store, selection: Selection) -> Iterator[list[Job]]:
-    """All of the selected jobs in the order of their ids, page by page."""
+    """All selected jobs in the order of their ids, page by page."""
     after = 0
     while page := jobs(store, selection, PAGE, after):
         yield page
@@ -43,12 +43,12 @@ def pages(store: Store, selection: Selection) -> Iterator[list[Job]]:
 
 
 def newest(store: Store, selection: Selection, limit: int) -> list[Job]:
-    """The ``limit`` newest of the selected jobs, in the order of their ids."""
+    """The ``limit`` newest selected jobs, in the order of their ids."""
     return _jobs(store, selection, "ORDER BY jobs.id DESC LIMIT :limit", limit)[::-1]
 
 
 def job(store: Store, id: int) -> Detail:
-    """One job with all of its attempts. Raises MissingError."""
+    """One job with all its attempts. Raises MissingError."""
     require(store, of_ids([id]))
     (found,) = jobs(store, of_ids([id]), 1)
     (row,) = store.fetch(
@@ -64,7 +64,7 @@ def job(store: Store, id: int) -> Detail:
 
 
 def results(store: Store, ids: list[int]) -> dict[int, str]:
-    """What the last attempts of these jobs returned, as JSON, by job; a job is missing where that is nothing."""
+    """What the last attempts of these jobs returned, as JSON, by job; jobs without a result are missing."""
     rows = store.fetch(
         "SELECT a.job, a.result FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value"
         " JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE a.result IS NOT NULL",
@@ -74,7 +74,7 @@ def results(store: Store, ids: list[int]) -> dict[int, str]:
 
 
 def names(store: Store, ids: Iterable[int]) -> dict[int, str]:
-    """The names of those of the jobs that have one."""
+    """The names of these jobs, by id; jobs without a name are missing."""
     rows = store.fetch(
         "SELECT id, name FROM jobs WHERE name IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
         (json.dumps([*ids]),),
@@ -93,7 +93,7 @@ def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
 
 
 def cancelled_below(store: Store, ids: Iterable[int]) -> int:
-    """How many jobs were cancelled because one of these had failed, directly or by way of others."""
+    """How many jobs were cancelled because one of these had failed, directly or through others."""
     ((jobs,),) = store.fetch(
         """
         WITH RECURSIVE below (id) AS (
@@ -107,14 +107,14 @@ def cancelled_below(store: Store, ids: Iterable[int]) -> int:
 
 
 def require(store: Store, selection: Selection) -> None:
-    """Raise MissingError for an id, or a range of ids, that was named and holds no job."""
+    """Raise MissingError if a named id, or range of ids, has no job."""
     for low, high in selection.ids if selection.ids != NO_JOB else ():
         if not is_any(store, low, high):
             if found := pruned(store, low, high):
                 ((id, (state, key)), *more) = found.items()
-                told = f"job {id} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}"
+                one = f"job {id} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}"
                 several = f"jobs {low}-{high} were pruned; all that is known of them: {keys.in_words(found)}"
-                raise MissingError(several if more else told)
+                raise MissingError(several if more else one)
             jobs = f"job {low}" if low == high else f"job from {low} to {high}"
             raise MissingError(f"there is no {jobs} in {store.path}")
 
@@ -128,7 +128,7 @@ _ENDED = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancel
 
 
 def pruned(store: Store, low: int, high: int) -> dict[int, tuple[str, str]]:
-    """How the jobs of these ids had ended that were pruned, and their keys, by which that is still known."""
+    """The pruned jobs in this range of ids that are still known by their keys: the final state and the key of each."""
     return keys.pruned(store.db, low, high)
 
 
@@ -139,7 +139,7 @@ def job_row(row: "tuple[Any, ...]") -> Job:
 
 
 def due_by(due_at: int | None, due_from: int | None, now: int) -> int | None:
-    """When a job is due: where the clock was set back since, the next run lets its pause begin anew."""
+    """When a job is due: if the clock was set back, the next run starts its delay anew."""
     if due_at is None or due_from is None or due_from <= now:
         return due_at
     return now + due_at - due_from
@@ -158,7 +158,7 @@ def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int 
 
 
 def lost(store: Store, selection: Selection) -> int:
-    """How many of the selected jobs are ``running`` in the store although their run is gone."""
+    """How many of the selected jobs are ``running`` in the store although their run has died."""
     where, named = condition(selection.in_state("running"))
     rows = store.fetch(f"SELECT runner, count(*) FROM jobs WHERE {where} GROUP BY runner", named)
     gone = runners.dead(store, {runner for runner, _ in rows})

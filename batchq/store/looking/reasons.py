@@ -1,4 +1,4 @@
-"""The facts from which it follows why a job waits, or why it ended as it did: from the ledger alone, without a lock."""
+"""The facts that explain why a job waits, or why it ended as it did: from the store alone, without a lock."""
 
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
@@ -11,14 +11,14 @@ from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Living
 from batchq.store.snapshots import snapshot
 
-PARENTS = 10  #: that are named
-QUEUE_LOOK = 10_000  #: jobs of the same queue that are counted as coming first
+PARENTS = 10  #: parents that are named
+QUEUE_LOOK = 10_000  #: earlier jobs of the same queue that are counted at most
 
 
 class Facts(NamedTuple):
-    """What bears on one job. ``before``: jobs of its queue that come first (10,000 stands for more); ``running``: jobs
-    of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``gone``: the dead
-    runner that has it. ``above``: what keeps those from running after which it is to run, with ``names`` of them."""
+    """Everything that matters for one job. ``before``: jobs of its queue that come first (10,000 may be more); ``running``:
+    jobs of its queue that run; ``takers``: the runners at work that take it, of ``at_work`` in all; ``gone``: the dead
+    runner that has it; ``above``: why its parents do not run, with ``names`` of these."""
 
     detail: Detail
     parents: list[Parent]
@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 
 
 def gather(store: Store, id: int, here: Here | None = None) -> Facts:
-    """All of that, of one moment, as seen from ``here``. Raises MissingError."""
+    """Collect the facts in one snapshot, as seen from ``here``. Raises MissingError."""
     with snapshot(store):
         detail = queries.job(store, id)
         job = detail.job
@@ -74,7 +74,7 @@ def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Pare
 
 
 def _before(store: Store, job: Job) -> int:
-    """How many queued jobs of the queue come first, of those that are a payload as it is, or none as it is none."""
+    """How many queued jobs of its queue come first: payload jobs before a payload job, others before any other."""
     total, kind = 0, "kind = 'payload'" if job.kind == "payload" else "kind <> 'payload'"
     for first in ("priority > :priority", "priority = :priority AND id < :id"):
         ((jobs,),) = store.fetch(

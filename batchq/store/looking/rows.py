@@ -1,4 +1,4 @@
-"""What looking at a store returns: frozen values, made by ``queries`` and ``tallies``. Instants are milliseconds."""
+"""What looking at a store returns: frozen values, made by ``queries`` and ``tallies``. Times are milliseconds."""
 
 import json
 import shlex
@@ -26,9 +26,9 @@ class End(NamedTuple):
 
 
 class Filed(NamedTuple):
-    """A file with all that an attempt printed to ``stream`` (``stdout``, ``stderr`` or ``both``).
+    """A log file with everything that an attempt printed to ``stream`` (``stdout``, ``stderr`` or ``both``).
 
-    ``trouble`` is why something is missing there.
+    ``trouble`` is why something is missing in it.
     """
 
     stream: str
@@ -39,9 +39,9 @@ class Filed(NamedTuple):
 class Job(NamedTuple):
     """One job with the end of its last attempt (None while that runs, and before the first).
 
-    ``attempt`` counts all attempts so far, ``failures`` those that the budget ``max_attempts`` has paid for. ``is_lost``:
-    it is ``running`` in the store, but its run is gone, and the next one takes it back. ``logs`` are those of the last
-    attempt; ``age`` is for how long it has been running (ms), where that is known better than by ``started_at``.
+    ``attempt`` counts all attempts so far, ``failures`` those that count for ``max_attempts``. ``is_lost``: it is
+    ``running`` in the store, but its run has died, and the next one takes it back. ``logs`` are those of the last
+    attempt; ``age`` is how long it has been running (ms), if that is known better than from ``started_at``.
     """
 
     id: int
@@ -71,12 +71,12 @@ class Job(NamedTuple):
     age: int | None = None
 
     def running_for(self, at: int) -> int:
-        """For how many milliseconds a job that runs has been running at that moment, which is the present."""
+        """How many milliseconds a running job has been running; ``at`` is now."""
         return max(0, at - (self.started_at or at)) if self.age is None else self.age
 
     @property
     def standing(self) -> str:
-        """Its state, as a person is told of it."""
+        """Its state as it is shown: ``lost`` if its run has died."""
         return "lost" if self.is_lost else self.state
 
     @property
@@ -86,7 +86,7 @@ class Job(NamedTuple):
 
 
 class Log(NamedTuple):
-    """The last bytes that an attempt printed, and where; ``cut`` when it printed more before them."""
+    """The last bytes that an attempt printed, and the stream; ``cut`` if it printed more before them."""
 
     stream: str
     data: bytes
@@ -121,7 +121,7 @@ class Attempt(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """All that is known about one job. ``env`` are names only: values may be secrets."""
+    """Everything that is stored about one job. ``env`` has names only: values may be secrets."""
 
     job: Job
     add_id: int
@@ -141,7 +141,7 @@ class Detail(NamedTuple):
 
 class Parent(NamedTuple):
     """A job after which another one runs; ``kind`` is ``after`` (its success) or ``after_any`` (its end).
-    Its ``state`` is ``lost`` where its run died."""
+    Its ``state`` is ``lost`` if its run has died."""
 
     id: int
     name: str | None
@@ -164,7 +164,7 @@ class Output(NamedTuple):
 
 
 def command(kind: str, work: str) -> str:
-    """Stored work as a person would write it: for the eye, not for a shell. What cannot be read is shown as it is."""
+    """Stored work as a person would write it, to be read, not for a shell. Invalid JSON is shown as it is."""
     try:
         return _written(kind, work, json.loads(work))
     except (ValueError, TypeError, LookupError, AttributeError):
@@ -184,9 +184,9 @@ def _written(kind: str, work: str, value: "Any") -> str:
 
 
 class Timing(NamedTuple):
-    """When the attempts of some jobs ran, how many there were, and the time they took added up, in seconds.
+    """When the attempts of some jobs ran, how many there were, and their total time, in seconds.
 
-    ``first_started`` counts what runs now too, the rest only attempts that have ended. ``retries`` are attempts after
+    ``first_started`` includes attempts that run now, the rest only those that have ended. ``retries`` are attempts after
     the first of a job.
     """
 

@@ -1,4 +1,4 @@
-"""Counting and timing jobs inside SQLite: a million jobs never become Python objects. Read without a lock."""
+"""Counts and times of jobs, computed inside SQLite: a million jobs never become Python objects. Read without a lock."""
 
 from batchq import clock
 from batchq.jobs.lifecycle import STATES
@@ -13,7 +13,7 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
     """How many of the selected jobs are in each state, in the order of ``STATES``; states without jobs are left out."""
     counted = selection._replace(batch=None, queue=None, states=(), everything=False).is_empty
     where, named = condition(selection)
-    if counted:  # the counters know it: a few rows instead of all jobs
+    if counted:  # from the counters: a few rows instead of all jobs
         rows = store.fetch(f"SELECT state, sum(jobs.jobs) FROM counters AS jobs WHERE {where} GROUP BY state", named)
     else:
         rows = store.fetch(f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
@@ -22,7 +22,7 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
 
 
 def timing(store: Store, selection: Selection) -> Timing:
-    """When the selected jobs ran; with ``since`` only the attempts that ended after it count."""
+    """When the selected jobs ran; with ``since``, only attempts that ended after it count."""
     where, named = condition(selection)
     source = "attempts AS a" if where == "1" else "jobs JOIN attempts AS a ON a.job = jobs.id"
     window = " AND a.finished_at >= :since" if selection.since is not None else ""
@@ -40,7 +40,7 @@ def timing(store: Store, selection: Selection) -> Timing:
 def slowest(store: Store, selection: Selection, limit: int) -> list[Job]:
     """The selected jobs whose last attempt took longest, the longest first."""
     where, named = condition(selection)
-    top = (  # first the few, then their columns: a sort that carries the columns of all jobs is slow
+    top = (  # first the few ids, then their columns: a sort that carries the columns of all jobs is slow
         "SELECT jobs.id FROM jobs JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
         f" WHERE {where} ORDER BY a.seconds DESC, jobs.id LIMIT :limit"
     )
@@ -49,7 +49,7 @@ def slowest(store: Store, selection: Selection, limit: int) -> list[Job]:
 
 
 def next_due(store: Store, selection: Selection) -> int | None:
-    """When the first of the selected jobs that wait for a time is due; None when none waits."""
+    """When the first scheduled job of the selection is due; None if there is none."""
     where, named = condition(selection.in_state("scheduled"))
     due = f"SELECT min(iif(due_from > :now, :now + due_at - due_from, due_at)) FROM jobs WHERE {where}"  # as due_by
     ((first,),) = store.fetch(due, named | {"now": clock.now()})
