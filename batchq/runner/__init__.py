@@ -1,4 +1,4 @@
-"""``batchq run`` without its command line: the one loop between the ledger and an executor."""
+"""``batchq run`` without its command line: the loop between the ledger and an executor."""
 
 from batchq.runner.loop import run
 from batchq.runner.tally import Plan, Tally

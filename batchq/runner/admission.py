@@ -21,7 +21,7 @@ from batchq.store.file.connection import Store
 from batchq.store.running import runners
 from batchq.store.running.runners import Occupied, Runner
 
-LOOK = 0.25  #: seconds between looks at whether the other run is gone
+LOOK = 0.25  #: seconds between checks whether the other run has ended
 
 
 def enter(
@@ -33,10 +33,11 @@ def enter(
     tally: Tally,
     adding: Jobs | None = None,
 ) -> Runner | None:
-    """Register this process as a runner; None where ``plan.if_running`` does not let it, and ``tally`` says why.
+    """Register this process as a runner; None if ``plan.if_running`` does not allow it, with the reason in ``tally``.
 
-    Looking for the other run, adding the jobs of files and registering are one transaction, so two that start at once do
-    not both begin, and what is added has its run. The list is emptied: a million jobs need not be kept.
+    Checking for another run, adding the jobs of files and registering are one transaction: of two runs that start at
+    once only one begins, and jobs that were added have their run. ``adding`` is emptied, because a million jobs need not
+    stay in memory.
     """
     is_after_nothing = False
     above: list[int] = []
@@ -89,7 +90,7 @@ def enter(
             if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
                 return None
-            bell = bell or Bell(store.path)  # only now: to close one takes longer than many a run
+            bell = bell or Bell(store.path)  # only now: closing a bell takes longer than many runs
             _wait(bell, inbox, until)
             if inbox.received:
                 tally.signal = inbox.received.pop(0)
@@ -110,7 +111,7 @@ def _bring_back(store: Store, above: list[int]) -> None:
 
 def _wait(bell: Bell, inbox: Inbox, until: float | None) -> None:
     patience = LOOK if until is None else min(LOOK, max(0.0, until - time.monotonic()))
-    heard = [fd for fd in (inbox.fileno(), bell.fd) if fd is not None]
-    select.select(heard, [], [], patience)
+    watched = [fd for fd in (inbox.fileno(), bell.fd) if fd is not None]
+    select.select(watched, [], [], patience)
     inbox.drain()
     bell.has_rung()

@@ -1,6 +1,6 @@
-"""What a run has to report to its ledger, and the exchange that does it: results, begun attempts, output, logs, processes.
+"""The news of a run for its ledger, and the exchange that records it: results, started attempts, output, logs, processes.
 
-While the store does not answer all of it is kept, and nothing is claimed.
+While the store does not answer, all news is kept and nothing is claimed.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from batchq.jobs.attempt import SUCCEEDED, Claim, Ended, Printed
 from batchq.notes import note
 from batchq.runner import pacing
 from batchq.runner.judging import Judge
+from batchq.runner.leaders import Leaders
 from batchq.runner.logbook import Logbook
-from batchq.runner.noting import Noting
 from batchq.runner.outage import Outage
 from batchq.runner.pacing import State
 from batchq.runner.tally import Tally
@@ -24,10 +24,10 @@ from batchq.store.running.runners import Runner
 
 
 class Books:
-    """The news of one run. ``ended`` are results, the first of them ``since`` that moment (monotonic seconds).
+    """The news of one run. ``ended`` has the results; the first has waited ``since`` then (monotonic seconds).
 
-    It ``is_urgent`` to record them if a job among them starts at most once, and to go on with an exchange that
-    ``is_unfinished``. ``running`` are the claims of the run, by token.
+    Recording ``is_urgent`` if a job among them may start only once; so is continuing an exchange that ``is_unfinished``.
+    ``running`` has the claims of the run, by token.
     """
 
     def __init__(self, store: Store, executor: Executor, running: Mapping[str, Claim], tally: Tally) -> None:
@@ -38,21 +38,21 @@ class Books:
         self.begun: dict[str, Claim] = {}  # claims ahead that have started
         self.printed: dict[str, Printed] = {}
         self.logbook = Logbook(tally)
-        self.noting = Noting(executor, running)
+        self.leaders = Leaders(executor, running)
         self.outage = Outage()
         self._store = store
         self._judge = Judge(store)
         self._is_log_stuck = False
 
     def begin(self, started: Started) -> Claim:
-        """A claim ahead has begun; the claim with its start."""
+        """Note that a claim made ahead has started; returns the claim with its start."""
         claim = started.claim._replace(started_at=started.at)
         self.begun[claim.token] = claim
-        self.noting.begins(claim)
+        self.leaders.begins(claim)
         return claim
 
     def end(self, ended: Ended, since: float) -> None:
-        """An attempt has ended, and waits to be recorded ``since`` that moment: nothing else of it counts any more."""
+        """Queue the end of an attempt for recording, waiting ``since`` then, and drop its other news."""
         token = ended.claim.token
         if self.begun:
             self.begun.pop(token, None)
@@ -64,7 +64,7 @@ class Books:
         self.ended.append(ended)
 
     def print(self, news: Printed) -> None:
-        """An attempt has printed; only the newest is kept, so that a store that does not answer fills no memory."""
+        """Queue the output of an attempt; only the newest is kept, so that an outage does not fill the memory."""
         before = self.printed.get(news.claim.token, news)
         self.printed[news.claim.token] = Printed(
             news.claim,
@@ -77,15 +77,15 @@ class Books:
         return all(one.outcome.status == SUCCEEDED for one in self.ended)
 
     def exchange(self, me: Runner, state: State, *, closing: bool) -> Exchange | None:
-        """Record all news and claim what ``state`` has room for; None if the store does not answer: nothing happened."""
-        leaders = self.noting.leaders()
+        """Record all news and claim what ``state`` has room for; None, and no change, if the store does not answer."""
+        leaders = self.leaders.due()
         later: list[Ended] = []
         try:
             if pacing.hurries(state):
                 judged = self._judge.judge_at_once(self.ended)
             else:
                 judged, later = self._judge.judge(self.ended)
-            self.ended = [*judged, *later]  # so that nothing is judged again where the store is busy
+            self.ended = [*judged, *later]  # so that nothing is judged again after a busy store
             done = exchange.exchange(
                 self._store,
                 me,
@@ -98,7 +98,7 @@ class Books:
                 logged=self.logbook.news(),
                 closing=closing,
                 leaders=leaders,
-                over=self.noting.over(judged),
+                over=self.leaders.finished(judged),
             )
         except BatchqError as error:
             self.outage.meet(error)
@@ -107,15 +107,16 @@ class Books:
         self.ended, self.begun, self.printed = later, {}, {}
         self.is_urgent, self.is_unfinished = False, done.is_unfinished
         self.logbook.recorded()
-        self.noting.told(leaders)
-        self.noting.forget(judged)
+        self.leaders.recorded(leaders)
+        self.leaders.forget(judged)
         for late in done.refused:
-            note(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late; it had been rescued meanwhile")
+            note(f"job {late.claim.id}: attempt {late.claim.attempt} ended too late: it had already been taken back")
         return done
 
     def checkpoint(self) -> None:
-        """Keep the store's log short; warn once if a program that reads the store for long prevents it."""
+        """Keep the store's log short; warn once if a long-running reader prevents it."""
         done = checkpoints.checkpoint_if_due(self._store)
         if done is not None and done.is_stuck and not self._is_log_stuck:
             self._is_log_stuck = True
-            note(f"the log of {self._store.path} grows ({done.log_bytes >> 20} MiB): some program reads it for long")
+            size = f"{done.log_bytes >> 20} MiB"
+            note(f"the log of {self._store.path} grows ({size}): a program keeps the store open for reading")

@@ -14,27 +14,27 @@ from batchq.events import Event
 from batchq.jobs.asciijson import dump
 from batchq.notes import note
 
-BUFFER = 16 * 1024 * 1024  #: bytes that wait for a slow reader; what comes on top of that is lost
-PATIENCE = 1.0  #: seconds without any progress after which the end of a run waits no longer for its reader
-MOST_PATIENCE = 5.0  #: seconds that it waits for one that is slow
+BUFFER = 16 * 1024 * 1024  #: bytes kept for a slow reader; events beyond that are lost
+PATIENCE = 1.0  #: seconds without progress after which the end of a run no longer waits for its reader
+MOST_PATIENCE = 5.0  #: seconds that it waits at most, for a slow reader
 _FLAGS = os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_LINKS = 40  #: that follow each other, at most (as in Linux)
+_LINKS = 40  #: longest chain of links that is followed (as in Linux)
 
 
 class EventFile:
-    """Takes events and writes each as one line; ``-`` is stdout.
+    """Writes each event as one line; ``-`` is stdout.
 
-    Bytes that are not UTF-8 are written as ``\\\\xff``. A pipe is never waited for: what does not fit is kept, up to a
-    bound, and lost beyond that, with one warning. Raises OSError for what cannot be opened, and for a file, or a link to
-    one, that belongs to another user.
+    Bytes that are not UTF-8 are written as ``\\\\xff``. It never waits for a pipe: what does not fit is kept, up to a
+    limit, and lost beyond that, with one warning. Raises OSError if the file cannot be opened, or if it, or a link to
+    it, belongs to another user.
     """
 
     def __init__(self, path: str) -> None:
         self._name = f"--events {path}"
-        self._keeper: int | None = None  # our own reading end: a pipe without a reader is none to write to
+        self._keeper: int | None = None  # our own reading end: a pipe without a reader cannot be written
         self._fd = _stdout() if path == "-" else self._open(path)
         is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
-        self._most = BUFFER if is_file else select.PIPE_BUF  # so much a pipe takes at once when it takes anything
+        self._most = BUFFER if is_file else select.PIPE_BUF  # a pipe that is writable takes this much at once
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._waiting = bytearray()
@@ -42,20 +42,20 @@ class EventFile:
         self._is_broken = False
 
     def __call__(self, event: Event) -> None:
-        """Write one line, and what waits before it, as far as that is possible at once."""
+        """Write one line after those that wait, as far as possible without blocking."""
         if self._is_broken:
             return
         line = dump(_facts(event), tight=True).encode() + b"\n"
         if len(self._waiting) + len(line) > BUFFER:
             self._lost += 1
             if self._lost == 1:
-                note(f"{self._name}: nobody reads the events fast enough; some are lost")
+                note(f"{self._name}: the events are not read fast enough; some are lost")
         else:
             self._waiting += line
         self.push(is_last=event.name == "run.stop")
 
     def push(self, *, is_last: bool = False) -> None:
-        """Write what still waits, as far as that is possible at once; the ``is_last`` time its reader gets a moment."""
+        """Write waiting lines as far as possible without blocking; the ``is_last`` call gives the reader a moment."""
         if self._is_broken:
             return
         try:
@@ -64,7 +64,7 @@ class EventFile:
                 self._end()
         except OSError as error:
             self._is_broken = True
-            note(f"{self._name}: the events cannot be written any more: {error.strerror}")
+            note(f"{self._name}: events can no longer be written: {error.strerror}")
 
     def _open(self, path: str) -> int:
         flags = _FLAGS | (0 if _is_trusted_link(path) else os.O_NOFOLLOW)
@@ -83,7 +83,7 @@ class EventFile:
         return fd
 
     def _push(self, milliseconds: float) -> None:
-        """Write what fits, waiting so long for the first of it; a blocking write could wait for ever."""
+        """Write what fits, waiting ``milliseconds`` for the first piece; a blocking write could wait for ever."""
         while self._waiting and self._poll.poll(milliseconds):
             try:
                 size = os.write(self._fd, memoryview(self._waiting)[: self._most])
@@ -93,7 +93,7 @@ class EventFile:
             milliseconds = 0
 
     def _end(self) -> None:
-        """Give a reader a moment for the rest; say what nobody will read."""
+        """Give the reader a moment for the rest, and report what remains unread."""
         until = time.monotonic() + MOST_PATIENCE
         before = -1
         while self._waiting and len(self._waiting) != before and time.monotonic() < until:
@@ -105,8 +105,8 @@ class EventFile:
             os.close(self._keeper)
             self._keeper = None
             if any(
-                said & select.POLLERR for _, said in self._poll.poll(0)
-            ):  # no other reader: what is in there is gone
+                flags & select.POLLERR for _, flags in self._poll.poll(0)
+            ):  # no other reader: the pipe's content is lost
                 unread += in_pipe
         if unread or self._lost:
             lost = f" and {self._lost:,} events" if self._lost else ""
@@ -137,7 +137,7 @@ def _is_trusted(facts: os.stat_result) -> bool:
 
 
 def _is_trusted_link(path: str) -> bool:
-    """Whether it is a link, and all that it leads over are ours or root's. Raises OSError where one is another's."""
+    """Whether it is a link, all of whose links are ours or root's. Raises OSError if one is another user's."""
     is_link = False
     for _ in range(_LINKS):
         try:
@@ -154,4 +154,4 @@ def _is_trusted_link(path: str) -> bool:
 
 
 def _stranger() -> OSError:
-    return OSError(0, "it belongs to another user, who could read what is written there")
+    return OSError(0, "it belongs to another user, who could read the events")

@@ -1,8 +1,8 @@
-"""Which regular expressions of ``retry_on`` and ``no_retry_on`` a failed attempt has printed: found out before the store
-is ours, and for a moment at most.
+"""Matching the regular expressions of ``retry_on`` and ``no_retry_on`` against the output of failed attempts: before the
+store is locked, and with a time limit.
 
-There are expressions that would go on for ever on some texts. CPython's engine looks for signals every few thousand
-steps (``MAYBE_CHECK_SIGNALS`` in its ``sre_lib.h``), so that Ctrl-C ends it, and so does the timer here.
+Some expressions take practically for ever on some texts. CPython's engine checks for signals every few thousand steps
+(``MAYBE_CHECK_SIGNALS`` in its ``sre_lib.h``), so Ctrl-C interrupts it, and so does the timer here.
 """
 
 import signal
@@ -17,33 +17,32 @@ from batchq.notes import note
 from batchq.store.file.connection import Store
 from batchq.store.running import recording
 
-LONGEST = 0.1  #: seconds for all rules of one attempt; the loop judges no longer than that between two looks at signals
-HURRY = 0.5  #: seconds for all attempts together where a run is to end at once,
-SHORTEST = 0.001  #: and at least for each: most expressions take far less
-STRIKES = 20  #: texts on which the same rules were not decided in that time, after which they are not tried on others
-_TOO_LONG = "rules 'stderr:REGEX' take too long on what it printed, and count as not matched"
+LONGEST = 0.1  #: seconds for all rules of one attempt, and between two checks of the loop for signals
+HURRY = 0.5  #: seconds for all attempts together if the run must end at once,
+SHORTEST = 0.001  #: and at least this long for each: most expressions take far less
+STRIKES = 20  #: attempts on which the same rules took too long before they are not tried on others
+_TOO_LONG = "rules 'stderr:REGEX' take too long on its output, and count as not matched"
 
 
-class _IsOver(Exception):
+class _TimeIsUp(Exception):
     pass
 
 
 def _end(_signal: int, _frame: object) -> None:
-    raise _IsOver
+    raise _TimeIsUp
 
 
 class Judge:
-    """Judges for one run."""
+    """Matches the rules for one run."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._said: set[int] = set()
+        self._warned: set[int] = set()
 
     def judge(self, ended: Sequence[Ended]) -> tuple[list[Ended], list[Ended]]:
-        """The attempts with ``matched`` filled in, where their jobs have such rules; and those for which no time was left.
+        """The attempts, with ``matched`` filled in if their jobs have such rules; and those for which no time was left.
 
-        A rule that is not decided in time counts as not matched, which is said once for a job. Raises BusyError,
-        LedgerError.
+        A rule that takes too long counts as not matched, with one warning per job. Raises BusyError, LedgerError.
         """
         open_ones = [one for one in ended if retrying.must_be_judged(one.outcome)]
         rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
@@ -61,17 +60,17 @@ class Judge:
             left = until - time.monotonic()
             found = _found(patterns, one, left) if left > 0 else None
             if found is None and is_first:
-                self._say(one.claim.id)
+                self._warn(one.claim.id)
                 found = ()
             is_first = False
-            if found is None:  # it had less time than the others: next time it is the first
+            if found is None:  # it had less time than the others; next time it comes first
                 later.append(one)
             else:
                 done.append(one._replace(outcome=one.outcome._replace(matched=found)))
         return done, later
 
     def judge_at_once(self, ended: Sequence[Ended]) -> list[Ended]:
-        """The same for a run that is to end: all are judged, and each has little time. Raises BusyError, LedgerError."""
+        """All attempts judged, each in little time, for a run that must end. Raises BusyError, LedgerError."""
         open_ones = [one for one in ended if retrying.must_be_judged(one.outcome)]
         rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
         limit = max(SHORTEST, HURRY / max(1, len(rules)))
@@ -94,9 +93,9 @@ class Judge:
             note(f"{'job' if len(undecided) == 1 else 'jobs'} {ids}: {_TOO_LONG}")
         return done
 
-    def _say(self, job: int) -> None:
-        if job not in self._said:
-            self._said.add(job)
+    def _warn(self, job: int) -> None:
+        if job not in self._warned:
+            self._warned.add(job)
             note(f"job {job}: {_TOO_LONG}")
 
 
@@ -109,7 +108,7 @@ def _found(patterns: Sequence[str], one: Ended, seconds: float) -> tuple[str, ..
             return tuple(pattern for pattern in patterns if retrying.is_in(pattern, lines))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-    except _IsOver:
+    except _TimeIsUp:
         return None
     finally:
         signal.signal(signal.SIGALRM, previous)

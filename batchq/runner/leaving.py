@@ -1,4 +1,4 @@
-"""The end of a run: what it answers for is entered in its tally, its store is tidied, and its own end recorded."""
+"""The end of a run: complete its tally, tidy its store, and record its end."""
 
 import contextlib
 import time
@@ -15,11 +15,11 @@ from batchq.store.keeping import retention
 from batchq.store.running import forecast, runners
 from batchq.store.running.runners import Runner, RunSelection
 
-TIDY = 1.0  #: seconds that a run may spend at its end on what its store need not keep
+TIDY = 1.0  #: seconds that a run may spend at its end on removing old jobs
 
 
 def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
-    """End a run in order; one that ``is_stopped`` takes no time to tidy."""
+    """End a run in order; if it ``is_stopped``, without tidying."""
     try:
         if tally.stopped_at == "--max-time" and not forecast.look(store, me).is_work_left:
             tally.stopped_at = None
@@ -33,7 +33,7 @@ def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
 
 
 def _answer(store: Store, me: Runner, tally: Tally) -> None:
-    """Enter into ``tally`` how the jobs stand by now, whoever ran them, and what is left undone."""
+    """Enter into ``tally`` the states of the jobs now, whichever run ran them, and the jobs that were not run."""
     tally.left_alone = forecast.left_alone(store, me)
     if tally.asked is None:
         if me.wanted.is_selective:
@@ -42,41 +42,41 @@ def _answer(store: Store, me: Runner, tally: Tally) -> None:
     else:
         tally.failed = dict.fromkeys(answers.failed(store, tally.asked)) | tally.failed
         tally.before = answers.unsuccessful_before(store, tally.asked)
-    _forgive(store, tally)
+    _drop_resolved(store, tally)
     tally.on_hold = [id for id in answers.on_hold(store, _seen(me, tally)) if id not in tally.held]
     if tally.asked is not None:
         left = (one.without(tally.held) for one in answers.not_run(store, me, tally.asked, is_stuck=tally.is_stuck))
         tally.not_run = [one for one in left if one.jobs]
-        told = {id for one in tally.not_run if one.reason == "on hold" for id in one.jobs}
-        tally.on_hold = [id for id in tally.on_hold if id not in told]
+        listed = {id for one in tally.not_run if one.reason == "on hold" for id in one.jobs}
+        tally.on_hold = [id for id in tally.on_hold if id not in listed]
         tally.left_open = answers.left_open(store, me, tally.asked)
 
 
-def _forgive(store: Store, tally: Tally) -> None:
-    """How a job ended counts: somebody may have retried it meanwhile, or let it go."""
+def _drop_resolved(store: Store, tally: Tally) -> None:
+    """Drop failed jobs that have succeeded and held jobs that were released since: only their last state counts."""
     if tally.failed:
-        told = {one.id for one in tally.before}
-        for id in told.union(answers.ended_as(store, tally.failed, "succeeded")):
+        known = {one.id for one in tally.before}
+        for id in known.union(answers.ended_as(store, tally.failed, "succeeded")):
             tally.failed.pop(id, None)
     if tally.held:
         tally.held = dict.fromkeys(sorted(answers.ended_as(store, tally.held, "held")))
 
 
 def _seen(me: Runner, tally: Tally) -> RunSelection:
-    """Where it looks for what waits for a person: a run of files has other jobs each night, so it looks everywhere."""
+    """The selection searched for jobs on hold: everything for a run of files, because its jobs differ each night."""
     return me.wanted if tally.asked is None else RunSelection()
 
 
 def _tidy(store: Store) -> None:
-    """Apply the store's retention for a moment, so that it stops growing under a crontab."""
+    """Apply the store's retention for a moment, so that a store used by cron stops growing."""
     until = time.monotonic() + TIDY
-    with contextlib.suppress(BatchqError):  # what is not removed now goes at the end of a later run
+    with contextlib.suppress(BatchqError):  # a later run removes the rest
         while retention.tidy(store, clock.now()) and time.monotonic() < until:
             continue
 
 
 def abandon(tally: Tally, unrecorded: Sequence[Ended], trouble: BatchqError | None) -> None:
-    """Give up on a store that does not answer, and report which results could not be recorded."""
+    """Give up on a store that does not answer, and report the results that could not be recorded."""
     tally.trouble = trouble
     tally.unrecorded = list(unrecorded)
     for claim, outcome in unrecorded:

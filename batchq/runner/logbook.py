@@ -1,4 +1,4 @@
-"""Which files have the output of the attempts of a run, until the ledger knows; and one warning where one is incomplete."""
+"""The log files of a run's attempts, until the ledger has them; with one warning if a log is incomplete."""
 
 import math
 import time
@@ -7,11 +7,11 @@ from batchq.jobs.attempt import Logged
 from batchq.notes import note
 from batchq.runner.tally import Tally
 
-PATIENCE = 1.0  #: seconds for which news of logs wait for an exchange that has other reasons
+PATIENCE = 1.0  #: seconds that news of logs wait for an exchange due for other reasons
 
 
 class Logbook:
-    """``news`` is what the ledger does not know yet: of each file the newest, so that a long outage fills no memory."""
+    """Keeps the newest news of each log, so that a long outage does not fill the memory."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -19,7 +19,7 @@ class Logbook:
         self._since = 0.0
 
     def note(self, logged: Logged) -> None:
-        """A log was begun, or something is missing in it."""
+        """Note that a log was begun, or that something is missing in it."""
         if not self._news:
             self._since = time.monotonic()
         self._news[logged.claim.token, logged.stream] = logged
@@ -29,13 +29,13 @@ class Logbook:
             self._tally.unlogged[logged.claim.id] = None
 
     def news(self) -> list[Logged]:
-        """What an exchange is to record."""
+        """The logs that the next exchange should record."""
         return list(self._news.values())
 
     def recorded(self) -> None:
-        """It did."""
+        """Forget news that an exchange has recorded."""
         self._news.clear()
 
     def due_at(self) -> float:
-        """When some news will have waited long enough, in monotonic seconds."""
+        """When the oldest news has waited long enough, in monotonic seconds."""
         return self._since + PATIENCE if self._news else math.inf

@@ -1,7 +1,7 @@
-"""The one loop of ``batchq run``: hand what ended to the ledger, take what is claimable, let the executor work, wait.
+"""The one loop of ``batchq run``: record results, claim jobs, let the executor work, wait.
 
-Outcomes are recorded first and told afterwards. The loop ends when nothing is left that this runner may take (drain),
-or when it is told to stop; then running jobs may finish within ``grace`` and the rest is given back.
+Outcomes are recorded first and reported afterwards. The loop ends when nothing is left that this runner may take (drain),
+or when it is stopped; then running jobs may finish within ``grace`` and the rest is requeued.
 """
 
 import contextlib
@@ -18,18 +18,17 @@ from batchq.processes.signals import Inbox
 from batchq.runner import admission, leaving, pacing
 from batchq.runner.attempts import Attempts
 from batchq.runner.books import Books
+from batchq.runner.cancellations import Cancellations
+from batchq.runner.emitter import Emitter
 from batchq.runner.pacing import NEVER, Pace, Room, State
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
-from batchq.runner.telling import Teller
-from batchq.runner.withdrawing import Withdrawing
 from batchq.store.answering import asking
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
 from batchq.store.running import forecast
-from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
 
@@ -43,10 +42,10 @@ def run(
     observe: Callable[[Tally], None] = lambda tally: None,
     adding: Jobs | None = None,
 ) -> Tally:
-    """Drain the store as ``plan`` says; what was done.
+    """Drain the store according to ``plan``, and return what was done.
 
-    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step. With
-    ``adding`` these jobs are added first, and they alone are run; the list is empty afterwards.
+    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step. Jobs in
+    ``adding`` are added first, and only they are run; the list is empty afterwards.
     """
     tally = Tally()
     me = admission.enter(store, executor, plan, liveness, inbox, tally, adding)
@@ -74,7 +73,7 @@ class _Run:
         self.inbox = inbox
         self.observe = observe
         self.tally = tally
-        self.teller = Teller(handlers, store.path)
+        self.emitter = Emitter(handlers, store.path)
         self.running: dict[str, Claim] = {}  # by token
         self.books = Books(store, executor, self.running, tally)
         self.pace = Pace()
@@ -83,40 +82,40 @@ class _Run:
         self.rescuer = Rescuer(store, me)
         self.struck = Struck(executor, inbox)
         self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
-        self.withdrawing = Withdrawing(store, me, executor, plan.grace)
+        self.cancellations = Cancellations(store, me, executor, plan.grace)
         self.attempts = Attempts(
-            executor, plan, tally, self.teller, self.books, self.stopping, self.withdrawing, self.running
+            executor, plan, tally, self.emitter, self.books, self.stopping, self.cancellations, self.running
         )
         self.standstill = asking.Standstill()
         store.patience = pacing.PATIENCE
         store.interrupted = lambda: bool(inbox.received)
-        store.check_references(on=False)  # to itself, and to jobs that it holds: checking takes a tenth of an exchange
+        store.check_references(on=False)  # they are to itself and jobs it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
         self.tally.slots = self.executor.slots
-        self.teller.run_starts(self.executor.slots, self.executor.name)
+        self.emitter.run_starts(self.executor.slots, self.executor.name)
         while True:
-            self.stopping.hear(self.inbox)
+            self.stopping.receive(self.inbox)
             self.stopping.keep_time()
             self._look_after_others()
             self._exchange()
-            with contextlib.suppress(BatchqError):  # a picture of a store that does not answer
+            with contextlib.suppress(BatchqError):  # raised by a progress bar whose store does not answer
                 self.observe(self.tally)
-            self.teller.push()
-            if self._is_over():
+            self.emitter.push()
+            if self._is_finished():
                 break
             self.attempts.take_in(self.executor.poll(pacing.timeout(self._state(), self.pace), self.pace.group))
-            self._hear_bell()
+            self._check_bell()
         self.executor.close()
         if self.bell is not None:
             self.bell.close()
-        if not self.tally.unrecorded:  # else this run has not ended in order: the next one takes its jobs back
+        if not self.tally.unrecorded:  # else the next run must take its jobs back
             leaving.leave(self.store, self.me, self.tally, is_stopped=self.stopping.at is not None)
-        self.teller.run_stops(self.tally, time.monotonic() - self.began)
+        self.emitter.run_stops(self.tally, time.monotonic() - self.began)
         return self.tally
 
     def _state(self) -> State:
-        """What this run has in hand now, for ``pacing`` to decide upon."""
+        """The state of this run now, from which ``pacing`` decides."""
         books, stop = self.books, self.stopping
         idle = self.executor.free()
         return State(
@@ -128,10 +127,10 @@ class _Run:
             since=books.since,
             has_output=bool(books.printed),
             has_begun=bool(books.begun),
-            is_urgent=books.is_urgent or stop.is_untold or (books.is_unfinished and stop.at is None),
+            is_urgent=books.is_urgent or stop.is_unannounced or (books.is_unfinished and stop.at is None),
             retry_at=books.outage.again_at,
-            report_at=min(books.noting.next_at(), books.logbook.due_at()),
-            wake_at=min(stop.next_at(), self.struck.next_at(), self.withdrawing.look_at if self.running else NEVER),
+            report_at=min(books.leaders.next_at(), books.logbook.due_at()),
+            wake_at=min(stop.next_at(), self.struck.next_at(), self.cancellations.look_at if self.running else NEVER),
             stop_at=stop.at,
             is_hurried=stop.is_hurried,
         )
@@ -147,51 +146,47 @@ class _Run:
             is_in_doubt=plan.halt is not None and (self.struck.is_any_held() or not self.books.is_well()),
         )
 
-    # --- one step ------------------------------------------------------------------------------------------------------
-
     def _exchange(self) -> None:
-        """Record and claim, where there is something to record or a reason to look."""
+        """Record and claim, if an exchange is due."""
         state = self._state()
         if not pacing.due(state, self.pace):
             return
         self.store.patience = pacing.patience(state)
-        done = self.books.exchange(self.me, state, closing=self.stopping.is_untold)
+        done = self.books.exchange(self.me, state, closing=self.stopping.is_unannounced)
         if done is None:
             return
         self.pace = self.pace.exchanged(state, time.monotonic(), done.claims, clock.seconds_to(done.again_at))
         if self.bell is not None:
             self.bell.has_rung()  # that was us
-        self.stopping.is_untold = False
-        self._count(done.settled)
-        self.withdrawing.forget(done.settled)
+        self.stopping.is_unannounced = False
+        self.tally.take(done.settled)
+        self.emitter.jobs_end(done.settled)
+        self.cancellations.forget(done.settled)
         self.attempts.start(done.claims)
         self.books.checkpoint()
         self.stopping.count_failures()
 
-    def _count(self, settled: Sequence[Settled]) -> None:
-        self.tally.take(settled)
-        self.teller.jobs_end(settled)
-
     def _look_after_others(self) -> None:
-        """Settle what dead runners left, and end those of our jobs that somebody has cancelled."""
+        """Settle the jobs of dead runners, and stop those of our jobs that were cancelled."""
         now = time.monotonic()
         try:
             if self.stopping.at is None and now >= self.pace.rescue_at:
                 self.pace = self.pace.rescued(now)
                 for settled in self.rescuer.rescue():
                     self.tally.rescued += len(settled)
-                    self._count(settled)
+                    self.tally.take(settled)
+                    self.emitter.jobs_end(settled)
                     self.pace = self.pace.looking_by(now)
                 self.tally.beyond_reach = sorted(self.rescuer.beyond_reach)
                 self.me = self.me._replace(lost=tuple(self.tally.beyond_reach))
             if self.running:
-                self.withdrawing.withdraw()
+                self.cancellations.stop_cancelled()
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self.books.outage.meet(error)
 
-    def _hear_bell(self) -> None:
-        """Somebody has written to the store: there may be work, or a job of ours may have been cancelled."""
+    def _check_bell(self) -> None:
+        """Look soon if somebody has written to the store: there may be new work, or a job of ours may be cancelled."""
         if self.bell is None:
             if self.plan.watch or time.monotonic() - self.began > pacing.LISTEN:
                 self.bell = Bell(self.store.path)
@@ -200,13 +195,11 @@ class _Run:
         elif self.inbox.was_notified and self.bell.has_rung():
             soon = self.pace.looked + pacing.SOON
             self.pace = self.pace.looking_by(soon)
-            self.withdrawing.hear(soon)
+            self.cancellations.alert(soon)
         self.inbox.was_notified = False
 
-    # --- the end -------------------------------------------------------------------------------------------------------
-
-    def _is_over(self) -> bool:
-        """Whether nothing runs, and nothing is to be recorded or waited for; or the store has not answered for long."""
+    def _is_finished(self) -> bool:
+        """Whether nothing runs and nothing must be recorded or waited for, or the store has not answered for too long."""
         if self.running:
             return False
         if self.books.ended:
@@ -231,7 +224,7 @@ class _Run:
             return True
         now = time.monotonic()
         if left.is_work_left or self.plan.watch or self.rescuer.is_busy:
-            self.pace = self.pace.looking_by(now + pacing.LOOK)  # a limit, or the last look was a moment ago
+            self.pace = self.pace.looking_by(now + pacing.LOOK)  # held up by a limit, or added since the last look
             if (due_in := clock.seconds_to(left.next_due)) is not None:
                 self.pace = self.pace.looking_by(now + due_in)
             return False
@@ -239,14 +232,14 @@ class _Run:
         return forecast.retire(self.store, self.me)
 
     def _waits_for_itself(self, left: forecast.Forecast) -> bool:
-        """Whether what is left cannot start while this run waits for it, because jobs wait for each other's commands."""
+        """Whether the remaining jobs cannot start while this run waits, because jobs wait for each other's commands."""
         if not self.me.inside or not left.is_work_left or left.next_due is not None or self.plan.watch:
             return False
         is_so = asking.all_wait(self.store, self.me.inside) and not asking.is_anything_startable(self.store, self.me)
         return self.standstill.lasts(is_so=is_so)
 
     def _gives_up(self) -> bool:
-        """Nothing runs, but the store does not answer: is it time to report what could not be recorded?"""
+        """Whether nothing runs and the store has been away for too long; then report what could not be recorded."""
         if not self.books.outage.is_too_long(self.attempts.idle_since, self.stopping.at):
             return False
         leaving.abandon(self.tally, self.books.ended, self.books.outage.error)

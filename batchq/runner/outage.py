@@ -1,4 +1,4 @@
-"""A store that does not answer: locked, full, or broken. Nothing is claimed meanwhile, results wait, and jobs run on."""
+"""A store that does not answer: locked, full, or broken. Meanwhile nothing is claimed, results wait, jobs keep running."""
 
 import time
 
@@ -8,7 +8,7 @@ from batchq.runner import pacing
 
 
 class Outage:
-    """``error`` is why the store did not answer the last time, None while it does; the next try is due at ``again_at``."""
+    """``error`` is why the last exchange failed, None while the store answers; the next try is due at ``again_at``."""
 
     def __init__(self) -> None:
         self.error: BatchqError | None = None
@@ -16,7 +16,7 @@ class Outage:
         self._since = 0.0
 
     def meet(self, error: BatchqError) -> None:
-        """The store did not answer."""
+        """Note that the store did not answer, and set the next try."""
         now = time.monotonic()
         is_busy = isinstance(error, BusyError)
         if self.error is None:
@@ -27,9 +27,9 @@ class Outage:
         self.again_at = pacing.next_try(now, is_busy=is_busy)
 
     def end(self) -> None:
-        """The store answers."""
+        """Note that the store answers again."""
         self.error = self.again_at = None
 
     def is_too_long(self, idle_since: float, stop_at: float | None) -> bool:
-        """Whether a run gives up in which nothing has run since ``idle_since``."""
+        """Whether the run should give up, if nothing has been running since ``idle_since``."""
         return self.error is not None and pacing.gives_up(time.monotonic(), max(self._since, idle_since), stop_at)

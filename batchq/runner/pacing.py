@@ -1,7 +1,7 @@
-"""When a run does what, and how much: the policy of time of its loop. Pure: a state goes in, a decision comes out.
+"""The timing of a run: when its loop does what, and how much. Pure: a state goes in, a decision comes out.
 
-Moments are in monotonic seconds; ``NEVER`` is one that does not come. What is due and how long to wait follow from the
-same moments, so the loop neither spins while nothing is due nor sleeps past what is.
+Times are in monotonic seconds; ``NEVER`` does not come. What is due and how long to wait follow from the same times, so
+the loop neither spins while nothing is due nor sleeps past what is.
 """
 
 import math
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 NEVER = math.inf
 GROUP = 0.01, 0.05  #: seconds for which results may wait for others, so that one commit records them all: least, most
-SHARE = 0.05  #: of the time that may go into recording: results wait the longer, the slower the store is
-CROWD = 512  #: results that wait for no more
+SHARE = 0.05  #: of the time may go into recording: the slower the store, the longer results wait
+CROWD = 512  #: results that are recorded without waiting for more
 LOOK = 0.25  #: seconds between looks for new work while a slot is free
-SOON = 0.01  #: seconds between looks at least, however often others write
-LISTEN = 0.25  #: seconds after which a run has a bell: to close one takes 10 ms, too long for short runs
+SOON = 0.01  #: seconds between looks at least, however often other processes write
+LISTEN = 0.25  #: seconds after which a run opens a bell: closing it takes 10 ms, too long for short runs
 RESCUE = 0.5  #: seconds between looks for dead runners
 PATIENCE = 1.0  #: seconds that one exchange waits for the store, so that signals and timeouts are served meanwhile
-HASTE = 0.1  #: seconds that it waits when running jobs get no grace: whoever asked for that will not wait long
-AGAIN_BUSY = 0.01  #: seconds between tries where another program has a lock: the wait for that is long enough
-AGAIN = 0.25  #: seconds between tries of a store that is out of reach for another reason
-INSISTENCE = 60.0  #: seconds for which a store that does not answer is tried again when nothing runs any more
-STOPPED_INSISTENCE = 1.0  #: seconds of that for a run that was told to stop
+HASTE = 0.1  #: seconds that it waits when running jobs get no grace: the user wants the run to end now
+AGAIN_BUSY = 0.01  #: seconds between tries while another program has the lock: waiting for the lock takes long enough
+AGAIN = 0.25  #: seconds between tries if the store does not answer for another reason
+INSISTENCE = 60.0  #: seconds for which a run without running jobs tries a store that does not answer
+STOPPED_INSISTENCE = 1.0  #: the same for a run that was stopped
 
 
 class Pace(NamedTuple):
-    """The moments that a run has set for itself. Each method returns the pace that holds from then on.
+    """The times that a run has set for itself. Each method returns the pace from then on.
 
     ``look_at`` is when to look for new work, ``looked`` when the last exchange began, ``rescue_at`` when to look for dead
     runners; results wait for others for ``group`` seconds.
@@ -43,10 +43,10 @@ class Pace(NamedTuple):
     group: float = GROUP[0]
 
     def exchanged(self, state: "State", now: float, claims: "Sequence[Claim]", again_in: float | None) -> "Pace":
-        """An exchange, begun with ``state``, has brought these claims. The rate of a queue lets the next job through
-        ``again_in`` seconds.
+        """The pace after an exchange that began with ``state`` and brought ``claims``. The rate of a queue allows the next
+        start in ``again_in`` seconds.
 
-        If there was room for more, the store is empty for this run until something changes.
+        If there was room for more, the store has nothing for this run until something changes.
         """
         began = state.now
         is_short = sum(one.slots for one in claims) < state.room.free or len(claims) < state.room.ahead
@@ -56,17 +56,16 @@ class Pace(NamedTuple):
         return Pace(look_at, began, self.rescue_at, min(max(GROUP[0], (now - began) / SHARE), GROUP[1]))
 
     def looking_by(self, moment: float) -> "Pace":
-        """The next look is not later than this."""
+        """The pace with the next look not later than ``moment``."""
         return self._replace(look_at=min(self.look_at, moment))
 
     def rescued(self, now: float) -> "Pace":
-        """A look for dead runners begins."""
+        """The pace after looking for dead runners."""
         return self._replace(rescue_at=now + RESCUE)
 
 
 class Room(NamedTuple):
-    """What an exchange may claim: jobs for ``free`` slots, at most ``most`` of them, and ``ahead`` more that will start
-    soon."""
+    """The room for claims: jobs for ``free`` slots, at most ``most`` of them, and ``ahead`` more that will start soon."""
 
     free: int
     most: int
@@ -74,13 +73,13 @@ class Room(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a run has in hand ``now``, and what its parts ask for.
+    """The state of a run ``now``, and what its parts wait for.
 
-    ``results`` have not been recorded, the first of them ``since`` that moment; ``has_output`` and ``has_begun`` are news
-    of attempts that still run. Something ``is_urgent`` if it must be recorded or continued at once. ``idle`` slots are
+    ``results`` wait to be recorded, the first of them ``since`` then; ``has_output`` and ``has_begun`` are news of
+    running attempts. The state ``is_urgent`` if something must be recorded or continued at once. ``idle`` slots are
     empty. ``retry_at`` is set while the store does not answer; ``report_at`` is when news become due for an exchange, and
-    ``wake_at`` when the loop has something else to do. ``stop_at`` is when what runs is ended, None without a stop; a
-    stop ``is_hurried`` if it leaves no grace.
+    ``wake_at`` when the loop has something else to do. ``stop_at`` is when running jobs are killed, None without a stop;
+    a stop ``is_hurried`` if it leaves no grace.
     """
 
     now: float
@@ -103,8 +102,8 @@ def room(idle: int, ahead: int, left: int | None, *, is_open: bool, is_careful: 
     """How many jobs to claim when the executor has ``idle`` slots and would take ``ahead`` more claims.
 
     At most ``left`` may start (None: any number), and none unless the run ``is_open``. A run ``is_careful`` if failures end
-    it: then it claims nothing ahead, which a failure could still prevent, and nothing at all while it ``is_in_doubt``
-    whether an attempt has failed.
+    it: then it claims nothing ahead, because a failure could still prevent that, and nothing at all while it
+    ``is_in_doubt`` whether an attempt has failed.
     """
     if not is_open or left == 0 or (is_careful and is_in_doubt):
         return Room(0, 0, 0)
@@ -115,7 +114,7 @@ def room(idle: int, ahead: int, left: int | None, *, is_open: bool, is_careful: 
 def exchange_at(state: State, pace: Pace) -> float:
     """When the next exchange with the ledger is due.
 
-    Results wait for others, but not while a slot is empty, nor when new work may be claimed anyway.
+    Results wait for others, except while a slot is empty or when new work may be claimed anyway.
     """
     if state.retry_at is not None:
         return state.retry_at
@@ -137,7 +136,7 @@ def due(state: State, pace: Pace) -> bool:
 
 
 def rescue_at(state: State, pace: Pace) -> float:
-    """When to look for dead runners: not while the run stops."""
+    """When to look for dead runners: never during a stop."""
     return pace.rescue_at if state.stop_at is None else NEVER
 
 
@@ -148,25 +147,25 @@ def timeout(state: State, pace: Pace) -> float:
 
 
 def patience(state: State) -> float:
-    """How many seconds an exchange may wait for the store: what outlives its grace must not wait for that."""
+    """How many seconds an exchange may wait for the store: jobs at the end of their grace must not wait for that."""
     if state.stop_at is None or not (state.is_running or state.is_hurried):
         return PATIENCE
     return max(HASTE, min(PATIENCE, 0.0 if state.is_hurried else state.stop_at - state.now))
 
 
 def hurries(state: State) -> bool:
-    """Whether the run is to end now, so that nothing may take long."""
+    """Whether the run must end now, so that nothing may take long."""
     stop_at = state.stop_at
     return stop_at is not None and (stop_at <= state.now or (stop_at < NEVER and not state.is_running))
 
 
 def next_try(now: float, *, is_busy: bool) -> float:
-    """When to try again a store that did not answer, because it ``is_busy`` or for another reason."""
+    """When to try a store again that did not answer, because it ``is_busy`` or for another reason."""
     return now + (AGAIN_BUSY if is_busy else AGAIN)
 
 
 def gives_up(now: float, since: float, stop_at: float | None) -> bool:
-    """Whether a run gives up a store that has not answered, with nothing running, ``since`` then."""
+    """Whether to give up on a store that has not answered ``since`` then, with nothing running."""
     until = since + INSISTENCE
     if stop_at is not None and stop_at < NEVER:
         until = min(until, max(since, stop_at) + STOPPED_INSISTENCE)

@@ -1,4 +1,4 @@
-"""Rescue: what dead runners left is settled, after what is still alive of it has been killed."""
+"""Rescue: kill the processes that dead runners left, then settle their jobs."""
 
 import time
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from batchq.store.running.recording import Settled
 from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Runner
 
-STUBBORN = 5.0  #: seconds after which a run no longer waits for what survives SIGKILL, and says so
+STUBBORN = 5.0  #: seconds after which a run reports processes that survive SIGKILL, and no longer waits for them
 
 
 def here(store: Store) -> Here:
-    """Where this process runs, for the store."""
+    """The place where this process runs, for the store."""
     return Here(
         machine.boot_id(), machine.namespace(), lambda: location.network_type(store.path) is None, _lives, _sees
     )
@@ -33,9 +33,9 @@ def _sees(namespace: str) -> bool:
 
 
 class Rescuer:
-    """Looks for runners of ``store`` that are gone although they never left, on behalf of the runner ``me``.
+    """Finds dead runners of ``store`` for the runner ``me``, and takes their jobs back.
 
-    ``beyond_reach`` are those whose jobs stay as they are, by row, because something of them lives, or may live unseen.
+    ``beyond_reach`` has those, by row, whose jobs stay as they are because their processes are or may be still alive.
     """
 
     def __init__(self, store: Store, me: Runner | None = None) -> None:
@@ -44,12 +44,12 @@ class Rescuer:
         self._me = me
         self._here = here(store)
         self._since: dict[int, float] = {}
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def rescue(self) -> Iterator[list[Settled]]:
-        """The settled attempts of one dead runner after the other. Raises BusyError, LedgerError.
+        """Settle the attempts of one dead runner after the other. Raises BusyError, LedgerError.
 
-        Nothing of them runs any more when they are settled, so that no job runs twice at once.
+        They are settled after all their processes have been killed, so that no job runs twice at once.
         """
         dead = rescue.lost_runners(self._store, self._me, self._here)
         self.beyond_reach = {one.runner: one for one in dead if one.hidden_in is not None and one.claims}
@@ -57,16 +57,16 @@ class Rescuer:
             if one.hidden_in is None or not one.claims:
                 yield self.take_back(one)
             else:
-                self._say(one, _HIDDEN[one.hidden_in])
+                self._report(one, _HIDDEN[one.hidden_in])
 
     def take_back(self, one: Lost) -> list[Settled]:
-        """End what can be seen of a dead runner, and settle its attempts but those of which something lives on."""
+        """Kill the visible processes of a dead runner, and settle its attempts except those that survive."""
         living = set() if one.is_of_a_copy else remains.end(self._marks(one))
         if living:
             self.beyond_reach[one.runner] = one
             since = self._since.setdefault(one.runner, time.monotonic())
             if time.monotonic() - since > STUBBORN:
-                self._say(one, _STUBBORN)
+                self._report(one, _STUBBORN)
             if len(living) == len(one.claims):
                 return []
         elif not one.is_of_a_copy:
@@ -75,25 +75,25 @@ class Rescuer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what was killed may be gone in a moment, and its jobs free."""
-        return bool(self.beyond_reach.keys() - self._told)
+        """Whether killed processes may be gone in a moment, which frees their jobs."""
+        return bool(self.beyond_reach.keys() - self._reported)
 
     def _marks(self, one: Lost) -> Marks:
         leaders = one.leaders
-        if one.namespace != self._here.namespace and leaders:  # there they have other numbers
+        if one.namespace != self._here.namespace and leaders:  # in their namespace they have other pids
             pids = census.inside(one.namespace)
             leaders = {token: (pids[pid], born) for token, (pid, born) in leaders.items() if pid in pids}
         tokens = {claim.token for claim in one.claims}
         return Marks(tokens, one.liveness, leaders, lambda token: rescue.was_to_stay(self._store, token))
 
-    def _say(self, one: Lost, how: str) -> None:
-        if one.runner not in self._told:
-            self._told.add(one.runner)
+    def _report(self, one: Lost, how: str) -> None:
+        if one.runner not in self._reported:
+            self._reported.add(one.runner)
             note(how.format(runner=one.runner, pid=one.pid, host=one.host, jobs=_jobs(one), store=self._store.path))
 
 
 def take_back_cancelled(store: Store) -> None:
-    """Settle the jobs of dead runs that somebody has just cancelled: nobody else would end them before the next run.
+    """Settle cancelled jobs of dead runs, which otherwise nothing would stop before the next run.
 
     Raises BusyError, LedgerError.
     """
@@ -103,12 +103,12 @@ def take_back_cancelled(store: Store) -> None:
 
 
 _HIDDEN = {
-    "container": "runner {runner} (process {pid} of another container) is gone with {jobs}, and from here nobody can see"
-    " what it started; when nothing of that is alive, run 'batchq doctor --rescue {runner}'",
-    "machine": "runner {runner} (process {pid} on {host}) is gone with {jobs}, or its machine is; when nothing of it is"
+    "container": "runner {runner} (process {pid} of another container) died with {jobs}, and from here batchq cannot see"
+    " what it started; if none of that is alive, run 'batchq doctor --rescue {runner}'",
+    "machine": "runner {runner} (process {pid} on {host}) died with {jobs}, or its machine did; if nothing of it is"
     " alive there, run 'batchq doctor --rescue {runner}'",
 }
-_STUBBORN = "runner {runner} is dead, but something that it started cannot be ended; {jobs} must wait for that"
+_STUBBORN = "runner {runner} is dead, but a process that it started cannot be killed; {jobs} must wait for that"
 
 
 def _jobs(one: Lost) -> str:

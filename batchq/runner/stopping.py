@@ -1,4 +1,4 @@
-"""How a run is stopped before everything is done: by signals, by ``--max-time``, by ``--halt``."""
+"""Stopping a run before everything is done: by signals, by ``--max-time``, by ``--halt``."""
 
 import math
 import signal
@@ -13,15 +13,14 @@ from batchq.processes.signals import STOPPING, Inbox
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 
-TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is given back
+TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is requeued
 
 
 class Stopping:
-    """``at`` is when running jobs are ended (monotonic seconds; infinite: never), None while nobody asked to stop.
+    """``at`` is when running jobs are stopped (monotonic seconds; infinite: never), None without a stop.
 
-    ``is_hurried``: they get no grace at all. ``is_untold``: that this run claims no more is to be entered in the ledger.
-    ``running`` are the claims of the run, by token. ``struck`` knows which attempts were ended by the signal that stops
-    the run.
+    A stop ``is_hurried`` if they get no grace, and ``is_unannounced`` until the ledger has that this run claims no more.
+    ``running`` has the claims of the run, by token. ``struck`` knows which attempts ended by the signal that stops the run.
     """
 
     def __init__(
@@ -29,7 +28,7 @@ class Stopping:
     ) -> None:
         self.at: float | None = None
         self.is_hurried = False
-        self.is_untold = False
+        self.is_unannounced = False
         self.struck = struck
         self._executor = executor
         self._plan = plan
@@ -37,8 +36,8 @@ class Stopping:
         self._running = running
         self._end = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
-    def hear(self, inbox: Inbox) -> None:
-        """Obey the signals that came in: the first stops the run in order, the second at once."""
+    def receive(self, inbox: Inbox) -> None:
+        """Act on received signals: the first stops the run in order, the second at once."""
         tally = self._tally
         while inbox.received:
             number = inbox.received.pop(0)
@@ -59,10 +58,10 @@ class Stopping:
             self.stop(self._plan.grace if orderly else 0)
             if not orderly:
                 self._executor.stop(list(self._running), INTERRUPTED, 0)
-        self.struck.hear()
+        self.struck.check_signals()
 
     def keep_time(self) -> None:
-        """End a run that was told how long it may take, and what outlives the grace of a stop."""
+        """Stop a run at the end of its ``--max-time``, and jobs at the end of their grace."""
         now = time.monotonic()
         if self.at is None and now >= self._end:
             self._tally.stopped_at = "--max-time"
@@ -72,7 +71,7 @@ class Stopping:
             self.at = now + TERM_TO_KILL
 
     def count_failures(self) -> None:
-        """Stop when so many jobs have failed as ``--halt`` says."""
+        """Stop when as many jobs have failed as ``--halt`` allows."""
         halt, tally = self._plan.halt, self._tally
         if halt is None or self.at is not None:
             return
@@ -81,7 +80,7 @@ class Stopping:
             self.stop(0 if halt.now else math.inf)
 
     def stop(self, grace: float) -> None:
-        """Claim no more, give back what has not begun, and let the rest run for ``grace`` seconds."""
+        """Claim no more, requeue claims that have not started, and let the rest run for ``grace`` seconds."""
         if self.at is None:
             self.claim_no_more()
         self.is_hurried = not grace
@@ -90,8 +89,8 @@ class Stopping:
         self._executor.stop(waiting, INTERRUPTED, 0)
 
     def claim_no_more(self) -> None:
-        """Let others know with the next exchange: they would skip their run and count on this one."""
-        self.is_untold = True
+        """Announce it with the next exchange, so that ``--if-running skip`` no longer relies on this run."""
+        self.is_unannounced = True
 
     def next_at(self) -> float:
         """When ``keep_time`` has something to do, in monotonic seconds."""

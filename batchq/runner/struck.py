@@ -1,12 +1,12 @@
 """A stop that strikes the jobs as well as the run: a service manager, a reboot or ``pkill`` signals all processes at once.
 
-A job that dies of that very signal is interrupted and given back, and has not failed. It may die before the run hears of
-the stop, so an end that looks like that waits for a moment. And a job that has a handler for the signal may end in any way,
-with exit code 0 when half of its work is done: if the signal went to all, nobody can tell, so it counts as interrupted.
-So does what ends within a moment, for handlers are put away when a program ends.
+A job that dies of that signal is interrupted and requeued; it has not failed. It may die before the run receives the stop,
+so an end that looks like that waits for a moment. A job with a handler for the signal may end in any way, even with exit
+code 0 after half of its work. If the signal went to all, nobody can tell, so it counts as interrupted. So does any attempt
+that ends within a moment, because programs remove their handlers when they end.
 
-Nor can anybody tell where the signal came to a job first, and ended a command in a script that went on without it. So
-an end waits for a small part of the time that its attempt took, and is in doubt where the stop comes meanwhile.
+The signal may also reach a job first and kill a command in a script that continues without it. So an end waits for a small
+part of the time that its attempt took, and counts as interrupted if the stop comes meanwhile.
 """
 
 import math
@@ -18,27 +18,27 @@ from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, Ended, 
 from batchq.named import NamedTuple
 from batchq.processes.signals import SAME, STOPPING, Inbox
 
-PART = 0.01  #: of the time that an attempt took for which its end waits: about so much is repeated by chance
-LEAST, MOST = 0.02, 0.05  #: seconds that it waits, as for the company of others
-BRIEF = 0.2  #: seconds of an attempt whose end waits for nothing: very short ones are the dear ones
+PART = 0.01  #: of the time of an attempt that its end waits: about that share is repeated needlessly
+LEAST, MOST = 0.02, 0.05  #: seconds that it waits, like results that wait for others
+BRIEF = 0.2  #: shorter attempts do not wait: for them waiting would cost the most
 
 
 def dies_of(outcome: Outcome, numbers: Iterable[int]) -> bool:
-    """Whether an attempt ended by itself as one does that got one of these signals."""
+    """Whether an attempt ended by itself in the way that one of these signals would end it."""
     if outcome.status not in (FAILED, CRASHED) or outcome.is_final:
         return False
     return any(outcome.signal == number or outcome.exit_code == 128 + number for number in numbers)
 
 
 class Held(NamedTuple):
-    """An end that waits. While it is ``new`` a stop that went to all came to it, too (both in monotonic seconds)."""
+    """An end that waits ``until`` then; a stop of all before ``new_until`` reached it, too (monotonic seconds)."""
 
     ended: Ended
     new_until: float
     until: float
 
     def is_new(self, now: float) -> bool:
-        """Also where a busy machine lets the run hear too late: what waits for no more than that is there until then."""
+        """Whether a stop now counts for it. If it waits only for that, it does, even if a busy machine is late."""
         return now < self.new_until or self.until == self.new_until
 
 
@@ -49,39 +49,39 @@ class Struck:
         self.numbers: set[int] = set()
         self._inbox = inbox
         self._executor = executor
-        self._told: set[str] = set()
-        self._for_all: set[int] = set()  # which came to all a moment ago
+        self._reached: set[str] = set()
+        self._for_all: set[int] = set()  # sent to all processes a moment ago
         self._look_at = 0.0
         self._held: list[Held] = []
 
-    def hear(self) -> None:
-        """What runs now, or has just ended, has got the signals, too, that came straight to this process."""
+    def check_signals(self) -> None:
+        """Note which attempts, running or just ended, were also reached by signals sent to all processes."""
         if not self._for_all and not self._inbox.for_all:
             return
         now = time.monotonic()
         if self._inbox.for_all:
             self._for_all, self._inbox.for_all = self._for_all | self._inbox.for_all, set()
             self._look_at = now + SAME
-            self._told |= {one.ended.claim.token for one in self._held if one.is_new(now)}
+            self._reached |= {one.ended.claim.token for one in self._held if one.is_new(now)}
             self._look()
         elif now >= self._look_at:
-            self._look()  # once more: who was just waiting for the signal does not seem to, for the kernel
+            self._look()  # again: the kernel does not show a process that is just taking the signal
             self._for_all = set()
 
     def _look(self) -> None:
         for number in self._for_all:
-            self._told |= self._executor.listening(number)
+            self._reached |= self._executor.listening(number)
 
     def judge(self, ended: Ended) -> Ended | None:
-        """How an attempt ended in truth; None as long as that cannot be told: ``resolved`` will have it."""
+        """The end of an attempt as it counts; None while that is open: then ``resolved`` returns it later."""
         claim, outcome = ended
         is_for_all = bool(self._for_all or self._inbox.for_all)
-        if not is_for_all and not self._told and outcome.status == SUCCEEDED and outcome.seconds < BRIEF:
-            return ended  # as nearly all do, so nothing more is asked of them
+        if not is_for_all and not self._reached and outcome.status == SUCCEEDED and outcome.seconds < BRIEF:
+            return ended  # the fast path: nearly all end like this
         if is_for_all:
-            self._told.add(claim.token)
+            self._reached.add(claim.token)
         now = time.monotonic()
-        is_doubtful = claim.token in self._told or dies_of(outcome, STOPPING)
+        is_doubtful = claim.token in self._reached or dies_of(outcome, STOPPING)
         if is_doubtful and self.numbers:
             return self._in_a_stop(ended)
         new_until = now + _newness(ended)
@@ -91,16 +91,16 @@ class Struck:
         return None
 
     def resolved(self) -> list[Ended]:
-        """Those of which it can be told by now."""
+        """The ends that have been decided by now."""
         if not self._held or self._inbox.for_all:
             return []
         now = time.monotonic()
-        over = [one for one in self._held if self._due(one) <= now]
+        decided = [one for one in self._held if self._due(one) <= now]
         self._held = [one for one in self._held if self._due(one) > now]
-        return [self._in_a_stop(one.ended) for one in over]
+        return [self._in_a_stop(one.ended) for one in decided]
 
     def is_any_held(self) -> bool:
-        """Whether an attempt has ended of which it cannot be told how."""
+        """Whether the end of some attempt is still open."""
         return bool(self._held)
 
     def next_at(self) -> float:
@@ -111,24 +111,26 @@ class Struck:
     def _due(self, one: Held) -> float:
         if not self.numbers:
             return one.until
-        return 0.0 if one.ended.claim.token in self._told else one.new_until  # it may not have come from all sides yet
+        return (
+            0.0 if one.ended.claim.token in self._reached else one.new_until
+        )  # the signal may not have reached all yet
 
     def _in_a_stop(self, ended: Ended) -> Ended:
         claim, outcome = ended
-        may_be_half_done = claim.token in self._told and _is_its_own(outcome)
-        self._told.discard(claim.token)
+        may_be_half_done = claim.token in self._reached and _is_its_own(outcome)
+        self._reached.discard(claim.token)
         if may_be_half_done or dies_of(outcome, self.numbers):
             return Ended(claim, outcome._replace(status=INTERRUPTED, result=None, failure=None))
         return ended
 
 
 def _is_its_own(outcome: Outcome) -> bool:
-    """Whether an attempt came to its end by itself, in a way that could have been another one but for a signal."""
+    """Whether an attempt ended by itself, in a way that a signal could have changed."""
     return outcome.status in (SUCCEEDED, FAILED, CRASHED) and not outcome.is_final
 
 
 def _newness(ended: Ended) -> float:
-    """For how many seconds an end is new; that of a job that runs at most once is recorded at once instead."""
+    """For how many seconds an end is new; zero for a job that runs at most once, whose end is recorded at once."""
     claim, outcome = ended
     if outcome.seconds < BRIEF or claim.on_crash == "hold" or not _is_its_own(outcome):
         return 0.0

@@ -1,4 +1,4 @@
-"""What a run is to do, and what it has done."""
+"""The plan of a run, and what it has done."""
 
 from collections.abc import Sequence
 
@@ -14,26 +14,26 @@ from batchq.store.running.runners import RunSelection
 
 
 class Halt(NamedTuple):
-    """When failures end a run: ``now`` ends what runs, else it may finish; from ``failed`` failed jobs on, or from
-    that ``percent`` of the jobs that are over (of three at least, as in GNU parallel)."""
+    """When failures end a run: from ``failed`` failed jobs on, or from ``percent`` of the finished jobs on (of at least
+    three, as in GNU parallel). With ``now`` running jobs are killed, else they may finish."""
 
     now: bool
     failed: int | None = 1
     percent: float | None = None
 
-    def is_due(self, failed: int, over: int) -> bool:
-        """Whether so many failures are enough."""
+    def is_due(self, failed: int, finished: int) -> bool:
+        """Whether ``failed`` of ``finished`` jobs are enough."""
         if self.percent is None:
             return self.failed is not None and failed >= self.failed
-        return over >= 3 and failed * 100 >= self.percent * over
+        return finished >= 3 and failed * 100 >= self.percent * finished
 
 
 class Plan(NamedTuple):
-    """What one run is to do: which jobs, at most how many and for how long, and when failures end it.
+    """The task of one run: which jobs, at most how many and for how long, and when failures end it.
 
-    ``grace`` (seconds) is how long running jobs may finish when it is stopped. With ``watch`` it stays when nothing is
-    left, and takes what is added. ``if_running`` says what another run of the same jobs means for this one: ``join``,
-    ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: as long as it takes).
+    ``grace`` is how many seconds running jobs have to finish when the run is stopped. With ``watch`` it stays when
+    nothing is left, and takes new jobs. ``if_running`` is what to do if another run of the same jobs is at work:
+    ``join``, ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: without limit).
     """
 
     wanted: RunSelection
@@ -47,19 +47,18 @@ class Plan(NamedTuple):
 
 
 class Tally:
-    """What a run has done so far. ``failed`` holds the ids of jobs that ended failed and that this run answers for,
-    ``held`` of those that batchq put on hold while it ran.
+    """What a run has done so far. ``failed`` has the ids of failed jobs that this run answers for, ``held`` of those
+    that batchq put on hold while it ran.
 
-    What was ``asked`` for by name is answered for whoever ran it: ``before`` are jobs of it that were known by key and
-    had not succeeded, ``not_run`` those that did not run, and why. ``on_hold`` (since an earlier run), ``too_wide`` (for
-    its slots) and ``left_open`` (by an earlier run of the same files) are jobs that it met, without answering for them.
+    For jobs ``asked`` for by name it answers whichever run ran them: ``before`` are those that were known by key and had
+    not succeeded, ``not_run`` those that did not run, and why. It does not answer for jobs ``on_hold`` (since an earlier
+    run), ``too_wide`` (for its slots) or ``left_open`` (by an earlier run of the same files).
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
-    ``beyond_reach`` are dead runners of which something lives, or may live unseen: their jobs stay as they are.
+    ``beyond_reach`` are dead runners with processes that are alive, or may be alive unseen: their jobs stay as they are.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
-    ``unlogged`` are jobs whose logs are incomplete.
-    ``occupied_by`` is the process of a run that was there before and kept this one from beginning. ``is_stuck``: it runs
-    inside of a job, and ended because what was left could not start before that is over.
+    ``unlogged`` are jobs whose logs are incomplete. ``occupied_by`` is the process of an earlier run that kept this one
+    from starting. ``is_stuck``: it runs inside a job, and ended because the rest could not start before that job finishes.
     """
 
     def __init__(self) -> None:
@@ -93,8 +92,8 @@ class Tally:
         self.is_stuck = False
 
     def exit_code(self) -> int:
-        """What a script sees: a signal comes before a lost result, that before a job that failed or was put on hold,
-        that before a job that was asked for and not run, that before success."""
+        """The exit code: a signal takes precedence over a lost result, that over a job that failed or was put on hold,
+        that over a requested job that was not run, that over success."""
         if self.signal is not None:
             return 128 + self.signal
         if self.is_turned_away:
@@ -117,7 +116,7 @@ class Tally:
             if to.state == "succeeded":
                 self.succeeded += 1
                 if self.failed:
-                    self.failed.pop(claim.id, None)  # somebody has retried it meanwhile: how it ended counts
+                    self.failed.pop(claim.id, None)  # somebody has retried it since: the last state counts
             elif to.state == "failed":
                 self.failed[claim.id] = None
             elif outcome.status == INTERRUPTED and to.state != "held" and not is_snooze(outcome):

@@ -17,7 +17,7 @@ def test_an_endless_expression_counts_as_not_matched_and_is_told(batchq: Shell, 
 
     done = batchq("run", code=1)
 
-    assert done.err.count("take too long on what it printed, and count as not matched") == 2
+    assert done.err.count("take too long on its output, and count as not matched") == 2
     assert batchq.rows("SELECT id, state, attempt FROM jobs") == [(1, "failed", 1), (2, "failed", 2)]
 
 

@@ -130,7 +130,7 @@ def test_a_job_of_which_something_cannot_be_ended_is_not_begun_again_beside_it(b
             pytest.skip("cannot give up the right to signal others")
         assert done.returncode == 3, done
         assert (
-            "runner 1 is dead, but something that it started cannot be ended; job 1 must wait for that" in done.stderr
+            "runner 1 is dead, but a process that it started cannot be killed; job 1 must wait for that" in done.stderr
         )
         assert (batchq.folder / "begun").read_text() == "\n"
         assert batchq.rows("SELECT state FROM jobs") == [("running",)]
@@ -189,7 +189,7 @@ def test_what_nobody_can_see_from_a_container_is_told_and_waits_for_a_person(bat
             text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 3, done
-        assert "of another container) is gone with job 1" in done.stderr
+        assert "of another container) died with job 1" in done.stderr
         assert "'batchq doctor --rescue 1'" in done.stderr
     assert (batchq.folder / "begun").read_text() == "\n"
 

@@ -1,4 +1,4 @@
-"""Telling the handlers of events what a run does: start and end of the run and of each attempt."""
+"""The events of a run for its handlers: start and end of the run and of each attempt."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +9,8 @@ from batchq.runner.tally import Tally
 from batchq.store.running.recording import Settled
 
 
-class Teller:
-    """Tells ``handlers``; where there are none, nothing is even put together."""
+class Emitter:
+    """Emits events to ``handlers``; without handlers it does not even build them."""
 
     def __init__(self, handlers: Sequence[Handler], store: str) -> None:
         self._handlers = handlers
@@ -18,26 +18,26 @@ class Teller:
         self._late = [handler.push for handler in handlers if hasattr(handler, "push")]
 
     def push(self) -> None:
-        """Go on with what a slow reader has not taken yet."""
+        """Continue writing what a slow reader has not taken yet."""
         for push in self._late:
             push()
 
     def run_starts(self, slots: int, executor: str) -> None:
         """``run.start``."""
-        self._tell("run.start", {"slots": slots}, {"store": self._store, "executor": executor})
+        self._emit("run.start", {"slots": slots}, {"store": self._store, "executor": executor})
 
     def run_stops(self, tally: Tally, seconds: float) -> None:
         """``run.stop``."""
         counts = {"succeeded": tally.succeeded, "failed": len(tally.failed), "retried": tally.retried}
-        self._tell("run.stop", {"duration": seconds, **counts}, {"store": self._store, "status": tally.exit_code()})
+        self._emit("run.stop", {"duration": seconds, **counts}, {"store": self._store, "status": tally.exit_code()})
 
     def job_starts(self, claim: Claim) -> None:
-        """``job.start``: told when the claim is on disk."""
+        """``job.start``, once the claim is on disk."""
         if self._handlers:
-            self._tell("job.start", {}, _about(claim), claim)
+            self._emit("job.start", {}, _about(claim), claim)
 
     def jobs_end(self, settled: Sequence[Settled]) -> None:
-        """``job.stop`` or ``job.error`` for each: told when the outcomes are on disk."""
+        """``job.stop`` or ``job.error`` for each, once the outcomes are on disk."""
         if not self._handlers:
             return
         for claim, outcome, settlement in settled:
@@ -46,9 +46,9 @@ class Teller:
                 name, facts["result"] = "job.stop", outcome.result
             else:
                 name, facts["error"] = "job.error", _error(outcome)
-            self._tell(name, {"duration": outcome.seconds}, facts, claim)
+            self._emit(name, {"duration": outcome.seconds}, facts, claim)
 
-    def _tell(
+    def _emit(
         self, name: str, measurements: Mapping[str, float], metadata: Mapping[str, object], claim: Claim | None = None
     ) -> None:
         job, attempt = (None, None) if claim is None else (claim.id, claim.attempt)

@@ -1,7 +1,7 @@
-"""The first processes of attempts, as the ledger is told of them: so that a rescue finds also what hides its environment.
+"""The first processes of attempts, recorded so that a rescue also finds processes that hide their environment.
 
-Whoever writes over its title, or starts with an empty environment, cannot be known by its variables. Jobs that end at once
-are not told: that would cost them more than it is worth.
+A process that overwrites its title, or starts with an empty environment, cannot be recognized by its variables. Jobs that
+end at once are not recorded: that would cost more than it is worth.
 """
 
 import math
@@ -13,30 +13,30 @@ from batchq.executors.seam import Executor
 from batchq.jobs.attempt import Claim, Ended, Leader
 from batchq.processes import proc
 
-YOUTH = 0.03  #: seconds that a job must have run
+YOUTH = 0.03  #: seconds that a job must have run to be recorded
 
 
-class Noting:
-    """For one run; ``running`` are its claims by token."""
+class Leaders:
+    """The leaders of one run; ``running`` has its claims by token."""
 
     def __init__(self, executor: Executor, running: Mapping[str, Claim]) -> None:
         self._executor = executor
         self._running = running
         self._young: deque[tuple[float, str]] = deque()
-        self._noted: set[str] = set()
+        self._recorded: set[str] = set()
 
     def begins(self, claim: Claim) -> None:
-        """An attempt has been started."""
+        """Add an attempt that has started."""
         self._young.append((time.monotonic() + YOUTH, claim.token))
 
     def next_at(self) -> float:
-        """When there is something to tell, in monotonic seconds."""
+        """When there is something to record, in monotonic seconds."""
         while self._young and self._young[0][1] not in self._running:
             self._young.popleft()
         return self._young[0][0] if self._young else math.inf
 
-    def leaders(self) -> list[Leader]:
-        """What is to be told now: each is told again until it is ``told``."""
+    def due(self) -> list[Leader]:
+        """The processes to record now, repeated until ``recorded`` confirms them."""
         now = time.monotonic()
         if self.next_at() > now:
             return []
@@ -47,21 +47,21 @@ class Noting:
                 found.append(Leader(self._running[token], pids[token], proc.started_ticks(pids[token])))
         return found
 
-    def told(self, leaders: Sequence[Leader]) -> None:
-        """The ledger knows these; what was due and is not among them waits for its turn, and is asked for again."""
+    def recorded(self, leaders: Sequence[Leader]) -> None:
+        """Confirm that the ledger has these; others that were due wait for their next turn."""
         known = {one.claim.token for one in leaders}
-        self._noted |= known
+        self._recorded |= known
         now = time.monotonic()
         while self._young and self._young[0][0] <= now:
             _, token = self._young.popleft()
             if token not in known and token in self._running:
                 self._young.append((now + YOUTH, token))
 
-    def over(self, ended: Sequence[Ended]) -> list[Claim]:
-        """The attempts among these of which the ledger knows a process."""
-        return [claim for claim, _ in ended if claim.token in self._noted] if self._noted else []
+    def finished(self, ended: Sequence[Ended]) -> list[Claim]:
+        """The attempts among these that have a recorded process."""
+        return [claim for claim, _ in ended if claim.token in self._recorded] if self._recorded else []
 
     def forget(self, ended: Sequence[Ended]) -> None:
-        """The ledger knows that these are over."""
-        if self._noted:
-            self._noted.difference_update(claim.token for claim, _ in ended)
+        """Forget attempts whose end the ledger has."""
+        if self._recorded:
+            self._recorded.difference_update(claim.token for claim, _ in ended)

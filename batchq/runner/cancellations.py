@@ -1,4 +1,4 @@
-"""Jobs that are cancelled while they run: their runner looks for them, and ends them."""
+"""Jobs that are cancelled while they run: their runner checks for them and stops them."""
 
 import time
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from batchq.store.running import forecast
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
-LOOK = 0.25  #: seconds between looks
-AGAIN = 0.01  #: seconds between looks after the bell has rung,
-ALERT = 0.1  #: for so long: it rings when somebody writes, and what is written can be read a moment later
+LOOK = 0.25  #: seconds between checks
+AGAIN = 0.01  #: seconds between checks after the bell has rung,
+ALERT = 0.1  #: for this long: the bell rings on a write, and what was written can be read a moment later
 
 
-class Withdrawing:
-    """``look_at`` is when the next look is due, in monotonic seconds. ``grace`` lies between TERM and KILL."""
+class Cancellations:
+    """``look_at`` is when the next check is due, in monotonic seconds; ``grace`` is the time from TERM to KILL."""
 
     def __init__(self, store: Store, me: Runner, executor: Executor, grace: float) -> None:
         self.look_at = 0.0
@@ -27,13 +27,13 @@ class Withdrawing:
         self._tokens: set[str] = set()
         self._alert_until = 0.0
 
-    def hear(self, soon: float) -> None:
-        """Somebody has written to the store: look at that moment, in monotonic seconds, and again for a while."""
+    def alert(self, soon: float) -> None:
+        """Check at ``soon`` (monotonic seconds) and often for a while, because somebody has written to the store."""
         self.look_at = min(self.look_at, soon)
         self._alert_until = time.monotonic() + ALERT
 
-    def withdraw(self) -> None:
-        """End what was cancelled since the last look, if one is due. Raises BusyError, LedgerError."""
+    def stop_cancelled(self) -> None:
+        """Stop the jobs cancelled since the last check, if a check is due. Raises BusyError, LedgerError."""
         now = time.monotonic()
         if now < self.look_at:
             return
@@ -43,12 +43,12 @@ class Withdrawing:
             self._executor.stop(tokens, CANCELLED, self._grace)
 
     def forget(self, settled: Sequence[Settled]) -> None:
-        """These attempts are over."""
+        """Forget attempts that have ended."""
         if self._tokens:
             self._tokens.difference_update(one.claim.token for one in settled)
 
     def outcome(self, lost: Lost) -> Outcome:
-        """How an attempt ended whose place of work is gone, or that never began."""
+        """The outcome of an attempt whose process was lost, or that never started."""
         if lost.claim.token in self._tokens:
             return Outcome(CANCELLED)
         if not lost.started:
