@@ -66,7 +66,7 @@ def unkillable(outcome: Outcome, why: str) -> Outcome:
     if outcome.status in (SUCCEEDED, CANCELLED):
         return outcome
     status = TIMED_OUT if outcome.status == TIMED_OUT else FAILED
-    failure = Failure(UNKILLABLE, f"{why}; it lives on, so the job is not tried again")
+    failure = Failure(UNKILLABLE, f"{why}; it is still alive, so the job is not tried again")
     return outcome._replace(status=status, result=None, failure=failure, is_final=True)
 
 

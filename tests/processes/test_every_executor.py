@@ -1,4 +1,4 @@
-"""The contract of the executor seam: what every executor does with a claim, whatever its place of work."""
+"""The contract of the executor seam: what every executor does with a claim."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executo
 
 
 class Desk:
-    """Makes claims and collects what becomes of them."""
+    """Makes claims and collects their outcomes."""
 
     def __init__(self, executor: Executor, folder: Path) -> None:
         self.executor = executor
@@ -193,7 +193,7 @@ def test_what_is_stopped_ends_with_the_given_status(desk: Desk, grace: float) ->
     assert [outcome.status for outcome in desk.ends(claims)] == [INTERRUPTED] * 2
 
 
-def test_claims_that_never_began_are_given_back_as_lost_and_not_started(desk: Desk) -> None:
+def test_claims_that_never_began_are_returned_as_lost_and_not_started(desk: Desk) -> None:
     running = [desk.shell("sleep 60") for _ in range(SLOTS)]
     waiting = [desk.shell(f"touch ran.{number}", ahead=True) for number in range(3)]
     desk.executor.start([*running, *waiting])
@@ -243,7 +243,7 @@ def test_as_many_run_at_once_as_there_are_slots_and_no_more(desk: Desk) -> None:
 
 
 def test_commands_and_callables_share_the_slots(desk: Desk) -> None:
-    # Each takes a place of its own for a moment, and fails where more of them run than there are slots.
+    # Each takes one of the places for a moment, and fails if more of them run than there are slots.
     (desk.folder / "place.py").write_text(
         "import os, time\n"
         "def take(number, slots):\n"
@@ -291,8 +291,8 @@ def test_after_close_nothing_runs(executor: Executor, desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "callable"])
-def test_the_end_of_a_job_that_may_start_only_once_is_told_at_once(desk: Desk, kind: str) -> None:
-    """Else a kill in the meantime would hold what has succeeded. The end of others waits for company."""
+def test_the_end_of_a_job_that_may_start_only_once_is_reported_at_once(desk: Desk, kind: str) -> None:
+    """Otherwise a kill before that would hold a job that has succeeded. The ends of others are reported together."""
     one = desk.call("os:getpid") if kind == "callable" else desk.shell("true")
     once = one._replace(on_crash="hold")
     endless = [desk.shell("sleep 60") for _ in range(3)]

@@ -1,4 +1,4 @@
-"""The end of a process that was there for one callable belongs to that, as with ``python -c 'import m; m.f()'``."""
+"""The exit of a process that performed a single callable belongs to that job, as with ``python -c 'import m; m.f()'``."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_how_the_process_ends_is_how_the_job_ends(scene: Scene, way: str) -> Non
     assert scene.attempts("outcome, error_type")[7:] == [("succeeded", None), ("failed", "NoEnd")]
 
 
-def test_a_job_whose_time_is_over_while_its_process_ends_has_timed_out(scene: Scene) -> None:
+def test_a_job_whose_timeout_passes_while_its_process_exits_has_timed_out(scene: Scene) -> None:
     (scene.folder / "words.py").write_text(WORDS)
     scene.add({"call": "words:hangs", "timeout": "3s", "fresh": True})
     scene.run("-q", "--grace", "10m", code=1)
@@ -121,7 +121,7 @@ def test_a_job_whose_process_ends_is_running_and_can_be_stopped(scene: Scene, bl
     else:
         run.terminate()
     if blow == "two stops":
-        time.sleep(0.6)  # each signal is at least half a second after the one before
+        time.sleep(0.6)  # at least half a second between two signals, or they count as one
         run.terminate()
     if blow == "one stop":
         time.sleep(0.6)

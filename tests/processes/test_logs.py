@@ -1,4 +1,4 @@
-"""Files that have all output: no log is lost in silence, none goes where somebody wants it to go, services keep theirs."""
+"""Log files with all output: none is lost silently, none can be redirected by another user, services keep theirs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def mark(shell: Shell) -> str:
         return filed.mark(store)
 
 
-def told(shell: Shell, job: int = 1) -> list[dict[str, Any]]:
+def logs_of(shell: Shell, job: int = 1) -> list[dict[str, Any]]:
     """The logs of the last attempt of a job."""
     found: list[dict[str, Any]] = json.loads(shell("show", str(job), "--json").out)["job"]["logs"]
     return found
@@ -48,7 +48,7 @@ def test_stores_that_share_a_folder_keep_their_logs_apart(batchq: Shell) -> None
 
 
 @pytest.mark.parametrize("way", ["backup", "mv"])
-def test_a_copy_removes_no_log_of_the_original_and_says_so(batchq: Shell, way: str) -> None:
+def test_a_copy_removes_no_log_of_the_original_and_reports_that(batchq: Shell, way: str) -> None:
     (batchq.folder / "other").mkdir()
     copy = str(batchq.folder / "other" / "copy.db")
     batchq("add", "--", "echo", "kept")
@@ -69,7 +69,7 @@ def test_a_copy_removes_no_log_of_the_original_and_says_so(batchq: Shell, way: s
         assert content(batchq.folder / "logs") == []
 
 
-def test_a_store_that_was_restored_writes_over_no_log(batchq: Shell) -> None:
+def test_a_restored_store_overwrites_no_log(batchq: Shell) -> None:
     batchq("add", "-c", "cat word")
     shutil.copy(batchq.db(), batchq.folder / "before.db")
     for word in ("first", "second"):
@@ -81,7 +81,7 @@ def test_a_store_that_was_restored_writes_over_no_log(batchq: Shell) -> None:
             shutil.move(batchq.folder / "before.db", batchq.db())
 
     assert content(batchq.folder / "logs") == [b"first", b"second"]
-    assert Path(told(batchq)[0]["path"]).read_text() == "second"
+    assert Path(logs_of(batchq)[0]["path"]).read_text() == "second"
 
 
 @pytest.mark.parametrize("planted", ["link", "dangling link", "pipe", "folder", "file"])
@@ -104,8 +104,8 @@ def test_nothing_that_was_planted_gets_a_log(batchq: Shell, planted: str) -> Non
     done = batchq("run", "--log-dir", "logs")
 
     assert done.err == ""
-    assert Path(told(batchq)[0]["path"]).read_text() == "mine\n"
-    assert Path(told(batchq)[0]["path"]) != place
+    assert Path(logs_of(batchq)[0]["path"]).read_text() == "mine\n"
+    assert Path(logs_of(batchq)[0]["path"]) != place
     assert (batchq.folder / "precious").read_text() == "as it was"
     assert not (batchq.folder / "nowhere").exists()
     assert planted != "file" or place.read_text() == "another's"
@@ -128,7 +128,7 @@ def on_a_small_disk(shell: Shell, *options: str) -> "subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("kind", ["command", "callable"])
-def test_a_full_disk_is_told_once_and_costs_no_job(batchq: Shell, kind: str) -> None:
+def test_a_full_disk_is_reported_once_and_costs_no_job(batchq: Shell, kind: str) -> None:
     (batchq.folder / "mine.py").write_text(
         "def speak():\n    print('x' * 99 + '\\n' * 1, end='')\n    print('y' * 200000)\n"
     )
@@ -142,13 +142,13 @@ def test_a_full_disk_is_told_once_and_costs_no_job(batchq: Shell, kind: str) -> 
     assert "batchq: job 1: its log " in done.stderr
     assert "the logs of 3 jobs are incomplete: 1-3" in done.stderr
     assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
-    assert {log["incomplete"] for job in (1, 2, 3) for log in told(batchq, job)} == {"No space left on device"}
+    assert {log["incomplete"] for job in (1, 2, 3) for log in logs_of(batchq, job)} == {"No space left on device"}
     assert "(incomplete: No space left on device)" in batchq("show", "2").out
     whole = batchq("logs", "1").out.encode()[:60_000]
     assert max(content(batchq.folder / "copies"), key=len)[:60_000] == whole  # what is there has no gap
 
 
-def test_a_log_that_cannot_be_made_is_told_and_costs_no_job(batchq: Shell) -> None:
+def test_a_log_that_cannot_be_made_is_reported_and_costs_no_job(batchq: Shell) -> None:
     (batchq.folder / "logs").mkdir()
     batchq("add", "-c", "rm -r logs; : > logs; echo one")
     batchq("add", "--", "echo", "two")
@@ -157,7 +157,7 @@ def test_a_log_that_cannot_be_made_is_told_and_costs_no_job(batchq: Shell) -> No
     assert "job 1: its log " in done.err
     assert "it was removed while the job ran" in done.err
     assert json.loads(done.out)["incomplete_logs"] == [1, 2]
-    assert [log["incomplete"] for log in told(batchq, 2)] == ["Not a directory"]
+    assert [log["incomplete"] for log in logs_of(batchq, 2)] == ["Not a directory"]
     assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
 
 
@@ -187,13 +187,13 @@ def test_a_job_that_could_not_be_started_has_no_log(batchq: Shell) -> None:
     batchq("run", "--log-dir", "logs", code=1)
 
     assert list((batchq.folder / "logs").iterdir()) == []
-    assert told(batchq) == []
+    assert logs_of(batchq) == []
 
 
-# --- told --------------------------------------------------------------------------------------------------------------
+# --- reports -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_path_of_a_log_is_told_wherever_a_job_is(batchq: Shell) -> None:
+def test_the_path_of_a_log_is_reported_wherever_a_job_is(batchq: Shell) -> None:
     batchq("add", "-c", "echo oops; exit 3")
     done = batchq("run", "--log-dir", "logs", code=1)
     path = str(batchq.folder.resolve() / "logs" / f"1-1-{mark(batchq)}.log")
@@ -201,7 +201,7 @@ def test_the_path_of_a_log_is_told_wherever_a_job_is(batchq: Shell) -> None:
     assert f"    log: {path}\n" in done.err
     for line in ("show 1", "report", "show 1 --json", "list --json", "report --json"):
         assert path in batchq(*line.split()).out
-    assert [log["stream"] for log in told(batchq)] == ["both"]
+    assert [log["stream"] for log in logs_of(batchq)] == ["both"]
     attempts = json.loads(batchq("show", "1", "--json").out)["job"]["attempts"]
     assert [log["path"] for log in attempts[0]["logs"]] == [path]
 
@@ -211,7 +211,8 @@ def test_logs_names_the_file_that_has_what_the_store_has_not(batchq: Shell) -> N
     batchq("run", "--log-dir", "logs")
 
     assert (
-        f"only its beginning and its end are kept; all of it is in {told(batchq)[0]['path']}" in batchq("logs", "1").err
+        f"only its beginning and its end are kept; all of it is in {logs_of(batchq)[0]['path']}"
+        in batchq("logs", "1").err
     )
 
 
@@ -245,7 +246,7 @@ def test_prune_removes_the_logs_of_the_jobs_that_it_removes_and_nothing_else(bat
     assert batchq.rows("SELECT * FROM logs") == []
 
 
-def test_doctor_tells_of_logs_that_belong_to_no_job(scene: Scene) -> None:
+def test_doctor_reports_logs_that_belong_to_no_job(scene: Scene) -> None:
     scene.add({"command": "echo x", "leftovers": "keep"})
     scene.run()
     assert "to no job" not in scene.shell("doctor").out
@@ -256,7 +257,7 @@ def test_doctor_tells_of_logs_that_belong_to_no_job(scene: Scene) -> None:
     assert f"1 file in {scene.shell.db().resolve()}-logs belongs to no job: 1-1-{mark(scene.shell)}.err" in done.out
 
 
-def test_prune_removes_no_file_that_a_log_does_not_have_the_name_of(batchq: Shell) -> None:
+def test_prune_removes_only_files_with_the_original_name_of_a_log(batchq: Shell) -> None:
     batchq("add", "--", "true")
     batchq("run", "--log-dir", "logs")
     (batchq.folder / "precious").write_text("x")
@@ -277,7 +278,7 @@ def ticks(scene: Scene) -> int:
     return path.read_bytes().count(b"x") if path.exists() else 0
 
 
-def test_a_kept_service_prints_for_as_long_as_it_lives(scene: Scene) -> None:
+def test_a_kept_service_prints_while_it_lives(scene: Scene) -> None:
     scene.add(
         {"command": SERVICE.format("while ! grep -q x ticks; do :; done"), "leftovers": "keep"}, {"command": "true"}
     )
@@ -287,7 +288,7 @@ def test_a_kept_service_prints_for_as_long_as_it_lives(scene: Scene) -> None:
 
     assert scene.jobs() == [("succeeded",)] * 2
     assert scene.output().startswith(b"tick 1\n")
-    (out, err) = told(scene.shell)
+    (out, err) = logs_of(scene.shell)
     assert (out["stream"], err["stream"]) == ("stdout", "stderr")
     eventually(lambda: Path(out["path"]).read_bytes().count(b"tick") > seen + 20)
     folder = Path(f"{scene.shell.db().resolve()}-logs")
@@ -303,7 +304,7 @@ def test_the_log_folder_of_the_run_is_also_that_of_services(scene: Scene) -> Non
     scene.add({"command": "echo out; echo err >&2", "leftovers": "keep"})
     scene.run("--log-dir", "logs")
 
-    assert [Path(log["path"]).read_bytes() for log in told(scene.shell)] == [b"out\n", b"err\n"]
+    assert [Path(log["path"]).read_bytes() for log in logs_of(scene.shell)] == [b"out\n", b"err\n"]
     assert (scene.output(), scene.output(1, "stderr")) == (b"out\n", b"err\n")
     assert not Path(f"{scene.shell.db()}-logs").exists()
 

@@ -1,4 +1,4 @@
-"""One stop that comes by several ways: to the whole group, from a terminal, to a run that had its signals blocked."""
+"""One stop that arrives in several ways: to the whole group, from a terminal, to a run that had its signals blocked."""
 
 import os
 import random
@@ -48,13 +48,13 @@ def to_all(run: "subprocess.Popen[bytes]", number: int, order: str) -> float:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("order", ["jobs first", "run first", "at once"])
-def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
+def test_a_job_that_dies_of_the_signal_that_stops_the_run_is_requeued(
     scene: Scene, order: str, number: signal.Signals
 ) -> None:
     (scene.folder / "mine.py").write_text(
         "import os, time\ndef wait():\n    open('up-' + os.environ['BATCHQ_JOB_ID'], 'w').close()\n    time.sleep(600)\n"
     )
-    # A script that is not hit itself goes on; where the jobs come first that is a matter of microseconds.
+    # A script that is not signalled itself continues; if the jobs are signalled first, that is a matter of microseconds.
     script = "sleep 600; exit $?" if order == "jobs first" else "sleep 600; echo done"
     jobs = (
         {"command": UP + "exec sleep 600"},
@@ -63,7 +63,7 @@ def test_what_dies_of_the_signal_that_stops_the_run_is_given_back(
         {"call": "mine:wait"},
     )
     is_late = True
-    while is_late:  # the machine was busy: the run was struck too long after the first of its jobs
+    while is_late:  # the machine was busy: the run was signalled too long after its first job
         scene.shell("cancel", "--all")
         for file in scene.folder.glob("up-*"):
             file.unlink()
@@ -82,7 +82,7 @@ def strike(scene: Scene) -> float:
     run = scene.start("-j", "2", "--grace", "10s")
     eventually((scene.folder / "up").exists)
     (runner,) = children_of(run.pid)
-    time.sleep(0.5)  # its age: the end of one that took so long waits for 20 ms
+    time.sleep(0.5)  # its age: the end of an attempt that long waits for 20 ms
     ((shell, command),) = [(pid, *children_of(pid)) for pid in children_of(runner) if children_of(pid)]
     signal_one(command, signal.SIGTERM)
     there = time.monotonic()
@@ -95,7 +95,7 @@ def strike(scene: Scene) -> float:
     return gap
 
 
-def test_a_script_that_goes_on_without_the_command_that_the_stop_took_is_given_back(scene: Scene) -> None:
+def test_a_script_that_continues_without_the_command_that_the_stop_killed_is_requeued(scene: Scene) -> None:
     while strike(scene) > 0.01:  # the machine was busy, and that end too old to be in doubt
         scene.shell("cancel", "--all")
         (scene.folder / "up").unlink()
@@ -103,7 +103,7 @@ def test_a_script_that_goes_on_without_the_command_that_the_stop_took_is_given_b
     assert scene.jobs("state, interruptions")[-2:] == [("queued", 1), ("queued", 1)]
 
 
-def test_a_job_that_was_over_before_a_stop_that_goes_to_all_does_not_run_again(scene: Scene) -> None:
+def test_a_job_that_finished_before_a_stop_of_everything_does_not_run_again(scene: Scene) -> None:
     scene.add({"command": "sleep 0.5"}, {"command": UP + "exec sleep 600"})
     run = scene.start("-j", "2")
     eventually(lambda: scene.jobs() == [("succeeded",), ("running",)])
@@ -143,8 +143,8 @@ def test_term_and_hup_of_one_logout_leave_a_job_its_grace(
 
 
 @pytest.mark.parametrize("answer", ["sys.exit(0)", "sys.exit(1)", "(time.sleep(0.5), sys.exit(0))", "os._exit(143)"])
-def test_a_job_that_answers_a_stop_that_went_to_all_is_given_back_however_it_ends(scene: Scene, answer: str) -> None:
-    # With exit code 0, too: nobody can tell whether half of its work was done, and the jobs after it must not start.
+def test_a_job_that_handles_a_stop_of_everything_is_requeued_however_it_ends(scene: Scene, answer: str) -> None:
+    # Even with exit code 0: nobody can tell whether half of its work was done, and the jobs after it must not start.
     scene.add({"name": "first", **program(answer)}, {"command": "touch second", "after": ["first"]})
     run = scene.start("--grace", "10s")
     eventually((scene.folder / "up-1").exists)
@@ -187,7 +187,7 @@ def test_a_job_that_ends_with_success_in_the_grace_of_a_stop_of_the_run_alone_ha
     assert scene.jobs() == [("succeeded",)]
 
 
-def test_a_job_that_is_killed_by_somebody_while_no_stop_comes_has_failed(scene: Scene) -> None:
+def test_a_job_that_is_killed_without_a_stop_of_the_run_has_failed(scene: Scene) -> None:
     scene.add({"command": "kill -TERM $$"}, {"command": "exit 143"}, {"command": "true"})
     scene.run("-j", "1", code=1)
 
@@ -237,7 +237,7 @@ def blocking(numbers: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-def test_a_run_hears_signals_that_were_blocked_when_it_was_started(scene: Scene, number: signal.Signals) -> None:
+def test_a_run_receives_signals_that_were_blocked_when_it_was_started(scene: Scene, number: signal.Signals) -> None:
     scene.add({"command": UP + "exec sleep 600"})
     words = map(os.fsdecode, scene.shell.argv("run", "--grace", "0s"))
     run = scene.start_program(*blocking("signal.valid_signals()"), *words)
@@ -254,7 +254,7 @@ def test_jobs_end_as_quickly_where_sigchld_was_blocked(scene: Scene) -> None:
     run = scene.start_program(*blocking("[signal.SIGCHLD]"), *map(os.fsdecode, scene.shell.argv("run", "-j", "1")))
 
     assert ended(run) == 0
-    assert time.monotonic() - began < 8  # each waited for the next look of the run, 0.25 s
+    assert time.monotonic() - began < 8  # each waited for the next check of the run, 0.25 s
 
 
 def test_a_wait_for_the_store_ends_where_sigalrm_was_blocked(scene: Scene) -> None:

@@ -306,13 +306,13 @@ def test_output_is_private_to_its_job_whatever_the_slots(scene: Scene) -> None:
     scene.add(*[{"command": speak}] * jobs)
     scene.run("-j", "8")
 
-    # What is left behind may still speak before it is ended, but for its own job only.
+    # Leftovers may still print before they are killed, but only for their own job.
     rows = scene.rows("SELECT job, stream, CAST(head AS TEXT) FROM outputs ORDER BY job, stream")
     assert [row[:2] for row in rows] == [(job, stream) for job in range(1, jobs + 1) for stream in ("stderr", "stdout")]
     assert [row for row in rows if row[2] not in (f"{row[0]}\n", f"{row[0]}\nlate {row[0]}\n")] == []
 
 
-def test_a_reader_of_the_log_that_goes_away_is_no_traceback(scene: Scene) -> None:
+def test_a_reader_of_the_log_that_goes_away_causes_no_traceback(scene: Scene) -> None:
     scene.add({"command": "head -c 200000 /dev/zero"})
     scene.run()
     done = subprocess.run(

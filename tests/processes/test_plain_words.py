@@ -16,7 +16,7 @@ from batchq.jobs.model import SHELL
 pytest_plugins = ("scene",)
 
 LETTERS = "ab1-./:=,@%+_ \t~$`'\"\\|&;<>()[]{}*?!#^\n\rä\x0b\x0c\xa0"
-# Of bash 5.2 (compgen -bk), and of busybox 1.36 and dash 0.5.12 what these have besides.
+# Of bash 5.2 (compgen -bk), and what busybox 1.36 and dash 0.5.12 have in addition.
 NAMES = """
 ! . : [ [[ ]] { } alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc declare
 dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for function getopts hash help history

@@ -1,5 +1,5 @@
-"""Broken variants of batchq that leave processes behind, each of which S8 must notice: who finds no planted fault may be
-blind to real ones."""
+"""Broken variants of batchq that leave processes behind, each of which S8 must notice: a suite that finds no planted fault
+may be blind to real ones."""
 
 import signal
 import subprocess
@@ -131,10 +131,10 @@ VARIANTS["SIGKILL has no effect"] = WEAK
 
 
 @pytest.mark.parametrize("kind", ["command", "callable"])
-def test_a_process_that_cannot_be_killed_costs_its_attempt_and_is_told_and_the_run_goes_on(
+def test_a_process_that_cannot_be_killed_costs_its_attempt_and_is_reported_and_the_run_goes_on(
     scene: Scene, kind: str
 ) -> None:
-    # No test can have a process in a system call that does not end. To the run it is the same when its SIGKILL is lost.
+    # No test can have a process in a system call that does not end. A lost SIGKILL looks the same to the run.
     (scene.folder / "mine.py").write_text(
         "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nimport mischief\ndef stay(): mischief.rest()\n"
     )
@@ -147,7 +147,7 @@ def test_a_process_that_cannot_be_killed_costs_its_attempt_and_is_told_and_the_r
         ("timed_out", "Unkillable"), ("succeeded", None), ("succeeded", None)
     ]  # fmt: skip
     (pid,) = noted(scene)
-    if kind == "command":  # a worker has the kernel's word that it dies with its runner, and that was meant
+    if kind == "command":  # a worker dies with its runner anyway: the kernel sends its death signal
         assert not is_gone(int(pid))
         assert f"process {pid} cannot be killed" in scene.said()
     scene.end_survivors()

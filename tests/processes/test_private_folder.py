@@ -1,4 +1,4 @@
-"""The private folder of a run: where it lies, what happens when it is taken away or full, and that none stays behind."""
+"""The private folder of a run: where it lies, what happens when it is removed or full, and that none is left."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def test_it_is_locked_against_cleaners_and_nobody_elses_and_gone_at_the_end(scen
     eventually(scene.begun.exists)
     (folder,) = temporary.iterdir()
     fd = os.open(folder, os.O_RDONLY)
-    with pytest.raises(BlockingIOError):  # as systemd-tmpfiles asks before it cleans a folder
+    with pytest.raises(BlockingIOError):  # as systemd-tmpfiles does before it cleans a folder
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(fd)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -110,7 +110,7 @@ def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary
 def test_each_run_removes_what_dead_ones_left_whose_store_is_gone_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scratch, "_bases", lambda: [str(tmp_path)])  # and not where other runs are at work now
+    monkeypatch.setattr(scratch, "_bases", lambda: [str(tmp_path)])  # not the folders of other runs at work
     dead, alive, linked, file, other, strangers, longer = (
         tmp_path / name
         for name in (
@@ -158,7 +158,7 @@ def test_a_runner_whose_guardian_was_killed_removes_it(scene: Scene, temporary: 
     assert list(temporary.iterdir()) == []
 
 
-def test_a_full_folder_is_told_once_waited_for_and_costs_no_job_anything(scene: Scene) -> None:
+def test_a_full_folder_is_reported_once_waited_for_and_costs_no_job_anything(scene: Scene) -> None:
     (scene.folder / "mine.py").write_text("def speak():\n    print('x' * 3000)\n")
     scene.add(*[{"call": "mine:speak"}] * 200, {"command": "cat", "stdin": "y" * 5000})
     scene.add(*[{"command": "printf '\"%09000d\"' 0 > $BATCHQ_RESULT_FILE", "max_attempts": 1}] * 3)
@@ -180,7 +180,7 @@ def test_a_full_folder_is_told_once_waited_for_and_costs_no_job_anything(scene: 
     assert scene.output(201) == b"y" * 5000
 
 
-def test_what_the_machine_refuses_is_told_once_and_done_when_it_can_be(scene: Scene) -> None:
+def test_a_refusal_of_the_machine_is_reported_once_and_tried_again(scene: Scene) -> None:
     scene.add(*[{"command": "true"}] * 5, {"call": "os:getpid"})
     scene.add({"command": ": > begun; until [ -e go ]; do sleep 0.01; done", "priority": 9})
     started = scene.start("-j", "1")

@@ -129,7 +129,7 @@ def test_an_import_that_hangs_or_prints_is_the_jobs_own(scene: Scene) -> None:
 # --- what cannot be started --------------------------------------------------------------------------------------------
 
 
-def test_why_a_program_cannot_be_started_is_told_by_kind(scene: Scene) -> None:
+def test_why_a_program_cannot_be_started_is_reported_by_kind(scene: Scene) -> None:
     folder = scene.folder
     (folder / "plain").write_text("true")
     (folder / "wrong").write_text("#!/no/such/interpreter\n")
@@ -168,7 +168,7 @@ def test_why_a_program_cannot_be_started_is_told_by_kind(scene: Scene) -> None:
     ]
 
 
-def test_a_file_that_is_no_program_costs_its_own_attempt_alone(scene: Scene) -> None:
+def test_a_file_that_is_not_a_program_costs_its_own_attempt_alone(scene: Scene) -> None:
     (scene.folder / "binary").write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 57)
     (scene.folder / "binary").chmod(0o755)
     scene.add({"command": ["./binary"]}, {"command": "true"})
@@ -291,7 +291,7 @@ def test_with_too_few_descriptors_a_run_does_with_fewer_slots_or_says_so(scene: 
     assert set(scene.jobs(COSTS)) == {("succeeded", 0, 0, 0)}
 
 
-def test_a_temporary_folder_that_is_gone_or_full_is_no_traceback(scene: Scene) -> None:
+def test_a_temporary_folder_that_is_gone_or_full_causes_no_traceback(scene: Scene) -> None:
     scene.add({"command": "true"})
     done = scene.run(code=None, env={"TMPDIR": str(scene.folder / "nowhere")})
 
@@ -320,7 +320,7 @@ def test_a_job_has_descriptors_0_to_2_alone(scene: Scene) -> None:
     ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
     open_ones = json.loads(str(result))
     assert not [entry for entry in open_ones if "held" in entry or "batchq.db" in entry]
-    # The worker's own: input, two streams, where they may lead to, its three pipes and two files.
+    # The worker's own: input, two streams, what these may point to, its three pipes and two files.
     assert len(open_ones) <= 12
 
 
@@ -372,7 +372,7 @@ def test_with_one_slot_no_two_jobs_ever_run_at_once(scene: Scene) -> None:
 
 
 def test_the_output_of_a_job_that_never_ends_does_not_keep_the_run_from_anything(scene: Scene) -> None:
-    # Two that print as fast as they can, one of them over its time; a third one runs beside them.
+    # Two that print as fast as they can, one of them until its timeout; a third one runs next to them.
     scene.add(
         {"command": ["yes"], "timeout": "300ms"},
         {"command": ["sh", "-c", "exec yes >&2"], "timeout": "300ms"},

@@ -1,4 +1,4 @@
-"""S8: whatever tree of processes a job grows, and however it, its run or the run's guardian ends, nothing is left."""
+"""S8: whatever tree of processes a job starts, and however it, its run or the guardian ends, no process is left."""
 
 import signal
 import subprocess
@@ -41,7 +41,7 @@ def leaving(kind: str, how: str) -> dict[str, object]:
 
 
 def rescued(scene: Scene) -> None:
-    """The next run takes the job for crashed, and its second attempt finds itself alone."""
+    """The next run settles the job as crashed, and its second attempt finds no other process."""
     scene.run()
     assert scene.attempts() == [("crashed",), ("succeeded",)]
 
@@ -162,7 +162,7 @@ def test_a_job_that_kills_its_runner_costs_one_crash_a_run_and_is_given_up(scene
 
 
 def test_what_a_job_hides_does_not_print_into_the_output_of_another(scene: Scene) -> None:
-    # While another job runs nobody can tell whose process this is; so nobody else may get the pipe that it holds.
+    # While another job runs, the owner of this process is unknown; so no other job may get the pipe that it holds.
     hidden = "echo up >> F/pids; until [ -e F/third ]; do sleep 0.01; done; echo of the first; echo done > F/spoken"
     hidden = hidden.replace("F/", f"{scene.folder}/")
     scene.add(
@@ -199,7 +199,7 @@ def test_a_timeout_ends_a_callable_with_all_that_it_started(scene: Scene, kind: 
 
 
 def started(scene: Scene, job: dict[str, object], *options: str) -> "subprocess.Popen[bytes]":
-    """A run whose job has grown its tree and stays."""
+    """Start a run whose job has started its tree and stays."""
     scene.add(job)
     process = scene.start("-j", "1", *options)
     eventually(scene.begun.exists)
@@ -224,7 +224,7 @@ def staying(scene: Scene, name: str | None, kind: str | None) -> dict[str, objec
 
 
 @pytest.mark.parametrize(("name", "kind"), jobs_that_stay())
-def test_a_run_that_is_told_to_stop_gives_the_job_back_and_leaves_nothing(
+def test_a_run_that_is_stopped_requeues_the_job_and_leaves_nothing(
     scene: Scene, name: str | None, kind: str | None
 ) -> None:
     process = started(scene, staying(scene, name, kind), "--grace", "50ms")
@@ -281,7 +281,7 @@ def test_kill_9_of_both_leaves_nothing_once_the_next_run_has_begun(
 # --- leftovers that are wanted -----------------------------------------------------------------------------------------
 
 
-def test_what_a_job_wants_to_leave_stays_when_the_run_is_over(scene: Scene) -> None:
+def test_processes_that_a_job_leaves_on_purpose_outlive_the_run(scene: Scene) -> None:
     wanted = {"command": "setsid ./rest >/dev/null 2>&1 & until [ -e pids ]; do sleep 0.01; done"}
     scene.add(wanted | {"leftovers": "keep"})
     scene.run()

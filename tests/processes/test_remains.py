@@ -1,4 +1,4 @@
-"""What a dead run left alive is ended before its jobs begin again, however it hides; and nothing else is."""
+"""Surviving processes of a dead run are killed before its jobs begin again, however they hide; no other process is."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ UNSHARE = pytest.mark.skipif(
 
 def kill_both(run: "subprocess.Popen[bytes]") -> None:
     runner = proc.children(run.pid)
-    os.kill(run.pid, signal.SIGSTOP)  # else the guardian may end the jobs before its own end has come
+    os.kill(run.pid, signal.SIGSTOP)  # otherwise the guardian may kill the jobs before it is killed itself
     for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
     run.communicate()
@@ -113,7 +113,7 @@ def test_the_first_process_of_what_runs_for_a_while_is_in_the_store_and_goes_wit
 
 
 @ROOT
-def test_a_job_of_which_something_cannot_be_ended_is_not_begun_again_beside_it(batchq: Shell) -> None:
+def test_a_job_with_a_process_that_cannot_be_killed_is_not_started_next_to_it(batchq: Shell) -> None:
     other = "setpriv --reuid 65534 --clear-groups sleep 600"
     batchq("add", "--backoff", "0s", "-c", f"{other} & echo $! > pids; echo >> begun; wait")
     run = batchq.start("run", "-q")
@@ -164,7 +164,7 @@ def test_another_container_is_looked_into_from_outside(batchq: Shell) -> None:
 
 
 @UNSHARE
-def test_what_nobody_can_see_from_a_container_is_told_and_waits_for_a_person(batchq: Shell) -> None:
+def test_processes_that_cannot_be_seen_from_a_container_are_reported_and_wait_for_a_person(batchq: Shell) -> None:
     batchq(
         "add",
         "--batch",

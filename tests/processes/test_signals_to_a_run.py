@@ -1,4 +1,4 @@
-"""S9: each signal in each situation: the exit code, what becomes of the jobs, and that everything is gone."""
+"""S9: each signal in each situation: the exit code, the states of the jobs, and that no process is left."""
 
 import os
 import resource
@@ -27,7 +27,7 @@ Run = subprocess.Popen[bytes]
 
 
 class Situation(NamedTuple):
-    """What a run is doing; ``ready`` says that it does, ``jobs`` and ``attempts`` what is left of it after a stop."""
+    """What a run is doing; ``ready`` is when it does, ``jobs`` and ``attempts`` are their states after a stop."""
 
     add: Callable[[Scene], None]
     ready: Callable[[Scene], object]
@@ -100,7 +100,7 @@ terminate = once(signal.SIGTERM)
 
 
 def int_then_term(scene: Scene, run: Run) -> float:
-    """One after the other: of two that come at once CPython may handle either first."""
+    """One after the other: CPython may handle two simultaneous signals in either order."""
     run.send_signal(signal.SIGINT)
     eventually(lambda: scene.rows("SELECT state FROM runners ORDER BY id DESC LIMIT 1") != [("running",)])
     return terminate(scene, run)
@@ -114,7 +114,7 @@ def int_and_term(scene: Scene, run: Run) -> float:
 
 
 def again_and_again(number: int) -> Send:
-    """The second one counts when a moment has passed since the first, as timeout(1) sends each twice."""
+    """The second one counts only some time after the first, because timeout(1) sends each twice."""
 
     def send(_: Scene, run: Run) -> float:
         began = time.monotonic()
@@ -256,7 +256,7 @@ def test_a_run_whose_store_stays_locked_tells_what_it_could_not_record(scene: Sc
     assert scene.survivors() == []
     assert "could not be recorded" in scene.said()
     assert "Traceback" not in scene.said()
-    scene.add({"command": "true", "priority": 1})  # the other waits without end, and may be due at once
+    scene.add({"command": "true", "priority": 1})  # the other waits forever, and may be due at once
     scene.run("--max-jobs", "1")
 
 
@@ -299,7 +299,7 @@ def test_jobs_start_with_default_signals_and_an_empty_mask(scene: Scene) -> None
     words = [os.fsdecode(word) for word in scene.shell.argv("run")]
     assert ended(scene.start_program(*python("-c", blocking, *words))) == 0
 
-    # glibc's posix_spawn leaves the two signals ignored that it keeps to itself, 32 and 33.
+    # glibc's posix_spawn leaves its two internal signals, 32 and 33, ignored.
     masks = [int(line.split()[1], 16) & 0x7FFFFFFF for line in scene.output().decode().splitlines()]
     assert masks == [0, 0]
     ((result,),) = scene.rows("SELECT result FROM attempts WHERE job = 2")
@@ -310,7 +310,7 @@ def test_jobs_start_with_default_signals_and_an_empty_mask(scene: Scene) -> None
 
 
 def test_a_signal_to_the_whole_group_of_the_run_reaches_it_once(scene: Scene) -> None:
-    # timeout(1) signals its child and then the group; that is one wish to stop, and running jobs may finish.
+    # timeout(1) signals its child and then the group; that is one stop, and running jobs may finish.
     scene.add({"command": "echo up > begun; until [ -e go ]; do sleep 0.01; done"})
     run = scene.start("--grace", "1h")
     eventually(scene.begun.exists)
@@ -377,7 +377,7 @@ def test_a_run_that_is_stopped_on_a_terminal_leaves_the_cursor_there(scene: Scen
         assert ended(run) == 131
 
 
-def test_the_death_of_the_guardian_is_heard_while_the_store_is_locked(scene: Scene) -> None:
+def test_the_death_of_the_guardian_is_noticed_while_the_store_is_locked(scene: Scene) -> None:
     add_commands(scene)
     run = scene.start("--grace", GRACE)
     eventually(lambda: scene.pids.exists() and scene.pids.read_text().strip())

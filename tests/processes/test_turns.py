@@ -1,4 +1,4 @@
-"""The runner's turns on the processors are its own: what it starts is scheduled as if somebody had started it by hand."""
+"""The runner's short turns are its own: what it starts is scheduled as if it had been started by hand."""
 
 import json
 import os

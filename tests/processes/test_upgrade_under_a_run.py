@@ -1,4 +1,4 @@
-"""The files of batchq and of what it needs are taken away while a run is at work."""
+"""The files of batchq and its dependencies are removed while a run is at work."""
 
 import shutil
 import subprocess
@@ -44,7 +44,7 @@ def ask():
 
 
 def wait_until_all_is_kept(scene: Scene, job: int) -> None:
-    """Wait for what a running job has printed: before it looks at that the first time, a run keeps what it needs."""
+    """Wait for the output of a running job: before a run first reports that, it has read all files that it needs."""
     eventually(lambda: scene.output(job) == b"begun\n")
 
 
@@ -107,7 +107,7 @@ def test_a_run_whose_installation_is_replaced_while_it_begins_says_so(
 
 
 def test_a_worker_that_finds_nothing_to_start_from_costs_its_job_nothing(scene: Scene, site: Path) -> None:
-    """The files go in the moment between the look at them and the start."""
+    """The files go between the check and the start."""
     (scene.folder / "mine.py").write_text(ASK)
     slow = scene.folder / "slow"
     slow.write_text(f'#!/bin/sh\n: > starting; until [ -e go ]; do sleep 0.01; done; exec {sys.executable} "$@"\n')

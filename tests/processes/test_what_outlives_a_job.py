@@ -1,4 +1,4 @@
-"""What a job leaves behind when its first process ends: what ends by itself may end, what may not be ended is named."""
+"""Leftovers of a job whose first process has ended: some end by themselves, and those that cannot be killed are named."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def test_the_last_lines_of_a_script_that_speaks_through_tee_are_there(scene: Sce
     assert scene.attempts("leftovers") == [(0,)] * 40
 
 
-def test_what_does_not_end_by_itself_is_told_to_and_may_put_its_things_away(scene: Scene) -> None:
+def test_leftovers_that_do_not_end_by_themselves_get_term_and_may_clean_up(scene: Scene) -> None:
     scene.add({"command": "(trap 'echo away; : > away; exit' TERM; while :; do sleep 0.01; done) & echo started"})
     scene.run()
 
@@ -62,10 +62,10 @@ def test_a_job_that_leaves_something_keeps_no_other_job_waiting(scene: Scene) ->
 
     alive = int((scene.folder / "alive").read_text().rpartition("\n")[0].split()[-1])
     assert scene.attempts() == [("succeeded",)] * 6
-    assert all(int((scene.folder / f"{n}").read_text()) < alive for n in range(2, 7))  # they ran beside what it left
+    assert all(int((scene.folder / f"{n}").read_text()) < alive for n in range(2, 7))  # they ran next to its leftovers
 
 
-def test_a_second_signal_gives_what_a_job_left_no_more_time(scene: Scene) -> None:
+def test_a_second_signal_gives_leftovers_no_more_time(scene: Scene) -> None:
     scene.add({"command": "(trap '' TERM; while :; do sleep 0.01; done) & : > begun"})
     run = scene.start("--grace", "1h")
     eventually(scene.begun.exists)
@@ -78,7 +78,7 @@ def test_a_second_signal_gives_what_a_job_left_no_more_time(scene: Scene) -> Non
 
 @needs_another_user
 @pytest.mark.parametrize("how", ["timeout", "failure", "stop"])
-def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins_beside_it(
+def test_a_process_that_the_run_may_not_kill_is_named_and_no_other_attempt_begins_next_to_it(
     scene: Scene, how: str
 ) -> None:
     work = f"{AS_NOBODY} sh -c 'trap \"\" TERM; echo $$; exec sleep 600' >> pids"
@@ -95,7 +95,7 @@ def test_a_process_that_the_run_may_not_end_is_named_and_no_other_attempt_begins
     began = time.monotonic()
 
     assert ended(run) == (143 if how == "stop" else 1)
-    assert time.monotonic() - began < 30  # and not the minute for a process that the system keeps
+    assert time.monotonic() - began < 30  # and not the minute for a process in a system call
     (pid,) = map(int, scene.pids.read_text().split())
     assert not is_gone(pid)
     assert f"process {pid} (sleep) belongs to nobody: this run may not kill it" in scene.said()

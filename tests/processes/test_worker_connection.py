@@ -1,4 +1,4 @@
-"""A callable that does harm to what its worker and the run talk over costs itself, and no job beside it."""
+"""A callable that damages the connection between its worker and the run harms only its own job."""
 
 import pytest
 from scene import Scene
@@ -37,7 +37,7 @@ def test_a_callable_that_writes_to_the_descriptors_of_its_worker_has_crashed(
 
 
 @pytest.mark.parametrize("harm", [{"call": "harm:never_wait"}, {"call": "harm:close_all", "args": {"most": 256}}])
-def test_what_a_callable_did_to_all_descriptors_harms_no_job_behind_it(scene: Scene, harm: dict[str, object]) -> None:
+def test_damage_to_all_descriptors_by_a_callable_harms_no_later_job(scene: Scene, harm: dict[str, object]) -> None:
     (scene.folder / "harm.py").write_text(HARM)
     scene.add(*[OK, harm] * 3, OK)
     scene.run("-q", "-j", "1")
