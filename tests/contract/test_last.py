@@ -33,7 +33,7 @@ def test_last_is_all_jobs_of_the_newest_add(store: Store) -> None:
     assert tallies.counts(store, LAST) == tallies.counts(store, resolved(store, LAST)) == {"queued": 3}
 
 
-def test_before_the_first_add_last_is_no_job(store: Store) -> None:
+def test_before_the_first_add_last_selects_nothing(store: Store) -> None:
     assert resolved(store, LAST).newest == NO_JOB
     assert tallies.counts(store, LAST) == {}
 
@@ -79,7 +79,7 @@ def test_an_add_that_only_knew_keys_added_nothing(store: Store) -> None:
     assert tallies.counts(store, LAST) == {}
 
 
-def test_what_an_add_put_back_belongs_to_it(store: Store) -> None:
+def test_jobs_that_an_add_requeued_belong_to_it(store: Store) -> None:
     readd(store, "skip")
     add(store, "another")
     play(store, FAILED, SUCCEEDED)

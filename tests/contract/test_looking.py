@@ -50,7 +50,7 @@ def test_a_report_in_json_is_schema_1(store: Store) -> None:
     assert run(store, "report", "--format", "json", "--batch", "night").json["counts"] == told["counts"]
 
 
-def test_the_exit_code_of_a_report_tells_of_failed_jobs_when_asked(store: Store) -> None:
+def test_the_exit_code_of_a_report_is_about_failed_jobs_when_asked(store: Store) -> None:
     a_night(store)
 
     assert run(store, "report").code == 0
@@ -60,7 +60,7 @@ def test_the_exit_code_of_a_report_tells_of_failed_jobs_when_asked(store: Store)
     assert run(store, "report", "--exit-code", "last").code == 0
 
 
-def test_of_many_failures_ten_are_told_and_the_way_to_the_rest(store: Store) -> None:
+def test_of_many_failures_ten_are_shown_and_the_command_for_the_rest(store: Store) -> None:
     add(store, *["false"] * 12, batch="night")
     play(store, *[FAILED] * 12)
 

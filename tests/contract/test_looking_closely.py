@@ -7,7 +7,7 @@ from batchq.jobs.attempt import Stream
 from batchq.store.file.connection import Store
 
 
-def test_show_tells_all_about_a_job_but_no_secret(store: Store) -> None:
+def test_show_prints_everything_about_a_job_except_secrets(store: Store) -> None:
     add(store, "make", name="build", env={"TOKEN": "hunter2"}, timeout="90s", max_attempts=2, tags=["nightly"])
     play(store, FAILED._replace(stderr=out(b"no rule\n"), peak=1000))
 
@@ -65,7 +65,7 @@ def test_what_was_cut_from_a_log_is_marked_in_its_place_and_on_stderr(store: Sto
     assert "1,000,000 bytes are missing of the stdout of job 1" in done.err
 
 
-def test_a_job_without_output_is_told_on_stderr(store: Store) -> None:
+def test_a_job_without_output_is_reported_on_stderr(store: Store) -> None:
     add(store, "a", "b", "c")
     play(store, SUCCEEDED)
     claim(store)

@@ -134,7 +134,7 @@ def test_parents_are_found_by_name_in_the_add_then_in_the_batch_by_id_and_by_bat
     ]  # fmt: skip
 
 
-def test_a_parent_that_has_succeeded_is_no_reason_to_wait_and_a_failed_one_cancels(store: Store) -> None:
+def test_a_succeeded_parent_is_not_waited_for_and_a_failed_one_cancels(store: Store) -> None:
     add(store, "a", name="a")
     add(store, "b", name="b")
     play(store, SUCCEEDED, FAILED)
@@ -187,7 +187,7 @@ def test_a_child_of_a_known_key_is_bound_to_the_job_that_is_there(store: Store) 
     assert store.db.execute("SELECT * FROM dependencies").fetchall() == [(2, 1, "after")]
 
 
-def test_a_retry_of_a_parent_blocks_who_waits_below_it_and_a_hold_does_not_hide_that(store: Store) -> None:
+def test_a_retry_of_a_parent_blocks_the_jobs_below_it_and_a_hold_does_not_hide_that(store: Store) -> None:
     jobs(store, {"name": "a"}, {"name": "b", "after": ["a"]})
     play(store, SUCCEEDED)
     control.retry(store, of_ids([1]))
@@ -201,7 +201,7 @@ def test_a_retry_of_a_parent_blocks_who_waits_below_it_and_a_hold_does_not_hide_
 
 
 @pytest.mark.parametrize(("parent", "state"), [(SUCCEEDED, "queued"), (FAILED, "cancelled")])
-def test_a_job_that_is_put_back_meets_its_parent_that_runs_again(store: Store, parent: Outcome, state: str) -> None:
+def test_a_requeued_job_waits_for_its_parent_that_runs_again(store: Store, parent: Outcome, state: str) -> None:
     jobs(store, {"name": "a"}, {"name": "b", "after": ["a"], "priority": -1})
     play(store, SUCCEEDED)
     running = claim(store)
@@ -321,6 +321,6 @@ def test_a_job_of_the_same_add_may_be_called_last(store: Store) -> None:
 
 
 @pytest.mark.parametrize("word", ["id:", "id:x", "id:0", "id:-1", "id:1234567890123456789"])
-def test_what_is_no_id_is_refused(store: Store, word: str) -> None:
+def test_what_is_not_an_id_is_refused(store: Store, word: str) -> None:
     with pytest.raises(InputError, match="which is not an id: write a number"):
         add(store, "x", after=[word])

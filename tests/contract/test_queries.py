@@ -87,7 +87,7 @@ def test_a_job_carries_the_end_of_its_last_attempt(store: Store) -> None:
     assert (job.started_at, job.finished_at) == (NOW, NOW + 2000)
 
 
-def test_listing_goes_on_behind_an_id_and_newest_takes_the_end(store: Store) -> None:
+def test_a_listing_continues_after_an_id_and_newest_takes_the_end(store: Store) -> None:
     add(store, *["true"] * 5)
 
     assert [job.id for job in queries.jobs(store, Selection(), 2, after_id=2)] == [3, 4]
@@ -109,7 +109,7 @@ def test_a_job_in_detail_shows_every_attempt_and_the_one_that_runs(store: Store)
     assert (second.number, second.started_at, second.end, second.seconds) == (2, NOW + 86_400_000, None, None)
 
 
-def test_a_folder_whose_name_is_no_utf8_comes_back(store: Store) -> None:
+def test_a_folder_whose_name_is_not_utf8_comes_back(store: Store) -> None:
     folder = os.fsdecode(b"/srv/\xff")
     intake.add(store, [job_spec({"command": "true"}, "test", folder, "/bin")])
 
@@ -132,7 +132,7 @@ def test_what_does_not_exist_is_missing(store: Store) -> None:
     queries.require(store, parse(["1-900"]))
 
 
-def test_output_tells_what_was_cut_from_its_middle(store: Store) -> None:
+def test_output_shows_what_was_cut_from_its_middle(store: Store) -> None:
     add(store, "talk")
     play(store, FAILED._replace(stdout=Stream(b"begin", b"end", 100), stderr=out(b"whole")))
 

@@ -136,7 +136,7 @@ def test_a_run_that_waits_reads_neither_what_is_over_nor_what_a_paused_queue_has
     assert forecast.left_alone(store, runner) == {"paused": 2_001}
 
 
-def test_a_run_beside_another_ones_fan_out_asks_for_no_more_than_the_first_job_that_waits(store: Store) -> None:
+def test_a_run_next_to_a_fan_out_of_another_one_reads_only_the_first_job_that_waits(store: Store) -> None:
     specs = chain(1)
     pattern = job_spec({"command": "true"}, "test", "/", "/bin")
     for number in range(4_000):

@@ -71,7 +71,7 @@ def test_a_long_chain_below_a_failure_is_cancelled_in_short_transactions(store: 
 @pytest.mark.parametrize(("kind", "outcome", "state"), [
     ("after", DEAD, "cancelled"), ("after", SUCCEEDED._replace(started_at=NOW), "queued"), ("after_any", DEAD, "queued"),
 ])  # fmt: skip
-def test_a_parent_of_very_many_tells_them_some_at_a_time(
+def test_a_parent_of_very_many_jobs_notifies_some_at_a_time(
     store: Store, kind: str, outcome: Outcome, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(order, "SLICE", 0.004)  # a fast machine tells all of them within the usual one
@@ -127,7 +127,7 @@ def test_cancel_and_add_are_done_when_they_return(store: Store) -> None:
     assert counted(store) == {"failed": 1, "cancelled": 6_000}
 
 
-def test_what_is_half_told_can_be_retried_and_cancelled(store: Store) -> None:
+def test_a_half_notified_level_can_be_retried_and_cancelled(store: Store) -> None:
     intake.add(store, chain(3_000))
     _, is_unfinished = end_first(store, DEAD)
     assert is_unfinished

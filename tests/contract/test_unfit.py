@@ -126,7 +126,7 @@ def test_an_outcome_that_cannot_be_written_down_takes_nobody_with_it(store: Stor
     assert states == [("scheduled",), ("succeeded",)]
 
 
-def test_no_backoff_is_no_pause_however_often_it_failed() -> None:
+def test_without_backoff_there_is_no_delay_however_often_it_failed() -> None:
     assert full_jitter(0, 1) == full_jitter(0, 1025) == full_jitter(0, 100_000) == 0
 
 
@@ -161,7 +161,7 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
     assert done.stdout == "False [True]\n"
 
 
-def test_a_store_without_its_settings_is_told_as_damaged(folder: Path) -> None:
+def test_a_store_without_its_settings_is_reported_as_damaged(folder: Path) -> None:
     shell = Shell(folder)
     shell("init")
     shell("add", "--", "true")

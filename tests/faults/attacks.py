@@ -66,7 +66,7 @@ ATTACKS = (
     Attack("S53 odd paths of a store", ("e2e/test_odd_paths.py",)),
     Attack("S54 hostile values of --each and matrix", ("e2e/test_each.py",)),
     Attack("S55 secrets, and files for their owner alone", (
-        "contract/test_looking_closely.py::test_show_tells_all_about_a_job_but_no_secret",
+        "contract/test_looking_closely.py::test_show_prints_everything_about_a_job_except_secrets",
         "contract/test_creation.py::test_a_store_is_private_whatever_the_umask",
         "e2e/test_events.py::test_events_are_for_their_owner_alone",
         "processes/test_logs.py::test_nothing_that_was_planted_gets_a_log",

@@ -1,6 +1,6 @@
-"""Broken variants of batchq, each of which a suite must notice: who finds no planted fault may be blind to real ones.
+"""Broken variants of batchq that a suite must catch: a suite that finds no planted fault may miss real ones.
 
-A mutant is a change of one place in the source text of a function or a constant; it fails loudly when that text is gone.
+A mutant changes one place in the source text of a function or a constant; it fails loudly if that text is missing.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from batchq.store.running import claiming, exchange, limits, recording, rescue, 
 
 
 class Mutant(NamedTuple):
-    """In ``name`` of ``owner`` (a module or a class) the text ``old``, which is there once, becomes ``new``."""
+    """In ``name`` of ``owner`` (a module or a class), ``old``, which occurs once, is replaced by ``new``."""
 
     owner: Any
     name: str
@@ -56,11 +56,11 @@ OF_THE_LEDGER = {
                "if __import__('batchq').clock.now() - 600_000 <"
                " store.db.execute('SELECT started_at FROM runners WHERE id = ?', (row,)).fetchone()[0]:"),
     ],
-    "a run that enters its end although it could not record how its jobs ended": [
+    "a run that records its end although it could not record results": [
         Mutant(runners, "leave",
                " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
     ],
-    "an attempt that is recorded though it was refused": [
+    "an attempt that is recorded although it was refused": [
         Mutant(recording, "record", "            refused.append(one)\n            continue\n",
                "            refused.append(one)\n            _note(db, runner, [Settled(claim, outcome, SUCCESS)], now)\n"
                "            continue\n"),
@@ -82,16 +82,16 @@ OF_THE_ORDER = {
         Mutant(order, "_close", "SET open_parents = open_parents - gone.n,",
                "SET open_parents = max(0, open_parents - 2 * gone.n),"),
     ],
-    "dependants that stay cancelled when what they waited for is retried": [
+    "dependants that stay cancelled when their parent is retried": [
         Mutant(reopening, "_REVIVE", "jobs.cause = below.id", "jobs.cause = -1"),
     ],
     "a failed parent that frees its children": [
         Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
     ],
-    "a job that is put back although its parent runs again": [
+    "a requeued job that does not wait for its parent that runs again": [
         Mutant(order, "propagate", "block_again(db, mine, named)", "pass"),
     ],
-    "a retry that forgets who waits below": [
+    "a retry that forgets the jobs below": [
         Mutant(reopening, "open_planned", "block_again(db, below, {})", "pass"),
     ],
     "a limit that is off by one": [
@@ -106,7 +106,7 @@ OF_THE_ORDER = {
     "a wide job that is overtaken": [
         Mutant(claiming, "_choose", "used += slots", "used = slots"),
     ],
-    "unique = active for what is over, too": [
+    "unique = active for finished jobs, too": [
         Mutant(keys, "known", "spec.terms.unique == ACTIVE and is_over", "False"),
     ],
     "a key that is in use and forgotten": [
@@ -116,8 +116,8 @@ OF_THE_ORDER = {
         Mutant(revision, "take",
                'db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)', "pass"),
     ],
-    "a cancellation that is not heeded": [
-        Mutant(recording, "record", "withdrawn(to) if is_unwanted else to", "to"),
+    "a cancellation that is ignored": [
+        Mutant(recording, "record", "withdrawn(to) if is_cancelled else to", "to"),
     ],
     "a cancellation that outlives a retry": [
         Mutant(reopening, "AFRESH", "cancel_asked = 0, ", ""),
@@ -129,15 +129,15 @@ OF_THE_ORDER = {
 
 #: What the walk that looks for states without a way out (S38) must catch.
 OF_THE_WAY_OUT = {
-    "an exchange that does not go on with what was put off": [
+    "an exchange that does not continue with ends that were put off": [
         Mutant(exchange, "exchange", "if is_unfinished := order.is_unfinished(db):", "if is_unfinished := False:"),
     ],
-    "an end with results that were not recorded, after which nobody looks": [
+    "an end with unrecorded results that nobody rescues": [
         Mutant(runners, "leave",
                " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
         Mutant(rescue, "_OPEN", " UNION SELECT runner FROM jobs WHERE state = 'running'", ""),
     ],
-    "a clock that was set back makes pauses longer": [
+    "a clock that was set back makes delays longer": [
         Mutant(exchange, "_promote", 'db.execute(_BEGIN_ANEW, {"now": now, "most": PROMOTED_AT_ONCE})', "pass"),
     ],
     "a transaction that stays open when the store refuses it": [
@@ -153,7 +153,7 @@ OF_WRITING = {
     ],
 }
 
-#: What must be seen not to wait for the writer mutex (S7).
+#: What the test of checkpoints and the writer mutex (S7) must catch.
 OF_CHECKPOINTS = {
     "a checkpoint outside the mutex": [
         Mutant(checkpoints, "checkpoint", "store.lock.acquire_mutex(store.patience, store.interrupted)", "pass"),
@@ -179,7 +179,7 @@ ALL = OF_THE_LEDGER | OF_THE_ORDER | OF_THE_WAY_OUT | OF_WRITING | OF_CHECKPOINT
 
 
 def apply(name: str) -> list[tuple[Any, str, Any]]:
-    """Break batchq in this process; what to hand to ``undo``."""
+    """Break batchq in this process; return what ``undo`` needs."""
     before = [(mutant.owner, mutant.name, getattr(mutant.owner, mutant.name)) for mutant in ALL[name]]
     texts: dict[tuple[Any, str], str] = {}
     for owner, attribute, old, new in ALL[name]:

@@ -17,7 +17,7 @@ from batchq.store.adding import keys
 from batchq.store.answering import asking, awaited
 from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles, queries, tallies
-from batchq.store.running.runners import Asking
+from batchq.store.running.runners import Caller
 
 REASONS = 1.0  #: seconds between looks for what is in the way, or so many times longer than that takes:
 PART = 20
@@ -77,7 +77,7 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
 class _Wait:
     """Waits for some jobs, and tells once what is in their way. ``callers`` are the jobs in which it runs."""
 
-    def __init__(self, store: Store, ids: tuple[Range, ...], callers: "Sequence[Asking]", batchq: str) -> None:
+    def __init__(self, store: Store, ids: tuple[Range, ...], callers: "Sequence[Caller]", batchq: str) -> None:
         self._store = store
         self._ids = ids
         self._batchq = batchq

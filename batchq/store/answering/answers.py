@@ -121,7 +121,7 @@ def left_open(store: Store, runner: Runner, asked: Asked) -> list[int]:
     )
     found = NotRun("free", None, 0, [id for (id,) in rows if not any(low <= id <= high for low, high in asked.ids)])
     others = [one for one in runners.living(store) if one.id != runner.id]
-    return obstacles.but_taken(store, found, others).jobs
+    return obstacles.without_taken(store, found, others).jobs
 
 
 def on_hold(store: Store, wanted: RunSelection) -> list[int]:
@@ -149,7 +149,7 @@ def too_wide(store: Store, runner: Runner) -> list[int]:
     if not rows:
         return []
     others = [one for one in runners.living(store) if one.id != runner.id]
-    return obstacles.but_taken(store, NotRun("free", None, 0, [id for (id,) in rows]), others).jobs
+    return obstacles.without_taken(store, NotRun("free", None, 0, [id for (id,) in rows]), others).jobs
 
 
 def _below(store: Store, ids: list[int]) -> set[int]:

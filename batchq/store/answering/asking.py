@@ -7,13 +7,13 @@ from collections.abc import Container, Sequence
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.store.file.connection import Store
 from batchq.store.running import runners
-from batchq.store.running.runners import Asking, Runner
+from batchq.store.running.runners import Caller, Runner
 from batchq.store.selecting import condition
 
 CONFIRMED = 3.0  #: seconds after which a standstill counts
 
 
-def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
+def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Caller, ...]:
     """The running attempts with these tokens; those that have ended or belong to another store are left out."""
     pairs = [(int(job), token) for token in tokens for job in [token.rpartition(".")[2]] if _is_id(job)]
     rows = store.fetch(
@@ -21,7 +21,7 @@ def of_tokens(store: Store, tokens: Sequence[str]) -> tuple[Asking, ...]:
         " WHERE jobs.state = 'running' AND jobs.token = json_extract(pair.value, '$[1]')",
         (json.dumps(pairs),),
     )
-    return tuple(map(Asking._make, rows))
+    return tuple(map(Caller._make, rows))
 
 
 def held_up(store: Store, callers: Sequence[int]) -> set[int]:

@@ -10,14 +10,14 @@ from batchq.store.answering import asking
 from batchq.store.answering.asking import Standstill
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
-from batchq.store.running.runners import Asking
+from batchq.store.running.runners import Caller
 from batchq.store.selecting import condition
 
 LOOK = 0.25  #: seconds between polls if no bell rings
 SHARE = 10  #: polling takes at most one part in ten of the time
 
 
-def without_callers(store: Store, selection: Selection, callers: Sequence[Asking]) -> tuple[Range, ...]:
+def without_callers(store: Store, selection: Selection, callers: Sequence[Caller]) -> tuple[Range, ...]:
     """The selected jobs except those that cannot finish before this command does. Raises UsageError if one was named."""
     but = asking.held_up(store, [one.id for one in callers]) if callers else set()
     for one in sorted(but):
@@ -80,7 +80,7 @@ class Deadlock:
     """Detects that nothing can continue while the jobs ``callers`` wait for ``ids``: every running job waits like that,
     and no run has a free slot. Inside its block the lock file shows other processes that the callers wait."""
 
-    def __init__(self, store: Store, ids: Sequence[Range], callers: Sequence[Asking]) -> None:
+    def __init__(self, store: Store, ids: Sequence[Range], callers: Sequence[Caller]) -> None:
         self._store = store
         self._ids = ids
         self._callers = [one.id for one in callers]

@@ -85,7 +85,7 @@ def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> 
     gone = [left for one in found if one.reason == "running" for left in _lost(store, one, here)]
     gone = [one for one in gone if not living or one.reason == "hidden"]
     found = gone + [one for one in found if one.reason not in idle]
-    return [left for one in found if (left := but_taken(store, one, living)).jobs]
+    return [left for one in found if (left := without_taken(store, one, living)).jobs]
 
 
 def _lost(store: Store, one: NotRun, here: Here | None) -> list[NotRun]:
@@ -103,7 +103,7 @@ WITH RECURSIVE above (id) AS (
 SELECT id FROM above"""
 
 
-def but_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
+def without_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun:
     """Leave out the ``free`` jobs that one of these runners takes."""
     if one.reason != "free":
         return one

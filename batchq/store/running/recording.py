@@ -61,12 +61,12 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
     refused: list[Ended] = []
     for one in ended:
         claim, outcome = one
-        is_unwanted = current.pop(claim.token, None)
-        if is_unwanted is None:
+        is_cancelled = current.pop(claim.token, None)
+        if is_cancelled is None:
             refused.append(one)
             continue
         to = SUCCESS if outcome.status == SUCCEEDED else _settled(standings[claim.id], outcome, now)
-        accepted.append(Settled(claim, outcome, withdrawn(to) if is_unwanted else to))
+        accepted.append(Settled(claim, outcome, withdrawn(to) if is_cancelled else to))
     _end(db, accepted, now)
     _note(db, runner, accepted, now)
     db.executemany(

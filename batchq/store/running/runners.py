@@ -92,7 +92,7 @@ class Runner(NamedTuple):
         return f"{table}.state = 'running' AND {table}.runner <> :runner{mine}{lost}"
 
 
-class Asking(NamedTuple):
+class Caller(NamedTuple):
     """A job that called a command, and the runner that runs the job."""
 
     id: int
@@ -122,7 +122,7 @@ def register(
     born: int | None = None,
     guardian: int | None = None,
     alone: bool = False,
-    inside: Sequence[Asking] = (),
+    inside: Sequence[Caller] = (),
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
     """Store a runner whose liveness byte is already locked; ``born`` distinguishes its process from a later one with that
