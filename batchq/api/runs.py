@@ -62,17 +62,24 @@ def run(
 
     A job that fails is not an exception: look at ``status`` and ``failed`` of the result.
 
-    ``store`` is an open store, a path, or None for the store that the command line would use; it must exist.
-    ``slots`` is how many jobs run at once: by default, and for 0, one for each core; ``"50%"`` is half of them.
-    ``queue``, ``batch``: only the jobs of these. ``max_jobs``: stop after that many starts. ``max_time``: stop after
-    that time. ``halt``: ``"soon"`` or ``"now"``, as ``--halt``. ``if_running``: ``"join"`` (the default), ``"skip"``,
-    ``"fail"``, ``"wait"`` or ``"wait=60s"``. ``watch``: stay, and run new jobs as soon as they are added. ``perform``: the
-    ``module:function`` for payload jobs. ``events``: a file to which events are appended. ``handler``: one or more
-    ``module:function`` that get the events. ``grace``: how long jobs may take to finish when the run is stopped.
-    ``log_dir``: a folder for all output. ``worker_jobs``: replace a worker after that many callables.
-    ``limit_processes``: how many processes your user may have during the run. ``quiet``: print nothing. ``verbose``:
-    print more. Durations are seconds, texts such as
-    ``"5m"``, or timedeltas.
+    store             an open store, a path, or None for the store that the command line would use; it must exist
+    slots             jobs at once: 0 or None for one on each core, "50%" for half of them
+    queue, batch      only the jobs of these
+    max_jobs          stop after that many starts
+    max_time          stop after that time
+    halt              "soon" or "now" when a job has failed, as --halt
+    if_running        if another run is at work: "join" (the default), "skip", "fail", "wait" or "wait=60s"
+    watch             stay, and run new jobs as soon as they are added
+    perform           the "module:function" that performs payload jobs
+    events            a file to which events are appended
+    handler           one or more "module:function" that are called with each event
+    grace             how long jobs may take to finish when the run is stopped
+    log_dir           a folder for all output
+    worker_jobs       replace a worker after that many callables
+    limit_processes   how many processes your user may have during the run
+    quiet, verbose    print nothing; print more
+
+    Durations are seconds, texts such as "5m", or timedeltas. None is the default of the command.
 
     The run is a child process that prints to this process's stderr. An exception that ends the wait, such as
     KeyboardInterrupt, first stops the run in an orderly way; a second one kills its jobs. If this process is killed, the

@@ -38,7 +38,7 @@ def test_jobs_are_cancelled_held_released_and_retried(store: batchq.Store) -> No
     assert states(store) == ["cancelled"] * 4
 
 
-def test_what_follows_a_cancelled_job_is_told(store: batchq.Store) -> None:
+def test_jobs_cancelled_with_a_parent_are_reported(store: batchq.Store) -> None:
     store.add([{"command": ["true"], "name": "a"}, {"command": ["true"], "after": ["a"]}])
 
     assert store.cancel(1) == batchq.Changed(1, {}, [1], also=1)
@@ -86,9 +86,9 @@ def test_a_queue_or_batch_that_nobody_has_seen_is_warned_of(store: batchq.Store)
     store.add({"command": ["true"], "batch": "night"})
 
     for use in (store.wait, store.cancel, store.retry, store.hold, store.release, store.logs, store.report):
-        with pytest.warns(UserWarning, match=r"never seen the batch 'nigth' \(did you mean 'night'\?\)") as told:
+        with pytest.warns(UserWarning, match=r"never seen the batch 'nigth' \(did you mean 'night'\?\)") as warned:
             use(batch="nigth")
-        assert told[0].filename == __file__
+        assert warned[0].filename == __file__
 
 
 def test_one_job_is_asked_for_by_its_id(store: batchq.Store) -> None:
@@ -139,9 +139,9 @@ def test_a_report_is_what_the_command_prints(store: batchq.Store) -> None:
     batchq.run(store, quiet=True)
 
     assert store.report()["counts"] == {"succeeded": 1, "failed": 1}
-    told = store.report(batch="b")
-    assert [failure["id"] for failure in told["failures"]] == [2]
-    assert told["retry"] == f"batchq --db {store.path} retry 2"
+    report = store.report(batch="b")
+    assert [failure["id"] for failure in report["failures"]] == [2]
+    assert report["retry"] == f"batchq --db {store.path} retry 2"
 
 
 def test_wait_ends_when_another_process_has_run_the_jobs(store: batchq.Store, folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_results_come_in_the_order_of_the_items(store: batchq.Store) -> None:
     assert halves.jobs()[0].stdout == "half of 20\n"
 
 
-def test_failures_are_told_and_never_taken_for_results(store: batchq.Store) -> None:
+def test_failures_are_reported_and_never_taken_for_results(store: batchq.Store) -> None:
     halves = batchq.map(decorated.half, iter([2, 3, 4, 5]))
     batchq.run(store, quiet=True)
 
@@ -99,7 +99,7 @@ def test_a_job_waits_for_the_jobs_that_it_has_added(store: batchq.Store) -> None
     assert store.job(1).result == [0.0, 1.0, 2.0]
 
 
-def test_a_job_that_would_wait_for_ever_is_told_so(store: batchq.Store) -> None:
+def test_a_wait_that_could_never_end_is_an_error(store: batchq.Store) -> None:
     store.add({"call": "decorated:fan_out", "args": {"store": store.path, "parts": 1}})
     batchq.run(store, slots=1, quiet=True)
 

@@ -25,7 +25,7 @@ def test_open_makes_a_store_that_is_its_owners_alone(folder: Path) -> None:
     assert (folder / "q.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_open_makes_no_store_when_told_so(folder: Path) -> None:
+def test_open_makes_no_store_without_create(folder: Path) -> None:
     with pytest.raises(batchq.errors.MissingError, match="there is no store at"):
         batchq.open(folder / "q.db", create=False)
 
@@ -137,7 +137,7 @@ def test_jobs_are_chosen_by_their_labels(batchq_store: Path) -> None:
             store.job(999)
 
 
-def test_a_job_is_told_with_its_result_and_its_error(batchq_store: Path) -> None:
+def test_a_job_has_its_result_and_its_error(batchq_store: Path) -> None:
     shutil.copy(TESTS / "decorated.py", batchq_store.parent)
     with batchq.open(batchq_store) as store:
         store.add({"call": f"decorated:{name}", "cwd": batchq_store.parent, "args": args, "key": name, "tags": ["t"]}

@@ -64,7 +64,7 @@ def test_an_import_that_does_not_end_well_is_a_failure_and_the_function_is_not_c
     assert not (scene.folder / "called").exists()
 
 
-def test_an_import_that_hangs_or_dies_is_told_as_one(scene: Scene) -> None:
+def test_an_import_that_hangs_or_dies_is_reported_as_one(scene: Scene) -> None:
     module(scene, "hangs", "import time\ntime.sleep(60)\n")
     module(scene, "dies", "import os\nos._exit(0)\n")
     scene.add({"call": "hangs:f", "timeout": "300ms"}, {"call": "dies:f", "max_crashes": 1})
@@ -262,7 +262,7 @@ def test_what_a_module_chooses_while_it_is_imported_holds_for_each_call(scene: S
         assert (scene.output(job), scene.output(job, "stderr")) == (b"SAID", "ä\n".encode("latin-1"))
 
 
-def test_what_a_thread_sets_of_a_module_that_it_has_imported_is_put_back(scene: Scene) -> None:
+def test_what_a_thread_sets_in_a_module_that_it_imported_is_reset(scene: Scene) -> None:
     module(
         scene,
         "threaded",
@@ -342,7 +342,7 @@ def test_joblib_leaves_nothing(scene: Scene) -> None:
     assert set(os.listdir("/dev/shm")) - before == set()
 
 
-def test_a_thread_that_a_library_keeps_for_itself_costs_no_worker_and_is_told_once(scene: Scene) -> None:
+def test_a_thread_that_a_library_keeps_for_itself_costs_no_worker_and_is_reported_once(scene: Scene) -> None:
     pytest.importorskip("tqdm")
     module(scene, "bar", "import os\nfrom tqdm import tqdm\ndef f(): return [sum(tqdm(range(3))), os.getpid()]\n"
            "def g(): return [3, os.getpid()]\n")  # fmt: skip
@@ -419,7 +419,7 @@ def test_a_library_that_starts_a_thread_with_each_call_costs_a_worker_as_any_thr
     assert scene.attempts("threads") == [(1,)] * 4
 
 
-def test_threads_that_go_on_are_told_with_their_job(scene: Scene) -> None:
+def test_threads_that_keep_running_are_reported_with_their_job(scene: Scene) -> None:
     module(
         scene,
         "spins",

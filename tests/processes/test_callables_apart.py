@@ -159,7 +159,7 @@ def test_a_timeout_among_short_callables_costs_only_the_one_that_was_over_its_ti
     assert texts(mine, "stderr") == [(500, "err 0\n")]
 
 
-def test_no_callable_within_its_time_is_told_to_be_over_it(mine: Scene) -> None:
+def test_no_callable_within_its_time_is_reported_as_timed_out(mine: Scene) -> None:
     # The first ones are so short that many go into one message; the others then share one, and take longer.
     quick, slow = 400, 30
     mine.add(
@@ -173,7 +173,7 @@ def test_no_callable_within_its_time_is_told_to_be_over_it(mine: Scene) -> None:
     assert ran(mine) == list(range(1, quick + slow + 1))
 
 
-def test_what_ran_behind_a_callable_that_outlived_its_timeout_is_not_run_again(mine: Scene) -> None:
+def test_what_ran_after_a_callable_that_outlived_its_timeout_is_not_run_again(mine: Scene) -> None:
     late = {"call": "mine:stubborn", "args": {"seconds": 0.5}, "timeout": "200ms"}
     mine.add(*call("number", n=1, times=400), late, *call("number", n=2, times=100))
     mine.run("-q", "-j", "1", "--grace", "1500ms", code=1)
@@ -182,7 +182,7 @@ def test_what_ran_behind_a_callable_that_outlived_its_timeout_is_not_run_again(m
     assert ran(mine) == list(range(1, 502))
 
 
-def test_large_arguments_behind_a_callable_that_hangs_do_not_keep_the_run_from_ending_it(mine: Scene) -> None:
+def test_large_arguments_after_a_callable_that_hangs_do_not_keep_the_run_from_killing_it(mine: Scene) -> None:
     text = "x" * 30_000
     late = {"call": "mine:nap", "args": {"seconds": 60}, "timeout": "500ms"}
     sizes: list[dict[str, object]] = [{"call": "mine:size", "args": {"text": text}}]
@@ -285,7 +285,7 @@ def test_what_a_callable_changes_of_its_process_is_as_before_for_the_next(scene:
         assert sorted(scene.output(job, "stderr").splitlines()) == [b"err", b"raw err"]
 
 
-def test_what_short_callables_change_is_as_before_for_those_behind_them(scene: Scene) -> None:
+def test_what_short_callables_change_is_reset_for_those_after_them(scene: Scene) -> None:
     describe: dict[str, object] = {"call": "mischief:describe", "args": {"seconds": 0}}
     jobs = [describe] * 100
     for change in CHANGES:
@@ -475,7 +475,7 @@ FAILED: list[tuple[str, str | None, str | None]] = [  # the function, the type o
 ]
 
 
-def test_every_failure_is_told_and_the_worker_lives_on(scene: Scene) -> None:
+def test_every_failure_is_reported_and_the_worker_lives_on(scene: Scene) -> None:
     (scene.folder / "failing.py").write_text(FAILURES)
     who: dict[str, object] = {"call": "os:getpid"}
     scene.add(who, *(job for function, _, _ in FAILED for job in ({"call": f"failing:{function}"}, who)))

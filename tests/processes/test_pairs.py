@@ -26,16 +26,16 @@ def _seen(folder: Path, jobs: list[str], *options: str) -> Seen:
         scene.add(*({"call": f"pairs:{job}", "max_crashes": 1} for job in jobs))
         scene.run("-q", *options, code=None)
         ends = scene.attempts("outcome, result, error_type, error, leftovers")
-        told: Seen = {}
+        found: Seen = {}
         for number, (job, end) in enumerate(zip(jobs, ends, strict=True), 1):
             texts = tuple(str(value).replace(str(folder), "HERE") for value in end)
-            told[job] = texts, scene.output(number), scene.output(number, "stderr")
-        return told
+            found[job] = texts, scene.output(number), scene.output(number, "stderr")
+        return found
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Seen]:
-    """What all of them see alone, and each behind its change."""
+    """What all of them see alone, and each after its change."""
     folder = tmp_path_factory.mktemp("pairs")
     alone = seen(folder / "alone", [f"look_{name}" for name in PAIRS], "-j", "2", "--worker-jobs", "1")
     turns = [job for name in PAIRS for job in (f"change_{name}", f"look_{name}")]
@@ -43,7 +43,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Seen]:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_alone_and_behind_another_a_callable_sees_the_same(both: tuple[Seen, Seen], name: str) -> None:
+def test_alone_and_after_another_a_callable_sees_the_same(both: tuple[Seen, Seen], name: str) -> None:
     alone, after = both
 
     assert after[f"change_{name}"][0][0] == "succeeded", after[f"change_{name}"]

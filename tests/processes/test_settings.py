@@ -1,4 +1,4 @@
-"""Each function of CPython that sets something for the whole process is put back after a call, or named as staying."""
+"""Each function of CPython that sets something for the whole process is reset after a call, or named as staying."""
 
 import _warnings
 import builtins
@@ -70,7 +70,7 @@ def setters(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", KNOWN)
-def test_each_setter_of_a_module_is_put_back_or_named(module: str) -> None:
+def test_each_setter_of_a_module_is_reset_or_named(module: str) -> None:
     assert setters(module) - KNOWN[module].keys() == set()
 
 
@@ -102,7 +102,7 @@ CHANGES: list[Callable[[], object]] = [
 ]
 
 
-def test_each_setting_of_the_interpreter_is_put_back() -> None:
+def test_each_setting_of_the_interpreter_is_reset() -> None:
     interpreter = settings.interpreter()
     before = interpreter.read()
     touched = set()
