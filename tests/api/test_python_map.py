@@ -103,5 +103,5 @@ def test_a_wait_that_could_never_end_is_an_error(store: batchq.Store) -> None:
     store.add({"call": "decorated:fan_out", "args": {"store": store.path, "parts": 1}})
     batchq.run(store, slots=1, quiet=True)
 
-    assert "no run has a slot left" in (store.job(1).error or "")
+    assert "no run has a free slot" in (store.job(1).error or "")
     assert store.job(2).result == 0.0
