@@ -152,10 +152,10 @@ def test_a_network_file_system_is_refused_unless_allowed_and_then_has_no_log(bat
     )
 
     assert "exit 73" in told
-    assert "lies on a network file system (nfs4), where SQLite loses data" in told
+    assert "is on a network file system (nfs4), where SQLite loses data" in told
     assert told.count("001 001") == 2, "both have a rollback journal"
     assert "ran\n" in told
-    assert "warning  file system  it lies on a network file system (nfs4); move it" in told
+    assert "warning  file system  it is on a network file system (nfs4); move it" in told
 
 
 @pytest.mark.parametrize("begins", ["/", "//", "/./"])

@@ -1,1 +1,1 @@
-"""What people do to jobs and queues."""
+"""What people do to jobs and queues: retry, cancel, hold, release, limit, pause."""

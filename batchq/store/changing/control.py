@@ -1,8 +1,8 @@
-"""Changing what was added: retry, cancel, hold, release, each over a set of jobs.
+"""Change jobs after they were added: retry, cancel, hold, release, each for a set of jobs.
 
-Which jobs are meant is looked up first, and without holding the store. Many are changed in slices: each is a transaction
-that leaves a sound store, and others are served between two. What is stopped on the way has changed the jobs of some
-slices, and the others not at all.
+The jobs are looked up first, without a lock on the store, and then changed in slices. Each slice is one transaction that
+leaves a sound store, and other processes can write between two of them. If the command is stopped, the jobs of some
+slices are changed and the others are untouched.
 """
 
 import _sqlite3 as sqlite3
@@ -24,10 +24,10 @@ WAITING = ("held", "blocked", "scheduled", "queued")
 
 
 class Changed(NamedTuple):
-    """How many jobs were changed, and how many selected ones could not be because of the state they are in.
+    """How many jobs were changed, and how many selected ones could not be because of their state.
 
-    ``ids`` are those that were changed, filled where that was asked for. ``also`` counts jobs outside of the selection
-    that followed: dependants that were cancelled, or came back.
+    ``ids`` are those that were changed, filled on request only. ``also`` counts jobs outside the selection that
+    followed: dependants that were cancelled or that came back.
     """
 
     jobs: int
@@ -37,12 +37,12 @@ class Changed(NamedTuple):
 
 
 def retry(store: Store, selection: Selection, *, list_ids: bool = False) -> Changed:
-    """Queue jobs that are over once more: the numbers of their attempts go on, the budget of attempts starts anew.
+    """Queue finished jobs again: attempt numbers continue, the budget of attempts starts anew.
 
-    Failed and cancelled jobs are retried, and succeeded ones only where they are named: by id, by a range of ids, or
-    by their state. Jobs that were cancelled because one of these had failed come back, too; a job whose parent has failed
-    and is not retried stays cancelled, and so does, unless it is named by its id, one whose parent was pruned. ``ids`` is
-    filled with ``list_ids`` only. Raises MissingError for an id that does not exist.
+    Failed and cancelled jobs are retried, and succeeded ones only if they are named by id, by a range of ids, or by their
+    state. Jobs that were cancelled because one of these had failed come back, too. A job whose parent has failed and is
+    not retried stays cancelled. So does one whose parent was pruned, unless it is named by its id. ``ids`` is filled with
+    ``list_ids`` only. Raises MissingError for an id that does not exist.
     """
     sources = {state: selection.in_state(state) for state in ("failed", "cancelled")}
     if selection.ids or selection.states:
@@ -52,7 +52,7 @@ def retry(store: Store, selection: Selection, *, list_ids: bool = False) -> Chan
 
 
 def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: int | None = None) -> Changed:
-    """Cancel jobs: those that wait at once, those that run by their runner, which looks for that four times a second.
+    """Cancel jobs: waiting ones at once; running ones are cancelled by their runner, which checks four times a second.
 
     Jobs that run only after the success of one of them are cancelled with it.
     """
@@ -61,12 +61,12 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
     left, (found,) = _found(store, selection, [selection.in_states((*WAITING, "running"))])
     ids: list[int] = []
     changed = followed = 0
-    # Later jobs first: what follows from the end of an earlier one is then little.
+    # Later jobs first: then few jobs are left to follow when an earlier one ends.
     for jobs in reversed([*_slices(found)]):
         with store.writing() as db:
             chosen = {state: jobs.in_state(state) for state in (*WAITING, "running")}
-            is_told = list_ids or order.has_any(db)
-            ended = [id for state in WAITING for id in _ids(store, chosen[state])] if is_told else []
+            needs_ids = list_ids or order.has_any(db)
+            ended = [id for state in WAITING for id in _ids(store, chosen[state])] if needs_ids else []
             running = _ids(store, chosen["running"])
             for state in WAITING:
                 where, named = condition(chosen[state])
@@ -76,15 +76,15 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
             followed += order.propagate(db, ended, ended, now)
             ids += ended + running if list_ids else []
     followed += order.finish(store, now)
-    for state in (*WAITING, "running"):  # of these none is left alone: some may have followed others
+    for state in (*WAITING, "running"):  # none of these is left alone: some may have followed others
         left.pop(state, None)
     return Changed(changed, _some(left), sorted(ids), followed)
 
 
 def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Changed:
-    """Keep waiting jobs from being claimed until ``release``; one that waits for its retry then need not wait for it.
+    """Keep waiting jobs from being claimed until ``release``, which also ends the wait for a retry.
 
-    What batchq itself has put on hold is held by a person from then on: it is no longer told as a surprise.
+    Jobs that batchq itself put on hold count as held by a person from then on: runs no longer warn about them.
     """
     also = f"due_at = iif(why = 'retry', NULL, due_at), why = '{states.HELD_BY_HAND}'"
     sources = ("queued", "scheduled", "blocked")
@@ -104,9 +104,9 @@ def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Chang
 
 
 def release(store: Store, selection: Selection, *, list_ids: bool = False, now: int | None = None) -> Changed:
-    """Let held jobs go on: to wait for their parents or their time, else to be claimed.
+    """Release held jobs: they wait for their parents or their time, else they can be claimed.
 
-    Their interruptions in a row are forgiven, or the next one would hold them again.
+    Their count of interruptions in a row is reset, or the next one would hold them again.
     """
     now = clock.now() if now is None else now
     left, (found,) = _found(store, selection, [selection.in_state("held")])
@@ -161,7 +161,7 @@ def _open_slice(
     store: Store, db: sqlite3.Connection, state: str, jobs: Selection, *, list_ids: bool
 ) -> reopening.Opened:
     where, named = condition(jobs.in_state(state))
-    if order.has_any(db):  # since the ids were looked up somebody has added a job that runs after another
+    if order.has_any(db):  # after the ids were looked up, an add brought a job that runs after another
         return reopening.reopen(db, where, named)
     ids = _ids(store, jobs.in_state(state)) if list_ids else []
     moved = states.move(db, state, "queued", where, named, f"{reopening.AFRESH}, open_parents = 0")
@@ -169,7 +169,7 @@ def _open_slice(
 
 
 def _has_orphans(db: sqlite3.Connection) -> bool:
-    """Whether some job was cancelled because of another: its dependencies may have been pruned with that one."""
+    """Whether any job was cancelled because of another: its dependencies may have been pruned with that one."""
     cancelled = "SELECT 1 FROM counters WHERE state = 'cancelled' AND jobs > 0"
     caused = "SELECT 1 FROM jobs WHERE state = 'cancelled' AND cause IS NOT NULL"
     return bool(db.execute(f"SELECT EXISTS ({cancelled}) AND EXISTS ({caused})").fetchone()[0])
@@ -192,7 +192,7 @@ def _slices(ids: "array[int]") -> Iterator[Selection]:
 
 
 def _less(left: dict[str, int], state: str, moved: int) -> int:
-    """Take the jobs that have moved off those that are left alone in a state."""
+    """Subtract the jobs that have moved from those left alone in a state."""
     left[state] = left.get(state, 0) - moved
     return moved
 

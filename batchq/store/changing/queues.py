@@ -1,4 +1,4 @@
-"""Queues: their limit, rate and pause. What is set here binds every runner of the store with its next claim."""
+"""Queues: their limit, rate and pause. A setting applies to every runner of the store from its next claim."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,10 @@ from batchq.store.running import runners
 
 
 class Queue(NamedTuple):
-    """A queue with what was set for it, and how many of its jobs are in each state; ``lost`` are those whose run died.
-    ``rate`` is in starts a second."""
+    """A queue with its settings, and how many of its jobs are in each state; ``lost`` are those whose run died.
+
+    ``rate`` is in starts per second.
+    """
 
     name: str
     paused: bool
@@ -33,7 +35,7 @@ def queues(store: Store) -> list[Queue]:
 
 
 def _lost(store: Store) -> dict[str, int]:
-    """How many jobs of each queue are ``running`` in the store although their run is gone."""
+    """How many jobs of each queue are ``running`` in the store although their run is dead."""
     rows = store.fetch("SELECT queue, runner, count(*) FROM jobs WHERE state = 'running' GROUP BY queue, runner")
     gone = runners.dead(store, {runner for _, runner, _ in rows})
     lost: dict[str, int] = {}
@@ -44,17 +46,17 @@ def _lost(store: Store) -> dict[str, int]:
 
 
 def set_limit(store: Store, name: str, limit: int | None) -> None:
-    """Let at most ``limit`` jobs of a queue run at once, over all runners; None: any number."""
+    """Let at most ``limit`` jobs of a queue run at once, in all runners together; None: any number."""
     change(store, name, {"running_limit": limit})
 
 
 def set_rate(store: Store, name: str, rate: float | None) -> None:
-    """Let at most ``rate`` jobs of a queue start in a second, over all runners; None: any number."""
+    """Let at most ``rate`` jobs of a queue start per second, in all runners together; None: any number."""
     change(store, name, {"rate": rate})
 
 
 def pause(store: Store, name: str) -> None:
-    """Let no further job of a queue start; those that run go on."""
+    """Let no more jobs of a queue start; running ones continue."""
     change(store, name, {"paused": 1})
 
 

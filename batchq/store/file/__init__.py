@@ -1,1 +1,1 @@
-"""The file, and all that opens, locks, trusts and describes it."""
+"""The file of a store: its schema, and the code that finds, trusts, locks, opens and checkpoints it."""

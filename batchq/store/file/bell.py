@@ -1,7 +1,6 @@
-"""A bell that rings when somebody writes to a store: inotify(7) on its write-ahead log, on Linux.
+"""A bell that rings when a process writes to a store: inotify(7) on its write-ahead log, on Linux.
 
-It needs no socket and hears every writer, whatever program it is. Where there is no inotify nothing rings, and whoever
-waits looks again after a while.
+It needs no socket and notices every writer, whatever program it is. Without inotify it never rings, and waiters poll.
 """
 
 import contextlib
@@ -13,13 +12,13 @@ _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  #: IN_NONBLOCK | IN_CLOEXEC, which are th
 
 
 class Bell:
-    """``fd`` becomes readable when the store at ``path``, which must be open, is written; None where that cannot be."""
+    """``fd`` becomes readable when the store at ``path``, which must be open, is written; None if that is not possible."""
 
     def __init__(self, path: str) -> None:
         self.fd: int | None = _watch(path + "-wal")
 
     def has_rung(self) -> bool:
-        """Whether somebody has written since this was asked last."""
+        """Whether a process has written since the last call."""
         if self.fd is None:
             return False
         rung = False
@@ -29,7 +28,7 @@ class Bell:
         return rung
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop watching."""
         if self.fd is not None:
             os.close(self.fd)
             self.fd = None
@@ -42,7 +41,7 @@ def _watch(path: str) -> int | None:
 
     libc = ctypes.CDLL(None, use_errno=True)
     fd = int(libc.inotify_init1(_FLAGS))
-    if fd < 0:  # a limit of the user's: inotify instances are few
+    if fd < 0:  # each user has only a few inotify instances
         return None
     if libc.inotify_add_watch(fd, os.fsencode(path), _MODIFIED) < 0:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""Checkpoints: what was committed goes from the log into the file, and the log stays short.
+"""Checkpoints: they copy what was committed from the log into the file, and keep the log short.
 
 Every checkpoint runs under the mutex: SQLite 3.7.0–3.51.2 can lose commits when one races a reset of the log.
 """
@@ -15,23 +15,23 @@ from batchq.store.file.connection import LONG_LOG, Store, translated
 SHORT_LOG = 4 << 20  #: bytes of log below which no checkpoint is due
 STUCK_LOG = 64 << 20  #: bytes of log that a reader keeps from being emptied: worth a warning
 INTERVAL = 1.0  #: seconds between two checkpoints
-LONG_INTERVAL = 5.0  #: seconds until the next one where a reader was in the way
+LONG_INTERVAL = 5.0  #: seconds until the next one if a reader was in the way
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint achieved: whether the file holds all that was committed, and how long the log still is."""
+    """The result of a checkpoint: whether the file holds everything that was committed, and how long the log still is."""
 
     is_complete: bool
     log_bytes: int
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a program that reads the store for long makes the log grow beyond measure."""
+        """Whether a program that reads the store for a long time keeps the log growing."""
         return not self.is_complete and self.log_bytes > STUCK_LOG
 
 
 def checkpoint(store: Store, *, truncate: bool) -> Checkpoint:
-    """Copy what was committed from the log into the file; with ``truncate`` also empty the log.
+    """Copy what was committed from the log into the file; with ``truncate``, empty the log, too.
 
     Does not wait for readers: what they still need stays in the log. Raises BusyError, LedgerError.
     """
@@ -51,10 +51,10 @@ def checkpoint(store: Store, *, truncate: bool) -> Checkpoint:
 
 
 def checkpoint_if_due(store: Store) -> Checkpoint | None:
-    """Keep the log short: called after each write, it looks at the log's size and acts once a second at most.
+    """Keep the log short: called after each write, checks the log's size and acts at most once a second.
 
-    Returns what was achieved when something was tried; ``is_stuck`` is then worth one warning. Raises nothing: a store
-    that cannot be used is told by the next write.
+    Returns the result if it tried; ``is_stuck`` is then worth one warning. Raises nothing: if the store cannot be used,
+    the next write reports it.
     """
     size = log.log_bytes(store.path)
     if size <= SHORT_LOG or time.monotonic() < store.checkpoint_at:

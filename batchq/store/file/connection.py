@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["Store", "Writing", "translated"]
 
 STUMBLES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, sqlite3.Error)
-LONG_LOG = 16 << 20  #: bytes of write-ahead log that are not left behind at a close
+LONG_LOG = 16 << 20  #: bytes of write-ahead log; a close empties a longer one
 
 
 class Store:
     """One open store. Writing happens in ``with store.writing() as db``, reading on ``store.db``.
 
     One connection belongs to one process and one thread; it must not be carried over a fork. ``warnings`` are
-    sentences for the person. ``refusal`` says why nothing is written: somebody has changed the schema.
-    ``checkpoint_at`` is the monotonic time before which no checkpoint is due.
+    sentences for the user. ``refusal`` says why nothing is written: the schema was changed. ``checkpoint_at`` is the
+    monotonic time before which no checkpoint is due.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Store:
 
     @property
     def interrupted(self) -> "Callable[[], bool] | None":
-        """Asked every 0.1 s of a wait; when it says yes the wait ends in BusyError."""
+        """Called every 0.1 s of a wait; when it returns True, the wait ends with BusyError."""
         return self.db.interrupted
 
     @interrupted.setter
@@ -74,11 +74,11 @@ class Store:
         return Writing(self)
 
     def check_references(self, *, on: bool) -> None:
-        """Whether SQLite checks foreign keys from now on, and removes with a row what refers to it."""
+        """Switch foreign keys on or off: the checks, and the removal of rows that refer to a removed one."""
         self.db.execute(f"PRAGMA foreign_keys = {'ON' if on else 'OFF'}")
 
     def fetch(self, sql: str, parameters: "Any" = ()) -> "list[tuple[Any, ...]]":
-        """All rows of one reading statement; what SQLite refuses leaves as a BatchqError."""
+        """Return all rows of one reading statement; errors of SQLite become a BatchqError."""
         try:
             return self.db.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
@@ -87,7 +87,7 @@ class Store:
     def require_same_files(self) -> None:
         """Raise LedgerError if the store, its log or its lock file was moved, deleted or replaced since it was opened.
 
-        What is written then lands in a file that nobody finds, or beside the locks of the others.
+        A write would then land in a file that nobody finds, or ignore the locks of the others.
         """
         if os.getpid() != self._pid:
             raise RuntimeError("an open store was carried over a fork: open it again in the child")
@@ -96,9 +96,9 @@ class Store:
     def close(self) -> None:
         """Close the connection, without ever waiting; the last one out checkpoints.
 
-        Under the mutex like every checkpoint, because SQLite 3.7.0–3.51.2 can lose commits when one races a reset of the
-        write-ahead log; whoever else holds the mutex has a connection, so that this close is not the last. Into a file
-        that was overwritten nothing is copied.
+        That happens under the mutex like every checkpoint, because SQLite 3.7.0–3.51.2 can lose commits when one races a
+        reset of the write-ahead log. If another process holds the mutex, it has a connection, so this close is not the
+        last. Nothing is copied into a file that was overwritten.
         """
         self.interrupted = None
         self.patience = 0.0
@@ -111,7 +111,7 @@ class Store:
         try:
             self.files.require_same_content(self.db)
             if self.lock.try_mutex() and log.log_bytes(self.path) > LONG_LOG:
-                # Of a large add: a runner beside us would not shorten it.
+                # Left by a large add: a runner at work would not shorten it.
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self.files.note_checkpoint(self.db, is_restart=False)
         except LedgerError:
@@ -129,12 +129,12 @@ class Store:
             self._explain(error)
 
     def _explain(self, error: BaseException) -> None:
-        """Raise StoreError if it was a value that somebody else has written at which a command stumbled."""
+        """Raise StoreError if the command failed because of a value that batchq did not write."""
         from batchq.store.file import values
 
         wrong = values.wrong(self.path)
         if wrong is None and self.refusal is None:
-            return  # it is a bug of ours, and ends as one
+            return  # our own bug: let it end as one
         raise StoreError(
             f"the store {self.path} holds {wrong or 'something'} that batchq did not write, and cannot be used as it is;"
             " go back to a backup with 'batchq restore FILE'"
@@ -142,7 +142,7 @@ class Store:
 
 
 class Writing:
-    """The block of ``Store.writing``: what SQLite refuses leaves it as a BatchqError with a sentence and an exit code."""
+    """The block of ``Store.writing``: errors of SQLite leave it as a BatchqError with a sentence and an exit code."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -179,7 +179,7 @@ class Writing:
                     return
                 except (sqlite3.Error, BusyError) as refused:
                     error = refused
-            if store.db.in_transaction:  # SQLite has rolled back by itself when the disk is full
+            if store.db.in_transaction:  # when the disk is full SQLite has already rolled back
                 store.db.execute("ROLLBACK")
         finally:
             store.lock.release_mutex()

@@ -1,4 +1,4 @@
-"""Making a store, and bringing an old one up to date: both happen under the mutex, and wholly or not at all."""
+"""Making a store, and upgrading an old one: both under the mutex, and completely or not at all."""
 
 import _sqlite3 as sqlite3
 import contextlib
@@ -14,10 +14,10 @@ _SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 
 def create(path: str, *, trust_owner: bool = False) -> None:
-    """Make an empty store at ``path`` (mode 0600), unless somebody is faster.
+    """Make an empty store at ``path`` (mode 0600), unless another process was faster.
 
-    It is built beside its place and moved there when it is complete, so that no crash leaves half a store and an empty
-    file is never one of ours. Raises CreateError, BusyError, StoreError.
+    It is built next to its place and renamed when it is complete, so that no crash leaves half a store and an empty file
+    is never one of ours. Raises CreateError, BusyError, StoreError.
     """
     folder = os.path.dirname(path)
     try:
@@ -63,7 +63,7 @@ def _build(draft: str, journal: str) -> None:
         db.execute("BEGIN IMMEDIATE")
         migrations.upgrade(db)
         db.execute("COMMIT")
-        # A close checkpoints, too, but says nothing when it cannot; and the log does not move with the draft.
+        # A close checkpoints, too, but fails silently; and the log is not renamed with the draft.
         ((is_busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if is_busy:
             raise OSError(errno.EBUSY, "another program has opened it")
@@ -78,7 +78,7 @@ def _remove(draft: str) -> None:
 
 
 def upgrade(db: sqlite3.Connection, lock: LockFile, path: str) -> None:
-    """Bring an older store to the newest schema, in one transaction.
+    """Upgrade an older store to the newest schema, in one transaction.
 
     Raises BusyError while an older batchq runs jobs of it: its statements would no longer fit.
     """

@@ -1,8 +1,8 @@
-"""The files of an open store: whether they are still those that were opened, and hold what was left there.
+"""The files of an open store: whether they are still the ones that were opened, with the content that was left there.
 
-Between two checkpoints nobody writes the file itself. So how the last one left it (size and time) is written into the
-lock file, and a file that looks otherwise was overwritten, or taken over by a checkpoint of another program: its mark
-(``log.py``) tells which.
+Between two checkpoints nobody writes the file itself. So each checkpoint records in the lock file how it left the file
+(size and time). A file that differs was overwritten, or checkpointed by another program: its mark (``log.py``) shows
+which.
 """
 
 import _sqlite3 as sqlite3
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """What was seen of the store at ``path``, its log and its lock file when they were opened."""
+    """The store at ``path``, its log and its lock file, as they were when they were opened."""
 
     def __init__(self, path: str, lock: "LockFile", facts: os.stat_result) -> None:
         self._path = path
@@ -38,7 +38,7 @@ class Files:
             raise LedgerError(f"{self._lock.path} was deleted or replaced while it was in use; nothing more is written")
 
     def require_same_content(self, db: sqlite3.Connection) -> None:
-        """Raise LedgerError if something else than a checkpoint has changed the store."""
+        """Raise LedgerError if anything except a checkpoint has changed the store."""
         now = _same(self._path, self._store)
         if now == self._store or self._log is None:
             return
@@ -49,12 +49,12 @@ class Files:
         self._store = now
 
     def begin_log(self, db: sqlite3.Connection) -> None:
-        """In a transaction: if it begins a log, say to which file that belongs."""
+        """In a transaction: if it begins a log, mark the log as belonging to this file."""
         if self._log_is_empty:
             log.mark(db)
 
     def note_checkpoint(self, db: sqlite3.Connection, *, is_restart: bool) -> None:
-        """After a checkpoint, under the mutex: let all know how it left the store, and mark a log that begins anew."""
+        """After a checkpoint, under the mutex: record how it left the store, and mark a log that begins anew."""
         self._store = _of(os.stat(self._path))
         self._lock.note(self._store)
         if is_restart:
@@ -62,28 +62,28 @@ class Files:
                 db.execute("BEGIN IMMEDIATE")
                 log.mark(db)
                 db.execute("COMMIT")
-            except (sqlite3.Error, BusyError):  # it then begins without one, which is looked into after a crash
+            except (sqlite3.Error, BusyError):  # it then begins without a mark, which is checked after a crash
                 if db.in_transaction:
                     db.execute("ROLLBACK")
 
 
 def require_own_log(path: str, facts: os.stat_result, lock: "LockFile | None", *, alone: bool) -> bool:
-    """Refuse, before SQLite takes it over, a log that does not belong to the store; whether it certainly does.
+    """Refuse a log that does not belong to the store, before SQLite replays it; return whether it certainly belongs.
 
-    Certain it is where the file is as the last checkpoint left it, too. Else one was killed in the middle, the files were
-    moved together, or somebody has put a copy there.
+    It is certain only if the file is also as the last checkpoint left it. Otherwise a checkpoint was killed, the files
+    were moved together, or somebody has put a copy there.
 
-    While others have the store open, it is they who have looked, and the file must be the one that they have opened.
+    While others have the store open, they have checked the log, and the file must be the one that they opened.
     """
     if alone:
         try:
             if not log.check(path):
                 return False
-            # A copy that another program has made in the middle of a log ends in the word with which the next log begins.
+            # A copy made by another program in the middle of a log ends in the word with which the next log begins.
             return not log.log_bytes(path) or (lock is not None and lock.noted() == _of(facts))
         except LedgerError:
             if lock is None or not lock.is_in_use():
-                raise  # nobody has found it to be in order meanwhile
+                raise  # nobody else has checked it meanwhile
     known = None if lock is None else lock.noted()
     if known is not None and known[:2] != _of(facts)[:2]:
         raise BusyError(f"{path} was replaced while others use the file that was there; try again when they have ended")
@@ -91,7 +91,7 @@ def require_own_log(path: str, facts: os.stat_result, lock: "LockFile | None", *
 
 
 def join(path: str, facts: os.stat_result, lock: "LockFile", db: sqlite3.Connection, *, alone: bool) -> None:
-    """Share the store with those who have it open; LedgerError if it was overwritten under them."""
+    """Share the store with the processes that have it open; LedgerError if it was overwritten under them."""
     if alone:
         lock.note(_of(facts))
     elif lock.noted() not in (None, _of(facts)) and not (log.is_ours(path, db) or _is_ours_at_rest(path, lock, db)):
@@ -100,7 +100,7 @@ def join(path: str, facts: os.stat_result, lock: "LockFile", db: sqlite3.Connect
 
 
 def _is_ours_at_rest(path: str, lock: "LockFile", db: sqlite3.Connection) -> bool:
-    """As ``log.is_ours``, while nobody makes a checkpoint: in the middle of one the file is neither old nor new."""
+    """Ask ``log.is_ours`` under the mutex: in the middle of a checkpoint the file is neither old nor new."""
     lock.acquire_mutex(PATIENCE)
     try:
         return log.is_ours(path, db)

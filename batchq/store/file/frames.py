@@ -1,7 +1,7 @@
-"""The frames of a write-ahead log as SQLite would take them over: those of transactions that are whole.
+"""The frames of a write-ahead log that SQLite would replay: those of complete transactions.
 
-A power loss can leave frames of which some sectors are old. SQLite knows them by the sums that run through the log, and
-stops there ("Database File Format", section 4.2). To add them up in Python takes about half a second for 16 MiB.
+A power loss can leave frames in which some sectors are old. SQLite detects them by the running checksums of the log and
+stops there ("Database File Format", section 4.2). Computing these in Python takes about half a second for 16 MiB.
 """
 
 from struct import Struct
@@ -16,10 +16,10 @@ _MAGIC = b"\x37\x7f\x06"
 
 
 def pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
-    """The number of each page in a log, and the content of those with the number ``wanted``; torn ones, too."""
+    """Yield the number of each page in a log, with the content of those numbered ``wanted``; torn ones, too."""
     try:
         file = open(log, "rb")
-    except FileNotFoundError:  # who had the store open until now has closed it, and took the log over
+    except FileNotFoundError:  # the last process that had the store open closed it and checkpointed the log
         return
     with file:
         header = file.read(HEADER)
@@ -36,7 +36,7 @@ def pages(log: str, wanted: int) -> "Iterator[tuple[int, bytes]]":
 
 
 def whole(log: str) -> int:
-    """How many frames of a log belong to transactions that are whole."""
+    """Count the frames of a log that belong to complete transactions."""
     try:
         file = open(log, "rb")
     except FileNotFoundError:  # as above
@@ -59,7 +59,7 @@ def whole(log: str) -> int:
             if _BIG.unpack(frame[16:]) != sums:
                 break
             count += 1
-            if frame[4:8] != b"\0\0\0\0":  # the last one of a transaction
+            if frame[4:8] != b"\0\0\0\0":  # the last frame of a transaction
                 complete = count
         return complete
 

@@ -1,7 +1,7 @@
-"""Who holds a lock on a file of the store, as Linux tells it in /proc; elsewhere nobody is found.
+"""Which process holds a lock on a file of the store, from /proc; None on systems other than Linux.
 
-For messages and for ``batchq doctor`` only: no decision rests on it, because a process of another user or of another
-container cannot be seen.
+For messages and ``batchq doctor`` only: no decision rests on it, because processes of other users and other containers
+are invisible.
 """
 
 import os
@@ -12,10 +12,10 @@ _PENDING = 0x40000000  #: from here on SQLite locks the database file itself
 
 
 def of_mutex(lock_file: str) -> str | None:
-    """The process that holds the first byte of the lock file, as ``"process 123 (batchq)"``.
+    """Find the process that holds the first byte of the lock file, as ``"process 123 (batchq)"``.
 
-    Its lock belongs to an open file and not to a process (its pid reads -1 in /proc/locks), so the open files of all
-    processes are looked through.
+    The lock belongs to an open file and not to a process (its pid is -1 in /proc/locks), so the open files of all
+    processes are searched.
     """
     try:
         wanted = os.stat(lock_file)
@@ -36,7 +36,7 @@ def of_mutex(lock_file: str) -> str | None:
 
 
 def of_write_lock(store: str) -> str | None:
-    """The process that holds SQLite's own write lock on the store, whatever program it is."""
+    """Find the process that holds SQLite's own write lock on the store, whatever program it is."""
     for name, first, last in ((f"{store}-shm", _WRITE_LOCK, _WRITE_LOCK), (store, _PENDING, _PENDING + 511)):
         for pid, low, high in _locks(name, "POSIX"):
             if first <= low <= high <= last and pid > 0:
@@ -45,12 +45,12 @@ def of_write_lock(store: str) -> str | None:
 
 
 def held_bytes(lock_file: str) -> list[int]:
-    """Which bytes of the lock file are locked, by whomever: 0 is the mutex, the others are runners."""
+    """List the bytes of the lock file that any process has locked: 0 is the mutex, the others are runners."""
     return sorted(low for _, low, high in _locks(lock_file, "OFDLCK") if low == high)
 
 
 def _locks(path: str, kind: str) -> Iterator[tuple[int, int, int]]:
-    """The exclusive locks of this kind on a file: pid, first byte, last byte."""
+    """Yield the exclusive locks of this kind on a file: pid, first byte, last byte."""
     try:
         inode = os.stat(path).st_ino
         with open("/proc/locks") as file:
@@ -58,7 +58,7 @@ def _locks(path: str, kind: str) -> Iterator[tuple[int, int, int]]:
     except OSError:
         return
     for line in lines:
-        # As in "1: POSIX ADVISORY WRITE 22383 fe:00:15343673 120 120"; who waits has "->" behind the number.
+        # As in "1: POSIX ADVISORY WRITE 22383 fe:00:15343673 120 120"; a waiting process has "->" after the number.
         fields = line.split()
         if len(fields) != 8 or fields[1] != kind or fields[3] != "WRITE" or fields[7] == "EOF":
             continue

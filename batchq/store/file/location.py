@@ -1,6 +1,6 @@
-"""Which store a command means: ``--db``, ``$BATCHQ_DB``, the nearest ``batchq.db`` upwards, the user's own.
+"""Which store a command uses: ``--db``, ``$BATCHQ_DB``, the nearest ``batchq.db`` upwards, the user's own.
 
-And on what it lies: SQLite's log is memory that processes share, which no network file system provides.
+And on which file system it is: SQLite's log needs memory shared by processes, which no network file system provides.
 """
 
 import os
@@ -17,10 +17,10 @@ NETWORK = (
 
 
 def locate(explicit: str | None) -> str:
-    """The absolute path of the store to use; it need not exist.
+    """Return the absolute path of the store to use; it need not exist.
 
-    Raises StoreError where it was found, not named, and belongs to another user: it is refused, never walked past. For
-    root, too: whoever makes /tmp/batchq.db must not decide what root runs below /tmp.
+    Raises StoreError if the store was found, not named, and belongs to another user: it is refused, never skipped. That
+    holds for root, too: a user who makes /tmp/batchq.db must not decide what root runs below /tmp.
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
         path = os.path.expanduser(named)
@@ -32,7 +32,7 @@ def locate(explicit: str | None) -> str:
 
 
 def passed_over(explicit: str | None) -> str | None:
-    """The nearest ``batchq.db``, where it is not used because the job in which this runs names its own store."""
+    """The nearest ``batchq.db`` if it is not used because the surrounding job names its own store."""
     if explicit or not os.environ.get("BATCHQ_TOKEN") or not (named := os.environ.get("BATCHQ_DB")):
         return None
     try:
@@ -43,12 +43,12 @@ def passed_over(explicit: str | None) -> str | None:
 
 
 def resolved(path: str) -> str:
-    """The file behind a symbolic link: the log and the locks lie beside that one, whatever name it was called by."""
+    """Follow a symbolic link: the log and the locks are next to the real file, whatever name was used for it."""
     return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def look(path: str) -> os.stat_result | None:
-    """What the system says about a file; None where there is none. Raises CreateError where it may not be looked at."""
+    """Return the ``stat`` of a file; None if there is none. Raises CreateError if access is denied."""
     try:
         return os.stat(path)
     except PermissionError as error:
@@ -58,12 +58,12 @@ def look(path: str) -> os.stat_result | None:
 
 
 def is_writable(path: str) -> bool:
-    """Whether this process may write the store and make files beside it."""
+    """Whether this process may write the store and make files next to it."""
     return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
 
 
 def sync_folder(folder: str) -> None:
-    """Have the names in a folder on the disk, as fsync has the contents of a file there."""
+    """Sync the names in a folder to disk, as fsync does with the contents of a file."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -83,7 +83,7 @@ def _upwards(folder: str) -> str | None:
 
 
 def _require_ours(*paths: str) -> None:
-    """Refuse a store that was found, or the link that leads to it, if it is neither this user's nor root's."""
+    """Refuse a store that was found, or the link to it, if it belongs neither to this user nor to root."""
     for path in paths:
         try:
             owner = os.lstat(path).st_uid
@@ -99,7 +99,7 @@ def _own() -> str:
 
 
 def missing(path: str) -> MissingError:
-    """The refusal for a store that does not exist, with the file that was perhaps meant."""
+    """Make the error for a store that does not exist, with the file that was perhaps meant."""
     import difflib
 
     folder, name = os.path.split(path)
@@ -113,24 +113,24 @@ def missing(path: str) -> MissingError:
 
 
 def allow_network(asked: bool) -> None:
-    """Let this process, and those that it starts, use a store on a network file system."""
+    """Let this process and its children use a store on a network file system."""
     if asked:
         os.environ[ALLOW_NETWORK] = "1"
 
 
 def require_local(path: str) -> bool:
-    """Refuse a network file system with CreateError, unless the user allowed it; whether it is one."""
+    """Raise CreateError on a network file system, unless the user allowed it; return whether it is one."""
     kind = network_type(path)
     if kind is not None and not os.environ.get(ALLOW_NETWORK):
         raise CreateError(
-            f"{path} lies on a network file system ({kind}), where SQLite loses data; choose a local folder, or set "
-            f"{ALLOW_NETWORK}=1 if one host alone uses it"
+            f"{path} is on a network file system ({kind}), where SQLite loses data; choose a local folder, or set "
+            f"{ALLOW_NETWORK}=1 if only one host uses it"
         )
     return kind is not None
 
 
 def network_type(path: str) -> str | None:
-    """The type of the network file system on which a store lies, or will lie; None where it is local or unknown."""
+    """The type of the network file system on which a store is or will be; None if it is local or unknown."""
     try:
         with open("/proc/self/mountinfo", errors="surrogateescape") as file:
             mounts = file.read()
@@ -143,7 +143,7 @@ def network_type(path: str) -> str | None:
 
 
 def file_system(mounts: str, folder: str, device: int) -> str:
-    """The type of the file system that holds ``folder``, read from the text of /proc/self/mountinfo; "" if unknown.
+    """Find the type of the file system that holds ``folder`` in the text of /proc/self/mountinfo; "" if unknown.
 
     By the device number, else (btrfs has numbers of its own) by the longest mount point above the folder.
     """

@@ -67,7 +67,7 @@ def _file(store: Store) -> Iterator[Finding]:
 def _file_system(store: Store) -> Iterator[Finding]:
     if kind := location.network_type(store.path):
         is_log = store.fetch("PRAGMA journal_mode")[0][0] == "wal"
-        text = f"it lies on a network file system ({kind})" + (", where its log loses data" if is_log else "")
+        text = f"it is on a network file system ({kind})" + (", where its log loses data" if is_log else "")
         yield Finding("problem" if is_log else "warning", "file system", text + "; move it to a local one")
     else:
         yield Finding("ok", "file system", "local")
