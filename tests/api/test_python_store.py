@@ -48,7 +48,7 @@ def test_open_finds_the_store_as_the_command_does(folder: Path, monkeypatch: pyt
 def test_open_refuses_what_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "q.db").write_text("something else, of a hundred bytes and more" * 3)
 
-    with pytest.raises(batchq.errors.StoreError, match="is no batchq store"):
+    with pytest.raises(batchq.errors.StoreError, match="is not a batchq store"):
         batchq.open(tmp_path / "q.db")
 
 

@@ -1,8 +1,8 @@
 """Byte-range locks on the sidecar ``<store>-lock``: the writer mutex (byte 0) and the liveness of runners (above).
 
-Linux locks belong to the open file description (``F_OFD_SETLK``, fcntl(2)): they are free at the instant their last
-holder is gone, also after kill -9, and never falsely free under SIGSTOP, suspend or a clock that jumps. Where the
-system has none, POSIX record locks serve: they belong to the process that took them and are not inherited by fork.
+On Linux the locks belong to the open file description (``F_OFD_SETLK``, fcntl(2)): they are free as soon as their last
+holder is gone, even after kill -9, and never falsely free under SIGSTOP, suspend or a clock that jumps. Other systems
+use POSIX record locks, which belong to the process that took them and are not inherited by fork.
 """
 
 import errno
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from batchq.store.file.alarm import Interrupted
 
 MUTEX_BYTE = 0
-PRESENCE_BYTE = 1 << 10  #: every open store shares it
+PRESENCE_BYTE = 1 << 10  #: shared by every process that has the store open
 _LIVENESS_FIRST = 1 << 20
-WAITS_FIRST = 1 << 61  #: and the id of a job: held while that job waits in a command of batchq that it has called
+WAITS_FIRST = 1 << 61  #: plus the id of a job: held while that job waits in a batchq command that it has called
 _LIVENESS_SPAN = 1 << 60
 HAS_OFD = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 
 
 def sidecar(store: str) -> str:
-    """The lock file of a store; it is never deleted, or two processes could hold locks on two files of that name."""
+    """The path of a store's lock file, which is never deleted: or two processes could lock two files of that name."""
     return store + "-lock"
 
 
 def busy(store: str, waited: float | None = None) -> BusyError:
-    """The refusal that names the process in the way, where it can be seen."""
+    """Make the error for a busy store; it names the process in the way if that is visible."""
     holder = "another program"
     try:
         from batchq.store.file import holders
 
-        # SQLite's own lock first: who holds the mutex may be waiting for another program, too.
+        # SQLite's own lock first: the holder of the mutex may be waiting for another program, too.
         holder = holders.of_write_lock(store) or holders.of_mutex(sidecar(store)) or holder
     except ImportError:
-        pass  # an upgrade has taken the file away under a run, which goes on
+        pass  # an upgrade has removed the module during a run, which continues
     how_long = "" if waited is None else f", for over {waited:g} s"
     return BusyError(f"the store {store} is busy: {holder} has locked it{how_long}; try again later")
 
 
 def wait_interrupted(store: str) -> BusyError:
-    """The refusal of a caller that was told to stop while it waited."""
+    """Make the error for a caller that was asked to stop while it waited."""
     return BusyError(f"the store {store} is busy, and waiting for it was interrupted; nothing was written")
 
 
 class LockFile:
-    """An open description of the sidecar: what it locks is free when it and its copies in forked children are closed.
+    """An open description of the sidecar: its locks are free when it and its copies in forked children are closed.
 
-    With ``reading`` it asks about locks and takes none, and the file may be missing.
+    With ``reading`` it checks locks and takes none, and the file may be missing.
     """
 
     def __init__(self, store: str, *, reading: bool = False) -> None:
@@ -70,7 +70,7 @@ class LockFile:
             self._fd = -1
 
     def close(self) -> None:
-        """Let go of everything that this description holds."""
+        """Release every lock that this description holds."""
         if self._fd >= 0:
             os.close(self._fd)
 
@@ -95,7 +95,7 @@ class LockFile:
             raise wait_interrupted(self._store) if wait.was_interrupted() else busy(self._store, seconds)
 
     def release_mutex(self) -> None:
-        """Give the writer mutex to the next in line."""
+        """Release the writer mutex to the next in line."""
         self._control(fcntl.F_UNLCK, MUTEX_BYTE, wait=False)
 
     def try_mutex(self) -> bool:
@@ -103,11 +103,11 @@ class LockFile:
         return self._lock(MUTEX_BYTE, wait=False)
 
     def mutex_is_held(self) -> bool:
-        """Whether some other open description holds the mutex in this moment."""
+        """Whether another open description holds the mutex right now."""
         return self.is_held(MUTEX_BYTE)
 
     def is_in_use(self) -> bool:
-        """Whether somebody has the store open; True where that is unknown."""
+        """Whether any process has the store open; True if that is unknown."""
         return not HAS_OFD or self.is_held(PRESENCE_BYTE)
 
     def enter(self) -> None:
@@ -116,11 +116,11 @@ class LockFile:
             self._control(fcntl.F_RDLCK, PRESENCE_BYTE, wait=False)
 
     def note(self, file: "tuple[int, int, int, int]") -> None:
-        """Write down which file those have opened that share the presence byte, and as what a checkpoint left it."""
+        """Record which file is open in the processes that share the presence byte, and how a checkpoint left it."""
         os.pwrite(self._fd, b"".join((number % 2**64).to_bytes(8, sys.byteorder) for number in file), 0)
 
     def noted(self) -> "tuple[int, int, int, int] | None":
-        """What ``note`` wrote last; None where it never did."""
+        """Read what ``note`` last recorded; None if it never did."""
         data = os.pread(self._fd, 32, 0) if self._fd >= 0 else b""
         if len(data) < 32:
             return None
@@ -128,32 +128,32 @@ class LockFile:
         return device, inode, size, written - 2**64 * (written >> 63)
 
     def hold_liveness(self) -> int:
-        """Lock a free byte as the sign of life of this process and the children it forks; its offset."""
+        """Lock a free byte, which shows that this process or a forked child is alive; return its offset."""
         while True:
             offset = _LIVENESS_FIRST + int.from_bytes(os.urandom(8), "little") % _LIVENESS_SPAN
             if self._lock(offset, wait=False):
                 return offset
 
     def hold_waits(self, job: int) -> None:
-        """Let others know, until this is closed, that a running job waits in a command of batchq that it has called."""
+        """Show, until this is closed, that a running job waits in a batchq command that it has called."""
         try:
             self._control(fcntl.F_RDLCK, WAITS_FIRST + job, wait=False)
         except OSError:
-            pass  # where it may not be locked, others wait for what they cannot know
+            pass  # without the lock others just wait for the job
 
     def release_waits(self, job: int) -> None:
-        """Let others know that it goes on."""
+        """Show that the job has stopped waiting."""
         try:
             self._control(fcntl.F_UNLCK, WAITS_FIRST + job, wait=False)
         except OSError:
             pass
 
     def waits(self, job: int) -> bool:
-        """Whether a running job waits so."""
+        """Whether a running job waits in a batchq command that it has called."""
         return self.is_held(WAITS_FIRST + job)
 
     def is_held(self, offset: int) -> bool:
-        """Whether some other open description holds the byte."""
+        """Whether another open description holds the byte."""
         if self._fd < 0:
             return False
         if not HAS_OFD:
@@ -182,13 +182,13 @@ class LockFile:
 
 
 def flock(kind: int, start: int, length: int = 1) -> bytes:
-    """A ``struct flock`` of 64-bit Linux: type, whence (from the start of the file), start, length, and no process."""
-    order = sys.byteorder  # not by the module struct, which an add would load for this alone
+    """Make a ``struct flock`` of 64-bit Linux: type, whence (the start of the file), start, length, and no process."""
+    order = sys.byteorder  # without the module struct, which an add would import only for this
     return kind.to_bytes(2, order) + bytes(6) + start.to_bytes(8, order) + length.to_bytes(8, order) + bytes(8)
 
 
 def _opened(path: str, store: str, *, reading: bool) -> int:
-    """The lock file, made for the owner of the store (mode 0600) where it is missing; raises OSError."""
+    """Open the lock file, or make it for the owner of the store (mode 0600) if it is missing; raises OSError."""
     flags = os.O_RDONLY if reading else os.O_RDWR
     while True:
         try:

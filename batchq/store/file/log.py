@@ -1,12 +1,11 @@
-"""The write-ahead log beside a store, and whether it belongs to it.
+"""The write-ahead log next to a store, and whether it belongs to that store.
 
-SQLite takes over any log of the right form that it finds beside a database, also after somebody has put a backup, or
-another store, in the place of the file. What comes out is neither of the two. So each log says to which file it belongs:
-its first transaction changes the row ``log_mark`` of the settings from ``a b`` to ``b c``, where ``c`` is random. A
-checkpoint brings that into the file. So a log that tells of ``b c`` belongs to a file whose row ends in ``b`` (nothing
-of it was copied yet) or in ``c``, and to no other: a copy made before ends in an older word, a backup is given a word
-of its own, another store has another ``store_id``. The file is read without its log, and the log without SQLite, so
-that to find out changes nothing.
+SQLite replays any well-formed log that it finds next to a database, even if the file has been replaced by a backup or
+by another store. The result is neither of the two. So each log shows to which file it belongs: its first transaction
+changes the row ``log_mark`` of the settings from ``a b`` to ``b c``, where ``c`` is random. A checkpoint copies that into
+the file. So a log with ``b c`` belongs to a file whose row ends in ``b`` (nothing of the log was copied yet) or in ``c``,
+and to no other: an earlier copy ends in an older word, a backup gets a word of its own, another store has another
+``store_id``. The check reads the file without its log, and the log without SQLite, so it changes nothing.
 
 The layout of logs is in SQLite's "Database File Format", section 4, that of indexes of logs in "WAL-mode File Format".
 """
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
     Verdict = Literal["ours", "foreign", "unknown"]
 
-_LEAF = 0x0A  #: the kind of page that holds rows of an index, or of a table without rowid
+_LEAF = 0x0A  #: the type of page that holds rows of an index, or of a table without rowid
 _NO_MARK = "0" * 16
-_CHECK = 0.5  #: seconds that the check of a log without a mark may take
+_CHECK = 0.5  #: seconds that the check after a log without a mark may take
 
 
 def log_bytes(path: str) -> int:
@@ -41,8 +40,8 @@ def log_bytes(path: str) -> int:
 
 
 def lost_log(path: str) -> str | None:
-    """What to say of a store that was not closed and whose log is gone, with what was written last; None of others."""
-    # SQLite makes the log before its index and deletes it after it, so an index alone is seen for a moment at most.
+    """Describe the loss if a store was not closed and its log, with the latest writes, is gone; else None."""
+    # SQLite makes the log before its index and deletes it after the index, so an index alone is seen only for a moment.
     for _ in range(20):
         if os.path.exists(path + "-wal") or not os.path.exists(path + "-shm"):
             return None
@@ -51,11 +50,11 @@ def lost_log(path: str) -> str | None:
 
 
 def _index_says_more(index: str) -> bool:
-    """Whether the index of a log that is gone tells of pages that were not yet copied into the store.
+    """Whether the index of a missing log lists pages that were not yet copied into the store.
 
-    An index that merely could not be deleted at the last close tells of none. Where the two numbers stand is said in
-    SQLite's "WAL-mode File Format", section 2. (To open and close it is safe only because the log is gone: nobody in
-    this process can have locks on it.)
+    An index that merely could not be deleted at the last close lists none. For the place of the two numbers see SQLite's
+    "WAL-mode File Format", section 2. (It is safe to open and close the index only because the log is gone: this process
+    cannot have locks on it.)
     """
     try:
         with open(index, "rb") as file:
@@ -70,7 +69,7 @@ def _index_says_more(index: str) -> bool:
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """Say to which file the log belongs that this transaction begins."""
+    """Mark the log that this transaction begins as belonging to this file."""
     db.execute(
         "INSERT INTO settings VALUES ('log_mark', ?) ON CONFLICT (name)"
         " DO UPDATE SET value = substr(value, 18, 16) || substr(excluded.value, 17)",
@@ -79,7 +78,7 @@ def mark(db: sqlite3.Connection) -> None:
 
 
 class Marks:
-    """What the file at ``path`` says of itself, read without its log. Raises sqlite3.Error where it cannot be read."""
+    """The marks in the file at ``path``, read without its log. Raises sqlite3.Error if it cannot be read."""
 
     def __init__(self, path: str) -> None:
         db = connect(path, "ro&immutable=1")
@@ -93,7 +92,7 @@ class Marks:
 
 
 def is_ours(path: str, db: sqlite3.Connection) -> bool:
-    """Whether the file is still the one that ``db`` has opened, however often its log was copied into it meanwhile."""
+    """Whether the file is still the one that ``db`` has open, however often its log was copied into it meanwhile."""
     found = dict(db.execute("SELECT name, value FROM settings WHERE name IN ('store_id', 'log_mark')").fetchall())
     try:
         file = Marks(path)
@@ -103,10 +102,10 @@ def is_ours(path: str, db: sqlite3.Connection) -> bool:
 
 
 def check(path: str) -> bool:
-    """Raise LedgerError if the log beside a store that nobody has open belongs to another file; nothing is changed.
+    """Raise LedgerError if the log next to a store that nobody has open belongs to another file; nothing is changed.
 
-    Whether it certainly belongs to this one: a log without a mark (an older batchq, or another program, began it), or a
-    file that a power loss has torn, leaves it open. A store keeps a log and never a journal.
+    Returns whether it certainly belongs to this one: a log without a mark (an older batchq or another program began it)
+    or a file torn by a power loss leave that open. A store has a log and never a journal.
     """
     if _has_journal(path):
         raise LedgerError(
@@ -125,12 +124,12 @@ def check(path: str) -> bool:
 
 
 def _has_journal(path: str) -> bool:
-    """Whether SQLite would take a journal over, beside a file that has none in ordinary life."""
+    """Whether SQLite would replay a journal next to a file that normally has none."""
     try:
         with open(path + "-journal", "rb") as journal:
             if journal.read(1) in (b"", b"\0"):
                 return False
-        with open(path, "rb") as file:  # to close it drops no locks: nobody has it open
+        with open(path, "rb") as file:  # closing it drops no locks: nobody has it open
             return file.read(20)[18:] == b"\2\2" and not os.environ.get(ALLOW_NETWORK)
     except OSError:
         return False
@@ -143,10 +142,10 @@ def _verdict(path: str) -> "Verdict":
         return "unknown"
     from itertools import islice
 
-    from batchq.store.file import frames  # needed after a crash alone
+    from batchq.store.file import frames  # needed only after a crash
 
     verdict = _verdict_of(file, frames.pages(path + "-wal", file.page))
-    if verdict == "foreign":  # unless it is torn: SQLite takes whole transactions alone, and to add them up takes long
+    if verdict == "foreign":  # unless torn: SQLite replays only complete transactions, and finding these takes long
         whole = islice(frames.pages(path + "-wal", file.page), frames.whole(path + "-wal"))
         verdict = _verdict_of(file, whole)
     return verdict
@@ -162,14 +161,14 @@ def _verdict_of(file: Marks, pages: "Iterable[tuple[int, bytes]]") -> "Verdict":
                 return "foreign"
             known.update(found.get("log_mark", "").split())
     if not has_frames:
-        return "ours"  # SQLite finds nothing in it either
+        return "ours"  # SQLite finds nothing in it, either
     if not known:
         return "unknown"
     return "ours" if file.now in known else "foreign"
 
 
 def _settings(page: bytes) -> dict[str, str] | None:
-    """The texts among the settings on a page of that table; None where it is not such a page."""
+    """Read the settings with text values from a page of that table; None if it is not such a page."""
     found = {}
     try:
         if page[0] != _LEAF:
@@ -192,7 +191,7 @@ def _settings(page: bytes) -> dict[str, str] | None:
 
 
 def _varint(page: bytes, at: int) -> tuple[int, int]:
-    """A number of one to nine bytes, and where the next one begins."""
+    """Read a number of one to nine bytes; return it and the position after it."""
     number = 0
     for place in range(at, at + 8):
         number = number << 7 | page[place] & 0x7F
@@ -202,7 +201,7 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
 
 
 def check_recovered(db: sqlite3.Connection, path: str) -> None:
-    """Refuse a store that its log, which may be another's, has ruined, as far as half a second of checking shows it."""
+    """Raise LedgerError if a log of another file has damaged the store, as far as half a second of checking shows."""
     deadline = time.monotonic() + _CHECK
     db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
@@ -221,5 +220,5 @@ def check_recovered(db: sqlite3.Connection, path: str) -> None:
 
 
 def first_finding(text: str) -> str:
-    """The first of what a check of SQLite has found, which may be many lines below a headline."""
+    """The first finding of a check of SQLite, which may have many lines below a headline."""
     return next(line for line in [*text.splitlines(), text] if not line.startswith("***"))

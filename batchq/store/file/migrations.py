@@ -1,4 +1,4 @@
-"""The steps from an empty file to the newest schema. A released step is never changed: a new one is added below it."""
+"""The steps from an empty file to the newest schema. A released step never changes: a new one is added below it."""
 
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ def upgrade(connection: "sqlite3.Connection") -> None:
     """Bring the store to the newest schema; the caller holds the writer mutex and an open BEGIN IMMEDIATE.
 
     Migrations.apply has no lock of its own: inside our transaction its steps nest as savepoints, so a crash leaves
-    the old schema or the new one and nothing between.
+    either the old schema or the new one.
     """
     migrations.apply(Database(connection, execute_plugins=False))
     connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")

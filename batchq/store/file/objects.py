@@ -1,8 +1,8 @@
 """Whether the tables, indexes and views of a store are ours, object for object.
 
-``trusted_schema = OFF`` does not keep a trigger or a view from slipping a job in, so the text of the whole schema is
-compared at each open (0.1 ms). The text decides: it is what SQLite executes, whatever the other columns of its schema
-table say.
+``trusted_schema = OFF`` does not stop a trigger or a view that slips a job in, so the text of the whole schema is
+compared at each open (0.1 ms). Only the text counts: SQLite executes it, whatever the other columns of its schema table
+contain.
 """
 
 import _sqlite3 as sqlite3
@@ -13,7 +13,7 @@ from batchq.store.file import schema
 _INERT = ("CREATE TABLE ", "CREATE INDEX ", "CREATE VIEW ", "CREATE VIRTUAL TABLE ")
 _MIGRATIONS = "_sqlite_migrations"
 _UNIQUE = r'CREATE UNIQUE INDEX "?\w+"?\s+ON\s+"?(?P<table>\w+)"?\s*\('
-#: What sqlite-utils makes for itself, in each store
+#: An index that sqlite-utils makes for itself in each store
 _OF_MIGRATIONS = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name")"""
 _BACK = "go back to a backup with 'batchq restore FILE'"
@@ -26,10 +26,10 @@ def check(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> None:
 
 
 def strange(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> str | None:
-    """What could add or change jobs, or is not as we made it: an object of ours, a trigger; None where all is well.
+    """Describe an object that could add or change jobs, or one of ours that was changed; None if all is well.
 
-    Tables, indexes and views of others that none of ours refers to do no harm. A store that ``is_old`` may have views of
-    its own time, and is compared in full after its upgrade.
+    Foreign tables, indexes and views that none of ours refers to do no harm. A store that ``is_old`` may have older views,
+    and is compared in full after its upgrade.
     """
     found = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     for sql in sorted(found - schema.OBJECTS, key=str):
@@ -45,7 +45,7 @@ def strange(db: sqlite3.Connection, path: str, *, is_old: bool = False) -> str |
 
 
 def extras(db: sqlite3.Connection) -> list[str]:
-    """The names of the tables, indexes and views that somebody added to the store."""
+    """The names of the tables, indexes and views that other programs added to the store."""
     rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'")
     return sorted(name for name, sql in rows if sql not in schema.OBJECTS and _MIGRATIONS not in sql)
 
@@ -61,11 +61,11 @@ def _is_inert(sql: object) -> bool:
         return False
     if sql.startswith(_INERT) or sql.replace("[", '"').replace("]", '"') == _OF_MIGRATIONS:
         return True
-    import re  # only where there is something of others, and an add would pay for it
+    import re  # only for foreign objects: an add would pay for the import
 
     ours = tables() | {_MIGRATIONS}
-    if sql.startswith("CREATE TRIGGER "):  # as SQLite keeps it when it was made in the usual way
-        # Not only its own table counts: one on another's is fired by a foreign key, too, when a job of ours is removed.
+    if sql.startswith("CREATE TRIGGER "):  # the text that SQLite keeps for one made in the usual way
+        # Not only the trigger's table counts: a foreign key fires one on a foreign table when a job of ours is removed.
         return ours.isdisjoint(re.findall(r"\w+", sql.lower()))
     found = re.match(_UNIQUE, sql, re.IGNORECASE)
     return found is not None and found["table"].lower() not in ours

@@ -1,4 +1,4 @@
-"""Opening a store: whether it can be trusted, which log belongs to it, its schema brought up to date, its settings."""
+"""Opening a store: check that it can be trusted and that its log belongs to it, upgrade its schema, apply settings."""
 
 import _sqlite3 as sqlite3
 import os
@@ -17,9 +17,9 @@ def open_store(
 ) -> Store:
     """Open the store that ``location.locate`` finds, upgraded to this program's schema.
 
-    With ``create`` a missing one is made (mode 0600). With ``reading`` a store that may not be written is opened all
-    the same, and only looked at. ``trust_owner`` says whether it may be another user's: see ``trust.check_file``.
-    Raises MissingError, CreateError, StoreError, LedgerError, BusyError.
+    With ``create`` a missing one is made (mode 0600). With ``reading`` a store that cannot be written is opened
+    read-only. ``trust_owner`` says whether it may be another user's: see ``trust.check_file``. Raises MissingError,
+    CreateError, StoreError, LedgerError, BusyError.
     """
     return open_at(location.locate(explicit), create=create, reading=reading, trust_owner=trust_owner)
 
@@ -48,7 +48,7 @@ def open_at(path: str, *, create: bool = False, reading: bool = False, trust_own
     elif location.is_writable(path):
         try:
             return _open(path, facts, warnings, reading=True)
-        except (CreateError, LedgerError):  # a full disk: there is no room for the index of the log
+        except (CreateError, LedgerError):  # on a full disk there is no room for the index of the log
             pass
     return _open_readonly(path, facts, warnings)
 
@@ -64,9 +64,9 @@ def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: boo
         is_shared = trust.occupy(path, facts.st_uid)
         version = version_of(db, path)
         if lock is None:
-            lock = LockFile(path)  # only now: no lock file appears beside a stranger's database
+            lock = LockFile(path)  # only now, so that no lock file appears next to another program's database
         if not is_sure:
-            log.check_recovered(db, path)  # before the file is noted as one that is in order
+            log.check_recovered(db, path)  # before the file is recorded as sound
         files.join(path, facts, lock, db, alone=alone)
         if is_shared:
             trust.check_side_files(path, facts.st_uid)
@@ -104,10 +104,10 @@ def _open(path: str, facts: os.stat_result, warnings: list[str], *, reading: boo
 
 
 def _open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Store:
-    """Open the store for looking only. Raises what ``open_at`` raises.
+    """Open the store read-only. Raises what ``open_at`` raises.
 
-    SQLite needs the index of the log beside the store, also to read. Where that can be neither found nor made, the
-    store is read as a file that does not change, if nobody writes in this moment.
+    SQLite needs the index of the log next to the store even to read. If that can be neither found nor made, the store is
+    read as a file that does not change, provided nobody is writing right now.
     """
     lock = LockFile(path, reading=True)
     db = None
@@ -139,7 +139,7 @@ def _open_readonly(path: str, facts: os.stat_result, warnings: list[str]) -> Sto
 
 
 def _may_be_open(path: str, facts: os.stat_result) -> bool:
-    """Whether SQLite may look for the index of the log. One that it made for a reader would shut the owner out."""
+    """Whether SQLite may look for the index of the log: an index that it made for another user locks the owner out."""
     return facts.st_uid == os.geteuid() or os.path.exists(path + "-shm")
 
 
@@ -154,15 +154,15 @@ def _connected(path: str, mode: str) -> Patient:
 
 
 def version_of(db: sqlite3.Connection, path: str) -> int:
-    """The schema version of the file. Raises StoreError for what is no store, or one of a newer batchq."""
+    """Return the schema version of the file. Raises StoreError if it is not a store, or one of a newer batchq."""
     try:
         (owner,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorname == "SQLITE_NOTADB":
-            raise StoreError(f"{path} is no batchq store (not an SQLite file)") from None
+            raise StoreError(f"{path} is not a batchq store (not an SQLite file)") from None
         raise
     if owner != schema.APPLICATION_ID:
-        raise StoreError(f"{path} is no batchq store (another program's SQLite file); name yours with --db")
+        raise StoreError(f"{path} is not a batchq store (another program's SQLite file); name yours with --db")
     if version > schema.VERSION:
         raise StoreError(
             f"{path} was made by a newer batchq (schema {version}, this one knows {schema.VERSION}); upgrade batchq"

@@ -1,7 +1,7 @@
-"""The bare connection: it waits for other programs in short slices, and what SQLite says becomes an error of ours.
+"""The bare connection: it waits for other programs in short slices, and turns errors of SQLite into our own.
 
-The store imports ``_sqlite3``: that is ``sqlite3`` without the conversion of dates, which takes two thirds of the time
-of its import.
+The store imports ``_sqlite3``, which is ``sqlite3`` without the conversion of dates that takes two thirds of its import
+time.
 """
 
 import _sqlite3 as sqlite3
@@ -23,25 +23,25 @@ _SQLITE_SHARED = 0x40000002, 510  #: the bytes of a database that each of its co
 
 
 class Patient(sqlite3.Connection):
-    """A connection that waits ``patience`` seconds, or until ``interrupted()``, where another program has a lock."""
+    """A connection that waits for locks of other programs for ``patience`` seconds, or until ``interrupted()``."""
 
     path = ""
     patience = PATIENCE
     interrupted: "Callable[[], bool] | None" = None
 
     def execute(self, sql: str, parameters: "Any" = (), /) -> sqlite3.Cursor:
-        """As the parent's; raises BusyError when the wait is over."""
+        """Execute as the parent does; raises BusyError when the wait ends."""
         try:
             return super().execute(sql, parameters)
         except sqlite3.OperationalError as error:
             if not _is_busy(error):
                 raise
-        except UnicodeDecodeError:  # the complaint of SQLite itself quotes a damaged name
+        except UnicodeDecodeError:  # SQLite's own message quotes a damaged name
             raise LedgerError(damaged(self.path, "its schema cannot be read")) from None
         return self.insist(sql, parameters, time.monotonic() + self.patience)
 
     def insist(self, sql: str, parameters: "Any", deadline: float) -> sqlite3.Cursor:
-        """Execute a statement as soon as nobody stands in its way, or raise BusyError at the deadline."""
+        """Execute a statement as soon as no lock is in its way, or raise BusyError at the deadline."""
         began = time.monotonic()
         while True:
             try:
@@ -53,14 +53,14 @@ class Patient(sqlite3.Connection):
                 raise locks.wait_interrupted(self.path)
             if time.monotonic() >= deadline:
                 raise locks.busy(self.path, round(time.monotonic() - began, 1))
-            time.sleep(0.001)  # some refusals come at once
+            time.sleep(0.001)  # SQLite refuses some statements without waiting
 
 
 def connect(path: str, mode: str) -> Patient:
-    """A connection to an existing file; ``mode`` as in SQLite's URIs: ``rw``, ``ro``, ``ro&immutable=1``.
+    """Connect to an existing file; ``mode`` as in SQLite's URIs: ``rw``, ``ro``, ``ro&immutable=1``.
 
-    By URI, because a plain name would make an empty file, readable by all, where the store has just been moved away.
-    With an empty host in it, or a path that begins with two slashes would be read as one.
+    By URI, because a plain name would make an empty file, readable by all, if the store has just been moved away. The
+    URI has an empty host, or a path that begins with two slashes would be read as a host.
     """
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(
@@ -94,7 +94,7 @@ class Unemptied:
 
 
 def translated(error: sqlite3.Error, path: str) -> BatchqError:
-    """What SQLite said, as the error that a command shows. IntegrityError never comes here: it is a bug of ours."""
+    """Turn an error of SQLite into the error that a command shows. IntegrityError never comes here: it is our own bug."""
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return locks.busy(path)
@@ -103,7 +103,7 @@ def translated(error: sqlite3.Error, path: str) -> BatchqError:
             return CreateError(f"cannot write the store {path}: it, or its folder, is read-only here")
         return CreateError(f"cannot use the store {path} ({error}): check its permissions and those of its folder")
     if name.startswith("SQLITE_NOTADB"):
-        return StoreError(f"{path} is no batchq store (not an SQLite file)")
+        return StoreError(f"{path} is not a batchq store (not an SQLite file)")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):
         return LedgerError(f"cannot write {path}: the disk is full")
     if name.startswith("SQLITE_CORRUPT"):
@@ -113,8 +113,8 @@ def translated(error: sqlite3.Error, path: str) -> BatchqError:
 
 
 def damaged(path: str, how: object) -> str:
-    """The sentence for a store that cannot be read as it should."""
-    return f"the store {path} is damaged ({how}): look with 'batchq doctor', go back to a backup with 'batchq restore FILE'"
+    """The message for a store that cannot be read."""
+    return f"the store {path} is damaged ({how}): run 'batchq doctor', or restore a backup with 'batchq restore FILE'"
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -1,6 +1,6 @@
-"""The schema of the store: one module for each version, applied by ``migrations.py``, and the text that results.
+"""The schema of the store: one module for each version, applied by ``migrations.py``, and the resulting text.
 
-The tables are STRICT and the CHECKs tie each state to its columns, so that a bug ends in an error and not in a lie.
+The tables are STRICT and the CHECKs tie each state to its columns, so that a bug ends in an error, not in wrong data.
 Times are milliseconds since 1970 in UTC; JSON is text. The views are public, the tables are not.
 """
 
@@ -27,7 +27,7 @@ V2 = (
 
 
 def _created() -> "Iterator[str]":
-    """The text of every table, index and view, as SQLite keeps it."""
+    """Yield the text of every table, index and view, as SQLite keeps it."""
     dropped = tuple(f"CREATE {kind} {name} " for kind, name in schema2.DROPPED)
     for statement in map(str.strip, V1):
         if not statement.startswith("CREATE ") or statement.startswith(dropped):
@@ -38,7 +38,7 @@ def _created() -> "Iterator[str]":
 
 
 def _grown(table: str, last: str, new: "tuple[str, ...]") -> str:
-    """The text of a table after ``ALTER TABLE … ADD COLUMN``: behind its last column, or before the closing bracket."""
+    """The text of a table after ``ALTER TABLE … ADD COLUMN``: after its last column, or before the closing bracket."""
     if f"    {last}\n)" in table:
         return table.replace(f"    {last}\n)", f"    {last}\n, {', '.join(new)})")
     return table.replace(f"    {last},\n", f"    {', '.join((last, *new))},\n")

@@ -1,4 +1,4 @@
-"""The first schema, as it was released: never changed any more. What came later is in ``schema2.py``."""
+"""The first schema, as it was released: it never changes again. Later changes are in ``schema2.py``."""
 
 V1 = (
     """

@@ -1,10 +1,10 @@
-"""What the second schema adds to the first: new columns, new tables, and views and indexes of a new text."""
+"""What the second schema changes in the first: new columns, new tables, and new text of views and indexes."""
 
 from batchq.store.file.views2 import VIEWS
 
-#: Of each table that gets columns: the last column that it had, and the new ones. SQLite writes them behind that one.
+#: For each table that gets columns: the last column that it had, and the new ones, which SQLite puts after that one.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
-    # The process above the runner, by its number in their namespace: where that is 1, the namespace has died with it.
+    # The runner's parent process, by its pid in their namespace: if that is 1, the namespace has died with it.
     "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
     "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT")),
     "jobs": (
@@ -14,16 +14,16 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
             "snoozes INTEGER NOT NULL DEFAULT 0",
             "python TEXT",
             "fresh INTEGER NOT NULL DEFAULT 0",
-            # Exit codes, as in '0,24'; NULL where only 0 is a success.
+            # Exit codes, as in '0,24'; NULL if only 0 is a success.
             "success_codes TEXT",
-            # When the wait for due_at began: in the future where the clock was set back since. NULL where a time was
-            # asked for, and no pause.
+            # When the wait for due_at began: in the future if the clock was set back since. NULL if a time was requested
+            # and not a pause.
             "due_from INTEGER",
         ),
     ),
 }
 
-#: What goes of the first schema, as in ``("VIEW", "job_report")``; what only has a new text is made anew below.
+#: What is dropped from the first schema, as in ``("VIEW", "job_report")``; what only has new text is created below again.
 DROPPED: tuple[tuple[str, str], ...] = (
     ("INDEX", "jobs_claimable"),
     ("INDEX", "jobs_claimable_payload"),
@@ -35,13 +35,13 @@ DROPPED: tuple[tuple[str, str], ...] = (
 )
 
 CREATED = (
-    # What batchq itself has put on hold; not what a person holds, of which there may be many.
+    # Jobs that batchq itself has put on hold, without those that people hold, which may be many.
     """
 CREATE INDEX jobs_on_hold ON jobs (id)
     WHERE state = 'held' AND why <> 'held by hand' AND why <> 'added with hold'""",
     "CREATE INDEX jobs_due_from ON jobs (due_from) WHERE state = 'scheduled' AND due_from IS NOT NULL",
-    # What is claimed next, whatever its queue: with an index by queue a claim asked each of a thousand. The queue stands
-    # behind, for those that are passed over; an index by queue is left for those that have a limit, a rate or a pause.
+    # Jobs to claim next, whatever their queue: with an index by queue a claim had to ask each of a thousand queues. The
+    # queue comes last, to skip some; the index by queue remains for queues that have a limit, a rate or a pause.
     """
 CREATE INDEX jobs_next ON jobs (priority DESC, id, queue)
     WHERE state = 'queued' AND kind <> 'payload'""",
@@ -89,9 +89,9 @@ CREATE TABLE seen (
 ) STRICT, WITHOUT ROWID""",
     # Failed attempts by the id of their cause; successes have none.
     "CREATE INDEX attempts_cause ON attempts (substr(cause, 1, 8)) WHERE cause IS NOT NULL",
-    # What was added by the same files, the newest first.
+    # Adds of the same files, the newest first.
     "CREATE INDEX adds_files ON adds (files, id) WHERE files IS NOT NULL",
-    # The keys whose jobs were pruned, by the ids that an add still prints for them.
+    # Keys whose jobs were pruned, by the ids that an add still prints for them.
     "CREATE INDEX keys_pruned ON keys (job) WHERE state IS NOT NULL",
     """
 CREATE TABLE logs (
@@ -107,7 +107,7 @@ CREATE TABLE logs (
     *VIEWS,
 )
 
-#: What is put into the new tables of a store that has a past: its newest add
+#: What an upgrade puts into the new tables: the newest add
 FILLED = (
     """
 INSERT INTO adds (at, first, jobs) SELECT min(created_at), add_id, 1 + max(id) - add_id FROM jobs

@@ -1,7 +1,7 @@
-"""Whether a store can be trusted: who owns and who can write the file, its folder, and the files beside it.
+"""Whether a store can be trusted: who owns and who can write the file, its folder, and the files next to it.
 
-Anyone who can write a store decides what the next ``batchq run`` executes; so does anyone who can put a log beside it,
-which SQLite takes over when it opens the store. The rule is that of StrictModes in OpenSSH's sshd.
+Anyone who can write a store decides what the next ``batchq run`` executes. So does anyone who can put a log next to it,
+which SQLite replays when it opens the store. The rule is that of StrictModes in OpenSSH's sshd.
 """
 
 import os
@@ -13,16 +13,16 @@ LOCK_SIZE = 32  #: bytes of a lock file at most
 
 
 def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: bool | None = None) -> list[str]:
-    """Refuse a store that is not a file, or that others can write; returns what deserves a warning otherwise.
+    """Refuse a store that is not a file, or that others can write; return the warnings.
 
-    A store belongs to its user or to root, and nobody else may write it. Commands that only read it warn instead.
-    ``trust_owner`` decides about a store of another user: True accepts it, False refuses it, also to root; None lets
-    root change it.
+    A store must belong to its user or to root, and nobody else may write it. Commands that only read it warn instead.
+    ``trust_owner`` decides about a store of another user: True accepts it, False refuses it, even to root; None lets root
+    change it.
     """
     if facts.st_mode & 0o170000 != 0o100000:
-        raise StoreError(f"{path} is no batchq store (not a file)")
+        raise StoreError(f"{path} is not a batchq store (not a file)")
     if facts.st_size == 0:
-        raise StoreError(f"{path} is no batchq store (an empty file); delete it to have a store made there")
+        raise StoreError(f"{path} is not a batchq store (an empty file); delete it to have a store made there")
     warnings = []
     mode = facts.st_mode & 0o7777
     accepted = reading or trust_owner or (trust_owner is None and os.geteuid() == 0)
@@ -42,38 +42,38 @@ def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: 
     check_side_files(path, facts.st_uid)
     if facts.st_nlink > 1:
         warnings.append(
-            f"{path} has {facts.st_nlink} hard links; opened under another name it would be torn to pieces: "
-            "the log and the locks lie beside one name"
+            f"{path} has {facts.st_nlink} hard links; opening it under another name would damage it: "
+            "the log and the locks are next to one name only"
         )
     return warnings
 
 
 def foreign(path: str, owner: int) -> str:
-    """The sentence for a store of another user."""
+    """The message for a store of another user."""
     return f"{path} belongs to another user (uid {owner}), who decides what it runs; use your own"
 
 
 def check_folder(path: str, owner: int) -> int | None:
-    """Refuse a folder in which others can put a log beside the store of ``owner``; its own owner if a third user.
+    """Refuse a folder in which others can put a log next to the store of ``owner``; return its owner if a third user.
 
-    In a folder like /tmp nobody can replace the files of others (the sticky bit); what is not there yet is made by
-    ``occupy`` before SQLite looks for it.
+    In a folder like /tmp nobody can replace the files of others (the sticky bit); missing files are made by ``occupy``
+    before SQLite looks for them.
     """
     folder = os.path.dirname(path)
     facts = os.stat(folder)
     mode = facts.st_mode & 0o7777
     if mode & 0o022 and not mode & 0o1000 and not (mode & 0o022 == 0o020 and _is_private(facts.st_gid, owner)):
         raise StoreError(
-            f"others can write the folder {folder} (mode {mode:04o}) and put a log beside {path} that decides what it"
+            f"others can write the folder {folder} (mode {mode:04o}) and put a log next to {path} that decides what it"
             f" runs; chmod go-w {folder}"
         )
     return facts.st_uid if facts.st_uid not in (owner, os.geteuid(), 0) else None
 
 
 def check_side_files(path: str, owner: int) -> None:
-    """Refuse a log, an index of a log, a journal or a lock file that is not the store owner's own, or not a file.
+    """Refuse a log, an index of a log, a journal or a lock file that is not a file of the store's owner.
 
-    Those of this user are made writable for him again.
+    Read-only files of this user are made writable again.
     """
     for suffix in SIDE_FILES:
         beside = path + suffix
@@ -87,7 +87,7 @@ def check_side_files(path: str, owner: int) -> None:
             raise StoreError(
                 f"{beside} belongs to uid {facts.st_uid}, {path} to uid {owner}: somebody else put it there; remove it"
             )
-        # Other names of it are other files to somebody. The lock file has two for a moment, during a restore.
+        # Under another name it may be another user's file. The lock file has two names for a moment, during a restore.
         if facts.st_size > LOCK_SIZE if suffix == "-lock" else facts.st_nlink > 1:
             raise StoreError(
                 f"{beside} is also another file ({facts.st_nlink} hard links, {facts.st_size:,} bytes), which would be"
@@ -102,10 +102,10 @@ def check_side_files(path: str, owner: int) -> None:
 
 
 def occupy(path: str, owner: int) -> bool:
-    """Where others can make files in the store's folder, make the files that SQLite will look for before they do.
+    """If others can make files in the store's folder, make the files that SQLite will look for before they do.
 
-    Empty ones say nothing to SQLite. Whether this is such a folder: what is there must then be looked at again once
-    the store is open, because the last process to close a store deletes its log.
+    SQLite ignores empty ones. Returns whether it is such a folder: the files must then be checked again once the store is
+    open, because the last process to close a store deletes its log.
     """
     if not os.stat(os.path.dirname(path)).st_mode & 0o022:
         return False
@@ -114,13 +114,13 @@ def occupy(path: str, owner: int) -> bool:
             if (fd := make_for(path + suffix, owner)) is not None:
                 os.close(fd)
         except OSError:
-            pass  # SQLite says it better, if it matters
+            pass  # if it matters, SQLite reports it better
     check_side_files(path, owner)
     return True
 
 
 def make_for(path: str, owner: int) -> int | None:
-    """Make an empty file that belongs to the store's owner (mode 0600), unless there is one; its descriptor."""
+    """Make an empty file that belongs to the store's owner (mode 0600), unless there is one; return its descriptor."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -131,15 +131,15 @@ def make_for(path: str, owner: int) -> int | None:
 
 
 def _let_owner_in(path: str, facts: os.stat_result) -> None:
-    """Give a user back the right to write a file beside his store.
+    """Make a file next to a user's store writable for that user again.
 
-    SQLite makes them with the mode of the store, also where that is read-only for the moment, and they may stay.
+    SQLite makes these files with the mode of the store, even if it is read-only for a moment, and they may stay.
     """
     if facts.st_uid == os.geteuid() and not facts.st_mode & 0o200:
         try:
             os.chmod(path, facts.st_mode & 0o7777 | 0o600)
         except OSError:
-            pass  # it lies where nothing can be changed
+            pass  # on a read-only file system
 
 
 def _is_private(group: int, owner: int) -> bool:

@@ -1,6 +1,6 @@
-"""Whether the values in a store can be right: asked when a command stumbles, of a store that somebody else has made.
+"""Whether the values in a store are possible: checked when a command fails on a store that batchq did not make.
 
-STRICT tables let nothing of a wrong type in, but whoever makes a store can make it otherwise.
+STRICT tables reject values of a wrong type, but a store made by another program need not be strict.
 """
 
 import _sqlite3 as sqlite3
@@ -22,7 +22,7 @@ _MOST = 1e15
 
 
 def wrong(path: str) -> str | None:
-    """The first value that batchq cannot have written, as ``jobs.priority of row 3``; None where all can be right."""
+    """Find the first value that batchq cannot have written, as ``jobs.priority in the row of 3``; None if there is none."""
     try:
         db = connect(path, "ro")
         try:
@@ -65,6 +65,6 @@ def _in(db: sqlite3.Connection, table: str) -> str | None:
 
 
 def _unsound(db: sqlite3.Connection) -> str | None:
-    """What SQLite itself finds: a CHECK that does not hold, a page that is broken."""
+    """Return SQLite's own first finding: a CHECK that does not hold, or a broken page."""
     found = [text for (text,) in db.execute("PRAGMA integrity_check(1)") if text != "ok"]
     return log.first_finding(found[0]) if found else None

@@ -1,14 +1,14 @@
-"""The public views of the second schema. Their columns are a promise; docs/views.md describes them."""
+"""The public views of the second schema. Their columns are stable; docs/views.md describes them."""
 
 _SIGN = "char(unicode(CAST(substr(data, at, 4) AS TEXT)))"
 _IS_HERE = f"instr(substr(data, at, 4), CAST({_SIGN} AS BLOB)) = 1"
 
 
 def _text(source: str) -> str:
-    """The text of the bytes that ``source`` selects as ``data``.
+    """Decode the bytes that ``source`` selects as ``data``.
 
-    A job prints bytes, and most readers refuse a text that is not UTF-8. So it is read character by character, and each
-    byte that belongs to none becomes U+FFFD. Plain ASCII, the usual case, passes as it is.
+    A job prints bytes, and most readers refuse text that is not UTF-8. So the bytes are decoded character by character,
+    and each one that belongs to none becomes U+FFFD. Plain ASCII, the usual case, is passed through.
     """
     return f"""(WITH kept (data) AS MATERIALIZED ({source} LIMIT 1)
         SELECT iif(instr(data, x'00') OR CAST(data AS TEXT) GLOB '*[^' || char(1) || '-~]*',
@@ -23,7 +23,7 @@ def _text(source: str) -> str:
 
 
 def _end_of(size: int) -> str:
-    """The last bytes that were kept of a row of ``outputs``."""
+    """Select the last bytes that were kept of a row of ``outputs``."""
     return f"substr(CAST(substr(o.head, -{size}) || o.tail AS BLOB), -{size}) AS data"
 
 
