@@ -73,7 +73,7 @@ def test_json_says_the_same(night: Shell) -> None:
         (
             "UPDATE jobs SET state = 'running', runner = 1, token = 'x' WHERE id = 3",
             "UPDATE jobs SET state = 'queued', runner = NULL, token = NULL WHERE id = 3",
-            "problem  jobs         job 3 is said to run, but its runner has ended",
+            "problem  jobs         job 3 is marked running, but its runner has exited",
         ),
         (
             "UPDATE jobs SET open_parents = -1 WHERE id = 3",

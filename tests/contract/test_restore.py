@@ -117,7 +117,7 @@ def test_a_run_at_work_ends_with_74_and_harms_neither_store(batchq: Shell) -> No
     told = batchq("restore", "b.db").err
     assert "its runs start nothing more" in told
     doctor = batchq("doctor", code=None).out
-    assert "was at work when this backup was made" in doctor
+    assert "was at work in another store when this backup was made" in doctor
     again = batchq("run", "--max-jobs", "5", "-q", code=None)
     assert batchq.rows("SELECT state FROM jobs WHERE id = 1") == [("held",)], again
     assert run.poll() is None, "nobody has killed its processes"

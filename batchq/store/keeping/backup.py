@@ -1,4 +1,4 @@
-"""``batchq backup``: a copy of the store as it was at one moment, whatever runs meanwhile."""
+"""``batchq backup``: a copy of the store as it was at one moment, even while jobs run."""
 
 import _sqlite3 as sqlite3
 import contextlib
@@ -13,14 +13,14 @@ from batchq.store.file.connection import Store, translated
 from batchq.store.running.rescue import ELSEWHERE
 
 NOBODYS_BYTE = 1 << 19  #: of the lock file: no runner locks it
-_PAGES = 1000  #: pages copied before signals are served again
+_PAGES = 1000  #: pages copied before signals are handled again
 
 
 def backup(store: Store, target: str) -> int:
-    """Copy the store to ``target`` (mode 0600), replacing what is there when the copy is complete and checked; its size.
+    """Copy the store to ``target`` (mode 0600) and return its size; an old file is replaced when the copy is checked.
 
     Only a plain file of the same user is replaced. A crash leaves the old file or the new one, and at most
-    ``<target>-new`` beside it, which the next backup removes. Raises UsageError for the store itself, CreateError,
+    ``<target>-new`` next to it, which the next backup removes. Raises UsageError for the store itself, CreateError,
     BusyError, LedgerError.
     """
     target = _ours(folder.absolute(target))
@@ -40,7 +40,7 @@ def backup(store: Store, target: str) -> int:
 
 
 def _ours(target: str) -> str:
-    """The file behind ``target``; refuses what others have put there, and what is not a plain file."""
+    """Follow the link ``target``; refuse a file of another user, and anything that is not a plain file."""
     for path in (target, os.path.realpath(target)):
         try:
             facts = os.lstat(path)
@@ -71,9 +71,9 @@ def _refuse_store(store: Store, target: str) -> None:
 
 
 class Draft:
-    """A new file (mode 0600) that is ours, with a lock on it, so that two processes do not write it at once.
+    """A new file (mode 0600) of ours with a lock on it, so that two processes do not write it at once.
 
-    Removed by ``close``, unless it was renamed. Raises CreateError, BusyError; ``what`` it will be is for the message.
+    Removed by ``close``, unless it was renamed. Raises CreateError, BusyError; ``what`` names the result in the message.
     """
 
     def __init__(self, path: str, what: str) -> None:
@@ -95,10 +95,10 @@ class Draft:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(fd), os.stat(self.path)):
                     return fd
-            os.close(fd)  # another one took it for what a killed process left
+            os.close(fd)  # another process took it for the leftovers of a killed one
 
     def _remove_old(self, what: str) -> None:
-        """Remove what a killed process of this user left."""
+        """Remove the leftovers of a killed process of this user."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -119,7 +119,7 @@ class Draft:
             os.close(fd)
 
     def finish(self, owner: os.stat_result | None = None) -> None:
-        """Have all of it on the disk; with the owner of the file that it will replace."""
+        """Sync the file to disk; with ``owner``, give it the owner of the file that it will replace."""
         if not os.path.samestat(os.fstat(self._fd), os.lstat(self.path)):
             raise CreateError(f"{self.path} was replaced while it was written; nothing was changed")
         if owner is not None and os.geteuid() == 0:
@@ -127,30 +127,30 @@ class Draft:
         os.fsync(self._fd)
 
     def size(self) -> int:
-        """Its bytes."""
+        """Return its size in bytes."""
         return os.fstat(self._fd).st_size
 
     def close(self) -> None:
         """Remove it, unless it was renamed."""
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):  # not of the one that came after
+            if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):  # not the file of the next process
                 os.unlink(self.path)
         os.close(self._fd)
 
 
 def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True) -> None:
-    """Copy the database that ``db`` has opened at ``path`` as it is at this moment, and check the copy.
+    """Copy the database that ``db`` has open at ``path`` as it is now, and check the copy.
 
-    The copy is a store of its own: no log of the first one belongs to it, and no runner or process of that one is its.
-    What somebody has changed (not ``is_ours``) is copied as it is: to write to the copy could fire a trigger.
+    The copy is a store of its own: it shares no log, runner or process with the first one. A store with a changed schema
+    (not ``is_ours``) is copied as it is: a write to the copy could fire a trigger.
     """
     made = sqlite3.connect(draft, isolation_level=None)
     try:
-        # A draft is thrown away after a crash, and synced at the end.
+        # A draft is deleted after a crash, and synced at the end.
         made.execute("PRAGMA journal_mode = OFF").fetchall()
         made.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        db.execute("SELECT 1 FROM settings").fetchall()  # from here on the copy is of this moment
+        db.execute("SELECT 1 FROM settings").fetchall()  # the copy is of this moment
         db.backup(made, pages=_PAGES)
         wrong = [text for (text,) in made.execute("PRAGMA integrity_check(3)") if text != "ok"]
         if not wrong and is_ours:
@@ -166,7 +166,7 @@ def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True)
 
 
 def raw(store: Store, target: str) -> str:
-    """Copy the store to the new file ``target`` as it is, broken or not. Raises CreateError, BusyError, LedgerError.
+    """Copy the store to the new file ``target`` as it is, damaged or not. Raises CreateError, BusyError, LedgerError.
 
     No log of the store belongs to the copy.
     """
@@ -177,7 +177,7 @@ def raw(store: Store, target: str) -> str:
             made.execute("PRAGMA journal_mode = MEMORY").fetchall()
             store.db.backup(made, pages=_PAGES)
             if store.refusal is None:
-                with contextlib.suppress(sqlite3.Error):  # where it is that broken
+                with contextlib.suppress(sqlite3.Error):  # it may be too damaged
                     log.mark(made)
         except sqlite3.Error as error:
             raise translated(error, store.path) from error
@@ -196,8 +196,8 @@ def raw(store: Store, target: str) -> str:
 def _make_own(made: sqlite3.Connection) -> None:
     made.execute("BEGIN")
     log.mark(made)
-    # Runs of the store that was copied go on with their jobs. In the copy they are dead, and a rescue must find none of
-    # their processes: neither by their lock, nor by their tokens, nor by their sessions.
+    # Runs of the original store continue their jobs. In the copy they are dead, and a rescue must find none of their
+    # processes: neither by their lock, nor by their tokens, nor by their sessions.
     made.execute(
         "UPDATE runners SET boot_id = ?, born = NULL, liveness = ? WHERE ended_at IS NULL", (ELSEWHERE, NOBODYS_BYTE)
     )

@@ -1,6 +1,6 @@
-"""The breaches of the invariants in docs/architecture.md that ``batchq doctor`` finds, and that leave the jobs whole.
+"""The breaches of the invariants in docs/architecture.md that ``batchq doctor`` finds and can mend.
 
-A breach is a question and what settles it. Doubtful jobs are put on hold, not run: somebody looks at them.
+A breach is a query and the statements that mend it. Doubtful jobs are put on hold, not run, so that a person checks them.
 """
 
 from batchq.jobs.lifecycle import STATES
@@ -10,8 +10,9 @@ from batchq.store.running import unfit
 
 
 class Breach(NamedTuple):
-    """``find`` gives the jobs (or other ids) that it is about, ``text`` says what is wrong with them, and ``mend`` are
-    statements, with ``:now`` in milliseconds.
+    """One breach: ``find`` selects the jobs (or other ids), ``text`` says what is wrong with them, ``mend`` are statements.
+
+    ``:now`` is in milliseconds.
     """
 
     about: str
@@ -61,13 +62,13 @@ def _rows(table: str, key: str, where: str, text: str, mend: str) -> Breach:
     return Breach(table, text, f"SELECT DISTINCT {key} FROM {table} WHERE {where}", (f"{mend} WHERE {where}",))
 
 
-#: What stands in other tables against their constraints
+#: Rows of other tables that break their constraints
 OTHERS = (
     _rows(
         "queues",
         "name",
         "paused NOT IN (0, 1) OR running_limit < 0 OR rate <= 0",
-        "queues have settings that cannot be; they are paused, without limit or rate",
+        "queues have impossible settings; they are paused, without limit or rate",
         "paused = 1, running_limit = NULL, rate = NULL",
     ),
     _rows(
@@ -75,48 +76,48 @@ OTHERS = (
         "id",
         "state NOT IN ('running', 'stopping', 'ended', 'dead')"
         " OR (state IN ('ended', 'dead')) <> (ended_at IS NOT NULL)",
-        "runners are in a state that cannot be",
+        "runners are in an impossible state",
         "state = iif(ended_at IS NULL, 'running', 'dead')",
     ),
     _rows(
         "attempts",
         "job",
         "outcome NOT IN ('succeeded', 'failed', 'timed_out', 'crashed', 'interrupted', 'cancelled')",
-        "attempts ended as there is no end; they count as failed",
+        "attempts have an unknown outcome; they count as failed",
         "outcome = 'failed'",
     ),
-    _rows("attempts", "job", "number < 1", "attempts have a number below 1; they go", "DELETE FROM attempts"),
+    _rows("attempts", "job", "number < 1", "attempts have a number below 1; they are removed", "DELETE FROM attempts"),
     _rows(
         "outputs",
         "job",
         "stream NOT IN ('stdout', 'stderr')",
-        "outputs are of no stream; they go",
+        "outputs are of an unknown stream; they are removed",
         "DELETE FROM outputs",
     ),
     _rows(
         "logs",
         "job",
         "stream NOT IN ('both', 'stdout', 'stderr')",
-        "logs are of no stream; they are forgotten",
+        "logs are of an unknown stream; their records are removed",
         "DELETE FROM logs",
     ),
     _rows(
         "dependencies",
         "child",
         "kind NOT IN ('after', 'after_any')",
-        "jobs run after others in a way that there is not; now after their success",
+        "jobs depend on others in an unknown way; they now run after their success",
         "kind = 'after'",
     ),
     _rows(
         "seen",
         "name",
         "kind NOT IN ('queue', 'batch')",
-        "names are known of what there is not; they go",
+        "remembered names are of an unknown kind; they are removed",
         "DELETE FROM seen",
     ),
 )
 _UNKNOWN = f"state NOT IN ({', '.join(repr(state) for state in STATES)})"
-#: In the order in which they are mended: later ones count on the earlier.
+#: In the order in which they are mended: later ones rely on earlier ones.
 BREACHES = (
     *(_orphans(table, "job") for table in ("attempts", "outputs", "logs", "processes", "endings")),
     *(_orphans("dependencies", column) for column in ("child", "parent")),
@@ -128,25 +129,25 @@ BREACHES = (
          " WHERE runner NOT IN (SELECT id FROM runners)",),
     ),
     Breach(
-        "references", "jobs whose folder is not in the store; they fail when they are to run",
+        "references", "jobs have a folder that is not in the store; they fail when they start",
         "SELECT id FROM jobs WHERE context NOT IN (SELECT id FROM contexts)",
         ("INSERT INTO contexts (cwd, path) VALUES (x'', x'') ON CONFLICT DO NOTHING",
          "UPDATE jobs SET context = (SELECT id FROM contexts WHERE cwd = x'' AND path = x'')"
          " WHERE context NOT IN (SELECT id FROM contexts)"),
     ),
     Breach(
-        "jobs", "jobs are in a state that there is not; they are put on hold",
+        "jobs", "jobs are in an unknown state; they are put on hold",
         *_update(_UNKNOWN, "state = 'held', why = 'its state was unreadable', token = NULL, runner = NULL,"
                            " due_at = NULL, finished_at = NULL"),
     ),
     Breach(
-        "jobs", "jobs are said to run without a runner or a token; they are put on hold",
+        "jobs", "jobs are marked running without a runner or a token; they are put on hold",
         *_update("state = 'running' AND (token IS NULL OR runner IS NULL)",
                  "state = 'held', why = 'it was said to run, and nobody knows where', token = NULL, runner = NULL,"
                  f" due_at = NULL, finished_at = NULL, attempt = {_ATTEMPTS}"),
     ),
     Breach(
-        "jobs", "jobs that do not run have a runner or a token",
+        "jobs", "jobs that are not running have a runner or a token",
         *_update("state <> 'running' AND (token IS NOT NULL OR runner IS NOT NULL)", "token = NULL, runner = NULL"),
     ),
     Breach(
@@ -155,42 +156,43 @@ BREACHES = (
                  "finished_at = coalesce((SELECT max(finished_at) FROM attempts WHERE job = jobs.id), created_at)"),
     ),
     Breach(
-        "jobs", "jobs that are not over have a time at which they ended",
+        "jobs", "unfinished jobs have a time at which they finished",
         *_update(f"state NOT IN {_FINAL} AND finished_at IS NOT NULL", "finished_at = NULL"),
     ),
     Breach(
-        "jobs", "jobs are due that wait for no time",
+        "jobs", "jobs that wait for no time have a time at which they are due",
         *_update(f"(state IN ('queued', 'running') OR state IN {_FINAL}) AND due_at IS NOT NULL", "due_at = NULL"),
     ),
     Breach(
-        "jobs", "jobs hold numbers or words that cannot be; those that wait are put on hold",
+        "jobs", "jobs have impossible numbers or words; the waiting ones are put on hold",
         *_update(_IMPOSSIBLE, f"{_POSSIBLE}, why = iif(state IN {_WAITING}, 'it held what cannot be, and was mended', why),"
                               f" state = iif(state IN {_WAITING}, 'held', state)"),
     ),
     Breach(
-        "jobs", "jobs wait for a time that is not known, or nobody knows why",
+        "jobs", "jobs wait for an unknown time, or for an unknown reason",
         *_update("state = 'scheduled' AND (due_at IS NULL OR coalesce(why, '') NOT IN ('delay', 'retry'))",
                  "due_at = coalesce(due_at, created_at), why = 'delay'"),
     ),
     Breach(
-        "jobs", "jobs have more attempts than they count",
+        "jobs", "jobs have more attempts than their count",
         *_update(f"attempt < {_ATTEMPTS} + (state = 'running')", f"attempt = {_ATTEMPTS} + (state = 'running')"),
     ),
 )  # fmt: skip
-#: The order of jobs: asked and mended again until nothing is found, for what one frees or cancels has others below it.
+#: The order of jobs: found and mended again until nothing is left, because a job that is freed or cancelled has others
+#: below it.
 ORDER = (
     Breach(
-        "order", "jobs wait although one has failed after whose success they are to run; they are cancelled",
+        "order", "jobs wait for the success of a job that has failed; they are cancelled",
         *_update(f"state IN {_WAITING} AND EXISTS (SELECT 1 {_DEAD_ABOVE})",
                  f"state = 'cancelled', finished_at = :now, due_at = NULL, cause = (SELECT min(p.id) {_DEAD_ABOVE}),"
                  " why = 'a job after which it was to run has failed or was cancelled'"),
     ),
     Breach(
-        "order", "jobs count their open parents wrongly",
+        "order", "jobs have a wrong count of open parents",
         *_update(f"finished_at IS NULL AND open_parents <> {_OPEN}", f"open_parents = {_OPEN}"),
     ),
     Breach(
-        "order", "jobs that are over count open parents",
+        "order", "finished jobs have a wrong count of open parents",
         *_update("finished_at IS NOT NULL AND open_parents < 0", "open_parents = 0"),
     ),
     Breach(
@@ -200,19 +202,19 @@ ORDER = (
                  " due_at = iif(due_at > :now, due_at, NULL)"),
     ),
     Breach(
-        "order", "jobs may run although some before them are not over",
+        "order", "jobs may run although a job before them has not finished",
         *_update("state IN ('queued', 'scheduled') AND open_parents > 0",
                  "state = 'blocked', due_at = iif(why = 'retry', NULL, due_at), why = nullif(why, 'retry')"),
     ),
 )  # fmt: skip
 LAST = (
     Breach(
-        "counters", "cells of the counters are not what a count gives",
+        "counters", "counters differ from the number of jobs",
         states.MISCOUNTED,
         states.RECOUNT,
     ),
     Breach(
-        "jobs", "jobs have an id that the next add would give again",
+        "jobs", "jobs have an id that the next add would use again",
         "SELECT id FROM jobs WHERE id > coalesce("
         "(SELECT value FROM settings WHERE name = 'last_job' AND typeof(value) = 'integer'), 0)",
         ("INSERT OR REPLACE INTO settings (name, value) SELECT 'last_job', max(id) FROM jobs",),

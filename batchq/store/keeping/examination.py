@@ -1,4 +1,4 @@
-"""``batchq doctor``: everything about a store that can be wrong, looked at once; nothing is repaired."""
+"""``batchq doctor``: check everything that can be wrong with a store; nothing is repaired."""
 
 import _sqlite3 as sqlite3
 import os
@@ -21,7 +21,7 @@ from batchq.store.running.runners import RunSelection
 
 Level = Literal["ok", "warning", "problem"]
 
-_MANY_FREE = 10 << 20  #: bytes of free pages worth a warning, where they are also half of the file
+_MANY_FREE = 10 << 20  #: bytes of free pages worth a warning, if they are also half of the file
 _LITTLE_ROOM = 32 << 20  #: bytes left on the disk that deserve a warning
 _FEW = 5  #: stray logs that are named
 _FIXED_SQLITE = (3, 51, 3)
@@ -30,7 +30,7 @@ _BACK = "go back to a backup with 'batchq restore FILE'"
 
 
 class Finding(NamedTuple):
-    """One line of the examination. ``is_damage`` marks what only a backup mends."""
+    """One line of the examination. ``is_damage`` marks damage that only a backup mends."""
 
     level: Level
     about: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 def examine(store: Store, here: Here) -> Iterator[Finding]:
-    """Look at everything in turn; the whole file is read, and every job is counted. ``here`` tells who lives."""
+    """Run every check in turn; the whole file is read, and every job is counted. ``here`` shows which runners live."""
     for about, check in _CHECKS.items():
         try:
             yield from check(store) if check is not None else _runners(store, here)
@@ -80,15 +80,17 @@ def _sqlite(store: Store) -> Iterator[Finding]:
     text = f"SQLite {sqlite3.sqlite_version}"
     if tuple(map(int, sqlite3.sqlite_version.split("."))) < _FIXED_SQLITE:
         text += (
-            " has a fault by which a checkpoint can lose a commit (3.7.0 to 3.51.2); it cannot happen here, because "
-            "batchq makes its checkpoints one at a time while nobody writes. Open the store read-only with other programs"
+            " has a bug by which a checkpoint can lose a commit (3.7.0 to 3.51.2); it cannot happen here, because "
+            "batchq makes one checkpoint at a time while nobody writes. Open the store read-only with other programs"
         )
     yield Finding("ok", "sqlite", text)
 
 
 def _schema(store: Store) -> Iterator[Finding]:
-    for name in objects.extras(store.db):  # that the rest is ours was seen when the store was opened
-        yield Finding("warning", "schema", f"{name} was added by somebody; an upgrade of batchq may trip over it")
+    for name in objects.extras(store.db):  # the rest was checked when the store was opened
+        yield Finding(
+            "warning", "schema", f"{name} was added by another program; an upgrade of batchq may trip over it"
+        )
     if store.refusal is not None:
         yield Finding("problem", "schema", store.refusal, is_damage=True)
     else:
@@ -133,11 +135,11 @@ def _running(store: Store) -> Iterator[Finding]:
         " WHERE jobs.state = 'running' AND (runners.id IS NULL OR runners.ended_at IS NOT NULL) LIMIT 10"
     )
     for (job,) in lost:
-        text = f"job {job} is said to run, but its runner has ended; the next 'batchq run' takes it back"
+        text = f"job {job} is marked running, but its runner has exited; the next 'batchq run' takes it back"
         yield Finding("problem", "jobs", text)
     for breach in (*OTHERS, *BREACHES, *ORDER, *LAST):
-        if breach.about != "counters" and (told := repair.found(store.db, breach)) is not None:
-            yield Finding("problem", breach.about, f"{told}; {_MENDS}")
+        if breach.about != "counters" and (text := repair.found(store.db, breach)) is not None:
+            yield Finding("problem", breach.about, f"{text}; {_MENDS}")
     if jobs := repair.circle(store.db):
         yield Finding("problem", "order", f"jobs wait for each other: {', '.join(map(str, jobs))}; {_MENDS}")
 
@@ -158,17 +160,17 @@ def _runners(store: Store, here: Here) -> Iterator[Finding]:
             continue
         if boot == ELSEWHERE:
             text = (
-                f"runner {runner} (process {one.pid} on {host}) was at work when this backup was made, in another store"
+                f"runner {runner} (process {one.pid} on {host}) was at work in another store when this backup was made"
             )
             then = f"the next 'batchq run' takes back {_its_jobs(one)}"
             yield Finding("warning", "runners", f"{text}; {then}")
             continue
         died = f"runner {runner} (process {one.pid} on {host}, started {clock.local(started)}) died"
-        rescued = f"when nothing of it is alive, run 'batchq doctor --rescue {runner}'"
+        rescued = f"when no process of it is alive, run 'batchq doctor --rescue {runner}'"
         then = {
             None: f"the next 'batchq run' takes back {_its_jobs(one)}",
-            "container": f"from this container nobody can see what is left of {_its_jobs(one)}; {rescued}",
-            "machine": f"or its machine is not reached, and from here nobody can tell; {rescued}",
+            "container": f"from this container nobody can see the leftovers of {_its_jobs(one)}; {rescued}",
+            "machine": f"or its machine cannot be reached, which nobody can tell from here; {rescued}",
         }[one.hidden_in if one.claims else None]
         yield Finding("problem" if one.claims else "warning", "runners", f"{died}; {then}")
     yield Finding("ok", "runners", f"{len(rows) - len(dead.keys() & {row[0] for row in rows})} at work")
@@ -183,7 +185,7 @@ def _locks(store: Store) -> Iterator[Finding]:
     held = [byte for byte in holders.held_bytes(store.lock.path) if byte != PRESENCE_BYTE and byte < WAITS_FIRST]
     if MUTEX_BYTE in held:
         who = holders.of_mutex(store.lock.path) or "some process"
-        yield Finding("ok", "locks", f"{who} is writing in this moment")
+        yield Finding("ok", "locks", f"{who} is writing right now")
     if strange := [byte for byte in held if byte not in known and byte != MUTEX_BYTE]:
         yield Finding(
             "warning", "locks", f"{len(strange)} runners hold a lock but are not in the store, or have just left"
@@ -202,7 +204,7 @@ def _locks(store: Store) -> Iterator[Finding]:
 def _log(store: Store) -> Iterator[Finding]:
     size = log.log_bytes(store.path)
     if size > STUCK_LOG:
-        text = f"the log has {size:,} bytes: a program that reads the store for long keeps it from being emptied"
+        text = f"the log has {size:,} bytes: a program that reads the store for a long time keeps it from being emptied"
         yield Finding("warning", "log", text)
     else:
         yield Finding("ok", "log", f"{size:,} bytes")
@@ -221,7 +223,7 @@ def _space(store: Store) -> Iterator[Finding]:
 
 
 def _logs(store: Store) -> Iterator[Finding]:
-    """Of services only, whose folder is batchq's own; other folders are the user's."""
+    """Check only the folder that is batchq's own, for jobs that leave processes; other folders are the user's."""
     if strays := filed.strays(store):
         count, verb = ("1 file", "belongs") if len(strays) == 1 else (f"{len(strays):,} files", "belong")
         names = ", ".join(strays[:_FEW]) + (" …" if len(strays) > _FEW else "")
@@ -238,7 +240,7 @@ _CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "counters": _counters,
     "jobs": _running,
     "held": _held,
-    "runners": None,  # asks who lives
+    "runners": None,  # needs ``here``
     "locks": _locks,
     "log": _log,
     "space": _space,

@@ -1,4 +1,4 @@
-"""The files that have all output of jobs, as the ledger knows them: where they are, and removing those of removed jobs."""
+"""The log files with the whole output of jobs, as the ledger lists them: find them, and remove those of removed jobs."""
 
 import _sqlite3 as sqlite3
 import json
@@ -14,14 +14,14 @@ from batchq.store.file.patience import damaged
 
 
 class Removed(NamedTuple):
-    """How many logs were removed, and how many were left that were written for a store at another place."""
+    """How many logs were removed, and how many were left because they were written for a store at another path."""
 
     files: int
     of_others: int
 
 
 def mark(store: Store) -> str:
-    """What is part of the name of each log of this store, and of no other: not of its copies, which lie elsewhere."""
+    """The part of a log's name that only logs of this store have: its copies, at other paths, have another."""
     rows = store.fetch("SELECT value FROM settings WHERE name = 'store_id'")
     if not rows:
         raise LedgerError(damaged(store.path, "its settings are gone"))
@@ -30,7 +30,7 @@ def mark(store: Store) -> str:
 
 
 def folder(store: Store) -> str:
-    """Where the logs of jobs are that leave something running, unless ``--log-dir`` says so."""
+    """The folder for logs of jobs that leave processes running, unless ``--log-dir`` names another."""
     return f"{store.path}-logs"
 
 
@@ -41,9 +41,9 @@ def of_jobs(db: sqlite3.Connection, ids: Sequence[int]) -> list[tuple[int, str]]
 
 
 def remove(store: Store, logs: Sequence[tuple[int, str]]) -> Removed:
-    """Remove the files that are beyond doubt logs of these jobs: plain, ours, of the name that they got here.
+    """Remove the files that are certainly logs of these jobs: plain, ours, and with the name that they got here.
 
-    The folder of this store goes with the last of them. The logs that a copy of a store knows belong to that store.
+    The log folder of this store is removed with the last of them. Logs that a copied store lists belong to the original.
     """
     if not logs:
         return Removed(0, 0)
@@ -70,7 +70,7 @@ def _marked(path: str, job: int) -> str | None:
     try:
         facts = os.lstat(path)
     except (OSError, ValueError):
-        return None  # it went before
+        return None  # it was removed before
     return named.partition(".")[0] if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() else None
 
 
@@ -78,12 +78,12 @@ def _remove(path: str) -> bool:
     try:
         os.unlink(path)
     except OSError:
-        return False  # its folder is not to be changed
+        return False  # its folder may not be changed
     return True
 
 
 def strays(store: Store) -> list[str]:
-    """Files in the folder of this store that are logs of no job: left by a prune that did not come to its end."""
+    """Files in the log folder of this store that belong to no job: left by a prune that was interrupted."""
     try:
         names = os.listdir(folder(store))
     except OSError:

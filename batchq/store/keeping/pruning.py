@@ -1,7 +1,7 @@
-"""Removing jobs that are over, in transactions so small that nobody waits for them.
+"""Removing finished jobs, in transactions so small that no other process waits for long.
 
-Attempts, output and dependencies go with their jobs; runners and contexts go when nothing refers to them any more.
-Keys stay: a job that was added once under a key is known after it is gone.
+Attempts, output and dependencies are removed with their jobs; runners and contexts when nothing refers to them any more.
+Keys stay: a job added under a key stays known after it is removed.
 """
 
 import json
@@ -23,10 +23,10 @@ PAGES_AT_ONCE = 500  #: free pages that one transaction gives back to the file s
 
 
 class Policy(NamedTuple):
-    """Which jobs may go: over for more than ``older_than`` ms, in one of ``states``, and not among the ``keep`` newest.
+    """Which jobs may be removed: finished more than ``older_than`` ms ago, in one of ``states``, not the ``keep`` newest.
 
-    The parents of jobs that are not over stay in any case. Keys go that no add has named for ``keys`` ms (None: never)
-    and whose jobs are gone; a piece of work whose key was forgotten is new.
+    The parents of unfinished jobs always stay. A key is removed if no add has named it for ``keys`` ms (None: never) and
+    its job is gone; the same key then makes a new job.
     """
 
     older_than: int
@@ -36,7 +36,7 @@ class Policy(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A policy as SQL over ``jobs``, at one moment: what may go then may go later, too."""
+    """A policy as SQL over ``jobs``, at one moment: a job that may be removed then may be removed later, too."""
 
     where: str
     named: dict[str, object]
@@ -44,8 +44,11 @@ class Rule(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """What was removed, by how many bytes the file became smaller, and how many logs were left because they were written
-    for a store at another place: for that from which this one was copied, or for this one before it was moved."""
+    """What was removed, and by how many bytes the file became smaller.
+
+    ``logs_left`` are logs that were written for a store at another path: for the one from which this one was copied, or
+    for this one before it was moved.
+    """
 
     jobs: int
     runners: int
@@ -55,9 +58,9 @@ class Pruned(NamedTuple):
 
 
 def prune(store: Store, policy: Policy, now: int) -> Pruned:
-    """Remove what the policy lets go, and give the space back to the file system.
+    """Remove everything that the policy allows, and give the space back to the file system.
 
-    Raises BusyError, LedgerError: what was removed by then is gone, and the same call goes on where it stopped.
+    Raises BusyError, LedgerError: what was removed by then is gone, and the same call continues where it stopped.
     """
     size = os.stat(store.path).st_size
     rule = rule_of(store, policy, now)
@@ -84,13 +87,13 @@ def prune(store: Store, policy: Policy, now: int) -> Pruned:
 
 
 def prunable(store: Store, policy: Policy, now: int) -> dict[str, int]:
-    """How many jobs may go, by state."""
+    """Count the jobs that may be removed, by state."""
     rule = rule_of(store, policy, now)
     return dict(store.fetch(f"SELECT state, count(*) FROM jobs WHERE {rule.where} GROUP BY state", rule.named))
 
 
 def rule_of(store: Store, policy: Policy, now: int) -> Rule:
-    """What a policy means for this store now."""
+    """Turn a policy into SQL for this store, as of now."""
     final = ", ".join(f"'{state}'" for state in FINAL)
     chosen = ", ".join(f"'{state}'" for state in FINAL if state in policy.states)
     named: dict[str, object] = {"before": now - policy.older_than}
@@ -108,7 +111,7 @@ def rule_of(store: Store, policy: Policy, now: int) -> Rule:
 
 
 def candidates(store: Store, rule: Rule, after: int, window: int | None = None) -> list[int]:
-    """The next jobs behind ``after`` that may go; with ``window`` among so many jobs only. Read without a lock."""
+    """Find the next jobs after ``after`` that may be removed; with ``window``, only among that many. Takes no lock."""
     within = ""
     if window is not None:
         within = (
@@ -122,8 +125,10 @@ def candidates(store: Store, rule: Rule, after: int, window: int | None = None) 
 
 
 def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
-    """Remove those of the jobs that may still go, and then their logs; how many jobs, and how many logs were left because
-    they were written for a store at another place."""
+    """Remove those of the jobs that may still be removed, and then their logs.
+
+    Returns how many jobs were removed, and how many logs were left because they were written for a store at another path.
+    """
     with store.writing() as db:
         logs = filed.of_jobs(db, ids)
         going = f"jobs.id IN (SELECT value FROM json_each(:ids)) AND {rule.where}"
@@ -144,8 +149,8 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
     return len(gone), filed.remove(store, [(job, path) for job, path in logs if job in removed]).of_others
 
 
-# Of several parents that have failed one is the cause: if another goes, it is that one from now on, or a retry of the first
-# would let the job run without the success of the other, of which nobody would know any more.
+# If several parents have failed, one of them is the cause. If another is removed, that one becomes the cause: otherwise a
+# retry of the first would let the job run without the success of the removed one, which the store no longer knows.
 _STAY_CANCELLED = """
 UPDATE jobs SET cause = above.parent FROM (
     SELECT d.child, min(d.parent) AS parent FROM dependencies AS d
@@ -155,7 +160,7 @@ WHERE jobs.id = above.child AND jobs.state = 'cancelled' AND jobs.cause IS NOT N
 
 
 def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:
-    """The next runners behind ``after`` that ended as long ago as the jobs of the rule."""
+    """Find the next runners after ``after`` that ended as long ago as the jobs of the rule."""
     rows = store.fetch(
         "SELECT id FROM runners WHERE id > ? AND ended_at < ? ORDER BY id LIMIT ?", (after, rule.before, AT_ONCE)
     )
@@ -163,7 +168,7 @@ def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:
 
 
 def remove_runners(store: Store, ids: list[int]) -> int:
-    """Remove those of the runners to which neither an attempt nor a job refers; how many."""
+    """Remove those of the runners to which no attempt and no job refers; return how many."""
     with _unchecked(store), store.writing() as db:
         return db.execute(
             "DELETE FROM runners WHERE id IN (SELECT value FROM json_each(?))"
@@ -174,7 +179,7 @@ def remove_runners(store: Store, ids: list[int]) -> int:
 
 
 def remove_adds(store: Store, rule: Rule) -> int:
-    """Remove some notes of adds of that age whose jobs are all gone; how many. The newest one stays: it is ``last``."""
+    """Remove some records of old adds whose jobs are all gone; return how many. The newest one stays: it is ``last``."""
     rows = store.fetch(
         "SELECT id FROM adds WHERE at < ? AND id < (SELECT max(id) FROM adds) AND NOT EXISTS"
         " (SELECT 1 FROM jobs WHERE jobs.id BETWEEN adds.first AND adds.first + adds.jobs - 1) LIMIT ?",
@@ -187,7 +192,7 @@ def remove_adds(store: Store, rule: Rule) -> int:
 
 
 def forget_keys(store: Store, policy: Policy, now: int) -> int:
-    """Forget some of the keys that the policy lets go; how many."""
+    """Remove some of the keys that the policy lets go; return how many."""
     if policy.keys is None:
         return 0
     with store.writing() as db:
@@ -195,19 +200,19 @@ def forget_keys(store: Store, policy: Policy, now: int) -> int:
 
 
 def remove_contexts(store: Store) -> None:
-    """Remove the contexts to which no job refers. Passes over all jobs, but holds no lock meanwhile."""
+    """Remove the contexts to which no job refers. Reads all jobs, but holds no lock meanwhile."""
     known = dict(store.fetch("SELECT name, value FROM settings WHERE name IN ('last_job', 'moved_jobs')"))
     unused = [id for (id,) in store.fetch("SELECT id FROM contexts EXCEPT SELECT context FROM jobs")]
     for start in range(0, len(unused), AT_ONCE):
         with _unchecked(store), store.writing() as db:
-            db.execute(  # a job that came in since then may use one of them again
+            db.execute(  # a job added since then may use one of them again
                 "DELETE FROM contexts WHERE id IN (SELECT value FROM json_each(:ids))"
                 " AND id NOT IN (SELECT context FROM jobs WHERE id > :last)"
-                # and so may an old one whose definition was replaced
+                # and so may an old one with a new definition
                 " AND (SELECT value FROM settings WHERE name = 'moved_jobs') IS :moves",
                 {
                     "ids": json.dumps(unused[start : start + AT_ONCE]),
-                    "last": known.get("last_job", 0),  # without it, of a damaged store, all jobs are read once more
+                    "last": known.get("last_job", 0),  # in a damaged store without it, all jobs are read again
                     "moves": known.get("moved_jobs"),
                 },
             )
@@ -215,7 +220,7 @@ def remove_contexts(store: Store) -> None:
 
 @contextmanager
 def _unchecked(store: Store) -> Iterator[None]:
-    """Without foreign keys: to check one deletion SQLite would read all jobs, as no whole index leads back to them."""
+    """Switch foreign keys off: without a full index on the column, SQLite would read all jobs to check one deletion."""
     store.check_references(on=False)
     try:
         yield
@@ -224,12 +229,12 @@ def _unchecked(store: Store) -> Iterator[None]:
 
 
 def give_back(store: Store) -> bool:
-    """Give some free pages back to the file system; whether there may be more."""
+    """Give some free pages back to the file system; return whether there may be more."""
     free = _free_pages(store)
     if free:
-        with store.writing() as db:  # each step of the statement frees one page: it must be read to its end
+        with store.writing() as db:  # each step of the statement frees one page: read it to the end
             db.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
-    return 0 < _free_pages(store) < free  # none become fewer where somebody vacuumed the store into another mode
+    return 0 < _free_pages(store) < free  # nothing is freed if a VACUUM has changed the store's mode
 
 
 def _free_pages(store: Store) -> int:

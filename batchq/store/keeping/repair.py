@@ -1,4 +1,4 @@
-"""What ``batchq doctor --repair`` mends: each breach that is told in ``breaches``, after a copy of the store was kept."""
+"""``batchq doctor --repair``: mend each breach of ``breaches``, after keeping a copy of the store."""
 
 import _sqlite3 as sqlite3
 import graphlib
@@ -11,7 +11,7 @@ _NAMED = 5
 
 
 def found(db: sqlite3.Connection, breach: Breach) -> str | None:
-    """The breach with some of those that it is about, in a sentence; None where all is well."""
+    """Describe the breach in a sentence, with some of the ids; None if there is none."""
     ids = [
         str(id)
         for (id,) in db.execute(f"{breach.find} LIMIT {_NAMED + 1}", {"now": 0} if ":now" in breach.find else {})
@@ -22,7 +22,7 @@ def found(db: sqlite3.Connection, breach: Breach) -> str | None:
 
 
 def circle(db: sqlite3.Connection) -> list[int]:
-    """The jobs of one circle, each of which waits for the next; empty where there is none."""
+    """Find the jobs of one circle, each of which waits for the next; empty if there is none."""
     above: dict[int, list[int]] = {}
     edges = (
         "SELECT d.child, d.parent FROM dependencies AS d"
@@ -39,7 +39,7 @@ def circle(db: sqlite3.Connection) -> list[int]:
 
 
 def mend(store: Store, now: int) -> list[str]:
-    """Settle every breach in one transaction; what was mended, in sentences. Raises BusyError, LedgerError."""
+    """Mend every breach in one transaction; return what was mended, in sentences. Raises BusyError, LedgerError."""
     store.check_references(on=False)
     store.db.execute("PRAGMA ignore_check_constraints = ON")
     try:
@@ -65,20 +65,20 @@ def mend(store: Store, now: int) -> list[str]:
     if [text for (text,) in store.fetch("PRAGMA integrity_check(1)") if text != "ok"]:
         with store.writing() as db:
             db.execute("REINDEX")
-        mended.append("the indexes were made anew")
+        mended.append("the indexes were rebuilt")
     return list(dict.fromkeys(mended))
 
 
 def _settle(db: sqlite3.Connection, breaches: tuple[Breach, ...], now: int) -> list[str]:
     mended = []
     for breach in breaches:
-        if (told := found(db, breach)) is not None:
-            mended.append(told)
+        if (text := found(db, breach)) is not None:
+            mended.append(text)
             for statement in breach.mend:
                 db.execute(statement, {"now": now} if ":now" in statement else {})
     return mended
 
 
 def keep_as_it_is(store: Store, stamp: str) -> str:
-    """Copy the store, broken as it is, to a new file beside it; its path. Raises CreateError, LedgerError."""
+    """Copy the store, broken as it is, to a new file next to it; return its path. Raises CreateError, LedgerError."""
     return backup.raw(store, f"{store.path}.before-repair-{stamp}")

@@ -1,7 +1,7 @@
-"""``batchq restore``: a backup in the place of the store, whatever is there and whoever uses it.
+"""``batchq restore``: put a backup in the place of the store, whatever is there and whichever processes use it.
 
-All that belonged to the old store moves to another name with it, its log and its lock file, too: so those who have it
-open cannot touch the new one. They notice before their next write.
+The old store gets another name, and so do its log and its lock file: processes that have it open cannot touch the new
+one. They notice before their next write.
 """
 
 import _sqlite3 as sqlite3
@@ -21,7 +21,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 class Restored(NamedTuple):
-    """The size of the store that was put in place, under which name the old one is kept, and whether it is in use."""
+    """The size of the restored store, the name under which the old one is kept, and whether that one is in use."""
 
     bytes: int
     kept_as: str | None
@@ -80,10 +80,10 @@ def _copy(source: str, draft: str) -> None:
 
 
 def _swap(path: str, draft: str, is_there: bool) -> tuple[str | None, bool]:
-    """Move the old store away and the new one in; what it is called then, and whether somebody has it open.
+    """Rename the old store and move the new one in; return the old one's new name, and whether any process has it open.
 
-    Under both mutexes: nobody writes the old store meanwhile, nor the new one before all is in place. Who opens the store
-    in between finds none, or one whose files are not the same any more at the first write.
+    Under both mutexes: no process writes the old store meanwhile, or the new one before everything is in place. A process
+    that opens the store in between finds none, or notices at its first write that the files have changed.
     """
     lock, new = _locked(path), LockFile(draft)
     try:

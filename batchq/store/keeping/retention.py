@@ -14,7 +14,7 @@ _FEW_JOBS = 100_000
 
 
 def retention(store: Store) -> Policy | None:
-    """What the runners of this store remove by and by; None where it keeps everything."""
+    """What the runners of this store remove gradually; None if it keeps everything."""
     rows = store.fetch("SELECT value FROM settings WHERE name = 'retention'")
     if not rows:
         return None
@@ -22,11 +22,11 @@ def retention(store: Store) -> Policy | None:
         older_than, chosen, keep, keys = json.loads(rows[0][0])
         return Policy(int(older_than), tuple(chosen), int(keep), keys)
     except (ValueError, TypeError):
-        return None  # it cannot be read: better to keep too much
+        return None  # unreadable: better to keep too much
 
 
 def set_retention(store: Store, policy: Policy | None) -> None:
-    """Have runners apply this policy from now on, or none."""
+    """Let runners apply this policy from now on, or none."""
     with store.writing() as db:
         if policy is None:
             db.execute("DELETE FROM settings WHERE name = 'retention'")
@@ -35,10 +35,10 @@ def set_retention(store: Store, policy: Policy | None) -> None:
 
 
 def tidy(store: Store, now: int) -> int:
-    """One small step of the store's retention, for a runner that has nothing else to do; how many jobs were removed.
+    """Do one small step of the store's retention, for an idle runner; return how many jobs were removed.
 
-    It removes 500 jobs at most, of the oldest, and where none of those may go of a stretch chosen by chance: bounded
-    work however large the store is, and yet nothing is passed over for ever.
+    It removes at most 500 of the oldest jobs; if none of these may be removed, it tries a random stretch. So the work is
+    bounded however large the store is, and yet no job is skipped for ever.
     """
     policy = retention(store)
     if policy is None:
@@ -67,7 +67,7 @@ def _starts(store: Store, table: str) -> Iterator[int]:
 
 
 def _contexts_are_worth_a_look(store: Store) -> bool:
-    # Each job may have come from a folder of its own; but to find the unused ones all jobs must be read.
+    # Each job may have come from a folder of its own; but finding the unused ones means reading all jobs.
     ((contexts,),) = store.fetch("SELECT count(*) FROM (SELECT 1 FROM contexts LIMIT ?)", (_FEW_CONTEXTS + 1,))
     if contexts <= _FEW_CONTEXTS:
         return False
