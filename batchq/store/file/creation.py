@@ -26,7 +26,7 @@ def create(path: str, *, trust_owner: bool = False) -> None:
         if (stranger := trust.check_folder(path, os.geteuid())) is not None and not trust_owner:
             raise StoreError(
                 f"the folder {folder} belongs to another user (uid {stranger}), who could replace the store {path};"
-                " keep it elsewhere, or say --trust-owner"
+                " keep it elsewhere, or pass --trust-owner"
             )
         trust.check_side_files(path, os.geteuid())
         lock = LockFile(path)

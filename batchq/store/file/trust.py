@@ -29,7 +29,7 @@ def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: 
     if facts.st_uid not in (os.geteuid(), 0):
         warnings.append(foreign(path, facts.st_uid))
         if not accepted:
-            raise StoreError(f"{warnings[0]}, or say --trust-owner")
+            raise StoreError(f"{warnings[0]}, or pass --trust-owner")
     if mode & 0o022:
         warnings.append(f"others can write {path} (mode {mode:04o}) and decide what it runs; chmod go-w {path}")
         if not reading:
@@ -38,7 +38,7 @@ def check_file(path: str, facts: os.stat_result, *, reading: bool, trust_owner: 
         folder = os.path.dirname(path)
         warnings.append(f"the folder {folder} belongs to another user (uid {stranger}), who can replace {path}")
         if not accepted:
-            raise StoreError(f"{warnings[-1]}; keep your store elsewhere, or say --trust-owner")
+            raise StoreError(f"{warnings[-1]}; keep your store elsewhere, or pass --trust-owner")
     check_side_files(path, facts.st_uid)
     if facts.st_nlink > 1:
         warnings.append(
@@ -76,29 +76,29 @@ def check_side_files(path: str, owner: int) -> None:
     Read-only files of this user are made writable again.
     """
     for suffix in SIDE_FILES:
-        beside = path + suffix
+        side_file = path + suffix
         try:
-            facts = os.lstat(beside)
+            facts = os.lstat(side_file)
         except FileNotFoundError:
             continue
         if facts.st_mode & 0o170000 != 0o100000:
-            raise StoreError(f"{beside} is not a plain file: batchq did not make it; remove it")
+            raise StoreError(f"{side_file} is not a plain file: batchq did not make it; remove it")
         if facts.st_uid not in (owner, 0):
             raise StoreError(
-                f"{beside} belongs to uid {facts.st_uid}, {path} to uid {owner}: somebody else put it there; remove it"
+                f"{side_file} belongs to uid {facts.st_uid}, {path} to uid {owner}: somebody else put it there; remove it"
             )
         # Under another name it may be another user's file. The lock file has two names for a moment, during a restore.
         if facts.st_size > LOCK_SIZE if suffix == "-lock" else facts.st_nlink > 1:
             raise StoreError(
-                f"{beside} is also another file ({facts.st_nlink} hard links, {facts.st_size:,} bytes), which would be"
+                f"{side_file} is also another file ({facts.st_nlink} hard links, {facts.st_size:,} bytes), which would be"
                 f" overwritten; put a copy in its place if it belongs to {path}, else remove it"
             )
         if facts.st_mode & 0o022:
             mode = facts.st_mode & 0o7777
             raise StoreError(
-                f"others can write {beside} (mode {mode:04o}), which is part of the store; chmod go-w {beside}"
+                f"others can write {side_file} (mode {mode:04o}), which is part of the store; chmod go-w {side_file}"
             )
-        _let_owner_in(beside, facts)
+        _let_owner_in(side_file, facts)
 
 
 def occupy(path: str, owner: int) -> bool:

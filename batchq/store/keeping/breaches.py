@@ -151,7 +151,7 @@ BREACHES = (
         *_update("state <> 'running' AND (token IS NOT NULL OR runner IS NOT NULL)", "token = NULL, runner = NULL"),
     ),
     Breach(
-        "jobs", "jobs that are over have no time at which they ended",
+        "jobs", "finished jobs have no time at which they finished",
         *_update(f"state IN {_FINAL} AND finished_at IS NULL",
                  "finished_at = coalesce((SELECT max(finished_at) FROM attempts WHERE job = jobs.id), created_at)"),
     ),

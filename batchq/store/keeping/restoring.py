@@ -68,7 +68,7 @@ def _copy(source: str, draft: str) -> None:
                 raise StoreError(store.refusal)
             copy(store.db, source, draft)
         return
-    db = connect(source, "ro&immutable=1")  # leaves no file beside a backup
+    db = connect(source, "ro&immutable=1")  # leaves no file next to a backup
     try:
         version = opening.version_of(db, source)
         objects.check(db, source, is_old=version < schema.VERSION)
