@@ -114,7 +114,9 @@ def translated(error: sqlite3.Error, path: str) -> BatchqError:
 
 def damaged(path: str, how: object) -> str:
     """The message for a store that cannot be read."""
-    return f"the store {path} is damaged ({how}): run 'batchq doctor', or restore a backup with 'batchq restore FILE'"
+    return (
+        f"the store {path} is damaged ({how}): run 'batchq doctor', or go back to a backup with 'batchq restore FILE'"
+    )
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
