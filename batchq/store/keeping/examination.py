@@ -138,8 +138,8 @@ def _running(store: Store) -> Iterator[Finding]:
         text = f"job {job} is marked running, but its runner has exited; the next 'batchq run' takes it back"
         yield Finding("problem", "jobs", text)
     for breach in (*OTHERS, *BREACHES, *ORDER, *LAST):
-        if breach.about != "counters" and (text := repair.found(store.db, breach)) is not None:
-            yield Finding("problem", breach.about, f"{text}; {_MENDS}")
+        if breach.about != "counters" and (sentence := repair.found(store.db, breach)) is not None:
+            yield Finding("problem", breach.about, f"{sentence}; {_MENDS}")
     if jobs := repair.circle(store.db):
         yield Finding("problem", "order", f"jobs wait for each other: {', '.join(map(str, jobs))}; {_MENDS}")
 
