@@ -28,11 +28,12 @@ class Mutant(NamedTuple):
 #: What the walk over the ledger (S1) must catch.
 OF_THE_LEDGER = {
     "a finish that does not check the token": [
-        Mutant(recording, "_CURRENT", "SELECT token, cancel_asked", "SELECT id, cancel_asked"),
-        Mutant(recording, "record", "current.pop(claim.token, None)", "current.pop(claim.id, None)"),
+        Mutant(recording, "_FINISH", "AND token = ?", "AND ? IS NOT NULL"),
+        Mutant(recording, "_SUCCEED", "AND token = ? || id", "AND ? IS NOT NULL"),
     ],
     "a finish that checks neither token nor state": [
-        Mutant(recording, "record", "current.pop(claim.token, None)", "current.get(claim.token, 0)"),
+        Mutant(recording, "_FINISH", "AND token = ? AND state = 'running'", "AND ? IS NOT NULL"),
+        Mutant(recording, "_SUCCEED", "AND token = ? || id AND state = 'running'", "AND ? IS NOT NULL"),
     ],
     "a claim that does not check the state": [
         Mutant(claiming, "_CANDIDATES", "state = 'queued' AND {}", "{}"),
@@ -61,9 +62,7 @@ OF_THE_LEDGER = {
                " AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND runner = runners.id)", ""),
     ],
     "an attempt that is recorded although it was refused": [
-        Mutant(recording, "record", "            refused.append(one)\n            continue\n",
-               "            refused.append(one)\n            _note(db, runner, [Settled(claim, outcome, SUCCESS)], now)\n"
-               "            continue\n"),
+        Mutant(recording, "record", "_note(db, runner, accepted, now)", "_note(db, runner, settled, now)"),
     ],
     "a due job that is promoted before its time": [
         Mutant(exchange, "_promote", " AND due_at <= :now", ""),
@@ -117,7 +116,7 @@ OF_THE_ORDER = {
                'db.execute("DELETE FROM dependencies WHERE child IN (SELECT value FROM json_each(:ids))", ids)', "pass"),
     ],
     "a cancellation that is ignored": [
-        Mutant(recording, "record", "withdrawn(to) if is_cancelled else to", "to"),
+        Mutant(recording, "record", "if cancelled:", "if False:"),
     ],
     "a cancellation that outlives a retry": [
         Mutant(reopening, "AFRESH", "cancel_asked = 0, ", ""),
