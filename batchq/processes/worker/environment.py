@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ENVIRON, _putenv, _unsetenv = os.environ, os.putenv, os.unsetenv  #: even if a callable replaces these names
+_ENCODING = sys.getfilesystemencoding()
 #: The mapping inside os.environ: reading all variables through os.environ takes 60 µs.
 _RAW: "dict[bytes, bytes]" = _ENVIRON._data  # type: ignore[attr-defined]
 
@@ -86,6 +87,7 @@ class Changes:
     def __init__(self, of_c: libc.Variables) -> None:
         self._of_c = of_c
         self._left: dict[bytes, bytes] = {}
+        self._keys: dict[str, bytes] = {}  # the names of variables, encoded
         self._were_made = self._is_c_recorded = False
         os.putenv, os.unsetenv = self._functions = self._recording(_putenv), self._recording(_unsetenv)
 
@@ -116,8 +118,10 @@ class Changes:
         self._is_c_recorded = False  # C has another array now
 
     def put(self, name: str, value: str) -> None:
-        """Set one variable: os.environ itself takes three times as long."""
-        key, data = os.fsencode(name), os.fsencode(value)
+        """Set one variable: os.environ itself takes twice as long."""
+        if (key := self._keys.get(name)) is None:
+            key = self._keys[name] = os.fsencode(name)
+        data = value.encode(_ENCODING, "surrogateescape")
         _putenv(key, data)
         _RAW[key] = self._left[key] = data
 
