@@ -1,6 +1,6 @@
-"""What a command takes, each option declared once; ``byhand`` reads by these tables, ``app`` makes the help from them.
+"""The tables of options: each is declared once; ``byhand`` reads a command line by them, ``app`` makes the help.
 
-Every command line loads this module and the table of its own room, so both import nothing that costs start-up time.
+Every command line loads this module and the table of its own room, so neither imports what costs start-up time.
 """
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ OPTIONS, STORE = "Options", "Store"  #: headings of the help
 class Option:
     """One option of a command.
 
-    ``flags`` are its spellings; the last one gives the ``name`` of its value, unless that has one of its own. An option
-    without a ``metavar`` and without ``choices`` is a flag. A list may be repeated. ``least`` is the least number.
+    ``flags`` are its spellings; ``name`` is the name of its value, by default from the last spelling. An option without
+    ``metavar`` and ``choices`` is a flag. A list may be repeated. ``least`` is the lowest number allowed.
     """
 
     __slots__ = ("choices", "default", "flags", "form", "group", "help", "least", "metavar", "name")
@@ -42,7 +42,7 @@ class Option:
 
 
 class Argument:
-    """Words of a command line that are not options: one, or ``many``."""
+    """A positional argument: one word, or ``many``."""
 
     __slots__ = ("help", "many", "metavar", "name", "required")
 
@@ -51,9 +51,9 @@ class Argument:
 
 
 class Command:
-    """One command: its name, the function that does it (``module:function`` below batchq.cli), and what it takes.
+    """One command: its name, its function (``module:function`` below batchq.cli), and its parameters.
 
-    ``takes_command``: the words after ``--`` are a command, the value ``words``; else they are arguments as all others.
+    ``takes_command``: the words after ``--`` are a command, the value ``words``; otherwise they are plain arguments.
     ``selects``: it takes SELECTION, which its function gets as one value, ``selection``.
     """
 
@@ -73,34 +73,32 @@ class Command:
         self.takes_command, self.selects = takes_command, selects
 
 
-DB = Option("--db", "PATH", "The store (default: $BATCHQ_DB, batchq.db here or above, …).", group=STORE)
+DB = Option("--db", "PATH", "The store (default: $BATCHQ_DB, or batchq.db here or above, or your own).", group=STORE)
 NETWORK_FS = Option(
-    "--allow-network-fs", None, "Use a store on a network file system, from this host alone.", group=STORE
+    "--allow-network-fs", None, "Allow a store on a network file system; only this host may use it.", group=STORE
 )
-TRUST_OWNER = Option(
-    "--trust-owner", None, "Use a store that belongs to another user, who decides what it runs.", group=STORE
-)
+TRUST_OWNER = Option("--trust-owner", None, "Use a store of another user, who then controls what it runs.", group=STORE)
 JSON = Option("--json", None, "Print JSON, schema 1.")
-QUIET = Option("-q --quiet", None, "Print nothing; the exit code tells.")
-COLOR = Option("--color", None, "Whether to colour the text.", choices=("auto", "always", "never"), default="auto")
+QUIET = Option("-q --quiet", None, "Print nothing; the exit code is the answer.")
+COLOR = Option("--color", None, "Whether to colour the output.", choices=("auto", "always", "never"), default="auto")
 ID = Argument("job", "ID", "The id of one job.")
 
 _WHICH = "Which jobs"
 SELECTION = (
-    Argument("words", "JOB", "Ids and ranges as in 1-5,9, or last.", many=True),
+    Argument("words", "JOB", "Job ids and ranges, as in 1-5,9, or 'last' for the newest add.", many=True),
     Option("--batch", "NAME", "Only jobs of this batch.", group=_WHICH),
     Option("--queue", "NAME", "Only jobs of this queue.", group=_WHICH),
     Option("--state", "STATE", "Only jobs in this state; may be repeated.", form=LIST, name="states", group=_WHICH),
     Option("--failed", None, "Only failed jobs.", group=_WHICH),
     Option("--name", "GLOB", "Only jobs whose name matches, as in 'load-*'.", group=_WHICH),
-    Option("--since", "TIME", "Only what happened since: 2h, today, 2026-11-23.", group=_WHICH),
+    Option("--since", "TIME", "Only jobs added, run or ended since: 2h, today, 2026-11-23.", group=_WHICH),
     Option(
         "--cause",
         "ID",
-        "Only jobs that failed for this reason; may be repeated.",
+        "Only jobs that failed with this cause; may be repeated.",
         form=LIST,
         name="causes",
         group=_WHICH,
     ),
-    Option("--all", None, "Every job.", name="everything", group=_WHICH),
+    Option("--all", None, "All jobs.", name="everything", group=_WHICH),
 )

@@ -22,6 +22,8 @@ def by_typer(command: Command, argv: list[str], after: list[str] | None) -> dict
     for word in command.name.split():
         node = node.commands[word]
     words = argv if command.takes_command or after is None else [*argv, "--", *after]
+    if words is not argv and is_value_missing(node, argv):  # the dashes would fill in for it
+        return None
     try:
         context = node.make_context(command.name, list(words))
     except Exception as complaint:
@@ -34,6 +36,15 @@ def by_typer(command: Command, argv: list[str], after: list[str] | None) -> dict
     if "--" in values.values() or any("--" in value for value in values.values() if isinstance(value, list)):
         return None
     return {"words": after, **values} if command.takes_command else values
+
+
+def is_value_missing(node: Any, argv: list[str]) -> bool:
+    """Whether typer misses the value of an option, or finds one too many."""
+    try:
+        node.make_context(node.name, list(argv))
+    except Exception as complaint:
+        return type(complaint).__name__ == "BadOptionUsage"
+    return False
 
 
 def options_of(command: Command) -> list[Option]:

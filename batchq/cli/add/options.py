@@ -15,8 +15,8 @@ from batchq.jobs.fields import FIELDS
 INIT = Command(
     "init",
     "add.storing:init",
-    "Make a store.",
-    (Argument("path", "PATH", "Where (default: batchq.db here)."), NETWORK_FS, DB),
+    "Create a store.",
+    (Argument("path", "PATH", "Where to create it (default: batchq.db in this folder)."), NETWORK_FS, DB),
 )
 
 
@@ -36,7 +36,7 @@ _WORK, _LINES = "What to add", "One job for each line"
 ADD = Command(
     "add",
     "add.storing:add",
-    """Store jobs and print their ids, one a line.
+    """Store jobs and print their ids, one per line.
 
     \b
     batchq add -- convert a.png a.jpg       one job, executed as given
@@ -46,27 +46,30 @@ ADD = Command(
     ls *.png | batchq add --each -c 'gzip <"$1" >"$1".gz'   a script gets the line as $1
 
     \b
-    With --each {} is the line, {/} its base name, {//} its folder, {.} the line without suffix,
-    {/.} both, {#} the number of the job, {1} and {name} columns. All options that take free text
-    can hold them. A command without any gets the line, or the columns, as its last words.
+    With --each, {} is the line, {/} its base name, {//} its folder, {.} the line without its suffix,
+    {/.} both, {#} the number of the job, {1} and {name} columns. Options that take free text may
+    contain them, too. A command without any gets the line, or the columns, as its last arguments.
     """,
     (
-        Argument("files", "FILE|-", "Job files, or - for stdin.", many=True),
-        Option("-c --command", "SCRIPT", "One command for /bin/sh -c; words after -- are $1 ….", group=_WORK),
-        Option("--call", "MODULE:FUNCTION", "A Python callable, pkg.mod:func.", group=_WORK),
-        Option("--args", "JSON", "Its keyword arguments.", group=_WORK),
-        Option("--format", "NAME", "toml, jsonl, csv or lines (default: by suffix; stdin: lines).", group=_WORK),
-        Option("-0 --null", None, "Lines end with NUL.", name="nul", group=_WORK),
-        Option("--each", None, "One job for each line of stdin, which fills {}.", group=_LINES),
+        Argument("files", "FILE|-", "Files of jobs, or - for stdin.", many=True),
+        Option("-c --command", "SCRIPT", "A script for /bin/sh -c; words after -- are $1 ….", group=_WORK),
+        Option("--call", "MODULE:FUNCTION", "A Python callable, as in pkg.mod:func.", group=_WORK),
+        Option("--args", "JSON", "Keyword arguments for --call, as a JSON object.", group=_WORK),
         Option(
-            "--from", "FILE", "Where --each reads its lines (default: stdin).", name="source", group=_LINES
+            "--format", "NAME", "Format of FILE: toml, jsonl, csv or lines (default: by suffix; stdin: lines).",
+            group=_WORK,
+        ),
+        Option("-0 --null", None, "Input lines end with NUL.", name="nul", group=_WORK),
+        Option("--each", None, "Add one job for each line of stdin; {} stands for the line.", group=_LINES),
+        Option(
+            "--from", "FILE", "Read the lines for --each from FILE (default: stdin).", name="source", group=_LINES
         ),
         Option(
-            "--csv", None, "They are CSV; the first row names the columns, as in {name}.", group=_LINES
+            "--csv", None, "Input is CSV; the first row names the columns, as in {name}.", group=_LINES
         ),
-        Option("--tsv", None, "They are columns between tabs.", group=_LINES),
+        Option("--tsv", None, "Input is columns separated by tabs, as in {1}.", group=_LINES),
         *_of_fields(),
-        Option("--dry-run", None, "Check everything, show what would be stored, and store nothing."),
+        Option("--dry-run", None, "Check everything and show what would be stored, but store nothing."),
         Option("-q --quiet", None, "Print no ids."),
         JSON,
         DB,

@@ -5,7 +5,9 @@ from batchq.cli.options import DB, JSON, SELECTION, Argument, Command, Option
 RETRY = Command(
     "retry",
     "change.changing:retry",
-    """Queue failed and cancelled jobs again; succeeded ones only by id or with --state succeeded.
+    """Queue failed and cancelled jobs again.
+
+    Succeeded jobs are queued again only if they are named by id or with --state succeeded.
 
     \b
     batchq retry 3-5,9            these jobs
@@ -18,7 +20,7 @@ RETRY = Command(
 CANCEL = Command(
     "cancel",
     "change.changing:cancel",
-    "Cancel jobs that are not over; those that run are ended by their runner within a second.",
+    "Cancel jobs that have not finished; running ones are stopped within a second.",
     (*SELECTION, JSON, DB),
     selects=True,
 )
@@ -31,19 +33,19 @@ HOLD = Command(
 )
 RELEASE = Command("release", "change.changing:release", "Queue held jobs.", (*SELECTION, JSON, DB), selects=True)
 
-_NAME = Argument("name", "NAME", "The queue.", required=True)
+_NAME = Argument("name", "NAME", "The name of the queue.", required=True)
 
 QUEUE = Command(
     "queue",
     "change.queueing:list_queues",
-    """Show the queues, or set their limits: obeyed by all runners at once.
+    """Show the queues, or set their limits, which all runners follow at once.
 
     \b
-    batchq queue                             what waits and runs, limits, rates
-    batchq queue set net --limit 4           at most 4 jobs at once, over all runners
-    batchq queue set api --rate 10/s         at most 10 starts a second; also 100/m, 5/h
-    batchq queue set net --limit none        no limit any more
-    batchq queue pause net                   start no more of them
+    batchq queue                             jobs by state, limits, rates
+    batchq queue set net --limit 4           at most 4 jobs at once, in all runs together
+    batchq queue set api --rate 10/s         at most 10 starts per second; also 100/m, 5/h
+    batchq queue set net --limit none        remove the limit
+    batchq queue pause net                   start no more jobs of this queue
     """,
     (JSON, DB),
 )
@@ -56,14 +58,14 @@ QUEUE_SET = Command(
     "Set the limit or the rate of a queue.",
     (
         _NAME,
-        Option("--limit", "N", "Jobs that may run at once; none: any number."),
-        Option("--rate", "N/s", "Starts a second (or /m, /h, /d); none: any number."),
+        Option("--limit", "N", "How many jobs may run at once; none: no limit."),
+        Option("--rate", "N/s", "How many jobs may start per second (or /m, /h, /d); none: no limit."),
         DB,
     ),
 )
 QUEUE_PAUSE = Command(
-    "queue pause", "change.queueing:pause", "Start no more jobs of a queue; those that run go on.", (_NAME, DB)
+    "queue pause", "change.queueing:pause", "Start no more jobs of a queue; running ones continue.", (_NAME, DB)
 )
-QUEUE_RESUME = Command("queue resume", "change.queueing:resume", "Let a paused queue go on.", (_NAME, DB))
+QUEUE_RESUME = Command("queue resume", "change.queueing:resume", "Resume a paused queue.", (_NAME, DB))
 
 COMMANDS = (RETRY, CANCEL, HOLD, RELEASE, QUEUE, QUEUE_LIST, QUEUE_SET, QUEUE_PAUSE, QUEUE_RESUME)

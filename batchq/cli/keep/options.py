@@ -5,18 +5,23 @@ from batchq.cli.options import DB, JSON, LIST, NUMBER, QUIET, Argument, Command,
 DOCTOR = Command(
     "doctor",
     "keep.doctor:doctor",
-    """Examine the store: exit 0 if it is sound, 1 if something is wrong, 74 if it is damaged. Repairs only with --repair.
+    """Check the store, and repair it only with --repair.
+
+    Exit 0 if the store is sound, 1 if something is wrong, 74 if it is damaged.
 
     \b
-    batchq doctor                 look at everything, change nothing
-    batchq doctor --repair        keep a copy, mend what can be mended, then look
-    batchq doctor --rescue 17     take the jobs of the dead runner 17 back
+    batchq doctor                 check everything, change nothing
+    batchq doctor --repair        keep a copy, repair what can be repaired, then check
+    batchq doctor --rescue 17     take back the jobs of the dead runner 17
     """,
     (
         Option(
-            "--rescue", "RUNNER", "Take the jobs of this dead runner back; nothing of it may be alive.", form=NUMBER
+            "--rescue",
+            "RUNNER",
+            "Take back the jobs of this dead runner; none of its processes may be alive.",
+            form=NUMBER,
         ),
-        Option("--repair", None, "First mend what can be mended; a copy is kept."),
+        Option("--repair", None, "Keep a copy, and repair what can be repaired before the check."),
         JSON,
         DB,
     ),
@@ -25,44 +30,48 @@ DOCTOR = Command(
 BACKUP = Command(
     "backup",
     "keep.copies:backup",
-    "Copy the store, as it is at this moment, to FILE; safe while jobs run, which cp is not.",
-    (Argument("file", "FILE", "Where; what is there is replaced.", required=True), QUIET, DB),
+    "Copy the store, as it is now, to FILE; safe while jobs run, unlike cp.",
+    (Argument("file", "FILE", "Where to write the backup; an existing file is replaced.", required=True), QUIET, DB),
 )
 
 RESTORE = Command(
     "restore",
     "keep.copies:restore",
-    """Put the backup FILE in the place of the store; safe also while jobs run, and after a crash, which cp is not.
+    """Replace the store with the backup FILE.
 
-    The store that was there is kept beside it, with its log. A run that is at work on it starts nothing more, and ends
-    with 74 when its jobs are over.
+    Safe while jobs run and after a crash, unlike cp. The old store is kept next to it, with its log. A run at work on
+    it starts no more jobs, and exits with 74 when its running jobs have finished.
     """,
-    (Argument("file", "FILE", "A backup; it stays as it is.", required=True), QUIET, DB),
+    (Argument("file", "FILE", "The backup; it is not changed.", required=True), QUIET, DB),
 )
 
 PRUNE = Command(
     "prune",
     "keep.pruning:prune",
-    """Remove jobs that are over, with their attempts and output, and make the file smaller.
+    """Remove finished jobs with their attempts and output, and shrink the store.
 
-    Their keys stay known, so that nothing is added twice, unless --forget-keys is given.
+    Their keys are kept, so that nothing is added twice, unless --forget-keys is given.
 
     \b
     batchq prune --older-than 30d                     now
-    batchq prune --older-than 1d --state succeeded    keep what failed
-    batchq prune --set-retention 30d --keep 1000      by and by, by each batchq run
+    batchq prune --older-than 1d --state succeeded    keep all others
+    batchq prune --set-retention 30d --keep 1000      gradually, in each batchq run
     """,
     (
-        Option("--older-than", "DURATION", "Jobs that have been over for so long, as in 30d."),
+        Option("--older-than", "DURATION", "Remove jobs that finished at least this long ago, as in 30d."),
         Option(
-            "--state", "STATE", "Only succeeded, failed or cancelled jobs; may be repeated.", form=LIST, name="states"
+            "--state",
+            "STATE",
+            "Remove only succeeded, failed or cancelled jobs; may be repeated.",
+            form=LIST,
+            name="states",
         ),
-        Option("--keep", "N", "But not the newest N of them.", form=NUMBER, default=0, least=0),
-        Option("--forget-keys", "DURATION", "And keys of removed jobs that no add has named for so long."),
-        Option("--dry-run", None, "Only say how many."),
-        Option("--set-retention", "DURATION", "Have runners remove by and by what is older."),
-        Option("--no-retention", None, "Have runners remove nothing."),
-        Option("--show", None, "Print what runners remove."),
+        Option("--keep", "N", "Keep the newest N of these jobs.", form=NUMBER, default=0, least=0),
+        Option("--forget-keys", "DURATION", "Also remove keys of removed jobs that no add has named for this long."),
+        Option("--dry-run", None, "Only report how many jobs would be removed."),
+        Option("--set-retention", "DURATION", "Let runs gradually remove jobs older than this."),
+        Option("--no-retention", None, "Let runs remove nothing."),
+        Option("--show", None, "Print which jobs runs remove."),
         QUIET,
         JSON,
         DB,

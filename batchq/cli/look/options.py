@@ -5,7 +5,7 @@ from batchq.cli.options import COLOR, DB, ID, JSON, NUMBER, SELECTION, Command, 
 REPORT = Command(
     "report",
     "look.looking:report",
-    """Say what happened: how many jobs, which failed and why, the slowest, and what is still open.
+    """Report what happened: job counts, failures and their reasons, the slowest, open jobs.
 
     \b
     batchq report               everything in the store
@@ -14,8 +14,10 @@ REPORT = Command(
     """,
     (
         *SELECTION,
-        Option("--exit-code", None, "Exit with 1 if one has failed or batchq holds it."),
-        Option("--format", None, "For people or for programs.", choices=("table", "json"), default="table"),
+        Option("--exit-code", None, "Exit with 1 if a job has failed or is held by batchq."),
+        Option(
+            "--format", None, "A table for people, or JSON for programs.", choices=("table", "json"), default="table"
+        ),
         JSON,
         COLOR,
         DB,
@@ -26,10 +28,10 @@ REPORT = Command(
 LIST = Command(
     "list",
     "look.looking:list_jobs",
-    "List jobs, one a line, in the order of their ids: all that are selected, or else the newest 50.",
+    "List jobs in the order of their ids, one per line: those selected, or the newest 50.",
     (
         *SELECTION,
-        Option("--limit", "N", "Only the newest so many; 0 is no limit.", form=NUMBER, least=0),
+        Option("--limit", "N", "List only the newest N; 0: no limit.", form=NUMBER, least=0),
         JSON,
         COLOR,
         DB,
@@ -40,23 +42,24 @@ LIST = Command(
 SHOW = Command(
     "show",
     "look.showing:show",
-    "Show all about one job: its work, its limits, every attempt, and the last lines that it printed.",
+    "Show one job: its work, its limits, every attempt, and its last lines of output.",
     (ID, JSON, COLOR, DB),
 )
 
 LOGS = Command(
     "logs",
     "look.showing:logs",
-    """Print what jobs printed: stdout, then stderr. Raw bytes, except on a terminal, which they could harm.
+    """Print the output of jobs: stdout, then stderr.
 
-    Where a job printed more than is kept, a line in brackets stands for the bytes that are missing.
+    Output is printed as raw bytes, except on a terminal, where control characters are escaped. If a job printed more
+    than is kept, a line in brackets stands for the missing bytes.
     """,
     (
         *SELECTION,
-        Option("--attempt", "N", "Of this attempt (default: the last one).", form=NUMBER, least=1),
-        Option("--stdout", None, "Only what went to stdout."),
-        Option("--stderr", None, "Only what went to stderr."),
-        Option("-f --follow", None, "Go on until the job is over; for one job."),
+        Option("--attempt", "N", "Print the output of this attempt (default: the last one).", form=NUMBER, least=1),
+        Option("--stdout", None, "Print only stdout."),
+        Option("--stderr", None, "Print only stderr."),
+        Option("-f --follow", None, "Follow the output of one job until the job has finished."),
         DB,
     ),
     selects=True,
@@ -65,24 +68,33 @@ LOGS = Command(
 EXPLAIN = Command(
     "explain",
     "look.showing:explain",
-    "Say why a job waits (parents, limits, rates, pauses, its time, no run at work), or why it ended as it did.",
+    """Explain why a job waits, or why it ended as it did.
+
+    A job may wait for parents, limits, rates, a pause, its time, or because no run is at work.
+    """,
     (ID, JSON, DB),
 )
 
 WAIT = Command(
     "wait",
     "look.waiting:wait",
-    """Block until the jobs are over: exit 0 if all succeeded, 1 if one failed or was cancelled, 3 at the timeout.
+    """Block until the jobs have finished.
 
-    The jobs are those that are selected when it begins; with --all those that are not over then. What keeps them from
-    running is told once. Inside of a job it leaves out that job, and all that is to run after it.
+    Exit 0 if all succeeded, 1 if one failed or was cancelled, 3 at the timeout. The jobs are selected once, at the
+    start; with --all, they are those that have not finished by then. Each reason that keeps them from running is
+    reported once. Inside a job, that job and all that run after it are left out.
 
     \b
     batchq wait last                    the jobs of the newest add
     batchq wait --batch night           a batch
-    batchq wait 3-5 --timeout 10m       some jobs, for ten minutes at most
+    batchq wait 3-5 --timeout 10m       some jobs, for at most ten minutes
     """,
-    (*SELECTION, Option("--timeout", "DURATION", "Wait no longer; exit 3 with work left."), JSON, DB),
+    (
+        *SELECTION,
+        Option("--timeout", "DURATION", "Stop waiting after this much time; exit 3 if work is left."),
+        JSON,
+        DB,
+    ),
     selects=True,
 )
 
