@@ -166,7 +166,8 @@ class WorkerHandle:
                 self._sizes.popleft()
 
     def _outcome(self, claim: Claim, answer: "Answer") -> Outcome:
-        outcome = outcomes.answered(answer, *self._printed(answer[1]))
+        out, err = self._printed(answer[1]) if answer[1] or self._single else (None, None)
+        outcome = outcomes.answered(answer, out, err)
         if self._signalled_at is None:
             return outcome
         status, ended_at, signalled_at = self._kill.status, answer[0][2], self._signalled_at
@@ -181,7 +182,7 @@ class WorkerHandle:
         """Return what a task printed to the pipes or files; for a fresh process it is known only at its exit."""
         if self._single:
             return (None, None) if self.is_fresh else (self.out.take(), self.err.take())
-        return outcomes.printed(output) if output else (None, None)
+        return outcomes.printed(output)
 
     def on_death(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
         """Return how the running task ended and the claims that never began, after a worker was reaped or given up (None).

@@ -82,6 +82,7 @@ class LocalExecutor:
         self._output_at = time.monotonic() + NEWS
         self._keep_at = time.monotonic() + KEEP
         self._is_new = True
+        self._any_wide = False  # whether any claim took more than one slot
         self._prepare = prepare
 
     # --- how much ------------------------------------------------------------------------------------------------------
@@ -93,7 +94,8 @@ class LocalExecutor:
         """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
         if self._rest.is_on():
             return 0
-        return max(0, self._empty() - sum(claim.slots for claim in self._backlog))
+        waiting = sum(claim.slots for claim in self._backlog) if self._any_wide else len(self._backlog)
+        return max(0, self._empty() - waiting)
 
     def ahead(self) -> int:
         """Count the claims that keep all slots busy for a moment at the present pace; 0 for longer jobs."""
@@ -113,6 +115,7 @@ class LocalExecutor:
         """Start the claims that find an empty slot; the rest waits here."""
         self.prepare()
         self._pool.note_claims()
+        self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         for claim in claims:
             refusal = None if claim.kind in CALLABLE else self._commands.make_ready(claim)
             if refusal is None:
