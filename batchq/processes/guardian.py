@@ -19,7 +19,6 @@ from batchq.errors import ScarceError
 from batchq.processes import proc, scratch, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import FORWARDED, GUARDIAN_DIED, SAME, end_by_signal, kind_of, relayed
-from batchq.processes.turns import take_short_turns
 from batchq.visible import visible
 
 PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is reported and given up
@@ -89,7 +88,6 @@ def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
         os.setpgid(0, 0)
         tree.become_subreaper()
         tree.die_with_parent(GUARDIAN_DIED)
-        take_short_turns()
         _close_inherited_on_exec()
         if proc.LINUX and os.getppid() != guardian:
             os._exit(status)

@@ -1,7 +1,6 @@
-"""The runner's short turns are its own: what it starts is scheduled as if it had been started by hand."""
+"""What a run starts is scheduled as if it had been started by hand."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -48,23 +47,3 @@ def test_what_a_run_starts_has_turns_of_the_usual_length_and_the_priority_of_the
     of_callable, _ = json.loads(str(result))
     assert of_command == of_callable == usual
     assert usual["nice"] == runner["nice"] == nice
-
-
-@linux
-def test_the_runner_itself_has_short_turns_where_the_kernel_gives_them(scene: Scene) -> None:
-    scene.add({"command": python("-S", "-c", JOB.format(number=GETATTR[platform.machine()]))})
-    scene.run("-q")
-
-    _, runner = json.loads(scene.output(1))
-    release = tuple(int(part) for part in platform.release().split(".")[:2])
-    assert runner["turn"] == (300_000 if release >= (6, 12) else of_a_shell(0)["turn"])
-
-
-@linux
-def test_a_run_that_was_given_another_kind_of_scheduling_keeps_it_for_all_it_starts(scene: Scene) -> None:
-    scene.add({"command": python("-S", "-c", JOB.format(number=GETATTR[platform.machine()]))})
-    batch = "import os, sys; os.sched_setscheduler(0, 3, os.sched_param(0)); os.execv(sys.argv[1], sys.argv[1:])"
-    assert ended(scene.start_program(*python("-c", batch), *python("-m", "batchq", "run", "-q"))) == 0
-
-    of_command, runner = json.loads(scene.output(1))
-    assert of_command["policy"] == runner["policy"] == os.SCHED_BATCH
