@@ -13,19 +13,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Objects between looks for circles among them: imports make many, and a runner thousands in each exchange, all in none.
+#: Allocations between garbage collections: imports and each exchange make thousands of objects, none of them in cycles.
 _GARBAGE = 50_000
 
 
-class _Forgiving(io.RawIOBase):
-    """Descriptor 2 as a stream that never complains."""
+class _LossyStderr(io.RawIOBase):
+    """Descriptor 2 as a stream that never fails: output that cannot be written is dropped."""
 
     def writable(self) -> bool:
         """Always."""
         return True
 
     def isatty(self) -> bool:
-        """Whether a person reads along."""
+        """Whether stderr is a terminal."""
         return os.isatty(2)
 
     def fileno(self) -> int:
@@ -33,7 +33,7 @@ class _Forgiving(io.RawIOBase):
         return 2
 
     def write(self, data: "Any") -> int:
-        """Write what can be written; all of it counts as written."""
+        """Write as much as possible; all of it counts as written."""
         try:
             rest = memoryview(data).cast("B")
             while rest:
@@ -45,24 +45,26 @@ class _Forgiving(io.RawIOBase):
 
 def main() -> None:
     """Run one command line; never returns."""
-    _hear_interrupts(is_python=False)
+    _set_interrupts(is_python=False)
     gc.set_threshold(_GARBAGE)
     _open_standard_streams()
     if sys.stdout is None:  # started with >&-
         sys.stdout = open(os.devnull, "w")
-    # What cannot be said on stderr (closed, a full device) is lost, and changes neither the work nor the exit code.
-    sys.stderr = io.TextIOWrapper(_Forgiving(), errors="backslashreplace", line_buffering=True)
+    # If stderr cannot be written (closed, a full device), messages are lost; work and exit code stay the same.
+    sys.stderr = io.TextIOWrapper(_LossyStderr(), errors="backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of jobs print also where the locale is C
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # so that any job name can be printed, even when the locale is C
     try:
         code = _command(sys.argv[1:])
-        _hear_interrupts(is_python=False)
+        _set_interrupts(is_python=False)
     except KeyboardInterrupt:
-        code = -_signal.SIGINT  # it ends of that, too: the loop of a shell around it is to end
+        code = -_signal.SIGINT  # end by SIGINT, so that a surrounding shell loop ends, too
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        pass  # whoever read has enough: `batchq list | head` is no failure
+        pass  # the reader has enough: `batchq list | head` is not a failure
     except OSError as error:
         sys.stderr.write(f"batchq: cannot write to stdout: {error.strerror}\n")
         code = LedgerError.exit_code
@@ -74,11 +76,11 @@ def main() -> None:
     os._exit(code)  # nothing of ours is left to finalise, and finalising costs as much as an insert
 
 
-def _hear_interrupts(*, is_python: bool) -> None:
-    """Whether SIGINT, unless it is ignored, raises KeyboardInterrupt, so that a command tidies up, or ends the process.
+def _set_interrupts(*, is_python: bool) -> None:
+    """Let SIGINT raise KeyboardInterrupt, so that a command can clean up, or end the process; if ignored, it stays so.
 
-    Python loses an exception that is raised in some callbacks of imports and of the garbage collector. A run has nothing
-    to tidy up before it has handlers of its own.
+    Python loses exceptions that are raised in some callbacks of imports and of the garbage collector, so SIGINT ends the
+    process there. A run has nothing to clean up before it installs handlers of its own.
     """
     before, now = _signal.SIG_DFL, _signal.default_int_handler
     if not is_python:
@@ -117,16 +119,16 @@ def _command(argv: list[str]) -> int:
 
 def _dispatch(argv: list[str], words: list[str] | None) -> int:
     if sys.platform == "win32":
-        raise BatchqError("Windows has no process groups and no fork, on which batchq rests; use WSL")
+        raise BatchqError("batchq needs fork and process groups, which Windows does not have; use WSL")
     from batchq.cli import commands
 
     if (found := commands.read(argv, words)) is None:
-        from batchq.cli import app  # typer, for the help and for complaints alone
+        from batchq.cli import app  # typer, for help and error messages only
 
         return app.complain(argv, words)
     command, values = found
     if command.name != "run":
-        _hear_interrupts(is_python=True)
+        _set_interrupts(is_python=True)
     return commands.call(command, values)
 
 

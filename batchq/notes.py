@@ -1,4 +1,4 @@
-"""Lines for the person, on stderr: stdout is for data."""
+"""Messages for people, on stderr; stdout is for data."""
 
 import sys
 
@@ -6,7 +6,7 @@ from batchq.visible import visible
 
 
 def note(text: str) -> None:
-    """Print one line, in which nothing can steer a terminal; one that cannot be printed is lost and changes nothing."""
+    """Print one line, with control characters escaped. If it cannot be printed, it is dropped and nothing else changes."""
     try:
         sys.stderr.write(f"batchq: {visible(text)}\n")
     except OSError:
@@ -14,14 +14,12 @@ def note(text: str) -> None:
 
 
 def warn(warnings: list[str]) -> None:
-    """Print each warning of a store as a line."""
+    """Print each warning of a store on a line."""
     for warning in warnings:
         note(f"warning: {warning}")
 
 
 def note_outer_store(path: str, nearer: str | None) -> None:
-    """Warn that the store of the job in which this runs is used, and not a nearer one."""
+    """Warn that the store of the enclosing job is used, not a nearer one."""
     if nearer is not None:
-        note(
-            f"warning: this runs inside of a job, whose BATCHQ_DB is {path}; for {nearer} use --db, or unset BATCHQ_DB"
-        )
+        note(f"warning: this runs inside a job, whose BATCHQ_DB is {path}; for {nearer} use --db, or unset BATCHQ_DB")

@@ -1,1 +1,1 @@
-"""The command line: one module a group of commands, which parses, wires and sets exit codes, and does no work itself."""
+"""The command line: one folder per group of commands. It parses, wires and sets exit codes; the work is done below it."""

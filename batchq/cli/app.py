@@ -1,4 +1,4 @@
-"""The commands as typer knows them, made from their tables: for help, completion and complaints. It runs nothing."""
+"""typer's commands, made from the tables: for help and error messages only; none of them runs anything."""
 
 import inspect
 import sys
@@ -19,18 +19,18 @@ _VERSION = Option("--version", None, "Print the version and exit.")
 
 
 class _Accepted(Exception):
-    """typer found nothing wrong."""
+    """typer accepted the command line."""
 
 
 def complain(argv: list[str], after: list[str] | None) -> int:
-    """Print the help that a command line asks for, or what is wrong with it; the exit code."""
+    """Print the help that a command line asks for, or what is wrong with it; return the exit code."""
     name, _ = commands.named(argv)
     lines = [argv]
     if after is not None and not (name and commands.table(name).takes_command):
         lines = [
             [*argv, "--", *after],
             argv,
-        ]  # the dashes may have filled in for a value: then it is wrong without them
+        ]  # typer may have taken the dashes as a value: then the line is wrong without them
     app = application()
     for line in lines:
         try:
@@ -39,11 +39,11 @@ def complain(argv: list[str], after: list[str] | None) -> int:
             continue
         except SystemExit as end:
             return int(end.code or 0)
-    raise UsageError("options belong after the words of a command, as in 'batchq queue list --json'")
+    raise UsageError("put options after the words of a command, as in 'batchq queue list --json'")
 
 
 def application() -> typer.Typer:
-    """All commands; those of a group, as ``queue set``, below the command that has its name."""
+    """Make all commands; subcommands, such as ``queue set``, are below the command of their group."""
     app = typer.Typer(
         cls=_class(TyperGroup, [DB, _VERSION]),
         help=_HELP,
@@ -86,10 +86,10 @@ def _root(
 
 
 def _function(command: Command, *, is_group: bool = False) -> Any:
-    """A function with the parameters of a command, for typer to call."""
+    """Make a function with the parameters of a command, for typer to call."""
 
     def function(**values: Any) -> None:
-        if not is_group:  # which is called before its command is read
+        if not is_group:  # typer calls the function of a group before it reads the subcommand
             raise _Accepted
 
     parameters = [
@@ -103,7 +103,7 @@ def _function(command: Command, *, is_group: bool = False) -> Any:
 
 
 def _declared(one: Option | Argument) -> tuple[Any, Any]:
-    """The default and the annotation by which typer knows a parameter."""
+    """Return the default and the annotation that declare a parameter to typer."""
     if isinstance(one, Argument):
         kind: Any = list[str] if one.many else str
         default = inspect.Parameter.empty if one.required else None
@@ -114,7 +114,7 @@ def _declared(one: Option | Argument) -> tuple[Any, Any]:
 
 
 def _class(kind: Any, parameters: Iterable[Option | Argument]) -> Any:
-    """A kind of command whose help has the options in groups, and is the same with every version of typer."""
+    """Make a class of command whose help shows the options in groups, the same with every version of typer."""
     arguments = [one for one in parameters if isinstance(one, Argument)]
     options = [one for one in parameters if not isinstance(one, Argument)]
 

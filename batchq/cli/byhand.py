@@ -1,6 +1,6 @@
-"""Reading a command line by the table of its command: what typer reads, in a thousandth of its time.
+"""Parse a command line by the table of its command: the same result as typer, in a thousandth of its time.
 
-What is not valid is left to typer, which words the complaint; property tests hold that both read the same.
+Invalid lines are left to typer, which words the error; property tests check that both parsers agree.
 """
 
 from batchq.cli.options import DECIMAL, FLAG, LIST, NUMBER, Argument
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def defaults(command: "Command") -> "dict[str, Any]":
-    """The value of each parameter that is not given."""
+    """Return the value that each parameter has when it is not given."""
     values: dict[str, Any] = {"words": None} if command.takes_command else {}
     for one in command.parameters:
         is_list = one.many if isinstance(one, Argument) else one.form == LIST
@@ -23,7 +23,7 @@ def defaults(command: "Command") -> "dict[str, Any]":
 
 
 def read(command: "Command", argv: list[str], after: list[str] | None) -> "dict[str, Any] | None":
-    """The value of each parameter, as ``COMMAND ARGV… [-- AFTER…]`` gives it; None where the line is not valid."""
+    """Return the value of each parameter of ``COMMAND ARGV… [-- AFTER…]``; None if the line is not valid."""
     values = defaults(command)
     flags = {flag: one for one in command.parameters if not isinstance(one, Argument) for flag in one.flags}
     plain, last = [], {}
@@ -55,9 +55,9 @@ def read(command: "Command", argv: list[str], after: list[str] | None) -> "dict[
 
 
 def _pieces(argv: list[str], flags: "dict[str, Option]") -> "Iterator[tuple[Option | None, str]]":
-    """Each option with its text, "" for a flag, and each other word with None.
+    """Yield each option with its text ("" for a flag), and each other word with None.
 
-    Raises KeyError for an option that is not known, IndexError where a value is missing, ValueError for one too many.
+    Raises KeyError for an unknown option, IndexError if a value is missing, ValueError if a flag has a value.
     """
     rest = argv[::-1]
     while rest:

@@ -1,4 +1,4 @@
-"""From the words and options of a SELECTION to one value, and opening the store in which to look for it."""
+"""Turn the words and options of a SELECTION into one value, and open the store that it refers to."""
 
 from batchq.cli.options import SELECTION
 from batchq.errors import UsageError
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def selection_of(values: "dict[str, Any]") -> "dict[str, Any]":
-    """The same values, those of SELECTION as one, ``selection``. Raises UsageError."""
+    """Replace the values of SELECTION with a single one, ``selection``. Raises UsageError."""
     taken = {one.name: values[one.name] for one in SELECTION}
     return {"selection": parse(**taken)} | {name: value for name, value in values.items() if name not in taken}
 
 
 def job_of(verb: str, job: str | None) -> int:
-    """The id of the one job that a command is about. Raises UsageError."""
+    """Return the id of the one job that a command needs. Raises UsageError."""
     ids = () if job is None else parse([job]).ids
     if len(ids) != 1 or ids[0][0] != ids[0][1]:
         raise UsageError(f"{verb} takes the id of one job, as in 'batchq {verb} 3'")
@@ -29,9 +29,9 @@ def job_of(verb: str, job: str | None) -> int:
 
 
 def chosen(store: Store, selection: Selection, verb: str) -> Selection:
-    """The selection with ``last`` looked up, once for the whole command.
+    """Look up ``last``, once for the whole command.
 
-    Reported are a newest add that stored nothing, and a queue or batch that the store has never seen.
+    Notes report a newest add that stored nothing, and a queue or batch that the store has never seen.
     """
     for one in names.never_seen(store, selection.queue, selection.batch):
         note(one.sentence)
@@ -42,9 +42,9 @@ def chosen(store: Store, selection: Selection, verb: str) -> Selection:
 
 
 def store_for(db: str | None, *, reading: bool = False) -> Store:
-    """The store that ``--db`` or the usual lookup names; its warnings are printed.
+    """Open the store named by ``--db`` or found by the usual lookup, and print its warnings.
 
-    With ``reading`` it may be one that cannot be written here.
+    With ``reading``, it need not be writable.
     """
     store = open_store(db, reading=reading)
     warn(store.warnings)
@@ -52,5 +52,5 @@ def store_for(db: str | None, *, reading: bool = False) -> Store:
 
 
 def named_by(store: Store, db: str | None) -> str | None:
-    """The store as a later command must name it: not at all where the usual lookup finds it."""
+    """Return the path that a later command must pass to ``--db``; None if the usual lookup finds the store."""
     return store.path if db else None

@@ -1,4 +1,4 @@
-"""The commands, each with the room in which its table is, and how one is read and called."""
+"""The commands, the room that has the table of each, and how a command line is parsed and called."""
 
 import sys
 
@@ -37,16 +37,16 @@ ROOMS = {  # in the order of the help
 
 
 def table(name: str) -> "Command":
-    """What the command of this name takes."""
+    """Return the table of the command of this name."""
     options = _module(f"{ROOMS[name]}.options")
     commands: tuple[Command, ...] = options.COMMANDS
     return next(command for command in commands if command.name == name)
 
 
 def named(argv: list[str]) -> tuple[str, list[str]]:
-    """The command that a command line names, "" for none, and the rest of the line.
+    """Return the command that a command line names ("" for none) and the rest of the line.
 
-    The store can be named before the words of the command; what is named after them counts more.
+    ``--db`` may come before the words of the command; one after them wins.
     """
     name, rest = "", argv
     store: list[str] = []
@@ -62,7 +62,7 @@ def named(argv: list[str]) -> tuple[str, list[str]]:
 
 
 def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, Any]] | None":
-    """The command of a command line whose words after ``--`` were split off, and its values; None if it is not valid."""
+    """Return the command and its values, or None if the line is not valid; ``after`` are the words after ``--``."""
     name, rest = named(argv)
     if not name:
         return None
@@ -72,7 +72,7 @@ def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, 
 
 
 def call(command: "Command", values: "dict[str, Any]") -> int:
-    """Do what a command line asks for; the exit code. Raises BatchqError and OSError."""
+    """Call a command with its values; return the exit code. Raises BatchqError and OSError."""
     module, _, function = command.function.partition(":")
     if command.selects:
         from batchq.cli.choosing import selection_of

@@ -1,4 +1,4 @@
-"""What one command line asks for: the value of each parameter of its table, by name, and what a value means."""
+"""The values of one command line, by the name of the parameter; and the parsing of durations."""
 
 from batchq import clock
 from batchq.errors import UsageError
@@ -20,7 +20,7 @@ class Request:
 
 
 def duration(option: str, text: str) -> int:
-    """A duration such as ``90s``, in milliseconds. Raises UsageError."""
+    """Return a duration such as ``90s`` in milliseconds. Raises UsageError."""
     try:
         return clock.duration(text)
     except ValueError as error:

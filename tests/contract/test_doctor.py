@@ -146,7 +146,7 @@ def test_the_jobs_of_a_dead_runner_that_nobody_can_look_at_are_taken_back_by_han
     assert batchq.rows("SELECT state, crashes FROM jobs") == [("scheduled", 1)]
     assert batchq.rows("SELECT state FROM runners") == [("dead",)]
     for runner in ("1", "2"):
-        assert "'batchq doctor' names the dead ones" in batchq("doctor", "--rescue", runner, code=2).err
+        assert "'batchq doctor' lists the dead ones" in batchq("doctor", "--rescue", runner, code=2).err
 
 
 @pytest.mark.parametrize("job", ["exec sleep 300", "setsid sleep 300 & echo $! > pid; wait"])

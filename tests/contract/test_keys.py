@@ -277,7 +277,7 @@ def test_several_ids_of_pruned_jobs_are_known_together(store: Store) -> None:
 
     waited = run(store, "wait", "1", "2", "--json")
     assert (waited.code, waited.json["jobs"]) == (1, {"succeeded": 1, "failed": 1})
-    assert "wait: jobs 1, 2 were pruned; how they had ended: 1 succeeded, 1 failed" in waited.err
+    assert "wait: jobs 1, 2 were pruned; their final states: 1 succeeded, 1 failed" in waited.err
     waited = run(store, "wait", "1-3", "--json")
     assert (waited.code, waited.json["jobs"]) == (1, {"succeeded": 2, "failed": 1})
     told = "jobs 1-2 were pruned; all that is known of them: 1 succeeded, 1 failed"

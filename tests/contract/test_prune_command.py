@@ -24,15 +24,15 @@ def test_prune_says_how_much_it_removed(batchq: Shell) -> None:
 
 
 def test_a_rule_is_set_shown_and_taken_away(batchq: Shell) -> None:
-    assert "runners remove nothing" in batchq("prune", "--show").out
+    assert "runs remove nothing" in batchq("prune", "--show").out
     batchq("prune", "--set-retention", "30d", "--state", "succeeded,cancelled", "--keep", "10")
 
     assert batchq("prune", "--show").out == (
-        "runners remove succeeded, cancelled jobs older than 30 d 00 h, but not the newest 10\n"
+        "runs remove succeeded, cancelled jobs older than 30 d 00 h, but not the newest 10\n"
     )
     assert '"retention": {"older_than_seconds": 2592000.0' in batchq("prune", "--show", "--json").out
     assert "remove nothing" in batchq("prune", "--no-retention").err
-    assert "runners remove nothing" in batchq("prune", "--show").out
+    assert "runs remove nothing" in batchq("prune", "--show").out
 
 
 @pytest.mark.parametrize(

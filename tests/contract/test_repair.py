@@ -129,7 +129,7 @@ def test_the_store_as_it_was_is_kept_and_named_first(chain: Shell) -> None:
     done = chain("doctor", "--repair")
 
     (kept,) = copies(chain)
-    assert done.err.splitlines()[0] == f"batchq: doctor: the store as it was is in {kept}"
+    assert done.err.splitlines()[0] == f"batchq: doctor: the store before the repair is kept in {kept}"
     assert "doctor: mended: " in done.err
     assert "problem" not in done.out
     assert kept.stat().st_mode & 0o777 == 0o600

@@ -32,8 +32,8 @@ def test_a_backup_is_put_in_place_and_the_store_that_was_there_is_kept(batchq: S
 
     told = batchq("restore", "b.db").err
 
-    assert told.startswith(f"batchq: restore: {batchq.db()} is the backup b.db now, ")
-    assert f"what was there is kept as {batchq.db()}.old" in told
+    assert told.startswith(f"batchq: restore: {batchq.db()} is now the backup b.db, ")
+    assert f"the old store is kept as {batchq.db()}.old" in told
     assert (batchq.folder / "b.db").read_bytes() == whole
     assert stat.S_IMODE(batchq.db().stat().st_mode) == 0o600
     assert (jobs(batchq), jobs(batchq, "batchq.db.old"), jobs(batchq, "b.db")) == (30, 42, 30)
@@ -115,7 +115,7 @@ def test_a_run_at_work_ends_with_74_and_harms_neither_store(batchq: Shell) -> No
     batchq("backup", "-q", "b.db")
 
     told = batchq("restore", "b.db").err
-    assert "its runs start nothing more" in told
+    assert "its runs start no more jobs" in told
     doctor = batchq("doctor", code=None).out
     assert "was at work in another store when this backup was made" in doctor
     again = batchq("run", "--max-jobs", "5", "-q", code=None)

@@ -139,7 +139,7 @@ def test_a_handler_whose_name_and_error_cannot_be_told_breaks_nothing(batchq: Sh
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        ("import sys; sys.exit(0)", "its module ends the program when it is imported"),
+        ("import sys; sys.exit(0)", "its module exits when it is imported"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("handle = 7", "is not a function, but a number"),
         ("", "has no attribute 'handle'"),

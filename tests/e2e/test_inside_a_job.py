@@ -137,7 +137,7 @@ def test_a_nearer_store_that_is_not_used_because_of_the_outer_job_is_named(batch
     run(batchq, f"cd other\n{BATCHQ} add -- true 2>../told\n{BATCHQ} --db batchq.db add -q -- true 2>>../told\n", "-j1")
 
     (line,) = (batchq.folder / "told").read_text().splitlines()
-    assert "this runs inside of a job, whose BATCHQ_DB is" in line and str(other / "batchq.db") in line
+    assert "this runs inside a job, whose BATCHQ_DB is" in line and str(other / "batchq.db") in line
     assert batchq.rows("SELECT count(*) FROM jobs") == [(2,)], "the documented order of stores is kept"
 
 

@@ -44,7 +44,7 @@ def test_wait_says_that_the_run_died_and_what_helps(lost: Shell) -> None:
     told = lost("wait", "1", "--timeout", "0s", code=3).err.splitlines()
     assert told == [
         "batchq: wait: job 1 (import): the run that had claimed it died; the next 'batchq run' takes it back",
-        "batchq: wait: time is over: 1 lost",
+        "batchq: wait: timed out: 1 lost",
     ]
     lost("cancel", "1")
 

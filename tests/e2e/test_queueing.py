@@ -87,7 +87,7 @@ def test_cancel_of_what_waits_cancels_what_runs_after_it(batchq: Shell) -> None:
     batchq("add", "-q", "j.toml")
 
     assert "1 job cancelled, and 1 that runs after it" in batchq("cancel", "1").err
-    assert "nothing to do; 1 left alone (cancelled, and a job after" in batchq("retry", "2").err
+    assert "nothing to do; 1 left alone (cancelled, and a job that they run after" in batchq("retry", "2").err
     assert "1 job queued again, and 1 that runs after it" in batchq("retry", "1").err
     told = json.loads(batchq("cancel", "--json", "1").out)
     assert (told["kind"], told["followed"], told["jobs"]) == ("cancel", 1, [1])
@@ -100,13 +100,13 @@ def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> Non
 
     told = batchq("wait", "--all", "--timeout", "0s", code=3).err
     assert "jobs 1, 2: no run at work takes them" in told
-    assert "time is over: 2 queued" in told
+    assert "timed out: 2 queued" in told
     with batchq.start("run") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'failed'"))
         waiting = batchq.start("wait", "1")
         everything = batchq.start("wait", "--all", "--queue", "default", "--state", "running")
         assert batchq("wait", "--batch", "bad", code=1).err == "batchq: wait: 1 failed\n"
-        assert "time is over: 1 running" in batchq("wait", "1", "--timeout", "10ms", code=3).err
+        assert "timed out: 1 running" in batchq("wait", "1", "--timeout", "10ms", code=3).err
         gate.touch()
         ended = finish(waiting)
         assert (ended.code, ended.out, ended.err) == (0, "", "")
@@ -180,4 +180,4 @@ def test_explain_suggests_commands_for_this_store_and_this_queue(batchq: Shell) 
 
 
 def test_json_belongs_behind_the_word(batchq: Shell) -> None:
-    assert "options belong after the words of a command" in batchq("queue", "--json", "list", code=2).err
+    assert "put options after the words of a command" in batchq("queue", "--json", "list", code=2).err

@@ -321,7 +321,7 @@ def test_payload_jobs_without_a_hook_are_left_alone_and_verbose_says_so(batchq: 
     batchq("add", "--format", "jsonl", "-", stdin='{"payload": 1}\n{"command": "true"}\n')
     done = batchq("run", "-v")
 
-    assert "1 jobs with a payload: run them with --perform" in done.err
+    assert "1 job with a payload: run them with --perform" in done.err
     assert batchq.rows("SELECT state FROM jobs ORDER BY id") == [("queued",), ("succeeded",)]
 
 

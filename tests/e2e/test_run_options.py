@@ -216,7 +216,7 @@ def test_max_jobs_counts_jobs_and_not_their_slots(batchq: Shell) -> None:
 def test_more_slots_than_there_are_is_left_alone_with_a_note(batchq: Shell) -> None:
     batchq("add", "-q", "--format", "jsonl", "-", stdin='{"command": "true", "slots": 3}\n')
 
-    assert "1 that need more slots than -j gives" in batchq("run", "-j2", "-v").err
+    assert "1 job with more slots than -j gives" in batchq("run", "-j2", "-v").err
     assert states(batchq) == ["queued"]
 
 

@@ -26,7 +26,7 @@ def has_begun(waiting: "subprocess.Popen[bytes]") -> bool:
 def test_wait_without_a_selection_is_wrong_usage_and_all_must_be_meant(batchq: Shell) -> None:
     batchq("add", "-q", "--", "true")
 
-    assert "--all is every job that is not over" in batchq("wait", code=2).err, "as in: batchq wait $ids"
+    assert "--all is every job that has not finished" in batchq("wait", code=2).err, "as in: batchq wait $ids"
     assert "an empty word" in batchq("wait", "", code=2).err
     batchq("run")
     batchq("wait", "--all")
@@ -102,7 +102,7 @@ def test_wait_says_that_no_run_is_at_work_only_of_what_a_run_would_take(batchq: 
     assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
         "batchq: wait: jobs 1, 2: no run at work takes them; start one with 'batchq run'",
         "batchq: wait: job 3: held by hand; 'batchq release 3' lets it run",
-        "batchq: wait: time is over: 1 held, 2 queued",
+        "batchq: wait: timed out: 1 held, 2 queued",
     ]
 
 
@@ -120,7 +120,7 @@ def test_the_run_that_wait_advises_takes_the_job(batchq: Shell) -> None:
     assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
         "batchq: wait: job 1: no run at work takes it; start one with 'batchq run -j 50'",
         "batchq: wait: job 2: a payload needs a function: 'batchq run --perform MODULE:FUNCTION'",
-        "batchq: wait: time is over: 2 queued",
+        "batchq: wait: timed out: 2 queued",
     ]
 
 

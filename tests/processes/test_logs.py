@@ -62,7 +62,7 @@ def test_a_copy_removes_no_log_of_the_original_and_reports_that(batchq: Shell, w
 
     pruned = batchq("--db", copy, "prune", "--older-than", "0s")
 
-    assert "; 1 log stays: written for a store at another place" in pruned.err + pruned.out
+    assert "; 1 log stays: written for a store at another path" in pruned.err + pruned.out
     assert content(batchq.folder / "logs") == [b"kept\n"]
     if way == "backup":
         assert "log" not in batchq("prune", "--older-than", "0s").err

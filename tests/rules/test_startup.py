@@ -103,7 +103,7 @@ def test_looking_and_retrying_load_nothing_that_draws(batchq: Shell, line: str) 
     modules = loaded(batchq, *line.split())
 
     assert "batchq.store.looking.rows" in modules
-    assert not modules & {"rich", "sqlite_utils", "tenacity", "sqlite3"}
+    assert not modules & {"typer", "rich", "sqlite_utils", "tenacity", "sqlite3"}
 
 
 @pytest.mark.parametrize(

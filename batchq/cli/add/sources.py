@@ -1,6 +1,6 @@
-"""Where ``batchq add`` takes its jobs from: the words of its command line, files, stdin, a template for each line.
+"""The sources of ``batchq add``: the words of its command line, files, stdin, a template for each line.
 
-What reads files is imported where there is one: most adds are one command.
+The readers of files are imported only when needed: most adds are one command.
 """
 
 import os
@@ -26,9 +26,9 @@ IN_MEMORY = 20_000  #: jobs
 
 
 def specs_of(request: "Request") -> "Jobs":
-    """The checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
+    """Return the checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
 
-    They can be gone through as often as one likes; many of them rest in a file.
+    They can be iterated any number of times; if there are many, they are kept in a file.
     """
     _check_sources(request)
     _check_each(request)
@@ -43,7 +43,7 @@ def specs_of(request: "Request") -> "Jobs":
         )
     if request.call is not None:
         work = {"call": request.call, "args": _args(request.args)}
-        return list(_looked_at([job_spec(fields | work, "the command line", cwd, path)]))
+        return list(_with_checked_callables([job_spec(fields | work, "the command line", cwd, path)]))
     spec = job_spec(fields | {"command": "true"}, "the command line", cwd, path)  # the work itself follows
     try:
         if request.command is not None:
@@ -107,7 +107,7 @@ def _fields(request: "Request") -> "dict[str, Any]":
         for item in request.env:
             name, equals, value = item.partition("=")
             if not equals and name not in os.environ:
-                raise UsageError(f"--env {name}: there is no such variable here; write --env {name}=VALUE")
+                raise UsageError(f"--env {name}: this variable is not set here; write --env {name}=VALUE")
             fields["env"][name] = value if equals else os.environ[name]
     for name, value in fields.items():
         try:
@@ -132,7 +132,7 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
     file = request.source or "-"
     pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
     found = each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path)
-    specs = _gathered(found if request.call is None else _looked_at(found), _name(file))
+    specs = _gathered(found if request.call is None else _with_checked_callables(found), _name(file))
     if specs and pattern.warning is not None:
         note(f"warning: {pattern.warning}")
     return specs
@@ -145,11 +145,11 @@ def _read(file: str, request: "Request", fields: "dict[str, Any]", cwd: str, pat
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
     found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)
-    return found if kind == "lines" else _looked_at(found)
+    return found if kind == "lines" else _with_checked_callables(found)
 
 
 def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
-    """All of the jobs: few in a list, many in a file."""
+    """Read all of the jobs: few into a list, many into a file."""
     try:
         found = list(islice(specs, IN_MEMORY))
         if len(found) < IN_MEMORY:
@@ -158,11 +158,11 @@ def _gathered(specs: "Iterator[JobSpec]", source: str) -> "Jobs":
 
         return spooled(chain(found, specs), source)
     except MemoryError:
-        raise InputError(f"{source}: is too large to be read: memory ran out; divide it") from None
+        raise InputError(f"{source}: memory ran out while reading it; split it") from None
 
 
-def _looked_at(specs: "Iterable[JobSpec]") -> "Iterator[JobSpec]":
-    """The same jobs; a callable that is missing is told at the end. Raises InputError."""
+def _with_checked_callables(specs: "Iterable[JobSpec]") -> "Iterator[JobSpec]":
+    """Yield the same jobs; warn at the end about missing callables. Raises InputError."""
     callables = None
     for spec in specs:
         if spec.kind == "call":

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from batchq.jobs.reading.spool import Jobs
 
-AT_ONCE = 10_000  #: ids that are written together
+AT_ONCE = 10_000  #: ids written at a time
 
 
 def init(path: str | None, allow_network_fs: bool, db: str | None) -> None:
-    """Make a store. Raises CreateError where there is one."""
+    """Create a store. Raises CreateError if there is one already."""
     allow_network(allow_network_fs)
     where = locate(path or db or os.environ.get("BATCHQ_DB") or "batchq.db")
     if os.path.exists(where):
@@ -32,9 +32,9 @@ def init(path: str | None, allow_network_fs: bool, db: str | None) -> None:
 
 
 def add(**given: "Any") -> None:
-    """Store the jobs of one command line and print their ids, one a line; or, with ``dry_run``, what would be stored.
+    """Store the jobs of one command line and print their ids, one per line; with ``dry_run``, print what would be stored.
 
-    With ``json`` one document is printed instead. Raises BatchqError; then nothing is stored.
+    With ``json``, one document is printed instead. If it raises BatchqError, nothing has been stored.
     """
     request = Request(given)
     allow_network(request.allow_network_fs)
@@ -43,8 +43,8 @@ def add(**given: "Any") -> None:
     note_outer_store(path, passed_over(request.db))
     if request.dry_run:
         rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
-        _tell(specs, rehearsed, request)
-        _tell_after_nothing(rehearsed)
+        _print_added(specs, rehearsed, request)
+        _note_after_nothing(rehearsed)
         return
     is_new = not os.path.exists(path)
     with open_at(path, create=True, trust_owner=request.trust_owner) as store:
@@ -53,14 +53,14 @@ def add(**given: "Any") -> None:
     if is_new and not request.quiet:
         note(f"made the store {path}")
     if request.json:
-        _tell(specs, done, request)
+        _print_added(specs, done, request)
     elif done.ids and not request.quiet:
         for start in range(0, len(done.ids), AT_ONCE):
             sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
-    _tell_after_nothing(done)
+    _note_after_nothing(done)
 
 
-def _tell_after_nothing(done: intake.Added) -> None:
+def _note_after_nothing(done: intake.Added) -> None:
     if done.is_after_nothing:
         note(f"add: {intake.AFTER_NOTHING}")
 
@@ -74,15 +74,15 @@ def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise CreateError(f"cannot create the store {path}: {folder} is no folder that can be written")
+        raise CreateError(f"cannot create the store {path}: {folder} is not a writable folder")
     import tempfile
 
-    # No store is made, but parents, circles and keys within the add are looked for all the same.
+    # Not in the real place, but parents, cycles and keys within the add are still checked.
     with tempfile.TemporaryDirectory() as stage, open_at(f"{stage}/batchq.db", create=True) as store:
         return intake.rehearse(store, specs)
 
 
-def _tell(specs: "Jobs", done: intake.Added, request: Request) -> None:
+def _print_added(specs: "Jobs", done: intake.Added, request: Request) -> None:
     from batchq.report import added
 
     if request.json:

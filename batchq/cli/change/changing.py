@@ -1,4 +1,4 @@
-"""``batchq retry``, ``cancel``, ``hold`` and ``release``: changing what was added, as one set and in one transaction."""
+"""``batchq retry``, ``cancel``, ``hold`` and ``release``: changes to a set of jobs, in one transaction."""
 
 import sys
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def retry(selection: Selection, *, json: bool, db: str | None) -> None:
-    """Queue failed and cancelled jobs again; succeeded ones only where they are meant."""
+    """Queue failed and cancelled jobs again; succeeded ones only if they are selected explicitly."""
     done = _change("retry", control.retry, selection, json, db)
     hints = {
         "lost": "lost with its run: 'batchq run' takes it back",
         "succeeded": "succeeded: name them by id or with --state succeeded",
         "held": "held: batchq release",
-        "cancelled": "cancelled, and a job after which they are to run has failed: retry that one",
+        "cancelled": "cancelled, and a job that they run after has failed: retry that one",
     }
-    _tell("retry", "queued again", done, hints)
+    _note_change("retry", "queued again", done, hints)
 
 
 def cancel(selection: Selection, *, json: bool, db: str | None) -> None:
-    """Cancel jobs that are not over; those that run are ended by their runner within a second."""
+    """Cancel jobs that have not finished; runners stop running ones within a second."""
     done = _change("cancel", _cancel, selection, json, db)
-    _tell("cancel", "cancelled", done, {})
+    _note_change("cancel", "cancelled", done, {})
 
 
 def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Changed:
@@ -44,12 +44,12 @@ def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Ch
 
 def hold(selection: Selection, *, json: bool, db: str | None) -> None:
     """Keep waiting jobs from starting until 'batchq release'."""
-    _tell("hold", "held", _change("hold", control.hold, selection, json, db), {})
+    _note_change("hold", "held", _change("hold", control.hold, selection, json, db), {})
 
 
 def release(selection: Selection, *, json: bool, db: str | None) -> None:
     """Queue held jobs."""
-    _tell("release", "released", _change("release", control.release, selection, json, db), {})
+    _note_change("release", "released", _change("release", control.release, selection, json, db), {})
 
 
 def _change(
@@ -70,7 +70,7 @@ def _change(
     return done
 
 
-def _tell(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
+def _note_change(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
     jobs = f"{done.jobs:,} {'job' if done.jobs == 1 else 'jobs'}"
     parts = [f"{jobs} {what}" if done.jobs else "nothing to do"]
     if done.also:

@@ -1,4 +1,4 @@
-"""``batchq queue``: the limits, rates and pauses of queues, which running runners obey with their next claim."""
+"""``batchq queue``: the limits, rates and pauses of queues, which runners follow from their next claim."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def list_queues(json: bool, db: str | None) -> None:
     with store_for(db, reading=True) as store:
         found = queues.queues(store)
         if not found and not json:
-            note("queue: there is none yet; a queue comes with its first job, or with its first limit")
+            note("queue: there is none yet; a queue is created by its first job or its first limit")
         sys.stdout.write(asjson.queues(found) if json else tables.table(found, look(sys.stdout, "auto", os.environ)))
 
 
@@ -36,20 +36,20 @@ def set_queue(name: str, limit: str | None, rate: str | None, db: str | None) ->
     changes: dict[str, float | None] = {} if limit is None else {"running_limit": _limit(limit)}
     changes |= {} if rate is None else {"rate": _rate(rate)}
     with store_for(db) as store:
-        _doubt(store, queue)
+        _note_similar(store, queue)
         queues.change(store, queue, changes)
 
 
 def pause(name: str, db: str | None) -> None:
-    """Start no more jobs of a queue; those that run go on."""
+    """Start no more jobs of a queue; running ones continue."""
     with store_for(db) as store:
         queue = _checked(name)
-        _doubt(store, queue)
+        _note_similar(store, queue)
         queues.pause(store, queue)
 
 
 def resume(name: str, db: str | None) -> None:
-    """Let a paused queue go on."""
+    """Resume a paused queue."""
     with store_for(db) as store:
         queue = _checked(name)
         for one in names.never_seen(store, queue, None):
@@ -57,8 +57,8 @@ def resume(name: str, db: str | None) -> None:
         queues.resume(store, queue)
 
 
-def _doubt(store: Store, queue: str) -> None:
-    """Say that a queue is new where it looks like a slip of the pen; else it is yet to come."""
+def _note_similar(store: Store, queue: str) -> None:
+    """Note that a queue is new if its name looks like a typo of another; otherwise it may get its first jobs later."""
     for one in names.never_seen(store, queue, None):
         if one.near:
             note(one.sentence)
@@ -68,7 +68,7 @@ def _limit(text: str | None) -> int | None:
     if text in (None, "none"):
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 8) or int(text) > 1_000_000:
-        raise UsageError(f"--limit {text!r} is no number of jobs: write 4, or none")
+        raise UsageError(f"--limit {text!r} is not a number of jobs: write 4, or none")
     return int(text)
 
 

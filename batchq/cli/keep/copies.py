@@ -16,16 +16,16 @@ def backup(file: str, *, quiet: bool, db: str | None) -> None:
 
 
 def restore(file: str, *, quiet: bool, db: str | None) -> None:
-    """Put the backup ``file`` in the place of the store, which is kept next to it."""
+    """Replace the store with the backup ``file``; the old store is kept next to it."""
     from batchq.store.keeping.restoring import restore as put
 
     path = locate(db)
     done = put(path, file)
     if done.was_in_use:
         note(
-            "restore: the store that was there is in use; its runs start nothing more, and end with 74 when their jobs"
-            " are over"
+            "restore: the old store is in use; its runs start no more jobs, and exit with 74 when their running jobs"
+            " have finished"
         )
     if not quiet:
-        kept = "" if done.kept_as is None else f"; what was there is kept as {done.kept_as}"
-        note(f"restore: {path} is the backup {file} now, {done.bytes:,} bytes{kept}")
+        kept = "" if done.kept_as is None else f"; the old store is kept as {done.kept_as}"
+        note(f"restore: {path} is now the backup {file}, {done.bytes:,} bytes{kept}")

@@ -1,4 +1,4 @@
-"""``batchq doctor``: examining a store, mending it, and taking jobs of dead runners back."""
+"""``batchq doctor``: check a store, repair it, and take back the jobs of dead runners."""
 
 import sys
 
@@ -12,7 +12,7 @@ from batchq.visible import visible
 
 
 def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> int:
-    """Examine the store; 0 if it is sound, 1 if something is wrong, 74 if it is damaged."""
+    """Check the store; return 0 if it is sound, 1 if something is wrong, 74 if it is damaged."""
     from batchq.jobs.asciijson import dump
     from batchq.report.asjson import SCHEMA
     from batchq.runner.rescuing import here
@@ -40,13 +40,13 @@ def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> i
 
 
 def _repair(db: str | None) -> None:
-    """Keep the store as it is in a file beside it; then settle what dead runners left, and every other breach."""
+    """Copy the store to a file next to it; then settle the jobs of dead runners, and repair the rest."""
     from batchq.runner.rescuing import Rescuer
     from batchq.store.keeping import repair
 
     with store_for(db) as store:
         kept = repair.keep_as_it_is(store, clock.local(clock.now()).replace(" ", "-").replace(":", ""))
-        note(f"doctor: the store as it was is in {kept}")
+        note(f"doctor: the store before the repair is kept in {kept}")
         mended = repair.mend(store, clock.now())
         taken = sum(len(settled) for settled in Rescuer(store).rescue())
     for text in mended:
@@ -58,7 +58,7 @@ def _repair(db: str | None) -> None:
 
 
 def _rescue(runner: int, db: str | None) -> None:
-    """What a run does by itself where it can see the processes of the dead one; here the user answers for them."""
+    """Take back the jobs of a dead runner whose processes no run can see: the user vouches that none is alive."""
     from batchq.runner.rescuing import Rescuer, here
     from batchq.store.running.rescue import lost_runners
 
@@ -70,7 +70,7 @@ def _rescue(runner: int, db: str | None) -> None:
                 if len(settled) < len(lost.claims):
                     left = count(len(lost.claims) - len(settled), "job")
                     raise BusyError(
-                        f"something of {left} of runner {runner} is alive and cannot be ended; try again later"
+                        f"processes of {left} of runner {runner} are alive and cannot be killed; try again later"
                     )
                 return
-    raise UsageError(f"runner {runner} is alive, has ended, or never was; 'batchq doctor' names the dead ones")
+    raise UsageError(f"runner {runner} is alive, has ended, or never existed; 'batchq doctor' lists the dead ones")

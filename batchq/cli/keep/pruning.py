@@ -1,4 +1,4 @@
-"""``batchq prune``: removing jobs that are over, now or gradually."""
+"""``batchq prune``: remove finished jobs, now or gradually."""
 
 import sys
 
@@ -29,7 +29,7 @@ def prune(
     json: bool,
     db: str | None,
 ) -> None:
-    """Remove jobs that are over, or set which ones runs remove."""
+    """Remove finished jobs, or set which ones runs remove."""
     ways = [
         name
         for name, given in (
@@ -45,7 +45,7 @@ def prune(
     if dry_run and older_than is None:
         raise UsageError("--dry-run belongs to --older-than")
     if (states or keep or forget_keys) and (no_retention or show):
-        raise UsageError(f"--state, --keep and --forget-keys do not go with {ways[0]}")
+        raise UsageError(f"--state, --keep and --forget-keys cannot be combined with {ways[0]}")
     policy = _policy(ways[0], older_than or set_retention, states, keep, forget_keys)
     with store_for(db, reading=show or dry_run) as store:
         if policy is not None and older_than is not None:
@@ -77,17 +77,17 @@ def _prune(store: Store, policy: Policy, dry_run: bool) -> tuple[dict[str, objec
     text = f"{count(done.jobs, 'job')}{keys} removed, the store is {done.bytes:,} bytes smaller"
     if done.logs_left:
         logs = "1 log stays" if done.logs_left == 1 else f"{done.logs_left:,} logs stay"
-        text += f"; {logs}: written for a store at another place, of which this is a copy, or which was moved here"
+        text += f"; {logs}: written for a store at another path, which was copied or moved here"
     return facts, text
 
 
 def _retention(store: Store) -> tuple[dict[str, object], str]:
     policy = retention.retention(store)
     if policy is None:
-        return {"retention": None}, "runners remove nothing: this store keeps all jobs"
+        return {"retention": None}, "runs remove nothing: this store keeps all jobs"
     facts = {"older_than_seconds": policy.older_than / 1000, "states": [*policy.states], "keep": policy.keep}
     facts["forget_keys_seconds"] = None if policy.keys is None else policy.keys / 1000
-    text = f"runners remove {', '.join(policy.states)} jobs older than {clock.show_duration(policy.older_than)}"
+    text = f"runs remove {', '.join(policy.states)} jobs older than {clock.show_duration(policy.older_than)}"
     text += f", but not the newest {policy.keep:,}" if policy.keep else ""
     if policy.keys is not None:
         text += f"; they forget keys that no add has named for {clock.show_duration(policy.keys)}"
@@ -101,5 +101,5 @@ def _policy(option: str, time: str | None, words: list[str], keep: int, forget_k
     keys = None if forget_keys is None else duration("--forget-keys", forget_keys)
     chosen = {state.strip() for word in words for state in word.split(",")}
     for state in sorted(chosen.difference(FINAL)):
-        raise UsageError(f"--state {state}: only jobs that are over can be removed: {', '.join(FINAL)}")
+        raise UsageError(f"--state {state}: only finished jobs can be removed: {', '.join(FINAL)}")
     return Policy(older_than, tuple(state for state in FINAL if not chosen or state in chosen), keep, keys)

@@ -1,4 +1,4 @@
-"""``batchq report`` and ``batchq list``: looking at many jobs, without ever changing the store."""
+"""``batchq report`` and ``batchq list``: show many jobs; they never change the store."""
 
 from batchq import clock
 from batchq.cli.choosing import chosen, named_by, store_for
@@ -14,27 +14,27 @@ SHOWN_IN_JSON = 1000
 
 
 def report(selection: Selection, *, exit_code: bool, format: str, json: bool, color: str, db: str | None) -> int:
-    """Print what happened; 1 with ``exit_code`` where a job has failed or is on hold by batchq."""
+    """Print what happened; return 1 with ``exit_code`` if a job has failed or is held by batchq."""
     from batchq.report import asjson, summary, table
 
     as_json = json or format == "json"
     with store_for(db, reading=True) as store:
         selection = chosen(store, selection, "report")
         most = SHOWN_IN_JSON if as_json else SHOWN
-        told = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
-        is_bad = exit_code and (told.counts.get("failed") or _is_any_on_hold(store, selection))
-        print_text(asjson.report(told) if as_json else table.report(told, look_of_stdout(color)))
+        found = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
+        is_bad = exit_code and (found.counts.get("failed") or _is_any_on_hold(store, selection))
+        print_text(asjson.report(found) if as_json else table.report(found, look_of_stdout(color)))
     return int(bool(is_bad))
 
 
 def _is_any_on_hold(store: Store, selection: Selection) -> bool:
-    from batchq.store.answering import answers  # with all that records ends, which a plain report does not need
+    from batchq.store.answering import answers  # it loads the recording of results, which a plain report does not need
 
     return answers.is_any_on_hold(store, selection)
 
 
 def list_jobs(selection: Selection, *, limit: int | None, json: bool, color: str, db: str | None) -> None:
-    """Print the selected jobs, one a line, page by page."""
+    """Print the selected jobs, one per line, page by page."""
     from batchq.report import asjson, table
 
     if limit is None and selection.is_empty:

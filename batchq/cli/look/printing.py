@@ -14,18 +14,18 @@ from batchq.visible import visible
 def print_text(text: str) -> None:
     """Print text in the encoding of stdout."""
     encoding = sys.stdout.encoding or "utf-8"
-    if encoding.lower() != "utf-8":  # a crontab's locale may know no more than ASCII, and names may hold anything
+    if encoding.lower() != "utf-8":  # under cron it may be ASCII, and names may contain anything
         text = text.encode(encoding, "backslashreplace").decode(encoding)
     sys.stdout.write(text)
 
 
 def look_of_stdout(color: str) -> Look:
-    """The look that stdout gives to text, with ``color`` as ``--color`` has it."""
+    """Return how text looks on stdout; ``color`` is the value of ``--color``."""
     return look(sys.stdout, color, os.environ)
 
 
 def print_new(output: Output, seen: int) -> None:
-    """Print what ``output`` has after the first ``seen`` bytes, with a line in brackets for what was not kept of that."""
+    """Print ``output`` after its first ``seen`` bytes, with a line in brackets for missing bytes."""
     kept = output.total - len(output.tail)  # where the tail begins
     lost = max(0, kept - max(seen, len(output.head)))
     marker = f"\n[batchq: {lost:,} bytes are missing here]\n".encode() if lost else b""
@@ -35,7 +35,7 @@ def print_new(output: Output, seen: int) -> None:
 
 
 def print_output(store: Store, job: Job, attempt: int | None, streams: list[str], *, alone: bool) -> None:
-    """Print what one job printed to ``streams``, with a note where there is nothing or something is missing."""
+    """Print the output of one job to ``streams``; a note reports that there is none, or that bytes are missing."""
     found = {stream: outputs.read(store, job.id, attempt, stream) for stream in streams}
     printed = {stream: output for stream, output in found.items() if output.total}
     if not printed and alone:
@@ -64,7 +64,7 @@ def _print_bytes(data: bytes) -> None:
 def _print_safely(job: Job, stream: str, output: Output, marker: str, *, titled: bool) -> None:
     from batchq.report.digest import title
 
-    # Head and tail are one text where nothing is missing: a character may lie across the seam.
+    # If nothing is missing, head and tail are decoded as one: a character may span both.
     parts = [output.head, output.tail] if output.cut else [output.head + output.tail]
     text = marker.join(visible(part) for part in parts)
     heading = f"==> {title(job)}, attempt {output.attempt}: {stream} <==\n" if titled else ""
@@ -72,6 +72,6 @@ def _print_safely(job: Job, stream: str, output: Output, marker: str, *, titled:
 
 
 def _elsewhere(job: Job, output: Output, stream: str) -> str:
-    """Where all of it is, if it is."""
+    """Return where the complete output is, if it was kept in a log file."""
     paths = [log.path for log in job.logs if log.stream in (stream, "both") and not log.trouble]
     return f"; all of it is in {visible(paths[0], one_line=True)}" if paths and output.attempt == job.attempt else ""

@@ -1,4 +1,4 @@
-"""``batchq show``, ``logs`` and ``explain``: looking closely at one job or a few, without ever changing the store."""
+"""``batchq show``, ``logs`` and ``explain``: show one job or a few; they never change the store."""
 
 import select
 import sys
@@ -15,8 +15,8 @@ from batchq.store.looking import outputs, queries
 from batchq.store.snapshots import snapshot
 from batchq.visible import visible
 
-FOLLOW = 0.25  #: seconds between looks of 'logs -f' where nothing rings the bell,
-SOON = 0.02  #: and at least, however often somebody writes
+FOLLOW = 0.25  #: seconds between polls of 'logs -f' while the bell does not ring,
+SOON = 0.02  #: and at least, even if it rings all the time
 
 
 def show(job: str | None, *, json: bool, color: str, db: str | None) -> None:
@@ -34,7 +34,7 @@ def show(job: str | None, *, json: bool, color: str, db: str | None) -> None:
 def logs(
     selection: Selection, *, attempt: int | None, stdout: bool, stderr: bool, follow: bool, db: str | None
 ) -> None:
-    """Print what the selected jobs printed: raw bytes, except on a terminal."""
+    """Print the output of the selected jobs: raw bytes, except on a terminal."""
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last")
     streams = [name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted] or ["stdout", "stderr"]
@@ -61,15 +61,17 @@ def explain(job: str | None, *, json: bool, db: str | None) -> None:
         facts = reasons.gather(store, id, rescuing.here(store))
         batchq = program(named_by(store, db))
         found = facts.detail.job
-        told = explanation.explain(facts, clock.now(), batchq)
+        answers = explanation.explain(facts, clock.now(), batchq)
         if json:
-            sys.stdout.write(asjson.explanation(found, told))
+            sys.stdout.write(asjson.explanation(found, answers))
             return
-        sys.stdout.write(visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in told))
+        sys.stdout.write(
+            visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in answers)
+        )
 
 
 def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
-    """Print what one job prints as it comes into the store (at most a second late), attempt after attempt."""
+    """Print the output of one job as it reaches the store (at most a second late), attempt after attempt."""
     if not (job := _only(selection)):
         raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
     from batchq.store.file.bell import Bell
@@ -84,7 +86,7 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
                 output = outputs.read(store, job, attempt, stream)
                 print_new(output, shown.get((attempt, stream), 0))
                 shown[attempt, stream] = output.total
-        first = now.attempt  # also if there are later ones by now: this one may still have had something to say
+        first = now.attempt  # even if a later one has begun: this one may have printed more since
         if now.state in FINAL:
             return
         time.sleep(SOON)

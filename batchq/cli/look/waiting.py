@@ -1,4 +1,4 @@
-"""``batchq wait``: block until jobs are over; the exit code tells how they ended."""
+"""``batchq wait``: block until jobs have finished; the exit code reports how they ended."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles, queries, tallies
 from batchq.store.running.runners import Caller
 
-REASONS = 1.0  #: seconds between looks for what is in the way, or so many times longer than that takes:
+REASONS = 1.0  #: seconds between checks for obstacles, or if longer, PART times the duration of a check
 PART = 20
 WORK_LEFT = 3
 
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 
 def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | None) -> int:
-    """Block until the selected jobs are over; 0 if all succeeded, 1 if not, 3 where some are not over."""
+    """Block until the selected jobs have finished; return 0 if all succeeded, 1 if not, 3 if some have not finished."""
     until = None if timeout is None else time.monotonic() + duration("--timeout", timeout) / 1000
     if selection.is_empty:
-        raise UsageError("say which jobs to wait for: ids, last or --batch NAME (--all is every job that is not over)")
+        raise UsageError(
+            "say which jobs to wait for: ids, last or --batch NAME (--all is every job that has not finished)"
+        )
     with store_for(db, reading=True) as store:
         selection, gone = _known_by_key(store, chosen(store, selection, "wait"))
         queries.require(store, selection)
@@ -50,13 +52,15 @@ def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | Non
         sys.stdout.write(asjson.waited(counts, code))
     elif code:
         ended = ", ".join(f"{jobs:,} {state}" for state, jobs in counts.items() if state != "succeeded")
-        is_late = code == WORK_LEFT and until is not None and time.monotonic() >= until  # or nothing could go on
-        note(f"wait: {'time is over: ' if is_late else ''}{ended}")
+        is_late = (
+            code == WORK_LEFT and until is not None and time.monotonic() >= until
+        )  # otherwise nothing could continue
+        note(f"wait: {'timed out: ' if is_late else ''}{ended}")
     return code
 
 
 def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counter[str]]:
-    """The selection without jobs that were pruned and of which only a key is left, and how many of these ended how."""
+    """Split off pruned jobs of which only the key is left, and count these by their final state."""
     gone: Counter[str] = Counter()
     ids = []
     for low, high in selection.ids:
@@ -64,9 +68,9 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
         gone.update([state for state, _ in found.values()])
         if len(found) == 1:
             ((job, (state, key)),) = found.items()
-            note(f"wait: job {job} (key {key!r}) was pruned; how it had ended: {state}")
+            note(f"wait: job {job} (key {key!r}) was pruned; its final state: {state}")
         elif found:
-            note(f"wait: {undone.labelled(found, {})} were pruned; how they had ended: {keys.in_words(found)}")
+            note(f"wait: {undone.labelled(found, {})} were pruned; their final states: {keys.in_words(found)}")
         if not found or queries.is_any(store, low, high):
             ids.append((low, high))
     if not gone:
@@ -75,36 +79,36 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
 
 
 class _Wait:
-    """Waits for some jobs, and tells once what is in their way. ``callers`` are the jobs in which it runs."""
+    """Waits for some jobs, and reports each obstacle once. ``callers`` are the jobs in which it runs."""
 
     def __init__(self, store: Store, ids: tuple[Range, ...], callers: "Sequence[Caller]", batchq: str) -> None:
         self._store = store
         self._ids = ids
         self._batchq = batchq
-        self._told: set[tuple[str, str | None]] = set()
+        self._reported: set[tuple[str, str | None]] = set()
         self._ask_at = 0.0
         self._here = rescuing.here(store)
         self._deadlock = awaited.Deadlock(store, ids, callers)
 
     def until(self, end: float | None) -> bool:
-        """Whether the jobs were over by then (monotonic seconds; None: as long as it takes)."""
+        """Wait until ``end`` (monotonic seconds; None: forever); return whether the jobs have finished."""
         with self._deadlock:
             return awaited.until_over(self._store, self._ids, end, self._is_stuck)
 
-    def _tell_reasons(self) -> None:
+    def _report_reasons(self) -> None:
         began = time.monotonic()
         if began < self._ask_at:
             return
         for one in obstacles.in_the_way(self._store, self._ids, self._here):
-            if (one.reason, one.queue) not in self._told:
-                self._told.add((one.reason, one.queue))
+            if (one.reason, one.queue) not in self._reported:
+                self._reported.add((one.reason, one.queue))
                 named = queries.names(self._store, one.jobs[: undone.MOST])
                 note(f"wait: {undone.labelled(one.jobs, named)}: {undone.reason(one, self._batchq)}")
         now = time.monotonic()
         self._ask_at = now + max(REASONS, (now - began) * PART)
 
     def _is_stuck(self) -> bool:
-        self._tell_reasons()
+        self._report_reasons()
         if self._deadlock.is_seen():
             note(f"wait: {awaited.DEADLOCK}")
             return True

@@ -1,4 +1,4 @@
-"""``batchq run``: wire store, executor and runner together under a guardian, and report how it went."""
+"""``batchq run``: wire store, executor and runner together under a guardian, and report the result."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ import sys
 from batchq import folder, runner
 from batchq.cli.add import sources
 from batchq.cli.request import Request
-from batchq.cli.run import handlers, plans, telling
-from batchq.cli.run.telling import Telling
+from batchq.cli.run import handlers, output, plans
+from batchq.cli.run.output import OutputOptions
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError, UsageError
 from batchq.events import Handler
 from batchq.executors.local import LocalExecutor
@@ -26,7 +26,7 @@ from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
 from batchq.store.running import forecast
 
-#: What a run imports when it has jobs, and may need when somebody has replaced or removed the files of batchq.
+#: Imported before the first job starts: an upgrade may replace or remove the files of batchq during the run.
 _LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.outputs")
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def run(**given: "Any") -> int:
-    """Run what is claimable until nothing is left; the exit code. Raises BatchqError before anything has run."""
+    """Run jobs until none is left that can run; return the exit code. Raises BatchqError before anything has run."""
     request = Request(given)
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
@@ -53,9 +53,7 @@ def run(**given: "Any") -> int:
         for target in targets:
             handlers.check_target(option, target)
     if request.files and (request.queue is not None or request.batch is not None or request.watch):
-        raise UsageError(
-            "FILE and --queue, --batch or --watch exclude each other: the jobs of FILE are run, and no others"
-        )
+        raise UsageError("FILE and --queue, --batch or --watch exclude each other: only the jobs of FILE are run")
     adding, mark = _open(path, request)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
@@ -63,11 +61,11 @@ def run(**given: "Any") -> int:
     log_dir = _folder(request.log_dir)
     if proc.LINUX and not proc.CAN_TRACE:
         note(
-            "warning: /proc shows another process namespace: what a job starts beyond its process group can be neither"
-            " seen nor ended here (unshare --mount-proc)"
+            "warning: /proc shows another process namespace: what a job starts outside its process group can be neither"
+            " seen nor killed here (unshare --mount-proc)"
         )
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
-    told = Telling(request.quiet, request.verbose, request.json, live, request.db)
+    options = OutputOptions(request.quiet, request.verbose, request.json, live, request.db)
 
     def body(kept: Kept) -> int:
         inbox = Inbox()
@@ -90,7 +88,7 @@ def run(**given: "Any") -> int:
                 prepare=_prepare,
             )
             trust_owner = request.trust_owner
-            return _run(path, plan, liveness, inbox, executor, called, told, adding, trust_owner=trust_owner)
+            return _run(path, plan, liveness, inbox, executor, called, options, adding, trust_owner=trust_owner)
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return _status(inbox.received[0])
@@ -101,8 +99,8 @@ def run(**given: "Any") -> int:
 
 
 def _open(path: str, request: Request) -> "tuple[Jobs | None, str]":
-    """Refuse what is not a store before anything is forked; the jobs of the files, if any, which the runner adds, and the
-    mark of the store in the names of its logs."""
+    """Open the store before the fork, so that errors come early. Return the jobs of the files, which the runner will add,
+    and the mark of the store in the names of its logs."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
@@ -126,18 +124,18 @@ def _run(
     inbox: Inbox,
     executor: LocalExecutor,
     called: list[Handler],
-    told: Telling,
+    options: OutputOptions,
     adding: "Jobs | None",
     *,
     trust_owner: bool,
 ) -> int:
     with open_at(path, trust_owner=trust_owner) as store:
         never_seen = names.never_seen(store, plan.wanted.queue, plan.wanted.batch)
-        for one in never_seen if not told.quiet else []:  # at the start, because a run with --watch may last
+        for one in never_seen if not options.quiet else []:  # at the start: a run with --watch may last
             note(one.sentence)
         if adding is not None or forecast.is_anything_queued(store):
-            executor.prepare()  # before the run waits for its turn at a busy store
-        if told.live:
+            executor.prepare()  # before the run waits for a busy store
+        if options.live:
             from batchq.report.progress import Progress
 
             with Progress() as bar:
@@ -156,21 +154,21 @@ def _run(
         tally.never_seen = never_seen
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
-            telling.tell(store, plan, tally, told)
+            output.print_result(store, plan, tally, options)
             sys.stdout.flush()
         except BrokenPipeError:
-            return code  # whoever read has enough
+            return code  # the reader has enough
         except OSError as error:
             note(f"cannot write the output: {error.strerror}")
             return code if tally.signal is not None else LedgerError.exit_code
-        except BatchqError as error:  # not even a look at the store is possible
+        except BatchqError as error:  # the store cannot even be read
             note(str(error))
             return code or LedgerError.exit_code
     return code
 
 
 def _home() -> str:
-    """Where modules of ``--perform`` and ``--handler`` are looked for; a run that needs none needs no folder."""
+    """Return the folder to import ``--perform`` and ``--handler`` from; a run without them does not need it to exist."""
     try:
         return folder.current()
     except MissingError:
@@ -178,16 +176,16 @@ def _home() -> str:
 
 
 def _status(number: int) -> int:
-    """The exit status of a run that a signal has stopped: it dies of SIGINT, or the loop of a shell would go on."""
+    """Return the exit status of a run stopped by a signal; it ends by SIGINT itself, or a shell loop would continue."""
     return -number if number == signal.SIGINT else 128 + number
 
 
 def _prepare() -> None:
-    """Import what the end of a run needs, before its first job starts: an upgrade may take it away under the run."""
+    """Import the modules that the end of a run needs, before its first job starts."""
     try:
         for module in _LATER:
             __import__(module)
-    except (Exception, SystemExit):  # whatever another version of it says to the old rest
+    except (Exception, SystemExit):  # a newer version of a module may fail in any way
         raise ScarceError(REPLACED) from None
 
 

@@ -1,4 +1,4 @@
-"""From ``--events``, ``--handler`` and ``--verbose`` to the handlers of a run's events."""
+"""Make the handlers of a run's events from ``--events``, ``--handler`` and ``--verbose``."""
 
 import sys
 from operator import attrgetter
@@ -9,7 +9,7 @@ from batchq.jobs.work import kind_of, target_of
 
 
 def check_target(option: str, target: str) -> None:
-    """Raises UsageError where ``target`` is not written as MODULE:FUNCTION."""
+    """Raise UsageError if ``target`` is not of the form MODULE:FUNCTION."""
     try:
         target_of(target)
     except ValueError as error:
@@ -17,7 +17,7 @@ def check_target(option: str, target: str) -> None:
 
 
 def made_of(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
-    """The handlers, imported and opened. Raises UsageError."""
+    """Import and open the handlers. Raises UsageError."""
     import importlib
 
     handlers: list[Handler] = []
@@ -34,7 +34,7 @@ def made_of(events: str | None, targets: list[str], verbose: bool, home: str) ->
         except OSError as error:
             raise UsageError(f"--events {events}: {error.strerror}") from None
     if targets:
-        import logging  # what a run imports late is its own, whatever modules of these names are in the folder
+        import logging  # before the folder is on sys.path: it may contain modules of these names
 
         import tenacity  # noqa: F401
 
@@ -44,11 +44,11 @@ def made_of(events: str | None, targets: list[str], verbose: bool, home: str) ->
         try:
             handler = attrgetter(name)(importlib.import_module(module))
         except SystemExit as end:
-            raise UsageError(f"--handler {target}: its module ends the program when it is imported ({end!r})") from None
+            raise UsageError(f"--handler {target}: its module exits when it is imported ({end!r})") from None
         except BaseException as error:  # whatever the module does when it is imported
             raise UsageError(f"--handler {target}: {type(error).__name__}: {error}") from None
         if not callable(handler):
-            raise UsageError(f"--handler {target}: is not a function, but {kind_of(handler)}")
+            raise UsageError(f"--handler {target}: it is not a function, but {kind_of(handler)}")
         handlers.append(handler)
     if targets:
         sys.path[:] = [*(one for one in sys.path if one != home), home]

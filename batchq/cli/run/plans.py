@@ -1,4 +1,4 @@
-"""From the words of ``batchq run`` to a Plan: slots, durations, ``--halt``, ``--if-running``."""
+"""Turn the options of ``batchq run`` into a Plan: slots, durations, ``--halt``, ``--if-running``."""
 
 import math
 import os
@@ -10,13 +10,13 @@ from batchq.processes import machine
 from batchq.runner.tally import Halt, Plan
 from batchq.store.running.runners import RunSelection
 
-RUN_NEEDS = 18  #: descriptors of a run without jobs: the store, locks, signals, and what starting a process takes
-SLOT_NEEDS = 10  #: descriptors of each slot: two pipes, a worker's three and two files, a log
+RUN_NEEDS = 18  #: descriptors that a run without jobs needs: the store, locks, signals, starting a process
+SLOT_NEEDS = 10  #: descriptors that each slot needs: two pipes, a worker's three and two files, a log
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 
 def plan(request: Request) -> Plan:
-    """What a run is to do. Raises UsageError."""
+    """Return the plan of a run. Raises UsageError."""
     mode, patience = if_running(request.if_running)
     return Plan(
         RunSelection(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
@@ -31,19 +31,19 @@ def plan(request: Request) -> Plan:
 
 
 def slots(text: str) -> int:
-    """``4``, ``50%`` of the cores, or ``0`` for as many as there are cores."""
+    """Return the number of slots: ``4``, ``50%`` of the cores, or ``0`` for one per core."""
     cores = machine.cores()
     try:
         number = max(1, round(cores * float(text[:-1]) / 100)) if text.endswith("%") else int(text)
     except (ValueError, OverflowError):
         number = -1
     if not 0 <= number <= 10_000:
-        raise UsageError(f"-j {text!r} is no number of jobs: write 4, 50% or 0 (as many as there are cores)")
+        raise UsageError(f"-j {text!r} is not a number of jobs: write 4, 50% or 0 (as many as there are cores)")
     return number or cores
 
 
 def affordable(slots: int) -> int:
-    """As many slots as there are descriptors for: a job that finds none would be given back, again and again."""
+    """Cut the slots to the available descriptors: a job without any would be requeued again and again."""
     free = machine.free_descriptors()
     if free < RUN_NEEDS + SLOT_NEEDS:
         raise ScarceError(
@@ -51,12 +51,12 @@ def affordable(slots: int) -> int:
         )
     most = min(slots, int(min(free, 1e9) - RUN_NEEDS) // SLOT_NEEDS)
     if most < slots:
-        note(f"warning: -j {slots} needs more file descriptors than there are: {most} at once (see ulimit -n)")
+        note(f"warning: -j {slots} needs more file descriptors than there are: running {most} at once (see ulimit -n)")
     return most
 
 
 def halt(text: str) -> Halt | None:
-    """``never``, ``soon`` or ``now``; the last two also with ``,fail=N`` or ``,fail=N%`` (default: 1 failed job)."""
+    """Parse ``never``, ``soon`` or ``now``; the last two may have ``,fail=N`` or ``,fail=N%`` (default: 1 failed job)."""
     when, comma, rest = text.partition(",")
     if text == "never":
         return None
@@ -81,7 +81,7 @@ def halt(text: str) -> Halt | None:
 
 
 def if_running(text: str) -> tuple[str, float | None]:
-    """``join``, ``skip``, ``fail`` or ``wait``, and how many seconds to wait: ``wait=60s``."""
+    """Parse ``join``, ``skip``, ``fail`` or ``wait``, and the seconds to wait, as in ``wait=60s``."""
     word, equals, time = text.partition("=")
     if word not in IF_RUNNING or (equals and word != "wait"):
         raise UsageError(f"--if-running {text!r}: write {', '.join(IF_RUNNING)} or wait=60s")
@@ -89,11 +89,11 @@ def if_running(text: str) -> tuple[str, float | None]:
 
 
 def _files(request: Request, mode: str) -> tuple[str, ...]:
-    """The files by which a run is known to be the same as another one; none where their jobs come from stdin."""
+    """Return the files that identify runs of the same jobs; none if jobs come from stdin."""
     if "-" not in request.files:
         return tuple(sorted(map(os.path.realpath, request.files)))
     if mode != "join":
         raise UsageError(
-            f"--if-running {mode} cannot tell whether the jobs of stdin are being run already: name a FILE"
+            f"--if-running {mode} cannot know whether the jobs of stdin are being run already: name a FILE"
         )
     return ()

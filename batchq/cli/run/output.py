@@ -1,4 +1,4 @@
-"""How a run is told when it is over: nothing, one digest of what failed, JSON; on a terminal also what was left alone."""
+"""The output at the end of a run: nothing, a digest of failures, or JSON; on a terminal also jobs that were left alone."""
 
 import json
 import sys
@@ -10,17 +10,17 @@ from batchq.runner.tally import Plan, Tally
 from batchq.store.file.connection import Store
 
 _LEFT_ALONE = {
-    "held": "held: see 'batchq list --state held', let them go with 'batchq release'",
+    "held": "held: see 'batchq list --state held', release them with 'batchq release'",
     "scheduled": "scheduled for later",
-    "blocked": "blocked by jobs that are not over: 'batchq explain ID' names them",
-    "paused": "in a queue that is paused: 'batchq queue resume NAME'",
-    "slots": "that need more slots than -j gives",
-    "payload": "jobs with a payload: run them with --perform MODULE:FUNCTION",
+    "blocked": "blocked by jobs that have not finished: 'batchq explain ID' names them",
+    "paused": "in a paused queue: 'batchq queue resume NAME'",
+    "slots": "with more slots than -j gives",
+    "payload": "with a payload: run them with --perform MODULE:FUNCTION",
 }
 
 
-class Telling(NamedTuple):
-    """How a run is told: ``live`` draws a bar; ``db`` is what the user named the store, for the command to retry."""
+class OutputOptions(NamedTuple):
+    """What a run prints: ``live`` draws a bar; ``db`` is the store as the user named it, for the command to retry."""
 
     quiet: bool
     verbose: bool
@@ -29,9 +29,9 @@ class Telling(NamedTuple):
     db: str | None
 
 
-def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
-    """Print what there is to say."""
-    if telling.as_json:
+def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
+    """Print the result of a run."""
+    if options.as_json:
         facts = {
             "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded,
             "failed": list(tally.failed), "retried": tally.retried, "interrupted": tally.interrupted,
@@ -44,57 +44,57 @@ def tell(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
         }  # fmt: skip
         sys.stdout.write(json.dumps(facts) + "\n")
-    if telling.quiet:
+    if options.quiet:
         return
     if tally.refusal is not None:
         note(tally.refusal)
     if tally.trouble is not None:
         note(f"{tally.trouble}; this run gave up")
-    if tally.occupied_by is not None and (tally.is_turned_away or telling.live or telling.verbose):
+    if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):
         note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
-    if telling.live or telling.verbose:
+    if options.live or options.verbose:
         for line in _left_alone(tally):
             note(line)
     if tally.stopped_at == "--halt":
         note(
             f"halted after {len(tally.failed)} failed {'job' if len(tally.failed) == 1 else 'jobs'}; the rest is queued"
         )
-    if len(tally.unlogged) > 1:  # the first one was told when it happened
+    if len(tally.unlogged) > 1:  # the first one was reported when it happened
         ids = in_words(merged((job, job) for job in tally.unlogged))
         note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
     if tally.failed:
-        _tell_failures(store, plan, tally, telling)
+        _print_failures(store, plan, tally, options)
     if tally.held:
-        _tell_held(store, list(tally.held), telling)
+        _print_held(store, list(tally.held), options)
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
-        _tell_undone(store, tally, telling)
+        _note_undone(store, tally, options)
 
 
-def _tell_failures(store: Store, plan: Plan, tally: Tally, telling: Telling) -> None:
+def _print_failures(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
     from batchq.jobs.selection import Selection
     from batchq.report.digest import IN_FULL, digest, retry_command
     from batchq.store.looking import outputs, queries
 
     failed, ids = list(tally.failed), () if tally.asked is None else tally.asked.ids
     shown = outputs.failures(store, failed[:IN_FULL], IN_FULL)
-    again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), telling.db)
+    again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), options.db)
     sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
 
 
-def _tell_held(store: Store, held: list[int], telling: Telling) -> None:
+def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
     from batchq.report.digest import IN_FULL, digest_of_held, program
     from batchq.store.looking import outputs
 
     shown = outputs.on_hold(store, held[:IN_FULL])
-    sys.stderr.write(digest_of_held(shown, held, program(telling.db)))
+    sys.stderr.write(digest_of_held(shown, held, program(options.db)))
 
 
-def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
+def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
     from batchq.report import undone
     from batchq.report.digest import program
     from batchq.store.looking import queries
 
-    batchq = program(telling.db)
+    batchq = program(options.db)
     named = (
         [id for one in tally.not_run for id in (*one.jobs[: undone.MOST], *one.callers)]
         + [one.id for one in tally.before]
@@ -102,7 +102,7 @@ def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
     )
     names = queries.names(store, named)
     lines = undone.before(tally.before, names, batchq)
-    if tally.signal is None:  # who stopped it knows that the rest was not run
+    if tally.signal is None:  # a user who stopped it knows that the rest was not run
         lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
     lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
     lines += [undone.left_open(tally.left_open, names, batchq)] if tally.left_open else []
@@ -112,6 +112,9 @@ def _tell_undone(store: Store, tally: Tally, telling: Telling) -> None:
 
 
 def _left_alone(tally: Tally) -> list[str]:
-    lines = [f"left alone: {count} {_LEFT_ALONE[state]}" for state, count in sorted(tally.left_alone.items()) if count]
+    from batchq.report.layout import count
+
+    left = sorted(tally.left_alone.items())
+    lines = [f"left alone: {count(jobs, 'job')} {_LEFT_ALONE[state]}" for state, jobs in left if jobs]
     stopped = tally.stopped_at
     return [*lines, f"stopped at {stopped} with work left"] if stopped not in (None, "--halt") else lines
