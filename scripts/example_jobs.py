@@ -1,7 +1,7 @@
-"""The Python side of jobs.example.toml: ordinary functions of the standard library, which know nothing of batchq.
+"""The Python side of jobs.example.toml: ordinary functions of the standard library, which know nothing about batchq.
 
-A job passes its ``args`` as keywords; what a function returns must be JSON and becomes the job's result; what it prints
-is kept as the job's output; an exception makes the attempt a failed one, stored with its traceback.
+A job passes its ``args`` as keywords. The return value must be JSON and becomes the job's result; printed text is kept
+as the job's output; an exception fails the attempt and is stored with its traceback.
 """
 
 import ast
@@ -13,13 +13,13 @@ _LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
 def count_lines(folder: str) -> dict[str, int]:
-    """How many Python files are below a folder, and how many lines they have."""
+    """Count the Python files below a folder, and their lines."""
     files = sorted(Path(folder).rglob("*.py"))
     return {"files": len(files), "lines": sum(len(file.read_text().splitlines()) for file in files)}
 
 
 def longest_functions(folder: str, top: int) -> list[dict[str, Any]]:
-    """The longest functions below a folder: where they begin, their name and their length in lines."""
+    """Return the longest functions below a folder: where they begin, their names and lengths in lines."""
     found: list[dict[str, Any]] = []
     for file in sorted(Path(folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,7 +1,6 @@
-"""Say again what failed, from the results that a failed pytest wrote (``--junitxml``): scripts/failures.py FILE
+"""Print the failures again from the results of a pytest (``--junitxml``): scripts/failures.py FILE
 
-Who reads only the end of a long output sees it there: a line for each failed test, and below it the first lines that
-say why.
+They are then at the end of a long output: a line for each failed test, and below it the first lines of the reason.
 """
 
 import sys
@@ -9,11 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 LINES = 6
-"""So many lines of the reason; the whole of it stands further up."""
+"""Lines of the reason; all of it is further up."""
 
 
 def main() -> None:
-    """Tell the failures, or that there are none to tell."""
+    """Print the failures, or that no test failed."""
     file = Path(sys.argv[1])
     try:
         cases = list(ElementTree.parse(file).iter("testcase"))
@@ -28,9 +27,9 @@ def main() -> None:
 
 
 def place(case: ElementTree.Element) -> str:
-    """The test, as pytest takes it."""
+    """Return the id by which pytest runs the test."""
     words = case.get("classname", "").split(".")
-    # tests.e2e.test_run or tests.e2e.test_run.TestClass: the file is what lies on the disk.
+    # tests.e2e.test_run or tests.e2e.test_run.TestClass: the file is the part that exists on disk.
     for cut in range(len(words), 0, -1):
         file = "/".join(words[:cut]) + ".py"
         if Path(file).is_file():
@@ -39,7 +38,7 @@ def place(case: ElementTree.Element) -> str:
 
 
 def reason(end: ElementTree.Element) -> list[str]:
-    """The first lines that say why: the marked ones, or the message where none is."""
+    """Return the first lines of the reason: the marked ones, or the message if none is marked."""
     text = end.text or ""
     marked = [line for line in text.splitlines() if line.startswith("E ")]
     lines = marked or (end.get("message") or text).splitlines()

@@ -1,8 +1,8 @@
-# Sourced by the scripts beside it, from the root of the project.
+# Sourced by the scripts next to it, from the root of the project.
 #
-# venv run|test|dev|bench: make .venv unless it is there, and install batchq into it, editable, with what running it,
-# testing it, checking it or measuring it beside others needs. Done again only when pyproject.toml or the place of the project has changed: a stamp in .venv
-# says what was installed, so that a second call costs nothing and needs no network.
+# venv run|test|dev|bench: create .venv if it is missing, and install batchq into it, editable, with the packages
+# for running, testing, checking or benchmarking it. This is repeated only when pyproject.toml or the path of the project
+# has changed: a stamp in .venv records what was installed, so a second call costs nothing and needs no network.
 
 venv() {
     case $1 in
@@ -18,7 +18,7 @@ venv() {
     base=$(newest_enough)
     echo "setting up .venv with $base ..." >&2
     if ! .venv/bin/python -c '' 2>/dev/null; then
-        # Where Debian has split ensurepip off, the pip of the system installs into a .venv without one.
+        # Debian may lack ensurepip: then the system's pip installs into a .venv without its own.
         "$base" -m venv --clear .venv >/dev/null 2>&1 || "$base" -m venv --clear --without-pip .venv
     fi
     if .venv/bin/python -m pip --version >/dev/null 2>&1; then
