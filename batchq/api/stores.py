@@ -130,7 +130,7 @@ class Store:
         from batchq.jobs.selection import Selection, of_ids
 
         if state is not None and state not in STATES:
-            raise InputError(f"there is no state {state!r}: a job is {', '.join(STATES)}")
+            raise InputError(f"no state {state!r}: a job is {', '.join(STATES)}")
         chosen = Selection() if ids is None else of_ids(ids)
         return infos(
             self._opened, chosen._replace(batch=batch, queue=queue, states=() if state is None else (state,), name=name)

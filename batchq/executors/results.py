@@ -52,7 +52,7 @@ class Results:
             # A number such as 1e999 is read as infinite, so NaN and Infinity are refused when writing, not when reading.
             return json.dumps(json.loads(data), allow_nan=False, separators=(",", ":")), None
         except (ValueError, RecursionError) as error:
-            problem = "it holds NaN or Infinity" if str(error).startswith("Out of range") else error
+            problem = "it contains NaN or Infinity" if str(error).startswith("Out of range") else error
             return None, Failure("ResultNotJSON", f"what it wrote to $BATCHQ_RESULT_FILE is not JSON: {problem}")
 
     def _contents(self, path: str) -> bytes:

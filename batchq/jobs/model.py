@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHELL = "/bin/sh"
-AUTO = "auto"  #: the key that is made of what the job does
+AUTO = "auto"  #: the key that is computed from what the job does
 
 
 class Terms:
-    """What the jobs of a list have in common: each field of ``FIELDS`` that is not a job's own, checked, and ``path``.
+    """The terms that the jobs of a list share: each field of ``FIELDS`` that is not a job's own, checked, and ``path``.
 
     One object serves all of them, so it is not changed once it has been shared. Durations and instants are milliseconds.
     """
@@ -50,7 +50,7 @@ for _name, _default in _TERMS.items():
 
 
 class JobSpec:
-    """One job to be stored: what it is to do, the fields that are its own, and the ``terms`` that it shares; all checked.
+    """One job to be stored: its work, its own fields, and the ``terms`` that it shares; all checked.
 
     ``kind`` is ``argv`` (``work`` is the JSON list of words), ``shell`` (JSON list: the script, then ``$1`` …),
     ``call`` (JSON object: call, args) or ``payload`` (any JSON). ``where`` says where it was written, for a complaint
@@ -67,7 +67,7 @@ class JobSpec:
         self.after_any: tuple[str, ...] = ()
 
     def like(self, kind: str, work: str) -> "JobSpec":
-        """A new job with this ``kind`` and ``work``, and with everything else of this one; nothing is checked."""
+        """Return a new job with this ``kind`` and ``work``, otherwise equal to this one; nothing is checked."""
         spec = _new(JobSpec)
         spec.kind, spec.work, spec.terms, spec.where = kind, work, self.terms, self.where
         spec.name, spec.key, spec.after, spec.after_any = self.name, self.key, self.after, self.after_any
@@ -78,7 +78,7 @@ _new = JobSpec.__new__
 
 
 class Maker:
-    """Makes the jobs of one list from their fields. Successive jobs whose terms are written alike share one object.
+    """Makes the jobs of one list from their fields. Successive jobs with the same terms share one object.
 
     ``cwd`` is the folder of the ``add`` call, against which a job's own ``cwd`` resolves; ``path`` is the search path to
     store.
@@ -88,10 +88,10 @@ class Maker:
         self._cwd = cwd
         self._path = path
         self._terms = Terms()
-        self._written: bytes | None = None  # what the terms were made of
+        self._written: bytes | None = None  # the fields from which the terms were made
 
     def spec(self, fields: "Mapping[str, Any]", where: str) -> JobSpec:
-        """The checked job that ``fields`` describe; ``where`` begins each complaint, as in ``jobs.toml, job 3 (load)``.
+        """Make the checked job that ``fields`` describe; ``where`` begins each message, as in ``jobs.toml, job 3``.
 
         Raises InputError with one sentence that names the field.
         """
@@ -122,21 +122,21 @@ class Maker:
 
 
 def job_spec(fields: "Mapping[str, Any]", where: str, cwd: str, path: str) -> JobSpec:
-    """One job by itself; see ``Maker``."""
+    """Return one job; see ``Maker``."""
     return Maker(cwd, path).spec(fields, where)
 
 
 def _written(kind: str, fields: "Mapping[str, Any]") -> bytes | None:
-    """The fields that make the terms of a job, as bytes that differ where 1 and true do; None where they cannot be."""
+    """Return the fields of the terms as bytes that tell 1 from true; None if that is not possible."""
     try:
-        # Version 2 has no references, so what is equal gives equal bytes.
+        # Version 2 has no references, so equal values give equal bytes.
         return marshal.dumps([kind, *[one for one in fields.items() if one[0] in _TERMS]], 2)
     except ValueError:  # a date, or endless nesting
         return None
 
 
 def _complete(terms: Terms, kind: str, where: str, cwd: str, path: str) -> None:
-    """Check what single fields cannot know, and resolve the paths."""
+    """Check fields against each other, and resolve the paths."""
     terms.path = path
     if terms.delay is not None and terms.run_at is not None:
         raise InputError(f"{where}: fields 'delay' and 'run_at' exclude each other")
@@ -158,7 +158,7 @@ def _resolve(folder: str, start: str) -> str:
 
 
 def work_of(fields: "Mapping[str, Any]", where: str) -> tuple[str, str]:
-    """The ``kind`` and the ``work`` that ``fields`` describe; raises InputError as ``job_spec``."""
+    """Return the ``kind`` and the ``work`` that ``fields`` describe. Raises InputError as ``job_spec``."""
     said = [name for name in ("command", "call", "payload") if name in fields]
     if len(said) != 1:
         words = " and ".join(repr(name) for name in said)

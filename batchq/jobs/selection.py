@@ -13,17 +13,17 @@ Range = tuple[int, int]
 
 NO_JOB: tuple[Range, ...] = ((0, 0),)  #: ids begin with 1
 
-_PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: what an SQLite rowid surely holds
+_PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: always fits an SQLite rowid
 _CAUSE = re.compile(r"[0-9a-f]{8}")
 
 
 class Selection(NamedTuple):
-    """The chosen jobs: those of ``ids`` or of the ``last`` add (any job where neither is given) that pass the filters.
+    """The chosen jobs: those of ``ids`` or of the ``last`` add (any job if neither is given) that pass the filters.
 
     ``newest`` are the jobs of the last add once a command has looked it up, so that it means the same add to its end.
     ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
-    ``since`` is in milliseconds since 1970 and keeps what was added, started or ended after it, or runs now.
-    ``everything`` filters nothing: it says that choosing every job was meant. ``causes`` are ids of causes, and keep jobs
+    ``since`` is in milliseconds since 1970 and keeps jobs that were added, started or ended after it, or run now.
+    ``everything`` filters nothing: it states that every job is meant. ``causes`` are ids of causes, and keep jobs
     whose last attempt failed for one of them.
     """
 
@@ -40,17 +40,17 @@ class Selection(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was chosen: looking then means every job, changing must refuse."""
+        """Whether nothing was chosen: for reading that means every job, and changing must refuse."""
         return self == Selection()
 
     def in_state(self, state: str) -> "Selection":
-        """Those of the selected jobs that are in this state; no job where ``states`` leaves it out."""
+        """Return the selected jobs in this state; no job if ``states`` excludes it."""
         if self.states and state not in self.states:
             return Selection(NO_JOB)
         return self._replace(states=(state,))
 
     def in_states(self, states: tuple[str, ...]) -> "Selection":
-        """Those of the selected jobs that are in one of these states."""
+        """Return the selected jobs in one of these states."""
         both = tuple(state for state in states if not self.states or state in self.states)
         return self._replace(states=both) if both else Selection(NO_JOB)
 
@@ -67,7 +67,7 @@ def parse(
     since: str | None = None,
     causes: Sequence[str] = (),
 ) -> Selection:
-    """The selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
+    """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
 
     Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is
     a duration ago, an ISO 8601 time or ``today``. Raises UsageError; an empty string is refused and never means every
@@ -87,12 +87,12 @@ def parse(
 
 
 def of_ids(ids: Iterable[int]) -> Selection:
-    """The selection of exactly these jobs; of no job when there are none."""
+    """Return the selection of exactly these jobs; of no job if there are none."""
     return Selection(tuple(merged((job, job) for job in ids)) or NO_JOB)
 
 
 def merged(ranges: Iterable[Range]) -> Iterator[Range]:
-    """The same ids as few ranges: sorted, neighbours joined."""
+    """Merge ranges: sorted, neighbours joined."""
     low, high = 0, -1
     for first, end in sorted(ranges):
         if first <= high + 1 and high >= low:
@@ -106,7 +106,7 @@ def merged(ranges: Iterable[Range]) -> Iterator[Range]:
 
 
 def in_words(ranges: Iterable[Range]) -> str:
-    """Ranges as ``parse`` reads them: ``"3-5,9"``."""
+    """Format ranges as ``parse`` reads them: ``"3-5,9"``."""
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
@@ -116,11 +116,11 @@ def _range(piece: str) -> Range:
     match = _PIECE.fullmatch(piece)
     if not match:
         raise UsageError(
-            f"{piece!r} is no job: write ids and ranges as in 1-5,9, or last{did_you_mean(piece, ['last'])}"
+            f"{piece!r} is not a job: write ids and ranges as in 1-5,9, or last{did_you_mean(piece, ['last'])}"
         )
     low, high = int(match[1]), int(match[2] or match[1])
     if low == 0:
-        raise UsageError(f"{piece!r} is no job: ids begin with 1")
+        raise UsageError(f"{piece!r} is not a job: ids begin with 1")
     if low > high:
         raise UsageError(f"the range {piece} is empty: write {high}-{low}")
     return low, high
@@ -129,7 +129,7 @@ def _range(piece: str) -> Range:
 def _states(words: Sequence[str], failed: bool) -> tuple[str, ...]:
     chosen = {state.strip() for word in words for state in word.split(",")} | ({"failed"} if failed else set())
     for word in sorted(chosen.difference(STATES)):
-        raise UsageError(f"there is no state {word!r}{did_you_mean(word, [*STATES])}: a job is {', '.join(STATES)}")
+        raise UsageError(f"no state {word!r}{did_you_mean(word, [*STATES])}: a job is {', '.join(STATES)}")
     return tuple(state for state in STATES if state in chosen)
 
 

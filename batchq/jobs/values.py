@@ -1,7 +1,7 @@
 """The checks of single fields: each takes what a person wrote and returns the form in which it is stored.
 
-They raise ValueError with the end of a sentence, as in ``must be a list of strings, not a number``. Like ``model.py``
-they are imported by every ``batchq add``, and import nothing that costs start-up time.
+They raise ValueError with the end of a sentence, as in ``must be a list of strings, not a number``. Every ``batchq add``
+imports this module, so it imports nothing that costs start-up time.
 """
 
 from batchq import clock
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENVIRONMENT_LIMIT = 512 * 1024  #: all of ``env``; with an argv it must leave room in the 2 MiB that Linux gives to both
-EVER, ACTIVE = "ever", "active"  #: for how long a key is taken: always, or until its job is over
+EVER, ACTIVE = "ever", "active"  #: for how long a key is taken: always, or until its job has finished
 PARENTS_LIMIT = 10_000  #: names, ids and batches in one ``after``
 
 
 def label(value: object) -> str:
-    """A name of anything."""
+    """A label: 1 to 255 printable characters."""
     text = text_of(value)
     if not text or len(text) > NAME_LIMIT or not text.isprintable():
         raise ValueError(f"must be 1 to {NAME_LIMIT} printable characters")
@@ -36,9 +36,9 @@ def label(value: object) -> str:
 
 
 def decoration(value: object) -> str:
-    """A name for people: what cannot be shown is escaped, and a long one loses its middle.
+    """A name for people: unprintable characters are escaped, and a long name loses its middle.
 
-    A job is never refused because of it: a list of files makes names that nobody has chosen.
+    A job is never refused because of its name: a list of files makes names that nobody chose.
     """
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {kind_of(value)}")
@@ -93,14 +93,14 @@ def one_of(*words: str) -> "Callable[[object], str]":
 
 
 def duration(value: object) -> int:
-    """Milliseconds of ``"90s"``, or of so many seconds."""
+    """Milliseconds of ``"90s"``, or of a number of seconds."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(f"must be a duration such as '90s', not {kind_of(value)}")
     return _time(value, clock.duration)
 
 
 def timeout(value: object) -> int:
-    """A duration that is longer than nothing."""
+    """A duration longer than 0."""
     if (limit := duration(value)) == 0:
         raise ValueError("must be longer than 0; leave it out for no limit")
     return limit
@@ -108,7 +108,7 @@ def timeout(value: object) -> int:
 
 def instant(value: object) -> int:
     """Milliseconds since 1970 of an ISO 8601 time, or of a date of TOML."""
-    # A number could be read as a date without hyphens, so only text and the dates of TOML are taken.
+    # A number could be read as a date without hyphens, so only text and TOML dates are accepted.
     if not isinstance(value, str) and not hasattr(value, "isoformat"):
         raise ValueError(f"must be a time such as '2026-11-23T18:00', not {kind_of(value)}")
     return _time(value, clock.instant)
@@ -151,7 +151,7 @@ def environment(value: object) -> str | None:
     size = 0
     for name, text in value.items():
         if not isinstance(name, str) or not name or "=" in name:
-            raise ValueError(f"has a variable with the impossible name {quoted(name)}")
+            raise ValueError(f"has a variable with the invalid name {quoted(name)}")
         if name.startswith("BATCHQ_"):
             raise ValueError(f"sets {quoted(name)}, but names that begin with BATCHQ_ are batchq's own")
         try:
@@ -164,7 +164,7 @@ def environment(value: object) -> str | None:
 
 
 def tags(value: object) -> str | None:
-    """The JSON of a list of decorations without empty ones, None where none is left."""
+    """The JSON of a list of decorations without empty ones; None if none is left."""
     if not isinstance(value, list):
         raise ValueError(f"must be a list of strings, not {kind_of(value)}")
     found = [text for tag in value if (text := decoration(tag))]
@@ -205,7 +205,7 @@ def parents(value: object) -> tuple[str, ...]:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0  # what surely fits into an id
+    return text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0  # always fits into an id
 
 
 def files(value: object) -> str | None:
@@ -226,7 +226,7 @@ def program(value: object) -> str:
 
 def rules(value: object) -> str | None:
     """The stored form of a list of rules about failures, None for an empty one; see ``retrying.py``."""
-    from batchq.jobs import retrying  # seldom given, and as long as all of these
+    from batchq.jobs import retrying  # rarely given, and as long as this whole module
 
     return retrying.rules(value)
 

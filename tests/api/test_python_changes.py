@@ -70,7 +70,7 @@ def test_an_empty_list_of_ids_means_no_job(store: batchq.Store) -> None:
         ((True,), {}, "True is not the id of a job"),
         ((), {"all": True, "que": "mail"}, "jobs cannot be chosen by 'que': it is batch, queue, state"),
         (("1-",), {}, "'1-'"),
-        ((), {"state": "done"}, "there is no state 'done'"),
+        ((), {"state": "done"}, "no state 'done'"),
         ((), {"since": "soon"}, "--since"),
         ((3,), {"all": True}, "exclude each other"),
     ],

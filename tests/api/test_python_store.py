@@ -131,7 +131,7 @@ def test_jobs_are_chosen_by_their_labels(batchq_store: Path) -> None:
         assert [job.id for job in store.jobs(name="n-24*")] == [25, *range(241, 251)]
         assert [job.id for job in store.jobs([7, 3, 999])] == [3, 7]
         assert list(store.jobs(state="failed")) == []
-        with pytest.raises(batchq.errors.InputError, match="there is no state 'done'"):
+        with pytest.raises(batchq.errors.InputError, match="no state 'done'"):
             store.jobs(state="done")
         with pytest.raises(batchq.errors.MissingError, match="there is no job 999"):
             store.job(999)

@@ -182,7 +182,7 @@ def test_words_after_the_dashes_are_a_selection_too(store: Store) -> None:
         (("show", "17"), 66, "there is no job 17 in "),
         (("logs", "17"), 66, "there is no job 17 in "),
         (("retry", "17"), 66, "there is no job 17 in "),
-        (("list", "x"), 2, "'x' is no job"),
+        (("list", "x"), 2, "'x' is not a job"),
         (("list", ""), 2, "an empty word selects nothing"),
         (("list", "--batch", ""), 2, "--batch is empty"),
         (("list", "--state", "faild"), 2, "did you mean 'failed'?"),

@@ -64,8 +64,8 @@ def test_a_job_whose_timeout_grows_without_bound_comes_to_its_end(batchq: Shell)
 
 UNFIT = {
     "no folder": "DELETE FROM contexts WHERE id = (SELECT context FROM jobs WHERE id = 1)",
-    "work that is no JSON": "UPDATE jobs SET work = '[\"true' WHERE id = 1",
-    "an environment that is no JSON": "UPDATE jobs SET env = '{' WHERE id = 1",
+    "work that is not JSON": "UPDATE jobs SET work = '[\"true' WHERE id = 1",
+    "an environment that is not JSON": "UPDATE jobs SET env = '{' WHERE id = 1",
     "work of another shape": "UPDATE jobs SET work = '{\"a\": 1}' WHERE id = 1",
     "work without a word": "UPDATE jobs SET work = '[]' WHERE id = 1",
     "words that are numbers": "UPDATE jobs SET work = '[1, 2]' WHERE id = 1",

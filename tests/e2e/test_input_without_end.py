@@ -57,7 +57,7 @@ def test_a_small_file_cannot_describe_millions_of_jobs(batchq: Shell, name: str)
         one = f'[[job]]\ncommand = ["x", "{{a}}"]\nmatrix = {TOML_MATRIX}\n'
     (batchq.folder / name).write_text(one * 100)
 
-    assert "more than 2,000,000 jobs: divide it" in refused(batchq, "add", name)
+    assert "more than 2,000,000 jobs: split it" in refused(batchq, "add", name)
 
 
 def test_a_list_of_hundreds_of_megabytes_is_refused(batchq: Shell) -> None:
@@ -67,7 +67,7 @@ def test_a_list_of_hundreds_of_megabytes_is_refused(batchq: Shell) -> None:
         for place in range(1, 300):
             file.seek(place * MIB)
             file.write(b"\necho a line of a megabyte\n# ")
-    assert "divide it" in refused(batchq, "add", "-0", "--format", "lines", "list")
+    assert "split it" in refused(batchq, "add", "-0", "--format", "lines", "list")
 
 
 def test_an_input_that_is_not_a_regular_file_is_refused(batchq: Shell) -> None:

@@ -71,7 +71,7 @@ BAD = [
     ("command,slots\nx,1.5\n", "jobs.csv, line 2: field 'slots' must be a whole number"),
     ("command,hold\nx,yes\n", "jobs.csv, line 2: field 'hold' must be true or false"),
     ("command,env\nx,A\n", "jobs.csv, line 2: field 'env' has 'A' without a value: write it as in A=1;B=2"),
-    ("command,tags\nx,[a\n", "jobs.csv, line 2: field 'tags': is no JSON"),
+    ("command,tags\nx,[a\n", "jobs.csv, line 2: field 'tags': is not JSON"),
     ('payload\n"{""a"":1,""a"":1}"\n', "jobs.csv, line 2: field 'payload': has the key 'a' twice"),
     ("command,timeout\nx,soon\n", "jobs.csv, line 2: field 'timeout' is wrong: 'soon' is not a duration"),
     ('command\n"x\n', "jobs.csv, line 2: has a quotation mark that is never closed"),

@@ -231,8 +231,8 @@ BAD: list[tuple[dict[str, Any], bytes | str, str]] = [
     ({"layout": "csv"}, "a,,b\n1,2,3\n", "stdin, line 1: has no name for column 2"),
     ({"layout": "csv"}, "\na,b,a\n1,2,3\n", "stdin, line 2: has the name 'a' twice"),
     ({"layout": "csv"}, ROW + '3,"4\n5,6\n', "stdin, line 3: has a quotation mark that is never closed"),
-    ({"layout": "csv"}, ROW + '3,"4"5\n', "stdin, line 3: is no CSV"),
-    ({"layout": "csv"}, ROW + "3,4\r5\n", "stdin, line 3: has a carriage return outside of quotation marks"),
+    ({"layout": "csv"}, ROW + '3,"4"5\n', "stdin, line 3: is not CSV"),
+    ({"layout": "csv"}, ROW + "3,4\r5\n", "stdin, line 3: has a carriage return outside quotation marks"),
     ({"layout": "csv"}, ROW + "3," + "4" * 131_073, "stdin, line 3: has a cell of over 128 KiB"),
     (
         {"layout": "csv"},

@@ -131,7 +131,7 @@ def test_a_name_of_the_matrix_in_a_text_for_the_shell_is_refused_with_the_way_ou
         toml("[[job]]\ncommand = 'load {n}'\nmatrix = { day = ['mon'], n = [1] }")
 
     assert str(caught.value) == (
-        "jobs.toml, job 1: field 'command' has {n} in a text for the shell, which is never filled:"
+        "jobs.toml, job 1: field 'command' has {n} in a script for the shell, which is never filled:"
         ' write "$1" for day, "$2" for n, or a list of words'
     )
 

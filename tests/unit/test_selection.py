@@ -58,15 +58,15 @@ def test_since_is_a_window_or_a_time() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["x"], "'x' is no job"),
+        (["x"], "'x' is not a job"),
         (["lats"], "did you mean 'last'?"),
         (["5-1"], "the range 5-1 is empty: write 1-5"),
         (["0"], "ids begin with 1"),
-        (["-3"], "is no job"),
-        (["3-"], "is no job"),
-        (["1.5"], "is no job"),
-        (["٣"], "is no job"),
-        (["9" * 5000], "is no job"),
+        (["-3"], "is not a job"),
+        (["3-"], "is not a job"),
+        (["1.5"], "is not a job"),
+        (["٣"], "is not a job"),
+        (["9" * 5000], "is not a job"),
         ([""], "an empty word selects nothing"),
         (["1,,2"], "an empty word selects nothing"),
         (["\x1b[2J"], r"\x1b"),
@@ -82,7 +82,7 @@ def test_bad_words_are_refused_with_a_sentence(words: list[str], complaint: str)
 
 
 def test_an_unknown_state_names_the_near_one() -> None:
-    with pytest.raises(UsageError, match=r"there is no state 'faild' .did you mean 'failed'"):
+    with pytest.raises(UsageError, match=r"no state 'faild' .did you mean 'failed'"):
         parse([], states=["faild"])
 
 

@@ -1,4 +1,4 @@
-"""Jobs in a CSV file: the first row names fields of jobs, each further row is a job, an empty cell says nothing."""
+"""Jobs in a CSV file: the first row names fields, each other row is a job, and an empty cell leaves its field unset."""
 
 from batchq.errors import InputError
 from batchq.jobs.fields import FIELDS, WORK_FIELDS
@@ -16,10 +16,10 @@ _BOOLEANS = {"true": True, "false": False}
 def jobs(
     blocks: "Iterable[bytes]", source: str, json_value: "Callable[[str, str], Any]"
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
-    """The place and the fields of each job; ``json_value`` reads a cell that holds JSON. Raises InputError.
+    """Yield the place and the fields of each job; ``json_value`` reads a cell with JSON. Raises InputError.
 
-    A ``command`` is a text for the shell. Lists have ``;`` between their parts, ``env`` is ``A=1;B=2``; both may be
-    written as JSON instead. ``args`` and ``payload`` are JSON.
+    A ``command`` is a script for the shell. Lists have ``;`` between their parts, ``env`` is ``A=1;B=2``; both may also
+    be JSON. ``args`` and ``payload`` are JSON.
     """
     names, rows = records.table(blocks, source, tabs=False)
     for name in names:
@@ -41,7 +41,7 @@ def jobs(
 
 
 def _value(name: str, cell: str, place: str, json_value: "Callable[[str, str], Any]") -> "Any":
-    """What a cell means; a number or truth that is none stays text, about which the check of the field complains."""
+    """Return the value of a cell. An invalid number or truth value stays text, and the check of the field refuses it."""
     text = cell.strip()
     form = FIELDS[name].form if name in FIELDS else "text" if name in ("command", "call") else "json"
     if form == "json" or (form == "list" and text[:1] == "[") or (form == "table" and text[:1] == "{"):

@@ -1,7 +1,7 @@
-"""One job for each line of input: a command, a script or a call with placeholders, and fields that may hold some too.
+"""One job for each line of input: a command, a script or a call with placeholders, which fields may contain, too.
 
-A script of ``-c`` is never filled: it gets the values as ``"$1"``, ``"$2"`` …. Words are filled as they are meant to be;
-where one of them is the text of a program (``sh -c 'echo {}'``), that is told.
+A script of ``-c`` is never filled: it gets the values as ``"$1"``, ``"$2"`` …. Words are filled; if
+one of them is program text (``sh -c 'echo {}'``), there is a warning.
 """
 
 from batchq.errors import InputError, UsageError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class Pattern:
-    """What each job is to do: ``words`` to execute; or a ``script`` for the shell and further ``words`` for it; or a
-    ``call`` with ``args``. ``warning`` is what to say of it, once ``jobs`` has seen it."""
+    """The work of each job: ``words`` to execute; or a ``script`` for the shell with ``words`` for it; or a ``call`` with
+    ``args``. ``warning`` is set by ``jobs``."""
 
     def __init__(
         self, words: "list[str]", script: str | None = None, call: str | None = None, args: "Any" = None
@@ -38,7 +38,7 @@ class Pattern:
 def jobs(
     data: bytes, layout: str, source: str, pattern: Pattern, fields: "Mapping[str, Any]", cwd: str, path: str
 ) -> "list[JobSpec]":
-    """The jobs of input that was read already; see ``stream``."""
+    """Return the jobs of input that has been read already; see ``stream``."""
     return list(stream([data], layout, source, pattern, fields, cwd, path))
 
 
@@ -51,11 +51,11 @@ def stream(
     cwd: str,
     path: str,
 ) -> "Iterator[JobSpec]":
-    """The jobs that the lines of ``blocks`` make of ``pattern`` and ``fields``, in order.
+    """Yield the jobs of ``pattern`` and ``fields``, one for each line of ``blocks``, in order.
 
-    ``layout`` is ``lines``, ``nul``, ``csv`` or ``tsv``. Words without any placeholder have the value, or the columns,
-    appended; a script has them as ``"$1"`` … before its words. Raises InputError that names the line, and UsageError for
-    a pattern that cannot take a value.
+    ``layout`` is ``lines``, ``nul``, ``csv`` or ``tsv``. If the words contain no placeholder, the value, or the columns,
+    are appended; a script gets them as ``"$1"`` … before its words. Raises InputError with the line, and UsageError for a
+    pattern that cannot take a value.
     """
     if layout in ("csv", "tsv"):
         names, rows = records.table(blocks, source, tabs=layout == "tsv")
@@ -88,7 +88,7 @@ def stream(
                 raise InputError(f"{where}: the command {error}") from None
         if is_single and count > 1:
             raise InputError(
-                f"{source}: has several lines, but the key {quoted(shared.key)} can belong to only one job: write a"
+                f"{source}: has several lines, but the key {quoted(shared.key)} can belong to only one job: put a"
                 " placeholder into it, as in 'convert {}'"
             )
         yield spec
@@ -99,7 +99,7 @@ def _stand_in(pattern: Pattern) -> "dict[str, Any]":
 
 
 def _maker(pattern: Pattern, known: "Collection[str]") -> "Make | None":
-    """What makes the work of one line; None for a call, whose arguments are checked with its fields."""
+    """Return the function that makes the work of one line; None for a call, whose arguments are checked with its fields."""
     parts = [placeholders.taken_apart(word, known) for word in pattern.words]
     if pattern.call is not None:
         if placeholders.first_in(pattern.args, known) is None:
@@ -125,20 +125,20 @@ def _maker(pattern: Pattern, known: "Collection[str]") -> "Make | None":
 
 
 def _refuse_unknown(values: "list[Any]", known: "Collection[str]", names: "list[str]", source: str) -> None:
-    """A table has names for its columns, so a word in braces that is not one of them is a mistake."""
+    """Refuse a word in braces that is not the name of a column."""
     if (word := placeholders.unknown_in(values, known, names)) is not None:
         near = did_you_mean(word, names)
         raise UsageError(
-            f"{{{word}}} is not a column of {source}{near}: its columns are {', '.join(names)}; braces that a program needs"
-            " go into the script of -c, which is not filled"
+            f"{{{word}}} is not a column of {source}{near}: its columns are {', '.join(names)}; put braces that a program"
+            " needs into the script of -c, which is not filled"
         )
 
 
 def _refuse_pasting(script: str, known: "Collection[str]") -> None:
-    # A script with both is one that has another use for its braces, say find -exec.
+    # A script with both uses its braces for something else, such as find -exec.
     takes_values = any(f"${sign}" in script or f"${{{sign}" in script for sign in "123456789@*")
     if not takes_values and (found := placeholders.first_in(script, known)) is not None:
         raise UsageError(
-            f'{found} in the text of -c would stay as it stands: a shell gets the value as "$1", as in'
+            f'{found} in the script of -c would stay as it is: a shell gets the value as "$1", as in'
             " -c 'gzip -k -- \"$1\"'"
         )

@@ -1,7 +1,7 @@
 """The files that describe jobs: TOML, JSON lines, CSV, and plain lists of shell commands.
 
-Whatever the bytes, the answer is a list of checked jobs or one InputError that says where and what. A list of
-commands needs no import beyond this one, because ``batchq add -`` starts in the time of bare Python.
+Any input results in a list of checked jobs, or in one InputError that says where and what. A list of commands needs no
+other import, because ``batchq add -`` starts as fast as bare Python.
 """
 
 from batchq.errors import InputError, UsageError
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 FORMATS = ("toml", "jsonl", "csv", "lines")
 _SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
-_PLAIN = 32_000  #: characters of a command that cannot come near the limit of an argument
+_PLAIN = 32_000  #: characters of a command that is certainly below the limit of an argument
 
 
 def format_of(filename: str) -> str:
-    """``toml``, ``jsonl`` or ``csv``, by the suffix of a file name; UsageError for any other suffix."""
+    """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name. Raises UsageError for any other suffix."""
     stem, _, suffix = filename.rpartition(".")
     if not stem or suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv: say its format with --format")
+        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv: name its format with --format")
     return _SUFFIXES[suffix.lower()]
 
 
 def read(
     data: bytes, format: str, source: str, common: "Mapping[str, Any]", cwd: str, path: str, *, nul: bool = False
 ) -> "list[JobSpec]":
-    """The jobs of a file that was read already; see ``stream``."""
+    """Return the jobs of a file that has been read already; see ``stream``."""
     return list(stream([data], format, source, common, cwd, path, nul=nul))
 
 
@@ -47,15 +47,15 @@ def stream(
     *,
     nul: bool = False,
 ) -> "Iterator[JobSpec]":
-    """The jobs that the ``blocks`` of a file describe, in order; none for an empty file.
+    """Yield the jobs that the ``blocks`` of a file describe, in order; none for an empty file.
 
     ``format`` is ``toml``, ``jsonl``, ``csv`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
-    input. ``common`` holds fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
+    input. ``common`` has the fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
     own fields override both. The ``env`` tables of all three are merged; a job's own ``run_at`` displaces a ``delay``
     from outside and the reverse. ``cwd`` and ``path`` are as for ``job_spec``.
 
-    ``lines`` is a shell command a line. Blank lines are skipped, and so are comments, lines whose first visible
-    character is ``#``; everything else reaches the shell as it stands, bytes that are no UTF-8 included. With ``nul``
+    ``lines`` is one shell command per line. Blank lines and comments (lines whose first visible character is ``#``) are
+    skipped; everything else reaches the shell as it is, even bytes that are not UTF-8. With ``nul``
     each command ends with a NUL and may have several lines, and one that begins with ``#`` is kept.
 
     Raises InputError with one sentence that begins with the place, as in ``jobs.toml, job 3 (load)``,
@@ -69,7 +69,7 @@ def stream(
         specs = _described(found, Maker(cwd, path), source)
     else:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {quoted(format)}")
-    # The store takes one job a key: without this all jobs but the first would vanish without a word.
+    # The store has one job per key: without this check all jobs except the first would vanish silently.
     shared = pattern.key if pattern.key != AUTO else None
     with_it = 0
     for spec in specs:
@@ -80,8 +80,8 @@ def stream(
 
 
 def described(jobs: "Iterable[object]", cwd: str, path: str) -> "list[JobSpec]":
-    """The jobs that mappings of fields describe, a ``matrix`` included. Raises InputError, which begins with the place,
-    as in ``job 3 (load)``."""
+    """Return the jobs that mappings of fields describe, a ``matrix`` included. Raises InputError that begins with the
+    place, as in ``job 3 (load)``."""
     return list(_described(_placed(jobs), Maker(cwd, path), "the list"))
 
 
@@ -135,7 +135,7 @@ def _lines(blocks: "Iterable[bytes]", source: str, pattern: "JobSpec", nul: bool
             visible = line.lstrip()
             if not visible or (visible[0] == "#" and not nul):
                 continue
-            # Nearly every command is plain, and a plain one is JSON as it stands.
+            # Nearly every command is plain, and a plain one needs no escapes in JSON.
             if line.isascii() and line.isprintable() and '"' not in line and "\\" not in line and len(line) < _PLAIN:
                 yield pattern.like("shell", f'["{line}"]')
                 continue
@@ -175,14 +175,14 @@ def _jsonl(
 
 
 def _refuse_too_many(text: str, source: str, decode: "Callable[[str], Any]") -> None:
-    """A few lines can describe millions of jobs, which are counted before any of them is made."""
+    """Count the jobs before any is made: a few lines can describe millions of them."""
     from batchq.jobs.reading import matrix
 
     combinations = 0
     for line in text.split("\n"):
         try:
             own = decode(line) if '"matrix"' in line else None
-        except (ValueError, RecursionError, InputError):  # which is told when its turn comes
+        except (ValueError, RecursionError, InputError):  # reported when the line is read
             continue
         combinations += matrix.number(own.get("matrix")) if isinstance(own, dict) else 0
     if combinations > JOBS_LIMIT:
@@ -190,7 +190,7 @@ def _refuse_too_many(text: str, source: str, decode: "Callable[[str], Any]") -> 
 
 
 def json_value(text: str, where: str) -> "Any":
-    """One JSON value from the command line, as strictly as in a file; InputError begins with ``where``."""
+    """Return one JSON value from the command line, read as strictly as in a file. InputError begins with ``where``."""
     import json
 
     return _decoded(json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode, text, where)
@@ -206,8 +206,8 @@ def _decoded(decode: "Callable[[str], Any]", line: str, where: str) -> "Any":
     except InputError as error:
         problem = str(error)
     except json.JSONDecodeError as error:
-        problem = f"is no JSON: {error.msg} at column {error.colno}"
-    except ValueError:  # from int(), which json lets through
+        problem = f"is not JSON: {error.msg} at column {error.colno}"
+    except ValueError:  # from int(), which json does not catch
         problem = TOO_LONG
     raise InputError(f"{where}: {problem}")
 
@@ -215,19 +215,19 @@ def _decoded(decode: "Callable[[str], Any]", line: str, where: str) -> "Any":
 def _object(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
     table = dict(pairs)
     if len(table) < len(pairs):
-        # A dict keeps the order of first appearance, so where it and the pairs part, a name appears again.
+        # A dict keeps the order of first appearance, so a name is repeated where the dict and the pairs differ.
         twice = next(name for (name, _), key in zip(pairs, [*table, None], strict=False) if name != key)
         raise InputError(f"has the key {quoted(twice)} twice in one object")
     return table
 
 
 def _constant(word: str) -> "NoReturn":
-    raise InputError(f"holds {word}, which is no JSON")
+    raise InputError(f"contains {word}, which is not JSON")
 
 
 def _refuse_surrogates(own: "dict[str, Any]", where: str) -> None:
-    # Half a character is no text, and its other reading, a raw byte of a file name, is for words from the system only.
-    # In a name or a tag it is shown as an escape.
+    # Half a character is not text, and as a raw byte of a file name it is valid only in words from the system. In a name
+    # or a tag it is shown as an escape.
     for name, value in own.items():
         if name in ("name", "tags"):
             continue

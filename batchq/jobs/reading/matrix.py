@@ -19,11 +19,11 @@ _WORK = ("command", "args", "payload")
 
 
 def jobs(fields: "Mapping[str, Any]", where: str, maker: "Maker") -> "Iterator[JobSpec]":
-    """The jobs that ``fields`` with a ``matrix`` describe, the last name changing fastest; as ``Maker.spec`` otherwise.
+    """Yield the jobs of ``fields`` with a ``matrix``; the last name changes fastest. Otherwise as ``Maker.spec``.
 
-    ``{name}`` stands for the value in the words of a command, in ``args`` and ``payload``, and in the fields that are
-    free text; ``{#}`` is the number of the combination. In ``args`` and ``payload`` a string that is nothing else
-    becomes the value itself. A command for the shell has the values as ``"$1"``, ``"$2"`` …, in the order of the names.
+    ``{name}`` is replaced by the value in the words of a command, in ``args`` and ``payload``, and in the fields that are
+    free text; ``{#}`` is the number of the combination. In ``args`` and ``payload`` a string that is just a
+    placeholder becomes the value itself. A command for the shell gets the values as ``"$1"``, ``"$2"`` …, in order.
     """
     axes = _axes(fields["matrix"], f"{where}: field 'matrix'")
     plain = {name: value for name, value in fields.items() if name != "matrix"}
@@ -41,7 +41,7 @@ def jobs(fields: "Mapping[str, Any]", where: str, maker: "Maker") -> "Iterator[J
 
 
 def number(matrix: "Any") -> int:
-    """How many jobs a matrix gives, before it is checked; 1 for what is none."""
+    """Count the jobs of a matrix before it is checked; 1 for anything else."""
     lists = matrix.values() if isinstance(matrix, dict) else ()
     return math.prod(len(values) for values in lists if isinstance(values, list))
 
@@ -76,7 +76,7 @@ def _axes(matrix: "Any", what: str) -> "dict[str, list[Any]]":
     for name, values in matrix.items():
         if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
             raise InputError(
-                f"{what} has the name {quoted(name)}: it must begin with a letter, and hold letters, digits, _ and -"
+                f"{what} has the name {quoted(name)}: it must begin with a letter and contain only letters, digits, _ and -"
             )
         if not isinstance(values, list) or not values:
             raise InputError(f"{what} must have a list with at least one value for {quoted(name)}")
@@ -94,7 +94,7 @@ def _axes(matrix: "Any", what: str) -> "dict[str, list[Any]]":
         raise InputError(f"{what} is empty: write lists of values, as in {{ day = ['mon', 'tue'] }}")
     if total > COMBINATIONS_LIMIT:
         raise InputError(
-            f"{what} has {total:,} combinations, more than {COMBINATIONS_LIMIT:,}: divide it into several jobs"
+            f"{what} has {total:,} combinations, more than {COMBINATIONS_LIMIT:,}: split it into several jobs"
         )
     return matrix
 
@@ -103,15 +103,15 @@ def _check(plain: "dict[str, Any]", templates: "dict[str, Any]", axes: "dict[str
     command = plain.get("command")
     if isinstance(command, str) and "command" in templates:
         found = placeholders.first_in(command, {"#", *axes})
-        told = ", ".join(f'"${position}" for {name}' for position, name in enumerate(axes, 1))
+        values = ", ".join(f'"${position}" for {name}' for position, name in enumerate(axes, 1))
         raise InputError(
-            f"{where}: field 'command' has {found} in a text for the shell, which is never filled: write {told}, or a"
+            f"{where}: field 'command' has {found} in a script for the shell, which is never filled: write {values}, or a"
             " list of words"
         )
     is_single = all(len(values) == 1 for values in axes.values())
     if plain.get("key", AUTO) != AUTO and "key" not in templates and not is_single:
         raise InputError(
-            f"{where}: field 'key' is the same for all combinations of the matrix: write their names into it, as in"
+            f"{where}: field 'key' is the same for all combinations of the matrix: put placeholders into it, as in"
             f" 'load-{{{next(iter(axes))}}}'"
         )
 

@@ -1,4 +1,4 @@
-"""Where a value of ``--each`` becomes part of a program's text: ``sh -c 'echo {}'``. It works, and a better way is told."""
+"""Detects values of ``--each`` that become program text, as in ``sh -c 'echo {}'``: it works, but there is a safer way."""
 
 import os.path
 
@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "fish")
-_USERS = ("su", "runuser", "flock", "script")  # which hand the text to a shell; their options come after other words
-#: By program: the last letter of the option behind which the text stands, and how the text names its first word
+_USERS = ("su", "runuser", "flock", "script")  # these pass the text to a shell; their options come after other words
+#: By program: the last letter of the option before the text, and how the text names its first word
 _TEXTS = {
     **dict.fromkeys(_SHELLS, ("c", '"$1"')),
     **dict.fromkeys(_USERS, ("c", '"$1"')),
@@ -21,7 +21,7 @@ _TEXTS = {
 
 
 def pasted(words: "Sequence[str]", filled: "Sequence[str | None]") -> str | None:
-    """What to say of words of which one is the text of a program and is filled; None where there is none.
+    """Return the warning for words of which one is program text and is filled; None if there is none.
 
     ``filled`` has for each word its first placeholder, braces included, or None.
     """

@@ -1,6 +1,6 @@
-"""Placeholders in texts: ``{}``, ``{/}``, ``{name}`` …, all filled in one pass, so that no value is ever filled again.
+"""Placeholders in texts: ``{}``, ``{/}``, ``{name}`` …, all filled in one pass, so that a value is never filled itself.
 
-A placeholder is known by what stands between its braces. What is not known stays as it stands, braces and all.
+A placeholder is known by the text between its braces. Unknown text stays as it is, with its braces.
 """
 
 import os.path
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-#: Placeholders that are made of the line: base name, folder, without suffix, base name without suffix
+#: Placeholders computed from the line: base name, folder, without suffix, base name without suffix
 DERIVED: "dict[str, Callable[[str], str]]" = {
     "/": lambda line: os.path.basename(_place(line)) or "/",
     "//": lambda line: os.path.dirname(_place(line)) or ".",
     ".": lambda line: os.path.splitext(line)[0],
     "/.": lambda line: os.path.splitext(os.path.basename(_place(line)))[0] or "/",
 }
-#: The fields besides the work that may hold placeholders: all that are free text
+#: The fields besides the work that may contain placeholders: those that are free text
 FILLED = tuple(name for name, field in FIELDS.items() if field.is_filled)
 
 
 class Line(dict[str, str]):
-    """What each placeholder stands for on one line of input: ``{}`` and ``{#}``, columns by number and by name."""
+    """The value of each placeholder for one line of input: ``{}`` and ``{#}``, columns by number and by name."""
 
     def __init__(self, line: str, number: int, columns: "list[str]", names: "list[str]") -> None:
         self.update(zip(names, columns, strict=False))
@@ -38,13 +38,13 @@ class Line(dict[str, str]):
 
 
 def of_lines(names: "list[str]") -> set[str]:
-    """The placeholders that a line with these columns knows; without a name for any, it is one column itself."""
+    """Return the placeholders of a line with these columns; without names the line is one column."""
     numbers = map(str, range(1, max(1, len(names)) + 1))
     return {"", "#", *DERIVED, *numbers, *names}
 
 
 def taken_apart(text: str, known: "Collection[str]") -> list[str]:
-    """``text`` as literal, placeholder, literal, …, literal: whatever is at an odd position is to be filled."""
+    """Split ``text`` into literal, placeholder, literal, …, literal: the parts at odd positions are to be filled."""
     literal, *pieces = text.split("{")
     parts, open_literal = [], [literal]
     for piece in pieces:
@@ -58,7 +58,7 @@ def taken_apart(text: str, known: "Collection[str]") -> list[str]:
 
 
 def fill(parts: list[str], values: "Mapping[str, str]") -> str:
-    """The text that was taken apart, with the values in place."""
+    """Join a text that was taken apart, with the values in place."""
     if len(parts) == 1:
         return parts[0]
     filled = parts[:]
@@ -67,10 +67,10 @@ def fill(parts: list[str], values: "Mapping[str, str]") -> str:
 
 
 def fill_all(value: "Any", values: "Mapping[str, str]", known: "Collection[str]", alone: "Mapping[str, Any]") -> "Any":
-    """``value`` with every string in it filled, however deep, but for the keys of tables.
+    """Fill every string in ``value``, however deep, except the keys of tables.
 
-    A string that is nothing but one placeholder becomes what ``alone`` has for it, say a number, else text like any
-    other. Raises RecursionError for endless nesting.
+    A string that is just one placeholder becomes the value in ``alone``, for example a number, if there is one. Raises
+    RecursionError for endless nesting.
     """
     if isinstance(value, str):
         parts = taken_apart(value, known)
@@ -85,7 +85,7 @@ def fill_all(value: "Any", values: "Mapping[str, str]", known: "Collection[str]"
 
 
 def first_in(value: "Any", known: "Collection[str]") -> str | None:
-    """The first placeholder in the strings of ``value``, with its braces; None where there is none."""
+    """Return the first placeholder in the strings of ``value``, with its braces; None if there is none."""
     if isinstance(value, str):
         parts = taken_apart(value, known)
         return f"{{{parts[1]}}}" if len(parts) > 1 else None
@@ -96,9 +96,9 @@ def first_in(value: "Any", known: "Collection[str]") -> str | None:
 
 
 def unknown_in(value: "Any", known: "Collection[str]", names: "list[str]") -> str | None:
-    """The first word or number in braces in the strings of ``value`` that looks as if it were meant to be filled.
+    """Return the first unknown word or number in braces that looks like a placeholder; None if there is none.
 
-    Not so ``${name}``, which is a shell's, and not what only has a look of its own, as ``{print $1}`` and ``{"a": 1}``.
+    ``${name}`` belongs to a shell, and ``{print $1}`` and ``{"a": 1}`` to other languages.
     """
     if isinstance(value, str):
         before, *pieces = value.split("{")
@@ -121,5 +121,5 @@ def _is_meant(token: str, names: "list[str]") -> bool:
 
 
 def _place(line: str) -> str:
-    # As basename(1) and dirname(1) have it, a folder may be written with slashes behind it.
+    # As in basename(1) and dirname(1), a folder may have slashes after it.
     return line.rstrip("/") or line

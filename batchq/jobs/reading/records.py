@@ -1,6 +1,6 @@
 """Input a line at a time: lines, items that end with NUL, and tables (CSV, TSV) whose first row names the columns.
 
-Bytes that are no UTF-8 pass as the surrogates of ``os.fsdecode``, so that a value leaves as the bytes it came in.
+Bytes that are not UTF-8 become the surrogates of ``os.fsdecode``, so a value keeps its bytes.
 """
 
 from batchq.errors import InputError
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _COMPLAINTS = {
     "unexpected": "has a quotation mark that is never closed",
     "field": "has a cell of over 128 KiB",
-    "new-line": "has a carriage return outside of quotation marks",
+    "new-line": "has a carriage return outside quotation marks",
 }
 
 
 def lines(blocks: "Iterable[bytes]", source: str, *, nul: bool) -> "Iterator[Row]":
-    """Each line that is not blank, byte for byte, but for a byte order mark before all and a carriage return at its end.
+    """Yield each line that is not blank, byte for byte, without a leading byte order mark and its carriage return.
 
-    With ``nul`` each item up to a NUL, every byte of it; only empty ones are skipped.
+    With ``nul`` each item up to a NUL, with every byte; only empty ones are skipped.
     """
     if nul:
         for piece in pieces(blocks, source, nul=True):
@@ -37,7 +37,7 @@ def lines(blocks: "Iterable[bytes]", source: str, *, nul: bool) -> "Iterator[Row
 
 
 def _texts(blocks: "Iterable[bytes]", source: str, *, is_table: bool = False) -> "Iterator[tuple[int, str]]":
-    """The lines with their numbers; a ``is_table`` holds no NUL."""
+    """Yield the lines with their numbers. With ``is_table`` a NUL is refused."""
     for piece in pieces(blocks, source):
         if is_table and (at := piece.data.find(b"\0")) >= 0:
             line = piece.number + piece.data.count(b"\n", 0, at)
@@ -50,11 +50,10 @@ def _texts(blocks: "Iterable[bytes]", source: str, *, is_table: bool = False) ->
 
 
 def table(blocks: "Iterable[bytes]", source: str, *, tabs: bool) -> "tuple[list[str], Iterator[Row]]":
-    """The names of the columns, and the rows below them. Rows without any text are skipped.
+    """Return the names of the columns, and the rows below them. Rows without any text are skipped.
 
-    CSV is RFC 4180. With ``tabs`` the cells of a line are what stands between tabs, and quotation marks are text.
-    Raises InputError, with the line, for names that are missing or twice, for a row of another length, and for what is
-    no CSV.
+    CSV is RFC 4180. With ``tabs`` the cells are separated by tabs, and quotation marks are text. Raises InputError, with
+    the line, for missing or repeated names, for a row of another length, and for invalid CSV.
     """
     found = _texts(blocks, source, is_table=True)
     rows = (row for row in (_tsv(found) if tabs else _csv(found, source)) if any(cell.strip() for cell in row[2]))
@@ -93,7 +92,7 @@ def _csv(lines: "Iterable[tuple[int, str]]", source: str) -> "Iterator[Row]":
             taken.append(line)
             yield line + "\n"
 
-    reader = csv.reader(fed(), strict=True)  # or one quotation mark too many would swallow what follows
+    reader = csv.reader(fed(), strict=True)  # else one quotation mark too many would swallow the rest
     while True:
         number = reader.line_num + 1
         taken.clear()
@@ -102,6 +101,6 @@ def _csv(lines: "Iterable[tuple[int, str]]", source: str) -> "Iterator[Row]":
         except StopIteration:
             return
         except csv.Error as error:
-            problem = _COMPLAINTS.get(str(error).partition(" ")[0], f"is no CSV: {error}")
+            problem = _COMPLAINTS.get(str(error).partition(" ")[0], f"is not CSV: {error}")
             raise InputError(f"{source}, line {number}: {problem}") from None
         yield number, "\n".join(taken).removesuffix("\r"), cells

@@ -1,4 +1,4 @@
-"""What all formats of job files share: their bytes as text, and how the fields of a job lie over those around it."""
+"""What all formats of job files share: decoding, and how a job's fields override the defaults."""
 
 from batchq.errors import InputError
 from batchq.jobs.work import NAME_LIMIT
@@ -12,11 +12,11 @@ TOO_LONG = "contains a whole number of more than 4300 digits"
 
 
 def text_of_file(data: bytes, source: str, number: int = 1, offset: int = 0) -> str:
-    """The text of a file in UTF-8, or of a part of it that begins with line ``number`` at byte ``offset``.
+    """Decode a file in UTF-8, or a part of it that begins with line ``number`` at byte ``offset``.
 
-    Raises InputError, with the line, for what is none.
+    Raises InputError, with the line, if it is not UTF-8 text.
     """
-    problem = "contains a NUL byte"  # which neither format allows, and which every UTF-16 text of ASCII letters has
+    problem = "contains a NUL byte"  # not allowed in any format, and in every UTF-16 text of ASCII letters
     at = data.find(b"\0")
     try:
         text = data.decode()
@@ -29,13 +29,13 @@ def text_of_file(data: bytes, source: str, number: int = 1, offset: int = 0) -> 
 
 
 def named(own: "dict[str, Any]") -> str:
-    """The name of a job, for its place in a message: ``" (load)"``, or nothing."""
+    """Return the name of a job for its place in a message: ``" (load)"``, or nothing."""
     name = own.get("name")
     return f" ({name})" if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() else ""
 
 
 def merged(outer: "Mapping[str, Any]", own: "Mapping[str, Any]") -> "dict[str, Any]":
-    """``own`` fields over those from outside: ``env`` is merged, and ``run_at`` displaces ``delay`` and the reverse."""
+    """Override ``outer`` with ``own`` fields: ``env`` is merged, and ``run_at`` displaces ``delay`` and the reverse."""
     fields = {**outer, **own}
     if isinstance(outer.get("env"), dict) and isinstance(own.get("env"), dict):
         fields["env"] = {**outer["env"], **own["env"]}

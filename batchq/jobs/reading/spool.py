@@ -1,4 +1,4 @@
-"""A list of jobs as long as one likes: what is over some thousands rests in a file without a name, packed."""
+"""A list of jobs of any length: beyond some thousands they are kept, packed, in an unnamed file."""
 
 import marshal
 import os
@@ -17,7 +17,7 @@ _own = attrgetter("kind", "work", "name", "key", "after", "after_any", "where")
 
 
 def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
-    """All of these jobs, each with its key. Raises InputError where there are more than one add stores."""
+    """Spool all of these jobs, each with its key. Raises InputError if there are more than one add stores."""
     spool, rest = Spool(), iter(specs)
     while part := list(islice(rest, AT_ONCE)):
         for spec in part:
@@ -32,18 +32,18 @@ def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
 
 
 class Spool:
-    """The jobs come out as they went in, as often as one asks; each time they are new objects."""
+    """Yields the jobs in order, any number of times; each time they are new objects."""
 
     def __init__(self) -> None:
         import tempfile
 
         self._file = tempfile.TemporaryFile(prefix="batchq-")
-        self._parts: list[tuple[int, int]] = []  # where each is in the file, and how long
+        self._parts: list[tuple[int, int]] = []  # position and length of each in the file
         self._open: list[JobSpec] = []
         self._length = 0
 
     def add(self, part: list[JobSpec]) -> None:
-        """Add ``AT_ONCE`` jobs at the end, or as the last ones fewer."""
+        """Add ``AT_ONCE`` jobs at the end; only the last part may be shorter."""
         self._length += len(part)
         if len(part) < AT_ONCE:
             self._open = part
@@ -55,7 +55,7 @@ class Spool:
         self._parts.append((start, len(data)))
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all jobs."""
         self._file.close()
         self._parts, self._open, self._length = [], [], 0
 
@@ -64,7 +64,7 @@ class Spool:
 
     def __iter__(self) -> "Iterator[JobSpec]":
         for start, length in self._parts:
-            # At a place of its own: after a fork both sides share where the file is read.
+            # With a position of its own: after a fork both processes share the file's position.
             yield from _unpacked(os.pread(self._file.fileno(), length, start))
         yield from self._open
 

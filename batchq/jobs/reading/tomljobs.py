@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-TOML_LIMIT = 16 * 1024 * 1024  #: of a TOML file, in bytes; its parser needs half a gigabyte for that much
-KEY_PARTS = 64  #: of a dotted TOML key
+TOML_LIMIT = 16 * 1024 * 1024  #: bytes of a TOML file; its parser needs half a gigabyte for that
+KEY_PARTS = 64  #: parts of a dotted TOML key
 
 
 def jobs(
     blocks: "Iterable[bytes]", source: str, common: "Mapping[str, Any]", cwd: str, path: str
 ) -> "Iterator[tuple[str, dict[str, Any]]]":
-    """The place and the fields of each job; ``common`` comes between ``[defaults]`` and its own. Raises InputError."""
-    instead = "write so many jobs as JSON lines"
+    """Yield the place and the fields of each job; ``common`` overrides ``[defaults]``. Raises InputError."""
+    instead = "write that many jobs as JSON lines"
     tables = _parsed(whole(blocks, source, TOML_LIMIT, instead), source)
     for name in tables:
         if name not in ("defaults", "job"):
             hint = did_you_mean(name, ["defaults", "job"])
-            raise InputError(f"{source}: unknown table {quoted(name)}{hint}: a file holds [defaults] and [[job]] only")
+            raise InputError(f"{source}: unknown table {quoted(name)}{hint}: a file has only [defaults] and [[job]]")
     defaults = tables.get("defaults", {})
     _check_defaults(defaults, f"{source}, [defaults]", cwd, path)
     outer = merged(defaults, common)
@@ -61,9 +61,9 @@ def _parsed(data: bytes, source: str) -> "dict[str, Any]":
     except RecursionError:
         problem = "is nested too deeply"
     except tomllib.TOMLDecodeError as error:
-        said = str(error)
-        problem = f"is no TOML: {said if len(said) <= 200 else f'{said[:100]} … {said[-60:]}'}"
-    except ValueError:  # from int(), which tomllib lets through
+        text = str(error)
+        problem = f"is not TOML: {text if len(text) <= 200 else f'{text[:100]} … {text[-60:]}'}"
+    except ValueError:  # from int(), which tomllib does not catch
         problem = TOO_LONG
     raise InputError(f"{source}: {problem}")
 
@@ -82,7 +82,7 @@ def _refuse_long_keys(text: str, source: str) -> None:
 
 
 def _without_strings(text: str) -> str:
-    """The TOML text with an ``s`` in place of each string, nothing in place of comments, and all its lines."""
+    """Replace each string of a TOML text by ``s``, and remove comments; the lines stay."""
     import re
 
     opening = re.compile(r"""\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|#[^\n]*""")
