@@ -51,11 +51,8 @@ class Claim(NamedTuple):
     path: str
 
 
-class Standing(NamedTuple):
-    """What a job has used up and what it is allowed, which decides when an attempt of it did not succeed.
-
-    ``backoff`` is in milliseconds.
-    """
+class Budget(NamedTuple):
+    """The retry budget of a job: what it has used and what it is allowed. ``backoff`` is in milliseconds."""
 
     max_attempts: int
     failures: int

@@ -213,11 +213,7 @@ _ALL = (
     ),
 )  # fmt: skip
 FIELDS = {field.name: field for field in _ALL}
-WORK_FIELDS = (
-    "command",
-    "call",
-    "args",
-    "payload",
-)  #: the work of a job; these are not options and are checked together
+#: The work of a job: these are not options, and they are checked together
+WORK_FIELDS = ("command", "call", "args", "payload")
 #: The columns for the terms of a job
 COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_column and not field.is_own)

@@ -15,16 +15,16 @@ from batchq.jobs.attempt import (
     SUCCEEDED,
     TIMED_OUT,
     UNKILLABLE,
+    Budget,
     Failure,
     Outcome,
-    Standing,
 )
 from batchq.jobs.retrying import allows, asks_for_retry
 from batchq.named import NamedTuple
 
 STATES = ("held", "blocked", "scheduled", "queued", "running", "succeeded", "failed", "cancelled")
 FINAL = ("succeeded", "failed", "cancelled")
-INTERRUPTION_LIMIT = 10  #: interruptions in a row after which a job is held instead of queued once more
+INTERRUPTION_LIMIT = 10  #: interruptions in a row after which a job is held instead of requeued
 LONGEST_DELAY = 3_600_000  #: a retry never waits longer than an hour, in milliseconds
 
 
@@ -45,7 +45,7 @@ class Settlement(NamedTuple):
     why: str | None
 
 
-#: What follows from a success, whatever there was before; most attempts are one, so it is settled without a look.
+#: What follows from a success, whatever happened before. Most attempts succeed, so no budget is read for them.
 SUCCESS = Settlement("succeeded", None, None, None, 0, None)
 
 
@@ -55,21 +55,23 @@ def full_jitter(base: int, nth: int) -> int:
     Full jitter as in Brooker, "Exponential Backoff And Jitter" (AWS, 2015), computed by tenacity's strategy of that
     name. tenacity never sleeps here: the delay becomes the ``due_at`` of a scheduled job.
     """
-    if not base:  # tenacity takes what it cannot compute, as 0 times 2 to the 1,024th, for the longest delay
+    if not base:  # tenacity returns the longest delay for what it cannot compute, as 0 times 2 to the 1,024th
         return 0
     try:
         from tenacity import RetryCallState, Retrying, wait_random_exponential
-    except ImportError:  # an upgrade has taken it away under a run, which goes on
+    except ImportError:  # an upgrade may remove it while a run continues
         import random
 
         return round(random.uniform(0, min(base * 2 ** min(nth - 1, 64), LONGEST_DELAY)))
 
     call = RetryCallState(Retrying(), None, (), {})
-    call.attempt_number = min(nth, 64)  # no base is longer than the longest delay then, and 2 to the nth no trouble
+    call.attempt_number = min(
+        nth, 64
+    )  # beyond that any base exceeds the longest delay, and 2 to the nth could overflow
     return round(1000 * wait_random_exponential(multiplier=base / 1000, max=LONGEST_DELAY / 1000)(call))
 
 
-def settle(job: Standing, outcome: Outcome, now: int, delay: Delay = full_jitter) -> Settlement:
+def settle(job: Budget, outcome: Outcome, now: int, delay: Delay = full_jitter) -> Settlement:
     """Decide what becomes of a job whose attempt ended; ``now`` in milliseconds, ``delay(base, nth)`` likewise.
 
     ``failed`` and ``timed_out`` draw on ``max_attempts``, ``crashed`` on ``max_crashes``; an interruption costs
@@ -80,22 +82,22 @@ def settle(job: Standing, outcome: Outcome, now: int, delay: Delay = full_jitter
 
 
 def is_snooze(outcome: Outcome) -> bool:
-    """Whether the job said that its time has not come yet."""
+    """Whether the job raised ``batchq.Snooze``."""
     return outcome.status == INTERRUPTED and outcome.retry_after is not None
 
 
 def withdrawn(to: Settlement) -> Settlement:
-    """What becomes of a job that was cancelled while it ran: it is not tried again, but how it ended stays true."""
+    """Settle a job that was cancelled while it ran: it is not retried, but its outcome stays."""
     if to.state in FINAL:
         return to
     return to._replace(state="cancelled", due_at=None, why="cancelled by hand")
 
 
-def _succeeded(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+def _succeeded(job: Budget, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     return SUCCESS
 
 
-def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+def _failed(job: Budget, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     failures = job.failures + 1
     if outcome.is_final:
         return Settlement("failed", None, failures, job.crashes, 0, _why_final(outcome.failure))
@@ -113,13 +115,13 @@ def _failed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settleme
 def _why_final(failure: Failure | None) -> str:
     kind = "" if failure is None else failure.type
     if kind == UNKILLABLE:
-        return "something of it lives on"
+        return "a process of it is still alive"
     if kind.startswith("Result"):
         return "another attempt would return no other kind of value"
     return "the job asked not to be tried again"
 
 
-def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+def _crashed(job: Budget, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     crashes = job.crashes + 1
     if job.on_crash == "hold":
         why = "its runner or worker died while it ran, and on_crash is 'hold'"
@@ -130,7 +132,7 @@ def _crashed(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlem
     return Settlement("failed", None, job.failures, crashes, 0, f"crashed {crashes} times")
 
 
-def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+def _interrupted(job: Budget, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     if is_snooze(outcome) and outcome.retry_after is not None:
         return _snoozed(job, outcome.retry_after, now)
     is_counted = outcome.failure is None or outcome.failure.type != MACHINE_BUSY
@@ -144,18 +146,18 @@ def _interrupted(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Set
     return Settlement("queued", None, job.failures, job.crashes, interruptions, None)
 
 
-def _snoozed(job: Standing, delay: int, now: int) -> Settlement:
+def _snoozed(job: Budget, delay: int, now: int) -> Settlement:
     if job.snoozes + 1 >= job.max_snoozes:
-        why = f"its time did not come: {job.max_snoozes:,} times batchq.Snooze, and max_snoozes allows no more"
+        why = f"batchq.Snooze was raised {job.max_snoozes:,} times, and max_snoozes allows no more"
         return Settlement("failed", None, job.failures, job.crashes, 0, why)
     return Settlement("scheduled", now + delay, job.failures, job.crashes, 0, "retry")
 
 
-def _cancelled(job: Standing, outcome: Outcome, now: int, delay: Delay) -> Settlement:
+def _cancelled(job: Budget, outcome: Outcome, now: int, delay: Delay) -> Settlement:
     return Settlement("cancelled", None, job.failures, job.crashes, 0, "cancelled while it ran")
 
 
-_TABLE: dict[str, Callable[[Standing, Outcome, int, Delay], Settlement]] = {
+_TABLE: dict[str, Callable[[Budget, Outcome, int, Delay], Settlement]] = {
     SUCCEEDED: _succeeded,
     FAILED: _failed,
     TIMED_OUT: _failed,

@@ -1,28 +1,28 @@
-"""Which failures are worth another attempt: ``retry_on`` and ``no_retry_on``, checked when added and asked when settled.
+"""Which failures are retried: ``retry_on`` and ``no_retry_on``, checked by the add and applied when a job is settled.
 
 A rule is an exit code (``75``), ``timeout``, ``signal:KILL``, the name of the class of an exception or of one of its bases
-(``ConnectionError``), or ``stderr:REGEX``, looked for in each line that was kept of stderr. That takes long for some
-expressions, so it is found out before (``runner/judging.py``): here an outcome tells which ones matched.
+(``ConnectionError``), or ``stderr:REGEX``, searched in each line that was kept of stderr. Some expressions take long, so
+the runner matches them beforehand (``runner/judging.py``): here an outcome lists those that matched.
 """
 
 from batchq.jobs.work import FIELD_LIMIT, did_you_mean, kind_of, quoted, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from batchq.jobs.attempt import Failure, Outcome, Standing
+    from batchq.jobs.attempt import Budget, Failure, Outcome
 
 HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
-TEMPORARY = 75  #: the exit code of sysexits.h that asks for a retry, whatever ``retry_on`` lists
+TEMPORARY = 75  #: the exit code of sysexits.h for "try again later": retried whatever ``retry_on`` lists
 LINE = 4096  #: characters of a line of stderr that a regular expression sees
-# What a shell would have ended with, and bad input
+# The exit codes that a shell would have had, and that of bad input
 _NO_PROGRAM = {"NotExecutable": 126, "NoSuchProgram": 127, "Unreadable": 65}
 _WORDS = ["timeout", "signal:", "stderr:"]
 
 
 def rules(value: object) -> str | None:
-    """The stored form of a list of rules, None for none; ValueError with the end of a sentence."""
+    """Return the stored form of a list of rules, None for an empty one; ValueError with the end of a sentence."""
     words = [value] if isinstance(value, (str, int)) else value
     if not isinstance(words, list):
         raise ValueError(
@@ -84,20 +84,25 @@ def _check_pattern(pattern: str) -> None:
         raise ValueError(f"has the regular expression {quoted(pattern)}, which is wrong: {error}") from None
 
 
-def allows(job: "Standing", outcome: "Outcome") -> bool:
-    """Whether a failed or timed out attempt is of a class that is retried, if the budget allows."""
+def allows(job: "Budget", outcome: "Outcome") -> bool:
+    """Whether a failed or timed out attempt is of a kind that is retried; the caller checks the number of attempts.
+
+    In a group of exceptions one that matches ``no_retry_on`` is enough, but all must match ``retry_on``.
+    """
     if asks_for_retry(outcome):
         return True
     code = _code(outcome)
-    if job.no_retry_on is not None and _match(job.no_retry_on, outcome, code, any):
+    refused, retried = _listed(job.no_retry_on), _listed(job.retry_on)
+    if _match(refused, outcome, code) or any(_members_named(refused, outcome)):
         return False
-    if job.retry_on is not None:
-        return code == TEMPORARY or _match(job.retry_on, outcome, code, all)
-    return code not in HOPELESS
+    if not retried:
+        return code not in HOPELESS
+    members = _members_named(retried, outcome)
+    return code == TEMPORARY or _match(retried, outcome, code) or (bool(members) and all(members))
 
 
 def asks_for_retry(outcome: "Outcome") -> bool:
-    """Whether it raised ``batchq.Retry``, alone or in a group."""
+    """Whether the job raised ``batchq.Retry``, alone or in a group."""
     if outcome.retry_after is not None or outcome.failure is None:
         return outcome.retry_after is not None
     return outcome.failure.type == "Retry" or any("Retry" in kinds for kinds in outcome.failure.kinds)
@@ -111,16 +116,22 @@ def _code(outcome: "Outcome") -> int | None:
     return outcome.exit_code
 
 
-def _match(stored: str, outcome: "Outcome", code: int | None, how_many: "Callable[[Iterable[bool]], bool]") -> bool:
-    """Whether the rules match; of the exceptions in a group ``any`` or ``all``: one that is not retried is enough."""
+def _listed(stored: str | None) -> "list[str | int]":
     import json
 
-    listed = json.loads(stored)
-    if any(_matches(rule, outcome, code) for rule in listed):
-        return True
-    leaves = [] if outcome.failure is None else outcome.failure.kinds[1:]
-    named = {rule.rpartition(".")[2] for rule in listed if isinstance(rule, str)}
-    return bool(leaves) and how_many(not named.isdisjoint(kinds) for kinds in leaves)
+    return [] if stored is None else json.loads(stored)
+
+
+def _match(rules: "list[str | int]", outcome: "Outcome", code: int | None) -> bool:
+    """Whether a rule matches the attempt as a whole."""
+    return any(_matches(rule, outcome, code) for rule in rules)
+
+
+def _members_named(rules: "list[str | int]", outcome: "Outcome") -> list[bool]:
+    """For each exception in the group that was raised, whether a rule names its class or one of its bases."""
+    named = {rule.rpartition(".")[2] for rule in rules if isinstance(rule, str)}
+    members = [] if outcome.failure is None else outcome.failure.kinds[1:]
+    return [not named.isdisjoint(kinds) for kinds in members]
 
 
 def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
@@ -136,13 +147,13 @@ def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
     return outcome.failure is not None and _is_of_kind(outcome.failure, rule.rpartition(".")[2])
 
 
-def must_be_judged(outcome: "Outcome") -> bool:
-    """Whether rules that look at stderr have a say in it, and nobody has looked yet."""
+def needs_matching(outcome: "Outcome") -> bool:
+    """Whether ``stderr:`` rules apply to this outcome and have not been matched yet."""
     return outcome.matched is None and outcome.stderr is not None and outcome.status in ("failed", "timed_out")
 
 
 def patterns(*stored: str | None) -> list[str]:
-    """The regular expressions among stored rules, each once."""
+    """Return the regular expressions in stored rules, each once."""
     import json
 
     rules = [rule for text in stored if text is not None for rule in json.loads(text)]
@@ -150,7 +161,7 @@ def patterns(*stored: str | None) -> list[str]:
 
 
 def lines(outcome: "Outcome") -> list[str]:
-    """What was kept of stderr, by lines, of which each is cut."""
+    """Split what was kept of stderr into lines, each cut to ``LINE`` characters."""
     if outcome.stderr is None:
         return []
     text = (outcome.stderr.head + outcome.stderr.tail).decode(errors="replace")
@@ -158,14 +169,14 @@ def lines(outcome: "Outcome") -> list[str]:
 
 
 def is_in(pattern: str, lines: "Iterable[str]") -> bool:
-    """Whether the regular expression is found in one of the lines. On some texts that takes without end."""
+    """Whether the regular expression is found in one of the lines. On some texts this never returns."""
     import re
 
     return any(map(re.compile(pattern).search, lines))
 
 
 def _is_of_kind(failure: "Failure", named: str) -> bool:
-    """A worker tells the bases of an exception; of what is told by name alone only Python's own are known."""
+    """Compare with the bases that a worker sent; if only the name is known, with those of built-in exceptions."""
     if failure.kinds:
         return named in failure.kinds[0]
     import builtins

@@ -153,7 +153,7 @@ KINDS: dict[str, Callable[[], None]] = {
 
 
 def leave(kind: str, how: str) -> str:
-    """The first attempt leaves something and ends in one way or another; a later one tells what lives on of it."""
+    """The first attempt leaves something and ends in one way or another; a later one reports what is still alive of it."""
     if os.environ["BATCHQ_ATTEMPT"] != "1":
         if found := alive(noted()):
             raise RuntimeError(f"of an earlier attempt there live {found}")

@@ -100,7 +100,7 @@ def test_a_process_that_the_run_may_not_kill_is_named_and_no_other_attempt_begin
     assert not is_gone(pid)
     assert f"process {pid} (sleep) belongs to nobody: this run may not kill it" in scene.said()
     assert scene.attempts("error_type") == [("Unkillable",)]
-    assert scene.jobs("state, why") == [("failed", "something of it lives on")]
+    assert scene.jobs("state, why") == [("failed", "a process of it is still alive")]
     end(pid)
     eventually(lambda: is_gone(pid))
 

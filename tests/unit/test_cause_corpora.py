@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from batchq.jobs.causes import clusters, signature
 from batchq.jobs.causes.evidence import Evidence, program_of
-from batchq.jobs.causes.lines import Telling
+from batchq.jobs.causes.lines import Finding
 
 DATA = Path(__file__).parent.parent / "data"
 FIELDS = ("outcome", "exit_code", "signal", "error_type", "error", "traceback", "stderr", "stdout")
@@ -89,15 +89,15 @@ def _digits_masked(text: str, *, quotes: bool) -> str:
     return re.sub(r"0x[0-9a-f]+|\d+", "#", text)
 
 
-def _last_line(text: str) -> Telling | None:
+def _last_line(text: str) -> Finding | None:
     lines = [line for line in text.split("\n") if line.strip()]
-    return Telling(1, lines[-1]) if lines else None
+    return Finding(1, lines[-1]) if lines else None
 
 
 BROKEN = {
     "no masks": ("masked", _unmasked),
     "only digits masked": ("masked", _digits_masked),
-    "the last line instead of the telling one": ("telling", _last_line),
+    "the last line instead of the explaining one": ("explaining", _last_line),
     "tracebacks not read": ("chain", lambda text: []),
     "all tracebacks of one place": ("_place", lambda frame: ""),
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batchq.jobs.attempt import Failure, Outcome, Stream
 from batchq.jobs.causes.clusters import ALIKE, merged, title
 from batchq.jobs.causes.evidence import TAIL, Evidence, end_of, of_outcome, program_of
-from batchq.jobs.causes.lines import telling
+from batchq.jobs.causes.lines import explaining
 from batchq.jobs.causes.masks import masked
 
 # --- lines and masks -------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ from batchq.jobs.causes.masks import masked
     ],
 )  # fmt: skip
 def test_the_line_that_explains_most_is_found(text: str, line: str) -> None:
-    found = telling(text)
+    found = explaining(text)
 
     assert found is not None
     assert found.line.strip() == line
@@ -38,7 +38,7 @@ def test_the_line_that_explains_most_is_found(text: str, line: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n \n", "+ set -x\n"])
 def test_output_that_says_nothing_has_no_telling_line(text: str) -> None:
-    assert telling(text) is None
+    assert explaining(text) is None
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Outcome, Standing
+from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Budget, Outcome
 from batchq.jobs.lifecycle import FINAL, LONGEST_DELAY, STATES, full_jitter, settle
 
 NOW = 1_700_000_000_000
 OUTCOMES = [SUCCEEDED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED]
 
 
-FRESH = Standing(max_attempts=1, failures=0, max_crashes=3, crashes=0, on_crash="retry", interruptions=0, backoff=1000)
+FRESH = Budget(max_attempts=1, failures=0, max_crashes=3, crashes=0, on_crash="retry", interruptions=0, backoff=1000)
 
 
-def expected(job: Standing, status: str) -> str:
+def expected(job: Budget, status: str) -> str:
     if status in (FAILED, TIMED_OUT):
         return "scheduled" if job.failures + 1 < job.max_attempts else "failed"
     if status == CRASHED:
@@ -44,7 +44,7 @@ standings = st.builds(
 
 
 @given(standings, st.sampled_from(OUTCOMES))
-def test_the_next_state_is_the_one_of_the_table(job: Standing, status: str) -> None:
+def test_the_next_state_is_the_one_of_the_table(job: Budget, status: str) -> None:
     settled = settle(job, Outcome(status), NOW)
 
     assert settled.state == expected(job, status)
@@ -53,7 +53,7 @@ def test_the_next_state_is_the_one_of_the_table(job: Standing, status: str) -> N
 
 
 @given(standings, st.sampled_from(OUTCOMES))
-def test_each_outcome_charges_its_own_budget_and_no_other(job: Standing, status: str) -> None:
+def test_each_outcome_charges_its_own_budget_and_no_other(job: Budget, status: str) -> None:
     settled = settle(job, Outcome(status), NOW)
 
     if status == SUCCEEDED:

@@ -11,7 +11,7 @@ LONGEST_LINE = 1000  #: characters of a line that are looked at
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 # Frames of other languages, source lines and carets, tables, and what programs print after the reason.
-_UNTELLING = re.compile(
+_NOISE = re.compile(
     r"""
       \d*\s*\|.* | [\^~]+.* | [-=*_\#.\s╷╵│]+ | at\s\S.* | from\s\S+:\d+.* | \.\.\.\ \d+\ more
     | \d+:\s+(?:0x[0-9a-f]+\ -\ )?[\w<&\[].*::.* | goroutine\ \d.* | stack\ backtrace:? | note:\ .* | hint:\ .*
@@ -35,24 +35,24 @@ _MESSAGES = ("msg", "message", "error", "err", "event", "exception")
 _LEVELS = ("level", "severity", "lvl")
 
 
-class Telling(NamedTuple):
+class Finding(NamedTuple):
     """The line that explains most, and how much it does (``severity``)."""
 
     severity: int
     line: str
 
 
-def telling(text: str) -> Telling | None:
+def explaining(text: str) -> Finding | None:
     """Find the last line of the highest severity; of a compiler's diagnostics the first. None where nothing is printed."""
     lines = _last_lines(text)
-    best: Telling | None = None
+    best: Finding | None = None
     for number, line in enumerate(lines):
         bare = line.strip()
-        if not bare or _UNTELLING.fullmatch(bare):
+        if not bare or _NOISE.fullmatch(bare):
             continue
         if _DIAGNOSTIC.search(line):
-            return Telling(ERROR, line)  # the later ones follow from it
-        found = _structured(line) or Telling(severity(line), line)
+            return Finding(ERROR, line)  # the later ones follow from it
+        found = _structured(line) or Finding(severity(line), line)
         if best is not None and _continues(lines, number, found.severity, best.severity):
             continue
         if best is None or found.severity >= best.severity:
@@ -73,7 +73,7 @@ def _continues(lines: list[str], number: int, found: int, best: int) -> bool:
     return is_indented and best >= TROUBLE and found <= best
 
 
-def _with_next(lines: list[str], number: int, found: Telling) -> str:
+def _with_next(lines: list[str], number: int, found: Finding) -> str:
     """The line, together with the next one where it only announces that."""
     line = found.line
     if line is not lines[number]:
@@ -85,7 +85,7 @@ def _with_next(lines: list[str], number: int, found: Telling) -> str:
     return line
 
 
-def _structured(line: str) -> Telling | None:
+def _structured(line: str) -> Finding | None:
     """Level and message of a log line that is a JSON object; None where it is something else."""
     if not (line[0] == "{" and line[-1] == "}"):
         return None
@@ -96,4 +96,4 @@ def _structured(line: str) -> Telling | None:
     message = next((value[name] for name in _MESSAGES if isinstance(value.get(name), str)), None)
     if message is None:
         return None
-    return Telling(of_level(next((value[name] for name in _LEVELS if name in value), "")), message)
+    return Finding(of_level(next((value[name] for name in _LEVELS if name in value), "")), message)

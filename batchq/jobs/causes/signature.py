@@ -14,7 +14,7 @@ import signal as signals
 
 from batchq.jobs.attempt import CRASHED, TIMED_OUT
 from batchq.jobs.causes.evidence import TAIL, TRACEBACK, Evidence
-from batchq.jobs.causes.lines import telling
+from batchq.jobs.causes.lines import explaining
 from batchq.jobs.causes.masks import masked
 from batchq.jobs.causes.severity import TROUBLE
 from batchq.jobs.causes.tracebacks import Frame, Raised, chain
@@ -86,9 +86,9 @@ def _of_crash(evidence: Evidence, program: str) -> Signature:
 
 def _of_output(evidence: Evidence, program: str) -> Signature:
     ending = _ending(evidence)
-    best = telling(evidence.stderr[-TAIL:])
+    best = explaining(evidence.stderr[-TAIL:])
     if best is None or best.severity < TROUBLE:
-        other = telling(evidence.stdout[-TAIL:])
+        other = explaining(evidence.stdout[-TAIL:])
         if other is not None and (best is None or other.severity >= TROUBLE):
             best = other
     if best is None or (evidence.signal is not None and best.severity < TROUBLE):

@@ -14,12 +14,12 @@ from batchq.jobs.attempt import (
     FAILED,
     SUCCEEDED,
     TIMED_OUT,
+    Budget,
     Claim,
     Ended,
     Failure,
     Leader,
     Outcome,
-    Standing,
     Stream,
 )
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, is_snooze, settle, withdrawn
@@ -66,9 +66,9 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
         return [], []
     asked = "SELECT id FROM jobs WHERE cancel_asked <> 0 AND finished_at IS NULL AND runner = ?"
     cancelled = {id for (id,) in db.execute(asked, (runner,))}
-    standings = _standings(db, [claim.id for claim, outcome in ended if outcome.status != SUCCEEDED])
+    budgets = _budgets(db, [claim.id for claim, outcome in ended if outcome.status != SUCCEEDED])
     settled = [
-        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else _settled(standings[claim.id], outcome, now))
+        Settled(claim, outcome, SUCCESS if outcome.status == SUCCEEDED else _settled(budgets[claim.id], outcome, now))
         for claim, outcome in ended
     ]
     if cancelled:
@@ -211,7 +211,7 @@ def _failed(one: Ended, trouble: Exception) -> Ended:
     return Ended(one.claim, Outcome(FAILED, failure=failure, started_at=one.claim.started_at))
 
 
-def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
+def _settled(job: Budget, outcome: Outcome, now: int) -> Settlement:
     """Settle the job; if that raises, only this job fails."""
     try:
         return settle(job, outcome, now)
@@ -220,15 +220,15 @@ def _settled(job: Standing, outcome: Outcome, now: int) -> Settlement:
         return Settlement("failed", None, job.failures + 1, job.crashes, 0, why)
 
 
-def _standings(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Standing]:
+def _budgets(db: sqlite3.Connection, jobs: list[int]) -> dict[int, Budget]:
     """The retry budgets of these jobs. One that is gone has a budget, too: its result will be refused."""
-    found = dict.fromkeys(jobs, Standing(1, 0, 1, 0, "retry", 0, 0))
+    found = dict.fromkeys(jobs, Budget(1, 0, 1, 0, "retry", 0, 0))
     if jobs:
         rows = db.execute(
-            f"SELECT id, {', '.join(Standing._fields)} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            f"SELECT id, {', '.join(Budget._fields)} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(jobs),),
         )
-        found.update((row[0], Standing._make(row[1:])) for row in rows)
+        found.update((row[0], Budget._make(row[1:])) for row in rows)
     return found
 
 
