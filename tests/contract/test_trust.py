@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import Done, Shell, nothing_left
+from conftest import Done, Shell, eventually, nothing_left
 
 MALLORY = 54321
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
@@ -243,7 +243,7 @@ def test_a_store_in_a_folder_like_tmp_is_used_and_nothing_of_it_is_left_for_othe
     shell("add", "-c", "sleep 60")
     run = shell.start("run")
     try:
-        shell("list")
+        eventually(lambda: " running " in shell("list").out)
         for suffix in ("-wal", "-shm", "-journal", "-lock"):
             assert (folder / f"batchq.db{suffix}").stat().st_uid == 0
     finally:
