@@ -84,6 +84,26 @@ class Variables:
         return found
 
 
+class Slot:
+    """A variable of the environment whose value changes in place (Linux), up to ``LONGEST`` bytes.
+
+    setenv(3) of glibc never frees a value, which takes 150 bytes a task; putenv(3) takes memory of the caller.
+    """
+
+    LONGEST = 4096
+
+    def __init__(self, name: bytes) -> None:
+        self._beginning = name + b"="
+        self._entry: Any = (_letter() * (len(self._beginning) + self.LONGEST))()
+        self._putenv: Any = function("putenv")
+
+    def set(self, value: bytes, *, is_placed: bool) -> None:
+        """Set the value. ``is_placed``: the environment has this memory already."""
+        self._entry.value = self._beginning + value
+        if not is_placed:
+            self._putenv(self._entry)
+
+
 def zone() -> "Callable[[], object]":
     """Return a function that returns the current time zone of the C library."""
     if _ctypes is None:

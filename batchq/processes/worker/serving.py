@@ -109,6 +109,7 @@ class _Worker:
             with contextlib.suppress(OSError):
                 os.chdir(self._home)
                 self._around.streams.direct(*self._pipes, are_files=False)
+        self._environment.settle()
 
     def _end(self) -> None:
         if os.getpid() == self._pid and not self._is_last:
