@@ -138,7 +138,7 @@ def raw_json(value: object) -> str:
 
 
 def encode_bytes(text: str) -> bytes:
-    """The bytes behind ``text``: UTF-8, where surrogates stand for the raw bytes that ``os.fsdecode`` met.
+    """Return the bytes of ``text`` in UTF-8; surrogates stand for the raw bytes of ``os.fsdecode``.
 
     Raises ValueError for any other surrogate.
     """

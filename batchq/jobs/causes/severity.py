@@ -1,4 +1,4 @@
-"""How much a line of output says about a failure, told from the words in it."""
+"""How much a line of output says about a failure, judged by its words."""
 
 import re
 
