@@ -63,7 +63,7 @@ def faults_of(done: Done, failed: list[int], cancelled: list[int], is_json: bool
         found.append(f"the command is {told and told[0]}")
     if sorted(map(int, re.findall(r"^job (\d+)", done.err, re.MULTILINE))) != failed[:10]:
         found.append("others are told in full")
-    if cancelled and f"{len(cancelled)} job" not in done.err.rpartition("cancelled that run after")[0]:
+    if cancelled and f"{len(cancelled)} job" not in done.err.rpartition(" cancelled; the retr")[0]:
         found.append("those that were cancelled are not counted")
     return found
 
