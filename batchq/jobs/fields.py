@@ -29,12 +29,13 @@ class Field:
 
     ``is_own``: it often differs between the jobs of a list. ``is_column``: the table ``jobs`` has a column of that name.
     ``is_filled``: it may contain placeholders. ``for_commands``: why only a command may set it to anything but the
-    default.
+    default. ``stored_as`` is what JSON makes of the stored value: ``ms``, ``time``, ``json``, ``names``, ``codes``,
+    ``octal`` or ``bytes``; None if it is printed as it is.
     """
 
     __slots__ = (
         "check", "default", "flags", "for_commands", "form", "group", "help", "is_column", "is_filled", "is_own",
-        "metavar", "name",
+        "metavar", "name", "stored_as",
     )  # fmt: skip
 
     def __init__(
@@ -52,11 +53,13 @@ class Field:
         is_column: bool = True,
         is_filled: bool = False,
         for_commands: str | None = None,
+        stored_as: str | None = None,
     ) -> None:
         self.name, self.check, self.form, self.default = name, check, form, default
         self.flags = flags or ("--" + name.replace("_", "-"),)
         self.metavar, self.help, self.group = metavar, help, group
         self.is_own, self.is_column, self.is_filled, self.for_commands = is_own, is_column, is_filled, for_commands
+        self.stored_as = stored_as
 
 
 def _exit_codes(value: "Any") -> str | None:
@@ -95,15 +98,15 @@ _ALL = (
     ),
     Field(
         "delay", values.duration, "text", ORDER, "DURATION", "Do not start the job before this much time has passed.",
-        is_column=False,
+        is_column=False, stored_as="ms",
     ),
     Field(
         "run_at", values.instant, "text", ORDER, "TIME", "Do not start the job before this ISO 8601 time.",
-        is_column=False,
+        is_column=False, stored_as="time",
     ),
     Field(
         "timeout", values.timeout, "text", FAILURES, "DURATION",
-        "Kill an attempt that takes longer than this (default: no limit).",
+        "Kill an attempt that takes longer than this (default: no limit).", stored_as="ms",
     ),
     Field(
         "max_attempts", _MANY, "number", FAILURES, "N", "Run a job that fails at most this many times (default: 1).",
@@ -111,7 +114,7 @@ _ALL = (
     ),
     Field(
         "backoff", values.duration, "text", FAILURES, "DURATION", "Base of the delay before each retry (default: 1s).",
-        default=DEFAULT_BACKOFF,
+        default=DEFAULT_BACKOFF, stored_as="ms",
     ),
     Field(
         "on_crash", values.one_of("retry", "hold"), "text", FAILURES, "retry|hold",
@@ -134,14 +137,15 @@ _ALL = (
     Field(
         "success_codes", _exit_codes, "list", FAILURES, "CODE",
         "Exit codes that count as success, as in 0,24 (default: 0).",
-        for_commands="a callable has no exit code",
+        for_commands="a callable has no exit code", stored_as="codes",
     ),
     Field(
         "retry_on", values.rules, "list", FAILURES, "RULE",
-        "Retry only these: exit code, timeout, signal:KILL, exception, stderr:REGEX.",
+        "Retry only these: exit code, timeout, signal:KILL, exception, stderr:REGEX.", stored_as="json",
     ),
     Field(
         "no_retry_on", values.rules, "list", FAILURES, "RULE", "Never retry these failures; written as for --retry-on.",
+        stored_as="json",
     ),
     Field(
         "retry_timeout_factor", values.factor, "decimal", FAILURES, "N",
@@ -165,7 +169,7 @@ _ALL = (
     ),
     Field(
         "unique", values.unique, "text", KEYS, "ever|active|DURATION",
-        "How long the --key stays taken (default: ever).", default=values.EVER, is_column=False,
+        "How long the --key stays taken (default: ever).", default=values.EVER, is_column=False, stored_as="ms",
     ),
     Field(
         "if_exists", values.one_of("skip", "reject", "replace", "rerun-failed"), "text", KEYS,
@@ -174,7 +178,7 @@ _ALL = (
     ),
     Field(
         "inputs", values.files, "list", KEYS, "FILE", "A file whose contents are part of --key auto.",
-        flags=("--input", "--inputs"), is_filled=True,
+        flags=("--input", "--inputs"), is_filled=True, stored_as="json",
     ),
     Field(
         "after", values.parents, "list", ORDER, "JOB",
@@ -193,19 +197,19 @@ _ALL = (
     Field(
         "env", values.environment, "table", SURROUNDINGS, "K=V|NAME",
         "A variable for the job: NAME=VALUE, or NAME to copy its current value.",
-        is_filled=True,
+        is_filled=True, stored_as="names",
     ),
     Field(
         "stdin", values.stdin, "text", SURROUNDINGS, "TEXT", "Text that the job reads from stdin (default: nothing).",
-        is_filled=True,
+        is_filled=True, stored_as="bytes",
     ),
     Field(
         "umask", values.umask, "text", SURROUNDINGS, "OCTAL",
-        "The file mode mask of the job (default: that of the run).",
+        "The file mode mask of the job (default: that of the run).", stored_as="octal",
     ),
     Field(
         "tags", values.tags, "list", LABELS, "TAG", "A label that is stored with the job and shown.",
-        flags=("--tag", "--tags"), is_filled=True,
+        flags=("--tag", "--tags"), is_filled=True, stored_as="json",
     ),
     Field(
         "cwd", argument, "text", SURROUNDINGS, "DIR", "The folder that the job runs in (default: the current one).",

@@ -1,13 +1,12 @@
 """The jobs that an add stored, or would store: as a listing for people, and as JSON, schema 1."""
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 
-from batchq.clock import iso
 from batchq.jobs.asciijson import dump
+from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec
-from batchq.report.asjson import SCHEMA, parsed
+from batchq.report.asjson import SCHEMA, parsed, stored
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.store.adding.intake import Added
 from batchq.store.adding.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
@@ -90,28 +89,6 @@ def _stored(done: Added, job: int) -> "dict[str, Any]":
 
 
 def _job(spec: JobSpec) -> "dict[str, Any]":
-    return {
-        "name": spec.name,
-        "batch": spec.terms.batch,
-        "queue": spec.terms.queue,
-        "key": spec.key,
-        "kind": spec.kind,
-        "command": command(spec.kind, spec.work),
-        "work": parsed(spec.work),
-        "priority": spec.terms.priority,
-        "max_attempts": spec.terms.max_attempts,
-        "timeout": None if spec.terms.timeout is None else spec.terms.timeout / 1000,
-        "delay": None if spec.terms.delay is None else spec.terms.delay / 1000,
-        "run_at": iso(spec.terms.run_at),
-        "hold": spec.terms.hold,
-        "slots": spec.terms.slots,
-        "python": spec.terms.python,
-        "fresh": spec.terms.fresh,
-        "after": spec.after,
-        "after_any": spec.after_any,
-        "tags": json.loads(spec.terms.tags or "[]"),
-        "env": list(json.loads(spec.terms.env or "{}")),  # names only: values may be secrets
-        "inputs": json.loads(spec.terms.inputs or "[]"),
-        "stdin_bytes": None if spec.terms.stdin is None else len(spec.terms.stdin),
-        "cwd": spec.terms.cwd,
-    }
+    values = {name: getattr(spec if field.is_own else spec.terms, name) for name, field in FIELDS.items()}
+    work = {"kind": spec.kind, "command": command(spec.kind, spec.work), "work": parsed(spec.work)}
+    return work | stored(values)

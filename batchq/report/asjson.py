@@ -6,10 +6,11 @@ not UTF-8 appear as ``\\xff`` (four characters).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
+from batchq.jobs.fields import FIELDS, Field
 from batchq.report.ending import ending
 from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job
 
@@ -68,18 +69,38 @@ def detail(detail: Detail) -> str:
         "add": detail.add_id,
         "cwd": detail.cwd,
         "path": detail.path,
-        "env": detail.env,
-        "stdin_bytes": detail.stdin_bytes,
-        "umask": None if detail.umask is None else f"{detail.umask:03o}",
-        "timeout": _seconds(detail.timeout),
-        "backoff": _seconds(detail.backoff),
-        "on_crash": detail.on_crash,
-        "max_crashes": detail.max_crashes,
+        **stored(detail.terms),
         "interruptions": detail.interruptions,
         "cancel_asked": detail.cancel_asked,
         "attempts": [_attempt(attempt) for attempt in detail.attempts],
     }
     return _document("job", job=job)
+
+
+def stored(values: "Mapping[str, Any]") -> "dict[str, Any]":
+    """Stored fields of a job, by name, as JSON has them: seconds, times, lists; of a stdin only its size."""
+    return dict(_printed(FIELDS[name], value) for name, value in values.items())
+
+
+def _printed(field: Field, value: "Any") -> "tuple[str, Any]":
+    if field.stored_as == "bytes":
+        return f"{field.name}_bytes", None if value is None else len(value)
+    if field.form in ("list", "table") and not value:
+        return field.name, [0] if field.stored_as == "codes" else []
+    if field.form == "flag":
+        return field.name, bool(value)
+    return field.name, value if value is None or field.stored_as is None else _STORED[field.stored_as](value)
+
+
+def _names(text: str) -> list[str]:
+    """The names of variables: their values may be secrets."""
+    variables = parsed(text)
+    return [*variables] if isinstance(variables, dict) else []
+
+
+def _codes(text: str) -> list[int] | str:
+    words = text.split(",")
+    return [int(word) for word in words] if all(word.isdecimal() and len(word) < 20 for word in words) else text
 
 
 def changed(verb: str, done: "Changed") -> str:
@@ -194,3 +215,14 @@ def parsed(text: str) -> "Any":
 
 def _no_constant(name: str) -> "Any":
     raise ValueError(name)
+
+
+#: By ``Field.stored_as``
+_STORED: "dict[str, Callable[[Any], Any]]" = {
+    "ms": lambda value: value / 1000 if isinstance(value, (int, float)) else value,
+    "time": iso,
+    "json": parsed,
+    "names": _names,
+    "codes": _codes,
+    "octal": lambda mask: f"{mask:03o}",
+}

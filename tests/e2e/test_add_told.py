@@ -4,6 +4,8 @@ import json
 
 from conftest import Shell
 
+from batchq.jobs.fields import COLUMNS, FIELDS
+
 
 def told(shell: Shell, *words: str, stdin: bytes | str | None = None) -> dict[str, object]:
     done = shell("add", "--json", *words, stdin=stdin)
@@ -32,10 +34,41 @@ def test_json_is_one_document_with_the_jobs_as_they_are_stored(batchq: Shell) ->
     assert jobs == [{
         "id": 1, "fate": "added", "name": "n", "batch": "default", "queue": "default", "key": None, "kind": "argv",
         "command": "echo 'a b'", "work": ["echo", "a b"], "priority": 0, "max_attempts": 1, "timeout": 300.0,
-        "delay": None, "run_at": None, "hold": False, "slots": 1, "python": None, "fresh": False, "after": [],
-        "after_any": [], "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None,
+        "delay": None, "run_at": None, "hold": False, "slots": 1, "backoff": 1.0, "on_crash": "retry", "max_crashes": 3,
+        "leftovers": "kill", "success_codes": [0], "retry_on": [], "no_retry_on": [], "retry_timeout_factor": None,
+        "max_snoozes": 1000, "unique": "ever", "if_exists": "skip", "umask": None, "python": None, "fresh": False,
+        "after": [], "after_any": [], "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None,
         "cwd": str(batchq.folder.resolve()),
     }]  # fmt: skip
+
+
+def test_json_has_each_field_of_the_job_when_it_is_added_and_when_it_is_shown(batchq: Shell) -> None:
+    words = (
+        "--success-codes",
+        "24,0",
+        "--retry-on",
+        "3",
+        "--umask",
+        "022",
+        "--unique",
+        "1d",
+        "--key",
+        "k",
+        "--delay",
+        "1h",
+    )
+    jobs = told(batchq, *words, "--", "true")["jobs"]
+    assert isinstance(jobs, list)
+    (added,) = jobs
+    shown = json.loads(batchq("show", "1", "--json").out)["job"]
+
+    assert added.keys() >= {name for name in FIELDS if name != "stdin"}
+    assert shown.keys() >= {name for name in COLUMNS if name != "stdin"}
+    expected = {"success_codes": [0, 24], "retry_on": [3], "umask": "022", "unique": 86_400.0, "delay": 3_600.0}
+    assert {name: added[name] for name in expected} == expected
+    assert {name: shown[name] for name in COLUMNS if name != "stdin"} == {
+        name: added[name] for name in COLUMNS if name != "stdin"
+    }
 
 
 def test_json_tells_what_became_of_jobs_whose_key_is_known(batchq: Shell) -> None:

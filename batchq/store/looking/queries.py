@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from batchq import clock
 from batchq.errors import MissingError
+from batchq.jobs.fields import COLUMNS
 from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store import ages
 from batchq.store.adding import keys
@@ -53,14 +54,15 @@ def job(store: Store, id: int) -> Detail:
     (found,) = jobs(store, of_ids([id]), 1)
     (row,) = store.fetch(
         "SELECT add_id, cwd, path, env, length(stdin), umask, timeout, backoff, on_crash, max_crashes, interruptions,"
-        " cancel_asked FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context WHERE jobs.id = :id",
+        f" cancel_asked, {', '.join(COLUMNS)} FROM jobs LEFT JOIN contexts ON contexts.id = jobs.context"
+        " WHERE jobs.id = :id",
         {"id": id},
     )
-    add_id, cwd, path, env, *rest, asked = row
+    (add_id, cwd, path, env, *rest, asked), terms = row[:12], dict(zip(COLUMNS, row[12:], strict=True))
     place = (os.fsdecode(cwd or b""), os.fsdecode(path or b""))  # None: a damaged store has lost its folder
     names = tuple(json.loads(env)) if env else ()
     attempts = _attempts(store, found, row[6])
-    return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts))
+    return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts, terms))
 
 
 def results(store: Store, ids: list[int]) -> dict[int, str]:

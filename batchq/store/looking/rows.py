@@ -121,7 +121,8 @@ class Attempt(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """Everything that is stored about one job. ``env`` has names only: values may be secrets."""
+    """Everything that is stored about one job. ``env`` has names only: values may be secrets. ``terms`` are the columns
+    of its fields, as they are stored."""
 
     job: Job
     add_id: int
@@ -137,6 +138,7 @@ class Detail(NamedTuple):
     interruptions: int
     cancel_asked: bool
     attempts: tuple[Attempt, ...]
+    terms: "dict[str, Any]"
 
 
 class Parent(NamedTuple):
