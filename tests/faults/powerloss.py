@@ -211,8 +211,7 @@ def examine(
     try:
         found = read(folder / MAIN, acknowledged)
     except sqlite3.DatabaseError as error:
-        # A store has another name until all of it is on disk: nobody meets half of one.
-        return Verdict(str(error) if acknowledged else "", 0)
+        return Verdict(str(error), 0)
     if not found and acknowledged == 0:
         return Verdict("", 0)
     if found not in dumps:

@@ -56,7 +56,10 @@ def lose_power(
     verdicts = []
     for _ in range(states):
         files, acknowledged = powerloss.state_after(events_log, chance)
-        verdicts.append(powerloss.examine(files, acknowledged, dumps, tmp_path / "state", read))
+        verdict = powerloss.examine(files, acknowledged, dumps, tmp_path / "state", read)
+        # With less than FULL, half a store is not corrupt: it has another name until all of it is on disk.
+        if synchronous == "FULL" or acknowledged:
+            verdicts.append(verdict)
     corrupt = [verdict.corrupt for verdict in verdicts if verdict.corrupt]
     lost = [verdict.lost for verdict in verdicts if verdict.lost]
     return corrupt, len(lost), max(lost, default=0)
