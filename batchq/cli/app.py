@@ -3,18 +3,17 @@
 import inspect
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from batchq.cli import commands
-from batchq.cli.options import DB, DECIMAL, FLAG, LIST, NUMBER, OPTIONS, Argument, Command, Option
+from batchq.cli.options import DB, FLAG, LIST, OPTIONS, Argument, Command, Option
 from batchq.errors import UsageError
 from batchq.visible import visible
 
 _HELP = "Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."
-_TYPES: dict[str, Any] = {NUMBER: int, DECIMAL: float, LIST: list[str], FLAG: bool}
 _VERSION = Option("--version", None, "Print the version and exit.")
 
 
@@ -108,9 +107,17 @@ def _declared(one: Option | Argument) -> tuple[Any, Any]:
         kind: Any = list[str] if one.many else str
         default = inspect.Parameter.empty if one.required else None
         return default, Annotated[kind if one.required else kind | None, typer.Argument(metavar=one.metavar)]
-    kind = Literal[one.choices] if one.choices else _TYPES.get(one.form, str)
-    option = typer.Option(*one.flags, metavar=one.metavar, min=one.least)
-    return one.default, Annotated[kind if one.default is not None else kind | None, option]
+    if one.form in (LIST, FLAG):
+        kind = list[str] if one.form == LIST else bool
+        return one.default, Annotated[kind if one.default is not None else kind | None, typer.Option(*one.flags)]
+
+    def parse(text: Any) -> Any:
+        try:
+            return one.value(text) if isinstance(text, str) else text  # else the default
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return one.default, Annotated[Any, typer.Option(*one.flags, metavar=one.metavar, parser=parse)]
 
 
 def _class(kind: Any, parameters: Iterable[Option | Argument]) -> Any:

@@ -3,7 +3,7 @@
 Invalid lines are left to typer, which words the error; property tests check that both parsers agree.
 """
 
-from batchq.cli.options import DECIMAL, FLAG, LIST, NUMBER, Argument
+from batchq.cli.options import FLAG, LIST, Argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read(command: "Command", argv: list[str], after: list[str] | None) -> "dict[
             else:
                 last[option] = text
         for option, text in last.items():
-            values[option.name] = _value(option, text)
+            values[option.name] = option.value(text)
     except (IndexError, KeyError, ValueError):
         return None
     if command.takes_command:
@@ -83,19 +83,3 @@ def _pieces(argv: list[str], flags: "dict[str, Option]") -> "Iterator[tuple[Opti
                 if more.startswith("-"):
                     raise KeyError(more)
                 rest.append(f"-{more}")
-
-
-def _value(option: "Option", text: str) -> "Any":
-    """Raises ValueError."""
-    if option.form == FLAG:
-        return True
-    if option.form == DECIMAL:
-        return float(text)
-    if option.form == NUMBER:
-        number = int(text)
-        if option.least is not None and number < option.least:
-            raise ValueError(text)
-        return number
-    if option.choices and text not in option.choices:
-        raise ValueError(text)
-    return text

@@ -40,6 +40,41 @@ class Option:
         self.default = False if self.form == FLAG else default
         self.least, self.choices = least, choices
 
+    def value(self, text: str) -> "Any":
+        """Return the value that a text gives, True for a flag. Raises ValueError with what is wrong with the text."""
+        if self.form == FLAG:
+            return True
+        if self.form in (NUMBER, DECIMAL):
+            return self._number(text)
+        if self.choices and text not in self.choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}.")
+        return text
+
+    def _number(self, text: str) -> float:
+        try:
+            number: float = integer(text) if self.form == NUMBER else decimal(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a {'whole ' * (self.form == NUMBER)}number.") from None
+        if self.least is not None and number < self.least:
+            raise ValueError(f"{text} is less than {self.least}.")
+        return number
+
+
+def integer(text: str) -> int:
+    """Read a whole number of ASCII digits: int() alone takes ``٣``, ``1_0`` and spaces, too. Raises ValueError."""
+    return int(_plain(text))
+
+
+def decimal(text: str) -> float:
+    """Read a number as ``integer`` does, also with a fraction or an exponent. Raises ValueError."""
+    return float(_plain(text))
+
+
+def _plain(text: str) -> str:
+    if not text.isascii() or "_" in text or text != text.strip():
+        raise ValueError(text)
+    return text
+
 
 class Argument:
     """A positional argument: one word, or ``many``."""

@@ -67,7 +67,8 @@ def _exit_codes(value: "Any") -> str | None:
     codes = set()
     for word in value if isinstance(value, list) else [value]:
         for part in word.split(",") if isinstance(word, str) else [word]:
-            code = int(part) if isinstance(part, str) and part.strip().isdecimal() and len(part) < 20 else part
+            is_number = isinstance(part, str) and part.isascii() and part.strip().isdecimal() and len(part) < 20
+            code = int(part) if is_number else part
             if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= 255:
                 raise ValueError(f"has {quoted(part)}, which is not an exit code: write numbers from 0 to 255")
             codes.add(code)

@@ -126,7 +126,8 @@ def _time(value: object, read: "Callable[[str], int]") -> int:
 def umask(value: object) -> int:
     """The number of an octal string."""
     try:
-        mask = int(text_of(value), 8)
+        text = text_of(value)
+        mask = int(text, 8) if text.isascii() and text.isalnum() else -1
     except ValueError:
         mask = -1
     if not 0 <= mask <= 0o777:

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.cli import app, byhand, commands
+from batchq.cli.change import queueing
 from batchq.cli.options import DECIMAL, FLAG, LIST, NUMBER, Argument, Command, Option
+from batchq.cli.run import plans
+from batchq.errors import UsageError
 from batchq.jobs.fields import FIELDS
 
 COMMANDS = [commands.table(name) for name in commands.ROOMS]
@@ -173,3 +176,18 @@ def test_words_after_the_dashes_are_a_command_for_add_and_arguments_for_others()
     assert add is not None and (add[1]["words"], add[1]["files"]) == (["a", "-v"], [])
     assert run is not None and (run[1]["files"], run[1]["verbose"]) == (["a", "-v"], False)
     assert nothing is None
+
+
+@pytest.mark.parametrize("text", ["٣", "३", "３", "1_0", " 7 ", "7\n"])
+def test_only_ascii_digits_are_a_number_on_any_command_line(text: str) -> None:
+    for command in COMMANDS:
+        for one in options_of(command):
+            if one.form in (NUMBER, DECIMAL):
+                assert byhand.read(command, [one.flags[0], text], None) is None
+    for read in (plans.slots, lambda text: plans.halt(f"now,fail={text}"), queueing._rate, queueing._limit):
+        with pytest.raises(UsageError):
+            read(text)
+    for field in ("success_codes", "umask"):
+        if text.strip() != "7":  # "7, 24" has always been a list of exit codes
+            with pytest.raises(ValueError):
+                FIELDS[field].check(text)

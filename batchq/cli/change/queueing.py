@@ -4,6 +4,7 @@ import os
 import sys
 
 from batchq.cli.choosing import store_for
+from batchq.cli.options import decimal
 from batchq.errors import InputError, UsageError
 from batchq.jobs.fields import FIELDS
 from batchq.notes import note
@@ -77,7 +78,7 @@ def _rate(text: str | None) -> float | None:
         return None
     number, slash, unit = text.partition("/")
     try:
-        rate = float(number) / _UNITS[unit if slash else "s"]
+        rate = decimal(number) / _UNITS[unit if slash else "s"]
     except (ValueError, KeyError):
         rate = 0.0
     if not limits.LOWEST_RATE <= rate <= 1_000_000:

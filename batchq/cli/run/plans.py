@@ -3,6 +3,7 @@
 import math
 import os
 
+from batchq.cli.options import decimal, integer
 from batchq.cli.request import Request, duration
 from batchq.errors import ScarceError, UsageError
 from batchq.notes import note
@@ -34,7 +35,7 @@ def slots(text: str) -> int:
     """Return the number of slots: ``4``, ``50%`` of the cores, or ``0`` for one per core."""
     cores = machine.cores()
     try:
-        number = max(1, round(cores * float(text[:-1]) / 100)) if text.endswith("%") else int(text)
+        number = max(1, round(cores * decimal(text[:-1]) / 100)) if text.endswith("%") else integer(text)
     except (ValueError, OverflowError):
         number = -1
     if not 0 <= number <= 10_000:
@@ -67,13 +68,13 @@ def halt(text: str) -> Halt | None:
         if when not in ("soon", "now") or word != "fail" or not equals:
             raise ValueError
         if number.endswith("%"):
-            percent = float(number[:-1])
+            percent = decimal(number[:-1])
             if not (math.isfinite(percent) and 0 < percent <= 100):
                 raise ValueError
             return Halt(when == "now", None, percent)
-        if int(number) < 1:
+        if integer(number) < 1:
             raise ValueError
-        return Halt(when == "now", int(number))
+        return Halt(when == "now", integer(number))
     except ValueError:
         raise UsageError(
             f"--halt {text!r}: write never, soon or now, the last two also as in soon,fail=3 or now,fail=10%"
