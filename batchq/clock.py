@@ -1,4 +1,4 @@
-"""Time as batchq stores and prints it: milliseconds since 1970 in UTC, durations as ``250ms 10s 5m 2h 1d``.
+"""Time as batchq stores and prints it: milliseconds since 1970 in UTC, durations as ``250ms 10s 5min 1h30m 2d 1w``.
 
 Only wall-clock instants are stored. The process that waits for something measures its duration with the monotonic clock,
 so a jump of the wall clock never changes a duration.
@@ -6,9 +6,23 @@ so a jump of the wall clock never changes a duration.
 
 import time
 
-_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DAY = 86_400_000
+_SPELLINGS = {
+    1: "ms",
+    1_000: "s sec secs second seconds",
+    60_000: "m min mins minute minutes",
+    3_600_000: "h hr hrs hour hours",
+    _DAY: "d day days",
+    7 * _DAY: "w week weeks",
+}
+_UNITS = {spelling: ms for ms, spellings in _SPELLINGS.items() for spelling in spellings.split()}
+_LETTERS = "".join(sorted({*"".join(_UNITS)}))
 _NEAR = 7_200  #: seconds around an instant in which a change of the clock may make its local time ambiguous
-LONGEST = 100 * 365 * _UNITS["d"]  #: no duration is longer, in milliseconds
+LONGEST = 100 * 365 * _DAY  #: no duration is longer, in milliseconds
 
 
 def now() -> int:
@@ -22,18 +36,53 @@ def seconds_to(moment: int | None) -> float | None:
 
 
 def duration(text: str) -> int:
-    """``"1.5s"`` -> 1500: a number and one of ``ms s m h d``, as milliseconds.
+    """``"1.5s"`` -> 1500, also ``"1h30m"``, ``"10 min"`` and ``"1:30:00"``, as milliseconds.
 
-    A bare number means seconds. Raises ValueError for anything else, for a negative value, and for more than 100 years.
+    It is one number and unit or several (``ms s m h d w`` or their names, each once), or hours, minutes and seconds with
+    colons. A bare number means seconds. Raises ValueError for anything else, for a negative value, and for more than
+    100 years.
     """
-    number = text.strip().rstrip("mshd")
-    unit = text.strip()[len(number) :] or "s"
-    if unit not in _UNITS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise ValueError(f"{text!r} is not a duration: write a number and one of ms, s, m, h, d, as in 90s or 1.5h")
-    value = float(number) * _UNITS[unit]
+    try:
+        value = _with_colons(text) if ":" in text else sum(_pieces(text.strip()))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and one of ms, s, m, h, d, w, as in 90s, 1h30m or 1:30:00"
+        ) from None
     if value > LONGEST:
         raise ValueError(f"{text!r} is longer than 100 years")
     return round(value)
+
+
+def _pieces(text: str) -> "Iterator[float]":
+    """Yield the milliseconds of each number with its unit. Raises ValueError."""
+    seen: set[int] = set()
+    while text or not seen:
+        rest = text.lstrip("0123456789.")
+        number, rest = text[: len(text) - len(rest)], rest.lstrip(" ")
+        text = rest.lstrip(_LETTERS)
+        unit = rest[: len(rest) - len(text)]
+        text = text.lstrip(" ")
+        ms = 1_000 if not unit and not text and not seen else _UNITS.get(unit, 0)
+        if not ms or ms in seen:
+            raise ValueError(unit)
+        seen.add(ms)
+        yield _number(number) * ms
+
+
+def _with_colons(text: str) -> float:
+    hours, minutes, seconds = text.strip().split(":")
+    if len(minutes) != 2 or len(seconds.partition(".")[0]) != 2 or "." in hours + minutes:
+        raise ValueError(text)
+    found = [_number(hours), _number(minutes), _number(seconds)]
+    if found[1] >= 60 or found[2] >= 60:
+        raise ValueError(text)
+    return (found[0] * 3600 + found[1] * 60 + found[2]) * 1_000
+
+
+def _number(text: str) -> float:
+    if not text.isascii() or not text.replace(".", "", 1).isdecimal():
+        raise ValueError(text)
+    return float(text)
 
 
 def show_duration(ms: float) -> str:
@@ -55,17 +104,20 @@ def show_duration(ms: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
 
 
-def instant(text: str) -> int:
-    """An ISO 8601 date or time as milliseconds since 1970; without an offset it is local time.
+def instant(text: str, *, is_past: bool = False) -> int:
+    """A time as milliseconds since 1970: ISO 8601, or as ``spoken.moment`` reads it; without an offset it is local time.
 
-    Raises ValueError if the text is not such a time, or a local time that the clock skips.
+    Of a time without a date the next one is meant, or the last one if ``is_past``. Raises ValueError if the text is not
+    a time, or a local time that the clock skips; one that occurs twice is its first.
     """
     from datetime import UTC, datetime
 
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is not an ISO 8601 time, as in 2026-11-23T18:00 or 2026-11-23T18:00Z") from None
+        from batchq import spoken
+
+        moment = spoken.moment(text, datetime.now(), is_past=is_past)
     try:
         if moment.tzinfo is None:
             local = moment.astimezone()
@@ -78,15 +130,13 @@ def instant(text: str) -> int:
 
 
 def since(text: str) -> int:
-    """The start of a window that ends now: ``"2h"`` ago, an ISO 8601 time, or ``"today"`` (local midnight)."""
-    from datetime import datetime
-
-    if text == "today":
-        return round(datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
-    try:
-        return now() - duration(text)
-    except ValueError:
-        return instant(text)
+    """The start of a window that ends now: ``"2h"`` or ``"-2h"`` ago, or a time, of which the last one is meant."""
+    if ":" not in text:
+        try:
+            return now() - duration(text.strip().removeprefix("-"))
+        except ValueError:
+            pass
+    return instant(text, is_past=True)
 
 
 def iso(ms: int | None) -> str | None:

@@ -126,7 +126,7 @@ SELECTION = (
     Option("--state", "STATE", "Only jobs in this state; may be repeated.", form=LIST, name="states", group=_WHICH),
     Option("--failed", None, "Only failed jobs.", group=_WHICH),
     Option("--name", "GLOB", "Only jobs whose name matches, as in 'load-*'.", group=_WHICH),
-    Option("--since", "TIME", "Only jobs added, run or ended since: 2h, today, 2026-11-23.", group=_WHICH),
+    Option("--since", "TIME", "Only jobs added, run or ended since: 2h, yesterday, 9:00, 2026-11-23.", group=_WHICH),
     Option(
         "--cause",
         "ID",

@@ -102,7 +102,7 @@ _ALL = (
         is_column=False, stored_as="ms",
     ),
     Field(
-        "run_at", values.instant, "text", ORDER, "TIME", "Do not start the job before this ISO 8601 time.",
+        "run_at", values.instant, "text", ORDER, "TIME", "Do not start the job before 22:30, fri 9:00, 2026-11-23T18:00.",
         is_column=False, stored_as="time",
     ),
     Field(

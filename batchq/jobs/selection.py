@@ -70,7 +70,7 @@ def parse(
     """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
 
     Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is
-    a duration ago, an ISO 8601 time or ``today``. Raises UsageError; an empty string is refused and never means every
+    a duration ago or a time (see ``clock.since``). Raises UsageError; an empty string is refused and never means every
     job, because that is what an unset shell variable gives.
     """
     for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since)):

@@ -107,7 +107,7 @@ def timeout(value: object) -> int:
 
 
 def instant(value: object) -> int:
-    """Milliseconds since 1970 of an ISO 8601 time, or of a date of TOML."""
+    """Milliseconds since 1970 of a time (see ``clock.instant``), or of a date of TOML."""
     # A number could be read as a date without hyphens, so only text and TOML dates are accepted.
     if not isinstance(value, str) and not hasattr(value, "isoformat"):
         raise ValueError(f"must be a time such as '2026-11-23T18:00', not {kind_of(value)}")

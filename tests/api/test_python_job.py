@@ -147,7 +147,7 @@ def test_options_are_given_in_the_types_of_python() -> None:
     [
         ({"timout": "5m"}, r"plain: unknown option 'timout' \(did you mean 'timeout'\?\)"),
         ({"args": {}}, r"plain: unknown option 'args'"),
-        ({"timeout": "5 minutes"}, "plain: field 'timeout' is wrong: '5 minutes' is not a duration"),
+        ({"timeout": "5 fortnights"}, "plain: field 'timeout' is wrong: '5 fortnights' is not a duration"),
         ({"max_attempts": "3"}, "plain: field 'max_attempts' must be a whole number, not a string"),
         ({"delay": 1, "run_at": "2100-01-01"}, "plain: fields 'delay' and 'run_at' exclude each other"),
         ({"leftovers": "keep"}, "plain: field 'leftovers' can be 'keep' for commands only"),

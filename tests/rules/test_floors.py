@@ -12,6 +12,7 @@ HOUSE = Path(batchq.__file__).parent
 FLOORS = {
     "errors": 0,
     "clock": 0,
+    "spoken": -1,
     "folder": 1,
     "failpoints": 0,
     "visible": 0,

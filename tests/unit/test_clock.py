@@ -3,12 +3,13 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq import clock
+from batchq import clock, spoken
 
 
 @pytest.fixture(autouse=True)
@@ -23,19 +24,25 @@ def central_europe() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("text", "ms"),
     [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000), ("1.5s", 1_500),
-     (".5s", 500), ("90", 90_000), ("0", 0), ("0.4ms", 0), (" 5m ", 300_000), ("36500d", 3_153_600_000_000)],
+     (".5s", 500), ("90", 90_000), ("0", 0), ("0.4ms", 0), (" 5m ", 300_000), ("36500d", 3_153_600_000_000),
+     ("1w", 604_800_000), ("10min", 600_000), ("5 minutes", 300_000), ("1hour", 3_600_000), ("2hrs", 7_200_000),
+     ("1h30m", 5_400_000), ("1h 30m 5s", 5_405_000), ("1 d 12 h", 129_600_000), ("30m1.5h", 7_200_000),
+     ("1:30:00", 5_400_000), ("0:00:01.5", 1_500), ("100:00:00", 360_000_000)],
 )  # fmt: skip
-def test_a_duration_is_a_number_and_a_unit_and_seconds_without_one(text: str, ms: int) -> None:
+def test_a_duration_is_numbers_with_units_and_seconds_without_one(text: str, ms: int) -> None:
     assert clock.duration(text) == ms
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "s", ".", "5 m", "-1s", "+1s", "1e3", "1_000", "0x10", "5w", "5sm", "5mm", "1.2.3s", "1h30m", "nan",
-     "inf", "٣s", "½h", "5\ns", "five", "5S"],
+    ["", " ", "s", ".", "-1s", "+1s", "1e3", "1_000", "0x10", "5sm", "5mm", "1.2.3s", "1h30", "1h1h", "1h2hours", "nan",
+     "inf", "٣s", "½h", "5\ns", "five", "5S", "1M", "5 fortnights", "1:30", "1:60:00", "1:00:60", "1:5:00", "1.5:00:00",
+     "1:00:0٣", ":", "::", "1h,30m", "1h-30m"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a duration: write a number and one of ms, s, m, h, d, as in 90s"):
+    with pytest.raises(
+        ValueError, match="is not a duration: write a number and one of ms, s, m, h, d, w, as in 90s, 1h30m"
+    ):
         clock.duration(text)
 
 
@@ -83,9 +90,35 @@ def test_a_local_time_that_comes_twice_means_its_first_coming() -> None:
     assert clock.iso(clock.instant("2026-10-25T02:30")) == "2026-10-25T00:30:00.000Z"
 
 
-@pytest.mark.parametrize("text", ["", "now", "18:00", "2026-02-30", "2026-11-23T25:00", "23.11.2026", "1795456800"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-02-30",
+        "2026-11-23T25:00",
+        "23.11.2026",
+        "1795456800",
+        "24:00",
+        "9:60",
+        "13pm",
+        "0am",
+        "9",
+        "9:5",
+        "fr",
+        "friday monday",
+        "9:00 10:00",
+        "next friday",
+        "may",
+        "10-11-12",
+        "٣:00",
+        "9:00:00:00",
+        "pm",
+        "today now",
+        "soon",
+    ],
+)
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="is not an ISO 8601 time, as in 2026-11-23T18:00"):
+    with pytest.raises(ValueError, match="is not a time: write 2026-11-23T18:00, 18:00, tomorrow 9:00 or fri 22:30"):
         clock.instant(text)
 
 
@@ -135,8 +168,12 @@ def test_since_takes_a_length_back_from_now_a_time_or_today() -> None:
     assert clock.iso(clock.since("2026-11-23T18:00")) == "2026-11-23T17:00:00.000Z"
     today = clock.since("today")
     assert clock.local(today).endswith(" 00:00:00") and 0 <= clock.now() - today <= 25 * 3_600_000
-    with pytest.raises(ValueError, match="'yesterday' is not an ISO 8601 time"):
-        clock.since("yesterday")
+    yesterday = clock.since("yesterday")
+    assert clock.local(yesterday).endswith(" 00:00:00") and 0 < today - yesterday <= 25 * 3_600_000
+    assert before - 3_600_000 <= clock.since("-1h") <= clock.now() - 3_600_000
+    assert clock.since("9:00:00") <= clock.now()  # a time of day, not nine hours ago
+    with pytest.raises(ValueError, match="'soon' is not a time"):
+        clock.since("soon")
 
 
 @pytest.mark.parametrize(
@@ -147,3 +184,58 @@ def test_since_takes_a_length_back_from_now_a_time_or_today() -> None:
 )  # fmt: skip
 def test_a_duration_is_shown_in_the_two_units_that_matter(ms: float, shown: str) -> None:
     assert clock.show_duration(ms) == shown
+
+
+SATURDAY = datetime(2026, 11, 28, 12, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "next_one", "last_one"),
+    [
+        ("09:00", "2026-11-29 09:00", "2026-11-28 09:00"),
+        ("12:30", "2026-11-29 12:30", "2026-11-28 12:30"),
+        ("23:15:10", "2026-11-28 23:15:10", "2026-11-27 23:15:10"),
+        ("9pm", "2026-11-28 21:00", "2026-11-27 21:00"),
+        ("12:05 AM", "2026-11-29 00:05", "2026-11-28 00:05"),
+        ("12pm", "2026-11-29 12:00", "2026-11-28 12:00"),
+        ("noon", "2026-11-29 12:00", "2026-11-28 12:00"),
+        ("midnight", "2026-11-29 00:00", "2026-11-28 00:00"),
+        ("fri 22:30", "2026-12-04 22:30", "2026-11-27 22:30"),
+        ("22:30 Friday", "2026-12-04 22:30", "2026-11-27 22:30"),
+        ("sat", "2026-12-05 00:00", "2026-11-28 00:00"),
+        ("sat 13:00", "2026-11-28 13:00", "2026-11-21 13:00"),
+        ("sat 12:30", "2026-12-05 12:30", "2026-11-28 12:30"),
+        ("sunday", "2026-11-29 00:00", "2026-11-22 00:00"),
+    ],
+)
+def test_of_a_time_without_a_date_the_next_or_the_last_one_is_meant(text: str, next_one: str, last_one: str) -> None:
+    assert spoken.moment(text, SATURDAY, is_past=False) == datetime.fromisoformat(next_one)
+    assert spoken.moment(text, SATURDAY, is_past=True) == datetime.fromisoformat(last_one)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("tomorrow 9:00", "2026-11-29 09:00"),
+        ("9:00 tomorrow", "2026-11-29 09:00"),
+        ("tomorrow", "2026-11-29 00:00"),
+        ("today 9am", "2026-11-28 09:00"),
+        ("Yesterday", "2026-11-27 00:00"),
+        ("2026-12-24 9:00", "2026-12-24 09:00"),
+        ("now", "2026-11-28 12:30"),
+    ],
+)
+def test_a_day_that_is_named_is_that_day(text: str, meant: str) -> None:
+    assert {spoken.moment(text, SATURDAY, is_past=is_past) for is_past in (False, True)} == {
+        datetime.fromisoformat(meant)
+    }
+
+
+WORDS = st.sampled_from(["sat", "9:00", "9pm", "noon", "today", "-", "2026-11-28", "am", "now", "24:00", "0:00"])
+
+
+@given(st.text() | st.lists(WORDS).map(" ".join))
+def test_any_text_is_a_time_or_a_value_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        clock.since(text)
+        clock.instant(text)
