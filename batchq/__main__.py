@@ -122,11 +122,7 @@ def _dispatch(argv: list[str], words: list[str] | None) -> int:
         raise BatchqError("batchq needs fork and process groups, which Windows does not have; use WSL")
     from batchq.cli import commands
 
-    if (found := commands.read(argv, words)) is None:
-        from batchq.cli import app  # typer, for help and error messages only
-
-        return app.complain(argv, words)
-    command, values = found
+    command, values = commands.read(argv, words)
     if command.name != "run":
         _set_interrupts(is_python=True)
     return commands.call(command, values)

@@ -1,7 +1,6 @@
-"""typer's commands, made from the tables: for help and error messages only; none of them runs anything."""
+"""typer's commands, made from the tables: for the help only; none of them runs anything."""
 
 import inspect
-import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -10,35 +9,20 @@ from typer.core import TyperCommand, TyperGroup
 
 from batchq.cli import commands
 from batchq.cli.options import DB, FLAG, LIST, OPTIONS, Argument, Command, Option
-from batchq.errors import UsageError
-from batchq.visible import visible
 
-_HELP = "Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon."
-_VERSION = Option("--version", None, "Print the version and exit.")
+_HELP = """Run batches of jobs from one SQLite file: add them, run them, read what happened. No daemon.
+
+\b
+batchq add -- convert a.png a.jpg    add a job
+batchq run -j 4                      run what is queued, four jobs at once
+batchq report                        read what happened
+"""
+_VERSION = Option("-V --version", None, "Print the version and exit.")
 
 
-class _Accepted(Exception):
-    """typer accepted the command line."""
-
-
-def complain(argv: list[str], after: list[str] | None) -> int:
-    """Print the help that a command line asks for, or what is wrong with it; return the exit code."""
-    name, _ = commands.named(argv)
-    lines = [argv]
-    if after is not None and not (name and commands.table(name).takes_command):
-        lines = [
-            [*argv, "--", *after],
-            argv,
-        ]  # typer may have taken the dashes as a value: then the line is wrong without them
-    app = application()
-    for line in lines:
-        try:
-            app([visible(word) for word in line], prog_name="batchq")
-        except _Accepted:
-            continue
-        except SystemExit as end:
-            return int(end.code or 0)
-    raise UsageError("put options after the words of a command, as in 'batchq queue list --json'")
+def print_help(name: str) -> None:
+    """Print the help of the command ``name``, or of batchq if it is empty."""
+    application()([*name.split(), "-h"], prog_name="batchq", standalone_mode=False)
 
 
 def application() -> typer.Typer:
@@ -61,7 +45,7 @@ def application() -> typer.Typer:
             groups[name] = typer.Typer(
                 cls=_class(TyperGroup, command.parameters), invoke_without_command=True, rich_markup_mode=None
             )
-            groups[name].callback(help=command.help)(_function(command, is_group=True))
+            groups[name].callback(help=command.help)(_function(command))
             groups[parent].add_typer(groups[name], name=word)
         else:
             of = _class(TyperCommand, command.parameters)
@@ -69,27 +53,15 @@ def application() -> typer.Typer:
     return app
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"batchq {version('batchq')}\n")
-        raise typer.Exit
-
-
-def _root(
-    db: Annotated[str | None, typer.Option("--db")] = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version)] = False,
-) -> None:
+def _root(db: Annotated[str | None, typer.Option("--db")] = None) -> None:
     pass
 
 
-def _function(command: Command, *, is_group: bool = False) -> Any:
+def _function(command: Command) -> Any:
     """Make a function with the parameters of a command, for typer to call."""
 
     def function(**values: Any) -> None:
-        if not is_group:  # typer calls the function of a group before it reads the subcommand
-            raise _Accepted
+        pass
 
     parameters = [
         inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -128,9 +100,11 @@ def _class(kind: Any, parameters: Iterable[Option | Argument]) -> Any:
     class Described(kind):  # type: ignore[misc]
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
             words = [one.metavar if one.required else f"[{one.metavar}]{'...' * one.many}" for one in arguments]
-            return ["[OPTIONS]", *(["COMMAND", "[ARGS]..."] if kind is TyperGroup else words)]
+            return ["COMMAND", "[OPTIONS]"] if kind is TyperGroup else ["[OPTIONS]", *words]
 
         def format_options(self, ctx: Any, formatter: Any) -> None:
+            if kind is TyperGroup:
+                self.format_commands(ctx, formatter)
             groups = {"Arguments": [(one.metavar, one.help) for one in arguments]}
             for one in options:
                 groups.setdefault(one.group, []).append((_spelling(one), _explained(one)))
@@ -139,11 +113,18 @@ def _class(kind: Any, parameters: Iterable[Option | Argument]) -> Any:
                 if records:
                     with formatter.section(title):
                         formatter.write_dl(records)
-            if kind is TyperGroup:
-                self.format_commands(ctx, formatter)
 
-        def list_commands(self, ctx: Any) -> list[str]:
-            return sorted(self.commands, key=[name.split()[-1] for name in commands.ROOMS].index)
+        def format_commands(self, ctx: Any, formatter: Any) -> None:
+            rooms: dict[str, list[tuple[str, str]]] = {}
+            group = f"{ctx.info_name} " if ctx.parent else ""
+            for name, room in commands.ROOMS.items():
+                if name.startswith(group) and " " not in name.removeprefix(group):
+                    title = "Commands" if group else commands.TITLES[room]
+                    summary = commands.table(name).help.partition("\n")[0]
+                    rooms.setdefault(title, []).append((name.removeprefix(group), summary))
+            for title, records in rooms.items():
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
     return Described
 

@@ -3,6 +3,7 @@
 import sys
 
 from batchq.cli import byhand
+from batchq.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,12 +34,16 @@ ROOMS = {  # in the order of the help
     "backup": "keep",
     "restore": "keep",
     "prune": "keep",
+    "help": "about",
+    "version": "about",
 }
+TITLES = {"add": "Add", "run": "Run", "look": "Look", "change": "Change", "keep": "Keep", "about": "About batchq"}
+HELP, VERSION = ("-h", "--help"), ("-V", "--version")
 
 
 def table(name: str) -> "Command":
     """Return the table of the command of this name."""
-    options = _module(f"{ROOMS[name]}.options")
+    options = _module(f"{ROOMS[name] if name else 'about'}.options")
     commands: tuple[Command, ...] = options.COMMANDS
     return next(command for command in commands if command.name == name)
 
@@ -61,14 +66,48 @@ def named(argv: list[str]) -> tuple[str, list[str]]:
     return name, [*store, *rest]
 
 
-def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, Any]] | None":
-    """Return the command and its values, or None if the line is not valid; ``after`` are the words after ``--``."""
+def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, Any]]":
+    """Return the command and its values; ``after`` are the words after ``--``. Raises UsageError."""
     name, rest = named(argv)
     if not name:
-        return None
+        return _unnamed(rest)
     command = table(name)
-    values = byhand.read(command, rest, after)
-    return None if values is None else (command, values)
+    try:
+        return command, byhand.read(command, rest, after)
+    except byhand.HelpAsked:
+        return table("help"), {"words": name.split()}
+    except UsageError:
+        words = [word for word in rest if not word.startswith("-")]
+        if words and any(other.startswith(f"{name} ") for other in ROOMS):
+            raise unknown(f"{name} {words[0]}") from None
+        raise
+
+
+def _unnamed(rest: list[str]) -> "tuple[Command, dict[str, Any]]":
+    """Return what a command line means that names no command."""
+    words = iter(rest)
+    for word in words:
+        if word == "--db":
+            next(words, None)
+        elif word in HELP:
+            return table("help"), {"words": []}
+        elif word in VERSION:
+            return table("version"), {}
+        elif word.startswith("-") and not word.startswith("--db="):
+            raise UsageError(f"no option {word!r} before a command; see 'batchq -h'")
+        elif not word.startswith("-"):
+            raise unknown(word)
+    return table(""), {}
+
+
+def unknown(name: str) -> UsageError:
+    """Word the complaint that no command has this name."""
+    from batchq.cli import synonyms
+
+    group = name.rpartition(" ")[0]
+    of_group = group if group in ROOMS else ""
+    near = synonyms.meant_command(name, [one for one in ROOMS if one.startswith(of_group)])
+    return UsageError(f"no command {name!r}{near}; see 'batchq {of_group} -h'".replace("  ", " "))
 
 
 def call(command: "Command", values: "dict[str, Any]") -> int:

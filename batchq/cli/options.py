@@ -47,16 +47,16 @@ class Option:
         if self.form in (NUMBER, DECIMAL):
             return self._number(text)
         if self.choices and text not in self.choices:
-            raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}.")
+            raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}")
         return text
 
     def _number(self, text: str) -> float:
         try:
             number: float = integer(text) if self.form == NUMBER else decimal(text)
         except ValueError:
-            raise ValueError(f"{text!r} is not a {'whole ' * (self.form == NUMBER)}number.") from None
+            raise ValueError(f"{text!r} is not a {'whole ' * (self.form == NUMBER)}number") from None
         if self.least is not None and number < self.least:
-            raise ValueError(f"{text} is less than {self.least}.")
+            raise ValueError(f"{text} is less than {self.least}")
         return number
 
 

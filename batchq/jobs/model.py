@@ -13,7 +13,6 @@ from batchq.jobs.work import (
     argv_work,
     bounded_json,
     call_work,
-    did_you_mean,
     quoted,
     raw_json,
     shell_work,
@@ -97,8 +96,9 @@ class Maker:
         """
         for name in fields:
             if name not in FIELDS and name not in WORK_FIELDS:
-                hint = did_you_mean(name, [*FIELDS, *WORK_FIELDS, "matrix"])
-                raise InputError(f"{where}: unknown field {quoted(name)}{hint}")
+                from batchq.jobs.synonyms import meant_field
+
+                raise InputError(f"{where}: unknown field {quoted(name)}{meant_field(name)}")
         kind, work = work_of(fields, where)
         written = _written(kind, fields)
         is_known = written is not None and written == self._written

@@ -1,6 +1,7 @@
 """The quick parser and typer read the same from every command line of every command, and refuse the same ones."""
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -8,12 +9,13 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchq.cli import app, byhand, commands
+from batchq.cli import app, byhand, commands, synonyms
 from batchq.cli.change import queueing
 from batchq.cli.options import DECIMAL, FLAG, LIST, NUMBER, Argument, Command, Option
 from batchq.cli.run import plans
 from batchq.errors import UsageError
-from batchq.jobs.fields import FIELDS
+from batchq.jobs.fields import FIELDS, WORK_FIELDS
+from batchq.jobs.synonyms import WORDS
 
 COMMANDS = [commands.table(name) for name in commands.ROOMS]
 TREE: Any = typer.main.get_command(app.application())
@@ -41,6 +43,14 @@ def by_typer(command: Command, argv: list[str], after: list[str] | None) -> dict
     return {"words": after, **values} if command.takes_command else values
 
 
+def by_hand(command: Command, argv: list[str], after: list[str] | None) -> dict[str, Any] | None:
+    """What the quick parser reads; None where it complains."""
+    try:
+        return byhand.read(command, argv, after)
+    except UsageError:
+        return None
+
+
 def is_value_missing(node: Any, argv: list[str]) -> bool:
     """Whether typer misses the value of an option, or finds one too many."""
     try:
@@ -66,7 +76,7 @@ def parts(command: Command) -> st.SearchStrategy[list[str]]:
     """One option with or without a value, in each spelling, joined letters, or a word that is none."""
     flags = [flag for one in options_of(command) for flag in one.flags]
     letters = [flag[1] for flag in flags if len(flag) == 2] or ["x"]
-    flag = st.sampled_from(flags)
+    flag = st.sampled_from(flags or ["--nope"])
     return (
         flag.map(lambda flag: [flag])
         | st.tuples(flag, VALUE).map(list)
@@ -90,7 +100,7 @@ def test_both_parsers_read_and_refuse_the_same(command: Command, data: st.DataOb
     after = data.draw(st.none() | st.lists(VALUE, max_size=3))
     argv = without_dashes([word for part in found for word in part])
 
-    assert shown(byhand.read(command, argv, after)) == shown(by_typer(command, argv, after))
+    assert shown(by_hand(command, argv, after)) == shown(by_typer(command, argv, after))
 
 
 def shown(values: dict[str, Any] | None) -> str:
@@ -108,7 +118,7 @@ def test_every_option_is_read_in_every_spelling(command: Command) -> None:
             argv = [*needed, flag] if one.form == FLAG else [*needed, flag, text]
             values = byhand.read(command, argv, None)
 
-            assert values is not None and values[one.name] == meant
+            assert values[one.name] == meant
             assert values == by_typer(command, argv, None)
 
 
@@ -154,28 +164,84 @@ def test_every_field_has_an_option_and_every_option_a_place() -> None:
 def test_command_lines_are_read(line: list[str], name: str, value: object) -> None:
     found = commands.read(line, None)
 
-    assert found is not None and found[1][name] == value
+    assert found[1][name] == value
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        [], ["lits"], ["-h"], ["--version"], ["--db"], ["--db", "a"], ["add", "--nmae", "x"], ["add", "--name"],
+        ["lits"], ["--nope"], ["help", "lits"], ["add", "--nmae", "x"], ["add", "--name"],
         ["add", "--priority", "high"], ["add", "--hold=1"], ["add", "-q-json"], ["run", "--max-jobs", "0"], ["run", "-j"],
-        ["run", "--watch=1"], ["run", "-h"], ["queue", "nope"], ["queue", "--json", "list"], ["backup"], ["show", "1", "2"],
+        ["run", "--watch=1"], ["queue", "nope"], ["queue", "--json", "list"], ["backup"], ["show", "1", "2"],
         ["report", "--format", "x"], ["list", "--limit", "-1"], ["doctor", "x"],
     ],
 )  # fmt: skip
-def test_what_is_not_valid_is_left_to_typer(line: list[str]) -> None:
-    assert commands.read(line, None) is None
+def test_an_invalid_line_is_refused_in_one_sentence_that_names_the_help(line: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^[^\n]+; see 'batchq [a-z ]*-h'$"):
+        command, values = commands.read(line, None)
+        commands.call(command, values)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["-h"], []), (["--db", "a", "--help"], []), (["add", "-h"], ["add"]), (["add", "--name", "x", "--help"], ["add"]),
+        (["queue", "set", "net", "-h"], ["queue", "set"]), (["run", "-qvh"], ["run"]),
+        (["help", "queue", "set"], ["queue", "set"]),
+    ],
+)  # fmt: skip
+def test_help_is_asked_for_in_many_ways(line: list[str], words: list[str]) -> None:
+    command, values = commands.read(line, None)
+
+    assert (command.name, values["words"]) == ("help", words)
+
+
+def test_a_value_may_look_like_the_option_for_help() -> None:
+    assert commands.read(["add", "--name", "-h", "x"], None)[1]["name"] == "-h"
+
+
+@pytest.mark.parametrize("line", [[], ["--db", "a"], ["--db"], ["--db=a"]])
+def test_without_a_command_the_help_goes_to_stderr_and_nothing_counts_as_done(line: list[str]) -> None:
+    assert commands.read(line, None)[0].name == ""
+
+
+@pytest.mark.parametrize("line", [["-V"], ["--version"], ["version"], ["--db", "a", "-V"]])
+def test_the_version_is_asked_for_in_three_ways(line: list[str]) -> None:
+    assert commands.read(line, None)[0].name == "version"
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        (["status"], "report"), (["ls"], "list"), (["rm", "3"], "prune"), (["kill", "3"], "cancel"), (["sbatch"], "add"),
+        (["submit"], "add"), (["tail"], "logs"), (["jobs"], "list"), (["top"], "list"), (["ps"], "list"),
+        (["stats"], "report"), (["requeue"], "retry"), (["lits"], "list"), (["queue", "pausee"], "queue pause"),
+        (["add", "--retries", "3"], "--max-attempts"), (["add", "--depends", "3"], "--after"),
+        (["add", "--timelimit", "3"], "--timeout"), (["add", "--nmae", "x"], "--name"), (["run", "-P", "3"], "--jobs"),
+        (["run", "--workers", "3"], "--jobs"), (["run", "--progress"], "--verbose"),
+    ],
+)  # fmt: skip
+def test_words_of_other_tools_and_typos_lead_to_the_right_word(line: list[str], near: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"(did you mean {near!r}?)")):
+        commands.read(line, None)
+
+
+def test_a_synonym_belongs_to_one_word_that_exists() -> None:
+    flags = {flag for command in COMMANDS for one in options_of(command) for flag in one.flags}
+
+    assert set(synonyms.COMMANDS) <= set(commands.ROOMS) and set(synonyms.OPTIONS) <= flags
+    meant = [word for others in synonyms.COMMANDS.values() for word in others.split()]
+    assert not set(meant) & set(commands.ROOMS) and len(meant) == len(set(meant))
+    assert set(WORDS) <= {*FIELDS, *WORK_FIELDS} and not {*" ".join(WORDS.values()).split()} & {*FIELDS, *WORK_FIELDS}
 
 
 def test_words_after_the_dashes_are_a_command_for_add_and_arguments_for_others() -> None:
-    add, run, nothing = (commands.read([verb, "-q"], ["a", "-v"]) for verb in ("add", "run", "prune"))
+    add, run = (commands.read([verb, "-q"], ["a", "-v"])[1] for verb in ("add", "run"))
 
-    assert add is not None and (add[1]["words"], add[1]["files"]) == (["a", "-v"], [])
-    assert run is not None and (run[1]["files"], run[1]["verbose"]) == (["a", "-v"], False)
-    assert nothing is None
+    assert (add["words"], add["files"]) == (["a", "-v"], [])
+    assert (run["files"], run["verbose"]) == (["a", "-v"], False)
+    with pytest.raises(UsageError, match="prune: there is no place for the word 'a'"):
+        commands.read(["prune", "-q"], ["a", "-v"])
 
 
 @pytest.mark.parametrize("text", ["٣", "३", "３", "1_0", " 7 ", "7\n"])
@@ -183,7 +249,7 @@ def test_only_ascii_digits_are_a_number_on_any_command_line(text: str) -> None:
     for command in COMMANDS:
         for one in options_of(command):
             if one.form in (NUMBER, DECIMAL):
-                assert byhand.read(command, [one.flags[0], text], None) is None
+                assert by_hand(command, [one.flags[0], text], None) is None
     for read in (plans.slots, lambda text: plans.halt(f"now,fail={text}"), queueing._rate, queueing._limit):
         with pytest.raises(UsageError):
             read(text)
@@ -191,3 +257,27 @@ def test_only_ascii_digits_are_a_number_on_any_command_line(text: str) -> None:
         if text.strip() != "7":  # "7, 24" has always been a list of exit codes
             with pytest.raises(ValueError):
                 FIELDS[field].check(text)
+
+
+@pytest.mark.parametrize("name", ["", *commands.ROOMS])
+def test_the_help_fits_eighty_columns_and_nothing_of_it_is_cut(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    app.print_help(name)
+
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80 and not re.search(r"\.\.\.$", text.partition("\n")[2], re.MULTILINE)
+    words = " ".join(text.split())
+    shown = (
+        commands.table(name).parameters if name else [commands.table(one) for one in commands.ROOMS if " " not in one]
+    )
+    for one in shown:
+        assert " ".join(one.help.partition("\n")[0].rstrip(".").split()) in words
+
+
+def test_what_an_option_says_can_be_understood_alone() -> None:
+    for command in COMMANDS:
+        for one in options_of(command):
+            assert not re.match(r"(It|Its|They|This|These|That|Those|The same|Like|As)\b", one.help), one.flags

@@ -42,13 +42,12 @@ ADD = Command(
     batchq add -- convert a.png a.jpg       one job, executed as given
     batchq add -c 'sort a | uniq > b'       one job through /bin/sh -c
     batchq add jobs.toml                    the jobs of a file
-    ls *.png | batchq add --each -- convert {} {.}.jpg      one job for each line
-    ls *.png | batchq add --each -c 'gzip <"$1" >"$1".gz'   a script gets the line as $1
+    ls *.png | batchq add --each -- convert {} {.}.jpg      a job for each line
+    ls *.png | batchq add --each -c 'gzip <"$1" >"$1".gz'   the line is $1
 
-    \b
-    With --each, {} is the line, {/} its base name, {//} its folder, {.} the line without its suffix,
-    {/.} both, {#} the number of the job, {1} and {name} columns. Options that take free text may
-    contain them, too. A command without any gets the line, or the columns, as its last arguments.
+    With --each, {} is the line, {/} its base name, {//} its folder, {.} the line without its suffix, {/.} both,
+    {#} the number of the job, {1} and {name} columns. Options that take free text may contain them, too. A command
+    without any gets the line, or the columns, as its last arguments.
     """,
     (
         Argument("files", "FILE|-", "Files of jobs, or - for stdin.", many=True),

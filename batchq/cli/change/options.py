@@ -41,11 +41,11 @@ QUEUE = Command(
     """Show the queues, or set their limits, which all runners follow at once.
 
     \b
-    batchq queue                             jobs by state, limits, rates
-    batchq queue set net --limit 4           at most 4 jobs at once, in all runs together
-    batchq queue set api --rate 10/s         at most 10 starts per second; also 100/m, 5/h
-    batchq queue set net --limit none        remove the limit
-    batchq queue pause net                   start no more jobs of this queue
+    batchq queue                        jobs by state, limits, rates
+    batchq queue set net --limit 4      at most 4 jobs at once, in all runs
+    batchq queue set api --rate 10/s    at most 10 starts a second; or 100/m, 5/h
+    batchq queue set net --limit none   remove the limit
+    batchq queue pause net              start no more jobs of this queue
     """,
     (JSON, DB),
 )

@@ -10,9 +10,9 @@ DOCTOR = Command(
     Exit 0 if the store is sound, 1 if something is wrong, 74 if it is damaged.
 
     \b
-    batchq doctor                 check everything, change nothing
-    batchq doctor --repair        keep a copy, repair what can be repaired, then check
-    batchq doctor --rescue 17     take back the jobs of the dead runner 17
+    batchq doctor                check everything, change nothing
+    batchq doctor --repair       keep a copy, repair what can be, then check
+    batchq doctor --rescue 17    take back the jobs of the dead runner 17
     """,
     (
         Option(
@@ -55,7 +55,7 @@ PRUNE = Command(
     \b
     batchq prune --older-than 30d                     now
     batchq prune --older-than 1d --state succeeded    keep all others
-    batchq prune --set-retention 30d --keep 1000      gradually, in each batchq run
+    batchq prune --set-retention 30d --keep 1000      gradually, in each run
     """,
     (
         Option("--older-than", "DURATION", "Remove jobs that finished at least this long ago, as in 30d."),

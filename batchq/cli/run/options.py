@@ -23,8 +23,8 @@ RUN = Command(
     \b
     batchq run -j 4                 queued jobs, four at once
     batchq run etl.toml             add the jobs of a file and run only these
-    batchq run --watch              keep running, and take new jobs as they are added
-    batchq run --if-running skip    from cron: do nothing if a run of all jobs is at work
+    batchq run --watch              keep running, and take new jobs as they come
+    batchq run --if-running skip    from cron: do nothing if a run is at work
     """,
     (
         Argument(

@@ -3,7 +3,7 @@
 from batchq.errors import InputError
 from batchq.jobs.fields import FIELDS, WORK_FIELDS
 from batchq.jobs.reading import records
-from batchq.jobs.work import did_you_mean, quoted
+from batchq.jobs.work import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ def jobs(
     names, rows = records.table(blocks, source, tabs=False)
     for name in names:
         if name not in FIELDS and name not in WORK_FIELDS:
-            hint = did_you_mean(name, [*FIELDS, *WORK_FIELDS])
+            from batchq.jobs.synonyms import meant_field
+
             raise InputError(
-                f"{source}, line 1: unknown field {quoted(name)}{hint}: the first row names fields of jobs"
+                f"{source}, line 1: unknown field {quoted(name)}{meant_field(name)}: the first row names fields of jobs"
             )
     for number, _, cells in rows:
         where = f"{source}, line {number}"

@@ -1,0 +1,1 @@
+"""The commands about batchq itself: `help`, `version`."""
