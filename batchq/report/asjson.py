@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from batchq.report.explanation import Reason
-    from batchq.report.summary import Report
+    from batchq.report.summary import Summary
     from batchq.store.changing.control import Changed
     from batchq.store.changing.queues import Queue
 
 SCHEMA = 1
 
 
-def report(report: "Report") -> str:
-    """A Report as one document of kind ``report``."""
+def report(report: "Summary") -> str:
+    """A Summary as one document of kind ``report``."""
     timing = report.timing
     return _document(
         "report",

@@ -1,12 +1,10 @@
 """The digest of a failed run as plain text. Cron mails it, so it must say on its own what failed, why, and what to do."""
 
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from batchq import clock
 from batchq.clock import show_duration
-from batchq.jobs.selection import Selection, in_words, merged
+from batchq.jobs.selection import in_words, merged
 from batchq.report.ending import ending, nth
 from batchq.store.looking.rows import Failure, Filed, Job
 from batchq.visible import visible
@@ -14,7 +12,6 @@ from batchq.visible import visible
 IN_FULL = 10  #: failures shown in full; the others are only counted
 LINES = 10  #: last lines shown of the output or traceback of each
 _LINE_LENGTH = 500
-_COMMAND_LENGTH = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
 
 
 def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, cancelled: int = 0) -> str:
@@ -41,41 +38,8 @@ def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) 
     if (rest := len(held) - len(shown)) > 0:
         parts.append(f"and {rest:,} more\n")
     listed = in_words(merged((job, job) for job in held))
-    ids = listed if len(listed) <= _COMMAND_LENGTH else "--state held"
-    parts.append(f"Release {'it' if len(held) == 1 else 'them'}:  {program} release {ids}\n")
+    parts.append(f"Release {'it' if len(held) == 1 else 'them'}:  {program} release {listed}\n")
     return visible("\n".join(parts))
-
-
-def retry_command(ids: Iterable[int], selection: Selection, db: str | None = None) -> str:
-    """``batchq retry 3-5,9``: the command that runs the failed jobs ``ids`` again; ``--db`` only if ``db`` is given.
-
-    Without ids, or with more than fit into a line of mail, it is the ``selection`` with ``--failed``.
-    """
-    listed = in_words(merged((job, job) for job in ids))
-    if listed and len(listed) <= _COMMAND_LENGTH:
-        return f"{program(db)} retry {listed}"
-    return f"{program(db)} retry {failed_of(selection)}"
-
-
-def program(db: str | None) -> str:
-    """How commands for this store begin: ``batchq``, or ``batchq --db PATH`` if ``db`` is given."""
-    return shlex.join(["batchq", "--db", visible(db, one_line=True)]) if db else "batchq"
-
-
-def failed_of(selection: Selection) -> str:
-    """The arguments that select the failed jobs of a selection: ``--batch night --failed``."""
-    ids = in_words(merged(selection.ids + (selection.newest or ())))
-    words = [ids] if ids and len(ids) <= _COMMAND_LENGTH else []
-    words += ["last"] if selection.last and selection.newest is None else []
-    for option, value in (
-        ("--batch", selection.batch),
-        ("--queue", selection.queue),
-        ("--name", selection.name),
-        ("--since", clock.iso(selection.since)),
-        ("--cause", ",".join(selection.causes) or None),
-    ):
-        words += [option, value] if value is not None else []
-    return shlex.join([*words, "--failed"])
 
 
 def last_lines(data: bytes | str, most: int = LINES) -> tuple[list[str], bool]:

@@ -1,17 +1,18 @@
-"""The report on the selected jobs as one value: read from the store in one snapshot, rendered elsewhere."""
+"""The summary of the selected jobs as one value: read from the store in one snapshot, rendered elsewhere."""
 
 from batchq.jobs.lifecycle import FINAL
-from batchq.jobs.selection import Selection
+from batchq.jobs.selection import Selection, merged
 from batchq.named import NamedTuple
-from batchq.report.digest import failed_of, program, retry_command
+from batchq.report import reasons
+from batchq.report.again import Failed, program
+from batchq.report.reasons import Reason
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries, tallies
-from batchq.store.looking.rows import Failure, Job, Timing
+from batchq.store.looking.rows import Failure, Job, Spread, Timing
 from batchq.store.snapshots import snapshot
 
 SLOWEST = 5
 RUNNING = 10
-_LISTED_IDS = 10_000  #: with more failed jobs than that the retry command names the selection, not the jobs
 
 
 def standings(counts: dict[str, int], lost: int) -> dict[str, int]:
@@ -22,12 +23,14 @@ def standings(counts: dict[str, int], lost: int) -> dict[str, int]:
     return {state: jobs for state, jobs in parted.items() if jobs}
 
 
-class Report(NamedTuple):
+class Summary(NamedTuple):
     """The selected jobs at ``at`` (ms): how many in each state, when they ran, which failed and why.
 
     ``failures`` are the first ones, ``counts["failed"]`` is how many there are. ``running`` and ``slowest`` are a few
     of those; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` counts the running jobs whose
-    run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with.
+    run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
+    ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
+    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not.
     """
 
     at: int
@@ -37,11 +40,15 @@ class Report(NamedTuple):
     failures: list[Failure]
     program: str
     retry: str | None
-    all_failed: str
+    all_failed: str | None
     slowest: list[Job]
     running: list[Job]
     next_due: int | None
     lost: int = 0
+    reasons: list[Reason] = []  # noqa: RUF012 - a field of a tuple
+    took: Spread | None = None
+    waited: Spread | None = None
+    flaky: int = 0
 
     @property
     def jobs(self) -> int:
@@ -73,27 +80,31 @@ class Report(NamedTuple):
         return ended * 1000 / self.span if ended and self.span else None
 
 
-def build(store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None) -> Report:
-    """The report on the selected jobs, with the first ``failures`` failed ones in full.
+def build(store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None) -> Summary:
+    """The summary of the selected jobs, with the first ``failures`` failed ones in full.
 
-    ``db`` is put into the retry command. Raises MissingError for an id that does not exist.
+    ``db`` is put into the commands. Raises MissingError for an id that does not exist.
     """
     with snapshot(store):
         queries.require(store, selection)
         counts = tallies.counts(store, selection)
-        failed = counts.get("failed", 0)
-        ids = queries.failed_ids(store, selection) if failed <= _LISTED_IDS else ()
-        return Report(
+        found = reasons.find(store, selection, db=db) if counts.get("failed") else []
+        failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
+        return Summary(
             at=at,
             store=store.path,
             counts=counts,
             timing=tallies.timing(store, selection),
-            failures=outputs.failures(store, selection, failures) if failed else [],
+            failures=outputs.failures(store, selection, failures) if found else [],
             program=program(db),
-            retry=retry_command(ids, selection, db) if failed else None,
-            all_failed=f"{program(db)} list {failed_of(selection)}",
+            retry=failed.all() if failed else None,
+            all_failed=failed.all("list") if failed else None,
             slowest=tallies.slowest(store, selection, SLOWEST),
             running=queries.jobs(store, selection.in_state("running"), RUNNING) if counts.get("running") else [],
             lost=queries.lost(store, selection) if counts.get("running") else 0,
             next_due=tallies.next_due(store, selection) if counts.get("scheduled") else None,
+            reasons=found,
+            took=tallies.spread(store, selection),
+            waited=tallies.waited(store, selection),
+            flaky=tallies.flaky(store, selection),
         )

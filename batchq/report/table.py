@@ -8,7 +8,7 @@ from batchq.jobs.lifecycle import FINAL
 from batchq.report.digest import evidence, how, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
-from batchq.report.summary import Report
+from batchq.report.summary import Summary
 from batchq.store.looking.rows import Failure, Job
 from batchq.visible import visible
 
@@ -29,7 +29,7 @@ _HOW_LENGTH = 60
 _NONE: Part = ("-", "dim")
 
 
-def report(report: Report, look: Look) -> str:
+def report(report: Summary, look: Look) -> str:
     """The whole report: a summary, then failures, slowest jobs and open jobs."""
     lines = [*_headline(report)]
     for section in (_failed(report), _slowest(report), _open(report)):
@@ -56,7 +56,7 @@ def state(name: str) -> Part:
     return name, STYLES.get(name, "")
 
 
-def _headline(report: Report) -> Iterator[Line]:
+def _headline(report: Summary) -> Iterator[Line]:
     if not report.jobs:
         yield line(f"no jobs to report in {visible(report.store, one_line=True)}")
         return
@@ -86,7 +86,7 @@ def _rate(per_second: float) -> str:
     return f"{number:,.{0 if number >= 10 else 1}f} jobs/{unit}"
 
 
-def _failed(report: Report) -> list[Line]:
+def _failed(report: Summary) -> list[Line]:
     total = report.counts.get("failed", 0)
     if not total:
         return []
@@ -122,7 +122,7 @@ def _failure(failure: Failure) -> Iterator[Line]:
         yield line(("log: ", "dim"), visible(log_line(log), one_line=True), indent=4)
 
 
-def _slowest(report: Report) -> list[Line]:
+def _slowest(report: Summary) -> list[Line]:
     if len(report.slowest) < 2:
         return []
     columns = Columns(("TOOK", "JOB", "STATE", "COMMAND"), right=("TOOK", "JOB"))
@@ -132,7 +132,7 @@ def _slowest(report: Report) -> list[Line]:
     return [line(("SLOWEST", "bold")), *rows]
 
 
-def _open(report: Report) -> list[Line]:
+def _open(report: Summary) -> list[Line]:
     if not report.open:
         return []
     columns = Columns(("STATE", "JOBS", "ABOUT"), right=("JOBS",))
@@ -142,7 +142,7 @@ def _open(report: Report) -> list[Line]:
     return [line(("OPEN", "bold")), *rows]
 
 
-def _about(report: Report, name: str) -> str:
+def _about(report: Summary, name: str) -> str:
     if name == "scheduled" and report.next_due is not None:
         return f"next due {clock.local(report.next_due)}{_from_now(report.next_due - report.at)}"
     if name == "lost":

@@ -68,7 +68,7 @@ def test_of_many_failures_ten_are_shown_and_the_command_for_the_rest(store: Stor
 
     assert "FAILED (the first 10 of 12)" in told
     assert told.count("    $ false") == 10
-    assert f"  and 2 more: batchq --db {store.path} list --batch night --failed\n" in told
+    assert f"  and 2 more: batchq --db {store.path} list 1-12\n" in told
     assert f"  Run them again:  batchq --db {store.path} retry 1-12\n" in told
 
 

@@ -5,8 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchq.jobs.selection import Selection, of_ids, parse
-from batchq.report.digest import digest, last_lines, retry_command
+from batchq.report.digest import digest, last_lines
 from batchq.store.looking.rows import End, Failure, Job, Log
 
 
@@ -87,19 +86,3 @@ def test_a_line_that_no_mail_could_carry_is_shortened() -> None:
 
 def test_only_the_last_state_of_a_progress_bar_is_shown() -> None:
     assert last_lines(b"10%\r50%\r100%\r\ndone\r\n") == (["100%", "done"], False)
-
-
-def test_the_retry_command_names_exactly_the_failed_jobs() -> None:
-    assert retry_command([9, 3, 4, 5], Selection()) == "batchq retry 3-5,9"
-    assert retry_command([3], Selection(batch="b"), "/tmp/my jobs.db") == "batchq --db '/tmp/my jobs.db' retry 3"
-
-
-def test_too_many_ids_for_a_line_of_mail_become_the_selection() -> None:
-    scattered = range(1, 5000, 2)
-
-    assert retry_command(scattered, Selection(batch="my night")) == "batchq retry --batch 'my night' --failed"
-    assert retry_command(scattered, Selection()) == "batchq retry --failed"
-    assert retry_command([], parse(["1-9000"], queue="etl")) == "batchq retry 1-9000 --queue etl --failed"
-    assert retry_command(range(1, 100_000), of_ids([])) == "batchq retry 1-99999"
-    chosen = parse([], causes=["606e2443", "23d8c864"])
-    assert retry_command(scattered, chosen) == "batchq retry --cause 23d8c864,606e2443 --failed"

@@ -11,7 +11,7 @@ from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.notes import note
 from batchq.processes import enclosing
 from batchq.report import summary, undone
-from batchq.report.digest import program
+from batchq.report.again import program
 from batchq.runner import rescuing
 from batchq.store.adding import keys
 from batchq.store.answering import asking, awaited

@@ -27,7 +27,13 @@ from batchq.store.keeping import filed
 from batchq.store.running import forecast
 
 #: Imported before the first job starts: an upgrade may replace or remove the files of batchq during the run.
-_LATER = ("batchq.jobs.selection", "batchq.report.digest", "batchq.report.undone", "batchq.store.looking.outputs")
+_LATER = (
+    "batchq.jobs.selection",
+    "batchq.report.again",
+    "batchq.report.digest",
+    "batchq.report.undone",
+    "batchq.store.looking.outputs",
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

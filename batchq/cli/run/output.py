@@ -3,7 +3,7 @@
 import json
 import sys
 
-from batchq.jobs.selection import in_words, merged
+from batchq.jobs.selection import in_words, merged, of_ids
 from batchq.named import NamedTuple
 from batchq.notes import note
 from batchq.runner.tally import Plan, Tally
@@ -63,26 +63,27 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         ids = in_words(merged((job, job) for job in tally.unlogged))
         note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
     if tally.failed:
-        _print_failures(store, plan, tally, options)
+        _print_failures(store, tally, options)
     if tally.held:
         _print_held(store, list(tally.held), options)
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
         _note_undone(store, tally, options)
 
 
-def _print_failures(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
-    from batchq.jobs.selection import Selection
-    from batchq.report.digest import IN_FULL, digest, retry_command
+def _print_failures(store: Store, tally: Tally, options: OutputOptions) -> None:
+    from batchq.report.again import Failed, ids_of
+    from batchq.report.digest import IN_FULL, digest
     from batchq.store.looking import outputs, queries
 
-    failed, ids = list(tally.failed), () if tally.asked is None else tally.asked.ids
+    failed = list(tally.failed)
     shown = outputs.failures(store, failed[:IN_FULL], IN_FULL)
-    again = retry_command(failed, Selection(ids, batch=plan.wanted.batch, queue=plan.wanted.queue), options.db)
+    again = Failed(store, of_ids(failed), ids_of(failed), options.db).all()
     sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
 
 
 def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
-    from batchq.report.digest import IN_FULL, digest_of_held, program
+    from batchq.report.again import program
+    from batchq.report.digest import IN_FULL, digest_of_held
     from batchq.store.looking import outputs
 
     shown = outputs.on_hold(store, held[:IN_FULL])
@@ -91,7 +92,7 @@ def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
 
 def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
     from batchq.report import undone
-    from batchq.report.digest import program
+    from batchq.report.again import program
     from batchq.store.looking import queries
 
     batchq = program(options.db)

@@ -39,13 +39,18 @@ class Raised(NamedTuple):
     @property
     def own_frame(self) -> Frame | None:
         """The innermost frame outside libraries; None where all frames are in libraries."""
-        return next((frame for frame in reversed(self.frames) if not _LIBRARY.search(frame.file)), None)
+        return next((frame for frame in reversed(self.frames) if not is_library(frame.file)), None)
 
     @property
     def best_frame(self) -> Frame | None:
         """The frame to show: the user's own, else the innermost that is in a file, else the innermost."""
         in_files = (frame for frame in reversed(self.frames) if not frame.file.startswith("<"))
         return self.own_frame or next(in_files, self.frames[-1] if self.frames else None)
+
+
+def is_library(file: str) -> bool:
+    """Whether a file of a frame is not the user's own: installed, of Python itself, or not a file at all."""
+    return _LIBRARY.search(file) is not None
 
 
 def chain(text: str) -> list[Raised]:

@@ -7,6 +7,7 @@ from batchq.named import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 
@@ -183,6 +184,23 @@ def _written(kind: str, work: str, value: "Any") -> str:
         given = ", ".join(f"{name}={json.dumps(arg, ensure_ascii=False)}" for name, arg in value["args"].items())
         return f"{value['call']}({given})"
     return work
+
+
+class Spread(NamedTuple):
+    """How durations are distributed, in seconds: half of them are at most ``p50``, 90 % at most ``p90``, and so on."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, seconds: "Sequence[float]") -> "Spread | None":
+        """The spread of some durations; None if there are none."""
+        if not seconds:
+            return None
+        ordered = sorted(seconds)
+        return cls(*(ordered[-(-len(ordered) * part // 100) - 1] for part in (50, 90, 99, 100)))
 
 
 class Timing(NamedTuple):

@@ -1,11 +1,11 @@
 """Counts and times of jobs, computed inside SQLite: a million jobs never become Python objects. Read without a lock."""
 
 from batchq import clock
-from batchq.jobs.lifecycle import STATES
+from batchq.jobs.lifecycle import FINAL, STATES
 from batchq.jobs.selection import Selection
 from batchq.store.file.connection import Store
 from batchq.store.looking.queries import JOB_COLUMNS, LAST_ATTEMPT, job_row
-from batchq.store.looking.rows import Job, Timing
+from batchq.store.looking.rows import Job, Spread, Timing
 from batchq.store.selecting import condition
 
 
@@ -19,6 +19,38 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
         rows = store.fetch(f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
     found = dict(rows)
     return {state: found[state] for state in STATES if found.get(state)}
+
+
+def is_any_open(store: Store, low: int, high: int) -> bool:
+    """Whether a job of this range of ids has not finished."""
+    unfinished = tuple(state for state in counts(store, Selection()) if state not in FINAL)
+    where, named = condition(Selection(((low, high),), states=unfinished))
+    return bool(unfinished and store.fetch(f"SELECT 1 FROM jobs WHERE {where} LIMIT 1", named))
+
+
+def flaky(store: Store, selection: Selection) -> int:
+    """How many of the selected jobs succeeded after an attempt that did not."""
+    where, named = condition(selection.in_state("succeeded"))
+    ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE {where} AND jobs.attempt > 1", named)
+    return int(jobs)
+
+
+def spread(store: Store, selection: Selection) -> Spread | None:
+    """How long the attempts of the selected jobs took; None if there were none."""
+    where, named = condition(selection)
+    rows = store.fetch(f"SELECT a.seconds FROM jobs JOIN attempts AS a ON a.job = jobs.id WHERE {where}", named)
+    return Spread.of([seconds for (seconds,) in rows])
+
+
+def waited(store: Store, selection: Selection) -> Spread | None:
+    """How long the selected jobs waited from their add to their first start; None if none has started."""
+    where, named = condition(selection)
+    rows = store.fetch(
+        "SELECT max(0, a.started_at - jobs.created_at) / 1000.0 FROM jobs"
+        f" JOIN attempts AS a ON a.job = jobs.id AND a.number = 1 WHERE {where}",
+        named,
+    )
+    return Spread.of([seconds for (seconds,) in rows])
 
 
 def timing(store: Store, selection: Selection) -> Timing:

@@ -1,0 +1,110 @@
+"""Exact commands: each names the jobs that were reported and no others, today and after another add.
+
+Text is kept, in mails and files. So a command has ids, ranges of ids and causes, and never ``last``, which is another
+add tomorrow, nor a ``--failed`` that takes more jobs than were reported.
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from batchq import clock
+from batchq.jobs.selection import Range, Selection, in_words, merged
+from batchq.store.file.connection import Store
+from batchq.store.looking import causes, tallies
+from batchq.visible import visible
+
+SHORT = 60  #: characters of ids that read better than a range and a cause
+LONG = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
+MOST_CAUSES = 5  #: more causes than that are harder to read than ids
+
+
+class Failed:
+    """The failed jobs of a selection, for which commands are needed; ``ids`` are all of them, and at least one."""
+
+    def __init__(self, store: Store, selection: Selection, ids: Sequence[Range], db: str | None = None) -> None:
+        self._store = store
+        self._selection = selection
+        self._ids = tuple(ids)
+        self._program = program(db)
+        self._range = _enclosing(selection, self._ids)
+        self._counted: dict[str, tuple[int, int]] | None = None
+        # While others of the range may still fail, a list of ids is better, unless it is very long.
+        self._readable = LONG if tallies.is_any_open(store, *self._range) else SHORT
+
+    def all(self, verb: str = "retry") -> str:
+        """The command that takes all of them."""
+        return f"{self._program} {verb} {self._all()}"
+
+    def some(self, ids: Sequence[Range], of_causes: Sequence[str]) -> str:
+        """The command that retries ``ids``: all that failed for these causes. Without causes they are named by ids."""
+        return f"{self._program} retry {self._some(ids, of_causes)}"
+
+    def _all(self) -> str:
+        listed = in_words(self._ids)
+        if len(listed) <= self._readable:
+            return listed
+        failed = sum(number for number, _ in self._in_range().values())
+        if failed == _count(self._ids):
+            return f"{in_words([self._range])} --failed"
+        return self._narrowed(listed, ())
+
+    def _some(self, ids: Sequence[Range], of_causes: Sequence[str]) -> str:
+        listed = in_words(ids)
+        if len(listed) <= self._readable or not of_causes:
+            return listed
+        if len(of_causes) > MOST_CAUSES and len(listed) <= LONG:
+            return listed
+        found = [self._in_range().get(cause, (0, 0)) for cause in of_causes]
+        if sum(failed for failed, _ in found) == _count(ids):
+            also = " --failed" if any(cancelled for _, cancelled in found) else ""
+            return f"{in_words([self._range])} --cause {','.join(of_causes)}{also}"
+        return self._narrowed(listed, of_causes)
+
+    def _narrowed(self, listed: str, of_causes: Sequence[str]) -> str:
+        """Choose by the filters of the report itself, within the same ids; by the ids alone if these are shorter."""
+        own = self._selection.ids + (self._selection.newest or ())
+        within = self._selection._replace(
+            ids=own or (self._range,), last=False, newest=None, causes=tuple(of_causes) or self._selection.causes
+        )
+        words = failed_of(within)
+        return listed if len(listed) <= LONG or len(words) > LONG else words
+
+    def _in_range(self) -> dict[str, tuple[int, int]]:
+        if self._counted is None:
+            self._counted = causes.of_range(self._store, *self._range)
+        return self._counted
+
+
+def program(db: str | None) -> str:
+    """How commands for this store begin: ``batchq``, or ``batchq --db PATH`` if ``db`` is given."""
+    return shlex.join(["batchq", "--db", visible(db, one_line=True)]) if db else "batchq"
+
+
+def failed_of(selection: Selection) -> str:
+    """The arguments that choose the failed jobs of a selection: ``1-500 --batch night --failed``."""
+    words = [ids] if (ids := in_words(merged(selection.ids + (selection.newest or ())))) else []
+    for option, value in (
+        ("--batch", selection.batch),
+        ("--queue", selection.queue),
+        ("--name", selection.name),
+        ("--since", clock.iso(selection.since)),
+        ("--cause", ",".join(selection.causes) or None),
+    ):
+        words += [option, value] if value is not None else []
+    return shlex.join([*words, "--failed"])
+
+
+def ids_of(jobs: Iterable[int]) -> tuple[Range, ...]:
+    """These ids as ranges."""
+    return tuple(merged((job, job) for job in jobs))
+
+
+def _enclosing(selection: Selection, ids: tuple[Range, ...]) -> Range:
+    """The range of ids that a command names: that of the selection if it has one, such as an add, else of the jobs."""
+    own = selection.ids + (selection.newest or ())
+    first, last = ids[0][0], ids[-1][1]
+    return own[0] if len(own) == 1 and own[0][0] <= first and last <= own[0][1] else (first, last)
+
+
+def _count(ids: Iterable[Range]) -> int:
+    return sum(high - low + 1 for low, high in ids)
