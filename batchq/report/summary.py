@@ -11,6 +11,11 @@ from batchq.store.looking import outputs, queries, tallies
 from batchq.store.looking.rows import Failure, Job, Spread, Timing
 from batchq.store.snapshots import snapshot
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.report.flow import Flow
+    from batchq.store.looking.briefs import Briefs
+
 SLOWEST = 5
 RUNNING = 10
 
@@ -30,7 +35,8 @@ class Summary(NamedTuple):
     of those; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` counts the running jobs whose
     run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
     ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
-    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not.
+    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``flow``, the course
+    of the attempts (None if none has ended), and ``briefs``, the jobs in brief, are only there if they were asked for.
     """
 
     at: int
@@ -49,6 +55,8 @@ class Summary(NamedTuple):
     took: Spread | None = None
     waited: Spread | None = None
     flaky: int = 0
+    flow: "Flow | None" = None
+    briefs: "Briefs | None" = None
 
     @property
     def jobs(self) -> int:
@@ -80,21 +88,25 @@ class Summary(NamedTuple):
         return ended * 1000 / self.span if ended and self.span else None
 
 
-def build(store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None) -> Summary:
+def build(
+    store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None, drawn: bool = False
+) -> Summary:
     """The summary of the selected jobs, with the first ``failures`` failed ones in full.
 
-    ``db`` is put into the commands. Raises MissingError for an id that does not exist.
+    ``db`` is put into the commands. ``drawn`` is for a page: with its ``flow`` and ``briefs``. Raises MissingError for an
+    id that does not exist.
     """
     with snapshot(store):
         queries.require(store, selection)
         counts = tallies.counts(store, selection)
         found = reasons.find(store, selection, db=db) if counts.get("failed") else []
         failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
+        timing = tallies.timing(store, selection)
         return Summary(
             at=at,
             store=store.path,
             counts=counts,
-            timing=tallies.timing(store, selection),
+            timing=timing,
             failures=outputs.failures(store, selection, failures) if found else [],
             program=program(db),
             retry=failed.all() if failed else None,
@@ -107,4 +119,19 @@ def build(store: Store, selection: Selection, *, at: int, failures: int, db: str
             took=tallies.spread(store, selection),
             waited=tallies.waited(store, selection),
             flaky=tallies.flaky(store, selection),
+            flow=_flow(store, selection, timing.attempts) if drawn else None,
+            briefs=_briefs(store, selection, counts) if drawn else None,
         )
+
+
+def _flow(store: Store, selection: Selection, attempts: int) -> "Flow | None":
+    from batchq.report.flow import flow
+    from batchq.store.looking.sample import sample
+
+    return flow(sample(store, selection, attempts))
+
+
+def _briefs(store: Store, selection: Selection, counts: dict[str, int]) -> "Briefs":
+    from batchq.store.looking.briefs import briefs
+
+    return briefs(store, selection, counts)

@@ -7,10 +7,9 @@ from batchq.store.selecting import condition
 
 MOST = 20_000  #: attempts of a sample
 
-#: All attempts of a job are in the sample or none. The multiples of this number, the golden section of 2^32, spread evenly
-#: over 2^32 whatever the step between the ids, so jobs that repeat in a pattern do not distort the sample.
+#: The multiples of this number, the golden section of 2^32, spread evenly over 2^32 whatever the step between the ids, so
+#: jobs that repeat in a pattern do not distort a sample.
 _SPREAD = 2_654_435_769
-_PICKED = f"((jobs.id & 1073741823) * {_SPREAD} & 4294967295) * :step < 4294967296"
 
 
 class Try(NamedTuple):
@@ -30,12 +29,17 @@ class Sample(NamedTuple):
     slots: dict[int, int]
 
 
+def evenly(id: str) -> str:
+    """Return the SQL condition for one in ``:step`` of the jobs; ``id`` is the column with their ids."""
+    return f"(({id} & 1073741823) * {_SPREAD} & 4294967295) * :step < 4294967296"
+
+
 def sample(store: Store, selection: Selection, attempts: int) -> Sample:
     """Read a sample of the ``attempts`` of the selected jobs; with ``since``, of those that ended after it."""
     where, named = condition(selection)
     window = " AND a.finished_at >= :since" if selection.since is not None else ""
     step = max(1, -(-attempts // MOST))
-    picked = f" AND {_PICKED}" if step > 1 else ""
+    picked = f" AND {evenly('jobs.id')}" if step > 1 else ""
     rows = store.fetch(
         "SELECT a.runner, a.started_at, a.seconds, a.outcome FROM jobs JOIN attempts AS a ON a.job = jobs.id"
         f" WHERE {where}{window}{picked} ORDER BY a.started_at LIMIT {2 * MOST}",

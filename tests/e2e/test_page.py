@@ -1,0 +1,397 @@
+"""The page of a report in a real browser: it loads nothing, it works, and text of jobs stays text."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from conftest import Shell, nothing_left
+
+from batchq import clock
+from batchq.jobs.selection import parse
+from batchq.report import summary
+from batchq.report.page import page
+from batchq.store.file.opening import open_at
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: see scripts/packages")
+
+OK, FAILED = 130, 24
+MODULE = """
+def column(row):
+    return row["price"]
+
+def refused(n):
+    raise ConnectionRefusedError(f"port {n} refused")
+"""
+HOSTILE = (
+    "<script>window.pwned = 1; alert(1)</script>",
+    "</script><img src=x onerror=alert(2)>",
+    "<!--<script>",
+    "</pre></details></article><iframe src=javascript:alert(3)>",
+    "\"'><svg/onload=alert(4)>",
+    "<style>*{display:none}</style><link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+    "<base href=http://127.0.0.1:9/><meta http-equiv=refresh content=0>",
+    "{{ 7*7 }}{% include '/etc/passwd' %}",
+    "\x1b[2J\x1b]0;pwned\x07",
+    "a\u202egpj.exe\u2028\u2029",
+    "&#27;&lt;b&gt;",
+    "x" * 3000,
+    "𝕏\u0301" * 300,
+    "constructor __proto__ toString",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from browser import Browser
+
+    with Browser() as opened:
+        yield opened
+
+
+@contextmanager
+def shell_in(folder: Path) -> Iterator[Shell]:
+    with nothing_left(folder):
+        shell = Shell(folder)
+        shell("init")
+        yield shell
+
+
+def report(shell: Shell, batch: str | None = None) -> Path:
+    """The page on the selected jobs of a store, as a file."""
+    with open_at(str(shell.db())) as store:
+        found = summary.build(store, parse([], batch=batch), at=clock.now(), failures=0, drawn=True)
+    path = shell.folder / "page.html"
+    path.write_text(page.page(found))
+    return path
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The page of a night of 154 jobs, of which 24 failed for four reasons."""
+    with shell_in(tmp_path_factory.mktemp("night")) as shell:
+        (shell.folder / "mine.py").write_text(MODULE)
+        jobs: list[dict[str, Any]] = [{"command": "true", "queue": "cpu"} for _ in range(OK)]
+        jobs[5:5] = [{"call": "mine:column", "args": {"row": {"n": n}}, "queue": "cpu"} for n in range(10)]
+        jobs[40:40] = [{"call": "mine:refused", "args": {"n": n}, "queue": "net"} for n in range(7)]
+        jobs[50:50] = [{"command": f"echo bad sum of part-{n} >&2; exit 3", "queue": "net"} for n in range(5)]
+        jobs[60:60] = [{"command": ["sleep", "9"], "timeout": "50ms", "queue": "cpu"} for _ in range(2)]
+        lines = "".join(
+            json.dumps(job | {"name": f"image-{n:03}", "batch": "night"}) + "\n" for n, job in enumerate(jobs)
+        )
+        shell("add", "-q", "--format", "jsonl", "-", stdin=lines)
+        shell("run", "-q", "-j4", code=1)
+        yield report(shell, "night")
+
+
+def hostile_jobs() -> str:
+    jobs: list[dict[str, Any]] = []
+    for n, text in enumerate(HOSTILE):
+        plain = text.replace("\x00", "")
+        jobs += [
+            {
+                "name": f"{n} {''.join(c for c in text[:60] if c.isprintable())}",
+                "command": ["sh", "-c", f"cat evil{n} >&2; exit 3"],
+            },
+            {"call": "evil:fail", "args": {"n": n, "text": plain}, "queue": f"<b>{n % 3}"},
+            {"command": [plain, plain]},
+            {"command": ["echo", plain]},
+        ]
+    return "".join(json.dumps(job | {"batch": "<i>night"}) + "\n" for job in jobs)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A store in which names, commands, queues, output and exceptions are meant to harm a reader."""
+    with shell_in(tmp_path_factory.mktemp("hostile")) as shell:
+        for n, text in enumerate(HOSTILE):
+            (shell.folder / f"evil{n}").write_bytes(b"first\n" + text.encode() + b"\xff\xfe\n")
+        (shell.folder / "evil.py").write_text(
+            f"EVIL = {HOSTILE!r}\ndef fail(n, text):\n    raise ValueError(EVIL[n])\n"
+        )
+        shell("add", "-q", "--format", "jsonl", "-", stdin=hostile_jobs())
+        shell("run", "-q", "-j4", code=1)
+        yield shell
+
+
+def is_quiet(browser: Any) -> None:
+    assert [url for url in browser.requested() if not url.startswith("file:")] == []
+    assert len(browser.requested()) == 1
+    assert browser.logged() == []
+    assert browser.dialogs() == []
+
+
+#: Elements that the template does not make, whatever text it gets
+STRANGE = """[...document.querySelectorAll('*')].filter(one => !(
+    'HTML HEAD META TITLE STYLE BODY HEADER MAIN FOOTER SECTION ARTICLE DIV P H1 H2 H3 SPAN B A CODE PRE DETAILS SUMMARY'
+    + ' FIGURE FIGCAPTION TABLE THEAD TBODY TR TH TD INPUT BUTTON NOSCRIPT SCRIPT').split(' ').includes(one.tagName)
+    && !one.closest('svg')).map(one => one.tagName)
+  .concat([...document.querySelectorAll('*')].flatMap(one => [...one.attributes].map(a => a.name))
+    .filter(name => name.startsWith('on')))
+  .concat(document.scripts.length == 2 ? [] : ['scripts'])
+  .concat(document.querySelectorAll('style').length == 1 ? [] : ['styles'])
+  .concat(document.querySelectorAll('meta').length == 5 ? [] : ['metas'])"""
+
+
+def test_the_page_loads_nothing_and_shows_three_figures(browser: Any, night: Path) -> None:
+    browser.open(night)
+
+    is_quiet(browser)
+    assert browser.value(STRANGE) == []
+    drawn = """[...document.querySelectorAll('figure svg')].map(svg =>
+        svg.getBoundingClientRect().height > 60 && svg.querySelectorAll('path').length > 5)"""
+    assert browser.value(drawn) == [True] * 3
+    assert browser.value("document.title") == "24 of 154 jobs failed, for 4 reasons: night"
+    assert browser.value("[...document.querySelectorAll('h1, h2')].map(h => h.tagName).join()") == "H1" + ",H2" * 6
+
+
+def test_the_first_ten_lines_hold_the_count_reason_place_and_command_of_the_biggest_reason(
+    browser: Any, night: Path
+) -> None:
+    browser.open(night)
+
+    lines = browser.value("document.body.innerText").split("\n")
+    first = "\n".join([line for line in lines if line.strip()][:10])
+
+    assert "24 of 154 jobs failed, for 4 reasons" in first
+    assert "KeyError: 'price'" in first
+    assert "at mine.py:3" in first
+    assert re.search(r"^10$", first, re.M)
+    assert re.search(r"^batchq .*retry [0-9,-]+( --cause [0-9a-f]{8})?$", first, re.M)
+
+
+def column(browser: Any, number: int) -> list[str]:
+    found = browser.value(f"[...document.querySelectorAll('#table tbody tr')].map(r => r.cells[{number}].textContent)")
+    assert isinstance(found, list)
+    return found
+
+
+def click(browser: Any, selector: str) -> None:
+    browser.value(f"document.querySelector({selector!r}).click()")
+
+
+def search(browser: Any, text: str) -> str:
+    browser.value(
+        "(find => { find.value = TEXT; find.dispatchEvent(new Event('input')) })(document.getElementById('find'))".replace(
+            "TEXT", json.dumps(text)
+        )
+    )
+    return str(browser.value("document.getElementById('shown').textContent"))
+
+
+def test_the_table_is_sorted_both_ways_by_any_column(browser: Any, night: Path) -> None:
+    browser.open(night)
+    heads = browser.value("[...document.querySelectorAll('#table th')].map(h => h.textContent)")
+    assert heads == ["job", "name", "state", "queue", "attempts", "started", "took", "reason"]
+    assert column(browser, 2)[:25] == ["failed"] * FAILED + ["succeeded"]
+
+    for number, name in enumerate(heads):
+        seen = {}
+        for _ in range(2):
+            click(browser, f"#table th:nth-child({number + 1}) button")
+            direction = browser.value(f"document.querySelectorAll('#table th')[{number}].getAttribute('aria-sort')")
+            seen[direction] = column(browser, number)
+        assert seen.keys() == {"ascending", "descending"}, name
+        if name in ("job", "name", "started"):
+            assert seen["ascending"] == sorted(seen["ascending"], key=lambda text: (len(text), text))
+            assert seen["descending"] == sorted(seen["descending"], key=lambda text: (len(text), text), reverse=True)
+            assert seen["ascending"] != seen["descending"] or name == "started"
+        if name == "reason":  # jobs without one come last
+            assert [bool(text) for text in seen["ascending"]] == [True] * FAILED + [False] * (100 - FAILED)
+            assert seen["ascending"][0] == seen["descending"][FAILED - 1]
+        if name == "took":
+            assert "timed out" in " ".join(column(browser, 7)) or seen["descending"][0] >= "50"
+
+
+def test_a_search_and_the_link_of_a_reason_show_exactly_these_jobs(browser: Any, night: Path) -> None:
+    browser.open(night)
+
+    assert browser.value("document.getElementById('shown').textContent") == "154 jobs"
+    assert search(browser, "failed") == f"{FAILED} of 154 jobs"
+    assert {*column(browser, 2)} == {"failed"}
+    assert search(browser, "FAILED net") == "12 of 154 jobs"
+    assert search(browser, "no such thing") == "0 of 154 jobs"
+    assert column(browser, 0) == []
+    for n, jobs in enumerate(browser.value("[...document.querySelectorAll('.count')].map(c => c.textContent)")):
+        browser.value(f"document.querySelectorAll('[data-find]')[{n}].click()")
+        assert browser.value("document.getElementById('shown').textContent") == f"{jobs} of 154 jobs"
+        assert len({*column(browser, 7)}) == 1
+
+
+def test_a_hundred_rows_are_drawn_at_a_time(browser: Any, night: Path) -> None:
+    browser.open(night)
+
+    assert len(column(browser, 0)) == 100
+    click(browser, "#next")
+    assert len(column(browser, 0)) == 54
+    assert browser.value("document.getElementById('page').textContent") == "page 2 of 2"
+    assert browser.value("document.getElementById('next').disabled") is True
+    click(browser, "#back")
+    assert len(column(browser, 0)) == 100
+
+
+def test_the_rows_without_scripts_are_those_that_the_script_draws(browser: Any, night: Path) -> None:
+    browser.open(night)
+    drawn = browser.value("document.querySelector('#table tbody').innerText")
+
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(night)
+        assert browser.value("document.getElementById('shown').textContent") == ""
+        assert browser.value("document.querySelector('#table tbody').innerText") == drawn
+        assert browser.value("document.querySelector('noscript').innerText").startswith("Without scripts")
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, list[str]]]:
+    """A server that lists what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}", asked
+        listening.shutdown()
+        thread.join()
+
+
+REFUSED = """new Promise(done => {
+  const found = [], said = event => { found.push(event.effectiveDirective); if (found.length == 4) done(found.sort()) };
+  document.addEventListener('securitypolicyviolation', said);
+  const script = document.createElement('script'); script.textContent = 'window.pwned = 1'; document.body.append(script);
+  const image = new Image(); image.src = 'URL/image'; document.body.append(image);
+  const style = document.createElement('style'); style.textContent = '*{color:red}'; document.body.append(style);
+  fetch('URL/fetch').catch(() => 0);
+  setTimeout(() => done(found), 5000);
+})"""
+
+
+def test_what_gets_into_the_page_nevertheless_can_neither_run_nor_load_anything(browser: Any, night: Path) -> None:
+    browser.open(night)
+
+    with server() as (url, asked):
+        refused = browser.value(REFUSED.replace("URL", url))
+
+    assert refused == ["connect-src", "img-src", "script-src-elem", "style-src-elem"]
+    assert browser.value("window.pwned === undefined")
+    assert asked == []
+
+
+def test_text_of_jobs_stays_text(browser: Any, hostile: Shell) -> None:
+    path = report(hostile)
+
+    for scripts in (True, False):
+        browser.call("Emulation.setScriptExecutionDisabled", value=not scripts)
+        browser.open(path)
+        is_quiet(browser)
+        assert browser.value(STRANGE) == []
+        assert browser.value("window.pwned === undefined")
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    browser.open(path)
+    everything = browser.value("document.body.textContent")
+    assert "<script>window.pwned = 1; alert(1)</script>" in everything
+    assert "{{ 7*7 }}" in everything
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028\u2029]", path.read_text())
+    assert search(browser, "<script>") != search(browser, "failed")
+
+
+def test_the_check_would_notice_a_page_that_does_not_escape(
+    browser: Any, hostile: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    careless = page.environment()
+    careless.autoescape = False
+    monkeypatch.setattr(page, "environment", lambda: careless)
+    path = report(hostile)
+
+    browser.open(path)
+
+    assert {"IMG", "scripts"} & {*browser.value(STRANGE)}
+
+
+@pytest.mark.parametrize("width", [400, 800, 1600])
+def test_no_width_needs_sideways_scrolling(browser: Any, night: Path, hostile: Shell, width: int) -> None:
+    for path in (night, report(hostile)):
+        browser.open(path, width)
+
+        assert browser.value("document.documentElement.scrollWidth") <= width
+
+
+CONTRAST = """(() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgb = color => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data] };
+  const light = color => rgb(color).slice(0, 3).map(c => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
+  const ground = one => { while (one && !rgb(getComputedStyle(one).backgroundColor)[3]) one = one.parentElement;
+    return one ? getComputedStyle(one).backgroundColor : 'white' };
+  const found = new Map();
+  for (const one of document.querySelectorAll('body *')) {
+    if (!one.getClientRects().length || one.disabled
+        || ![...one.childNodes].some(c => c.nodeType == 3 && c.data.trim())) continue;
+    const color = one.closest('svg') ? getComputedStyle(one).fill : getComputedStyle(one).color;
+    const pair = [light(color), light(ground(one.closest('svg')?.parentElement ?? one))].sort((a, b) => b - a);
+    found.set(color + ' on ' + ground(one), (pair[0] + .05) / (pair[1] + .05));
+  }
+  return [...found];
+})()"""
+
+
+@pytest.mark.parametrize(("dark", "media"), [(False, ""), (True, ""), (True, "print")], ids=["light", "dark", "paper"])
+def test_all_text_has_the_contrast_that_readers_need(browser: Any, night: Path, dark: bool, media: str) -> None:
+    """4.5 is level AA of WCAG 2."""
+    browser.open(night, dark=dark, media=media)
+
+    found = dict(browser.value(CONTRAST))
+
+    assert len(found) > 3
+    assert {pair: ratio for pair, ratio in found.items() if ratio < 4.5} == {}
+    background = browser.value("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (not dark or media == "print")
+
+
+def test_everything_that_acts_is_reached_by_the_keyboard_and_shows_its_focus(browser: Any, night: Path) -> None:
+    browser.open(night)
+    key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+    seen = []
+    for _ in range(80):
+        browser.call("Input.dispatchKeyEvent", type="keyDown", **key)
+        browser.call("Input.dispatchKeyEvent", type="keyUp", **key)
+        seen.append(browser.value("(a => [a.tagName, a.id, getComputedStyle(a).outlineStyle])(document.activeElement)"))
+        if seen[-1][0] == "BODY":
+            break
+
+    reached = {(tag, id) for tag, id, _ in seen}
+    assert {("INPUT", "find"), ("BUTTON", "next"), ("SUMMARY", ""), ("A", ""), ("PRE", "")} <= reached
+    assert len([tag for tag, id, _ in seen if (tag, id) == ("BUTTON", "")]) == 8, "each column can be sorted"
+    assert {outline for tag, _, outline in seen if tag != "BODY"} <= {"solid", "auto"}
+    assert all(
+        browser.value(
+            "[...document.querySelectorAll('input, figure [role=img]')].map(i => !!i.ariaLabel || i.labels?.length)"
+        )
+    )
+
+
+def test_the_page_is_printed(browser: Any, night: Path) -> None:
+    browser.open(night)
+
+    assert browser.pdf().startswith(b"%PDF")
+    browser.open(night, 700, media="print")
+    assert browser.value("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    assert browser.value("document.documentElement.scrollWidth") <= 700
