@@ -31,7 +31,7 @@ else:
         def __new__(cls, *values, **named):
             """Build the first value of a class, and the constructor for all later ones."""
             fields = ", ".join(cls._fields)
-            made = eval(f"lambda cls, {fields}: new(cls, ({fields},))", {"new": tuple.__new__})
+            made = eval(f"lambda cls, {fields}: _new(cls, ({fields},))", {"_new": tuple.__new__})
             made.__defaults__ = cls._defaults
             cls.__new__ = made
             return made(cls, *values, **named)

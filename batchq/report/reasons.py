@@ -51,21 +51,21 @@ class Reason(NamedTuple):
         return self.title if self.ending in ("exception", "") else f"{self.ending}: {self.title}"
 
 
-def find(store: Store, selection: Selection, *, then: Range | None = None, db: str | None = None) -> list[Reason]:
+def find(store: Store, selection: Selection, *, past: Selection | None = None, db: str | None = None) -> list[Reason]:
     """The reasons why jobs of the selection failed, the one of most jobs first, then the one of the smallest id.
 
-    ``then`` are the ids of last time. ``db`` is put into the commands. Of the first ``SHOWN`` reasons a few jobs are
-    read, for their titles and examples.
+    ``past`` are the jobs of last time (``Change.past``). ``db`` is put into the commands. Of the first ``SHOWN`` reasons
+    a few jobs are read, for their titles and examples.
     """
     hits = causes.by_cause(store, selection)
     if not hits:
         return []
-    earlier = causes.by_cause(store, Selection((then,))) if then else []
+    earlier = causes.by_cause(store, past) if past else []
     grouped = _grouped([*hits, *earlier], len(hits))
     every = tuple(merged(ids for hit in hits for ids in hit.ids))
     failed = Failed(store, selection, every, db)
     found = [
-        _reason(key, now, sum(hit.jobs for hit in before) if then else None, failed)
+        _reason(key, now, sum(hit.jobs for hit in before) if past else None, failed)
         for key, (now, before) in grouped.items()
         if now
     ]

@@ -7,7 +7,8 @@ from batchq.report import reasons
 from batchq.report.again import Failed, program
 from batchq.report.reasons import Reason
 from batchq.store.file.connection import Store
-from batchq.store.looking import outputs, queries, tallies
+from batchq.store.looking import change, outputs, queries, tallies
+from batchq.store.looking.change import Change
 from batchq.store.looking.rows import Failure, Job, Spread, Timing
 from batchq.store.snapshots import snapshot
 
@@ -35,8 +36,9 @@ class Summary(NamedTuple):
     of those; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` counts the running jobs whose
     run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
     ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
-    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``flow``, the course
-    of the attempts (None if none has ended), and ``briefs``, the jobs in brief, are only there if they were asked for.
+    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``change`` is what is
+    different from last time; None if there is no last time. ``flow``, the course of the attempts (None if none has
+    ended), and ``briefs``, the jobs in brief, are only there if they were asked for.
     """
 
     at: int
@@ -55,6 +57,7 @@ class Summary(NamedTuple):
     took: Spread | None = None
     waited: Spread | None = None
     flaky: int = 0
+    change: Change | None = None
     flow: "Flow | None" = None
     briefs: "Briefs | None" = None
 
@@ -99,7 +102,9 @@ def build(
     with snapshot(store):
         queries.require(store, selection)
         counts = tallies.counts(store, selection)
-        found = reasons.find(store, selection, db=db) if counts.get("failed") else []
+        changed = change.change(store, selection) if counts else None
+        past = changed.past if changed else None
+        found = reasons.find(store, selection, past=past, db=db) if counts.get("failed") else []
         failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
         timing = tallies.timing(store, selection)
         return Summary(
@@ -119,6 +124,7 @@ def build(
             took=tallies.spread(store, selection),
             waited=tallies.waited(store, selection),
             flaky=tallies.flaky(store, selection),
+            change=changed,
             flow=_flow(store, selection, timing.attempts) if drawn else None,
             briefs=_briefs(store, selection, counts) if drawn else None,
         )

@@ -66,7 +66,7 @@ def test_a_reason_counts_the_jobs_that_it_hit_last_time(store: Store) -> None:
     add(store, *["true"] * 3)
     play(store, a_key_error(), SUCCEEDED, a_key_error("'tax'"), a_key_error(), printing("error: no space"))
 
-    old, new = reasons.find(store, Selection(((3, 5),)), then=(1, 2))
+    old, new = reasons.find(store, Selection(((3, 5),)), past=Selection(((1, 2),)))
 
     assert (old.jobs, old.before, old.text) == (2, 1, "KeyError: …")
     assert (new.jobs, new.before) == (1, 0)

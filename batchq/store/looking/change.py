@@ -1,0 +1,226 @@
+"""What changed since last time: each failed job of now and of then, and its twin at the other time.
+
+The work grows with the failures and not with the jobs, except for the sums of times.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+from batchq.store.looking import adds, twins
+from batchq.store.looking.adds import Add
+from batchq.store.selecting import condition, resolved
+
+IN_A_ROW = 30  #: times that are looked back at, to count how often a job failed in a row
+LOOKED_UP = 50_000  #: jobs that are looked up for that
+LONGEST = 1_000  #: the longest successes, among which the slower ones are found
+SLOWER, SLOWER_BY = 2.0, 1.0  #: much slower: this many times as long, and this many seconds longer
+
+
+class Change(NamedTuple):
+    """The selected jobs compared with last time.
+
+    ``now`` are the ids of the adds that are compared, ``then`` those of last time, which were added at ``at`` (ms).
+    ``is_part``: the selection has older adds as well, which are not compared.
+
+    Of the jobs that failed now, ``new`` succeeded last time, ``again`` failed last time, too, and ``unknown`` have no
+    counterpart that ended so. ``recovered`` failed last time and succeeded now. ``gone`` failed then and are not there
+    now: these are ids of last time. ``slower`` are jobs that took much longer, with the seconds of now and then, the
+    biggest difference first. ``work`` is the time of all attempts, now and then (s).
+
+    ``nights`` is for how many times in a row each job of ``again`` failed; from ``counted`` on it may be more.
+    ``past`` selects the jobs of last time, with the batch, queue and name of the selection.
+    """
+
+    now: tuple[Range, ...]
+    then: tuple[Range, ...]
+    at: int
+    new: list[int]
+    again: list[int]
+    unknown: list[int]
+    recovered: list[int]
+    gone: list[int]
+    slower: list[tuple[int, float, float]]
+    work: tuple[float, float]
+    nights: dict[int, int]
+    counted: int
+    past: Selection
+    is_part: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether other jobs fail than last time: newly, for the first time, or no more."""
+        return bool(self.new or self.unknown or self.recovered)
+
+
+def change(store: Store, selection: Selection) -> Change | None:
+    """Compare the newest adds of a selection with their last times; None if none of them has one."""
+    selection = resolved(store, selection)
+    pairs, is_part = _pairs(store, selection)
+    if not pairs:
+        return None
+    now, then = tuple(merged(add.ids for add, _ in pairs)), tuple(merged(earlier.ids for _, earlier in pairs))
+    past = Selection(then, batch=selection.batch, queue=selection.queue, name=selection.name)
+    found = Change(
+        now,
+        then,
+        max(earlier.at for _, earlier in pairs),
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        (0.0, 0.0),
+        {},
+        IN_A_ROW,
+        past,
+        is_part,
+    )
+    for add, earlier in sorted(pairs):
+        found = _compared(store, selection, add, earlier, found)
+    found.slower.sort(key=lambda one: (one[2] - one[1], one[0]))
+    return found._replace(work=(_work(store, selection, now), _work(store, past, then)))
+
+
+def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], bool]:
+    """The newest adds of the selection with their last times, and whether it has older ones of the same jobs."""
+    pairs: list[tuple[Add, Add]] = []
+    older: set[int] = set()
+    covered = adds.covered(store, selection)
+    is_part = len(covered) == adds.COVERED
+    for add in covered:
+        earlier = adds.last_time(store, add)
+        if earlier is not None:
+            if add.first not in older:
+                pairs.append((add, earlier))
+            older.add(earlier.first)
+        is_part = is_part or add.first in older
+    return pairs, is_part
+
+
+def _compared(store: Store, selection: Selection, add: Add, earlier: Add, found: Change) -> Change:
+    failed = _in_state(store, selection, "failed", add.ids)
+    failed_then = _in_state(store, found.past, "failed", earlier.ids)
+    same = twins.are_same_list(store, failed, add.ids, earlier.ids)
+    same = same and twins.are_same_list(store, failed_then, earlier.ids, add.ids)
+
+    twin = twins.find(store, failed, add.ids, earlier.ids, same_list=same)
+    states = _states(store, twin.values())
+    again = {id: twin[id] for id in failed if id in twin and states[twin[id]] == "failed"}
+    new = [id for id in failed if id in twin and states[twin[id]] == "succeeded"]
+    known = {*again, *new}
+
+    back = twins.find(store, failed_then, earlier.ids, add.ids, same_list=same)
+    succeeded = set(_of(store, selection.in_state("succeeded"), back.values()))
+    nights, counted = _in_a_row(store, earlier, again, found.counted)
+    return found._replace(
+        new=found.new + new,
+        again=[*found.again, *again],
+        unknown=found.unknown + [id for id in failed if id not in known],
+        recovered=found.recovered + sorted(id for id in back.values() if id in succeeded),
+        gone=found.gone + _gone(store, selection, add, [id for id in failed_then if id not in back]),
+        slower=found.slower + _slower(store, selection, add, earlier, same),
+        nights=found.nights | nights,
+        counted=counted,
+    )
+
+
+def _in_a_row(store: Store, then: Add, again: dict[int, int], counted: int) -> tuple[dict[int, int], int]:
+    """For how many times in a row these jobs failed, given their twins of last time; and from which number on it may be
+    more, because no further times were looked at."""
+    nights = dict.fromkeys(again, 2)
+    alive = again
+    looked_up = 0
+    for times in range(3, counted + 1):
+        earlier = adds.last_time(store, then) if alive else None
+        if earlier is None:
+            return nights, counted
+        looked_up += len(alive)
+        if looked_up > LOOKED_UP:
+            return nights, times - 1
+        ids = sorted(alive.values())
+        same = twins.are_same_list(store, ids, then.ids, earlier.ids)
+        twin = twins.find(store, ids, then.ids, earlier.ids, same_list=same)
+        failed = {id for id, state in _states(store, twin.values()).items() if state == "failed"}
+        alive = {id: twin[other] for id, other in alive.items() if twin.get(other) in failed}
+        nights |= dict.fromkeys(alive, times)
+        then = earlier
+    return nights, counted
+
+
+def _gone(store: Store, selection: Selection, add: Add, ids: list[int]) -> list[int]:
+    """Those of the failed jobs of last time that are not in the add any more."""
+    whole = selection._replace(batch=None, queue=None, name=None, ids=(), last=False, newest=None, everything=False)
+    if not ids or not whole.is_empty or _within(selection, add.ids).ids != (add.ids,):
+        return []
+    ((jobs,),) = store.fetch("SELECT count(*) FROM jobs WHERE id BETWEEN ? AND ?", add.ids)
+    return twins.absent(store, ids, add.ids) if jobs == add.last - add.first + 1 else []
+
+
+_LONGEST = """
+SELECT jobs.id, longest.seconds FROM (SELECT job, number, seconds FROM attempts
+    WHERE job BETWEEN :first AND :last AND seconds >= :least ORDER BY seconds DESC, job LIMIT :limit) AS longest
+JOIN jobs ON jobs.id = longest.job AND jobs.attempt = longest.number WHERE """
+_SECONDS = """
+SELECT jobs.id, a.seconds FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value
+JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE jobs.state = 'succeeded'"""
+
+
+def _slower(
+    store: Store, selection: Selection, add: Add, earlier: Add, same_list: bool
+) -> list[tuple[int, float, float]]:
+    where, named = condition(_within(selection, add.ids).in_state("succeeded"))
+    named |= {"first": add.first, "last": add.last, "least": SLOWER_BY, "limit": LONGEST}
+    now: dict[int, float] = dict(store.fetch(_LONGEST + where, named))
+    twin = twins.find(store, [*now], add.ids, earlier.ids, same_list=same_list)
+    then: dict[int, float] = dict(store.fetch(_SECONDS, {"ids": json.dumps([*twin.values()])}))
+    pairs = [(id, now[id], then[twin[id]]) for id in now if twin.get(id) in then]
+    return [(id, new, old) for id, new, old in pairs if new >= SLOWER * old and new - old >= SLOWER_BY]
+
+
+def _work(store: Store, selection: Selection, ids: Iterable[Range]) -> float:
+    """The seconds of all attempts of the selected jobs in these ranges."""
+    total = 0.0
+    for span in ids:
+        within = _within(selection, span)
+        where, named = condition(within)
+        source = "jobs JOIN attempts AS a ON a.job = jobs.id"
+        if within == Selection((span,)):
+            source, where = "attempts AS a", "a.job BETWEEN :low AND :high"
+        ((seconds,),) = store.fetch(f"SELECT total(a.seconds) FROM {source} WHERE {where}", named)
+        total += seconds
+    return total
+
+
+def _in_state(store: Store, selection: Selection, state: str, ids: Range) -> list[int]:
+    where, named = condition(_within(selection, ids).in_state(state))
+    return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named)]
+
+
+def _of(store: Store, selection: Selection, ids: Iterable[int]) -> Iterator[int]:
+    """Those of the jobs that are in the selection."""
+    where, named = condition(selection)
+    named["wanted"] = json.dumps([*ids])
+    for (id,) in store.fetch(
+        f"SELECT id FROM jobs WHERE {where} AND id IN (SELECT value FROM json_each(:wanted))", named
+    ):
+        yield id
+
+
+def _within(selection: Selection, span: Range) -> Selection:
+    """The selected jobs with ids in this range; ``last`` must have been looked up."""
+    chosen = selection.ids + (selection.newest or ())
+    if not chosen and not selection.last:
+        return selection._replace(ids=(span,), everything=False)
+    ids = tuple(
+        merged((max(low, span[0]), min(high, span[1])) for low, high in chosen if low <= span[1] and high >= span[0])
+    )
+    return selection._replace(ids=ids or NO_JOB, last=False, newest=None, everything=False)
+
+
+def _states(store: Store, ids: Iterable[int]) -> dict[int, str]:
+    sql = "SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(store.fetch(sql, (json.dumps([*ids]),)))
