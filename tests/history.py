@@ -50,6 +50,18 @@ def play(store: Store, *outcomes: Outcome, now: int = NOW) -> None:
         end(store, claim(store, now=now), outcome, now=now)
 
 
+def play_together(store: Store, *outcomes: Outcome) -> None:
+    """Run as many jobs, all at the same time, each to the outcome given for it."""
+    runner = a_runner(store)
+    claims = exchange.exchange(store, runner, [], len(outcomes), NOW).claims
+    ended = [
+        Ended(one, outcome._replace(started_at=NOW, finished_at=NOW + round(outcome.seconds * 1000)))
+        for one, outcome in zip(claims, outcomes, strict=True)
+    ]
+    exchange.exchange(store, runner, ended, 0, NOW)
+    runners.leave(store, runner, NOW)
+
+
 def out(data: bytes) -> Stream:
     """A stream that was kept whole."""
     return Stream(data, b"", len(data))

@@ -7,6 +7,7 @@ from batchq.notes import note, warn
 from batchq.store import names
 from batchq.store import selecting as selected
 from batchq.store.file.connection import Store
+from batchq.store.file.location import is_named
 from batchq.store.file.opening import open_store
 
 TYPE_CHECKING = False
@@ -53,4 +54,4 @@ def store_for(db: str | None, *, reading: bool = False) -> Store:
 
 def named_by(store: Store, db: str | None) -> str | None:
     """Return the path that a later command must pass to ``--db``; None if the usual lookup finds the store."""
-    return store.path if db else None
+    return store.path if is_named(db) else None

@@ -67,7 +67,7 @@ class Failed:
             ids=own or (self._range,), last=False, newest=None, causes=tuple(of_causes) or self._selection.causes
         )
         words = failed_of(within)
-        return listed if len(listed) <= LONG or len(words) > LONG else words
+        return words if self._readable < len(listed) and len(words) < min(len(listed), LONG) else listed
 
     def _in_range(self) -> dict[str, tuple[int, int]]:
         if self._counted is None:

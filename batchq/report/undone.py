@@ -111,8 +111,8 @@ def labelled(ids: Iterable[int], names: Mapping[int, str]) -> str:
 
 
 def chosen(ids: Iterable[int]) -> str:
-    """The ids as a command takes them; of very many only the first ranges, to keep the line short."""
-    return in_words(list(merged((id, id) for id in ids))[:MOST])
+    """All of the ids, as a command takes them."""
+    return in_words(merged((id, id) for id in ids))
 
 
 def _them(ids: Sequence[int], one: str = "it", many: str = "them") -> str:

@@ -183,5 +183,5 @@ def test_an_inner_run_that_waits_for_its_own_queue_says_so(batchq: Shell) -> Non
     assert (batchq.folder / "code").read_text() == "3\n"
     assert (batchq.folder / "told").read_text() == (
         "batchq: not run: job 2: this command runs inside job 1 (outer), and every running job waits for another;"
-        " 'batchq run' runs it later\n"
+        f" 'batchq --db {batchq.db()} run' runs it later\n"
     )

@@ -20,7 +20,7 @@ from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.store import names
 from batchq.store.file.connection import Store
-from batchq.store.file.location import allow_network, locate, passed_over, require_local
+from batchq.store.file.location import allow_network, is_named, locate, passed_over, require_local
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed
@@ -71,7 +71,8 @@ def run(**given: "Any") -> int:
             " seen nor killed here (unshare --mount-proc)"
         )
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
-    options = OutputOptions(request.quiet, request.verbose, request.json, live, request.db)
+    named = path if is_named(request.db) else None
+    options = OutputOptions(request.quiet, request.verbose, request.json, live, named)
 
     def body(kept: Kept) -> int:
         inbox = Inbox()

@@ -10,17 +10,17 @@ from batchq.runner.tally import Plan, Tally
 from batchq.store.file.connection import Store
 
 _LEFT_ALONE = {
-    "held": "held: see 'batchq list --state held', release them with 'batchq release'",
+    "held": "held: '{batchq} list --state held' shows them, '{batchq} release ID' releases one",
     "scheduled": "scheduled for later",
-    "blocked": "blocked by jobs that have not finished: 'batchq explain ID' names them",
-    "paused": "in a paused queue: 'batchq queue resume NAME'",
+    "blocked": "blocked by jobs that have not finished: '{batchq} explain ID' names them",
+    "paused": "in a paused queue: '{batchq} queue resume NAME'",
     "slots": "with more slots than -j gives",
     "payload": "with a payload: run them with --perform MODULE:FUNCTION",
 }
 
 
 class OutputOptions(NamedTuple):
-    """What a run prints: ``live`` draws a bar; ``db`` is the store as the user named it, for the command to retry."""
+    """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, for commands that must name it."""
 
     quiet: bool
     verbose: bool
@@ -53,7 +53,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):
         note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
     if options.live or options.verbose:
-        for line in _left_alone(tally):
+        for line in _left_alone(tally, options):
             note(line)
     if tally.stopped_at == "--halt":
         note(
@@ -112,10 +112,12 @@ def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
         note(line)
 
 
-def _left_alone(tally: Tally) -> list[str]:
+def _left_alone(tally: Tally, options: OutputOptions) -> list[str]:
+    from batchq.report.again import program
     from batchq.report.layout import count
 
-    left = sorted(tally.left_alone.items())
-    lines = [f"left alone: {count(jobs, 'job')} {_LEFT_ALONE[state]}" for state, jobs in left if jobs]
+    left = [(state, jobs) for state, jobs in sorted(tally.left_alone.items()) if jobs]
+    why = {state: _LEFT_ALONE[state].format(batchq=program(options.db)) for state, _ in left}
+    lines = [f"left alone: {count(jobs, 'job')} {why[state]}" for state, jobs in left]
     stopped = tally.stopped_at
     return [*lines, f"stopped at {stopped} with work left"] if stopped not in (None, "--halt") else lines

@@ -31,6 +31,11 @@ def locate(explicit: str | None) -> str:
     return found
 
 
+def is_named(explicit: str | None) -> bool:
+    """Whether the store was named, by ``--db`` or $BATCHQ_DB: another shell finds it only if a command names it, too."""
+    return bool(explicit or os.environ.get("BATCHQ_DB"))
+
+
 def passed_over(explicit: str | None) -> str | None:
     """The nearest ``batchq.db`` if it is not used because the surrounding job names its own store."""
     if explicit or not os.environ.get("BATCHQ_TOKEN") or not (named := os.environ.get("BATCHQ_DB")):
