@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS, Field
+from batchq.report import change
 from batchq.report.ending import ending
 from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job
 
@@ -49,6 +50,7 @@ def report(report: "Summary") -> str:
         slowest=[_job(job) for job in report.slowest],
         running=[_job(job) for job in report.running],
         next_due=iso(report.next_due),
+        change=report.change and change.as_values(report.change),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.jobs.lifecycle import FINAL
+from batchq.report import change
 from batchq.report.digest import evidence, how, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
@@ -75,6 +76,8 @@ def _headline(report: Summary) -> Iterator[Line]:
     facts += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
     facts += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
     yield line((", ".join([*facts[:-2], " ".join(facts[-2:])]), "dim"))
+    if report.change and change.parts(report.change):
+        yield line(change.sentence(report.change))
 
 
 _ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}
