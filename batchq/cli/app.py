@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -76,7 +76,7 @@ def _function(command: Command) -> Any:
 def _declared(one: Option | Argument) -> tuple[Any, Any]:
     """Return the default and the annotation that declare a parameter to typer."""
     if isinstance(one, Argument):
-        kind: Any = list[str] if one.many else str
+        kind: Any = list[str] if one.many else Literal[one.choices] if one.choices else str
         default = inspect.Parameter.empty if one.required else None
         return default, Annotated[kind if one.required else kind | None, typer.Argument(metavar=one.metavar)]
     if one.form in (LIST, FLAG):

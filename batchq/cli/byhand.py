@@ -61,7 +61,9 @@ def _read(command: "Command", argv: list[str], after: list[str] | None) -> "dict
             if one.many:
                 values[one.name], plain = plain, []
             elif plain:
-                values[one.name] = plain.pop(0)
+                values[one.name] = word = plain.pop(0)
+                if one.choices and word not in one.choices:
+                    raise ValueError(f"{word!r} is not one of {', '.join(one.choices)}")
             elif one.required:
                 raise ValueError(f"{one.metavar} is missing")
     if plain:

@@ -36,6 +36,7 @@ ROOMS = {  # in the order of the help
     "prune": "keep",
     "help": "about",
     "version": "about",
+    "completion": "about",
 }
 TITLES = {"add": "Add", "run": "Run", "look": "Look", "change": "Change", "keep": "Keep", "about": "About batchq"}
 HELP, VERSION = ("-h", "--help"), ("-V", "--version")

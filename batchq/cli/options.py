@@ -77,12 +77,22 @@ def _plain(text: str) -> str:
 
 
 class Argument:
-    """A positional argument: one word, or ``many``."""
+    """A positional argument: one word, of ``choices`` if there are any, or ``many``."""
 
-    __slots__ = ("help", "many", "metavar", "name", "required")
+    __slots__ = ("choices", "help", "many", "metavar", "name", "required")
 
-    def __init__(self, name: str, metavar: str, help: str, *, many: bool = False, required: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        metavar: str,
+        help: str,
+        *,
+        many: bool = False,
+        required: bool = False,
+        choices: tuple[str, ...] = (),
+    ) -> None:
         self.name, self.metavar, self.help, self.many, self.required = name, metavar, help, many, required
+        self.choices = choices
 
 
 class Command:

@@ -1,1 +1,1 @@
-"""The commands about batchq itself: `help`, `version`."""
+"""The commands about batchq itself: `help`, `version`, `completion`."""
