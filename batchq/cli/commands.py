@@ -76,7 +76,7 @@ def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, 
     try:
         return command, byhand.read(command, rest, after)
     except byhand.HelpAsked:
-        return table("help"), {"words": name.split()}
+        return table("help"), {"words": name.split(), "man": False}
     except UsageError:
         words = [word for word in rest if not word.startswith("-")]
         if words and any(other.startswith(f"{name} ") for other in ROOMS):
@@ -91,7 +91,7 @@ def _unnamed(rest: list[str]) -> "tuple[Command, dict[str, Any]]":
         if word == "--db":
             next(words, None)
         elif word in HELP:
-            return table("help"), {"words": []}
+            return table("help"), {"words": [], "man": False}
         elif word in VERSION:
             return table("version"), {}
         elif word.startswith("-") and not word.startswith("--db="):

@@ -115,9 +115,7 @@ def _live(kind: str, states: tuple[str, ...], text: str, rest: list[str]) -> lis
                 return [*jobs, ("last", "the jobs of the newest add")]
             if kind == "causes":
                 return known.causes(store)
-            found = (
-                known.names(store, text) if kind == "name" else getattr(known, f"{kind}s".replace("hs", "hes"))(store)
-            )
-            return [(name, "") for name in found]
+            names = {"batch": known.batches, "queue": known.queues}
+            return [(name, "") for name in (names[kind](store) if kind in names else known.names(store, text))]
     except (BatchqError, OSError):
         return []

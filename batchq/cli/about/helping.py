@@ -7,8 +7,13 @@ from batchq.cli import commands
 from batchq.errors import UsageError
 
 
-def print_help(words: list[str]) -> None:
-    """Print the help of one command, or with no words the help of batchq. Raises UsageError."""
+def print_help(words: list[str], *, man: bool) -> None:
+    """Print the help of one command, or with no words the help of batchq; with ``man`` the manual. Raises UsageError."""
+    if man:
+        from batchq.cli.about import manual
+
+        sys.stdout.write(manual.page())
+        return
     name = " ".join(words)
     if name and name not in commands.ROOMS:
         raise commands.unknown(name)
@@ -20,7 +25,7 @@ def print_help(words: list[str]) -> None:
 def print_start() -> int:
     """Print the help to stderr and return 2: a script whose ``batchq $verb`` has lost its verb has done nothing."""
     with contextlib.redirect_stdout(sys.stderr):
-        print_help([])
+        print_help([], man=False)
     return UsageError.exit_code
 
 

@@ -1,12 +1,15 @@
 """The tables of ``batchq help``, ``version`` and ``completion``."""
 
-from batchq.cli.options import Argument, Command
+from batchq.cli.options import Argument, Command, Option
 
 HELP = Command(
     "help",
     "about.helping:print_help",
     "Print the help of batchq or of one command.",
-    (Argument("words", "COMMAND", "The command, as in 'queue set' (default: all commands).", many=True),),
+    (
+        Argument("words", "COMMAND", "The command, as in 'queue set' (default: all commands).", many=True),
+        Option("--man", None, "Print the whole manual for man: batchq help --man | man -l -"),
+    ),
 )
 
 VERSION = Command("version", "about.helping:print_version", "Print the version of batchq.", ())
