@@ -10,8 +10,8 @@ from batchq.store.looking.sample import evenly
 from batchq.store.running import runners
 from batchq.store.selecting import condition
 
-MOST = 20_000  #: jobs of a table; each takes about 60 bytes of a page
-_OF_THEM = 15_000  #: jobs that did not succeed, at most
+MOST = 36_000  #: jobs of a table; each takes about 45 bytes of a page
+_OF_THEM = 32_000  #: jobs that did not succeed, at most
 
 
 class Brief(NamedTuple):

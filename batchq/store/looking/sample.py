@@ -39,9 +39,10 @@ def sample(store: Store, selection: Selection, attempts: int) -> Sample:
     where, named = condition(selection)
     window = " AND a.finished_at >= :since" if selection.since is not None else ""
     step = max(1, -(-attempts // MOST))
-    picked = f" AND {evenly('jobs.id')}" if step > 1 else ""
+    picked = f" AND {evenly('a.job')}" if step > 1 else ""
+    source = "attempts AS a" if where == "1" else "jobs JOIN attempts AS a ON a.job = jobs.id"
     rows = store.fetch(
-        "SELECT a.runner, a.started_at, a.seconds, a.outcome FROM jobs JOIN attempts AS a ON a.job = jobs.id"
+        f"SELECT a.runner, a.started_at, a.seconds, a.outcome FROM {source}"
         f" WHERE {where}{window}{picked} ORDER BY a.started_at LIMIT {2 * MOST}",
         {**named, "step": step},
     )
