@@ -37,8 +37,8 @@ class Summary(NamedTuple):
     run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
     ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
     add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``change`` is what is
-    different from last time; None if there is no last time. ``flow``, the course of the attempts (None if none has
-    ended), and ``briefs``, the jobs in brief, are only there if they were asked for.
+    different from last time; None if there is no last time. Only there if they were asked for: ``flow``, the course of
+    the attempts (None if none has ended); ``briefs``, the jobs in brief; and ``names`` of the jobs that got slower.
     """
 
     at: int
@@ -60,6 +60,7 @@ class Summary(NamedTuple):
     change: Change | None = None
     flow: "Flow | None" = None
     briefs: "Briefs | None" = None
+    names: dict[int, str] = {}  # noqa: RUF012
 
     @property
     def jobs(self) -> int:
@@ -96,8 +97,8 @@ def build(
 ) -> Summary:
     """The summary of the selected jobs, with the first ``failures`` failed ones in full.
 
-    ``db`` is put into the commands. ``drawn`` is for a page: with its ``flow`` and ``briefs``. Raises MissingError for an
-    id that does not exist.
+    ``db`` is put into the commands. ``drawn`` is for a page: with ``flow``, ``briefs`` and ``names``. Raises MissingError
+    for an id that does not exist.
     """
     with snapshot(store):
         queries.require(store, selection)
@@ -127,6 +128,7 @@ def build(
             change=changed,
             flow=_flow(store, selection, timing.attempts) if drawn else None,
             briefs=_briefs(store, selection, counts) if drawn else None,
+            names=queries.names(store, [id for id, _, _ in changed.slower]) if drawn and changed else {},
         )
 
 

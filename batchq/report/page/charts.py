@@ -46,9 +46,9 @@ def figures(flow: Flow, offset: int) -> dict[str, str]:
     """Draw the three figures; ``offset`` is how many seconds local time is ahead of UTC. Raises ImportError."""
     clock = _Clock(flow, offset)
     return {
-        "slots": _lanes(flow, clock) if flow.lanes else _stacked(flow.busy, clock.x(), "busy slots", _WIDE),
-        "durations": _stacked(flow.durations, _durations(flow), "attempts", _HALF),
-        "ended": _stacked(flow.ended, clock.x(), "ended per second", _HALF),
+        "slots": _lanes(flow, clock) if flow.lanes else _stacked(flow.busy, clock.x(), _WIDE),
+        "durations": _stacked(flow.durations, _durations(flow), _HALF),
+        "ended": _stacked(flow.ended, clock.x(), _HALF),
     }
 
 
@@ -92,12 +92,12 @@ def _lanes(flow: Flow, clock: _Clock) -> str:
         "values": [n + 0.5 for n in range(len(flow.lanes)) if few or n % 4 == 0],
         "labelExpr": "datum.value + .5", "grid": False, "ticks": False, "domain": False,
     }  # fmt: skip
-    y = {"title": "slot", "scale": {"domain": [len(flow.lanes), 0], "nice": False}, "axis": axis}
+    y = {"title": None, "scale": {"domain": [len(flow.lanes), 0], "nice": False}, "axis": axis}
     opacity = {"field": "o", "type": "quantitative", "scale": None, "legend": None}
     return _svg(values, {"type": "rect"}, clock.x(), y, {"opacity": opacity}, _WIDE, _LANE * len(flow.lanes) + 30)
 
 
-def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", title: str, width: int) -> str:
+def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", width: int) -> str:
     at = x.get("at", float)
     values = []
     for bar in bars:
@@ -107,7 +107,7 @@ def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", title: str, width: int) -
                 values.append({"a": at(bar.start), "b": at(bar.end), "y": low, "z": low + amount, "kind": kind})
                 low += amount
     mark = {"type": "rect", "stroke": "var(--page)", "strokeWidth": 0.5 if len(bars) < 100 else 0}
-    y = {"title": title, "axis": {"tickCount": 5, "domain": False, "ticks": False}}
+    y = {"title": None, "axis": {"tickCount": 5, "domain": False, "ticks": False}}
     return _svg(values, mark, x, y, {}, width, _HEIGHT)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from batchq.clock import show_duration
 from batchq.named import NamedTuple
+from batchq.report.change import sentence
 from batchq.report.digest import last_lines
 from batchq.report.ending import ending, nth
 from batchq.report.folding import folded
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from batchq.report.flow import Flow
     from batchq.report.reasons import Reason
     from batchq.report.summary import Summary
+    from batchq.store.looking.change import Change
 
 REASONS = 50  #: reasons with a card of their own; the table of jobs names the others, too
 OPEN = 2  #: of so many reasons the first example is unfolded
@@ -43,13 +45,13 @@ def view(summary: "Summary", zone: Zone, name: str) -> "dict[str, Any]":
         "when": _when(summary, zone),
         "bar": _bar(summary),
         "facts": [*_standings(summary), *_facts(summary)],
-        "change": None,
+        "change": _since_last_time(summary.change),
         "reasons": [_reason(one, number, zone) for number, one in enumerate(summary.reasons[:REASONS])],
         "rarer": _rarer(summary.reasons[REASONS:]),
         "all_again": summary.retry if len(summary.reasons) > 1 else None,
         "figures": _captions(summary),
         "slowest": [_slow(job) for job in summary.slowest[:LISTED]],
-        "slower": [],
+        "slower": _slower(summary),
         "store": summary.store,
         "made": f"{zone.minute(summary.at)} {zone.name}",
     }
@@ -105,6 +107,15 @@ def _facts(summary: "Summary") -> list[Part]:
     if timing.cpu_seconds:
         found.append(Part(show_duration(timing.cpu_seconds * 1000), "of processor time"))
     return found
+
+
+def _since_last_time(change: "Change | None") -> str:
+    if change is None:
+        return ""
+    now, then = change.work
+    work = f"; {(now / then - 1) * 100:+.0f} % of work" if now and then else ""
+    text = sentence(change)
+    return text[:1].upper() + text[1:] + work
 
 
 def _reason(reason: "Reason", number: int, zone: Zone) -> "dict[str, Any]":
@@ -182,6 +193,19 @@ def _ended(flow: "Flow") -> str:
 def _slow(job: Job) -> "dict[str, Any]":
     took = "" if job.seconds is None else show_duration(job.seconds * 1000)
     return {"id": job.id, "label": job.name or job.command[:120], "state": job.standing, "took": took}
+
+
+def _slower(summary: "Summary") -> "list[dict[str, Any]]":
+    slower = summary.change.slower[:LISTED] if summary.change else []
+    return [
+        {
+            "id": id,
+            "name": summary.names.get(id, ""),
+            "now": show_duration(now * 1000),
+            "then": show_duration(then * 1000),
+        }
+        for id, now, then in slower
+    ]
 
 
 def title_of(batches: Iterable[str], store: str) -> str:
