@@ -19,6 +19,7 @@ POINTS = (
     "restore_before_rename",
     "restore_between_renames",
     "prune_before_commit",
+    "report_before_rename",
 )
 _ASKED = os.environ.get("BATCHQ_FAIL")
 _LOG = os.environ.get("BATCHQ_FAIL_LOG")

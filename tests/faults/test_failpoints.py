@@ -1,5 +1,6 @@
 """Every failpoint of the program: a real process is killed there, and nothing that was acknowledged is lost."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -154,6 +155,19 @@ def there_is_no_store_but_all_is_kept(shell: Shell) -> None:
     assert jobs_in(Path(f"{shell.db()}.old")) == 2
 
 
+def a_report(shell: Shell) -> None:
+    one_job(shell)
+    shell("report", "-o", "report.json")
+    shell("add", "--", "true")
+
+
+def the_old_report_is_whole(shell: Shell) -> None:
+    for jobs in (1, 2):
+        assert json.loads((shell.folder / "report.json").read_text())["jobs"] == jobs
+        shell("report", "-o", "report.json")
+    assert [path.name for path in shell.folder.glob("*report*")] == ["report.json"]
+
+
 def restore(shell: Shell, env: dict[str, str]) -> Done:
     return shell("restore", "copy.sqlite", env=env, code=None)
 
@@ -177,6 +191,9 @@ SCENARIOS = {
     "restore_between_renames": Scenario(a_backup, restore, there_is_no_store_but_all_is_kept),
     "prune_before_commit": Scenario(
         old_jobs, lambda shell, env: shell("prune", "--older-than", "0s", env=env, code=None), nothing_was_pruned
+    ),
+    "report_before_rename": Scenario(
+        a_report, lambda shell, env: shell("report", "-o", "report.json", env=env, code=None), the_old_report_is_whole
     ),
 }
 _hit: set[str] = set()

@@ -15,6 +15,7 @@ FLOORS = {
     "spoken": -1,
     "folder": 1,
     "failpoints": 0,
+    "draft": 1,
     "visible": 0,
     "named": 0,
     "notes": 1,

@@ -1,30 +1,73 @@
 """``batchq report`` and ``batchq list``: show many jobs; they never change the store."""
 
+from collections.abc import Iterable
+
 from batchq import clock
 from batchq.cli.choosing import chosen, named_by, store_for
-from batchq.cli.look.printing import look_of_stdout, print_text
+from batchq.cli.look.printing import look_of_stdout, print_texts
 from batchq.jobs.selection import Selection
 from batchq.notes import note
+from batchq.report import formats
+from batchq.report.formats import Format, Scope
+from batchq.report.layout import Look
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries, tallies
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
-SHOWN = 10  #: failures in the table of a report
-SHOWN_IN_JSON = 1000
 
 
-def report(selection: Selection, *, exit_code: bool, format: str, json: bool, color: str, db: str | None) -> int:
-    """Print what happened; return 1 with ``exit_code`` if a job has failed or is held by batchq."""
-    from batchq.report import asjson, summary, table
-
-    as_json = json or format == "json"
+def report(
+    selection: Selection,
+    *,
+    exit_code: bool,
+    format: str | None,
+    output: str | None,
+    json: bool,
+    color: str,
+    db: str | None,
+) -> int:
+    """Print or write what happened; return 1 with ``exit_code`` if a job has failed or is held by batchq."""
+    into = formats.chosen(format, output, json=json)
     with store_for(db, reading=True) as store:
-        selection = chosen(store, selection, "report")
-        most = SHOWN_IN_JSON if as_json else SHOWN
-        found = summary.build(store, selection, at=clock.now(), failures=most, db=named_by(store, db))
-        is_bad = exit_code and (found.counts.get("failed") or _is_any_on_hold(store, selection))
-        print_text(asjson.report(found) if as_json else table.report(found, look_of_stdout(color)))
-    return int(bool(is_bad))
+        scope = Scope(store, chosen(store, selection, "report"), clock.now(), named_by(store, db))
+        if into.takes == formats.JOBS:
+            queries.require(store, scope.selection)
+            _emit(into, into.render(scope), output, store)
+            has_failed = exit_code and any(queries.failed_ids(store, scope.selection))
+        else:
+            has_failed = _report(into, scope, output, color)
+        return int(exit_code and bool(has_failed or _is_any_on_hold(store, scope.selection)))
+
+
+def _report(into: Format, scope: Scope, output: str | None, color: str) -> bool:
+    """Print or write a Summary; return whether it has a failed job."""
+    from batchq.report import summary
+
+    is_drawn = into.takes == formats.DRAWN
+    found = summary.build(
+        scope.store, scope.selection, at=scope.at, failures=into.failures, db=scope.db, drawn=is_drawn
+    )
+    given = (found, _look_of(output, color)) if into.name == "table" else (found,)
+    _emit(into, [into.render(*given)], output, scope.store)
+    return "failed" in found.counts
+
+
+def _look_of(output: str | None, color: str) -> Look:
+    return look_of_stdout(color) if _is_stdout(output) else Look(colour=color == "always")
+
+
+def _is_stdout(output: str | None) -> bool:
+    return output is None or output in formats.STDOUT
+
+
+def _emit(into: Format, texts: Iterable[str], output: str | None, store: Store) -> None:
+    """Print the texts, or write them to the file ``output``."""
+    if output is None or _is_stdout(output):
+        print_texts(texts, is_utf8=into.name not in formats.FOR_PEOPLE)
+        return
+    from batchq.report import writing
+
+    writing.write(output, texts, store, into.mode)
 
 
 def _is_any_on_hold(store: Store, selection: Selection) -> bool:
@@ -33,25 +76,36 @@ def _is_any_on_hold(store: Store, selection: Selection) -> bool:
     return answers.is_any_on_hold(store, selection)
 
 
-def list_jobs(selection: Selection, *, limit: int | None, json: bool, color: str, db: str | None) -> None:
-    """Print the selected jobs, one per line, page by page."""
+def list_jobs(
+    selection: Selection,
+    *,
+    limit: int | None,
+    format: str | None,
+    output: str | None,
+    json: bool,
+    color: str,
+    db: str | None,
+) -> None:
+    """Print or write the selected jobs, page by page."""
     from batchq.report import asjson, table
 
+    into = formats.chosen(format, output, json=json, names=formats.OF_LISTS)
     if limit is None and selection.is_empty:
         limit = NEWEST
     with store_for(db, reading=True) as store:
         selection = chosen(store, selection, "list")
         queries.require(store, selection)
         total = sum(tallies.counts(store, selection).values())
-        cut = bool(limit) and limit is not None and total > limit
-        pages = iter([queries.newest(store, selection, limit)]) if cut and limit else queries.pages(store, selection)
-        if json:
-            texts = asjson.listing(pages, total)
+        cut = limit is not None and 0 < limit < total
+        scope = Scope(store, selection, clock.now(), named_by(store, db), limit if cut else None)
+        if into.name == "table":
+            texts: Iterable[str] = table.listing(scope.pages(), _look_of(output, color), scope.at)
+        elif into.name == "json":
+            texts = asjson.listing(scope.pages(), total)
         else:
-            texts = table.listing(pages, look_of_stdout(color), clock.now())
-        for text in texts:
-            print_text(text)
+            texts = into.render(scope)
+        _emit(into, texts, output, store)
     if cut:
         note(f"list: the newest {limit:,} of {total:,} jobs; --limit 0 shows all")
-    elif not total and not json:
+    elif not total and into.name == "table":
         note("list: no jobs")

@@ -1,6 +1,14 @@
 """The tables of ``batchq report``, ``list``, ``show``, ``logs``, ``explain`` and ``wait``."""
 
 from batchq.cli.options import COLOR, DB, ID, JSON, NUMBER, SELECTION, Command, Option
+from batchq.report import formats
+
+OUTPUT = Option("-o --output", "FILE", "Write to a file, in the format of its suffix, replacing an old one whole.")
+
+
+def _format(names: tuple[str, ...]) -> Option:
+    return Option("--format", "NAME", f"One of {', '.join(names)} (default: that of -o, else table).", choices=names)
+
 
 REPORT = Command(
     "report",
@@ -15,9 +23,8 @@ REPORT = Command(
     (
         *SELECTION,
         Option("--exit-code", None, "Exit with 1 if a job has failed or is held by batchq."),
-        Option(
-            "--format", None, "A table for people, or JSON for programs.", choices=("table", "json"), default="table"
-        ),
+        _format(formats.NAMES),
+        OUTPUT,
         JSON,
         COLOR,
         DB,
@@ -32,6 +39,8 @@ LIST = Command(
     (
         *SELECTION,
         Option("--limit", "N", "List only the newest N; 0: no limit.", form=NUMBER, least=0),
+        _format(formats.OF_LISTS),
+        OUTPUT,
         JSON,
         COLOR,
         DB,

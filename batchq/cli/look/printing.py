@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 
 from batchq.notes import note
 from batchq.report.layout import Look, look
@@ -17,6 +18,16 @@ def print_text(text: str) -> None:
     if encoding.lower() != "utf-8":  # under cron it may be ASCII, and names may contain anything
         text = text.encode(encoding, "backslashreplace").decode(encoding)
     sys.stdout.write(text)
+
+
+def print_texts(texts: Iterable[str], *, is_utf8: bool) -> None:
+    """Print texts one by one; with ``is_utf8`` in UTF-8 whatever the encoding of stdout is, because their format asks."""
+    if not is_utf8 or (sys.stdout.encoding or "utf-8").lower() == "utf-8":
+        for text in texts:
+            print_text(text)
+        return
+    for text in texts:
+        _print_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def look_of_stdout(color: str) -> Look:

@@ -2,12 +2,12 @@
 
 import _sqlite3 as sqlite3
 import contextlib
-import fcntl
 import os
 import stat
 
 from batchq import failpoints, folder
-from batchq.errors import BusyError, CreateError, LedgerError, UsageError
+from batchq.draft import Draft
+from batchq.errors import CreateError, LedgerError, UsageError
 from batchq.store.file import location, log
 from batchq.store.file.connection import Store, translated
 from batchq.store.running.rescue import ELSEWHERE
@@ -24,7 +24,7 @@ def backup(store: Store, target: str) -> int:
     BusyError, LedgerError.
     """
     target = _ours(folder.absolute(target))
-    _refuse_store(store, target)
+    refuse_store(store, target)
     draft = Draft(target + "-new", "the backup " + target)
     try:
         copy(store.db, store.path, draft.path, is_ours=store.refusal is None)
@@ -57,7 +57,8 @@ def _ours(target: str) -> str:
     return os.path.realpath(target)
 
 
-def _refuse_store(store: Store, target: str) -> None:
+def refuse_store(store: Store, target: str) -> None:
+    """Raise UsageError if ``target`` is this store, one of its side files, or another store in use."""
     if target in (store.path, *(store.path + suffix for suffix in ("-wal", "-shm", "-journal", "-lock"))):
         raise UsageError(f"{target} is the store itself or belongs to it: name another file")
     with contextlib.suppress(OSError):
@@ -68,74 +69,6 @@ def _refuse_store(store: Store, target: str) -> None:
             f"{target} is a store in use ({target}-wal is there): name another file, or put one in its place with"
             " 'batchq restore'"
         )
-
-
-class Draft:
-    """A new file (mode 0600) of ours with a lock on it, so that two processes do not write it at once.
-
-    Removed by ``close``, unless it was renamed. Raises CreateError, BusyError; ``what`` names the result in the message.
-    """
-
-    def __init__(self, path: str, what: str) -> None:
-        self.path = path
-        try:
-            self._fd = self._claim(what)
-        except OSError as error:
-            raise CreateError(f"cannot write {what}: {path}: {error.strerror}") from None
-
-    def _claim(self, what: str) -> int:
-        while True:
-            self._remove_old(what)
-            try:
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except FileExistsError:
-                continue
-            os.fchmod(fd, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(fd), os.stat(self.path)):
-                    return fd
-            os.close(fd)  # another process took it for the leftovers of a killed one
-
-    def _remove_old(self, what: str) -> None:
-        """Remove the leftovers of a killed process of this user."""
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return
-        try:
-            facts = os.fstat(fd)
-            if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
-                raise CreateError(
-                    f"cannot write {self.path}: somebody else (uid {facts.st_uid}) put it there; remove it"
-                )
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.path + suffix)
-        except BlockingIOError:
-            raise BusyError(f"another process writes {what} right now; try again later") from None
-        finally:
-            os.close(fd)
-
-    def finish(self, owner: os.stat_result | None = None) -> None:
-        """Sync the file to disk; with ``owner``, give it the owner of the file that it will replace."""
-        if not os.path.samestat(os.fstat(self._fd), os.lstat(self.path)):
-            raise CreateError(f"{self.path} was replaced while it was written; nothing was changed")
-        if owner is not None and os.geteuid() == 0:
-            os.fchown(self._fd, owner.st_uid, owner.st_gid)
-        os.fsync(self._fd)
-
-    def size(self) -> int:
-        """Return its size in bytes."""
-        return os.fstat(self._fd).st_size
-
-    def close(self) -> None:
-        """Remove it, unless it was renamed."""
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(self._fd), os.stat(self.path)):  # not the file of the next process
-                os.unlink(self.path)
-        os.close(self._fd)
 
 
 def copy(db: sqlite3.Connection, path: str, draft: str, *, is_ours: bool = True) -> None:

@@ -9,13 +9,14 @@ import contextlib
 import os
 
 from batchq import failpoints
+from batchq.draft import Draft
 from batchq.errors import CreateError, StoreError, UsageError
 from batchq.named import NamedTuple
 from batchq.store.file import location, log, objects, opening, schema, trust
 from batchq.store.file.connection import translated
 from batchq.store.file.locks import LockFile, sidecar
 from batchq.store.file.patience import PATIENCE, connect
-from batchq.store.keeping.backup import Draft, copy
+from batchq.store.keeping.backup import copy
 
 _BESIDE = ("-wal", "-shm", "-journal")
 
