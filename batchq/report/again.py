@@ -27,7 +27,7 @@ class Failed:
         self._ids = tuple(ids)
         self._program = program(db)
         self._range = _enclosing(selection, self._ids)
-        self._counted: dict[str, tuple[int, int]] | None = None
+        self._counted: dict[str, dict[str, int]] = {}
         # While others of the range may still fail, a list of ids is better, unless it is very long.
         self._readable = LONG if tallies.is_any_open(store, *self._range) else SHORT
 
@@ -43,8 +43,7 @@ class Failed:
         listed = in_words(self._ids)
         if len(listed) <= self._readable:
             return listed
-        failed = sum(number for number, _ in self._in_range().values())
-        if failed == _count(self._ids):
+        if self._is_whole() or sum(self._in_range("failed").values()) == _count(self._ids):
             return f"{in_words([self._range])} --failed"
         return self._narrowed(listed, ())
 
@@ -54,9 +53,9 @@ class Failed:
             return listed
         if len(of_causes) > MOST_CAUSES and len(listed) <= LONG:
             return listed
-        found = [self._in_range().get(cause, (0, 0)) for cause in of_causes]
-        if sum(failed for failed, _ in found) == _count(ids):
-            also = " --failed" if any(cancelled for _, cancelled in found) else ""
+        if self._is_whole() or sum(self._in_range("failed").get(cause, 0) for cause in of_causes) == _count(ids):
+            # A retry also takes jobs that were cancelled after a failure of this cause.
+            also = " --failed" if any(cause in self._in_range("cancelled") for cause in of_causes) else ""
             return f"{in_words([self._range])} --cause {','.join(of_causes)}{also}"
         return self._narrowed(listed, of_causes)
 
@@ -69,10 +68,18 @@ class Failed:
         words = failed_of(within)
         return words if self._readable < len(listed) and len(words) < min(len(listed), LONG) else listed
 
-    def _in_range(self) -> dict[str, tuple[int, int]]:
-        if self._counted is None:
-            self._counted = causes.of_range(self._store, *self._range)
-        return self._counted
+    def _is_whole(self) -> bool:
+        """Whether the report is on all failed jobs of the range."""
+        own = self._selection.ids + (self._selection.newest or ())
+        is_plain = self._selection._replace(ids=(), last=False, newest=None, everything=False).is_empty
+        return is_plain and own in ((), (self._range,))
+
+    def _in_range(self, state: str) -> dict[str, int]:
+        if state not in self._counted and not tallies.counts(self._store, Selection(states=(state,))):
+            self._counted[state] = {}
+        if state not in self._counted:
+            self._counted[state] = causes.of_range(self._store, *self._range, state)
+        return self._counted[state]
 
 
 def program(db: str | None) -> str:

@@ -7,9 +7,10 @@ from batchq.report import reasons
 from batchq.report.again import Failed, program
 from batchq.report.reasons import Reason
 from batchq.store.file.connection import Store
-from batchq.store.looking import change, outputs, queries, tallies
+from batchq.store.looking import change, outputs, queries, tallies, times
 from batchq.store.looking.change import Change
 from batchq.store.looking.rows import Failure, Job, Spread, Timing
+from batchq.store.looking.times import Times
 from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
@@ -37,7 +38,9 @@ class Summary(NamedTuple):
     run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
     ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
     add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``change`` is what is
-    different from last time; None if there is no last time. Only there if they were asked for: ``flow``, the course of
+    different from last time; None if there is no last time. ``sample`` is how many jobs ``took`` and ``waited`` were
+    computed from if not from all, else 0; if ``is_estimated``, ``timing`` and ``flaky`` are scaled up from these, too, and
+    there are no ``slowest``. Only there if they were asked for: ``flow``, the course of
     the attempts (None if none has ended); ``briefs``, the jobs in brief; and ``names`` of the jobs that got slower.
     """
 
@@ -57,6 +60,8 @@ class Summary(NamedTuple):
     took: Spread | None = None
     waited: Spread | None = None
     flaky: int = 0
+    sample: int = 0
+    is_estimated: bool = False
     change: Change | None = None
     flow: "Flow | None" = None
     briefs: "Briefs | None" = None
@@ -93,12 +98,20 @@ class Summary(NamedTuple):
 
 
 def build(
-    store: Store, selection: Selection, *, at: int, failures: int, db: str | None = None, drawn: bool = False
+    store: Store,
+    selection: Selection,
+    *,
+    at: int,
+    failures: int,
+    db: str | None = None,
+    drawn: bool = False,
+    estimated: bool = False,
 ) -> Summary:
     """The summary of the selected jobs, with the first ``failures`` failed ones in full.
 
-    ``db`` is put into the commands. ``drawn`` is for a page: with ``flow``, ``briefs`` and ``names``. Raises MissingError
-    for an id that does not exist.
+    ``db`` is put into the commands. ``drawn`` is for a page: with ``flow``, ``briefs`` and ``names``. ``estimated``: the
+    times of very many jobs may be scaled up from a sample, which takes a tenth of a second instead of some. Raises
+    MissingError for an id that does not exist.
     """
     with snapshot(store):
         queries.require(store, selection)
@@ -107,29 +120,38 @@ def build(
         past = changed.past if changed else None
         found = reasons.find(store, selection, past=past, db=db) if counts.get("failed") else []
         failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
-        timing = tallies.timing(store, selection)
+        ran = _ran(store, selection, sum(counts.values()), estimated=estimated)
         return Summary(
             at=at,
             store=store.path,
             counts=counts,
-            timing=timing,
+            timing=ran.timing,
             failures=outputs.failures(store, selection, failures) if found else [],
             program=program(db),
             retry=failed.all() if failed else None,
             all_failed=failed.all("list") if failed else None,
-            slowest=tallies.slowest(store, selection, SLOWEST),
+            slowest=[] if ran.sample and estimated else tallies.slowest(store, selection, SLOWEST),
             running=queries.jobs(store, selection.in_state("running"), RUNNING) if counts.get("running") else [],
             lost=queries.lost(store, selection) if counts.get("running") else 0,
             next_due=tallies.next_due(store, selection) if counts.get("scheduled") else None,
             reasons=found,
-            took=tallies.spread(store, selection),
-            waited=tallies.waited(store, selection),
-            flaky=tallies.flaky(store, selection),
+            took=ran.took,
+            waited=ran.waited,
+            flaky=ran.flaky,
+            sample=ran.sample,
+            is_estimated=bool(ran.sample and estimated),
             change=changed,
-            flow=_flow(store, selection, timing.attempts) if drawn else None,
+            flow=_flow(store, selection, ran.timing.attempts) if drawn else None,
             briefs=_briefs(store, selection, counts) if drawn else None,
             names=queries.names(store, [id for id, _, _ in changed.slower]) if drawn and changed else {},
         )
+
+
+def _ran(store: Store, selection: Selection, jobs: int, *, estimated: bool) -> Times:
+    ran = times.times(store, selection, jobs)
+    if not ran.sample or estimated:
+        return ran
+    return ran._replace(timing=tallies.timing(store, selection), flaky=tallies.flaky(store, selection))
 
 
 def _flow(store: Store, selection: Selection, attempts: int) -> "Flow | None":

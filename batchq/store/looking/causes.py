@@ -75,19 +75,15 @@ def by_cause(store: Store, selection: Selection) -> list[Hit]:
     return [one.hit(cause, is_stored=is_stored) for (cause, is_stored), one in found.items()]
 
 
-def of_range(store: Store, low: int, high: int) -> dict[str, tuple[int, int]]:
-    """How many jobs of a range of ids are failed, and how many cancelled, by the id of the cause of their last attempt.
-
-    These are the jobs that a retry of the range and the cause would take.
-    """
+def of_range(store: Store, low: int, high: int, state: str) -> dict[str, int]:
+    """How many jobs of a range of ids are in this state, by the id of the cause of their last attempt; "" for none."""
+    where, named = condition(Selection(((low, high),), states=(state,)))
     rows = store.fetch(
-        "SELECT substr(a.cause, 1, 8), count(*) FILTER (WHERE jobs.state = 'failed'),"
-        " count(*) FILTER (WHERE jobs.state = 'cancelled') FROM jobs"
-        " LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
-        " WHERE jobs.state IN ('failed', 'cancelled') AND jobs.id BETWEEN ? AND ? GROUP BY 1",
-        (low, high),
+        "SELECT substr(a.cause, 1, 8), count(*) FROM jobs"
+        f" LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE {where} GROUP BY 1",
+        named,
     )
-    return {cause or "": (failed, cancelled) for cause, failed, cancelled in rows}
+    return {cause or "": jobs for cause, jobs in rows}
 
 
 def signatures(store: Store, ids: Sequence[int]) -> "Iterator[tuple[int, Signature]]":

@@ -5,12 +5,13 @@ from batchq.jobs.lifecycle import FINAL, STATES
 from batchq.jobs.selection import Selection
 from batchq.store.file.connection import Store
 from batchq.store.looking.queries import JOB_COLUMNS, LAST_ATTEMPT, job_row
-from batchq.store.looking.rows import Job, Spread, Timing
+from batchq.store.looking.rows import Job, Timing
 from batchq.store.selecting import condition
 
 
 def counts(store: Store, selection: Selection) -> dict[str, int]:
     """How many of the selected jobs are in each state, in the order of ``STATES``; states without jobs are left out."""
+    selection = _without_range(store, selection)
     counted = selection._replace(batch=None, queue=None, states=(), everything=False).is_empty
     where, named = condition(selection)
     if counted:  # from the counters: a few rows instead of all jobs
@@ -19,6 +20,17 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
         rows = store.fetch(f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", named)
     found = dict(rows)
     return {state: found[state] for state in STATES if found.get(state)}
+
+
+def _without_range(store: Store, selection: Selection) -> Selection:
+    """The same selection without its range of ids if all jobs of the store lie within it."""
+    ids = selection.ids + (selection.newest or ())
+    if len(ids) != 1 or (selection.last and selection.newest is None):
+        return selection
+    ((first, last),) = store.fetch("SELECT (SELECT min(id) FROM jobs), (SELECT max(id) FROM jobs)")
+    if first is None or not ids[0][0] <= first <= last <= ids[0][1]:
+        return selection
+    return selection._replace(ids=(), last=False, newest=None)
 
 
 def is_any_open(store: Store, low: int, high: int) -> bool:
@@ -33,24 +45,6 @@ def flaky(store: Store, selection: Selection) -> int:
     where, named = condition(selection.in_state("succeeded"))
     ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE {where} AND jobs.attempt > 1", named)
     return int(jobs)
-
-
-def spread(store: Store, selection: Selection) -> Spread | None:
-    """How long the attempts of the selected jobs took; None if there were none."""
-    where, named = condition(selection)
-    rows = store.fetch(f"SELECT a.seconds FROM jobs JOIN attempts AS a ON a.job = jobs.id WHERE {where}", named)
-    return Spread.of([seconds for (seconds,) in rows])
-
-
-def waited(store: Store, selection: Selection) -> Spread | None:
-    """How long the selected jobs waited from their add to their first start; None if none has started."""
-    where, named = condition(selection)
-    rows = store.fetch(
-        "SELECT max(0, a.started_at - jobs.created_at) / 1000.0 FROM jobs"
-        f" JOIN attempts AS a ON a.job = jobs.id AND a.number = 1 WHERE {where}",
-        named,
-    )
-    return Spread.of([seconds for (seconds,) in rows])
 
 
 def timing(store: Store, selection: Selection) -> Timing:

@@ -1,0 +1,120 @@
+"""When the selected jobs ran and how long that took: read from all of them, or estimated from an even sample of many."""
+
+import json
+from collections.abc import Iterable
+
+from batchq.jobs.selection import Selection
+from batchq.named import NamedTuple
+from batchq.store.file.connection import Store
+from batchq.store.looking.rows import Spread, Timing
+from batchq.store.selecting import condition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MOST = 20_000  #: selected jobs that are all read; of more a sample is
+SAMPLE = 10_000  #: jobs of a sample
+_PICKS = 100_000  #: ids that are tried at most to find these, if others lie between them
+_ENDS = 500  #: jobs that are also read at each end of a sample, where the first start and the last end are likely
+_GOLDEN = 0.618_033_988_749_895  # its multiples spread evenly, so no pattern in the ids is met again and again
+_COLUMNS = """
+jobs.id, jobs.state = 'succeeded' AND jobs.attempt > 1, jobs.created_at, a.number, a.started_at, a.finished_at, a.seconds,
+coalesce(a.cpu_seconds, 0.0)"""
+
+
+class Times(NamedTuple):
+    """``took`` is how long attempts took, ``waited`` how long jobs waited from their add to their first start, and
+    ``flaky`` how many succeeded after an attempt that did not.
+
+    ``sample`` is how many jobs were read if all numbers are estimated from these, else 0.
+    """
+
+    timing: Timing
+    took: Spread | None
+    waited: Spread | None
+    flaky: int
+    sample: int = 0
+
+
+def times(store: Store, selection: Selection, jobs: int) -> Times:
+    """The times of the selected jobs, which are ``jobs`` in number; with ``since``, only attempts that ended after it
+    count."""
+    where, named = condition(selection)
+    window = " AND a.finished_at >= :since" if selection.since is not None else ""
+    attempts = f"LEFT JOIN attempts AS a ON a.job = jobs.id{window}"
+    first = _first_running(store, selection)
+    if jobs <= MOST:
+        return _summed_up(store.fetch(f"SELECT {_COLUMNS} FROM jobs {attempts} WHERE {where}", named), first)
+    picked = {"picks": json.dumps(_picks(store, selection, jobs))}
+    rows = store.fetch(
+        f"SELECT {_COLUMNS} FROM json_each(:picks) AS pick CROSS JOIN jobs ON jobs.id = pick.value {attempts}"
+        f" WHERE {where}",
+        named | picked,
+    )
+    ends = [
+        row
+        for order in ("", " DESC")
+        for row in store.fetch(
+            f"SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE {where} ORDER BY jobs.id{order} LIMIT {_ENDS}) AS jobs"
+            f" {attempts}",
+            named,
+        )
+    ]
+    return _estimated(_summed_up(rows, first), _summed_up(ends, first).timing, jobs, len({row[0] for row in rows}))
+
+
+def _first_running(store: Store, selection: Selection) -> int | None:
+    where, named = condition(selection.in_state("running"))
+    ((started,),) = store.fetch(f"SELECT min(started_at) FROM jobs WHERE {where}", named)
+    return None if started is None else int(started)
+
+
+def _picks(store: Store, selection: Selection, jobs: int) -> list[int]:
+    """Ids that lie evenly between the first and the last selected job, so many that about ``SAMPLE`` are selected."""
+    where, named = condition(selection)
+    one = f"SELECT id FROM jobs WHERE {where} ORDER BY id"
+    ((first, last),) = store.fetch(f"SELECT ({one} LIMIT 1), ({one} DESC LIMIT 1)", named)
+    span = last - first + 1
+    number = min(_PICKS, max(SAMPLE, SAMPLE * span // jobs))
+    step = span / number
+    return sorted({first + int((place + place * _GOLDEN % 1) * step) for place in range(number)})
+
+
+def _summed_up(rows: "Iterable[tuple[Any, ...]]", first: int | None) -> Times:
+    took, waited, starts, flaky = [], [], [] if first is None else [first], set()
+    last, retries, cpu = None, 0, 0.0
+    for id, is_flaky, created_at, number, started_at, finished_at, seconds, cpu_seconds in rows:
+        if is_flaky:
+            flaky.add(id)
+        if number is None:
+            continue
+        took.append(seconds)
+        starts.append(started_at)
+        last = finished_at if last is None else max(last, finished_at)
+        cpu += cpu_seconds
+        if number == 1:
+            waited.append(max(0, started_at - created_at) / 1000)
+        else:
+            retries += 1
+    timing = Timing(min(starts, default=None), last, len(took), retries, sum(took), cpu)
+    return Times(timing, Spread.of(took), Spread.of(waited), len(flaky))
+
+
+def _estimated(found: Times, ends: Timing, jobs: int, sample: int) -> Times:
+    """Scale what a sample of jobs came to up to all of them."""
+    one, factor = found.timing, jobs / max(1, sample)
+    timing = Timing(
+        min((at for at in (one.first_started, ends.first_started) if at is not None), default=None),
+        max((at for at in (one.last_finished, ends.last_finished) if at is not None), default=None),
+        _rounded(one.attempts * factor),
+        _rounded(one.retries * factor),
+        one.busy_seconds * factor,
+        one.cpu_seconds * factor,
+    )
+    return found._replace(timing=timing, flaky=_rounded(found.flaky * factor), sample=sample)
+
+
+def _rounded(number: float) -> int:
+    """Two digits: an estimate is not better than that."""
+    return int(round(number, 2 - len(str(round(number)))))
