@@ -75,7 +75,11 @@ def test_equal_jobs_are_paired_by_place_only_while_the_list_is_the_same(store: S
 
     night(store, job("new"), job("a"), job("d"), job("d", bad=True))
     found = seen(store)
-    assert (found.new, found.again, found.recovered, found.gone, found.unknown) == ([], [], [], [], [10])
+    assert (found.new, found.recovered) == ([10], [9])
+
+    night(store, job("new"), job("a"), job("between"), job("d"), job("d", bad=True))
+    found = seen(store)
+    assert (found.new, found.again, found.recovered, found.gone, found.unknown) == ([], [], [], [], [15])
 
 
 def test_a_name_that_two_jobs_have_is_no_twin_by_itself(store: Store) -> None:

@@ -40,6 +40,11 @@ class Add(NamedTuple):
         """The ids as a range."""
         return self.first, self.last
 
+    @property
+    def jobs(self) -> int:
+        """How many there were."""
+        return self.last - self.first + 1
+
 
 def covered(store: Store, selection: Selection) -> list[Add]:
     """The newest adds that have a job in the selection, the newest first: at most ``COVERED``."""

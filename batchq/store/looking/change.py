@@ -4,7 +4,7 @@ The work grows with the failures and not with the jobs, except for the sums of t
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
 from batchq.named import NamedTuple
@@ -104,25 +104,22 @@ def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], b
 def _compared(store: Store, selection: Selection, add: Add, earlier: Add, found: Change) -> Change:
     failed = _in_state(store, selection, "failed", add.ids)
     failed_then = _in_state(store, found.past, "failed", earlier.ids)
-    same = twins.are_same_list(store, failed, add.ids, earlier.ids)
-    same = same and twins.are_same_list(store, failed_then, earlier.ids, add.ids)
-
-    twin = twins.find(store, failed, add.ids, earlier.ids, same_list=same)
-    states = _states(store, twin.values())
-    again = {id: twin[id] for id in failed if id in twin and states[twin[id]] == "failed"}
-    new = [id for id in failed if id in twin and states[twin[id]] == "succeeded"]
-    known = {*again, *new}
-
-    back = twins.find(store, failed_then, earlier.ids, add.ids, same_list=same)
-    succeeded = set(_of(store, selection.in_state("succeeded"), back.values()))
+    longest = _longest(store, selection, add)
+    offset = twins.shift(store, add.ids, earlier.ids, failed, failed_then)
+    twin = twins.find(store, add.ids, earlier.ids, {*failed, *longest}, failed_then, offset=offset)
+    then = _states(store, twin.values())
+    was = {id: then.get(twin.get(id, 0)) for id in failed}
+    again = {id: twin[id] for id in failed if was[id] == "failed"}
+    back = {other: id for id, other in twin.items() if then.get(other) == "failed"}
+    succeeded = _of(store, selection.in_state("succeeded"), [back[other] for other in failed_then if other in back])
     nights, counted = _in_a_row(store, earlier, again, found.counted)
     return found._replace(
-        new=found.new + new,
+        new=[*found.new, *(id for id in failed if was[id] == "succeeded")],
         again=[*found.again, *again],
-        unknown=found.unknown + [id for id in failed if id not in known],
-        recovered=found.recovered + sorted(id for id in back.values() if id in succeeded),
-        gone=found.gone + _gone(store, selection, add, [id for id in failed_then if id not in back]),
-        slower=found.slower + _slower(store, selection, add, earlier, same),
+        unknown=[*found.unknown, *(id for id in failed if was[id] not in ("failed", "succeeded"))],
+        recovered=[*found.recovered, *succeeded],
+        gone=[*found.gone, *_gone(store, selection, add, [id for id in failed_then if id not in back])],
+        slower=[*found.slower, *_slower(store, longest, twin)],
         nights=found.nights | nights,
         counted=counted,
     )
@@ -139,11 +136,11 @@ def _in_a_row(store: Store, then: Add, again: dict[int, int], counted: int) -> t
         if earlier is None:
             return nights, counted
         looked_up += len(alive)
-        if looked_up > LOOKED_UP:
-            return nights, times - 1
         ids = sorted(alive.values())
-        same = twins.are_same_list(store, ids, then.ids, earlier.ids)
-        twin = twins.find(store, ids, then.ids, earlier.ids, same_list=same)
+        offset = twins.shift(store, then.ids, earlier.ids, ids, ())
+        if looked_up > LOOKED_UP or (offset is None and max(then.jobs, earlier.jobs) > adds.RECOGNIZED):
+            return nights, times - 1
+        twin = twins.find(store, then.ids, earlier.ids, ids, offset=offset, scan=adds.RECOGNIZED)
         failed = {id for id, state in _states(store, twin.values()).items() if state == "failed"}
         alive = {id: twin[other] for id, other in alive.items() if twin.get(other) in failed}
         nights |= dict.fromkeys(alive, times)
@@ -157,7 +154,7 @@ def _gone(store: Store, selection: Selection, add: Add, ids: list[int]) -> list[
     if not ids or not whole.is_empty or _within(selection, add.ids).ids != (add.ids,):
         return []
     ((jobs,),) = store.fetch("SELECT count(*) FROM jobs WHERE id BETWEEN ? AND ?", add.ids)
-    return twins.absent(store, ids, add.ids) if jobs == add.last - add.first + 1 else []
+    return twins.absent(store, ids, add.ids) if jobs == add.jobs else []
 
 
 _LONGEST = """
@@ -169,16 +166,19 @@ SELECT jobs.id, a.seconds FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = 
 JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE jobs.state = 'succeeded'"""
 
 
-def _slower(
-    store: Store, selection: Selection, add: Add, earlier: Add, same_list: bool
-) -> list[tuple[int, float, float]]:
+def _longest(store: Store, selection: Selection, add: Add) -> dict[int, float]:
+    """The seconds of those of the longest attempts of the add that were successes."""
     where, named = condition(_within(selection, add.ids).in_state("succeeded"))
     named |= {"first": add.first, "last": add.last, "least": SLOWER_BY, "limit": LONGEST}
-    now: dict[int, float] = dict(store.fetch(_LONGEST + where, named))
-    twin = twins.find(store, [*now], add.ids, earlier.ids, same_list=same_list)
-    then: dict[int, float] = dict(store.fetch(_SECONDS, {"ids": json.dumps([*twin.values()])}))
-    pairs = [(id, now[id], then[twin[id]]) for id in now if twin.get(id) in then]
-    return [(id, new, old) for id, new, old in pairs if new >= SLOWER * old and new - old >= SLOWER_BY]
+    return dict(store.fetch(_LONGEST + where, named))
+
+
+def _slower(store: Store, longest: dict[int, float], twin: dict[int, int]) -> list[tuple[int, float, float]]:
+    then: dict[int, float] = dict(
+        store.fetch(_SECONDS, {"ids": json.dumps([twin[id] for id in longest if id in twin])})
+    )
+    pairs = [(id, now, then[twin[id]]) for id, now in longest.items() if twin.get(id) in then]
+    return [(id, now, old) for id, now, old in pairs if now >= SLOWER * old and now - old >= SLOWER_BY]
 
 
 def _work(store: Store, selection: Selection, ids: Iterable[Range]) -> float:
@@ -200,14 +200,14 @@ def _in_state(store: Store, selection: Selection, state: str, ids: Range) -> lis
     return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named)]
 
 
-def _of(store: Store, selection: Selection, ids: Iterable[int]) -> Iterator[int]:
-    """Those of the jobs that are in the selection."""
+def _of(store: Store, selection: Selection, ids: Iterable[int]) -> list[int]:
+    """Those of the jobs that are in the selection, in order."""
     where, named = condition(selection)
     named["wanted"] = json.dumps([*ids])
-    for (id,) in store.fetch(
-        f"SELECT id FROM jobs WHERE {where} AND id IN (SELECT value FROM json_each(:wanted))", named
-    ):
-        yield id
+    rows = store.fetch(
+        f"SELECT id FROM jobs WHERE {where} AND id IN (SELECT value FROM json_each(:wanted)) ORDER BY id", named
+    )
+    return [id for (id,) in rows]
 
 
 def _within(selection: Selection, span: Range) -> Selection:
