@@ -21,6 +21,7 @@ ROOMS = {  # in the order of the help
     "logs": "look",
     "explain": "look",
     "wait": "look",
+    "datasette-metadata": "look",
     "retry": "change",
     "cancel": "change",
     "hold": "change",

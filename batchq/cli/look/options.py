@@ -1,4 +1,4 @@
-"""The tables of ``batchq report``, ``list``, ``show``, ``logs``, ``explain`` and ``wait``."""
+"""The tables of ``batchq report``, ``list``, ``show``, ``logs``, ``explain``, ``wait`` and ``datasette-metadata``."""
 
 from batchq.cli.options import COLOR, DB, ID, JSON, NUMBER, SELECTION, Command, Option
 from batchq.report import formats
@@ -107,4 +107,17 @@ WAIT = Command(
     selects=True,
 )
 
-COMMANDS = (REPORT, LIST, SHOW, LOGS, EXPLAIN, WAIT)
+DATASETTE_METADATA = Command(
+    "datasette-metadata",
+    "look.described:datasette_metadata",
+    """Print a description of the store for Datasette, as JSON.
+
+    With it Datasette hides the private tables, explains the views, and answers common questions.
+
+    \b
+    batchq datasette-metadata > batchq.json && datasette batchq.db -m batchq.json
+    """,
+    (DB,),
+)
+
+COMMANDS = (REPORT, LIST, SHOW, LOGS, EXPLAIN, WAIT, DATASETTE_METADATA)
