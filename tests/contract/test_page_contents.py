@@ -21,7 +21,7 @@ from batchq.report.page.zone import Zone
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
-from batchq.store.looking import briefs, sample
+from batchq.store.looking import briefs, sample, times
 
 TIMED_OUT = Outcome("timed_out", seconds=0.3)
 
@@ -141,8 +141,12 @@ def test_a_page_that_leaves_out_jobs_says_so_and_keeps_those_that_did_not_succee
     monkeypatch.setattr(briefs, "_OF_THEM", 50)
     monkeypatch.setattr(sample, "MOST", 60)
 
+    assert re.search(r"<figcaption>Half took up to 1\.0 s, .*; the longest took 2\.0 s\.<", page_of(store))
+    monkeypatch.setattr(times, "MOST", 100)
     html = page_of(store)
 
+    assert re.search(r"<figcaption>Of a sample of \d+ jobs, half took up to 1\.0 s, 90 % [^;]*\.<", html)
+    assert re.search(r"about [\d.]+ \w+</b> median wait", html)
     assert "All jobs that did not succeed, and one in 6 of the others." in html
     assert "estimated from one job in 5" in html
     rows = data_of(html)["rows"]

@@ -137,6 +137,7 @@ def test_there_are_sessions_to_run() -> None:
         "causes.md",
         "cli.md",
         "jobfile.md",
+        "page.md",
         "python.md",
     ]
 

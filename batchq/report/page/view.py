@@ -101,7 +101,8 @@ def _facts(summary: "Summary") -> list[Part]:
     if summary.flaky:
         found.append(Part(f"{summary.flaky:,}", "succeeded after a retry"))
     if summary.waited is not None:
-        found.append(Part(show_duration(summary.waited.p50 * 1000), "median wait"))
+        median = show_duration(summary.waited.p50 * 1000)
+        found.append(Part(f"about {median}" if summary.sample else median, "median wait"))
     if timing.busy_seconds:
         found.append(Part(show_duration(timing.busy_seconds * 1000), "of work"))
     if timing.cpu_seconds:
@@ -177,11 +178,12 @@ def _captions(summary: "Summary") -> dict[str, str]:
     if flow is None:
         return {}
     slots = count(flow.hidden, "more slot") + " not shown" if flow.hidden else ""
-    durations = ""
+    durations, about = "", f"Of a sample of {summary.sample:,} jobs, " if summary.sample else ""
     if took is not None:
         p50, p90, p99, longest = (show_duration(seconds * 1000) for seconds in (took.p50, took.p90, took.p99, took.max))
-        durations = f"Half took up to {p50}, 90 % up to {p90}, 99 % up to {p99}; the longest took {longest}."
-    return {"slots": slots, "durations": durations, "ended": _ended(flow)}
+        most = "" if summary.sample else f"; the longest took {longest}"
+        durations = f"{about}half took up to {p50}, 90 % up to {p90}, 99 % up to {p99}{most}."
+    return {"slots": slots, "durations": durations[:1].upper() + durations[1:], "ended": _ended(flow)}
 
 
 def _ended(flow: "Flow") -> str:
