@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from batchq.report.explanation import Reason
+    from batchq.report.formats import Scope
     from batchq.report.summary import Summary
     from batchq.store.changing.control import Changed
     from batchq.store.changing.queues import Queue
@@ -63,6 +64,12 @@ def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
             yield before + dump(_job(job))
             before = ",\n"
     yield "\n]}\n"
+
+
+def lines(scope: "Scope") -> Iterator[str]:
+    """Jobs as JSON lines: the objects of ``listing``, one per line, each with the schema, page by page."""
+    for page in scope.pages():
+        yield "".join([f"{dump({'schema': SCHEMA} | _job(job))}\n" for job in page])
 
 
 def detail(detail: Detail) -> str:
@@ -134,6 +141,8 @@ def _job(job: Job) -> "dict[str, Any]":
         "finished_at": iso(job.finished_at),
         "due_at": iso(job.due_at),
         "seconds": job.seconds,
+        "cpu_seconds": job.cpu_seconds,
+        "peak_kib": job.peak_kib,
         "logs": _logs(job.logs),
     } | _end(job.end)
 

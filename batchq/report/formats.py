@@ -64,7 +64,10 @@ class Scope(NamedTuple):
 FORMATS = (
     Format("table", (".txt",), "table:report", SUMMARY, failures=10, lists=True),
     Format("json", (".json",), "asjson:report", SUMMARY, failures=1000, lists=True),
+    Format("jsonl", (".jsonl", ".ndjson"), "asjson:lines", JOBS, lists=True),
+    Format("csv", (".csv",), "spreadsheet:rows", JOBS, lists=True),
     Format("html", (".html", ".htm"), "page.page:page", DRAWN),
+    Format("joblog", (".joblog",), "joblog:rows", JOBS, lists=True),
 )
 
 NAMES = tuple(one.name for one in FORMATS)

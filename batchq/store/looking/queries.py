@@ -26,7 +26,7 @@ JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
 jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
 jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
-jobs.timeout, a.cause, jobs.due_from"""
+jobs.timeout, a.cause, jobs.due_from, a.cpu_seconds, a.peak_kib"""
 LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
 
 
@@ -136,8 +136,9 @@ def pruned(store: Store, low: int, high: int) -> dict[int, tuple[str, str]]:
 
 def job_row(row: "tuple[Any, ...]") -> Job:
     """The Job in a row that was selected with ``JOB_COLUMNS``."""
-    due = due_by(row[18], row[-1], clock.now())
-    return Job._make((*row[:18], due, *row[19:21], None if row[21] is None else End._make(row[21:-1]), False, (), None))
+    due = due_by(row[18], row[28], clock.now())
+    end = None if row[21] is None else End._make(row[21:28])
+    return Job._make((*row[:18], due, *row[19:21], end, False, (), None, *row[29:]))
 
 
 def due_by(due_at: int | None, due_from: int | None, now: int) -> int | None:

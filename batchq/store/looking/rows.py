@@ -70,6 +70,8 @@ class Job(NamedTuple):
     is_lost: bool = False
     logs: tuple["Filed", ...] = ()
     age: int | None = None
+    cpu_seconds: float | None = None
+    peak_kib: int | None = None
 
     def running_for(self, at: int) -> int:
         """How many milliseconds a running job has been running; ``at`` is now."""
