@@ -6,14 +6,15 @@ from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Selection
 from batchq.processes import enclosing
 from batchq.store.answering import asking, awaited
-from batchq.store.looking import tallies
+from batchq.store.looking import obstacles, tallies
 
 if TYPE_CHECKING:
     from batchq.store.file.connection import Store
 
 
 class Waited(NamedTuple):
-    """How many jobs were in each final state when the wait ended; ``open`` counts those that had not finished."""
+    """How many jobs were in each final state when the wait ended; ``open`` counts those that had not finished, and those
+    that were removed before they started."""
 
     succeeded: int
     failed: int
@@ -39,4 +40,5 @@ def wait(store: "Store", selection: "Selection", until: float | None) -> Waited:
             raise UsageError(f"wait: {awaited.DEADLOCK}")
     counts = tallies.counts(store, Selection(ids or NO_JOB))
     ended = [counts.pop(state, 0) for state in ("succeeded", "failed", "cancelled")]
-    return Waited._make([*ended, sum(counts.values())])
+    unstarted = len(obstacles.removed(store, ids).jobs)
+    return Waited._make([*ended, sum(counts.values()) + unstarted])

@@ -26,6 +26,7 @@ ROOMS = {  # in the order of the help
     "cancel": "change",
     "hold": "change",
     "release": "change",
+    "update": "update",
     "queue": "change",
     "queue list": "change",
     "queue set": "change",
@@ -35,11 +36,20 @@ ROOMS = {  # in the order of the help
     "backup": "keep",
     "restore": "keep",
     "prune": "keep",
+    "remove": "keep",
     "help": "about",
     "version": "about",
     "completion": "about",
 }
-TITLES = {"add": "Add", "run": "Run", "look": "Look", "change": "Change", "keep": "Keep", "about": "About batchq"}
+TITLES = {
+    "add": "Add",
+    "run": "Run",
+    "look": "Look",
+    "change": "Change",
+    "update": "Change",
+    "keep": "Keep",
+    "about": "About batchq",
+}
 HELP, VERSION = ("-h", "--help"), ("-V", "--version")
 
 

@@ -220,5 +220,10 @@ _ALL = (
 FIELDS = {field.name: field for field in _ALL}
 #: The work of a job: these are not options, and they are checked together
 WORK_FIELDS = ("command", "call", "args", "payload")
+#: The fields that can change after the add; the others are the work itself, or were resolved then
+CHANGEABLE = (
+    "name", "batch", "queue", "priority", "timeout", "max_attempts", "backoff", "on_crash", "max_crashes", "leftovers",
+    "success_codes", "retry_on", "no_retry_on", "retry_timeout_factor", "max_snoozes", "slots", "tags",
+)  # fmt: skip
 #: The columns for the terms of a job
 COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_column and not field.is_own)

@@ -16,6 +16,7 @@ _REASONS = {
     "held": "held by hand; '{batchq} release {ids}' lets {them} run",
     "on hold": "on hold, because batchq gave up on {them}; '{batchq} explain {first}' shows why",
     "cancelled": "cancelled by hand; '{batchq} retry {ids}' queues {them} again",
+    "removed": "removed before {they} could start; add {them} again",
     "dropped": "cancelled because a job that {they} {depend} on did not succeed; '{batchq} explain {first}' names that job",
     "blocked": "blocked by unfinished jobs; '{batchq} explain {first}' names them",
     "scheduled": "due later; '{batchq} explain {first}' shows when",

@@ -213,7 +213,7 @@ def test_the_version_is_asked_for_in_three_ways(line: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "near"),
     [
-        (["status"], "report"), (["ls"], "list"), (["rm", "3"], "prune"), (["kill", "3"], "cancel"), (["sbatch"], "add"),
+        (["status"], "report"), (["ls"], "list"), (["rm", "3"], "remove"), (["kill", "3"], "cancel"), (["sbatch"], "add"),
         (["submit"], "add"), (["tail"], "logs"), (["jobs"], "list"), (["top"], "list"), (["ps"], "list"),
         (["stats"], "report"), (["requeue"], "retry"), (["lits"], "list"), (["queue", "pausee"], "queue pause"),
         (["add", "--retries", "3"], "--max-attempts"), (["add", "--depends", "3"], "--after"),

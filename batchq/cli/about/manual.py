@@ -41,9 +41,9 @@ def page() -> str:
     lines += [".SH NAME", r"batchq \- run batches of jobs from one SQLite file", ".SH SYNOPSIS"]
     lines += [".B batchq", r"\fICOMMAND\fR [\fIOPTIONS\fR]", ".SH DESCRIPTION"]
     lines += [_escaped(line) for line in _DESCRIPTION.splitlines()]
-    for room, title in commands.TITLES.items():
+    for title in dict.fromkeys(commands.TITLES.values()):
         lines.append(f".SH {title.upper()}")
-        for name in (one for one, its_room in commands.ROOMS.items() if its_room == room):
+        for name in (one for one, room in commands.ROOMS.items() if commands.TITLES[room] == title):
             lines += _command(commands.table(name))
     for title, entries in (("EXIT STATUS", _STATUS), ("ENVIRONMENT", _ENVIRONMENT), ("FILES", _FILES)):
         lines.append(f".SH {title}")

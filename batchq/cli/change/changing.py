@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 def retry(selection: Selection, *, json: bool, db: str | None) -> None:
     """Queue failed and cancelled jobs again; succeeded ones only if they are selected explicitly."""
-    done = _change("retry", control.retry, selection, json, db)
+    done = change_jobs("retry", control.retry, selection, json=json, db=db)
     hints = {
         "lost": "lost with its run: 'batchq run' takes it back",
         "succeeded": "succeeded: name them by id or with --state succeeded",
         "held": "held: batchq release",
         "cancelled": "cancelled, and a job that they run after has failed: retry that one",
     }
-    _note_change("retry", "queued again", done, hints)
+    note_change("retry", "queued again", done, hints)
 
 
 def cancel(selection: Selection, *, json: bool, db: str | None) -> None:
     """Cancel jobs that have not finished; runners stop running ones within a second."""
-    done = _change("cancel", _cancel, selection, json, db)
-    _note_change("cancel", "cancelled", done, {})
+    done = change_jobs("cancel", _cancel, selection, json=json, db=db)
+    note_change("cancel", "cancelled", done, {})
 
 
 def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Changed:
@@ -44,17 +44,18 @@ def _cancel(store: Store, selection: Selection, *, list_ids: bool) -> control.Ch
 
 def hold(selection: Selection, *, json: bool, db: str | None) -> None:
     """Keep waiting jobs from starting until 'batchq release'."""
-    _note_change("hold", "held", _change("hold", control.hold, selection, json, db), {})
+    note_change("hold", "held", change_jobs("hold", control.hold, selection, json=json, db=db), {})
 
 
 def release(selection: Selection, *, json: bool, db: str | None) -> None:
     """Queue held jobs."""
-    _note_change("release", "released", _change("release", control.release, selection, json, db), {})
+    note_change("release", "released", change_jobs("release", control.release, selection, json=json, db=db), {})
 
 
-def _change(
-    verb: str, change: "Callable[..., control.Changed]", selection: Selection, json: bool, db: str | None
+def change_jobs(
+    verb: str, change: "Callable[..., control.Changed]", selection: Selection, *, json: bool, db: str | None
 ) -> control.Changed:
+    """Change the selected jobs by ``change``; with ``json`` print what was done."""
     if selection.is_empty:
         raise UsageError("say which jobs: ids, --failed, --batch NAME or last (--all is every job)")
     with store_for(db) as store:
@@ -70,7 +71,8 @@ def _change(
     return done
 
 
-def _note_change(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
+def note_change(verb: str, what: str, done: control.Changed, hints: dict[str, str]) -> None:
+    """Note how many jobs were changed, and why the others were left alone."""
     jobs = f"{done.jobs:,} {'job' if done.jobs == 1 else 'jobs'}"
     parts = [f"{jobs} {what}" if done.jobs else "nothing to do"]
     if done.also:

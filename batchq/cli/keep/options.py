@@ -1,6 +1,6 @@
-"""The tables of ``batchq doctor``, ``backup``, ``restore`` and ``prune``."""
+"""The tables of ``batchq doctor``, ``backup``, ``restore``, ``prune`` and ``remove``."""
 
-from batchq.cli.options import DB, JSON, LIST, NUMBER, QUIET, Argument, Command, Option
+from batchq.cli.options import DB, JSON, LIST, NUMBER, QUIET, SELECTION, Argument, Command, Option
 
 DOCTOR = Command(
     "doctor",
@@ -78,4 +78,16 @@ PRUNE = Command(
     ),
 )
 
-COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE)
+REMOVE = Command(
+    "remove",
+    "keep.removing:remove",
+    """Remove chosen jobs with their attempts and output: finished ones, and those that never started.
+
+    A job for which another one waits stays. The key of a finished job stays known, as after prune; the key of a job
+    that never started is free again.
+    """,
+    (*SELECTION, JSON, DB),
+    selects=True,
+)
+
+COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE, REMOVE)

@@ -45,7 +45,9 @@ def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | Non
         counts = tallies.counts(store, followed)
         counts = summary.standings(counts, queries.lost(store, followed) if counts.get("running") else 0)
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
-    code = WORK_LEFT if not is_over else int(bool(counts.get("failed") or counts.get("cancelled")))
+        if lost := len(obstacles.removed(store, followed.ids).jobs):
+            counts["removed"] = lost
+    code = WORK_LEFT if not is_over else int(any(counts.get(state) for state in ("failed", "cancelled", "removed")))
     if json:
         from batchq.report import asjson
 

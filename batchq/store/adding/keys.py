@@ -3,6 +3,7 @@
 import _sqlite3 as sqlite3
 
 from batchq.errors import InputError
+from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.values import ACTIVE
 
 TYPE_CHECKING = False
@@ -74,11 +75,11 @@ def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int
 
 
 def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]") -> None:
-    """Store the final states of jobs (key, id, state) that are being pruned."""
-    db.executemany(
-        "UPDATE keys SET state = ? WHERE key = ? AND job = ?",
-        [(state, key, job) for key, job, state in jobs if key is not None],
-    )
+    """Store the final states of jobs (key, id, state) that are being removed; the key of one without is free again."""
+    keyed = [(state, key, job) for key, job, state in jobs if key is not None]
+    ended = [one for one in keyed if one[0] in FINAL]
+    db.executemany("UPDATE keys SET state = ? WHERE key = ? AND job = ?", ended)
+    db.executemany("DELETE FROM keys WHERE key = ? AND job = ?", [one[1:] for one in keyed if one[0] not in FINAL])
 
 
 def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str, str]]":

@@ -87,6 +87,7 @@ def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = Fals
     because one of them failed. ``is_stuck``: the run ended because all running jobs wait for each other."""
     where, named = condition(Selection(asked.ids or NO_JOB))
     found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
+    found.append(obstacles.removed(store, asked.ids))
     reported = set(asked.before)
     if any(one.reason == "dropped" for one in found):
         reported |= _below(store, failed(store, asked))

@@ -58,11 +58,11 @@ def cancel(store: Store, selection: Selection, *, list_ids: bool = False, now: i
     """
     now = clock.now() if now is None else now
     also = "finished_at = :now, due_at = NULL, why = 'cancelled by hand'"
-    left, (found,) = _found(store, selection, [selection.in_states((*WAITING, "running"))])
+    left, (found,) = found_in(store, selection, [selection.in_states((*WAITING, "running"))])
     ids: list[int] = []
     changed = followed = 0
     # Later jobs first: then few jobs are left to follow when an earlier one ends.
-    for jobs in reversed([*_slices(found)]):
+    for jobs in reversed([*slices(found)]):
         with store.writing() as db:
             chosen = {state: jobs.in_state(state) for state in (*WAITING, "running")}
             needs_ids = list_ids or order.has_any(db)
@@ -88,10 +88,10 @@ def hold(store: Store, selection: Selection, *, list_ids: bool = False) -> Chang
     """
     also = f"due_at = iif(why = 'retry', NULL, due_at), why = '{states.HELD_BY_HAND}'"
     sources = ("queued", "scheduled", "blocked")
-    left, (found,) = _found(store, selection, [selection.in_states((*sources, "held"))])
+    left, (found,) = found_in(store, selection, [selection.in_states((*sources, "held"))])
     ids: list[int] = []
     changed = 0
-    for jobs in _slices(found):
+    for jobs in slices(found):
         with store.writing() as db:
             for state in sources:
                 chosen = jobs.in_state(state)
@@ -109,10 +109,10 @@ def release(store: Store, selection: Selection, *, list_ids: bool = False, now: 
     Their count of interruptions in a row is reset, or the next one would hold them again.
     """
     now = clock.now() if now is None else now
-    left, (found,) = _found(store, selection, [selection.in_state("held")])
+    left, (found,) = found_in(store, selection, [selection.in_state("held")])
     ids: list[int] = []
     changed = 0
-    for jobs in _slices(found):
+    for jobs in slices(found):
         with store.writing() as db:
             chosen = jobs.in_state("held")
             ids += _ids(store, chosen) if list_ids else []
@@ -129,7 +129,7 @@ def release(store: Store, selection: Selection, *, list_ids: bool = False, now: 
 
 
 def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *, list_ids: bool) -> Changed:
-    left, found = _found(store, selection, list(sources.values()))
+    left, found = found_in(store, selection, list(sources.values()))
     orphans = bool(selection.ids)
     done = reopening.Opened({}, 0, [])
     # Without dependencies each slice is one UPDATE: through the plan, a retry of 100,000 jobs takes 2.5 times as long.
@@ -149,7 +149,7 @@ def _reopen(store: Store, selection: Selection, sources: dict[str, Selection], *
             done = reopening.reopen_in_slices(store, where, named, orphans=orphans)
     else:
         for state, ids in zip(sources, found, strict=True):
-            for jobs in _slices(ids):
+            for jobs in slices(ids):
                 with store.writing() as db:
                     done = done.and_then(_open_slice(store, db, state, jobs, list_ids=list_ids))
     for state, moved in done.chosen.items():
@@ -175,7 +175,7 @@ def _has_orphans(db: sqlite3.Connection) -> bool:
     return bool(db.execute(f"SELECT EXISTS ({cancelled}) AND EXISTS ({caused})").fetchone()[0])
 
 
-def _found(
+def found_in(
     store: Store, selection: Selection, chosen: Sequence[Selection]
 ) -> tuple[dict[str, int], list["array[int]"]]:
     """How many of the selected jobs are in each state, and the ids of those of ``chosen``, in order."""
@@ -186,7 +186,8 @@ def _found(
     return left, found
 
 
-def _slices(ids: "array[int]") -> Iterator[Selection]:
+def slices(ids: "array[int]") -> Iterator[Selection]:
+    """The jobs in slices, each for one transaction."""
     for start in range(0, len(ids), reopening.SLICE):
         yield of_ids(ids[start : start + reopening.SLICE])
 

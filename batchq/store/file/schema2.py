@@ -87,6 +87,8 @@ CREATE TABLE seen (
     name TEXT NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID""",
+    # Jobs that were removed before they started: a run or a wait that was asked for one must not report a success.
+    "CREATE TABLE removed (job INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT",
     # Failed attempts by the id of their cause; successes have none.
     "CREATE INDEX attempts_cause ON attempts (substr(cause, 1, 8)) WHERE cause IS NOT NULL",
     # Adds of the same files, the newest first.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from batchq import failpoints
+from batchq import clock, failpoints
 from batchq.jobs.lifecycle import FINAL
 from batchq.named import NamedTuple
 from batchq.store import names, order, states
@@ -142,6 +142,8 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
         states.count(db, tally)
         names.remember(db, {(queue, batch) for _, queue, batch, _, _ in gone})
         keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
+        unstarted = [(id, clock.now()) for state, *_, id in gone if state not in FINAL]
+        db.executemany("INSERT OR REPLACE INTO removed (job, at) VALUES (?, ?)", unstarted)
         failpoints.hit("prune_before_commit")
     if not logs:
         return len(gone), 0
@@ -188,6 +190,7 @@ def remove_adds(store: Store, rule: Rule) -> int:
     if rows:
         with store.writing() as db:
             db.executemany("DELETE FROM adds WHERE id = ?", rows)
+            db.execute("DELETE FROM removed WHERE at < ?", (rule.before,))
     return len(rows)
 
 

@@ -18,7 +18,7 @@ _ANY = 1 << 40  #: more slots than a job can need
 class NotRun(NamedTuple):
     """Jobs that do not run, or did not, all for one reason:
 
-    ``held`` by a person; ``on hold`` by batchq; ``cancelled`` by hand; ``dropped`` because a job that was not asked for
+    ``removed`` before they started; ``held`` by a person; ``on hold`` by batchq; ``cancelled`` by hand; ``dropped`` because a job that was not asked for
     failed or was cancelled, or one that was asked for was cancelled; ``blocked`` by unfinished jobs; ``scheduled`` for
     later; still ``running`` in another run; ``lost`` with a run that died; ``hidden``: like lost, but its processes may
     still be alive out of sight; ``paused`` or ``shut`` (limit 0) like ``queue``; ``payload`` without --perform;
@@ -67,6 +67,16 @@ def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: i
         one.jobs.append(id)
         found[reason, place or ""] = one._replace(most=max(one.most, needs))
     return [found[kind] for kind in sorted(found)]
+
+
+def removed(store: Store, ids: Sequence[Range]) -> NotRun:
+    """Those of the jobs that were removed before they started."""
+    rows = store.fetch(
+        "SELECT removed.job FROM json_each(?) AS span JOIN removed"
+        " ON removed.job BETWEEN json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]') ORDER BY 1",
+        (json.dumps(ids),),
+    )
+    return NotRun("removed", None, 0, [id for (id,) in rows])
 
 
 def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> list[NotRun]:

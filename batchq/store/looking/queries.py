@@ -117,6 +117,9 @@ def require(store: Store, selection: Selection) -> None:
                 one = f"job {id} (key {key!r}) was pruned; all that is known of it: it {_ENDED[state]}"
                 several = f"jobs {low}-{high} were pruned; all that is known of them: {keys.in_words(found)}"
                 raise MissingError(several if more else one)
+            if store.fetch("SELECT 1 FROM removed WHERE job BETWEEN ? AND ? LIMIT 1", (low, high)):
+                one = f"job {low} was" if low == high else f"jobs {low}-{high} were"
+                raise MissingError(f"{one} removed before {'it' if low == high else 'they'} started")
             jobs = f"job {low}" if low == high else f"job from {low} to {high}"
             raise MissingError(f"there is no {jobs} in {store.path}")
 

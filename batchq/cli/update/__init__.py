@@ -1,0 +1,1 @@
+"""The command that gives stored jobs other fields: `update`."""
