@@ -18,11 +18,12 @@ _ANY = 1 << 40  #: more slots than a job can need
 class NotRun(NamedTuple):
     """Jobs that do not run, or did not, all for one reason:
 
-    ``removed`` before they started; ``held`` by a person; ``on hold`` by batchq; ``cancelled`` by hand; ``dropped`` because a job that was not asked for
-    failed or was cancelled, or one that was asked for was cancelled; ``blocked`` by unfinished jobs; ``scheduled`` for
-    later; still ``running`` in another run; ``lost`` with a run that died; ``hidden``: like lost, but its processes may
-    still be alive out of sight; ``paused`` or ``shut`` (limit 0) like ``queue``; ``payload`` without --perform;
-    ``slots`` (``most`` are needed); ``free``: nothing prevents them, but no run takes them.
+    ``removed`` before they started; ``held`` by a person; ``on hold`` by batchq; ``cancelled`` by hand; ``dropped``
+    because a job that was not asked for failed or was cancelled, or one that was asked for was cancelled;
+    ``blocked`` by unfinished jobs; ``scheduled`` for later; still ``running`` in another run; ``lost`` with a run
+    that died; ``hidden``: like lost, but its processes may still be alive out of sight; ``paused`` or ``shut``
+    (limit 0) like ``queue``; ``payload`` without --perform; ``slots`` (``most`` are needed); ``free``: nothing
+    prevents them, but no run takes them.
 
     At the end of a run there are also the jobs that it left because it was ``stopped``; and if jobs called it, its
     ``callers``, the jobs that cannot finish before these do (``inside``), and those that cannot start while all running
