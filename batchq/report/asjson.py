@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS, Field
+from batchq.jobs.selection import in_words
 from batchq.report import change
 from batchq.report.ending import ending
-from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job
+from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job, Spread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.report.explanation import Reason
+    from batchq.report import explanation as explaining
     from batchq.report.formats import Scope
+    from batchq.report.reasons import Reason
     from batchq.report.summary import Summary
     from batchq.store.changing.control import Changed
     from batchq.store.changing.queues import Queue
@@ -52,7 +54,34 @@ def report(report: "Summary") -> str:
         running=[_job(job) for job in report.running],
         next_due=iso(report.next_due),
         change=report.change and change.as_values(report.change),
+        causes=[_reason(one) for one in report.reasons],
+        took=_spread(report.took, report.sample),
+        waited=_spread(report.waited, report.sample),
     )
+
+
+def _reason(reason: "Reason") -> "dict[str, Any]":
+    return {
+        "causes": reason.causes,
+        "ending": reason.ending,
+        "title": reason.title,
+        "where": reason.where,
+        "jobs": reason.jobs,
+        "ids": in_words(reason.ids),
+        "first_failed_at": iso(reason.first),
+        "last_failed_at": iso(reason.last),
+        "queues": reason.queues,
+        "last_time": reason.before,
+        "examples": [one.job.id for one in reason.examples],
+        "retry": reason.retry,
+    }
+
+
+def _spread(spread: "Spread | None", sample: int) -> "dict[str, Any] | None":
+    """``sample`` is how many jobs it was computed from; null: from all."""
+    if spread is None:
+        return None
+    return {name: round(seconds, 3) for name, seconds in spread._asdict().items()} | {"sample": sample or None}
 
 
 def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
@@ -192,7 +221,7 @@ def _end(end: End | None) -> "dict[str, Any]":
     }
 
 
-def explanation(job: Job, reasons: "Sequence[Reason]") -> str:
+def explanation(job: Job, reasons: "Sequence[explaining.Reason]") -> str:
     """The reasons why one job waits, or ended the way it did."""
     listed = [{"reason": one.word, "text": one.text} for one in reasons]
     return _document("explanation", job=job.id, state=job.state, reasons=listed)

@@ -30,11 +30,15 @@ class Look(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of text. If it is too long for the terminal, it is wrapped at its ``indent``, or cropped."""
+    """One line of text. If it is too long for the terminal, it is wrapped at its ``indent``, or cropped.
+
+    A ``whole`` line is left to the terminal to wrap: a part of a command must not become a command when it is copied.
+    """
 
     parts: tuple[Part, ...]
     indent: int = 0
     crop: bool = False
+    whole: bool = False
 
 
 def look(stream: "TextIO", color: str, environ: Mapping[str, str]) -> Look:
@@ -102,9 +106,9 @@ def render(lines: Iterable[Line], look: Look) -> str:
 
 def _rendered(line: Line, look: Look) -> Iterator[str]:
     """The text of each line that ``line`` takes on the screen, without the indent."""
-    parts, indent, crop = line
+    parts, indent, crop, whole = line
     text = "".join([text for text, _ in parts]).rstrip()
-    if look.width is None:
+    if look.width is None or whole:
         yield _cut(parts, 0, len(text)) if look.colour else text
         return
     if "\t" in text:

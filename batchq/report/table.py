@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.jobs.lifecycle import FINAL
-from batchq.report import change
-from batchq.report.digest import evidence, how, log_line, shortened, title
-from batchq.report.ending import ending, nth
+from batchq.report import change, whylines
+from batchq.report.digest import shortened, title
+from batchq.report.ending import ending
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.summary import Summary
-from batchq.store.looking.rows import Failure, Job
+from batchq.store.looking.rows import Job
 from batchq.visible import visible
 
 LOST = "the run died; 'batchq run' takes it back or reports why not"
@@ -27,13 +27,15 @@ _ONLY_WIDE = ("TRIES", "QUEUE")
 _WIDE = 100  #: a terminal of at least this width gets all columns
 _LABEL_LENGTH = 24
 _HOW_LENGTH = 60
+_MANY = 10  #: attempts whose times are worth a line
+_WAIT = 1.0  #: seconds of waiting that are
 _NONE: Part = ("-", "dim")
 
 
 def report(report: Summary, look: Look) -> str:
-    """The whole report: a summary, then failures, slowest jobs and open jobs."""
+    """The whole report: a summary, the reasons of failures, one failure in full, slowest jobs, open jobs, and times."""
     lines = [*_headline(report)]
-    for section in (_failed(report), _slowest(report), _open(report)):
+    for section in (_reasons(report), _example(report), _slowest(report), _open(report), _times(report)):
         lines += [line(), *section] if section else []
     return render(lines, look)
 
@@ -63,19 +65,22 @@ def _headline(report: Summary) -> Iterator[Line]:
         return
     parts: list[Part] = [(f"{count(report.jobs, 'job')}: ", "bold")]
     for name, number in sorted(report.standings.items(), key=lambda item: _ORDER.get(item[0], 9)):
-        parts += [(f"{number:,} {name}", f"bold {STYLES.get(name, '')}"), (", ", "")]
+        why = f" for {count(len(report.reasons), 'reason')}" if name == "failed" and number > 1 else ""
+        parts += [(f"{number:,} {name}{why}", f"bold {STYLES.get(name, '')}"), (", ", "")]
     if report.span is None:
         yield line(*parts[:-1], "; nothing has run yet")
         return
     rate = f" ({_rate(report.per_second)})" if report.per_second is not None else ""
     yield line(*parts, f"in {show_duration(report.span)}{rate}")
-    timing = report.timing
-    facts = [count(timing.attempts, "attempt")]
+    timing, about = report.timing, "about " if report.is_estimated else ""
+    facts = [about + count(timing.attempts, "attempt")]
     facts += [count(timing.retries, "retry", "retries")] if timing.retries else []
+    facts += [f"{count(report.flaky, 'job')} succeeded after one"] if report.flaky else []
     facts += [f"{show_duration(timing.busy_seconds * 1000)} of work"]
     facts += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
     facts += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
-    yield line((", ".join([*facts[:-2], " ".join(facts[-2:])]), "dim"))
+    of = f" (estimated from {report.sample:,} of the jobs)" if report.is_estimated else ""
+    yield line((", ".join([*facts[:-2], " ".join(facts[-2:])]) + of, "dim"))
     if report.change and change.parts(report.change):
         yield line(change.sentence(report.change))
 
@@ -89,40 +94,26 @@ def _rate(per_second: float) -> str:
     return f"{number:,.{0 if number >= 10 else 1}f} jobs/{unit}"
 
 
-def _failed(report: Summary) -> list[Line]:
-    total = report.counts.get("failed", 0)
-    if not total:
+def _reasons(report: Summary) -> list[Line]:
+    return [*whylines.reasons(report)] if report.reasons else []
+
+
+def _example(report: Summary) -> list[Line]:
+    return [*whylines.example(report)] if report.reasons else []
+
+
+def _times(report: Summary) -> list[Line]:
+    if report.took is None or report.timing.attempts < _MANY:
         return []
-    more = total - len(report.failures)
-    lines = [line(("FAILED", "bold red"), f" (the first {len(report.failures)} of {total:,})" if more else "")]
-    for failure in report.failures:
-        lines += _failure(failure)
-    lines.append(line())
-    if more:
-        lines.append(line(f"and {more:,} more: {report.all_failed}", indent=2))
-    first = report.failures[0].job.id
-    lines.append(
-        line(f"{'Run it again:' if total == 1 else 'Run them again:':17}", (report.retry or "", "bold"), indent=2)
-    )
-    lines.append(
-        line((f"Details:         {report.program} show {first}, {report.program} logs {first}", "dim"), indent=2)
-    )
+    p50, p90, p99, longest = (show_duration(seconds * 1000) for seconds in report.took)
+    of = f" (of {report.sample:,} of the jobs)" if report.sample else ""
+    lines = [line(("TIMES", "bold"), f"  half up to {p50}, 90 % {p90}, 99 % {p99}, longest {longest}{of}")]
+    if report.waited is not None and report.waited.max >= _WAIT:
+        p50, p90, _, longest = (show_duration(seconds * 1000) for seconds in report.waited)
+        lines.append(
+            line(f"before they started they waited: half up to {p50}, 90 % {p90}, longest {longest}", indent=7)
+        )
     return lines
-
-
-def _failure(failure: Failure) -> Iterator[Line]:
-    job = failure.job
-    yield line()
-    yield line((title(job), "bold"), f", {nth(job)}: ", (how(job), "red"), indent=2)
-    yield line(("$ ", "dim"), shortened(visible(job.command, one_line=True)), indent=4)
-    source, lines, cut = evidence(failure)
-    if lines:
-        yield line((f"{'last lines of ' if cut else ''}{source}:", "dim"), indent=4)
-        yield from (line(text, indent=6) for text in lines)
-    elif failure.log is None:
-        yield line(("it printed nothing", "dim"), indent=4)
-    for log in job.logs or ():
-        yield line(("log: ", "dim"), visible(log_line(log), one_line=True), indent=4)
 
 
 def _slowest(report: Summary) -> list[Line]:
@@ -197,8 +188,20 @@ def _how(job: Job, at: int) -> str:
     if job.state == "running" and job.started_at is not None:
         return f"for {show_duration(job.running_for(at))}"
     if job.state == "failed" and job.end is not None:
-        return ending(job.end)
+        printed = _printed(job)
+        return f"{ending(job.end)}: {printed}" if printed else ending(job.end)
     return job.why or ""
+
+
+def _printed(job: Job) -> str:
+    """The line of its output that explains why a job failed, as its cause has it; nothing for an exception."""
+    from batchq.jobs.causes.evidence import program_of
+    from batchq.jobs.causes.masks import masked
+
+    how, _, text = ((job.end and job.end.cause) or "")[9:].partition(" | ")
+    if not how.startswith(("exit ", "killed by ")) or text == masked(program_of(job.kind, job.work), quotes=False):
+        return ""
+    return text
 
 
 def _clipped(text: str, longest: int | None) -> str:

@@ -1,6 +1,7 @@
 """Printed commands do what they say: run on a copy of the store, each takes the jobs that were reported and no others."""
 
 import random
+import re
 import shlex
 from pathlib import Path
 
@@ -100,6 +101,30 @@ def test_each_command_of_a_summary_takes_exactly_the_jobs_that_were_reported(sto
     play_together(store, *[OUTCOMES[1]] * 30)
     for command, reported in commands.items():
         assert taken(store, command) == reported, f"after another add: {command}"
+
+
+WORDS: dict[tuple[str, ...], Selection] = {
+    (): Selection(),
+    ("--batch", "night"): Selection(batch="night"),
+    ("1-60", "--queue", "my net"): Selection(((1, 60),), queue="my net"),
+}
+
+
+@pytest.mark.parametrize("format", ["table", "json"])
+def test_each_command_that_a_report_prints_takes_exactly_the_jobs_that_it_reports(store: Store, format: str) -> None:
+    a_past_of_all_kinds(store, 1)
+    for words, selection in WORDS.items():
+        found = reasons.find(store, selection, db=store.path)
+        reported = sorted([ids(one.ids) for one in found] + [list(queries.failed_ids(store, selection))])
+
+        printed = set(printed_commands(run(store, "report", *words, "--format", format).out))
+
+        assert sorted(taken(store, command) for command in printed) == reported if len(found) > 1 else reported[:1]
+
+
+def printed_commands(text: str) -> list[str]:
+    """The retry commands in a text, each of which ends at the end of its line, or of its string."""
+    return re.findall(r"batchq (?:--db \S+ )?retry [^\n\"]+", text)
 
 
 def test_of_one_add_the_command_is_a_range_and_a_cause(store: Store) -> None:

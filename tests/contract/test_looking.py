@@ -6,12 +6,15 @@ import os
 import pytest
 from commands import run
 from conftest import Shell
-from history import FAILED, HOSTILE, SUCCEEDED, a_night, add, claim, out, play
+from history import FAILED, HOSTILE, NOW, SUCCEEDED, a_night, add, claim, out, play
+from nights import a_large_night
 
+from batchq import clock
 from batchq.jobs.attempt import Failure, Outcome
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
+from batchq.store.looking import times
 
 
 def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store: Store) -> None:
@@ -21,18 +24,26 @@ def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store:
 
     assert lines[0] == "3 jobs: 1 succeeded, 1 failed, 1 queued, in 2 d 00 h (0.0 jobs/h)"
     assert lines[1].startswith("4 attempts, 2 retries, 7.0 s of work, from 2023-11-1")
-    assert lines[2:9] == [
+    assert lines[2:] == [
         "",
-        "FAILED",
+        "JOBS  CAUSE",
+        "   1  exit 3: refused",
+        f"      job 2 (load), {clock.local(NOW + 172_807_000)}",
+        f"      batchq --db {store.path} retry 2",
         "",
-        "  job 2 (load), attempt 3 of 3: exit code 3, after 2.0 s",
-        "    $ psql -f load.sql",
-        "    stderr:",
-        "      refused",
+        "LIKE THIS  job 2 (load), attempt 3 of 3: exit code 3, after 2.0 s",
+        "  $ psql -f load.sql",
+        "  stderr:",
+        "    refused",
+        f"  all about it: batchq --db {store.path} show 2",
+        "",
+        "SLOWEST",
+        "  2.0 s    2  failed     load: psql -f load.sql",
+        "  1.0 s    1  succeeded  extract: extract",
+        "",
+        "OPEN",
+        "  queued     1",
     ]
-    assert f"  Run it again:    batchq --db {store.path} retry 2" in lines
-    assert "  2.0 s    2  failed     load: psql -f load.sql" in lines
-    assert lines[-2:] == ["OPEN", "  queued     1"]
 
 
 def test_a_report_in_json_is_schema_1(store: Store) -> None:
@@ -50,6 +61,26 @@ def test_a_report_in_json_is_schema_1(store: Store) -> None:
     assert run(store, "report", "--format", "json", "--batch", "night").json["counts"] == told["counts"]
 
 
+def test_a_report_in_json_has_the_reasons_and_the_times(store: Store) -> None:
+    a_large_night(store, 300)
+
+    told = run(store, "report", "--json").json
+
+    first, *rest = told["causes"]
+    assert (first["ending"], first["title"], first["where"]) == (
+        "exception",
+        "URLError: <urlopen error [Errno 111] Connection refused>",
+        "at fetch.py:10",
+    )
+    assert first["jobs"] + sum(one["jobs"] for one in rest) == told["counts"]["failed"] == 9
+    assert (first["ids"], first["examples"]) == ("8,41,107,140,206", [8, 41, 107])
+    assert first["retry"] == f"batchq --db {store.path} retry 8,41,107,140,206"
+    assert (len(first["causes"]), first["last_time"], first["queues"]) == (1, None, {"cpu": 3, "net": 2})
+    assert first["first_failed_at"] == "2023-11-14T22:13:20.022Z"
+    assert told["took"] == {"p50": 0.046, "p90": 0.086, "p99": 0.095, "max": 0.096, "sample": None}
+    assert told["waited"]["p50"] < 1
+
+
 def test_the_exit_code_of_a_report_is_about_failed_jobs_when_asked(store: Store) -> None:
     a_night(store)
 
@@ -60,16 +91,77 @@ def test_the_exit_code_of_a_report_is_about_failed_jobs_when_asked(store: Store)
     assert run(store, "report", "--exit-code", "last").code == 0
 
 
-def test_of_many_failures_ten_are_shown_and_the_command_for_the_rest(store: Store) -> None:
-    add(store, *["false"] * 12, batch="night")
-    play(store, *[FAILED] * 12)
+def test_of_many_reasons_ten_are_shown_and_the_command_for_the_rest(store: Store) -> None:
+    words = (
+        "alpha",
+        "beta is",
+        "c has no",
+        "delta was not so",
+        "e",
+        "f was of no",
+        "gamma",
+        "no h",
+        "i did it so that",
+        "j",
+    )
+    add(store, *["false"] * 26, batch="night")
+    play(store, *[FAILED._replace(stderr=out(f"error: {word}\n".encode())) for word in words for _ in range(2)])
+    play(store, *[FAILED._replace(exit_code=code) for code in range(6)])
 
     told = run(store, "report", "--batch", "night").out
 
-    assert "FAILED (the first 10 of 12)" in told
-    assert told.count("    $ false") == 10
-    assert f"  and 2 more: batchq --db {store.path} list 1-12\n" in told
-    assert f"  Run them again:  batchq --db {store.path} retry 1-12\n" in told
+    assert told.startswith("26 jobs: 26 failed for 16 reasons, in ")
+    assert told.count(" retry ") == 11
+    assert f"and 6 jobs for 6 rarer reasons:\n      batchq --db {store.path} list 1-26\n" in told
+    assert f"All of them again:\n      batchq --db {store.path} retry 1-26\n" in told
+
+
+def test_the_first_ten_lines_name_the_most_frequent_reason_its_place_and_its_command(store: Store) -> None:
+    a_large_night(store, 3_000)
+
+    told = run(store, "report").out
+
+    first = "\n".join(told.splitlines()[:10])
+    for fact in (
+        "3,000 jobs",
+        "91 failed for 5 reasons",
+        "\n  46  URLError: <urlopen error [Errno 111] Connection",
+    ):
+        assert fact in first
+    assert "\n      at fetch.py:10, " in first
+    assert f"\n      batchq --db {store.path} retry 8-2978 --cause " in first
+    assert "    … 1 frame in request.py\n" in told
+    assert "\nTIMES  half up to 48 ms, 90 % 87 ms, 99 % 95 ms, longest 96 ms\n" in told
+
+
+def test_a_report_names_what_is_estimated_if_there_are_very_many_jobs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(times, "MOST", 2_000)
+    monkeypatch.setattr(times, "SAMPLE", 1_500)
+    a_large_night(store, 3_000)
+
+    told = run(store, "report").out
+
+    assert told.startswith("3,000 jobs: 2,909 succeeded, 91 failed for 5 reasons, in ")
+    assert "\nabout 3,000 attempts, " in told
+    assert "(estimated from 1,500 of the jobs)\n" in told
+    assert "longest 96 ms (of 1,500 of the jobs)\n" in told
+    assert "SLOWEST" not in told
+    exact = run(store, "report", "--json").json
+    assert exact["attempts"] == 3_010
+    assert len(exact["slowest"]) == 5
+
+
+def test_signs_that_an_encoding_does_not_have_are_spelled_out(batchq: Shell) -> None:
+    for number in range(2):
+        batchq("add", "-q", "-c", f"echo 'error: no lease on shard {number}' >&2; exit 3")
+    batchq("run", "-q", code=None)
+
+    told = batchq("report", env={"PYTHONIOENCODING": "ascii"}).out
+
+    assert "exit 3: error: no lease on shard ..." in told
+    assert "\\u" not in told
 
 
 def test_a_report_on_nothing_says_so(store: Store) -> None:
@@ -135,7 +227,7 @@ def test_a_list_has_one_whole_line_for_each_job_off_a_terminal(store: Store) -> 
     assert lines[0].split() == ["ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND"]
     assert lines[2].split() == [
         *("2", "failed", "3", "2.0", "s", "night", "default", "load"),
-        *("exit", "code", "3:", "psql", "-f", "load.sql"),
+        *("exit", "code", "3:", "refused:", "psql", "-f", "load.sql"),
     ]
     assert lines[4].endswith("x" * 500 + r"\necho two")
     assert len(lines) == 5

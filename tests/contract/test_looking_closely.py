@@ -92,10 +92,12 @@ def test_a_terminal_gets_colours_and_lines_that_fit(store: Store) -> None:
 
     assert "\x1b[31mexit code 3, after 2.0 s\x1b[0m" in on_a_terminal(store, "report")
     for words in (("report",), ("list",), ("show", "4")):
-        for columns in (60, 80, 120):
+        for columns in (40, 60, 80, 120):
             plain = on_a_terminal(store, *words, "--color", "never", columns=columns)
             assert "\x1b" not in plain
-            assert max(map(len, plain.splitlines())) <= columns
+            lines = plain.splitlines()
+            assert max(len(line) for line in lines if "batchq --db" not in line) <= columns
+            assert all(f"batchq --db {store.path} " in line for line in lines if "batchq --db" in line)
 
 
 def test_no_color_and_a_dumb_terminal_are_honoured_and_always_overrules(store: Store) -> None:

@@ -44,9 +44,11 @@ def _report(into: Format, scope: Scope, output: str | None, color: str) -> bool:
     from batchq.report import summary
 
     is_drawn = into.takes == formats.DRAWN
+    is_estimated = into.name in formats.FOR_PEOPLE
     found = summary.build(
-        scope.store, scope.selection, at=scope.at, failures=into.failures, db=scope.db, drawn=is_drawn
-    )
+        scope.store, scope.selection, at=scope.at, failures=into.failures, db=scope.db, drawn=is_drawn,
+        estimated=is_estimated,
+    )  # fmt: skip
     given = (found, _look_of(output, color)) if into.name == "table" else (found,)
     _emit(into, [into.render(*given)], output, scope.store)
     return "failed" in found.counts

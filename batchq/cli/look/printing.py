@@ -16,8 +16,18 @@ def print_text(text: str) -> None:
     """Print text in the encoding of stdout."""
     encoding = sys.stdout.encoding or "utf-8"
     if encoding.lower() != "utf-8":  # under cron it may be ASCII, and names may contain anything
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        text = _spelled_out(text, encoding).encode(encoding, "backslashreplace").decode(encoding)
     sys.stdout.write(text)
+
+
+def _spelled_out(text: str, encoding: str) -> str:
+    """Replace the signs of batchq's own texts that an encoding does not have."""
+    for sign, plain in (("…", "..."), ("←", "<-"), ("×", "x")):
+        try:
+            sign.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.replace(sign, plain)
+    return text
 
 
 def print_texts(texts: Iterable[str], *, is_utf8: bool) -> None:
