@@ -18,7 +18,7 @@ class Choice(TypedDict, total=False):
 
     ``state`` and ``cause`` (the id of a cause) take one value or several; ``name`` may be a glob; ``since`` is a duration
     before now (``"2h"``, a timedelta), a time or ``"today"``; ``failed=True`` adds the state failed.
-    ``all=True`` selects every job.
+    ``run`` is the number of a run, or ``"last"``: jobs whose last attempt that run made. ``all=True`` selects every job.
     """
 
     batch: str
@@ -28,6 +28,7 @@ class Choice(TypedDict, total=False):
     name: str
     since: "str | timedelta | date"
     cause: str | Sequence[str]
+    run: int | str
     all: bool
 
 
@@ -59,6 +60,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
         everything=choice.get("all", False),
         since=None if since is None else str(since),
         causes=[cause] if isinstance(cause, str) else cause,
+        run=None if (run := choice.get("run")) is None else str(run),
     )
     if not listed:
         return chosen

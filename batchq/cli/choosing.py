@@ -30,16 +30,22 @@ def job_of(verb: str, job: str | None) -> int:
 
 
 def chosen(store: Store, selection: Selection, verb: str) -> Selection:
-    """Look up ``last``, once for the whole command.
+    """Look up ``last`` and the jobs of a run, once for the whole command.
 
-    Notes report a newest add that stored nothing, and a queue or batch that the store has never seen.
+    Notes report a newest add that stored nothing, a run without jobs, and a queue or batch that the store has never seen.
     """
     for one in names.never_seen(store, selection.queue, selection.batch):
         note(one.sentence)
     found = selected.resolved(store, selection)
     if found.newest == NO_JOB:
         note(f"{verb}: nothing was added by the newest add")
+    if found.ran == NO_JOB:
+        note(f"{verb}: {_without_jobs(found.run)}")
     return found
+
+
+def _without_jobs(run: int | None) -> str:
+    return f"run {run} ran no job, or its jobs have run again since" if run else "there has been no run"
 
 
 def store_for(db: str | None, *, reading: bool = False) -> Store:

@@ -145,5 +145,6 @@ SELECTION = (
         name="causes",
         group=_WHICH,
     ),
+    Option("--run", "RUN", "Only jobs whose last attempt was in this run: its number, or last.", group=_WHICH),
     Option("--all", None, "All jobs.", name="everything", group=_WHICH),
 )

@@ -12,8 +12,10 @@ from batchq.named import NamedTuple
 Range = tuple[int, int]
 
 NO_JOB: tuple[Range, ...] = ((0, 0),)  #: ids begin with 1
+LAST_RUN = 0  #: the newest run; runs begin with 1
 
 _PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: always fits an SQLite rowid
+_RUN = re.compile(r"[1-9][0-9]{0,17}")
 _CAUSE = re.compile(r"[0-9a-f]{8}")
 
 
@@ -24,7 +26,8 @@ class Selection(NamedTuple):
     ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
     ``since`` is in milliseconds since 1970 and keeps jobs that were added, started or ended after it, or run now.
     ``everything`` filters nothing: it states that every job is meant. ``causes`` are ids of causes, and keep jobs
-    whose last attempt failed for one of them.
+    whose last attempt failed for one of them. ``run`` keeps jobs whose last attempt that run made or makes; ``ran`` are
+    these jobs once a command has looked them up.
     """
 
     ids: tuple[Range, ...] = ()
@@ -37,6 +40,8 @@ class Selection(NamedTuple):
     everything: bool = False
     newest: tuple[Range, ...] | None = None
     causes: tuple[str, ...] = ()
+    run: int | None = None
+    ran: tuple[Range, ...] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -66,14 +71,16 @@ def parse(
     everything: bool = False,
     since: str | None = None,
     causes: Sequence[str] = (),
+    run: str | None = None,
 ) -> Selection:
     """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
 
     Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is
-    a duration ago or a time (see ``clock.since``). Raises UsageError; an empty string is refused and never means every
-    job, because that is what an unset shell variable gives.
+    a duration ago or a time (see ``clock.since``). ``run`` is the number of a run, or ``last``.
+    Raises UsageError; an empty string is refused and never means every job, because that is what an unset shell variable
+    gives.
     """
-    for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since)):
+    for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since), ("--run", run)):
         if value == "":
             raise UsageError(f"{option} is empty: name what you mean")
     if words and everything:
@@ -82,7 +89,7 @@ def parse(
     ranges = [_range(piece) for piece in pieces if piece != "last"]
     return Selection(
         tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed), name, _since(since), everything,
-        causes=_causes(causes),
+        causes=_causes(causes), run=_run(run),
     )  # fmt: skip
 
 
@@ -139,6 +146,16 @@ def _causes(words: Sequence[str]) -> tuple[str, ...]:
         if not _CAUSE.fullmatch(word):
             raise UsageError(f"{word!r} is not the id of a cause, which has eight digits, as in 606e2443")
     return tuple(sorted(chosen))
+
+
+def _run(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text == "last":
+        return LAST_RUN
+    if not _RUN.fullmatch(text):
+        raise UsageError(f"--run: {text!r} is not a run: write its number, or last{did_you_mean(text, ['last'])}")
+    return int(text)
 
 
 def _since(text: str | None) -> int | None:

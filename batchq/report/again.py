@@ -96,6 +96,7 @@ def failed_of(selection: Selection) -> str:
         ("--name", selection.name),
         ("--since", clock.iso(selection.since)),
         ("--cause", ",".join(selection.causes) or None),
+        ("--run", str(selection.run) if selection.run else None),
     ):
         words += [option, value] if value is not None else []
     return shlex.join([*words, "--failed"])

@@ -2,8 +2,9 @@
 
 import json
 
+from batchq.errors import MissingError
 from batchq.jobs.lifecycle import STATES
-from batchq.jobs.selection import NO_JOB, Range, Selection, merged
+from batchq.jobs.selection import LAST_RUN, NO_JOB, Range, Selection, merged
 from batchq.store.file.connection import Store
 
 _NEWEST = "FROM adds ORDER BY id DESC LIMIT 1"
@@ -11,12 +12,21 @@ _OF_CAUSES = """
 jobs.id IN (SELECT ended.job FROM attempts AS ended JOIN jobs AS its ON its.id = ended.job AND its.attempt = ended.number
     WHERE ended.cause IS NOT NULL AND substr(ended.cause, 1, 8) IN (SELECT value FROM json_each(:causes)))"""
 
+_NEWEST_RUN = "(SELECT max(id) FROM runners)"
+_OF_RUN = f"""
+SELECT made.job FROM attempts AS made JOIN jobs AS its ON its.id = made.job AND its.attempt = made.number
+WHERE made.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)
+UNION ALL SELECT its.id FROM jobs AS its
+WHERE its.state = 'running' AND its.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)"""
+
 
 def resolved(store: Store, selection: Selection) -> Selection:
     """The same selection with ``last`` looked up once: until the command ends it means that add, even if others follow.
 
-    An add that stored nothing new stands for the jobs that it changed or requeued, or for no job.
+    An add that stored nothing new stands for the jobs that it changed or requeued, or for no job. The jobs of a run are
+    looked up, too. Raises MissingError for a run that does not exist.
     """
+    selection = _with_run(store, selection)
     if not selection.last or selection.newest is not None:
         return selection
     jobs: list[Range] = []
@@ -24,6 +34,18 @@ def resolved(store: Store, selection: Selection) -> Selection:
         jobs = [(first, first + new - 1)] if new else []
         jobs += [(job, job) for job in json.loads(again or "[]")]
     return selection._replace(newest=tuple(merged(jobs)) or NO_JOB)
+
+
+def _with_run(store: Store, selection: Selection) -> Selection:
+    if selection.run is None or selection.ran is not None:
+        return selection
+    run = selection.run
+    if run == LAST_RUN:
+        ((run,),) = store.fetch(f"SELECT coalesce({_NEWEST_RUN}, {LAST_RUN})")
+    elif not store.fetch("SELECT 1 FROM runners WHERE id = ?", (run,)):
+        raise MissingError(f"there is no run {run} in {store.path}")
+    jobs = merged((id, id) for (id,) in store.fetch(_OF_RUN, {"run": run}))
+    return selection._replace(run=run, ran=tuple(jobs) or NO_JOB)
 
 
 def condition(selection: Selection) -> tuple[str, dict[str, object]]:
@@ -56,25 +78,35 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
     if selection.causes:
         parts.append(_OF_CAUSES)
         named["causes"] = json.dumps(selection.causes)
+    if selection.ran is not None:
+        parts.append(_in_ranges(selection.ran, named, "run_"))
+    elif selection.run is not None:
+        parts.append(f"jobs.id IN ({_OF_RUN})")
+        named["run"] = selection.run
     return " AND ".join(parts) or "1", named
 
 
 def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
     ids = selection.ids + (selection.newest or ())
     choices: list[str] = []
-    if len(ids) == 1:
-        ((named["low"], named["high"]),) = ids
-        choices.append("jobs.id BETWEEN :low AND :high")
-    elif ids:  # one JSON array, because SQLite limits the depth of an OR and the number of parameters
-        named["ranges"] = json.dumps(ids)
-        choices.append(
-            "jobs.id IN (SELECT chosen.id FROM json_each(:ranges) AS span JOIN jobs AS chosen"
-            " ON chosen.id BETWEEN json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
-        )
+    if ids:
+        choices.append(_in_ranges(ids, named))
     if selection.last and selection.newest is None:
         choices.append(f"jobs.id BETWEEN (SELECT first {_NEWEST}) AND (SELECT first + jobs - 1 {_NEWEST})")
         choices.append(f"jobs.id IN (SELECT value FROM json_each((SELECT again {_NEWEST})))")
     return choices
+
+
+def _in_ranges(ids: tuple[Range, ...], named: dict[str, object], prefix: str = "") -> str:
+    if len(ids) == 1:
+        ((named[f"{prefix}low"], named[f"{prefix}high"]),) = ids
+        return f"jobs.id BETWEEN :{prefix}low AND :{prefix}high"
+    # One JSON array, because SQLite limits the depth of an OR and the number of parameters.
+    named[f"{prefix}ranges"] = json.dumps(ids)
+    return (
+        f"jobs.id IN (SELECT chosen.id FROM json_each(:{prefix}ranges) AS span JOIN jobs AS chosen"
+        " ON chosen.id BETWEEN json_extract(span.value, '$[0]') AND json_extract(span.value, '$[1]'))"
+    )
 
 
 def _in_state(states: tuple[str, ...]) -> str:

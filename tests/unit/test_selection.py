@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchq import clock
 from batchq.errors import UsageError
-from batchq.jobs.selection import Selection, in_words, merged, of_ids, parse
+from batchq.jobs.selection import LAST_RUN, Selection, in_words, merged, of_ids, parse
 
 
 def test_ids_and_ranges_become_sorted_disjoint_ranges() -> None:
@@ -36,8 +36,20 @@ def test_nothing_chosen_is_empty_and_everything_is_not() -> None:
         parse([], failed=True),
         parse([], name="*"),
         parse([], causes=["606e2443"]),
+        parse([], run="last"),
     ):
         assert not chosen.is_empty
+
+
+def test_a_run_is_a_number_or_last() -> None:
+    assert parse([], run="17").run == 17
+    assert parse([], run="last").run == LAST_RUN
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "x", "1-5", "01", "٣", "", " 1"])
+def test_what_is_not_a_run_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="--run"):
+        parse([], run=word)
 
 
 def test_causes_may_be_repeated_or_separated_by_commas() -> None:

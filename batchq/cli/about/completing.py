@@ -102,7 +102,7 @@ def _values(command: "Command", option: "Option", text: str, rest: list[str]) ->
 
 def _live(kind: str, states: tuple[str, ...], text: str, rest: list[str]) -> list[Offer]:
     """Return what the store knows of a kind; nothing if there is no store, or it cannot be read."""
-    if kind not in ("JOB", "batch", "queue", "name", "causes"):
+    if kind not in ("JOB", "batch", "queue", "name", "causes", "run"):
         return []
     from batchq.store.file.opening import open_store
     from batchq.store.looking import offers as known
@@ -115,6 +115,8 @@ def _live(kind: str, states: tuple[str, ...], text: str, rest: list[str]) -> lis
                 return [*jobs, ("last", "the jobs of the newest add")]
             if kind == "causes":
                 return known.causes(store)
+            if kind == "run":
+                return [("last", "the newest run"), *known.runs(store)]
             names = {"batch": known.batches, "queue": known.queues}
             return [(name, "") for name in (names[kind](store) if kind in names else known.names(store, text))]
     except (BatchqError, OSError):

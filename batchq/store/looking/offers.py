@@ -1,5 +1,6 @@
 """What a shell can offer while a command line is typed: ids, and the names that the store knows."""
 
+from batchq import clock
 from batchq.store.file.connection import Store
 
 MOST = 200  #: offers of one kind, the newest
@@ -39,3 +40,9 @@ def causes(store: Store) -> list[tuple[str, str]]:
     """Return the ids of the causes of failed jobs, each with its text."""
     rows = store.fetch(f"SELECT DISTINCT id, substr(cause, 10) FROM cause_report ORDER BY jobs DESC LIMIT {MOST}")
     return [(id, text) for id, text in rows]
+
+
+def runs(store: Store) -> list[tuple[str, str]]:
+    """Return the numbers of the newest runs, each with the time of its start."""
+    rows = store.fetch(f"SELECT id, started_at FROM runners ORDER BY id DESC LIMIT {MOST}")
+    return [(str(id), clock.local(started_at)) for id, started_at in rows]
