@@ -9,7 +9,8 @@ from batchq.store.looking.sample import Sample, Try
 
 LANES = 32  #: slots that are drawn one by one; more are only counted
 _BINS = 240  #: parts of the time in which lanes and busy slots are averaged
-_BARS = 60
+_BARS = 60  #: of the attempts that ended, at most,
+_BAR = 0.1  #: and of at least this many seconds: rates of shorter ones say nothing
 _PER_DECADE = 8  #: bars of the durations; the scale is logarithmic
 _SHORTEST = 1e-4  #: seconds; shorter attempts count as this long
 _QUARTERS = 4  #: shares in lanes are rounded, so that most neighbours are equal and become one piece
@@ -38,6 +39,7 @@ class Flow(NamedTuple):
     sample (one job in ``step``, step > 1) there are no lanes: attempts that are missing would look like idle slots.
     ``busy`` is how many slots were busy, ``durations`` how many attempts took that long, and ``ended`` how many ended
     per second; these three are estimates for all attempts if they come from a sample.
+    ``attempts`` is how many were read.
     """
 
     start: int
@@ -48,6 +50,7 @@ class Flow(NamedTuple):
     durations: list[Bar]
     ended: list[Bar]
     step: int
+    attempts: int
 
 
 def flow(sample: Sample) -> Flow | None:
@@ -70,6 +73,7 @@ def flow(sample: Sample) -> Flow | None:
         _durations(attempts, sample.step),
         _ended(attempts, start, span, sample.step),
         sample.step,
+        len(attempts),
     )
 
 
@@ -146,10 +150,11 @@ def _durations(attempts: list[Try], step: int) -> list[Bar]:
 
 
 def _ended(attempts: list[Try], start: int, span: float, step: int) -> list[Bar]:
-    edges = [span * n / _BARS for n in range(_BARS + 1)]
+    count = max(1, min(_BARS, int(span / _BAR)))
+    edges = [span * n / count for n in range(count + 1)]
     ends = ((one.started_at - start) / 1000 + one.seconds for one in attempts)
-    places = (min(_BARS - 1, max(0, int(end / span * _BARS))) for end in ends)
-    return _counted(attempts, places, edges, step * _BARS / span)
+    places = (min(count - 1, max(0, int(end / span * count))) for end in ends)
+    return _counted(attempts, places, edges, step * count / span)
 
 
 def _counted(attempts: list[Try], places: Iterable[int], edges: list[float], each: float) -> list[Bar]:

@@ -82,7 +82,7 @@ def test_the_headline_names_the_worst(store: Store) -> None:
         "All 3 jobs succeeded",
         "1 of 4 jobs was cancelled",
         "1 of 5 jobs failed",
-        "2 of 7 jobs failed, for 2 reasons",
+        "2 of 7 jobs failed, for 2 reasons; 1 is not finished",
     ]
 
 
@@ -91,7 +91,7 @@ def test_the_page_of_a_night_says_what_to_do(store: Store) -> None:
 
     text = text_of(page_of(store))
 
-    assert "1 of 3 jobs failed" in text
+    assert "1 of 3 jobs failed; 1 is not finished" in text
     assert "exit 3: refused" in text
     assert re.search(r"batchq (--db \S+ )?retry 2 ", text)
     assert "job 2 (load), attempt 3 of 3, after 2.0 s $ psql -f load.sql refused" in text
@@ -157,6 +157,17 @@ def test_a_page_that_leaves_out_jobs_says_so_and_keeps_those_that_did_not_succee
     assert "One in 2 of the jobs that did not succeed, and one in 5 of the others." in page_of(store)
 
 
+def test_the_labels_of_figures_are_not_rounded_as_coordinates_are(store: Store) -> None:
+    add(store, *("true",) * 5)
+    for n in range(5):
+        play(store, SUCCEEDED, now=NOW + n * 1_000_000)
+
+    html = page_of(store)
+
+    assert ">0.005<" in html
+    assert not re.search(r'd="[^"]*\.\d\d', html)
+
+
 def test_the_policy_allows_the_one_style_and_the_one_script_of_the_page_and_nothing_else(store: Store) -> None:
     a_night(store)
     html = page_of(store)
@@ -184,6 +195,8 @@ def text_free(html: str) -> str:
 
 def test_without_vl_convert_the_page_has_no_figures_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     a_night(store)
+    assert page_of(store).count("<figure") == 0, "the table shows four attempts as well"
+    play(store, FAILED)
     assert page_of(store).count("<figure") == 3
 
     monkeypatch.setitem(sys.modules, "vl_convert", None)
@@ -191,7 +204,7 @@ def test_without_vl_convert_the_page_has_no_figures_and_says_so(store: Store, mo
     html = page_of(store)
     assert "<figure" not in html
     assert "There are no figures, because vl-convert is missing" in html
-    assert "1 of 3 jobs failed" in html
+    assert "2 of 3 jobs failed" in html
 
 
 def test_without_jinja_it_is_a_usage_error_of_one_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ _VERSION = "5.20"  #: of Vega-Lite; each vl-convert contains several
 _WIDE, _HALF = 960, 520  #: pixels, which the page scales to its width
 _LANE, _HEIGHT = 18, 190
 _EVERY_LANE = 16  #: with more lanes than that, only every fourth gets its number
+_TAG = re.compile(r"<[^>]*>")
 _LONG_DECIMALS = re.compile(r"(\.\d)\d+")
 _CONFIG = {
     "aria": False,
@@ -29,7 +30,7 @@ _CONFIG = {
     },
 }  # fmt: skip
 _CLOCK = {
-    "milliseconds": ".%L",
+    "milliseconds": "%M:%S.%L",
     "seconds": "%H:%M:%S",
     "minutes": "%H:%M",
     "hours": "%H:%M",
@@ -47,7 +48,7 @@ def figures(flow: Flow, offset: int) -> dict[str, str]:
     clock = _Clock(flow, offset)
     return {
         "slots": _lanes(flow, clock) if flow.lanes else _stacked(flow.busy, clock.x(), _WIDE),
-        "durations": _stacked(flow.durations, _durations(flow), _HALF),
+        "durations": _stacked(flow.durations, _durations(flow), _HALF, least=1),
         "ended": _stacked(flow.ended, clock.x(), _HALF),
     }
 
@@ -97,7 +98,7 @@ def _lanes(flow: Flow, clock: _Clock) -> str:
     return _svg(values, {"type": "rect"}, clock.x(), y, {"opacity": opacity}, _WIDE, _LANE * len(flow.lanes) + 30)
 
 
-def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", width: int) -> str:
+def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", width: int, least: float = 0) -> str:
     at = x.get("at", float)
     values = []
     for bar in bars:
@@ -107,7 +108,7 @@ def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", width: int) -> str:
                 values.append({"a": at(bar.start), "b": at(bar.end), "y": low, "z": low + amount, "kind": kind})
                 low += amount
     mark = {"type": "rect", "stroke": "var(--page)", "strokeWidth": 0.5 if len(bars) < 100 else 0}
-    y = {"title": None, "axis": {"tickCount": 5, "domain": False, "ticks": False}}
+    y = {"title": None, "axis": {"tickCount": 5, "tickMinStep": least, "domain": False, "ticks": False}}
     return _svg(values, mark, x, y, {}, width, _HEIGHT)
 
 
@@ -137,4 +138,5 @@ def _svg(
             **more,
         },
     }  # fmt: skip
-    return _LONG_DECIMALS.sub(r"\1", vl_convert.vegalite_to_svg(spec, vl_version=_VERSION))
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
+    return _TAG.sub(lambda tag: _LONG_DECIMALS.sub(r"\1", tag[0]), svg)  # coordinates, and not the text of labels

@@ -55,7 +55,7 @@
     body.replaceChildren(...fresh.children);
     const pages = Math.max(1, Math.ceil(shown.length / size)), all = rows.length.toLocaleString("en");
     document.getElementById("shown").textContent =
-      (shown.length < rows.length ? shown.length.toLocaleString("en") + " of " : "") + all + " jobs";
+      (shown.length < rows.length ? shown.length.toLocaleString("en") + " of " : "") + all + (rows.length === 1 ? " job" : " jobs");
     document.getElementById("page").textContent = "page " + (page + 1) + " of " + pages;
     document.getElementById("back").disabled = page === 0;
     document.getElementById("next").disabled = page + 1 >= pages;

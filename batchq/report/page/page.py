@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batchq.report.flow import Flow
     from batchq.report.summary import Summary
 
+_FEWEST = 5  #: attempts of which a figure shows more than the table of jobs
 _HERE = os.path.dirname(__file__)
 
 
@@ -69,9 +70,9 @@ def hash_of(text: str) -> str:
 
 
 def _figures(flow: "Flow | None", offset: int) -> dict[str, str] | None:
-    """Draw the figures; None if vl-convert is not there."""
+    """Draw the figures, none of a handful of attempts; None if vl-convert is not there."""
     try:
-        return charts.figures(flow, offset) if flow else {}
+        return charts.figures(flow, offset) if flow and flow.attempts >= _FEWEST else {}
     except ImportError:
         return None
 

@@ -60,11 +60,14 @@ def view(summary: "Summary", zone: Zone, name: str) -> "dict[str, Any]":
 def headline(summary: "Summary") -> str:
     """Return the most important sentence: ``300 of 10,000 jobs failed, for 5 reasons``."""
     failed, jobs = summary.counts.get("failed", 0), summary.jobs
+    unfinished = sum(summary.open.values())
+    are = "is" if unfinished == 1 else "are"
     if failed:
-        of = f"{failed:,} of {count(jobs, 'job')} failed"
-        return of + (f", for {len(summary.reasons):,} reasons" if len(summary.reasons) > 1 else "")
-    if unfinished := sum(summary.open.values()):
-        return f"{unfinished:,} of {count(jobs, 'job')} {'is' if unfinished == 1 else 'are'} not finished"
+        reasons = f", for {len(summary.reasons):,} reasons" if len(summary.reasons) > 1 else ""
+        rest = f"; {unfinished:,} {are} not finished" if unfinished else ""
+        return f"{failed:,} of {count(jobs, 'job')} failed{reasons}{rest}"
+    if unfinished:
+        return f"{unfinished:,} of {count(jobs, 'job')} {are} not finished"
     if cancelled := summary.counts.get("cancelled", 0):
         return f"{cancelled:,} of {count(jobs, 'job')} {'was' if cancelled == 1 else 'were'} cancelled"
     return "No jobs" if not jobs else "The job succeeded" if jobs == 1 else f"All {jobs:,} jobs succeeded"
