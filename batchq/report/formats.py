@@ -66,6 +66,7 @@ FORMATS = (
     Format("json", (".json",), "asjson:report", SUMMARY, failures=1000, lists=True),
     Format("jsonl", (".jsonl", ".ndjson"), "asjson:lines", JOBS, lists=True),
     Format("csv", (".csv",), "spreadsheet:rows", JOBS, lists=True),
+    Format("md", (".md",), "markdown:report", SUMMARY),
     Format("html", (".html", ".htm"), "page.page:page", DRAWN),
     Format("joblog", (".joblog",), "joblog:rows", JOBS, lists=True),
 )
