@@ -67,6 +67,7 @@ FORMATS = (
     Format("jsonl", (".jsonl", ".ndjson"), "asjson:lines", JOBS, lists=True),
     Format("csv", (".csv",), "spreadsheet:rows", JOBS, lists=True),
     Format("md", (".md",), "markdown:report", SUMMARY),
+    Format("junit", (".xml",), "junit:document", JOBS),
     Format("html", (".html", ".htm"), "page.page:page", DRAWN),
     Format("joblog", (".joblog",), "joblog:rows", JOBS, lists=True),
 )
