@@ -68,6 +68,7 @@ FORMATS = (
     Format("csv", (".csv",), "spreadsheet:rows", JOBS, lists=True),
     Format("md", (".md",), "markdown:report", SUMMARY),
     Format("junit", (".xml",), "junit:document", JOBS),
+    Format("prometheus", (".prom",), "prometheus:metrics", JOBS, mode=0o644),
     Format("html", (".html", ".htm"), "page.page:page", DRAWN),
     Format("joblog", (".joblog",), "joblog:rows", JOBS, lists=True),
 )

@@ -32,7 +32,11 @@ def report(
         scope = Scope(store, chosen(store, selection, "report"), clock.now(), named_by(store, db))
         if into.takes == formats.JOBS:
             queries.require(store, scope.selection)
-            _emit(into, into.render(scope), output, store)
+            texts = into.render(scope)
+            try:
+                _emit(into, texts, output, store)
+            finally:
+                texts.close()  # if the reader has enough: the transaction in which it reads ends before the store is closed
             has_failed = exit_code and any(queries.failed_ids(store, scope.selection))
         else:
             has_failed = _report(into, scope, output, color)

@@ -4,6 +4,7 @@ Everything is found by an index or by bisection, because ids and adds grow toget
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from batchq.jobs.selection import Range, Selection
 from batchq.named import NamedTuple
@@ -48,19 +49,19 @@ class Add(NamedTuple):
 
 def covered(store: Store, selection: Selection) -> list[Add]:
     """The newest adds that have a job in the selection, the newest first: at most ``COVERED``."""
+    return [*islice(newest(store, selection), COVERED)]
+
+
+def newest(store: Store, selection: Selection) -> Iterator[Add]:
+    """The adds that have a job in the selection, one by one, the newest first."""
     where, named = condition(selection)
-    found: list[Add] = []
     before = 1 << 62
-    while len(found) < COVERED:
-        rows = store.fetch(
-            f"SELECT add_id FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
-            named | {"before": before},
-        )
-        if not rows:
-            break
-        found.append(_add(store, rows[0][0]))
+    while rows := store.fetch(
+        f"SELECT add_id FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
+        named | {"before": before},
+    ):
+        yield _add(store, rows[0][0])
         before = rows[0][0]
-    return found
 
 
 def last_time(store: Store, add: Add) -> Add | None:

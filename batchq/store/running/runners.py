@@ -216,9 +216,18 @@ def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -
 
 def dead(store: Store, runners: Collection[int]) -> set[int]:
     """Those of the runners that the kernel shows dead: their liveness byte is free."""
-    rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
-    alive = {id for id, byte in rows if store.lock.is_held(byte)}
+    alive = _alive(store)
     return {runner for runner in runners if runner not in alive}
+
+
+def at_work(store: Store) -> int:
+    """How many runners are alive, stopping ones among them."""
+    return len(_alive(store))
+
+
+def _alive(store: Store) -> set[int]:
+    rows = store.fetch("SELECT id, liveness FROM runners WHERE ended_at IS NULL")
+    return {id for id, byte in rows if store.lock.is_held(byte)}
 
 
 def lost_jobs(store: Store, running: Collection[int]) -> set[int]:
