@@ -18,13 +18,15 @@ COLUMNS = (
     "peak_kib",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: how a text begins that a spreadsheet would compute
+_LONGEST = 32_000  #: characters of a text; spreadsheets hold 32,767 in a cell, and Python's csv reads 131,072
 _NO_END = End("")
 
 
 def rows(scope: "Scope") -> Iterator[str]:
     """Yield the row of names, then the rows of each page of jobs.
 
-    Texts are made safe by ``visible``. One that a spreadsheet would take for a formula gets an apostrophe before it.
+    Texts are made safe by ``visible``. One that a spreadsheet would take for a formula gets an apostrophe before it, and
+    a very long one is shortened visibly: JSON has all of it.
     """
     yield _written([COLUMNS])
     for page in scope.pages():
@@ -44,7 +46,10 @@ def _row(job: Job) -> "list[object]":
 def _cell(value: object) -> object:
     if type(value) is not str:
         return value
-    return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
+    text = visible(value)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST:,} characters more)"
+    return f"'{text}" if value.startswith(_FORMULA) else text
 
 
 def _written(rows: Iterable[Iterable[object]]) -> str:
