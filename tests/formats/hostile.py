@@ -15,7 +15,7 @@ TEXTS: tuple[str, ...] = (
     "</script><img src=x onerror=alert(2)>",
     "<!--<script>",
     "--><iframe src=javascript:alert(3)>",
-    "\x1b[2J\x1b]0;pwned\x07\x1b]8;;http://a\x1b\\red",
+    "\x1b[2J\x1b]0;pwned\x07\x1b]8;;http://a\x1b\\red \x7f\x9b31m\u202e",
     "a\u202egpj.exe \u2066b\u2069 \u200fc",
     "]]>&amp;<b>]]]]><![CDATA[",
     "=cmd|' /C calc'!A0",
@@ -48,6 +48,7 @@ TEXTS: tuple[str, ...] = (
     "\x00\x00 after NUL",
 )
 
+SCREEN = 4  #: the text that would control a terminal
 HELD = 4 * len(TEXTS) + 4  #: the id of the job that waits
 
 MODULE = """
@@ -61,6 +62,11 @@ def give(n, **rest):
     print(TEXTS[n].encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     return {{TEXTS[n].encode("utf-8", "surrogateescape").decode("utf-8", "replace"): n}}
 """
+
+
+def jobs_of(n: int) -> str:
+    """The jobs with one text: three failed, and one succeeded."""
+    return f"{4 * n + 1}-{4 * n + 4}"
 
 
 def _name(text: str) -> str:
