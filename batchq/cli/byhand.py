@@ -23,6 +23,9 @@ def defaults(command: "Command") -> "dict[str, Any]":
     return values
 
 
+_WORK = {"command", "call", "format", "nul"}  #: with one of these options, a plain word is not the start of a command
+
+
 class HelpAsked(Exception):
     """The command line has ``-h`` or ``--help`` in the place of an option."""
 
@@ -38,10 +41,17 @@ def read(command: "Command", argv: list[str], after: list[str] | None) -> "dict[
 def _read(command: "Command", argv: list[str], after: list[str] | None) -> "dict[str, Any]":
     values = defaults(command)
     flags = {flag: one for one in command.parameters if not isinstance(one, Argument) for flag in one.flags}
-    plain, last = [], {}
-    for flag, text in _pieces(argv, flags):
+    plain: list[str] = []
+    last: dict[Option, tuple[str, str]] = {}
+    for flag, text, left in _pieces(argv, flags):
         option = flags.get(flag)
         if option is None:
+            if command.takes_command and not plain and not _WORK & {one.name for one in last}:
+                from batchq.cli.programs import command_of
+
+                if words := command_of(argv[len(argv) - left - 1 :]):  # all that follows belongs to it, also -x
+                    after = words if after is None else [*words, "--", *after]
+                    break
             plain.append(text)
         elif option.form == LIST:
             values[option.name].append(text)
@@ -71,27 +81,30 @@ def _read(command: "Command", argv: list[str], after: list[str] | None) -> "dict
     return values
 
 
-def _pieces(argv: list[str], flags: "dict[str, Option]") -> "Iterator[tuple[str, str]]":
-    """Yield each flag with its text ("" if it takes none), and each other word after "". Raises ValueError, HelpAsked."""
+def _pieces(argv: list[str], flags: "dict[str, Option]") -> "Iterator[tuple[str, str, int]]":
+    """Yield each flag with its text ("" if it takes none), and each other word after ""; and how many words are left.
+
+    Raises ValueError and HelpAsked.
+    """
     rest = argv[::-1]
     while rest:
         word = rest.pop()
         if word == "-" or not word.startswith("-"):
-            yield "", word
+            yield "", word, len(rest)
         elif word.startswith("--"):
             flag, equals, text = word.partition("=")
             if _option(flag, flags).form != FLAG:
-                yield flag, text if equals else _next(rest, flag)
+                yield flag, text if equals else _next(rest, flag), len(rest)
             elif equals:
                 raise ValueError(f"{flag} takes no value")
             else:
-                yield flag, ""
+                yield flag, "", len(rest)
         else:
             flag, more = word[:2], word[2:]
             if _option(flag, flags).form != FLAG:
-                yield flag, more or _next(rest, flag)
+                yield flag, more or _next(rest, flag), len(rest)
                 continue
-            yield flag, ""
+            yield flag, "", len(rest)
             if more:  # -qv
                 if more.startswith("-"):
                     raise ValueError(f"{word!r} is not an option")

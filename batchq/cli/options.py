@@ -98,7 +98,8 @@ class Argument:
 class Command:
     """One command: its name, its function (``module:function`` below batchq.cli), and its parameters.
 
-    ``takes_command``: the words after ``--`` are a command, the value ``words``; otherwise they are plain arguments.
+    ``takes_command``: the words after ``--`` are a command, the value ``words``; so are all words from the first plain one
+    on, if that is a program. Otherwise they are plain arguments.
     ``selects``: it takes SELECTION, which its function gets as one value, ``selection``.
     """
 

@@ -1,7 +1,9 @@
 """The quick parser and typer read the same from every command line of every command, and refuse the same ones."""
 
 import inspect
+import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -92,10 +94,19 @@ def without_dashes(words: list[str]) -> list[str]:
     return [word for word in words if not word.endswith("--") and word not in ("-h", "--help")]
 
 
+@pytest.fixture
+def _path() -> Iterator[None]:
+    before = os.environ["PATH"]
+    yield
+    os.environ["PATH"] = before
+
+
+@pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)
 def test_both_parsers_read_and_refuse_the_same(command: Command, data: st.DataObject) -> None:
+    os.environ["PATH"] = "/nowhere"  # typer knows no programs
     found = data.draw(st.lists(parts(command), max_size=6))
     after = data.draw(st.none() | st.lists(VALUE, max_size=3))
     argv = without_dashes([word for part in found for word in part])

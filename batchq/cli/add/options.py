@@ -40,6 +40,7 @@ ADD = Command(
 
     \b
     batchq add -- convert a.png a.jpg       one job, executed as given
+    batchq add ./script.sh a b              also without --, if it is a program
     batchq add -c 'sort a | uniq > b'       one job through /bin/sh -c
     batchq add jobs.toml                    the jobs of a file
     ls *.png | batchq add --each -- convert {} {.}.jpg      a job for each line

@@ -65,6 +65,11 @@ def _check_sources(request: "Request") -> None:
         )
         if present
     ]
+    if given == ["FILE", "-c"]:
+        import shlex
+
+        script = shlex.quote(" ".join([request.command, *request.files]))
+        raise UsageError(f"-c takes one script; write it in quotes, as in -c {script}")
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
     if not given and request.words is None:
@@ -141,7 +146,11 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
 def _read(file: str, request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
     from batchq.jobs.reading import jobfile
 
-    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
+    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.known_format(file))
+    if kind is None:
+        from batchq.cli.programs import advice
+
+        raise UsageError(advice("add", file))
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
     found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)

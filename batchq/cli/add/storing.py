@@ -36,6 +36,10 @@ def add(**given: "Any") -> None:
 
     With ``json``, one document is printed instead. If it raises BatchqError, nothing has been stored.
     """
+    if given["words"] and "/" in given["words"][0]:  # a script may have options of its own
+        from batchq.cli.add import directives
+
+        given = directives.merged(given)
     request = Request(given)
     allow_network(request.allow_network_fs)
     specs = sources.specs_of(request)

@@ -24,10 +24,15 @@ _PLAIN = 32_000  #: characters of a command that is certainly below the limit of
 
 def format_of(filename: str) -> str:
     """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name. Raises UsageError for any other suffix."""
+    if (found := known_format(filename)) is None:
+        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv")
+    return found
+
+
+def known_format(filename: str) -> str | None:
+    """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name; None for any other suffix."""
     stem, _, suffix = filename.rpartition(".")
-    if not stem or suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv: name its format with --format")
-    return _SUFFIXES[suffix.lower()]
+    return _SUFFIXES.get(suffix.lower()) if stem else None
 
 
 def read(
