@@ -19,11 +19,12 @@ SAMPLE = 16  #: jobs of an add, spread evenly, by which last time is recognized
 RECOGNIZED = 10_000  #: an earlier add of more jobs is recognized by places and names, and not by work
 NEAR = 2_000  #: jobs before a small add that are searched for the same work
 
+# min: in a damaged store the first job of an add may come after others.
 _NAMESAKE = """
-SELECT t.add_id FROM jobs AS j JOIN jobs AS t ON t.name = j.name AND t.id < :first
+SELECT min(t.add_id, t.id) FROM jobs AS j JOIN jobs AS t ON t.name = j.name AND t.id < :first
 WHERE j.id = :id AND t.batch = j.batch AND t.kind = j.kind ORDER BY t.id DESC LIMIT 1"""
 _SAME_WORK = """
-SELECT t.add_id FROM jobs AS j JOIN jobs AS t ON t.id >= :near AND t.id < :first
+SELECT min(t.add_id, t.id) FROM jobs AS j JOIN jobs AS t ON t.id >= :near AND t.id < :first
 WHERE j.id = :id AND j.name IS NULL AND t.name IS NULL AND t.work = j.work AND t.batch = j.batch AND t.kind = j.kind
 ORDER BY t.id DESC LIMIT 1"""
 
@@ -57,7 +58,7 @@ def newest(store: Store, selection: Selection) -> Iterator[Add]:
     where, named = condition(selection)
     before = 1 << 62
     while rows := store.fetch(
-        f"SELECT add_id FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
+        f"SELECT min(add_id, id) FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
         named | {"before": before},
     ):
         yield _add(store, rows[0][0])
@@ -121,7 +122,7 @@ def _before(store: Store, add: Add, sample: list[int]) -> Iterator[Add]:
     before = add.first
     for _ in range(LOOK_BACK):
         rows = store.fetch(
-            f"SELECT add_id FROM jobs WHERE {of_batch}id < :before ORDER BY id DESC LIMIT 1",
+            f"SELECT min(add_id, id) FROM jobs WHERE {of_batch}id < :before ORDER BY id DESC LIMIT 1",
             {"batch": batch, "before": before},
         )
         if not rows:
