@@ -2,7 +2,7 @@
 
 import os
 
-_JOB_FILES = (".toml", ".jsonl", ".ndjson", ".csv")
+JOB_FILES = (".toml", ".jsonl", ".ndjson", ".csv")
 _SHELL = frozenset("|&;<>()$`\\\"'*?[#~=%\n")  #: besides blanks: characters that only a shell understands
 
 
@@ -12,7 +12,7 @@ def command_of(words: list[str]) -> list[str] | None:
     A name of this folder gets ``./``, as the kernel wants it. A job file, and ``-``, is not a command.
     """
     first, *rest = words
-    if first.lower().endswith(_JOB_FILES) or first in ("", "-"):
+    if first.lower().endswith(JOB_FILES) or first in ("", "-"):
         return None
     if "/" in first:
         return words if _is_executable(first) else None
@@ -32,7 +32,7 @@ def advice(verb: str, word: str) -> str:
         return f"{word!r} has no suffix .toml, .jsonl or .csv and cannot be executed: {run}"
     if needs_shell(word):
         return f"{what}: for a shell, write batchq {verb} -c {shlex.quote(word)}"
-    return f"{what}: write batchq {verb} -- {shlex.quote(word)} … to add it nevertheless"
+    return f"{what}: write batchq {verb} -- {shlex.quote(word)} … for a command, --format NAME for a job file"
 
 
 def needs_shell(word: str) -> bool:

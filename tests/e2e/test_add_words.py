@@ -57,7 +57,7 @@ def test_a_line_per_input_takes_a_command_without_dashes(batchq: Shell) -> None:
     [
         (["script.py"], "has no suffix .toml, .jsonl or .csv and cannot be executed: 'chmod +x script.py' to run it"),
         (["nosuchprogram", "x"], "'nosuchprogram' is not a program on the PATH, and as a job file it has no suffix .toml,"
-         " .jsonl or .csv: write batchq add -- nosuchprogram … to add it nevertheless"),
+         " .jsonl or .csv: write batchq add -- nosuchprogram … for a command, --format NAME for a job file"),
         (["echo hello"], "for a shell, write batchq add -c 'echo hello'"),
         (["-c", "echo", "hi"], "-c takes one script; write it in quotes, as in -c 'echo hi'"),
         (["a.json"], "'a.json' is not a program on the PATH"),

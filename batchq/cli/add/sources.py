@@ -8,6 +8,7 @@ import sys
 from itertools import chain, islice
 
 from batchq import folder
+from batchq.cli.programs import JOB_FILES
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec, job_spec
@@ -65,7 +66,7 @@ def _check_sources(request: "Request") -> None:
         )
         if present
     ]
-    if given == ["FILE", "-c"]:
+    if given == ["FILE", "-c"] and not request.files[0].lower().endswith(JOB_FILES):
         import shlex
 
         script = shlex.quote(" ".join([request.command, *request.files]))
