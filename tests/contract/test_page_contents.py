@@ -12,7 +12,7 @@ from conftest import Shell, eventually
 from history import FAILED, NOW, SUCCEEDED, a_night, add, claim, out, play, play_together
 
 from batchq.errors import UsageError
-from batchq.jobs.attempt import Outcome
+from batchq.jobs.attempt import Failure, Outcome
 from batchq.jobs.selection import of_ids, parse
 from batchq.report import summary
 from batchq.report.page import page
@@ -166,6 +166,35 @@ def test_the_labels_of_figures_are_not_rounded_as_coordinates_are(store: Store) 
 
     assert ">0.005<" in html
     assert not re.search(r'd="[^"]*\.\d\d', html)
+
+
+def test_times_have_a_date_if_that_differs(store: Store) -> None:
+    add(store, "a", "b")
+    play(store, FAILED)
+    assert (data := data_of(page_of(store)))["dated"] is False
+
+    play(store, FAILED, now=NOW + 86_400_000)
+
+    html = page_of(store)
+    assert data_of(html) == data | {"dated": True, "rows": data_of(html)["rows"], "lists": data_of(html)["lists"]}
+    assert len(re.findall(r'<td class="n">2023-11-1\d \d\d:\d\d:20</td>', html)) == 2
+
+
+def test_a_page_is_small_however_long_texts_are_and_however_many_reasons_there_are(store: Store) -> None:
+    add(store, *(f"echo {n} {'x' * 100_000}" for n in range(60)))
+    ends = [
+        FAILED._replace(
+            exit_code=n + 1, stderr=out(b"word " * 20_000), failure=Failure(f"E{'x' * n}", "e " * 9000, "y" * 50_000)
+        )
+        for n in range(60)
+    ]
+    play_together(store, *ends)
+
+    html = page_of(store)
+
+    assert html.count('<article class="reason"') == 50
+    assert "And 10 rarer reasons, of 10 jobs" in html
+    assert len(html) < 1_200_000
 
 
 def test_the_policy_allows_the_one_style_and_the_one_script_of_the_page_and_nothing_else(store: Store) -> None:

@@ -27,7 +27,9 @@
     if (kind === "reason") return value < 0 ? "" : lists.reason[value];
     if (kind in lists) return lists[kind][value];
     if (value === null || (kind === "attempt" && !value)) return "";
-    if (kind === "started") return new Date(data.start + value).toISOString().slice(11, 19);
+    if (kind === "started") {
+      return new Date(data.start + value).toISOString().slice(data.dated ? 0 : 11, 19).replace("T", " ");
+    }
     return kind === "took" ? took(value) : String(value);
   }
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from batchq.report.reasons import Reason
 
 FIRST = 100  #: rows that are there without scripts, and on each page with them
-_LABEL = 100  #: characters of a name or command that are shown
+_LABEL = 100  #: characters of a name, a command or a reason that are shown
+_REASONS = 2_000  #: reasons that the table names
 _FIRST_STATES = ("failed", "lost", "held", "cancelled", "running")
 
 
@@ -56,9 +57,11 @@ def table(briefs: Briefs, reasons: "Sequence[Reason]", zone: Zone) -> Table:
     """Return the table of some jobs, those that did not succeed first. Batch, queue and reason are shown if they differ."""
     jobs = sorted(briefs.jobs, key=_order)
     start = min((job.started_at for job in jobs if job.started_at is not None), default=0)
+    reasons = reasons[:_REASONS]
     finder = _Finder(reasons)
+    is_dated = len({zone.day(job.started_at) for job in jobs if job.started_at is not None}) > 1
     lists: dict[str, dict[str, int]] = {"state": {}, "queue": {}, "batch": {}}
-    titles = [visible(reason.text, one_line=True) for reason in reasons]
+    titles = [_clipped(reason.text) for reason in reasons]
 
     def place(kind: str, text: str) -> int:
         return lists[kind].setdefault(visible(text, one_line=True), len(lists[kind]))
@@ -81,7 +84,9 @@ def table(briefs: Briefs, reasons: "Sequence[Reason]", zone: Zone) -> Table:
         "state": lambda job: visible(job.state, one_line=True),
         "queue": lambda job: visible(job.queue, one_line=True),
         "attempt": lambda job: str(job.attempt or ""),
-        "started": lambda job: "" if job.started_at is None else zone.clock(job.started_at),
+        "started": lambda job: (
+            "" if job.started_at is None else (zone.second if is_dated else zone.clock)(job.started_at)
+        ),
         "took": lambda job: "" if job.seconds is None else show_duration(job.seconds * 1000),
         "reason": lambda job: titles[found] if (found := finder.place(job)) >= 0 else "",
     }
@@ -92,6 +97,7 @@ def table(briefs: Briefs, reasons: "Sequence[Reason]", zone: Zone) -> Table:
     kinds = [column.kind for column in columns]
     data = {
         "start": start + zone.offset * 1000,
+        "dated": is_dated,
         "kinds": kinds,
         "rows": [[values[kind](job) for kind in kinds] for job in jobs],
         "lists": {kind: [*found] for kind, found in lists.items()} | {"reason": titles},
@@ -118,8 +124,12 @@ def _order(job: Brief) -> tuple[int, int]:
 
 
 def _label(job: Brief) -> str:
-    label = visible(job.label, one_line=True)
-    return label if len(label) <= _LABEL else label[:_LABEL] + "…"
+    return _clipped(job.label)
+
+
+def _clipped(text: str) -> str:
+    text = visible(text, one_line=True)
+    return text if len(text) <= _LABEL else text[:_LABEL] + "…"
 
 
 class _Finder:

@@ -25,6 +25,7 @@ REASONS = 50  #: reasons with a card of their own; the table of jobs names the o
 OPEN = 2  #: of so many reasons the first example is unfolded
 LISTED = 8  #: jobs in the short lists
 LINES = 30  #: last lines of an example
+_LONGEST_EXAMPLE = 4_000  #: characters
 _STATES = ("failed", "lost", "cancelled", "running", "queued", "scheduled", "blocked", "held", "succeeded")
 _NARROWEST = 4  #: thousandths of the bar, so that one failure among a million is seen
 
@@ -146,6 +147,7 @@ def key_of(reason: "Reason", number: int) -> str:
 def _example(failure: Failure) -> "dict[str, Any]":
     job = failure.job
     lines, how = example_lines(failure)
+    text = "\n".join(lines)
     return {
         "id": job.id,
         "name": job.name or "",
@@ -154,7 +156,7 @@ def _example(failure: Failure) -> "dict[str, Any]":
         "took": "" if job.seconds is None else f"after {show_duration(job.seconds * 1000)}",
         "command": job.command if len(job.command) <= 500 else job.command[:500] + " …",
         "source": how,
-        "text": "\n".join(lines),
+        "text": text if len(text) <= _LONGEST_EXAMPLE else "… " + text[-_LONGEST_EXAMPLE:],
     }
 
 

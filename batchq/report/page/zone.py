@@ -22,13 +22,21 @@ class Zone(NamedTuple):
         """``08:23:26``."""
         return self._format("%H:%M:%S", ms)
 
+    def day(self, ms: int) -> int:
+        """The number of the local day, counted from 1970."""
+        return (ms + self.offset * 1000) // _DAY
+
+    def second(self, ms: int) -> str:
+        """``2026-11-28 08:23:26``."""
+        return self._format("%Y-%m-%d %H:%M:%S", ms)
+
     def minute(self, ms: int) -> str:
         """``2026-11-28 08:23``."""
         return self._format("%Y-%m-%d %H:%M", ms)
 
     def until(self, first: int, last: int) -> str:
-        """``08:23:26 to 08:23:48``, with the dates if that is more than a day."""
-        show = self.clock if last - first < _DAY else self.minute
+        """``08:23:26 to 08:23:48``, with the dates if they differ."""
+        show = self.clock if self.day(first) == self.day(last) else self.minute
         return show(first) if show(first) == show(last) else f"{show(first)} to {show(last)}"
 
     def _format(self, form: str, ms: int) -> str:

@@ -13,6 +13,8 @@ from batchq.store.selecting import condition
 MOST = 36_000  #: jobs of a table; each takes about 45 bytes of a page
 _OF_THEM = 32_000  #: jobs that did not succeed, at most
 
+_WORK = "iif(jobs.name IS NULL, substr(jobs.work, 1, 4000), '')"  #: of 36,000 long ones memory would not hold all
+
 
 class Brief(NamedTuple):
     """One job as a table shows it; ``label`` is its name, or its command if it has none."""
@@ -51,7 +53,7 @@ def _in_state(store: Store, selection: Selection, step: int) -> list[Brief]:
     where, named = condition(selection)
     picked = f" AND {evenly('jobs.id')}" if step > 1 else ""
     rows = store.fetch(
-        "SELECT jobs.id, jobs.name, jobs.kind, jobs.work, jobs.batch, jobs.queue, jobs.state, jobs.attempt,"
+        f"SELECT jobs.id, jobs.name, jobs.kind, {_WORK}, jobs.batch, jobs.queue, jobs.state, jobs.attempt,"
         " jobs.started_at, a.seconds, jobs.runner FROM jobs"
         " LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
         f" WHERE {where}{picked} LIMIT {2 * MOST}",
