@@ -120,7 +120,7 @@ def build(
         past = changed.past if changed else None
         found = reasons.find(store, selection, past=past, db=db) if counts.get("failed") else []
         failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
-        ran = _ran(store, selection, sum(counts.values()), estimated=estimated)
+        ran = _ran(store, selection, counts, estimated=estimated)
         return Summary(
             at=at,
             store=store.path,
@@ -147,8 +147,8 @@ def build(
         )
 
 
-def _ran(store: Store, selection: Selection, jobs: int, *, estimated: bool) -> Times:
-    ran = times.times(store, selection, jobs)
+def _ran(store: Store, selection: Selection, counts: dict[str, int], *, estimated: bool) -> Times:
+    ran = times.times(store, selection, counts)
     if not ran.sample or estimated:
         return ran
     return ran._replace(timing=tallies.timing(store, selection), flaky=tallies.flaky(store, selection))

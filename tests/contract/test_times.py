@@ -18,7 +18,7 @@ def test_the_times_of_few_jobs_are_exact(store: Store) -> None:
     play(store, *[SUCCEEDED] * 3, now=NOW + 60_000)
     store.db.execute("UPDATE jobs SET created_at = ?", (NOW - 5000,))
 
-    found = times.times(store, Selection(), 3)
+    found = times.times(store, Selection(), tallies.counts(store, Selection()))
 
     assert found.timing == tallies.timing(store, Selection())
     assert (found.took, found.waited) == (Spread(1.0, 4.0, 4.0, 4.0), Spread(65.0, 65.0, 65.0, 65.0))
@@ -30,7 +30,7 @@ def test_a_job_that_runs_counts_for_the_first_start_alone(store: Store) -> None:
     claim(store)
     store.db.execute("UPDATE jobs SET started_at = ?", (NOW,))
 
-    found = times.times(store, Selection(), 1)
+    found = times.times(store, Selection(), tallies.counts(store, Selection()))
 
     assert found == Times(tallies.timing(store, Selection()), None, None, 0)
     assert (found.timing.first_started, found.timing.attempts) == (NOW, 0)
@@ -45,9 +45,9 @@ def test_the_times_of_many_jobs_are_estimated_from_a_sample(
     add(store, "true", batch="other")
     play(store, SUCCEEDED)
     a_large_night(store, 6_000)
-    jobs = sum(tallies.counts(store, selection).values())
+    counts = tallies.counts(store, selection)
 
-    found, exact = times.times(store, selection, jobs), tallies.timing(store, selection)
+    found, exact = times.times(store, selection, counts), tallies.timing(store, selection)
 
     assert 1_300 < found.sample < 2_600
     assert found.timing.attempts == pytest.approx(exact.attempts, rel=0.06)

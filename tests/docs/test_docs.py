@@ -57,6 +57,7 @@ def steps(session: Block) -> list[tuple[str, str]]:
 
 _VARYING = (
     (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?Z?"), "TIME"),
+    (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\b(\d+ (d|h|m) \d\d (h|m|s)|\d+(\.\d+)? (ms|s))\b"), "DURATION"),
     (re.compile(r"\b[\d,.]+ jobs/(s|min|h)"), "RATE"),
     (re.compile(r"\bpid \d+"), "PID"),
@@ -139,6 +140,7 @@ def test_there_are_sessions_to_run() -> None:
         "jobfile.md",
         "page.md",
         "python.md",
+        "reports.md",
     ]
 
 

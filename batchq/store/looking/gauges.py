@@ -78,8 +78,7 @@ def batch(store: Store, name: str) -> Batch | None:
     for add in adds.newest(store, Selection(batch=name)):
         course = _course(store, add, name)
         ((attempts, seconds),) = store.fetch(_WORK, _named(add, name))
-        jobs = sum(course.jobs.values())
-        took = times.times(store, Selection((add.ids,), batch=name), jobs).took
+        took = times.times(store, Selection((add.ids,), batch=name), course.jobs).took
         succeeded_at = course.succeeded_at or _succeeded_at(store, name, add)
         return Batch(name, add.at, course, attempts, seconds, took, succeeded_at)
     return None

@@ -1,7 +1,7 @@
 """When the selected jobs ran and how long that took: read from all of them, or estimated from an even sample of many."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
@@ -37,13 +37,14 @@ class Times(NamedTuple):
     sample: int = 0
 
 
-def times(store: Store, selection: Selection, jobs: int) -> Times:
-    """The times of the selected jobs, which are ``jobs`` in number; with ``since``, only attempts that ended after it
-    count."""
+def times(store: Store, selection: Selection, counts: Mapping[str, int]) -> Times:
+    """The times of the selected jobs, of which ``counts`` are in each state; with ``since``, only attempts that ended after
+    it count."""
+    jobs = sum(counts.values())
     where, named = condition(selection)
     window = " AND a.finished_at >= :since" if selection.since is not None else ""
     attempts = f"LEFT JOIN attempts AS a ON a.job = jobs.id{window}"
-    first = _first_running(store, selection)
+    first = _first_running(store, selection) if counts.get("running") else None
     if jobs <= MOST:
         return _summed_up(store.fetch(f"SELECT {_COLUMNS} FROM jobs {attempts} WHERE {where}", named), first)
     picked = {"picks": json.dumps(_picks(store, selection, jobs))}
