@@ -82,7 +82,7 @@ def change(store: Store, selection: Selection) -> Change | None:
     for add, earlier in sorted(pairs):
         found = _compared(store, selection, add, earlier, found)
     found.slower.sort(key=lambda one: (one[2] - one[1], one[0]))
-    return found._replace(work=(_work(store, selection, now), _work(store, past, then)))
+    return found
 
 
 def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], bool]:
@@ -102,9 +102,9 @@ def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], b
 
 
 def _compared(store: Store, selection: Selection, add: Add, earlier: Add, found: Change) -> Change:
-    failed = _in_state(store, selection, "failed", add.ids)
-    failed_then = _in_state(store, found.past, "failed", earlier.ids)
-    longest = _longest(store, selection, add)
+    mine, theirs = _of_add(store, selection, add), _of_add(store, found.past, earlier)
+    failed, failed_then = _failed(store, mine), _failed(store, theirs)
+    longest = _longest(store, mine, add)
     offset = twins.shift(store, add.ids, earlier.ids, failed, failed_then)
     twin = twins.find(store, add.ids, earlier.ids, {*failed, *longest}, failed_then, offset=offset)
     then = _states(store, twin.values())
@@ -120,6 +120,7 @@ def _compared(store: Store, selection: Selection, add: Add, earlier: Add, found:
         recovered=[*found.recovered, *succeeded],
         gone=[*found.gone, *_gone(store, selection, add, [id for id in failed_then if id not in back])],
         slower=[*found.slower, *_slower(store, longest, twin)],
+        work=(found.work[0] + _work(store, mine), found.work[1] + _work(store, theirs)),
         nights=found.nights | nights,
         counted=counted,
     )
@@ -166,9 +167,9 @@ SELECT jobs.id, a.seconds FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = 
 JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE jobs.state = 'succeeded'"""
 
 
-def _longest(store: Store, selection: Selection, add: Add) -> dict[int, float]:
+def _longest(store: Store, mine: Selection, add: Add) -> dict[int, float]:
     """The seconds of those of the longest attempts of the add that were successes."""
-    where, named = condition(_within(selection, add.ids).in_state("succeeded"))
+    where, named = condition(mine.in_state("succeeded"))
     named |= {"first": add.first, "last": add.last, "least": SLOWER_BY, "limit": LONGEST}
     return dict(store.fetch(_LONGEST + where, named))
 
@@ -181,22 +182,18 @@ def _slower(store: Store, longest: dict[int, float], twin: dict[int, int]) -> li
     return [(id, now, old) for id, now, old in pairs if now >= SLOWER * old and now - old >= SLOWER_BY]
 
 
-def _work(store: Store, selection: Selection, ids: Iterable[Range]) -> float:
-    """The seconds of all attempts of the selected jobs in these ranges."""
-    total = 0.0
-    for span in ids:
-        within = _within(selection, span)
-        where, named = condition(within)
-        source = "jobs JOIN attempts AS a ON a.job = jobs.id"
-        if within == Selection((span,)):
-            source, where = "attempts AS a", "a.job BETWEEN :low AND :high"
-        ((seconds,),) = store.fetch(f"SELECT total(a.seconds) FROM {source} WHERE {where}", named)
-        total += seconds
-    return total
+def _work(store: Store, mine: Selection) -> float:
+    """The seconds of all attempts of these jobs."""
+    where, named = condition(mine)
+    source = "jobs JOIN attempts AS a ON a.job = jobs.id"
+    if mine == Selection(mine.ids) and len(mine.ids) == 1:
+        source, where = "attempts AS a", "a.job BETWEEN :low AND :high"
+    ((seconds,),) = store.fetch(f"SELECT total(a.seconds) FROM {source} WHERE {where}", named)
+    return float(seconds)
 
 
-def _in_state(store: Store, selection: Selection, state: str, ids: Range) -> list[int]:
-    where, named = condition(_within(selection, ids).in_state(state))
+def _failed(store: Store, mine: Selection) -> list[int]:
+    where, named = condition(mine.in_state("failed"))
     return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named)]
 
 
@@ -208,6 +205,16 @@ def _of(store: Store, selection: Selection, ids: Iterable[int]) -> list[int]:
         f"SELECT id FROM jobs WHERE {where} AND id IN (SELECT value FROM json_each(:wanted)) ORDER BY id", named
     )
     return [id for (id,) in rows]
+
+
+def _of_add(store: Store, selection: Selection, add: Add) -> Selection:
+    """The selected jobs of an add; without the batch if all of its jobs are of that one, because that is far quicker."""
+    within = _within(selection, add.ids)
+    if selection.batch in (None, "default"):
+        return within
+    where, named = condition(Selection((add.ids,), batch=selection.batch))
+    ((jobs,),) = store.fetch(f"SELECT count(*) FROM jobs WHERE {where}", named)
+    return within._replace(batch=None) if jobs == add.jobs else within
 
 
 def _within(selection: Selection, span: Range) -> Selection:
