@@ -1,5 +1,6 @@
 """Printed commands do what they say: run on a copy of the store, each takes the jobs that were reported and no others."""
 
+import html
 import random
 import re
 import shlex
@@ -110,21 +111,22 @@ WORDS: dict[tuple[str, ...], Selection] = {
 }
 
 
-@pytest.mark.parametrize("format", ["table", "json"])
+@pytest.mark.parametrize("format", ["table", "json", "md", "html"])
 def test_each_command_that_a_report_prints_takes_exactly_the_jobs_that_it_reports(store: Store, format: str) -> None:
     a_past_of_all_kinds(store, 1)
     for words, selection in WORDS.items():
         found = reasons.find(store, selection, db=store.path)
         reported = sorted([ids(one.ids) for one in found] + [list(queries.failed_ids(store, selection))])
 
-        printed = set(printed_commands(run(store, "report", *words, "--format", format).out))
+        text = run(store, "report", *words, "--format", format).out
+        printed = set(printed_commands(html.unescape(re.sub("<[^>]*>", "\n", text)) if format == "html" else text))
 
         assert sorted(taken(store, command) for command in printed) == reported if len(found) > 1 else reported[:1]
 
 
 def printed_commands(text: str) -> list[str]:
-    """The retry commands in a text, each of which ends at the end of its line, or of its string."""
-    return re.findall(r"batchq (?:--db \S+ )?retry [^\n\"]+", text)
+    """The retry commands in a text, each of which ends at the end of its line, string or code."""
+    return re.findall(r"batchq (?:--db \S+ )?retry [^\n\"`]+", text)
 
 
 def test_of_one_add_the_command_is_a_range_and_a_cause(store: Store) -> None:
