@@ -81,7 +81,9 @@ class Model:
                 if self.files[one] == self.files[add] and self.is_same(add, one):
                     return one
         batch = next(job.batch for job in self.jobs if job.id >= add)
-        wanted = {one for one in earlier if batch == "default" or any(job.batch == batch for job in self.of(one))}
+        wanted = {one for one in earlier if any(job.batch == batch for job in self.of(one))}
+        if batch == "default":  # all of these adds are small
+            wanted = {*earlier} if any(job.key for job in self.of(add)) else set()
         for job in self.of(add):
             same = [
                 other.add

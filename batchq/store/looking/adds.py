@@ -111,28 +111,33 @@ def _of_same_files(store: Store, add: Add) -> Iterator[Add]:
 
 
 def _before(store: Store, add: Add, sample: list[int]) -> Iterator[Add]:
-    """Earlier adds that may be last time, the newest first: those of namesakes, and ``LOOK_BACK`` of the same batch."""
+    """Earlier adds that may be last time, the newest first: those of the newest jobs of the same name or work, and
+    ``LOOK_BACK`` of the same batch. In the default batch, which is for anything, a small add needs no more than its jobs.
+    """
     ((batch,),) = store.fetch("SELECT batch FROM jobs WHERE id >= ? ORDER BY id LIMIT 1", (add.first,))
-    of_names = {first for id in sample for (first,) in store.fetch(_NAMESAKE, {"id": id, "first": add.first})}
-    if add.last - add.first < SAMPLE:
+    firsts = {first for id in sample for (first,) in store.fetch(_NAMESAKE, {"id": id, "first": add.first})}
+    is_small = add.jobs <= SAMPLE
+    if is_small:
         near = {"first": add.first, "near": add.first - NEAR}
-        of_names |= {first for id in sample for (first,) in store.fetch(_SAME_WORK, near | {"id": id})}
-    # The index on batch leaves out the default batch; its jobs are looked for in all adds.
-    of_batch = "batch = :batch AND batch <> 'default' AND " if batch != "default" else ""
+        firsts |= {first for id in sample for (first,) in store.fetch(_SAME_WORK, near | {"id": id})}
+    if batch != "default":
+        firsts |= {*_of_batch(store, add, "batch = :batch AND batch <> 'default'", batch)}
+    elif not is_small or store.fetch("SELECT 1 FROM jobs WHERE key IS NOT NULL AND id BETWEEN ? AND ?", add.ids):
+        firsts |= {*_of_batch(store, add, "1", batch)}
+    yield from (_add(store, first) for first in sorted(firsts, reverse=True))
+
+
+def _of_batch(store: Store, add: Add, where: str, batch: str) -> Iterator[int]:
     before = add.first
     for _ in range(LOOK_BACK):
         rows = store.fetch(
-            f"SELECT min(add_id, id) FROM jobs WHERE {of_batch}id < :before ORDER BY id DESC LIMIT 1",
+            f"SELECT min(add_id, id) FROM jobs WHERE {where} AND id < :before ORDER BY id DESC LIMIT 1",
             {"batch": batch, "before": before},
         )
         if not rows:
-            break
+            return
         before = rows[0][0]
-        of_names.discard(before)
-        yield from (_add(store, first) for first in sorted(of_names, reverse=True) if first > before)
-        of_names = {first for first in of_names if first < before}
-        yield _add(store, before)
-    yield from (_add(store, first) for first in sorted(of_names, reverse=True))
+        yield before
 
 
 def _add(store: Store, first: int) -> Add:

@@ -14,6 +14,7 @@ from batchq.store.looking.adds import Add
 from batchq.store.selecting import condition, resolved
 
 IN_A_ROW = 30  #: times that are looked back at, to count how often a job failed in a row
+FEW_IN_A_ROW = 5  #: times at least, if many adds are compared
 LOOKED_UP = 50_000  #: jobs that are looked up for that
 LONGEST = 1_000  #: the longest successes, among which the slower ones are found
 SLOWER, SLOWER_BY = 2.0, 1.0  #: much slower: this many times as long, and this many seconds longer
@@ -64,21 +65,10 @@ def change(store: Store, selection: Selection) -> Change | None:
     now, then = tuple(merged(add.ids for add, _ in pairs)), tuple(merged(earlier.ids for _, earlier in pairs))
     past = Selection(then, batch=selection.batch, queue=selection.queue, name=selection.name)
     found = Change(
-        now,
-        then,
-        max(earlier.at for _, earlier in pairs),
-        [],
-        [],
-        [],
-        [],
-        [],
-        [],
-        (0.0, 0.0),
-        {},
-        IN_A_ROW,
-        past,
-        is_part,
-    )
+        now=now, then=then, at=max(earlier.at for _, earlier in pairs),
+        new=[], again=[], unknown=[], recovered=[], gone=[], slower=[], work=(0.0, 0.0),
+        nights={}, counted=max(FEW_IN_A_ROW, IN_A_ROW // len(pairs)), past=past, is_part=is_part,
+    )  # fmt: skip
     for add, earlier in sorted(pairs):
         found = _compared(store, selection, add, earlier, found)
     found.slower.sort(key=lambda one: (one[2] - one[1], one[0]))
