@@ -71,6 +71,7 @@ FORMATS = (
     Format("prometheus", (".prom",), "prometheus:metrics", JOBS, mode=0o644),
     Format("html", (".html", ".htm"), "page.page:page", DRAWN),
     Format("joblog", (".joblog",), "joblog:rows", JOBS, lists=True),
+    Format("trace", (".trace.json", ".trace"), "trace:rows", JOBS),
 )
 
 NAMES = tuple(one.name for one in FORMATS)
