@@ -136,8 +136,10 @@ def test_there_are_sessions_to_run() -> None:
     assert [page.name for page in PAGES if any(map(is_session, blocks(page)))] == [
         "README.md",
         "causes.md",
+        "ci.md",
         "cli.md",
         "jobfile.md",
+        "monitoring.md",
         "page.md",
         "python.md",
         "reports.md",
