@@ -15,6 +15,7 @@ from batchq.visible import visible
 
 SHORT = 60  #: characters of ids that read better than a range and a cause
 LONG = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
+_A_WORD = 1_000  # ranges of ids
 MOST_CAUSES = 5  #: more causes than that are harder to read than ids
 
 
@@ -25,9 +26,11 @@ class Failed:
         self._store = store
         self._selection = selection
         self._ids = tuple(ids)
+        self._jobs = _count(self._ids)
         self._program = program(db)
         self._range = _enclosing(selection, self._ids)
         self._counted: dict[str, dict[str, int]] = {}
+        self._is_whole = self._are_all_reported()
         # While others of the range may still fail, a list of ids is better, unless it is very long.
         self._readable = LONG if tallies.is_any_open(store, *self._range) else SHORT
 
@@ -43,34 +46,43 @@ class Failed:
         listed = in_words(self._ids)
         if len(listed) <= self._readable:
             return listed
-        if self._is_whole() or sum(self._in_range("failed").values()) == _count(self._ids):
+        if self._is_whole or sum(self._in_range("failed").values()) == self._jobs:
             return f"{in_words([self._range])} --failed"
-        return self._narrowed(listed, ())
+        return self._narrowed(self._ids, ())
 
     def _some(self, ids: Sequence[Range], of_causes: Sequence[str]) -> str:
-        listed = in_words(ids)
-        if len(listed) <= self._readable or not of_causes:
+        jobs, listed = _count(ids), in_words(ids)
+        if jobs == self._jobs and not 0 < len(of_causes) <= MOST_CAUSES:
+            return self._all()
+        if len(listed) <= (LONG if len(of_causes) > MOST_CAUSES else self._readable):
             return listed
-        if len(of_causes) > MOST_CAUSES and len(listed) <= LONG:
-            return listed
-        if self._is_whole() or sum(self._in_range("failed").get(cause, 0) for cause in of_causes) == _count(ids):
+        named = ",".join(of_causes)
+        is_exact = self._is_whole or sum(self._in_range("failed").get(cause, 0) for cause in of_causes) == jobs
+        if named and is_exact and len(named) <= LONG:
             # A retry also takes jobs that were cancelled after a failure of this cause.
             also = " --failed" if any(cause in self._in_range("cancelled") for cause in of_causes) else ""
-            return f"{in_words([self._range])} --cause {','.join(of_causes)}{also}"
-        return self._narrowed(listed, of_causes)
+            return f"{in_words([self._range])} --cause {named}{also}"
+        return self._narrowed(ids, of_causes)
 
-    def _narrowed(self, listed: str, of_causes: Sequence[str]) -> str:
-        """Choose by the filters of the report itself, within the same ids; by the ids alone if these are shorter."""
+    def _narrowed(self, ids: Sequence[Range], of_causes: Sequence[str]) -> str:
+        """A range that has no other failed job; or the filters of the report itself, within the same ids; or the ids."""
+        listed = in_words(ids)
+        within = (ids[0][0], ids[-1][1])
+        if len(listed) > LONG and self._is_whole and _count(_cut(self._ids, within)) == _count(ids):
+            return f"{in_words([within])} --failed"
         own = self._selection.ids + (self._selection.newest or ())
-        within = self._selection._replace(
+        narrowed = self._selection._replace(
             ids=own or (self._range,), last=False, newest=None, causes=tuple(of_causes) or self._selection.causes
         )
-        words = failed_of(within)
-        return words if self._readable < len(listed) and len(words) < min(len(listed), LONG) else listed
+        words = failed_of(narrowed)
+        are_exact = bool(of_causes) or _count(ids) == self._jobs
+        if are_exact and self._readable < len(listed) and len(words) < min(len(listed), LONG):
+            return words
+        return _listed(ids)
 
-    def _is_whole(self) -> bool:
-        """Whether the report is on all failed jobs of the range, as is known without looking at each."""
-        if sum(tallies.counts(self._store, Selection(states=("failed",))).values()) == _count(self._ids):
+    def _are_all_reported(self) -> bool:
+        """Whether these are all failed jobs of the range, as is known without looking at each."""
+        if sum(tallies.counts(self._store, Selection(states=("failed",))).values()) == self._jobs:
             return True
         own = self._selection.ids + (self._selection.newest or ())
         is_plain = self._selection._replace(ids=(), last=False, newest=None, everything=False).is_empty
@@ -114,6 +126,16 @@ def _enclosing(selection: Selection, ids: tuple[Range, ...]) -> Range:
     own = selection.ids + (selection.newest or ())
     first, last = ids[0][0], ids[-1][1]
     return own[0] if len(own) == 1 and own[0][0] <= first and last <= own[0][1] else (first, last)
+
+
+def _listed(ids: Sequence[Range]) -> str:
+    """The ids as words of a command: several if they are very many, because a word must not be longer than 128 KiB."""
+    return " ".join(in_words(ids[start : start + _A_WORD]) for start in range(0, len(ids), _A_WORD))
+
+
+def _cut(ids: Iterable[Range], within: Range) -> list[Range]:
+    """The part of the ids that is within a range."""
+    return [(max(low, within[0]), min(high, within[1])) for low, high in ids if low <= within[1] and within[0] <= high]
 
 
 def _count(ids: Iterable[Range]) -> int:

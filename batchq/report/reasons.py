@@ -20,7 +20,7 @@ EXAMPLES = 3
 READ = 12  #: jobs of a reason that are read to find its title
 SHOWN = 100  #: reasons whose jobs are read at all; the later ones are rare
 _LONGEST_TITLE = 300
-_UNKNOWN = "no cause is known: it failed under batchq 0.1.0, which stored none"
+_UNKNOWN = "no cause is known: batchq 0.1.0 stored none"
 
 
 class Reason(NamedTuple):

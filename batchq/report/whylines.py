@@ -16,6 +16,7 @@ SHOWN = 10  #: reasons; the rarer ones are only counted
 LINES = 15  #: last lines of the failure that is shown
 _NAMED = 3  #: jobs of a reason that are named; of more only the number is shown
 _QUEUES = 3
+_LONGEST = 4_000  #: characters of a command
 
 
 def reasons(summary: Summary) -> Iterator[Line]:
@@ -38,7 +39,7 @@ def reasons(summary: Summary) -> Iterator[Line]:
     for one, row in zip(shown, rows, strict=True):
         yield row
         yield line((_where(one, summary), "dim"), indent=_INDENT)
-        yield line((one.retry, "bold"), indent=_INDENT)._replace(whole=True)
+        yield _command(one.retry, summary)
     if rarer := summary.reasons[SHOWN:]:
         jobs = count(sum(one.jobs for one in rarer), "job")
         yield line()
@@ -47,10 +48,16 @@ def reasons(summary: Summary) -> Iterator[Line]:
     if len(summary.reasons) > 1:
         yield line()
         yield line("All of them again:")
-        yield line((summary.retry or "", "bold"), indent=_INDENT)._replace(whole=True)
+        yield _command(summary.retry or "", summary)
 
 
 _INDENT = 6
+
+
+def _command(text: str, summary: Summary) -> Line:
+    if len(text) > _LONGEST:
+        return line(f"the command names very many ids: '{summary.program} report --json' has it", indent=_INDENT)
+    return line((text, "bold"), indent=_INDENT)._replace(whole=True)
 
 
 def example(summary: Summary) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from batchq.report import reasons, summary
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
-from batchq.store.looking import queries
+from batchq.store.looking import causes, queries
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/w.py", line 1, in f\n    g({})\nE: x\n'
 OUTCOMES = (
@@ -81,7 +81,7 @@ SELECTIONS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_each_command_of_a_summary_takes_exactly_the_jobs_that_were_reported(store: Store, seed: int) -> None:
     a_past_of_all_kinds(store, seed)
     commands: dict[str, list[int]] = {}
@@ -124,9 +124,18 @@ def test_each_command_that_a_report_prints_takes_exactly_the_jobs_that_it_report
         assert sorted(taken(store, command) for command in printed) == reported if len(found) > 1 else reported[:1]
 
 
+def test_junit_has_a_command_for_each_failed_job_alone(store: Store) -> None:
+    a_past_of_all_kinds(store, 1)
+    failed = list(queries.failed_ids(store, Selection(batch="night")))
+
+    printed = printed_commands(run(store, "report", "--batch", "night", "--format", "junit").out)
+
+    assert sorted(taken(store, command) for command in printed) == [[id] for id in failed]
+
+
 def printed_commands(text: str) -> list[str]:
-    """The retry commands in a text, each of which ends at the end of its line, string or code."""
-    return re.findall(r"batchq (?:--db \S+ )?retry [^\n\"`]+", text)
+    """The retry commands in a text, each of which ends at the end of its line, or of its string or element."""
+    return re.findall(r"batchq (?:--db \S+ )?retry [^\n\"`<]+", text)
 
 
 def test_of_one_add_the_command_is_a_range_and_a_cause(store: Store) -> None:
@@ -185,6 +194,23 @@ def test_many_scattered_failures_outside_the_selection_are_kept_out(store: Store
     assert found.retry == f"batchq retry 1-448 --batch night --cause {found.causes[0]} --failed"
     assert built.retry == "batchq retry 1-448 --batch night --failed"
     assert taken(store, found.retry) == ids(found.ids) == taken(store, built.retry)
+
+
+def test_of_very_many_failures_without_a_cause_the_command_is_a_range_with_no_others_or_has_all_ids(
+    store: Store,
+) -> None:
+    add(store, *["true"] * 1_200)
+    play_together(store, *[OUTCOMES[1], SUCCEEDED] * 300, *[OUTCOMES[4], OUTCOMES[1]] * 300)
+    store.db.execute("UPDATE attempts SET cause = NULL WHERE cause IS NOT NULL")
+
+    for computed in (600, 450):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(causes, "COMPUTED", computed)
+            found = reasons.find(store, Selection())
+
+        for one in found:
+            assert taken(store, one.retry) == ids(one.ids)
+        assert "batchq retry 1-599 --failed" in [one.retry for one in found] or computed == 450
 
 
 def test_the_test_would_notice_a_command_that_takes_more(store: Store) -> None:
