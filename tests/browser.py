@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import tempfile
 import time
@@ -28,7 +29,7 @@ class Browser:
         self._home = tempfile.TemporaryDirectory(prefix="batchq-chromium-", ignore_cleanup_errors=True)
         home = Path(self._home.name)
         self._process = subprocess.Popen(
-            ["chromium", *_FLAGS[:-1], f"--user-data-dir={home}", _FLAGS[-1]],
+            [shutil.which("chromium") or "chromium", *_FLAGS[:-1], f"--user-data-dir={home}", _FLAGS[-1]],
             env={"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -65,30 +66,20 @@ class Browser:
         """Send one command of the protocol; return its result."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
-        while True:
-            message = json.loads(self._socket.recv())
-            if message.get("id") == self._number:
-                assert "error" not in message, f"{method}: {message['error']}"
-                return message["result"]
-            self.events.append(message)
-            if message.get("method") == DIALOG:  # nothing else is answered while one is open
-                self._number += 1
-                accept = {"id": self._number, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
-                self._socket.send(json.dumps(accept))
+        while (message := self._next()).get("id") != self._number:
+            pass
+        assert "error" not in message, f"{method}: {message['error']}"
+        return message["result"]
 
     def open(self, path: Path, width: int = 1200, *, dark: bool = False, media: str = "") -> None:
         """Open a file in a window of that width, and wait until it has been loaded."""
-        self.call("Page.navigate", url="about:blank")
-        self.events.clear()
+        self._load("about:blank")
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + 30
-        while self.value("location.protocol + document.readyState") != "file:complete":
-            assert time.monotonic() < deadline, f"{path} was not loaded"
+        self._load(path.as_uri())
 
     def value(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
@@ -120,6 +111,22 @@ class Browser:
         """Return the page as it is printed, on A4."""
         printed = self.call("Page.printToPDF", printBackground=True, paperWidth=8.27, paperHeight=11.69)
         return base64.b64decode(printed["data"])
+
+    def _load(self, url: str) -> None:
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._next()
+
+    def _next(self) -> Any:
+        """Receive a message, and keep it if it is an event. A dialog is accepted: nothing else goes on until it is."""
+        message = json.loads(self._socket.recv())
+        if "method" in message:
+            self.events.append(message)
+            if message["method"] == DIALOG:
+                accept = {"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+                self._socket.send(json.dumps(accept))
+        return message
 
     def _port(self, path: Path) -> str:
         deadline = time.monotonic() + 60
