@@ -136,6 +136,7 @@ def test_there_are_sessions_to_run() -> None:
     assert [page.name for page in PAGES if any(map(is_session, blocks(page)))] == [
         "README.md",
         "causes.md",
+        "change.md",
         "ci.md",
         "cli.md",
         "jobfile.md",
