@@ -1,5 +1,6 @@
 """What a page says, whatever the store has: headlines, samples, what is missing, and a policy that holds."""
 
+import html
 import json
 import re
 import sys
@@ -11,6 +12,7 @@ import pytest
 from conftest import Shell, eventually
 from history import FAILED, NOW, SUCCEEDED, a_night, add, claim, out, play, play_together
 
+from batchq import clock
 from batchq.errors import UsageError
 from batchq.jobs.attempt import Failure, Outcome
 from batchq.jobs.selection import of_ids, parse
@@ -103,6 +105,14 @@ def test_a_job_whose_run_has_died_is_lost(store: Store) -> None:
     claim(store)  # by a runner that is not there
 
     assert data_of(page_of(store))["lists"]["state"] == ["lost"]
+    assert "1 job lost: the run died; 'batchq run' takes it back" in html.unescape(text_of(page_of(store)))
+
+
+def test_the_next_time_is_named_at_which_a_job_is_due(store: Store) -> None:
+    add(store, "a", delay="1h")
+    ((due,),) = store.fetch("SELECT due_at FROM jobs")
+
+    assert f"The next scheduled job is due at {clock.local(due)}." in page_of(store)
 
 
 def test_a_job_that_runs_is_running(batchq: Shell) -> None:

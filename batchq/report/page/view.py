@@ -1,6 +1,6 @@
 """What the page shows, as plain values for its template: the numbers in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from batchq.clock import show_duration
 from batchq.named import NamedTuple
@@ -10,6 +10,7 @@ from batchq.report.ending import ending, nth
 from batchq.report.folding import folded
 from batchq.report.layout import count
 from batchq.report.page.zone import Zone
+from batchq.report.table import LOST
 from batchq.store.looking.rows import Failure, Job
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ def view(summary: "Summary", zone: Zone, name: str) -> "dict[str, Any]":
         "when": _when(summary, zone),
         "bar": _bar(summary),
         "facts": [*_standings(summary), *_facts(summary)],
+        "notes": [*_notes(summary, zone)],
         "change": _since_last_time(summary.change),
         "reasons": [_reason(one, number, zone) for number, one in enumerate(summary.reasons[:REASONS])],
         "rarer": _rarer(summary.reasons[REASONS:]),
@@ -112,6 +114,14 @@ def _facts(summary: "Summary") -> list[Part]:
     if timing.cpu_seconds:
         found.append(Part(show_duration(timing.cpu_seconds * 1000), "of processor time"))
     return found
+
+
+def _notes(summary: "Summary", zone: Zone) -> Iterator[str]:
+    """Yield what to know about jobs that have not finished."""
+    if lost := summary.standings.get("lost", 0):
+        yield f"{count(lost, 'job')} lost: {LOST}."
+    if summary.next_due is not None:
+        yield f"The next scheduled job is due at {zone.second(summary.next_due)}."
 
 
 def _since_last_time(change: "Change | None") -> str:
