@@ -1,12 +1,14 @@
 """S2: kill -9 at every write, sync, truncation and removal of a short life of a store. Each step is wholly there or not."""
 
+import csv
+import json
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -162,9 +164,18 @@ def test_a_second_kill_during_recovery_changes_nothing(
 
 
 def kill_command_at_each(
-    words: list[str], prepare: Callable[[Shell], object], after: Callable[[Shell], object], tmp_path: Path
+    words: list[str],
+    prepare: Callable[[Shell], object],
+    after: Callable[[Shell], object],
+    tmp_path: Path,
+    *,
+    about: str = ".db",
+    kinds: Sequence[str] = tracing.WRITING,
 ) -> None:
-    """Kill a command (each of its processes) at its system calls; ``after`` must find all well."""
+    """Kill a command (each of its processes) at its system calls; ``after`` must find all well.
+
+    The calls are those of these ``kinds`` that concern a file with ``about`` in its name.
+    """
     argv = [sys.executable, "-m", "batchq", *words]
 
     def lay_out(name: str) -> Shell:
@@ -186,7 +197,7 @@ def kill_command_at_each(
         return ""
 
     shell = lay_out("all")
-    points = tracing.calls(argv, shell.folder, environment(shell.folder), about=".db")
+    points = tracing.calls(argv, shell.folder, environment(shell.folder), kinds, about)
     chosen = sizes.spread(points, sizes.KILLED_COMMANDS, f"S2 kill -9 of {words[0]}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         bad = [wrong for wrong in pool.map(trial, chosen) if wrong]
@@ -246,6 +257,37 @@ def test_a_killed_backup_leaves_the_old_one_or_the_new_one(tmp_path: Path) -> No
         assert [path.name for path in shell.folder.glob("copy.db*")] == ["copy.db"]
 
     kill_command_at_each(["backup", "-q", "copy.db"], a_backup_that_is_out_of_date, there_is_a_whole_backup, tmp_path)
+
+
+@tracing.needs_strace
+@pytest.mark.parametrize("name", ["night.jsonl", "night.csv"])
+def test_a_killed_report_leaves_the_old_file_or_the_new_one(tmp_path: Path, name: str) -> None:
+    def a_report_that_is_out_of_date(shell: Shell) -> None:
+        shell("add", "-q", "-", stdin="true\n" * 5)
+        shell("report", "-o", name)
+        shell("add", "-q", "-", stdin="true\n" * 2095)
+
+    def lines(shell: Shell) -> int:
+        text = (shell.folder / name).read_text()
+        rows = (
+            [json.loads(line) for line in text.splitlines()]
+            if name.endswith("l")
+            else [*csv.DictReader(text.split("\n"))]
+        )
+        assert text.endswith("\n")
+        assert [int(row["id"]) for row in rows] == [*range(1, len(rows) + 1)]
+        return len(rows)
+
+    def the_report_is_whole(shell: Shell) -> None:
+        assert lines(shell) in (5, 2100)
+        shell("report", "-o", name)
+        assert lines(shell) == 2100
+        assert [path.name for path in shell.folder.glob("*night*")] == [name]
+
+    kill_command_at_each(
+        ["report", "-o", name], a_report_that_is_out_of_date, the_report_is_whole, tmp_path,
+        about="night", kinds=(*tracing.WRITING, "write"),
+    )  # fmt: skip
 
 
 def jobs_in(path: Path) -> int:
