@@ -6,7 +6,7 @@ Everything is found by an index or by bisection, because ids and adds grow toget
 from collections.abc import Iterator
 from itertools import islice
 
-from batchq.jobs.selection import Range, Selection
+from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
 from batchq.store.looking import twins
@@ -55,14 +55,22 @@ def covered(store: Store, selection: Selection) -> list[Add]:
 
 def newest(store: Store, selection: Selection) -> Iterator[Add]:
     """The adds that have a job in the selection, one by one, the newest first."""
-    where, named = condition(selection)
     before = 1 << 62
-    while rows := store.fetch(
-        f"SELECT min(add_id, id) FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
-        named | {"before": before},
-    ):
+    while rows := _newest_before(store, selection, before):
         yield _add(store, rows[0][0])
         before = rows[0][0]
+
+
+def _newest_before(store: Store, selection: Selection, before: int) -> "list[tuple[int]]":
+    ids = selection.ids + (selection.newest or ())
+    if ids:  # of two upper bounds on an id SQLite uses one, and reads all jobs up to the other
+        cut = tuple((low, min(high, before - 1)) for low, high in ids if low < before)
+        selection = selection._replace(ids=cut or NO_JOB, last=False, newest=None)
+    where, named = condition(selection)
+    return store.fetch(
+        f"SELECT min(add_id, id) FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",
+        named | {"before": before},
+    )
 
 
 def last_time(store: Store, add: Add) -> Add | None:
