@@ -1,7 +1,10 @@
 """JUnit files: they follow the schema of Jenkins, count what the store counts, and name a job equally each night."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +14,13 @@ import junitparser
 import pytest
 from conftest import Shell, nothing_left
 from lxml import etree
+from nights import a_large_night
 
 from batchq.report import junit
 from batchq.report.numbering import Numbering
+from batchq.store.file.opening import open_at
+
+SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 HARMFUL = (
@@ -216,7 +223,6 @@ def test_names_with_ids_would_be_noticed(shell: Shell, monkeypatch: pytest.Monke
     from batchq import clock
     from batchq.jobs.selection import parse
     from batchq.report.formats import Scope
-    from batchq.store.file.opening import open_at
 
     def cases(ids: str) -> list[tuple[str, str]]:
         return cases_of(parsed("".join(junit.document(Scope(store, parse([ids]), clock.now())))))
@@ -239,3 +245,36 @@ def test_numbers_are_free_whatever_the_names_are_and_found_without_going_through
     assert len({*taken, *found}) == len(taken) + len(found)
     assert found[:2] == ["x", f"x [{many}]"]
     assert names.unique("x", "another scope") == "x"
+
+
+_PEAK = """
+import re, sys
+from batchq.jobs.selection import Selection
+from batchq.report import junit
+from batchq.report.formats import Scope
+from batchq.store.file.opening import open_at
+with open_at(sys.argv[1], reading=True) as store, open(sys.argv[2], "w") as file:
+    file.writelines(junit.document(Scope(store, Selection(), 0)))
+print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see the peak of memory")
+def test_memory_grows_by_some_bytes_a_job_and_not_with_the_file(folder: Path) -> None:
+    """At soak size a million jobs within 200 MB."""
+    jobs = 1_000_000 if SOAK else 20_000
+    peaks, cases = [], 0
+    for size in (100, jobs):
+        path, target = folder / f"{size}.db", folder / f"{size}.xml"
+        with open_at(str(path), create=True) as store:
+            a_large_night(store, size)
+        done = subprocess.run(
+            [sys.executable, "-c", _PEAK, str(path), str(target)],
+            env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout) * 1024)
+        with target.open() as file:
+            cases = sum(line.startswith("<testcase ") for line in file)
+    assert cases == jobs
+    assert peaks[1] - peaks[0] < 30 * jobs + (12 << 20)
+    assert peaks[1] < 200_000_000
