@@ -97,5 +97,6 @@
   for (const link of document.querySelectorAll("[data-find]")) {
     link.addEventListener("click", () => { find.value = link.dataset.find; choose(); });
   }
+  for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
   draw();
 })();
