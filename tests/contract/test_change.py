@@ -4,6 +4,7 @@ from typing import Any
 
 from history import FAILED, SUCCEEDED, add, play
 
+from batchq import clock
 from batchq.jobs.attempt import Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, parse
@@ -186,3 +187,31 @@ def test_adds_of_different_jobs_are_compared_each_with_its_own_last_time(store: 
 
     assert (found.now, found.then) == (((5, 8),), ((1, 4),))
     assert (found.new, found.recovered, found.is_part) == ([5], [7], False)
+
+
+def test_a_job_that_an_add_requeued_by_its_key_is_compared_with_its_attempt_before(store: Store) -> None:
+    def add_keyed(*commands: str) -> None:
+        keyed = [job(one, key=one, if_exists="rerun-failed", max_attempts=1) for one in commands]
+        for one in keyed:
+            del one["bad"]
+        intake.add(store, [job_spec(one, "test", "/srv/shop", "/usr/bin") for one in keyed], ("/srv/a.toml",))
+
+    def run(*outcomes: Outcome) -> None:
+        play(store, *(one._replace(seconds=0.0) for one in outcomes), now=clock.now())
+
+    add_keyed("a", "b", "c", "d")
+    run(SUCCEEDED, FAILED, FAILED, FAILED)
+    add_keyed("a", "b", "c", "d")
+    run(SUCCEEDED, FAILED, FAILED)
+
+    found = seen(store)
+
+    assert (found.recovered, found.again, found.nights, found.new) == ([2], [3, 4], {3: 2, 4: 2}, [])
+    assert (found.now, found.then, found.past) == (((2, 4),), (), None)
+    assert seen(store, parse(["3-4"])).again == [3, 4]
+
+    add_keyed("b", "c", "e")
+    run(FAILED, FAILED)  # job 3 again, and the new job 5
+
+    found = seen(store)
+    assert (found.again, found.unknown, found.gone, found.now) == ([3], [], [], ((3, 3),))

@@ -4,13 +4,14 @@ The work grows with the failures and not with the jobs, except for the sums of t
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
-from batchq.store.looking import adds, twins
+from batchq.store.looking import adds, requeued, twins
 from batchq.store.looking.adds import Add
+from batchq.store.looking.requeued import Rerun
 from batchq.store.selecting import condition, resolved
 
 IN_A_ROW = 30  #: times that are looked back at, to count how often a job failed in a row
@@ -32,7 +33,8 @@ class Change(NamedTuple):
     biggest difference first. ``work`` is the time of all attempts, now and then (s).
 
     ``nights`` is for how many times in a row each job of ``again`` failed; from ``counted`` on it may be more.
-    ``past`` selects the jobs of last time, with the batch, queue and name of the selection.
+    ``past`` selects the jobs of last time, with the batch, queue and name of the selection; None if some of now are the
+    jobs of last time themselves, requeued by an add.
     """
 
     now: tuple[Range, ...]
@@ -47,7 +49,7 @@ class Change(NamedTuple):
     work: tuple[float, float]
     nights: dict[int, int]
     counted: int
-    past: Selection
+    past: Selection | None
     is_part: bool = False
 
     @property
@@ -59,29 +61,34 @@ class Change(NamedTuple):
 def change(store: Store, selection: Selection) -> Change | None:
     """Compare the newest adds of a selection with their last times; None if none of them has one."""
     selection = resolved(store, selection)
-    pairs, is_part = _pairs(store, selection)
-    if not pairs:
+    since = requeued.newest(store)
+    reruns = requeued.reruns(store, selection, since)
+    pairs, is_part = _pairs(store, selection, {one.id for one in reruns})
+    if not pairs and not any(one.before for one in reruns):
         return None
-    now, then = tuple(merged(add.ids for add, _ in pairs)), tuple(merged(earlier.ids for _, earlier in pairs))
-    past = Selection(then, batch=selection.batch, queue=selection.queue, name=selection.name)
+    then = tuple(merged(earlier.ids for _, earlier in pairs))
+    past = Selection(then or NO_JOB, batch=selection.batch, queue=selection.queue, name=selection.name)
     found = Change(
-        now=now, then=then, at=max(earlier.at for _, earlier in pairs),
+        now=tuple(merged([*(add.ids for add, _ in pairs), *((one.id, one.id) for one in reruns)])), then=then,
+        at=max([*(earlier.at for _, earlier in pairs), *(one.at for one in reruns)]),
         new=[], again=[], unknown=[], recovered=[], gone=[], slower=[], work=(0.0, 0.0),
-        nights={}, counted=max(FEW_IN_A_ROW, IN_A_ROW // len(pairs)), past=past, is_part=is_part,
+        nights={}, counted=max(FEW_IN_A_ROW, IN_A_ROW // max(1, len(pairs))), past=past, is_part=is_part,
     )  # fmt: skip
     for add, earlier in sorted(pairs):
-        found = _compared(store, selection, add, earlier, found)
+        found = _compared(store, selection, add, earlier, found, since)
     found.slower.sort(key=lambda one: (one[2] - one[1], one[0]))
-    return found
+    return _with_reruns(found, reruns)
 
 
-def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], bool]:
+def _pairs(store: Store, selection: Selection, reruns: set[int]) -> tuple[list[tuple[Add, Add]], bool]:
     """The newest adds of the selection with their last times, and whether it has older ones of the same jobs."""
     pairs: list[tuple[Add, Add]] = []
     older: set[int] = set()
     covered = adds.covered(store, selection)
     is_part = len(covered) == adds.COVERED
     for add in covered:
+        if reruns and {*_of(store, _within(selection, add.ids))} <= reruns:
+            continue
         earlier = adds.last_time(store, add)
         if earlier is not None:
             if add.first not in older:
@@ -91,9 +98,30 @@ def _pairs(store: Store, selection: Selection) -> tuple[list[tuple[Add, Add]], b
     return pairs, is_part
 
 
-def _compared(store: Store, selection: Selection, add: Add, earlier: Add, found: Change) -> Change:
-    mine, theirs = _of_add(store, selection, add), _of_add(store, found.past, earlier)
-    failed, failed_then = _failed(store, mine), _failed(store, theirs)
+def _with_reruns(found: Change, reruns: Sequence[Rerun]) -> Change:
+    """The change with the jobs that an add requeued, each compared with its own attempt before."""
+    if not reruns:
+        return found
+    pairs = [(one.id, one.before, one.state) for one in reruns]
+    failed_twice = [id for id, *both in pairs if both == ["failed", "failed"]]
+    unknown = [id for id, before, state in pairs if before not in ("failed", "succeeded") and state == "failed"]
+    return found._replace(
+        new=sorted([*found.new, *(id for id, *both in pairs if both == ["succeeded", "failed"])]),
+        again=sorted([*found.again, *failed_twice]),
+        unknown=sorted([*found.unknown, *unknown]),
+        recovered=sorted([*found.recovered, *(id for id, *both in pairs if both == ["failed", "succeeded"])]),
+        nights=found.nights | dict.fromkeys(failed_twice, 2),
+        past=None,
+    )
+
+
+def _compared(
+    store: Store, selection: Selection, add: Add, earlier: Add, found: Change, reruns: Container[int]
+) -> Change:
+    mine, theirs = _of_add(store, selection, add), _of_add(store, found.past or Selection(NO_JOB), earlier)
+    failed, failed_then = (
+        [id for id in _of(store, one.in_state("failed")) if id not in reruns] for one in (mine, theirs)
+    )
     longest = _longest(store, mine, add)
     offset = twins.shift(store, add.ids, earlier.ids, failed, failed_then)
     twin = twins.find(store, add.ids, earlier.ids, {*failed, *longest}, failed_then, offset=offset)
@@ -182,19 +210,13 @@ def _work(store: Store, mine: Selection) -> float:
     return float(seconds)
 
 
-def _failed(store: Store, mine: Selection) -> list[int]:
-    where, named = condition(mine.in_state("failed"))
-    return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named)]
-
-
-def _of(store: Store, selection: Selection, ids: Iterable[int]) -> list[int]:
-    """Those of the jobs that are in the selection, in order."""
+def _of(store: Store, selection: Selection, ids: Iterable[int] | None = None) -> list[int]:
+    """The selected jobs in order, or those of ``ids``."""
     where, named = condition(selection)
-    named["wanted"] = json.dumps([*ids])
-    rows = store.fetch(
-        f"SELECT id FROM jobs WHERE {where} AND id IN (SELECT value FROM json_each(:wanted)) ORDER BY id", named
-    )
-    return [id for (id,) in rows]
+    if ids is not None:
+        where += " AND id IN (SELECT value FROM json_each(:wanted))"
+        named["wanted"] = json.dumps([*ids])
+    return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {where} ORDER BY id", named)]
 
 
 def _of_add(store: Store, selection: Selection, add: Add) -> Selection:
