@@ -1,6 +1,5 @@
 """The digest of a failed run as plain text. Cron mails it, so it must say on its own what failed, why, and what to do."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from batchq.clock import show_duration
@@ -9,25 +8,39 @@ from batchq.report.ending import ending, nth
 from batchq.store.looking.rows import Failure, Filed, Job
 from batchq.visible import visible
 
-IN_FULL = 10  #: failures shown in full; the others are only counted
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.report.aftermath import Aftermath
+    from batchq.report.reasons import Reason
+
+IN_FULL = 10  #: failures, or reasons, shown in full at most
 LINES = 10  #: last lines shown of the output or traceback of each
+ROOM = 45  #: lines for the reasons in full; the next ones get a line each, except the first, which is always in full
+BRIEFLY = 15  #: reasons with a line each; rarer ones are only counted
+_EXAMPLE = 7  #: last lines of a failure that is an example of several
 _LINE_LENGTH = 500
+_BRIEF_LENGTH = 100
 
 
-def digest(failures: Sequence[Failure], total_failed: int, retry_command: str, cancelled: int = 0) -> str:
-    """The ``failures`` (the first of ``total_failed``) one by one, and the command that runs them again.
+def digest(found: "Aftermath") -> str:
+    """Why jobs failed, the most frequent reason first, each with an example and its command; one failure alone in full.
 
-    ``cancelled`` is the number of jobs that were cancelled because they depend on these.
+    Its last line is the command that runs all of them again.
     """
-    count = "1 job failed" if total_failed == 1 else f"{total_failed:,} jobs failed"
-    parts = [f"batchq: {count}\n", *map(_paragraph, failures[:IN_FULL])]
-    if (rest := total_failed - len(failures[:IN_FULL])) > 0:
-        parts.append(f"and {rest:,} more{_summed_up(failures[IN_FULL:], rest)}\n")
-    if cancelled:
-        jobs, were = ("1 job that depends", "was") if cancelled == 1 else (f"{cancelled:,} jobs that depend", "were")
-        on, again = ("it" if total_failed == 1 else "them"), ("it" if cancelled == 1 else "them")
-        parts.append(f"{jobs} on {on} {were} cancelled; the retry queues {again} again\n")
-    parts.append(f"Run {'it' if total_failed == 1 else 'them'} again:  {retry_command}\n")
+    why = f" for {_count(len(found.reasons), 'reason')}" if found.reasons else ""
+    head = f"batchq: {_count(found.failed, 'job')} failed{why}\n" + (f"{found.since}\n" if found.since else "")
+    parts = [head, *(_of_reasons(found.reasons) if found.reasons else _one_by_one(found))]
+    it = "it" if found.failed == 1 else "them"
+    if found.lost:
+        parts.append(f"{found.lost:,} of {it} {'was' if found.lost == 1 else 'were'} retried or removed since\n")
+    if found.cancelled:
+        jobs, are = (
+            ("1 job that depends", "was") if found.cancelled == 1 else (f"{found.cancelled:,} jobs that depend", "were")
+        )
+        parts.append(
+            f"{jobs} on {it} {are} cancelled; the retry queues {'it' if found.cancelled == 1 else 'them'} again\n"
+        )
+    parts.append(f"Run {it} again:  {found.retry}\n")
     return visible("\n".join(parts))
 
 
@@ -84,29 +97,87 @@ def how(job: Job) -> str:
     return visible(text, one_line=True)
 
 
-def evidence(failure: Failure) -> tuple[str, list[str], bool]:
+def evidence(failure: Failure, most: int = LINES) -> tuple[str, list[str], bool]:
     """The source that shows the failure (``traceback``, ``stderr``, ``stdout`` or ``""``), its last lines, and if cut."""
     if failure.job.traceback:
-        return "traceback", *last_lines(failure.job.traceback)
+        return "traceback", *last_lines(failure.job.traceback, most)
     if failure.log is None:
         return "", [], False
-    lines, more = last_lines(failure.log.data)
+    lines, more = last_lines(failure.log.data, most)
     return failure.log.stream, lines, more or failure.log.cut
 
 
-def _paragraph(failure: Failure) -> str:
+def _one_by_one(found: "Aftermath") -> list[str]:
+    parts = [*map(_paragraph, found.failures)]
+    if (rest := found.failed - len(found.failures)) > 0:
+        parts.append(f"and {rest:,} more\n")
+    return parts
+
+
+def _of_reasons(reasons: "Sequence[Reason]") -> list[str]:
+    """The most frequent reasons in full while there is room for them, the next ones in a line each, and a count."""
+    parts: list[str] = []
+    room = ROOM
+    for one in reasons[:IN_FULL]:
+        part = _reason(one)
+        room -= part.count("\n") + 1
+        if parts and room < 0:
+            break
+        parts.append(part)
+    rest = reasons[len(parts) :]
+    lines = [f"{_heading(one, _BRIEF_LENGTH)}; again: {one.retry}\n" for one in rest[:BRIEFLY]]
+    if rarer := rest[BRIEFLY:]:
+        lines.append(f"and {_count(sum(one.jobs for one in rarer), 'job')} for {_count(len(rarer), 'more reason')}\n")
+    return [*parts, "".join(lines)] if lines else parts
+
+
+def _reason(reason: "Reason") -> str:
+    again = f"    again: {reason.retry}"
+    failure = next(iter(reason.examples), None)
+    if failure is None:
+        return f"{_heading(reason)}\n{again}\n"
+    if reason.jobs == 1:
+        return _paragraph(failure, f"{', ' if reason.where else ''}{reason.where}{_past(reason)}", again)
+    job = failure.job
+    _, lines, cut = evidence(failure, _EXAMPLE)
+    took = "" if job.seconds is None else f", after {show_duration(job.seconds * 1000)}"
+    how_ended = f": {how(job)}" if job.why else took
+    text = [
+        _heading(reason),
+        again,
+        f"    like {title(job)}, {nth(job)}{how_ended}{'; its last lines:' if cut else ''}",
+    ]
+    return "\n".join([*text, _work(job), *(f"      {line}" for line in lines), *_logs(job)]) + "\n"
+
+
+def _heading(reason: "Reason", longest: int = 300) -> str:
+    """``150 jobs: URLError: <urlopen error [Errno 111] Connection refused>, at fetch.py:10 (last time 40)``."""
+    text = reason.text if len(reason.text) <= longest else f"{reason.text[: longest - 1]}…"
+    where = f", {reason.where}" if reason.where else ""
+    return f"{_count(reason.jobs, 'job')}: {text}{where}{_past(reason)}"
+
+
+def _past(reason: "Reason") -> str:
+    return "" if reason.before is None else f" (last time {reason.before:,})" if reason.before else " (new)"
+
+
+def _paragraph(failure: Failure, more: str = "", *and_then: str) -> str:
     job = failure.job
     source, lines, cut = evidence(failure)
-    text = [f"{title(job)}, {nth(job)}: {how(job)}", f"    $ {shortened(visible(job.command, one_line=True))}"]
+    text = [f"{title(job)}, {nth(job)}: {how(job)}{more}", *and_then, _work(job)]
     if lines:
         text.append(f"    {'last lines of ' if cut else ''}{source}:")
         text += [f"      {line}" for line in lines]
-    text += [f"    log: {visible(log_line(log), one_line=True)}" for log in job.logs or ()]
-    return "\n".join(text) + "\n"
+    return "\n".join([*text, *_logs(job)]) + "\n"
 
 
-def _summed_up(rest: Sequence[Failure], count: int) -> str:
-    if len(rest) < count:
-        return ""
-    kinds = Counter(visible(ending(failure.job.end), one_line=True) for failure in rest if failure.job.end)
-    return ": " + ", ".join(f"{number:,} × {kind}" for kind, number in kinds.most_common(5))
+def _work(job: Job) -> str:
+    return f"    $ {shortened(visible(job.command, one_line=True))}"
+
+
+def _logs(job: Job) -> list[str]:
+    return [f"    log: {visible(log_line(log), one_line=True)}" for log in job.logs or ()]
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number:,} {one}{'' if number == 1 else 's'}"

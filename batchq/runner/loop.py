@@ -51,6 +51,7 @@ def run(
     me = admission.enter(store, executor, plan, liveness, inbox, tally, adding)
     if me is None:
         return tally
+    tally.run = me.id
     return _Run(store, executor, plan, me, inbox, handlers, observe, tally).drain()
 
 

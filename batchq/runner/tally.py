@@ -50,9 +50,10 @@ class Tally:
     """What a run has done so far. ``failed`` has the ids of failed jobs that this run answers for, ``held`` of those
     that batchq put on hold while it ran.
 
-    For jobs ``asked`` for by name it answers whichever run ran them: ``before`` are those that were known by key and had
-    not succeeded, ``not_run`` those that did not run, and why. It does not answer for jobs ``on_hold`` (since an earlier
-    run), ``too_wide`` (for its slots) or ``left_open`` (by an earlier run of the same files).
+    ``run`` is its id, None if it did not begin. For jobs ``asked`` for by name it answers whichever run ran them:
+    ``before`` are those that were known by key and had not succeeded, ``not_run`` those that did not run, and why. It
+    does not answer for jobs ``on_hold`` (since an earlier run), ``too_wide`` (for its slots) or ``left_open`` (by an
+    earlier run of the same files).
 
     ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
     ``beyond_reach`` are dead runners with processes that are alive, or may be alive unseen: their jobs stay as they are.
@@ -65,6 +66,7 @@ class Tally:
         self.succeeded = 0
         self.failed: dict[int, None] = {}
         self.held: dict[int, None] = {}
+        self.run: int | None = None
         self.asked: Asked | None = None
         self.before: list[Before] = []
         self.not_run: list[NotRun] = []

@@ -61,8 +61,12 @@ def faults_of(done: Done, failed: list[int], cancelled: list[int], is_json: bool
     told = re.search(r"Run (?:it|them) again:  batchq retry ([\d,-]+)\n", done.err)
     if told is None or in_ranges(told[1]) != failed:
         found.append(f"the command is {told and told[0]}")
-    if sorted(map(int, re.findall(r"^job (\d+)", done.err, re.MULTILINE))) != failed[:10]:
-        found.append("others are told in full")
+    of_reasons = [in_ranges(ids) for ids in re.findall(r"again: batchq retry ([\d,-]+)$", done.err, re.MULTILINE)]
+    shown = list(map(int, re.findall(r"^(?:    like )?job (\d+)", done.err, re.MULTILINE)))
+    if sorted(id for ids in of_reasons for id in ids) != (failed if len(failed) > 1 else []):
+        found.append(f"the commands of the reasons are for {of_reasons}")
+    if shown != ([ids[0] for ids in of_reasons] or failed):
+        found.append(f"jobs {shown} are shown in full")
     if cancelled and f"{len(cancelled)} job" not in done.err.rpartition(" cancelled; the retr")[0]:
         found.append("those that were cancelled are not counted")
     return found

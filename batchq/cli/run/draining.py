@@ -29,6 +29,7 @@ from batchq.store.running import forecast
 #: Imported before the first job starts: an upgrade may replace or remove the files of batchq during the run.
 _LATER = (
     "batchq.jobs.selection",
+    "batchq.report.aftermath",
     "batchq.report.again",
     "batchq.report.digest",
     "batchq.report.undone",
@@ -51,6 +52,7 @@ def run(**given: "Any") -> int:
     allow_network(request.allow_network_fs)
     require_local(path)
     plan = plans.plan(request)
+    only_news = plans.is_only_news(request.mail_on)
     slots = plans.affordable(plans.slots(request.jobs))
     for option, targets in (
         ("--perform", [] if request.perform is None else [request.perform]),
@@ -72,7 +74,7 @@ def run(**given: "Any") -> int:
         )
     live = sys.stderr.isatty() and not request.quiet and not request.verbose
     named = path if is_named(request.db) else None
-    options = OutputOptions(request.quiet, request.verbose, request.json, live, named)
+    options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news)
 
     def body(kept: Kept) -> int:
         inbox = Inbox()
@@ -92,7 +94,7 @@ def run(**given: "Any") -> int:
                 mark=mark,
                 worker_jobs=request.worker_jobs,
                 kept=kept,
-                prepare=_prepare,
+                prepare=_prepare_to_compare if only_news else _prepare,
             )
             trust_owner = request.trust_owner
             return _run(path, plan, liveness, inbox, executor, called, options, adding, trust_owner=trust_owner)
@@ -147,17 +149,10 @@ def _run(
 
             with Progress() as bar:
                 tally = runner.run(
-                    store,
-                    executor,
-                    plan,
-                    liveness,
-                    inbox,
-                    called,
-                    lambda now: _draw(bar, store, plan, now),
-                    adding,
+                    store, executor, plan, liveness, inbox, called, lambda now: _draw(bar, store, plan, now), adding
                 )
         else:
-            tally = runner.run(store, executor, plan, liveness, inbox, called, adding=adding)
+            tally = runner.run(store, executor, plan, liveness, inbox, called, _be_ready, adding)
         tally.never_seen = never_seen
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
@@ -196,7 +191,25 @@ def _prepare() -> None:
         raise ScarceError(REPLACED) from None
 
 
+def _prepare_to_compare() -> None:
+    """Import also what finds recovered jobs, for which no failure prepares."""
+    _prepare()
+    from batchq.report import aftermath
+
+    if not aftermath.is_ready():
+        raise ScarceError(REPLACED)
+
+
+def _be_ready(now: Tally) -> None:
+    """Import what explains failures at the first one, so that an upgrade later in the run does not matter."""
+    if now.failed:
+        from batchq.report import aftermath
+
+        aftermath.is_ready()
+
+
 def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
+    _be_ready(now)
     if bar.is_due():
         failed = len(now.failed)
         ids = plan.wanted.ids if now.asked is None else now.asked.ids

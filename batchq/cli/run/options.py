@@ -62,6 +62,10 @@ RUN = Command(
             default="8s", group=_END,
         ),
         Option("-v --verbose", None, "Log each job, and report jobs that were left alone.", group=_OUTPUT),
+        Option(
+            "--mail-on", "WHAT", "When to print failures: failure, or change (a job failed or recovered since last time).",
+            default="failure", group=_OUTPUT,
+        ),
         Option("--events", "FILE|-", "Append each event to this file as a line of JSON.", group=_OUTPUT),
         Option(
             "--handler", "MODULE:FUNCTION", "Call this function with each event; may be repeated.",

@@ -3,10 +3,11 @@
 import json
 import sys
 
-from batchq.jobs.selection import in_words, merged, of_ids
+from batchq.jobs.selection import Selection, in_words, merged
 from batchq.named import NamedTuple
 from batchq.notes import note
 from batchq.runner.tally import Plan, Tally
+from batchq.store.answering import answers
 from batchq.store.file.connection import Store
 
 _LEFT_ALONE = {
@@ -20,13 +21,15 @@ _LEFT_ALONE = {
 
 
 class OutputOptions(NamedTuple):
-    """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, for commands that must name it."""
+    """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, for commands that must name it.
+    ``only_news``: the digest only if other jobs failed than last time, or one recovered."""
 
     quiet: bool
     verbose: bool
     as_json: bool
     live: bool
     db: str | None
+    only_news: bool = False
 
 
 def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
@@ -64,6 +67,8 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
     if tally.failed:
         _print_failures(store, tally, options)
+    elif options.only_news:
+        _print_recovered(store, tally)
     if tally.held:
         _print_held(store, list(tally.held), options)
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
@@ -71,14 +76,24 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
 
 
 def _print_failures(store: Store, tally: Tally, options: OutputOptions) -> None:
-    from batchq.report.again import Failed, ids_of
-    from batchq.report.digest import IN_FULL, digest
-    from batchq.store.looking import outputs, queries
+    from batchq.report import aftermath
+    from batchq.report.digest import digest
 
-    failed = list(tally.failed)
-    shown = outputs.failures(store, failed[:IN_FULL], IN_FULL)
-    again = Failed(store, of_ids(failed), ids_of(failed), options.db).all()
-    sys.stderr.write(digest(shown, len(failed), again, queries.cancelled_below(store, failed)))
+    found = aftermath.gather(store, tally.failed, _answered(store, tally), options.db)
+    if found.is_news or not options.only_news:
+        sys.stderr.write(digest(found))
+
+
+def _print_recovered(store: Store, tally: Tally) -> None:
+    from batchq.report import aftermath
+
+    answered = _answered(store, tally)
+    if answered is not None and (line := aftermath.recovered(store, answered)):
+        note(line)
+
+
+def _answered(store: Store, tally: Tally) -> Selection | None:
+    return answers.answered(store, tally.asked, tally.run, tally.failed)
 
 
 def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:

@@ -13,6 +13,7 @@ from batchq.store.running.runners import RunSelection
 
 RUN_NEEDS = 18  #: descriptors that a run without jobs needs: the store, locks, signals, starting a process
 SLOT_NEEDS = 10  #: descriptors that each slot needs: two pipes, a worker's three and two files, a log
+MAIL_ON = ("failure", "change")
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 
@@ -87,6 +88,13 @@ def if_running(text: str) -> tuple[str, float | None]:
     if word not in IF_RUNNING or (equals and word != "wait"):
         raise UsageError(f"--if-running {text!r}: write {', '.join(IF_RUNNING)} or wait=60s")
     return word, duration("--if-running wait", time) / 1000 if equals else None
+
+
+def is_only_news(text: str) -> bool:
+    """Parse ``--mail-on``: whether failures are printed only on a ``change``."""
+    if text not in MAIL_ON:
+        raise UsageError(f"--mail-on {text!r}: write {' or '.join(MAIL_ON)}")
+    return text == "change"
 
 
 def _files(request: Request, mode: str) -> tuple[str, ...]:

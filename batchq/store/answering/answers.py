@@ -1,7 +1,8 @@
 """The states of the jobs that a run answers for, and the jobs that it leaves: read once, at its end, without a lock."""
 
 import json
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
@@ -13,7 +14,7 @@ from batchq.store.looking import obstacles
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.running import runners
 from batchq.store.running.runners import Runner, RunSelection
-from batchq.store.selecting import condition
+from batchq.store.selecting import condition, resolved
 from batchq.store.states import ON_HOLD
 
 TYPE_CHECKING = False
@@ -40,6 +41,32 @@ def asked(store: Store, done: "Added") -> Asked:
     states = dict(_states(store, known))
     before = frozenset(id for id, state in states.items() if state in FINAL)
     return Asked(ids, before, tuple((id, state) for id, state in done.gone.items() if state is not None))
+
+
+def answered(store: Store, asked: Asked | None, run: int | None, failed: Iterable[int]) -> Selection | None:
+    """The jobs that a run answers for, to compare them with last time: those that were asked for, except known ones that
+    had finished before; else those that it ran, and that ``failed`` in another way. None if there are none."""
+    if asked is not None:
+        ids = tuple(_without(asked.ids, asked.before))
+    elif run is not None:
+        ran = resolved(store, Selection(run=run)).ran or NO_JOB
+        ids = tuple(merged([*(ran if ran != NO_JOB else ()), *((id, id) for id in failed)]))
+    else:
+        ids = ()
+    return Selection(ids) if ids else None
+
+
+def _without(ranges: Iterable[Range], ids: Iterable[int]) -> Iterator[Range]:
+    """These ranges without some ids."""
+    left = sorted(ids)
+    for low, high in ranges:
+        free = low
+        for id in left[bisect_left(left, low) : bisect_right(left, high)]:
+            if free < id:
+                yield free, id - 1
+            free = id + 1
+        if free <= high:
+            yield free, high
 
 
 def still_open(store: Store, ids: Sequence[Range]) -> tuple[Range, ...]:
