@@ -79,7 +79,7 @@ def _slice(one: Slice, slot: int, begin: int, length: int) -> "Event":
         "dur": length,
         "pid": one.run,
         "tid": slot + 1,
-        "args": {"job": one.job, "attempt": one.attempt, "queue": visible(one.queue, one_line=True)},
+        "args": {"job": one.job, "attempt": one.attempt},
     }
     return event | {"cname": "terrible"} if one.outcome in _FAILED else event
 
