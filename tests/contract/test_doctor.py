@@ -129,6 +129,7 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
     assert held.endswith(
         "1 job waits for a person, because batchq gave up on it; the first is job 1: 'batchq explain 1' says why"
     )
+    assert f"'batchq --db {batchq.db()} explain 1' says why" in batchq("--db", "batchq.db", "doctor").out
     batchq("report", code=0)
     batchq("report", "--exit-code", code=1)
     batchq("report", "--exit-code", "--queue", "other", code=0)

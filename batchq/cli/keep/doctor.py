@@ -3,7 +3,7 @@
 import sys
 
 from batchq import clock
-from batchq.cli.choosing import store_for
+from batchq.cli.choosing import named_by, store_for
 from batchq.errors import BusyError, LedgerError, UsageError
 from batchq.notes import note
 from batchq.report.layout import count
@@ -14,6 +14,7 @@ from batchq.visible import visible
 def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> int:
     """Check the store; return 0 if it is sound, 1 if something is wrong, 74 if it is damaged."""
     from batchq.jobs.asciijson import dump
+    from batchq.report.again import program
     from batchq.report.asjson import SCHEMA
     from batchq.runner.rescuing import here
     from batchq.store.keeping.examination import examine
@@ -25,7 +26,9 @@ def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> i
         _repair(db)
     found = []
     with open_store(db, reading=True) as store:  # its warnings are among the findings
-        for finding in examine(store, here(store)):
+        batchq = program(named_by(store, db))
+        for one in examine(store, here(store)):
+            finding = one._replace(text=one.text.replace("'batchq ", f"'{batchq} "))
             found.append(finding)
             if not json:
                 sys.stdout.write(f"{finding.level:8} {finding.about:12} {visible(finding.text, one_line=True)}\n")
