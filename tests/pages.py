@@ -1,6 +1,10 @@
 """Two stores whose pages are looked at, and what a browser is asked about them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 from conftest import Shell
@@ -108,3 +112,25 @@ CONTRAST = """(() => {
   }
   return [...found];
 })()"""
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, list[str]]]:
+    """A server that lists what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}", asked
+        listening.shutdown()
+        thread.join()

@@ -6,14 +6,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from conftest import Shell, nothing_left
-from pages import CONTRAST, FAILED, REFUSED, STRANGE, add_hostile, add_night
+from pages import CONTRAST, FAILED, REFUSED, STRANGE, add_hostile, add_night, server
 
 from batchq import clock
 from batchq.jobs.selection import Selection
@@ -186,28 +184,6 @@ def test_the_rows_without_scripts_are_those_that_the_script_draws(browser: Any, 
         assert browser.value("document.querySelector('noscript').innerText").startswith("Without scripts")
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
-
-
-@contextmanager
-def server() -> Iterator[tuple[str, list[str]]]:
-    """A server that lists what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = Thread(target=listening.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}", asked
-        listening.shutdown()
-        thread.join()
 
 
 def test_what_gets_into_the_page_nevertheless_can_neither_run_nor_load_anything(browser: Any, night: Path) -> None:
