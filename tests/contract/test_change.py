@@ -1,16 +1,20 @@
 """What changed since last time, on stores with real adds: who failed newly, failed again, recovered, is gone or slower."""
 
+import re
 from typing import Any
 
+import pytest
 from history import FAILED, SUCCEEDED, add, play
 
 from batchq import clock
 from batchq.jobs.attempt import Outcome
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, parse
+from batchq.store import selecting
 from batchq.store.adding import intake
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
+from batchq.store.looking import adds, twins
 from batchq.store.looking.change import Change, change
 from batchq.store.selecting import resolved
 
@@ -215,3 +219,27 @@ def test_a_job_that_an_add_requeued_by_its_key_is_compared_with_its_attempt_befo
 
     found = seen(store)
     assert (found.again, found.unknown, found.gone, found.now) == ([3], [], [], ((3, 3),))
+
+
+NUMBERS = {"low": 1, "high": 9, "from": 1, "to": 9, "offset": 1, "id": 1, "first": 9, "near": 1, "ids": "[1]"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        (twins._BY_PLACE, {"t USING INTEGER PRIMARY KEY", "j USING INTEGER PRIMARY KEY"}),
+        (twins._BY_NAME, {"o USING COVERING INDEX jobs_name", "t USING INTEGER PRIMARY KEY"}),
+        (twins._NAMELESS, {"o USING COVERING INDEX jobs_name"}),
+        (adds._NAMESAKE, {"t USING INDEX jobs_name"}),
+        (adds._SAME_WORK, {"t USING INTEGER PRIMARY KEY"}),
+        (selecting._OF_RUN, {"made USING COVERING INDEX attempts_runner", "its USING INDEX jobs_running"}),
+    ],
+)
+def test_the_same_job_and_the_jobs_of_a_run_are_found_by_an_index(
+    store: Store, statement: str, reads: set[str]
+) -> None:
+    steps = [step for *_, step in store.fetch(f"EXPLAIN QUERY PLAN {statement}", NUMBERS | {"run": 1})]
+
+    assert not [step for step in steps if re.match(r"SCAN (?!wanted|CONSTANT|\(subquery)", step)]
+    for read in reads:
+        assert any(read in step for step in steps), steps
