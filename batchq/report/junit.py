@@ -22,6 +22,7 @@ from batchq.visible import visible
 LINES = 24  #: last lines of an output that are shown
 _NAME = 200  #: characters of a name; the rest of a long command says little
 _MESSAGE = 300
+_LONGEST = 1e9  #: seconds; the schema has no place for infinity, which only other programs write
 _AUTOMATIC = "auto:"  #: how the keys begin that depend on the contents of files, and so change
 # What XML 1.0 forbids besides that which ``visible`` escapes, and what means something in it.
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\ufffe": "\\ufffe", "\uffff": "\\uffff"})
@@ -140,7 +141,7 @@ def _kind(end: End) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{max(0.0, seconds):.3f}"
+    return f"{min(max(0.0, seconds), _LONGEST):.3f}"
 
 
 def _line(text: str) -> str:

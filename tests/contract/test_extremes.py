@@ -25,7 +25,8 @@ KNOWN = [
 ]  # fmt: skip
 LOOKS = (
     ("list",), ("report",), ("show", "2"), ("show", "7"), ("explain", "7"), ("doctor",), ("backup", "-q", "copy"),
-    ("logs", "2"), ("queue",), ("report", "--format", "html"),
+    ("logs", "2"), ("queue",), ("report", "--format", "html"), ("report", "--format", "junit"),
+    ("report", "--format", "md"), ("report", "--format", "prometheus"),
 )  # fmt: skip
 ACTS = (
     ("retry", "--failed"), ("cancel", "8"), ("wait", "--timeout", "1s", "7"), ("add", "-q", "--", "true"),

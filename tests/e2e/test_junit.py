@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,17 @@ def test_a_job_is_called_by_its_name_else_its_key_unless_that_is_automatic_else_
     names = [name for _, name in cases_of(written(batchq))]
     assert names[:3] == ["name", "two", "true"]
     assert len(names[3]) == 200
+
+
+@pytest.mark.parametrize("seconds", ["-1.0", "1e308", "9e999", "-9e999"])
+def test_a_time_that_somebody_else_wrote_is_still_a_time(batchq: Shell, seconds: str) -> None:
+    batchq("add", "-q", "--", "true")
+    batchq("run", "-q")
+    with closing(sqlite3.connect(batchq.db())) as db, db:
+        db.execute(f"UPDATE attempts SET seconds = {seconds}")
+
+    (case,) = written(batchq).iter("testcase")
+    assert 0 <= float(case.get("time")) <= 1e9
 
 
 def test_a_crash_is_an_error(batchq: Shell) -> None:
