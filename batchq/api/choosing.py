@@ -17,7 +17,8 @@ class Choice(TypedDict, total=False):
     """Filters for jobs; a job must pass all of them.
 
     ``state`` and ``cause`` (the id of a cause) take one value or several; ``name`` may be a glob; ``since`` is a duration
-    before now (``"2h"``, a timedelta), a time or ``"today"``; ``failed=True`` adds the state failed.
+    before now (``"2h"``, a timedelta), a time or ``"today"``; ``failed=True`` adds the state failed, ``running=True``
+    running. ``tag`` is one that the jobs must have, or several; ``grep`` is a text in their command or name.
     ``run`` is the number of a run, or ``"last"``: jobs whose last attempt that run made. ``all=True`` selects every job.
     """
 
@@ -25,7 +26,10 @@ class Choice(TypedDict, total=False):
     queue: str
     state: str | Sequence[str]
     failed: bool
+    running: bool
     name: str
+    tag: str | Sequence[str]
+    grep: str
     since: "str | timedelta | date"
     cause: str | Sequence[str]
     run: int | str
@@ -48,7 +52,7 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
         raise UsageError(f"{wrong[0]!r} is not the id of a job: ids are whole numbers from 1")
     if listed and choice.get("all"):
         raise UsageError("ids and all=True exclude each other: all=True is every job")
-    state, cause = choice.get("state", ()), choice.get("cause", ())
+    state, cause, tag = choice.get("state", ()), choice.get("cause", ()), choice.get("tag", ())
     since = plain({"since": choice.get("since")})["since"]
     chosen = parse(
         words,
@@ -56,10 +60,13 @@ def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
         queue=choice.get("queue"),
         states=[state] if isinstance(state, str) else state,
         failed=choice.get("failed", False),
+        running=choice.get("running", False),
         name=choice.get("name"),
         everything=choice.get("all", False),
         since=None if since is None else str(since),
         causes=[cause] if isinstance(cause, str) else cause,
+        tags=[tag] if isinstance(tag, str) else tag,
+        grep=choice.get("grep"),
         run=None if (run := choice.get("run")) is None else str(run),
     )
     if not listed:

@@ -136,7 +136,12 @@ SELECTION = (
     Option("--queue", "NAME", "Only jobs of this queue.", group=_WHICH),
     Option("--state", "STATE", "Only jobs in this state; may be repeated.", form=LIST, name="states", group=_WHICH),
     Option("--failed", None, "Only failed jobs.", group=_WHICH),
+    Option("--running", None, "Only running jobs.", group=_WHICH),
     Option("--name", "GLOB", "Only jobs whose name matches, as in 'load-*'.", group=_WHICH),
+    Option(
+        "--tag", "TAG", "Only jobs with this tag; of several, with all of them.", form=LIST, name="tags", group=_WHICH
+    ),
+    Option("--grep", "TEXT", "Only jobs whose command or name contains this text.", group=_WHICH),
     Option("--since", "TIME", "Only jobs added, run or ended since: 2h, yesterday, 9:00, 2026-11-23.", group=_WHICH),
     Option(
         "--cause",

@@ -209,7 +209,7 @@ _ALL = (
         "The file mode mask of the job (default: that of the run).", stored_as="octal",
     ),
     Field(
-        "tags", values.tags, "list", LABELS, "TAG", "A label that is stored with the job and shown.",
+        "tags", values.tags, "list", LABELS, "TAG", "A label to find the job by, with list --tag.",
         flags=("--tag", "--tags"), is_filled=True, stored_as="json",
     ),
     Field(

@@ -27,7 +27,8 @@ class Selection(NamedTuple):
     ``since`` is in milliseconds since 1970 and keeps jobs that were added, started or ended after it, or run now.
     ``everything`` filters nothing: it states that every job is meant. ``causes`` are ids of causes, and keep jobs
     whose last attempt failed for one of them. ``run`` keeps jobs whose last attempt that run made or makes; ``ran`` are
-    these jobs once a command has looked them up.
+    these jobs once a command has looked them up. ``tags`` keeps jobs that have all of these tags, ``grep`` those whose
+    command or name contains the text, in which case counts.
     """
 
     ids: tuple[Range, ...] = ()
@@ -42,6 +43,8 @@ class Selection(NamedTuple):
     causes: tuple[str, ...] = ()
     run: int | None = None
     ran: tuple[Range, ...] | None = None
+    tags: tuple[str, ...] = ()
+    grep: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -67,20 +70,26 @@ def parse(
     queue: str | None = None,
     states: Sequence[str] = (),
     failed: bool = False,
+    running: bool = False,
     name: str | None = None,
     everything: bool = False,
     since: str | None = None,
     causes: Sequence[str] = (),
     run: str | None = None,
+    tags: Sequence[str] = (),
+    grep: str | None = None,
 ) -> Selection:
     """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
 
-    Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` adds that state. ``since`` is
-    a duration ago or a time (see ``clock.since``). ``run`` is the number of a run, or ``last``.
+    Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` and ``running`` add that state.
+    ``since`` is a duration ago or a time (see ``clock.since``). ``run`` is the number of a run, or ``last``.
     Raises UsageError; an empty string is refused and never means every job, because that is what an unset shell variable
     gives.
     """
-    for option, value in (("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since), ("--run", run)):
+    for option, value in (
+        ("--batch", batch), ("--queue", queue), ("--name", name), ("--since", since), ("--run", run), ("--grep", grep),
+        *(("--tag", tag) for tag in tags),
+    ):  # fmt: skip
         if value == "":
             raise UsageError(f"{option} is empty: name what you mean")
     if words and everything:
@@ -88,8 +97,8 @@ def parse(
     pieces = [piece.strip() for word in words for piece in word.split(",")]
     ranges = [_range(piece) for piece in pieces if piece != "last"]
     return Selection(
-        tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed), name, _since(since), everything,
-        causes=_causes(causes), run=_run(run),
+        tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed, running), name, _since(since),
+        everything, causes=_causes(causes), run=_run(run), tags=tuple(dict.fromkeys(tags)), grep=grep,
     )  # fmt: skip
 
 
@@ -133,8 +142,9 @@ def _range(piece: str) -> Range:
     return low, high
 
 
-def _states(words: Sequence[str], failed: bool) -> tuple[str, ...]:
-    chosen = {state.strip() for word in words for state in word.split(",")} | ({"failed"} if failed else set())
+def _states(words: Sequence[str], failed: bool, running: bool) -> tuple[str, ...]:
+    also = {state for state, is_chosen in (("failed", failed), ("running", running)) if is_chosen}
+    chosen = {state.strip() for word in words for state in word.split(",")} | also
     for word in sorted(chosen.difference(STATES)):
         raise UsageError(f"no state {word!r}{did_you_mean(word, [*STATES])}: a job is {', '.join(STATES)}")
     return tuple(state for state in STATES if state in chosen)

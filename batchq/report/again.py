@@ -111,6 +111,8 @@ def failed_of(selection: Selection) -> str:
         ("--since", clock.iso(selection.since)),
         ("--cause", ",".join(selection.causes) or None),
         ("--run", str(selection.run) if selection.run else None),
+        *(("--tag", tag) for tag in selection.tags),
+        ("--grep", selection.grep),
     ):
         words += [option, value] if value is not None else []
     return shlex.join([*words, "--failed"])

@@ -12,6 +12,15 @@ _OF_CAUSES = """
 jobs.id IN (SELECT ended.job FROM attempts AS ended JOIN jobs AS its ON its.id = ended.job AND its.attempt = ended.number
     WHERE ended.cause IS NOT NULL AND substr(ended.cause, 1, 8) IN (SELECT value FROM json_each(:causes)))"""
 
+# A damaged store may have tags and work that are not JSON.
+_TAGGED = """
+NOT EXISTS (SELECT 1 FROM json_each(:tags) AS wanted WHERE wanted.value NOT IN
+    (SELECT value FROM json_each(iif(json_valid(jobs.tags), jobs.tags, '[]'))))"""
+_COMMAND = """
+CASE WHEN NOT json_valid(jobs.work) THEN jobs.work
+    WHEN jobs.kind IN ('argv', 'shell') THEN (SELECT group_concat(value, ' ') FROM json_each(jobs.work))
+    WHEN jobs.kind = 'call' THEN json_extract(jobs.work, '$.call') || ' ' || json_extract(jobs.work, '$.args')
+    ELSE jobs.work END"""
 _NEWEST_RUN = "(SELECT max(id) FROM runners)"
 _OF_RUN = f"""
 SELECT made.job FROM attempts AS made JOIN jobs AS its ON its.id = made.job AND its.attempt = made.number
@@ -83,6 +92,12 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
     elif selection.run is not None:
         parts.append(f"jobs.id IN ({_OF_RUN})")
         named["run"] = selection.run
+    if selection.tags:
+        parts.append(_TAGGED)
+        named["tags"] = json.dumps(selection.tags)
+    if selection.grep is not None:
+        parts.append(f"(instr(coalesce(jobs.name, ''), :grep) OR instr({_COMMAND}, :grep))")
+        named["grep"] = selection.grep
     return " AND ".join(parts) or "1", named
 
 

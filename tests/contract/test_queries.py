@@ -1,11 +1,12 @@
 """Looking at a real store: what each reading verb promises."""
 
 import os
+from typing import Any
 
 import pytest
 from history import FAILED, NOW, SUCCEEDED, add, claim, out, play
 
-from batchq.errors import MissingError
+from batchq.errors import MissingError, UsageError
 from batchq.jobs.attempt import Failure, Outcome, Stream
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, of_ids, parse
@@ -203,3 +204,28 @@ def test_a_snapshot_does_not_see_what_others_write(store: Store) -> None:
 )
 def test_work_is_shown_as_a_person_would_write_it(kind: str, work: str, words: str) -> None:
     assert command(kind, work) == words
+
+
+def test_tags_and_texts_choose_jobs(store: Store) -> None:
+    add(store, "convert a.png", "gzip 'b c'", tags=["img", "x"], name="first")
+    add(store, call="pkg.mod:resize", args={"path": "a.png"}, tags=["img"])
+    add(store, payload={"path": "a.png"})
+    add(store, "true", name="png only by name")
+
+    def found(**choice: Any) -> list[int]:
+        return [job.id for job in queries.jobs(store, parse([], **choice), 99)]
+
+    assert found(tags=["img"]) == [1, 2, 3]
+    assert found(tags=["img", "x"]) == [1, 2] == found(tags=["x"])
+    assert found(tags=["img", "y"]) == [] == found(tags=["im"])
+    assert found(grep="png") == [1, 3, 4, 5] and found(grep="PNG") == []
+    assert found(grep="gzip 'b c'") == [2] and found(grep="resize") == [3] and found(grep="first") == [1, 2]
+    assert found(grep="png", tags=["x"]) == [1] and found(grep='"]') == []
+    claim(store)
+    assert found(running=True) == [1]
+    for wrong in ({"tags": [""]}, {"grep": ""}):
+        with pytest.raises(UsageError, match="is empty"):
+            parse([], **wrong)
+    store.db.execute("UPDATE jobs SET tags = '[', work = '{' WHERE id = 1")
+    assert found(tags=["img"]) == [2, 3] and found(grep="{") == [1, 3, 4]
+    store.db.execute("UPDATE jobs SET tags = NULL, work = '[\"x\"]' WHERE id = 1")

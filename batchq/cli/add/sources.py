@@ -147,7 +147,7 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
 def _read(file: str, request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
     from batchq.jobs.reading import jobfile
 
-    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.known_format(file))
+    kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
     if kind is None:
         from batchq.cli.programs import advice
 

@@ -22,14 +22,7 @@ _SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
 _PLAIN = 32_000  #: characters of a command that is certainly below the limit of an argument
 
 
-def format_of(filename: str) -> str:
-    """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name. Raises UsageError for any other suffix."""
-    if (found := known_format(filename)) is None:
-        raise UsageError(f"{quoted(filename)} has no suffix .toml, .jsonl or .csv")
-    return found
-
-
-def known_format(filename: str) -> str | None:
+def format_of(filename: str) -> str | None:
     """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name; None for any other suffix."""
     stem, _, suffix = filename.rpartition(".")
     return _SUFFIXES.get(suffix.lower()) if stem else None
