@@ -1,12 +1,12 @@
 """The failures of a run as one value: read from the store at its end, in one snapshot."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
 from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
-from batchq.report.again import Failed, ids_of
-from batchq.report.digest import IN_FULL
+from batchq.report.again import Failed, ids_of, program
+from batchq.report.digest import IN_FULL, digest, digest_of_held
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries
 from batchq.store.looking.rows import Failure
@@ -14,6 +14,7 @@ from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from batchq.report.formats import Scope
     from batchq.report.reasons import Reason
     from batchq.store.looking.change import Change
 
@@ -72,6 +73,17 @@ def gather(store: Store, failed: Collection[int], answered: Selection | None, db
             is_news=is_news(failed, changed),
             retry=Failed(store, chosen, ids, db).all(),
         )
+
+
+def digests(scope: "Scope") -> Iterator[str]:
+    """Yield what a run would print at its end if it had answered for the selected jobs; nothing if none went wrong."""
+    from batchq.store.answering import answers
+
+    store, selection = scope.store, scope.selection
+    if failed := [*queries.failed_ids(store, selection)]:
+        yield digest(gather(store, failed, selection, scope.db))
+    if held := answers.chosen_on_hold(store, selection):
+        yield digest_of_held(outputs.on_hold(store, held[:IN_FULL]), held, program(scope.db))
 
 
 @cache

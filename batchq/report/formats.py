@@ -63,6 +63,7 @@ class Scope(NamedTuple):
 
 FORMATS = (
     Format("table", (".txt",), "table:report", SUMMARY, lists=True),
+    Format("digest", (), "aftermath:digests", JOBS),
     Format("json", (".json",), "asjson:report", SUMMARY, failures=1000, lists=True),
     Format("jsonl", (".jsonl", ".ndjson"), "asjson:lines", JOBS, lists=True),
     Format("csv", (".csv",), "spreadsheet:rows", JOBS, lists=True),

@@ -208,3 +208,13 @@ def test_two_at_once_wait_for_each_other_and_both_succeed(store: Store, folder: 
         one.join(20)
     assert path.read_text().startswith("other")
     assert [one.name for one in folder.iterdir() if "a.txt" in one.name] == ["a.txt"]
+
+
+def test_a_digest_is_what_the_run_printed_and_nothing_if_all_is_well(batchq: Shell) -> None:
+    batchq("add", "-q", "-", stdin="true\nexit 3\nexit 4\n")
+    printed = batchq("run", code=1).err
+
+    assert batchq("report", "last", "--format", "digest").out == printed
+    assert batchq("report", "1", "--format", "digest").out == ""
+    batchq("report", "--format", "digest", "-o", "mail")
+    assert (batchq.folder / "mail").read_text() == printed

@@ -79,7 +79,7 @@ def _emit(into: Format, texts: Iterable[str], output: str | None, store: Store) 
 def _is_any_on_hold(store: Store, selection: Selection) -> bool:
     from batchq.store.answering import answers  # it loads the recording of results, which a plain report does not need
 
-    return answers.is_any_on_hold(store, selection)
+    return bool(answers.chosen_on_hold(store, selection))
 
 
 def list_jobs(

@@ -160,10 +160,10 @@ def on_hold(store: Store, wanted: RunSelection) -> list[int]:
     return [id for (id,) in rows]
 
 
-def is_any_on_hold(store: Store, selection: Selection) -> bool:
-    """Whether batchq itself has put one of the selected jobs on hold."""
+def chosen_on_hold(store: Store, selection: Selection) -> list[int]:
+    """The selected jobs that batchq itself has put on hold."""
     where, named = condition(selection)
-    return bool(store.fetch(f"SELECT 1 FROM jobs WHERE {ON_HOLD} AND {where} LIMIT 1", named))
+    return [id for (id,) in store.fetch(f"SELECT id FROM jobs WHERE {ON_HOLD} AND {where} ORDER BY id", named)]
 
 
 def too_wide(store: Store, runner: Runner) -> list[int]:
