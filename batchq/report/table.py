@@ -140,7 +140,7 @@ def _about(report: Summary, name: str) -> str:
     if name == "scheduled" and report.next_due is not None:
         return f"next due {clock.local(report.next_due)}{_from_now(report.next_due - report.at)}"
     if name == "lost":
-        return LOST
+        return f"the run died; '{report.program} run' takes it back or reports why not"
     if name == "running":
         titles = [
             f"{title(job)}{_for(job.running_for(report.at)) if job.started_at is not None else ', not started'}"
