@@ -1,11 +1,13 @@
 """A selection as SQL: one condition over ``jobs`` with named parameters."""
 
+import _sqlite3 as sqlite3
 import json
+from collections.abc import Iterator
 
 from batchq.errors import MissingError
 from batchq.jobs.lifecycle import STATES
 from batchq.jobs.selection import LAST_RUN, NO_JOB, Range, Selection, merged
-from batchq.store.file.connection import Store
+from batchq.store.file.connection import Store, translated
 
 _NEWEST = "FROM adds ORDER BY id DESC LIMIT 1"
 _OF_CAUSES = """
@@ -27,6 +29,7 @@ SELECT made.job FROM attempts AS made JOIN jobs AS its ON its.id = made.job AND 
 WHERE made.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)
 UNION ALL SELECT its.id FROM jobs AS its
 WHERE its.state = 'running' AND its.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)"""
+_IN_ORDER = f"{_OF_RUN} ORDER BY 1"
 
 
 def resolved(store: Store, selection: Selection) -> Selection:
@@ -53,8 +56,21 @@ def _with_run(store: Store, selection: Selection) -> Selection:
         ((run,),) = store.fetch(f"SELECT coalesce({_NEWEST_RUN}, {LAST_RUN})")
     elif not store.fetch("SELECT 1 FROM runners WHERE id = ?", (run,)):
         raise MissingError(f"there is no run {run} in {store.path}")
-    jobs = merged((id, id) for (id,) in store.fetch(_OF_RUN, {"run": run}))
-    return selection._replace(run=run, ran=tuple(jobs) or NO_JOB)
+    return selection._replace(run=run, ran=tuple(_spans(store, run)) or NO_JOB)
+
+
+def _spans(store: Store, run: int) -> Iterator[Range]:
+    """The jobs of a run as ranges, made row by row: a run may have a million jobs."""
+    low, high = 0, -1
+    try:
+        for (id,) in store.db.execute(_IN_ORDER, {"run": run}):
+            if id != high + 1 and high >= low:
+                yield low, high
+            low, high = (low if id == high + 1 else id), id
+    except sqlite3.Error as error:
+        raise translated(error, store.path) from error
+    if high >= low:
+        yield low, high
 
 
 def condition(selection: Selection) -> tuple[str, dict[str, object]]:
