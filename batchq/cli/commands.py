@@ -37,6 +37,7 @@ ROOMS = {  # in the order of the help
     "restore": "keep",
     "prune": "keep",
     "remove": "keep",
+    "notify": "keep",
     "help": "about",
     "version": "about",
     "completion": "about",

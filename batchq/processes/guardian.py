@@ -25,11 +25,17 @@ PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is r
 _TICK = 0.0005  #: seconds between checks whether the guardian has stopped
 
 
-def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None] = lambda: None) -> int:
+def guarded(
+    body: Callable[[Kept], int],
+    cookie: str,
+    forget: Callable[[], None] = lambda: None,
+    messenger: int | None = None,
+) -> int:
     """Run ``body(kept)`` in a child process under a guardian; return the exit status for this process.
 
     ``cookie`` marks what the run starts and makes, ``kept`` are the processes that stay after the run. ``forget()`` is
-    called in the guardian, and releases what only the child needs.
+    called in the guardian, and releases what only the child needs. ``messenger`` is a child of this process that stays
+    until the caller ends it.
 
     The status is negative (-SIGINT) if this process should die of that signal, as an interrupted process does. It is 70 if
     code that the child called ended it by ``os._exit``. Call it from the main thread of a process that
@@ -37,10 +43,10 @@ def guarded(body: Callable[[Kept], int], cookie: str, forget: Callable[[], None]
     """
     kept = Kept()
     over = mmap.mmap(-1, 1)  # the child sets it to 1 at its regular end
-    helpers = {(pid, proc.started_ticks(pid)) for pid in proc.children(os.getpid())}
+    helpers = {(pid, proc.started_ticks(pid)) for pid in proc.children(os.getpid()) if pid != messenger}
 
     def is_spared(pid: int) -> bool:
-        if kept.has(pid):
+        if pid == messenger or kept.has(pid):
             return True
         # What a wrapper script started before it became this process is not ours, nor are the leftovers of that.
         return bool(helpers) and ((pid, proc.started_ticks(pid)) in helpers or not proc.carries(pid, cookie))

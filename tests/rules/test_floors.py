@@ -24,6 +24,7 @@ FLOORS = {
     "jobs": 1,
     "events": 1,
     "store": 2,
+    "notify": 4,
     "processes": 2,
     "executors": 3,
     "runner": 4,

@@ -1,4 +1,4 @@
-"""The tables of ``batchq doctor``, ``backup``, ``restore``, ``prune`` and ``remove``."""
+"""The tables of ``batchq doctor``, ``backup``, ``restore``, ``prune``, ``remove`` and ``notify``."""
 
 from batchq.cli.options import DB, JSON, LIST, NUMBER, QUIET, SELECTION, Argument, Command, Option
 
@@ -90,4 +90,28 @@ REMOVE = Command(
     selects=True,
 )
 
-COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE, REMOVE)
+NOTIFY = Command(
+    "notify",
+    "keep.notifying:notify",
+    """Set what each run of this store notifies at its end; without a target, print it.
+
+    A URL gets pings as healthchecks understands them: URL/start, then URL or URL/fail. A command gets the report on
+    stdin and counts in BATCHQ_… variables; one word is a line for the shell.
+
+    \b
+    batchq notify https://hc-ping.com/UUID
+    batchq notify 'test $BATCHQ_STATUS = 0 || mail -s "batchq $BATCHQ_STATUS" ann'
+    batchq notify -- /srv/bin/tell --channel night
+    batchq notify --off
+    """,
+    (
+        Argument(
+            "target", "URL|COMMAND", "The target: a URL, a line for the shell, or the words of a command.", many=True
+        ),
+        Option("--off", None, "Notify nobody from now on."),
+        JSON,
+        DB,
+    ),
+)
+
+COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE, REMOVE, NOTIFY)

@@ -13,17 +13,18 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Miss
 from batchq.events import Handler
 from batchq.executors.local import LocalExecutor
 from batchq.notes import note, note_outer_store, warn
-from batchq.processes import guardian, machine, proc
+from batchq.processes import enclosing, guardian, machine, proc
 from batchq.processes.kept import Kept
 from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan, Tally
 from batchq.store import names
+from batchq.store.answering import asking
 from batchq.store.file.connection import Store
 from batchq.store.file.location import allow_network, is_named, locate, passed_over, require_local
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
-from batchq.store.keeping import filed
+from batchq.store.keeping import filed, notice
 from batchq.store.running import forecast
 
 #: Imported before the first job starts: an upgrade may replace or remove the files of batchq during the run.
@@ -40,6 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from batchq.cli.run.notifying import Notifier
     from batchq.jobs.reading.spool import Jobs
     from batchq.report.progress import Progress
 
@@ -62,7 +64,7 @@ def run(**given: "Any") -> int:
             handlers.check_target(option, target)
     if request.files and (request.queue is not None or request.batch is not None or request.watch):
         raise UsageError("FILE and --queue, --batch or --watch exclude each other: only the jobs of FILE are run")
-    adding, mark = _open(path, request)
+    adding, mark, target = _open(path, request)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
@@ -76,10 +78,13 @@ def run(**given: "Any") -> int:
     named = path if is_named(request.db) else None
     options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news)
 
+    notifier = _notifier(target, path, lock) if target else None
+
     def body(kept: Kept) -> int:
         inbox = Inbox()
         try:
             called = handlers.made_of(request.events, request.handler, request.verbose, home)
+            called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
             executor = LocalExecutor(
@@ -97,23 +102,35 @@ def run(**given: "Any") -> int:
                 prepare=_prepare_to_compare if only_news else _prepare,
             )
             trust_owner = request.trust_owner
-            return _run(path, plan, liveness, inbox, executor, called, options, adding, trust_owner=trust_owner)
+            return _run(
+                path, plan, liveness, inbox, executor, called, options, adding, notifier, trust_owner=trust_owner
+            )
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
                 return _status(inbox.received[0])
             note(str(error))
+            if notifier is not None:
+                notifier.trouble(str(error))
             return error.exit_code
 
-    return guardian.guarded(body, str(liveness), lambda: None if adding is None else adding.clear())
+    def forget() -> None:
+        if adding is not None:
+            adding.clear()
+
+    if notifier is None:
+        return guardian.guarded(body, str(liveness), forget)
+    status = guardian.guarded(body, str(liveness), forget, notifier.pid)
+    notifier.finish(status, options, trust_owner=request.trust_owner)
+    return status
 
 
-def _open(path: str, request: Request) -> "tuple[Jobs | None, str]":
+def _open(path: str, request: Request) -> "tuple[Jobs | None, str, str | None]":
     """Open the store before the fork, so that errors come early. Return the jobs of the files, which the runner will add,
-    and the mark of the store in the names of its logs."""
+    the mark of the store in the names of its logs, and the target to notify."""
     if not request.files:
         with open_at(path, trust_owner=request.trust_owner) as store:
             warn(store.warnings)
-            return None, filed.mark(store)
+            return None, filed.mark(store), _target(store, request.notify)
     from batchq.cli.add.options import ADD
     from batchq.cli.byhand import defaults
 
@@ -123,7 +140,21 @@ def _open(path: str, request: Request) -> "tuple[Jobs | None, str]":
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
-        return specs, filed.mark(store)
+        return specs, filed.mark(store), _target(store, request.notify)
+
+
+def _notifier(target: str, path: str, lock: LockFile) -> "Notifier":
+    from batchq.cli.run.notifying import Notifier
+
+    return Notifier(target, path, lock)
+
+
+def _target(store: Store, given: str | None) -> str | None:
+    """Return ``--notify``, or the target of the store; a run inside a job of the store leaves that to the outer run."""
+    if given is not None:
+        return given
+    found = notice.target(store)
+    return None if found is None or asking.of_tokens(store, enclosing.tokens()) else found
 
 
 def _run(
@@ -135,6 +166,7 @@ def _run(
     called: list[Handler],
     options: OutputOptions,
     adding: "Jobs | None",
+    notifier: "Notifier | None",
     *,
     trust_owner: bool,
 ) -> int:
@@ -154,6 +186,8 @@ def _run(
         else:
             tally = runner.run(store, executor, plan, liveness, inbox, called, _be_ready, adding)
         tally.never_seen = never_seen
+        if notifier is not None:
+            notifier.end(store, plan, tally, options, liveness)
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
             output.print_result(store, plan, tally, options)

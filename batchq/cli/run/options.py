@@ -71,6 +71,10 @@ RUN = Command(
             "--handler", "MODULE:FUNCTION", "Call this function with each event; may be repeated.",
             form=LIST, group=_OUTPUT,
         ),
+        Option(
+            "--notify", "TARGET", "Notify this URL or command at the end, not the target of 'batchq notify'; '' for none.",
+            group=_OUTPUT,
+        ),
         Option("--log-dir", "DIR", "Keep all output in this folder, one file per attempt.", group=_OUTPUT),
         QUIET,
         JSON,

@@ -13,7 +13,7 @@ from batchq.store.file import holders, location, log, objects, schema, values
 from batchq.store.file.checkpoints import STUCK_LOG
 from batchq.store.file.connection import STUMBLES, Store, translated
 from batchq.store.file.locks import MUTEX_BYTE, PRESENCE_BYTE, WAITS_FIRST
-from batchq.store.keeping import filed, repair
+from batchq.store.keeping import filed, notice, repair
 from batchq.store.keeping.breaches import BREACHES, LAST, ORDER, OTHERS
 from batchq.store.keeping.retention import retention
 from batchq.store.running.rescue import ELSEWHERE, Here, Lost, lost_runners
@@ -144,6 +144,12 @@ def _running(store: Store) -> Iterator[Finding]:
         yield Finding("problem", "order", f"jobs wait for each other: {', '.join(map(str, jobs))}; {_MENDS}")
 
 
+def _notify(store: Store) -> Iterator[Finding]:
+    if (one := notice.failed(store)) is not None:
+        text = f"the last notification failed, {clock.local(one.at)}, to {one.target}: {one.reason}"
+        yield Finding("warning", "notify", text)
+
+
 def _held(store: Store) -> Iterator[Finding]:
     ids = answers.on_hold(store, RunSelection())
     if ids:
@@ -244,5 +250,6 @@ _CHECKS: dict[str, Callable[[Store], Iterator[Finding]] | None] = {
     "locks": _locks,
     "log": _log,
     "space": _space,
+    "notify": _notify,
     "logs": _logs,
 }
