@@ -187,7 +187,7 @@ def _run(
             tally = runner.run(store, executor, plan, liveness, inbox, called, _be_ready, adding)
         tally.never_seen = never_seen
         if notifier is not None:
-            notifier.end(store, plan, tally, options, liveness)
+            notifier.end(store, plan, tally, options)
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
         try:
             output.print_result(store, plan, tally, options)

@@ -43,20 +43,19 @@ class Notifier:
         if event.name == "run.start":
             self._messenger.send(delivery.start())
 
-    def end(self, store: Store, plan: Plan, tally: Tally, options: OutputOptions, liveness: int) -> None:
+    def end(self, store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
         """Write the letter, when the run has recorded its end; it is sent when all its processes have ended."""
         if tally.occupied_by is not None and not tally.is_turned_away:
             return  # --if-running skip: the run at work notifies
         printed = io.StringIO()
         try:
             with contextlib.redirect_stderr(printed):
-                shown = options._replace(quiet=False, verbose=False, as_json=False, live=False)
+                shown = options._replace(quiet=False, verbose=False, as_json=False, live=False, only_news=False)
                 output.print_result(store, plan, tally, shown)
-            run = notice.run_of(store, liveness)
         except (BatchqError, OSError) as error:
             self.trouble(str(error))
         else:
-            self._messenger.send(delivery.end(_letter(tally, run, self._path, printed.getvalue())))
+            self._messenger.send(delivery.end(_letter(tally, self._path, printed.getvalue())))
 
     def trouble(self, text: str) -> None:
         """Report that the run ends with this error."""
@@ -81,7 +80,7 @@ class Notifier:
             notice.note_failure(store, Failed(clock.now(), to, reason) if reason else None)
 
 
-def _letter(tally: Tally, run: int | None, path: str, text: str) -> Letter:
+def _letter(tally: Tally, path: str, text: str) -> Letter:
     code = tally.exit_code()
     counts: dict[str, Any] = {
         "SUCCEEDED": tally.succeeded, "FAILED": len(tally.failed), "HELD": len(tally.held), "RETRIED": tally.retried,
@@ -90,7 +89,7 @@ def _letter(tally: Tally, run: int | None, path: str, text: str) -> Letter:
     }  # fmt: skip
     told = [f"{tally.succeeded:,} succeeded"]
     told += [f"{counts[name]:,} {name.lower().replace('_', ' ')}" for name in _COUNTED if counts[name]]
-    of = "run" if run is None else f"run {run}"
+    of = "run" if tally.run is None else f"run {tally.run}"
     head = f"batchq: {of} of {visible(path, one_line=True)}: {', '.join(told)}; exit code {code}\n"
     has_news = bool(tally.started or tally.rescued or code)
-    return Letter({"RUN": run, "STATUS": code, "DB": path, **counts}, cut(head + text), has_news)
+    return Letter({"RUN": tally.run, "STATUS": code, "DB": path, **counts}, cut(head + text), has_news)

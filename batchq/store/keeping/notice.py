@@ -53,9 +53,3 @@ def note_failure(store: Store, one: Failed | None) -> None:
         if one is not None:
             cut = one._replace(target=one.target[:_LONGEST_REASON], reason=one.reason[:_LONGEST_REASON])
             db.execute("INSERT INTO settings VALUES ('notify_failed', ?)", (json.dumps(cut, ensure_ascii=False),))
-
-
-def run_of(store: Store, liveness: int) -> int | None:
-    """Return the number of the newest run with this liveness byte."""
-    rows = store.fetch("SELECT max(id) FROM runners WHERE liveness = ?", (liveness,))
-    return rows[0][0] if rows else None
