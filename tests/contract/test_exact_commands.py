@@ -5,6 +5,7 @@ import random
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from commands import run
@@ -121,7 +122,20 @@ def test_each_command_that_a_report_prints_takes_exactly_the_jobs_that_it_report
         text = run(store, "report", *words, "--format", format).out
         printed = set(printed_commands(html.unescape(re.sub("<[^>]*>", "\n", text)) if format == "html" else text))
 
-        assert sorted(taken(store, command) for command in printed) == reported if len(found) > 1 else reported[:1]
+        assert sorted(taken(store, command) for command in printed) == (reported if len(found) > 1 else reported[:1])
+
+
+def test_each_command_of_junit_takes_the_job_that_it_stands_at(store: Store) -> None:
+    a_past_of_all_kinds(store, 1)
+    cases = ElementTree.fromstring(run(store, "report", "1-60", "--format", "junit").out).iter("testcase")
+    texts = ["\n".join(case.itertext()) for case in cases]
+    printed = {int(found[1]): printed_commands(text) for text in texts if (found := re.search(r"job (\d+)", text))}
+    again = {id: commands for id, commands in printed.items() if commands}
+
+    assert list(again) == list(queries.failed_ids(store, Selection(((1, 60),))))
+    add(store, *["true"] * 30, batch="night", queue="my net")
+    for id, (command,) in list(again.items())[::5]:
+        assert taken(store, command) == [id]
 
 
 def test_junit_has_a_command_for_each_failed_job_alone(store: Store) -> None:
