@@ -14,6 +14,8 @@ from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.report.formats import Scope
     from batchq.report.reasons import Reason
     from batchq.store.looking.change import Change
@@ -33,8 +35,8 @@ class Aftermath(NamedTuple):
 
     ``failures`` are the first jobs in full, for one that failed alone, and for all if their reasons are unknown, because
     the files of batchq were replaced before the first failure. ``lost`` jobs of ``failed`` have been retried or removed
-    since. ``cancelled`` jobs were cancelled because they depend on these. ``since`` is what changed since last time, in
-    one line ("" if there is no last time), and ``is_news``: other jobs failed than last time.
+    since. ``cancelled`` jobs were cancelled because they depend on these. ``change`` is what changed since last time, and
+    ``since`` the same in one line (None and "" if there is no last time); ``is_news``: other jobs failed than last time.
     """
 
     failed: int
@@ -42,6 +44,7 @@ class Aftermath(NamedTuple):
     failures: list[Failure]
     lost: int
     cancelled: int
+    change: "Change | None"
     since: str
     is_news: bool
     retry: str
@@ -60,15 +63,15 @@ def gather(store: Store, failed: Collection[int], answered: Selection | None, db
         changed, found = None, []
         if explains := is_ready():
             changed = _change(store, answered)
-            if len(failed) > 1:
-                found = _reasons(store, chosen, changed, db)
-        shown = [] if found else outputs.failures(store, Selection(ids), IN_FULL)
+            found = _reasons(store, chosen, changed, db)
+        shown = [] if found and len(failed) > 1 else outputs.failures(store, Selection(ids), IN_FULL)
         return Aftermath(
             failed=len(failed),
             reasons=found,
             failures=_folded(shown) if explains else shown,
             lost=max(0, len(failed) - sum(one.jobs for one in found)) if found else 0,
             cancelled=queries.cancelled_below(store, failed),
+            change=changed,
             since=_sentence(changed),
             is_news=is_news(failed, changed),
             retry=Failed(store, chosen, ids, db).all(),
@@ -95,6 +98,19 @@ def is_ready() -> bool:
     except (Exception, SystemExit):  # a newer version of a module may fail in any way
         return False
     return True
+
+
+def as_values(found: Aftermath) -> "dict[str, Any]":
+    """The values ``causes``, ``change`` and ``retry`` of a run as JSON, as in a report; no reasons if they are unknown."""
+    if not is_ready():
+        return {"causes": [], "change": None, "retry": found.retry}
+    from batchq.report import change, reasons
+
+    return {
+        "causes": [reasons.as_values(one) for one in found.reasons],
+        "change": found.change and change.as_values(found.change),
+        "retry": found.retry,
+    }
 
 
 def recovered(store: Store, answered: Selection) -> str:

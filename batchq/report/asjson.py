@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS, Field
-from batchq.jobs.selection import in_words
 from batchq.report import change
 from batchq.report.ending import ending
 from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job, Spread
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from batchq.report import explanation as explaining
     from batchq.report.formats import Scope
-    from batchq.report.reasons import Reason
     from batchq.report.summary import Summary
     from batchq.store.changing.control import Changed
     from batchq.store.changing.queues import Queue
@@ -32,6 +30,8 @@ SCHEMA = 1
 
 def report(report: "Summary") -> str:
     """A Summary as one document of kind ``report``."""
+    from batchq.report import reasons  # loaded already, with the summary; other documents do without
+
     timing = report.timing
     return _document(
         "report",
@@ -54,27 +54,10 @@ def report(report: "Summary") -> str:
         running=[_job(job) for job in report.running],
         next_due=iso(report.next_due),
         change=report.change and change.as_values(report.change),
-        causes=[_reason(one) for one in report.reasons],
+        causes=[reasons.as_values(one) for one in report.reasons],
         took=_spread(report.took, report.sample),
         waited=_spread(report.waited, report.sample),
     )
-
-
-def _reason(reason: "Reason") -> "dict[str, Any]":
-    return {
-        "causes": reason.causes,
-        "ending": reason.ending,
-        "title": reason.title,
-        "where": reason.where,
-        "jobs": reason.jobs,
-        "ids": in_words(reason.ids),
-        "first_failed_at": iso(reason.first),
-        "last_failed_at": iso(reason.last),
-        "queues": reason.queues,
-        "last_time": reason.before,
-        "examples": [one.job.id for one in reason.examples],
-        "retry": reason.retry,
-    }
 
 
 def _spread(spread: "Spread | None", sample: int) -> "dict[str, Any] | None":

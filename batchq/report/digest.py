@@ -27,9 +27,10 @@ def digest(found: "Aftermath") -> str:
 
     Its last line is the command that runs all of them again.
     """
-    why = f" for {_count(len(found.reasons), 'reason')}" if found.reasons else ""
+    is_grouped = bool(found.reasons) and found.failed > 1
+    why = f" for {_count(len(found.reasons), 'reason')}" if is_grouped else ""
     head = f"batchq: {_count(found.failed, 'job')} failed{why}\n" + (f"{found.since}\n" if found.since else "")
-    parts = [head, *(_of_reasons(found.reasons) if found.reasons else _one_by_one(found))]
+    parts = [head, *(_of_reasons(found.reasons) if is_grouped else _one_by_one(found))]
     it = "it" if found.failed == 1 else "them"
     if found.lost:
         parts.append(f"{found.lost:,} of {it} {'was' if found.lost == 1 else 'were'} retried or removed since\n")

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from batchq.clock import iso
 from batchq.jobs.causes import clusters
-from batchq.jobs.selection import Range, Selection, merged, of_ids
+from batchq.jobs.selection import Range, Selection, in_words, merged, of_ids
 from batchq.named import NamedTuple
 from batchq.report.again import Failed
 from batchq.store.file.connection import Store
@@ -14,6 +15,8 @@ from batchq.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from batchq.jobs.causes.signature import Signature
 
 EXAMPLES = 3
@@ -71,6 +74,24 @@ def find(store: Store, selection: Selection, *, past: Selection | None = None, d
     ]
     found.sort(key=lambda one: (-one.jobs, one.ids))
     return [*_described(store, found[:SHOWN]), *found[SHOWN:]]
+
+
+def as_values(reason: Reason) -> "dict[str, Any]":
+    """A reason as JSON has it."""
+    return {
+        "causes": reason.causes,
+        "ending": reason.ending,
+        "title": reason.title,
+        "where": reason.where,
+        "jobs": reason.jobs,
+        "ids": in_words(reason.ids),
+        "first_failed_at": iso(reason.first),
+        "last_failed_at": iso(reason.last),
+        "queues": reason.queues,
+        "last_time": reason.before,
+        "examples": [one.job.id for one in reason.examples],
+        "retry": reason.retry,
+    }
 
 
 def _grouped(hits: Sequence[Hit], now: int) -> dict[clusters.Key, tuple[list[Hit], list[Hit]]]:

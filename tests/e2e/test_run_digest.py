@@ -200,6 +200,25 @@ def test_jobs_that_succeed_by_key_are_not_compared_again(batchq: Shell) -> None:
     assert a_run(batchq, line, "--mail-on", "change", code=0).err == ""
 
 
+def test_json_has_the_run_and_the_reasons_of_its_failures(batchq: Shell) -> None:
+    lines = '{"name": "a", "command": "exit 3"}\n{"name": "b", "command": "echo error: boom; exit 4"}\n'
+    a_run(batchq, lines)
+
+    done = a_run(batchq, lines, "--json", "--mail-on", "change")
+
+    facts = json.loads(done.out)
+    assert done.err == "" and facts["failed"] == [3, 4]
+    assert [(one["title"], one["ids"], one["last_time"], one["retry"]) for one in facts["causes"]] == [
+        ("sh -c", "3", 1, "batchq retry 3"),
+        ("error: boom", "4", 1, "batchq retry 4"),
+    ]
+    assert facts["retry"] == "batchq retry 3-4"
+    assert facts["change"]["failed_again"] == {"jobs": 2, "ids": "3-4"}
+    assert json.loads(batchq("list", "--run", str(facts["run"]), "--json").out)["total"] == 2
+    fine = json.loads(a_run(batchq, '{"command": "true"}\n', "--json", code=0).out)
+    assert (fine["causes"], fine["change"], fine["retry"]) == ([], None, None)
+
+
 def test_a_digest_without_its_rules_shows_each_failure(batchq: Shell) -> None:
     """The files of batchq are replaced before the first failure: the reasons are unknown, nothing else is missing."""
     site = batchq.folder / "site"

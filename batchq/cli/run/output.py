@@ -3,12 +3,17 @@
 import json
 import sys
 
+from batchq.errors import BatchqError
 from batchq.jobs.selection import Selection, in_words, merged
 from batchq.named import NamedTuple
 from batchq.notes import note
 from batchq.runner.tally import Plan, Tally
 from batchq.store.answering import answers
 from batchq.store.file.connection import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.report.aftermath import Aftermath
 
 _LEFT_ALONE = {
     "held": "held: '{batchq} list --state held' shows them, '{batchq} release ID' releases one",
@@ -34,6 +39,14 @@ class OutputOptions(NamedTuple):
 
 def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
     """Print the result of a run."""
+    found, unread = None, None
+    if tally.failed and (options.as_json or not options.quiet):
+        from batchq.report import aftermath
+
+        try:
+            found = aftermath.gather(store, tally.failed, _answered(store, tally), options.db)
+        except BatchqError as error:  # raised where failures are printed; the rest is known without the store
+            unread = error
     if options.as_json:
         facts = {
             "schema": 1, "kind": "run", "status": tally.exit_code(), "succeeded": tally.succeeded,
@@ -45,6 +58,8 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
             "failed_before": [one.id for one in tally.before],
             "incomplete_logs": list(tally.unlogged),
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
+            "run": tally.run,
+            **({"causes": [], "change": None, "retry": None} if found is None else aftermath.as_values(found)),
         }  # fmt: skip
         sys.stdout.write(json.dumps(facts) + "\n")
     if options.quiet:
@@ -65,9 +80,11 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if len(tally.unlogged) > 1:  # the first one was reported when it happened
         ids = in_words(merged((job, job) for job in tally.unlogged))
         note(f"the logs of {len(tally.unlogged):,} jobs are incomplete: {ids if len(ids) < 200 else 'see --json'}")
-    if tally.failed:
-        _print_failures(store, tally, options)
-    elif options.only_news:
+    if unread is not None:
+        raise unread
+    if found is not None and (found.is_news or not options.only_news):
+        _print_failures(found)
+    elif not tally.failed and options.only_news:
         _print_recovered(store, tally)
     if tally.held:
         _print_held(store, list(tally.held), options)
@@ -75,13 +92,10 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         _note_undone(store, tally, options)
 
 
-def _print_failures(store: Store, tally: Tally, options: OutputOptions) -> None:
-    from batchq.report import aftermath
+def _print_failures(found: "Aftermath") -> None:
     from batchq.report.digest import digest
 
-    found = aftermath.gather(store, tally.failed, _answered(store, tally), options.db)
-    if found.is_news or not options.only_news:
-        sys.stderr.write(digest(found))
+    sys.stderr.write(digest(found))
 
 
 def _print_recovered(store: Store, tally: Tally) -> None:
