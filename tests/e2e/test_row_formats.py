@@ -124,6 +124,20 @@ def test_more_jobs_than_a_page_are_all_there_and_list_and_report_agree(
     assert run(store, "list", "999", "--format", form).code == 66
 
 
+def test_a_job_log_has_one_line_of_nine_columns_for_each_hostile_command(hostile: Store) -> None:
+    lines = run(hostile, "report", "--format", "joblog").out.split("\n")[1:-1]
+
+    assert len(lines) == len(HOSTILE)
+    for seq, (text, line) in enumerate(zip(HOSTILE, lines, strict=True), 1):
+        command = f"echo {text}".replace("\0", "").replace("\ud800", "")
+        columns = line.split("\t", 8)
+        assert (columns[0], columns[6], columns[7]) == (str(seq), "1", "0")
+        if _UNSAFE.search(command):
+            assert columns[8] == f"batchq --db {shlex.quote(hostile.path)} retry {seq}"
+        else:
+            assert columns[8] == command.replace("\n", "\0")
+
+
 COMMANDS = ("true", "exit 3", "echo {} $(true)\nexit 4", "sleep 60", "kill -9 $$", "exit 5 # tab\there")
 
 
