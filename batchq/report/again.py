@@ -114,7 +114,8 @@ def failed_of(selection: Selection) -> str:
         *(("--tag", tag) for tag in selection.tags),
         ("--grep", selection.grep),
     ):
-        words += [option, value] if value is not None else []
+        if value is not None:
+            words += [f"{option}={value}"] if value.startswith("-") else [option, value]
     return shlex.join([*words, "--failed"])
 
 

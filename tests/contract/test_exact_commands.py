@@ -11,9 +11,10 @@ import pytest
 from commands import run
 from history import FAILED, SUCCEEDED, add, out, play_together
 
+from batchq.cli import choosing, commands
 from batchq.jobs.attempt import Failure, Outcome
 from batchq.jobs.selection import Range, Selection, of_ids, parse
-from batchq.report import reasons, summary
+from batchq.report import again, reasons, summary
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
@@ -225,6 +226,21 @@ def test_of_very_many_failures_without_a_cause_the_command_is_a_range_with_no_ot
         for one in found:
             assert taken(store, one.retry) == ids(one.ids)
         assert "batchq retry 1-599 --failed" in [one.retry for one in found] or computed == 450
+
+
+def test_each_filter_of_a_selection_is_in_its_command() -> None:
+    filters: dict[str, object] = {
+        "ids": ((3, 5), (9, 9)), "batch": "my night", "queue": "-q", "name": "-*'", "since": 1_700_000_000_123,
+        "causes": ("23d8c864", "606e2443"), "run": 17, "tags": ("a b", "-c"), "grep": "--x $HOME",
+    }  # fmt: skip
+    left = {"last", "newest", "states", "everything", "ran"}
+    assert filters.keys() | left == set(Selection._fields)
+
+    for names in [*([name] for name in filters), [*filters]]:
+        selection = Selection(**{name: filters[name] for name in names})  # type: ignore[arg-type]
+        found = commands.read(["retry", *shlex.split(again.failed_of(selection))], None)
+        assert found is not None
+        assert choosing.selection_of(found[1])["selection"] == selection.in_state("failed"), names
 
 
 def test_the_test_would_notice_a_command_that_takes_more(store: Store) -> None:
