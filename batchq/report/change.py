@@ -42,7 +42,8 @@ def sentence(change: Change) -> str:
     found = [
         f"{part.jobs:,} {part.text}{_in_a_row(change) if part.text == 'failed again' else ''}" for part in parts(change)
     ]
-    of = f"{in_words(change.now)} " if change.is_part else ""
+    ids = in_words(change.now)
+    of = f"{'job' if ids.isdecimal() else 'jobs'} {ids} " if change.is_part else ""
     return f"{of}since last time, {clock.local(change.at)}: {', '.join(found) or 'no job failed'}"
 
 

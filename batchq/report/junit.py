@@ -17,6 +17,7 @@ from batchq.store.looking import cases
 from batchq.store.looking.cases import KEPT, Earlier, Totals
 from batchq.store.looking.rows import End, Job, Log
 from batchq.store.snapshots import snapshot
+from batchq.store.states import ADDED_ON_HOLD, HELD_BY_HAND
 from batchq.visible import visible
 
 LINES = 24  #: last lines of an output that are shown
@@ -34,11 +35,11 @@ def document(scope: Scope) -> Iterator[str]:
         suites = cases.totals(scope.store, scope.selection)
         names = Numbering(sum(suite.jobs for suite in suites))
         yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-        crashed = sum(suite.crashed for suite in suites)
-        failures = sum(suite.failed for suite in suites) - crashed
+        errors = sum(suite.errors for suite in suites)
+        failures = sum(suite.failed - suite.crashed for suite in suites)
         yield (
             f'<testsuites name="batchq" tests="{sum(suite.jobs for suite in suites)}" failures="{failures}"'
-            f' errors="{crashed}" time="{_seconds(sum(suite.seconds for suite in suites))}">\n'
+            f' errors="{errors}" time="{_seconds(sum(suite.seconds for suite in suites))}">\n'
         )
         for suite in suites:
             yield _opening(suite)
@@ -53,7 +54,7 @@ def _opening(suite: Totals) -> str:
     stamp = f' timestamp="{started[:19]}"' if started else ""  # without a zone, as readers of the format expect: UTC
     return (
         f'<testsuite name="{_line(suite.batch)}" tests="{suite.jobs}" failures="{suite.failed - suite.crashed}"'
-        f' errors="{suite.crashed}" skipped="{suite.jobs - suite.failed - suite.succeeded}"'
+        f' errors="{suite.errors}" skipped="{suite.jobs - suite.failed - suite.on_hold - suite.succeeded}"'
         f' time="{_seconds(suite.seconds)}"{stamp}>\n'
     )
 
@@ -77,6 +78,8 @@ def _parts(scope: Scope, job: Job) -> Iterator[str]:
     """What stands inside a test case; nothing for a job that succeeded at its first attempt."""
     if job.state == "failed":
         yield from _failure(scope, job)
+    elif job.state == "held" and job.why not in (HELD_BY_HAND, ADDED_ON_HOLD):
+        yield _on_hold(scope, job)
     elif job.state != "succeeded":
         yield f'<skipped message="{_line(f"{job.standing}: {job.why}" if job.why else job.standing)}"/>\n'
         return
@@ -97,6 +100,13 @@ def _failure(scope: Scope, job: Job) -> Iterator[str]:
         if stream != source and stream in logs:
             element = f"system-{stream[3:]}"
             yield f"<{element}>{_xml(chr(10).join(_last(logs[stream])))}</{element}>\n"
+
+
+def _on_hold(scope: Scope, job: Job) -> str:
+    """The element of a job that batchq itself has put on hold: the run that did so has exited with 1."""
+    message = _line(f"on hold: {job.why}" if job.why else "on hold")
+    help = _line(f"{program(scope.db)} release {job.id}")
+    return f'<error type="on hold" message="{message}">job {job.id} waits for a person\nlet it run: {help}\n</error>\n'
 
 
 def _earlier(one: Earlier, failed: int, kind: str) -> str:

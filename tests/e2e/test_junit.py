@@ -291,3 +291,16 @@ def test_memory_grows_by_some_bytes_a_job_and_not_with_the_file(folder: Path) ->
     assert cases == jobs
     assert peaks[1] - peaks[0] < 30 * jobs + (12 << 20)
     assert peaks[1] < 200_000_000
+
+
+def test_a_job_that_batchq_put_on_hold_is_an_error(batchq: Shell) -> None:
+    batchq("add", "--on-crash", "hold", "--name", "mine", "-c", "sleep 600")
+    batchq("run", "--max-time", "300ms", "--grace", "0s", code=1)
+
+    root = parsed(batchq("report", "--format", "junit").out)
+
+    (suite,) = root.iter("testsuite")
+    assert (suite.get("errors"), suite.get("skipped"), root.get("errors")) == ("1", "0", "1")
+    (error,) = root.iter("error")
+    assert error.get("message") == "on hold: interrupted while it ran, and on_crash is 'hold'"
+    assert "batchq release 1" in error.text

@@ -44,7 +44,7 @@ def test_a_row_of_failures_is_told_from_three_on() -> None:
 
 
 def test_if_older_adds_are_left_out_the_line_says_which_jobs_are_compared() -> None:
-    assert sentence(SAME._replace(is_part=True, new=[5])).startswith("5-8 since last time, ")
+    assert sentence(SAME._replace(is_part=True, new=[5])).startswith("jobs 5-8 since last time, ")
 
 
 def test_ids_are_ranges_that_a_command_takes() -> None:

@@ -8,16 +8,18 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import queries
 from batchq.store.looking.rows import End, Job, Log
 from batchq.store.selecting import condition
+from batchq.store.states import ON_HOLD
 
 EARLIER = 5  #: earlier failed attempts of a job that are read, the newest ones
 KEPT = 8 * 1024  #: last bytes of each stream, and characters of a traceback, that are read
 _PAGE = 200  #: jobs that are in memory together, each perhaps with a traceback of 64 KiB
 
-_TOTALS = """
+_TOTALS = f"""
 SELECT jobs.batch, count(*), count(*) FILTER (WHERE jobs.state = 'failed'),
     count(*) FILTER (WHERE jobs.state = 'failed' AND a.outcome = 'crashed'),
+    count(*) FILTER (WHERE {ON_HOLD}),
     count(*) FILTER (WHERE jobs.state = 'succeeded'), total(a.seconds), min(jobs.started_at)
-FROM jobs LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE {} GROUP BY jobs.batch
+FROM jobs LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt WHERE {{}} GROUP BY jobs.batch
 ORDER BY jobs.batch"""
 _FAILED = "job = :job AND number < :last AND outcome IN ('failed', 'timed_out', 'crashed')"
 _ATTEMPTS = f"""
@@ -30,16 +32,22 @@ FROM outputs WHERE job = ? AND number = ?"""
 
 
 class Totals(NamedTuple):
-    """The selected jobs of a batch: how many there are, failed (of these by a crash) and succeeded; ``seconds`` is the
-    time of their last attempts, ``started_at`` the first start (ms)."""
+    """The selected jobs of a batch: how many there are, failed (of these by a crash), are on hold by batchq itself, and
+    succeeded; ``seconds`` is the time of their last attempts, ``started_at`` the first start (ms)."""
 
     batch: str
     jobs: int
     failed: int
     crashed: int
+    on_hold: int
     succeeded: int
     seconds: float
     started_at: int | None
+
+    @property
+    def errors(self) -> int:
+        """The jobs that crashed, and those that wait for a person because of it."""
+        return self.crashed + self.on_hold
 
 
 class Earlier(NamedTuple):
