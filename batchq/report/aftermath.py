@@ -29,6 +29,10 @@ EXPLAINING = (
     "batchq.store.looking.change",
 )
 
+COMPARED = (
+    100_000  #: with more failed jobs than that nothing is compared with last time: it would take long, and memory
+)
+
 
 class Aftermath(NamedTuple):
     """The ``failed`` jobs of a run, their ``reasons``, and ``retry``, the command that runs exactly them again.
@@ -62,7 +66,7 @@ def gather(store: Store, failed: Collection[int], answered: Selection | None, db
             chosen = answered
         changed, found = None, []
         if explains := is_ready():
-            changed = _change(store, answered)
+            changed = _change(store, answered) if len(failed) <= COMPARED else None
             found = _reasons(store, chosen, changed, db)
         shown = [] if found and len(failed) > 1 else outputs.failures(store, Selection(ids), IN_FULL)
         return Aftermath(
@@ -145,7 +149,8 @@ def _sentence(changed: "Change | None") -> str:
         return ""
     from batchq.report import change
 
-    return change.sentence(changed) if change.parts(changed) else ""
+    is_any = changed.is_any or changed.again or changed.gone or changed.slower
+    return change.sentence(changed) if is_any else ""
 
 
 def _folded(failures: Iterable[Failure]) -> list[Failure]:

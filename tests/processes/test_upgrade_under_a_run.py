@@ -95,6 +95,23 @@ def test_a_run_that_waits_for_its_turn_at_the_store_has_what_it_needs(
     assert "Traceback" not in scene.said()
 
 
+@pytest.mark.parametrize("blow", [_take_away, _replace])
+def test_a_run_explains_its_failures_if_batchq_was_replaced_after_the_first_one(
+    scene: Scene, site: Path, blow: Callable[[Path], None]
+) -> None:
+    fails = [{"command": f"echo 'fatal: {word}' >&2; exit 3", "max_attempts": 1} for word in ("no disk", "no host")]
+    waits = {"command": "echo begun; until [ -e go ]; do sleep 0.01; done"}
+    scene.add(fails[0], waits, fails[1], fails[1])
+    run = scene.start_program(*RUN)
+    wait_until_all_is_kept(scene, 2)
+    blow(site)
+    (scene.folder / "go").touch()
+
+    assert ended(run) == 1
+    assert "batchq: 3 jobs failed for 2 reasons\n\n2 jobs: exit 3: fatal: no host\n" in scene.said()
+    assert "Traceback" not in scene.said()
+
+
 def test_a_run_whose_installation_is_replaced_while_it_begins_says_so(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
