@@ -11,6 +11,7 @@ import sqlite_utils
 import tenacity
 from conftest import eventually
 from others import someone_waits_for
+from pinged import serving
 from scene import Scene, ended
 
 import batchq
@@ -180,3 +181,17 @@ def test_a_run_whose_installation_is_moved_away_retries_and_tells_its_end(scene:
     assert "Traceback" not in scene.said()
     assert "evidence" in scene.said()
     assert scene.jobs() == [("succeeded",), ("failed",), ("succeeded",)]
+
+
+@pytest.mark.parametrize("blow", [_take_away, _replace])
+def test_a_run_still_notifies_its_url(scene: Scene, site: Path, blow: Callable[[Path], None]) -> None:
+    with serving(scene.shell.db()) as server:
+        scene.add({"command": "echo begun; until [ -e go ]; do sleep 0.01; done; exit 3", "max_attempts": 1})
+        run = scene.start_program(*RUN, "--notify", server.url)
+        wait_until_all_is_kept(scene, 1)
+        blow(site)
+        (scene.folder / "go").touch()
+
+        assert ended(run) == 1, scene.said()
+        assert server.paths() == ["/start", "/fail"]
+        assert "1 failed; exit code 1" in server.pings[1].text
