@@ -22,7 +22,7 @@ def a_failure(id: int = 3, log: bytes | None = b"boom\n", end: End | None = None
 
 def of(*failures: Failure, failed: int | None = None, retry: str = "batchq retry 3", **facts: Any) -> Aftermath:
     """What is left of a run whose failures have no reasons."""
-    known = {"reasons": [], "lost": 0, "cancelled": 0, "since": "", "is_news": True}
+    known = {"reasons": [], "lost": 0, "cancelled": 0, "change": None, "since": "", "is_news": True}
     return Aftermath(
         **known | {"failures": [*failures], "failed": failed or len(failures), "retry": retry} | facts  # type: ignore[arg-type]
     )
