@@ -56,6 +56,7 @@ def run(
     worker_jobs: int | None = None,
     limit_processes: int | None = None,
     mail_on: str | None = None,
+    notify: str | None = None,
     quiet: bool = False,
     verbose: bool = False,
 ) -> RunResult:
@@ -79,6 +80,7 @@ def run(
     worker_jobs       replace a worker after that many callables
     limit_processes   how many processes your user may have during the run
     mail_on           when failures are printed: "failure" (the default), or "change" since last time
+    notify            a URL or command to notify at the end, instead of the one that is stored; "" for none
     quiet, verbose    print nothing; print more
 
     Durations are seconds, texts such as "5m", or timedeltas. None is the default of the command.
@@ -101,7 +103,7 @@ def run(
         "--jobs": slots, "--queue": queue, "--batch": batch, "--max-jobs": max_jobs, "--max-time": max_time,
         "--halt": halt, "--if-running": if_running, "--perform": perform, "--events": events, "--grace": grace,
         "--log-dir": log_dir, "--worker-jobs": worker_jobs, "--limit-processes": limit_processes,
-        "--mail-on": mail_on,
+        "--mail-on": mail_on, "--notify": notify,
     })  # fmt: skip
     words = [f"{option}={value}" for option, value in given.items() if value is not None]
     words += [f"--handler={target}" for target in ([handler] if isinstance(handler, str) else handler)]
