@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from batchq.jobs.selection import Selection
 from batchq.report import reasons, summary
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
-from batchq.store.looking import tallies, times
+from batchq.store.looking import queries, tallies, times
 
 SOAK = bool(os.environ.get("BATCHQ_SOAK"))
 FEW, MANY = (1_000, 1_000_000) if SOAK else (8_000, 32_000)
@@ -98,3 +99,16 @@ def _seconds(path: Path, *words: str) -> float:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("batch", [None, "night"])
+def test_the_last_page_of_a_range_is_read_as_soon_as_the_first(store: Store, batch: str | None) -> None:
+    a_large_night(store, 8_000)
+    selection = Selection(((1, 8_000),), batch=batch)
+    first, last = (steps(store, partial(queries.jobs, store, selection, 100, after)) for after in (0, 7_800))
+
+    assert last < 1.5 * first + 5
+    assert [job.id for page in queries.pages(store, Selection(((3, 5), (900, 2_100)))) for job in page] == [
+        *range(3, 6),
+        *range(900, 2_101),
+    ]

@@ -32,7 +32,20 @@ LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.a
 
 def jobs(store: Store, selection: Selection, limit: int, after_id: int = 0) -> list[Job]:
     """The first ``limit`` selected jobs after ``after_id``, in the order of their ids: one page of a listing."""
-    return _jobs(store, selection, "AND jobs.id > :after ORDER BY jobs.id LIMIT :limit", limit, after_id)
+    left = _after(selection, after_id)
+    return _jobs(store, left, "AND jobs.id > :after ORDER BY jobs.id LIMIT :limit", limit, after_id)
+
+
+def _after(selection: Selection, id: int) -> Selection:
+    """The selection without the ids up to this one.
+
+    Of two lower bounds of ids SQLite uses one, and that of the selection made it read all earlier pages again.
+    """
+    ids, newest = (
+        tuple([(max(low, id + 1), high) for low, high in ranges or () if high > id])
+        for ranges in (selection.ids, selection.newest)
+    )
+    return selection._replace(ids=ids, newest=newest or selection.newest) if ids or newest else selection
 
 
 def pages(store: Store, selection: Selection) -> Iterator[list[Job]]:
