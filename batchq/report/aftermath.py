@@ -154,10 +154,13 @@ def _sentence(changed: "Change | None") -> str:
 
 
 def _folded(failures: Iterable[Failure]) -> list[Failure]:
-    """The same failures with folded tracebacks."""
-    from batchq.report.folding import folded
+    """The same failures with folded tracebacks, also in what they printed."""
+    from batchq.report.folding import folded, folded_output
 
     return [
-        one._replace(job=one.job._replace(traceback="\n".join(folded(one.job.traceback)))) if one.job.traceback else one
+        Failure(
+            one.job._replace(traceback="\n".join(folded(one.job.traceback))) if one.job.traceback else one.job,
+            one.log and one.log._replace(data=folded_output(one.log.data)),
+        )
         for one in failures
     ]

@@ -36,6 +36,13 @@ def folded(text: str) -> list[str]:
     return lines if len(lines) <= MOST else [f"… {len(lines) - MOST + 1:,} more lines", *lines[1 - MOST :]]
 
 
+def folded_output(data: bytes) -> bytes:
+    """The same output with its tracebacks folded; output without any stays as it is, with the carets of compilers."""
+    if b"Traceback (most recent call last):" not in data:
+        return data
+    return "\n".join(folded(data.decode("utf-8", "surrogateescape"))).encode("utf-8", "surrogateescape")
+
+
 def _counted(passed: list[str], margin: str) -> list[str]:
     if not passed:
         return []

@@ -234,3 +234,14 @@ def test_a_digest_without_its_rules_shows_each_failure(batchq: Shell) -> None:
 
     assert text.startswith("batchq: 2 jobs failed\n\njob 1, attempt 1 of 1: exit code 3")
     assert text.endswith("    stdout:\n      boom\n\nRun them again:  batchq retry 1-2\n")
+
+
+def test_a_traceback_that_a_command_printed_is_folded(batchq: Shell) -> None:
+    (batchq.folder / "fetch.py").write_text("import json\njson.loads('{')\n")
+
+    done = a_run(batchq, json.dumps({"command": "python3 fetch.py"}) + "\n")
+
+    assert re.search(
+        r"line 2, in <module>\n +json\.loads\('\{'\)\n +… \d+ frames in __init__\.py, decoder\.py\n +json\.", done.err
+    )
+    assert "^^^" not in done.err

@@ -1,6 +1,6 @@
 """Tracebacks in few lines."""
 
-from batchq.report.folding import MOST, folded
+from batchq.report.folding import MOST, folded, folded_output
 
 LONG = """Traceback (most recent call last):
   File "/srv/shop/fetch.py", line 10, in page
@@ -40,3 +40,11 @@ def test_other_text_keeps_its_lines_and_of_a_long_one_the_end_is_kept() -> None:
     assert folded("one\n\n  two\n") == ["one", "", "  two"]
     lines = folded("\n".join(f"line {number}" for number in range(100)))
     assert (len(lines), lines[0], lines[-1]) == (MOST, "… 77 more lines", "line 99")
+
+
+def test_a_traceback_in_an_output_is_folded_and_other_output_stays_as_it_is() -> None:
+    data = b"start \xff\n" + LONG.encode()
+
+    assert folded_output(data).splitlines()[0] == b"start \xff" and b"3 frames in request.py" in folded_output(data)
+    compiler = b"a.c:1:5: error: expected\n  int x = ;\n          ^~\n" * 30
+    assert folded_output(compiler) == compiler

@@ -7,7 +7,7 @@ from batchq.named import NamedTuple
 from batchq.report.change import sentence
 from batchq.report.digest import last_lines
 from batchq.report.ending import ending, nth
-from batchq.report.folding import folded
+from batchq.report.folding import folded, folded_output
 from batchq.report.layout import count
 from batchq.report.page.zone import Zone
 from batchq.report.table import LOST
@@ -177,7 +177,7 @@ def example_lines(failure: Failure) -> tuple[list[str], str]:
         return lines[-LINES:], "traceback" if len(lines) <= LINES else "end of the traceback"
     if failure.log is None:
         return [], "it printed nothing"
-    lines, more = last_lines(failure.log.data, LINES)
+    lines, more = last_lines(folded_output(failure.log.data), LINES)
     return lines, f"last lines of {failure.log.stream}" if more or failure.log.cut else failure.log.stream
 
 
