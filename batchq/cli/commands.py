@@ -92,7 +92,11 @@ def read(argv: list[str], after: list[str] | None) -> "tuple[Command, dict[str, 
     except UsageError:
         words = [word for word in rest if not word.startswith("-")]
         if words and any(other.startswith(f"{name} ") for other in ROOMS):
-            raise unknown(f"{name} {words[0]}") from None
+            if (meant := f"{name} {words[0]}") in ROOMS:
+                raise UsageError(
+                    f"put options after the words of a command, as in 'batchq {meant} --json'; see 'batchq {meant} -h'"
+                ) from None
+            raise unknown(meant) from None
         raise
 
 

@@ -15,8 +15,10 @@
 
   function took(seconds) {
     if (seconds < 0.9995) return Math.round(seconds * 1000) + " ms";
-    if (seconds < 59.95) return seconds.toFixed(1) + " s";
-    const whole = Math.round(seconds), minutes = Math.floor(whole / 60);
+    // Halves go to the even digit, as in the rows that are there without scripts.
+    if (seconds < 59.95) return (seconds % 1 === 0.25 ? seconds - 0.05 : seconds).toFixed(1) + " s";
+    const isHalf = seconds % 1 === 0.5 && Math.floor(seconds) % 2 === 0;
+    const whole = isHalf ? Math.floor(seconds) : Math.round(seconds), minutes = Math.floor(whole / 60);
     if (whole < 3600) return minutes + " m " + two(whole % 60) + " s";
     if (minutes < 1440) return Math.floor(minutes / 60) + " h " + two(minutes % 60) + " m";
     return Math.floor(minutes / 1440) + " d " + two(Math.floor(minutes % 1440 / 60)) + " h";

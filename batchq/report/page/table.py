@@ -87,7 +87,7 @@ def table(briefs: Briefs, reasons: "Sequence[Reason]", zone: Zone) -> Table:
         "started": lambda job: (
             "" if job.started_at is None else (zone.second if is_dated else zone.clock)(job.started_at)
         ),
-        "took": lambda job: "" if job.seconds is None else show_duration(job.seconds * 1000),
+        "took": lambda job: "" if job.seconds is None else show_duration(round(job.seconds, 3) * 1000),
         "reason": lambda job: titles[found] if (found := finder.place(job)) >= 0 else "",
     }
     differ = {kind: len({values[kind](job) for job in jobs}) > 1 for kind in _IF_THEY_DIFFER} | {
