@@ -143,6 +143,7 @@ def test_there_are_sessions_to_run() -> None:
         "formats.md",
         "jobfile.md",
         "monitoring.md",
+        "notify.md",
         "page.md",
         "python.md",
         "reports.md",

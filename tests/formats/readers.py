@@ -150,7 +150,14 @@ def trace(text: str) -> Seen:
     return Seen(None, sum(one["cat"] in ("failed", "timed_out", "crashed") for one in slices))
 
 
+def digest(text: str) -> Seen:
+    """What a person reads in a mail."""
+    found = re.search(r"^batchq: ([\d,]+) jobs? failed", text, re.M)
+    assert found, text
+    return Seen(None, _number(found[1]))
+
+
 READERS: dict[str, Callable[[str], Seen]] = {
-    "table": table, "json": json_, "html": html, "csv": csv_, "jsonl": jsonl, "joblog": joblog, "md": md,
+    "table": table, "digest": digest, "json": json_, "html": html, "csv": csv_, "jsonl": jsonl, "joblog": joblog, "md": md,
     "junit": junit, "prometheus": prometheus, "trace": trace,
 }  # fmt: skip

@@ -90,12 +90,14 @@ def test_a_report_of_the_jobs_with_one_text_shows_it_harmlessly(hostile: Shell, 
 
 @contextmanager
 def a_label_of_controls(hostile: Shell) -> Iterator[str]:
-    """A copy of the store with a batch of a name that batchq refuses: other programs may have written it."""
+    """A copy of the store with a batch and jobs of a name that batchq refuses: other programs may have written it."""
     path = hostile.folder / "labelled.db"
     hostile("backup", "-q", path.name)
     with closing(sqlite3.connect(path)) as db, db:
         for table in ("jobs", "counters"):
             db.execute(f"UPDATE {table} SET batch = ? WHERE batch = 'default'", (TEXTS[SCREEN],))
+        name = f"{TEXTS[SCREEN]}\x9b\u202e"  # JSON escapes the others by itself
+        db.execute("UPDATE jobs SET name = ? WHERE id BETWEEN ? AND ?", (name, *map(int, jobs_of(SCREEN).split("-"))))
     yield str(path)
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()

@@ -34,9 +34,18 @@ def newest(store: Store) -> dict[int, int]:
     """When each job was requeued last, by its id: of those that one of the newest adds requeued."""
     found: dict[int, int] = {}
     for at, again in store.fetch(_NEWEST):
-        for id in json.loads(again):
+        for id in _ids(again):
             found.setdefault(id, at)
     return found
+
+
+def _ids(again: str) -> list[int]:
+    """The ids of a stored list; none if another program has put something else there."""
+    try:
+        listed = json.loads(again)
+    except ValueError:
+        return []
+    return [id for id in listed if isinstance(id, int)] if isinstance(listed, list) else []
 
 
 def reruns(store: Store, selection: Selection, requeued: Mapping[int, int]) -> list[Rerun]:
