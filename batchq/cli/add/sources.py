@@ -8,7 +8,6 @@ import sys
 from itertools import chain, islice
 
 from batchq import folder
-from batchq.cli.programs import JOB_FILES
 from batchq.errors import InputError, MissingError, UsageError
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec, job_spec
@@ -66,11 +65,14 @@ def _check_sources(request: "Request") -> None:
         )
         if present
     ]
-    if given == ["FILE", "-c"] and not request.files[0].lower().endswith(JOB_FILES):
-        import shlex
+    if given == ["FILE", "-c"]:
+        from batchq.cli.programs import JOB_FILES
 
-        script = shlex.quote(" ".join([request.command, *request.files]))
-        raise UsageError(f"-c takes one script; write it in quotes, as in -c {script}")
+        if not request.files[0].lower().endswith(JOB_FILES):
+            import shlex
+
+            script = shlex.quote(" ".join([request.command, *request.files]))
+            raise UsageError(f"-c takes one script; write it in quotes, as in -c {script}")
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
     if not given and request.words is None:

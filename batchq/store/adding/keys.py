@@ -3,7 +3,6 @@
 import _sqlite3 as sqlite3
 
 from batchq.errors import InputError
-from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.values import ACTIVE
 
 TYPE_CHECKING = False
@@ -76,6 +75,8 @@ def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int
 
 def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]") -> None:
     """Store the final states of jobs (key, id, state) that are being removed; the key of one without is free again."""
+    from batchq.jobs.lifecycle import FINAL  # an add does not need it
+
     keyed = [(state, key, job) for key, job, state in jobs if key is not None]
     ended = [one for one in keyed if one[0] in FINAL]
     db.executemany("UPDATE keys SET state = ? WHERE key = ? AND job = ?", ended)
