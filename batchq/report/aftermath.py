@@ -5,8 +5,9 @@ from functools import cache
 
 from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
-from batchq.report.again import Failed, ids_of, program
+from batchq.report.again import Failed, ids_of
 from batchq.report.digest import IN_FULL, digest, digest_of_held
+from batchq.report.program import program
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries
 from batchq.store.looking.rows import Failure

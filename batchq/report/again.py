@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from batchq import clock
 from batchq.jobs.selection import Range, Selection, in_words, merged
+from batchq.report.program import program
 from batchq.store.file.connection import Store
 from batchq.store.looking import causes, tallies
-from batchq.visible import visible
 
 SHORT = 60  #: characters of ids that read better than a range and a cause
 LONG = 800  #: a mail line may have 998 bytes (RFC 5322); a longer list of ids would be broken
@@ -94,11 +94,6 @@ class Failed:
         if state not in self._counted:
             self._counted[state] = causes.of_range(self._store, *self._range, state)
         return self._counted[state]
-
-
-def program(db: str | None) -> str:
-    """How commands for this store begin: ``batchq``, or ``batchq --db PATH`` if ``db`` is given."""
-    return shlex.join(["batchq", "--db", visible(db, one_line=True)]) if db else "batchq"
 
 
 def failed_of(selection: Selection) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from batchq.clock import iso
 from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS, Field
-from batchq.report import change
 from batchq.report.ending import ending
 from batchq.store.looking.rows import Attempt, Detail, End, Failure, Filed, Job, Spread
 
@@ -30,7 +29,7 @@ SCHEMA = 1
 
 def report(report: "Summary") -> str:
     """A Summary as one document of kind ``report``."""
-    from batchq.report import reasons  # loaded already, with the summary; other documents do without
+    from batchq.report import change, reasons  # loaded already, with the summary; other documents do without
 
     timing = report.timing
     return _document(

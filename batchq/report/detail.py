@@ -7,7 +7,7 @@ from batchq.clock import show_duration
 from batchq.report.digest import LINES, last_lines, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
-from batchq.report.table import LOST, state
+from batchq.report.states import LOST, state
 from batchq.store.looking.rows import Attempt, Detail, Output
 from batchq.visible import visible
 

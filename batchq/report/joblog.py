@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from batchq.report.again import program
+from batchq.report.program import program
 from batchq.store.looking.rows import Job
 from batchq.visible import visible
 

@@ -7,12 +7,12 @@ a name is the same each night, because CI servers know a test by its name.
 from collections.abc import Iterator
 
 from batchq.clock import iso
-from batchq.report.again import program
 from batchq.report.digest import how, last_lines, shortened
 from batchq.report.ending import ending, nth
 from batchq.report.folding import folded
 from batchq.report.formats import Scope
 from batchq.report.numbering import Numbering
+from batchq.report.program import program
 from batchq.store.looking import cases
 from batchq.store.looking.cases import KEPT, Earlier, Totals
 from batchq.store.looking.rows import End, Job, Log

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from batchq.report.layout import Columns, Look, Part, render
-from batchq.report.table import state
+from batchq.report.states import state
 from batchq.store.changing.queues import Queue
 from batchq.visible import visible
 

@@ -4,8 +4,10 @@ from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, merged
 from batchq.named import NamedTuple
 from batchq.report import reasons
-from batchq.report.again import Failed, program
+from batchq.report.again import Failed
+from batchq.report.program import program
 from batchq.report.reasons import Reason
+from batchq.report.states import standings
 from batchq.store.file.connection import Store
 from batchq.store.looking import change, outputs, queries, tallies, times
 from batchq.store.looking.change import Change
@@ -20,14 +22,6 @@ if TYPE_CHECKING:
 
 SLOWEST = 5
 RUNNING = 10
-
-
-def standings(counts: dict[str, int], lost: int) -> dict[str, int]:
-    """The jobs by state; ``lost`` of those that are ``running`` in the store belong to a dead run."""
-    if not lost:
-        return counts
-    parted = counts | {"running": counts["running"] - lost, "lost": lost}
-    return {state: jobs for state, jobs in parted.items() if jobs}
 
 
 class Summary(NamedTuple):

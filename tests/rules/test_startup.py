@@ -106,10 +106,22 @@ def test_looking_and_retrying_load_nothing_that_draws(batchq: Shell, line: str) 
     assert not modules & {"typer", "rich", "sqlite_utils", "tenacity", "sqlite3"}
 
 
+@pytest.mark.parametrize("line", ["list", "show 1", "logs 1", "queue", "retry 1", "cancel 1", "hold 1", "wait 1"])
+def test_only_a_report_loads_what_finds_reasons_and_changes(batchq: Shell, line: str) -> None:
+    batchq("add", "-c", "exit 3")
+    batchq("run", "-q", code=1)
+
+    modules = loaded(batchq, *line.split())
+
+    assert "batchq.store.file.opening" in modules
+    assert not modules & {f"batchq.report.{name}" for name in ("reasons", "summary", "again", "folding", "change")}
+    assert "batchq.store.looking.twins" not in modules
+
+
 @pytest.mark.parametrize(
     ("modules", "needed"),
     [
-        ("batchq.store.file.opening batchq.store.looking.tallies batchq.report.table", {"re"}),
+        ("batchq.store.file.opening batchq.store.looking.tallies batchq.report.listing", {"re"}),
         ("batchq.store.file.opening batchq.report.summary batchq.report.table batchq.report.asjson", {"re"}),
         ("batchq.store.file.opening batchq.store.looking.outputs batchq.report.detail batchq.store.snapshots", {"re"}),
         ("batchq.store.file.opening batchq.store.changing.queues batchq.report.queues batchq.report.asjson", {"re"}),

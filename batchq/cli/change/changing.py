@@ -6,7 +6,7 @@ from batchq.cli.choosing import chosen, store_for
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.notes import note
-from batchq.report import summary
+from batchq.report import states
 from batchq.store.changing import control
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries
@@ -63,7 +63,7 @@ def change_jobs(
         done = change(store, found, list_ids=json)
         if left := done.left_alone.get("running"):
             lost = min(left, queries.lost(store, found))
-            done = done._replace(left_alone=summary.standings(done.left_alone, lost))
+            done = done._replace(left_alone=states.standings(done.left_alone, lost))
     if json:
         from batchq.report import asjson
 

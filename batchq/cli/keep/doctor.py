@@ -14,8 +14,8 @@ from batchq.visible import visible
 def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> int:
     """Check the store; return 0 if it is sound, 1 if something is wrong, 74 if it is damaged."""
     from batchq.jobs.asciijson import dump
-    from batchq.report.again import program
     from batchq.report.asjson import SCHEMA
+    from batchq.report.program import program
     from batchq.runner.rescuing import here
     from batchq.store.keeping.examination import examine
 

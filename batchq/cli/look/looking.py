@@ -93,8 +93,6 @@ def list_jobs(
     db: str | None,
 ) -> None:
     """Print or write the selected jobs, page by page."""
-    from batchq.report import asjson, table
-
     into = formats.chosen(format, output, json=json, names=formats.OF_LISTS)
     if limit is None and selection.is_empty:
         limit = NEWEST
@@ -105,8 +103,12 @@ def list_jobs(
         cut = limit is not None and 0 < limit < total
         scope = Scope(store, selection, clock.now(), named_by(store, db), limit if cut else None)
         if into.name == "table":
-            texts: Iterable[str] = table.listing(scope.pages(), _look_of(output, color), scope.at)
+            from batchq.report import listing
+
+            texts: Iterable[str] = listing.listing(scope.pages(), _look_of(output, color), scope.at)
         elif into.name == "json":
+            from batchq.report import asjson
+
             texts = asjson.listing(scope.pages(), total)
         else:
             texts = into.render(scope)

@@ -21,14 +21,18 @@ SOON = 0.02  #: and at least, even if it rings all the time
 
 def show(job: str | None, *, json: bool, color: str, db: str | None) -> None:
     """Print all about one job."""
-    from batchq.report import again, asjson, detail
+    from batchq.report import asjson, detail
+    from batchq.report.program import program
 
     id = job_of("show", job)
     with store_for(db, reading=True) as store, snapshot(store):
         found = queries.job(store, id)
         printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
-        program = again.program(named_by(store, db))
-        print_text(asjson.detail(found) if json else detail.detail(found, printed, look_of_stdout(color), program))
+        print_text(
+            asjson.detail(found)
+            if json
+            else detail.detail(found, printed, look_of_stdout(color), program(named_by(store, db)))
+        )
 
 
 def logs(
@@ -52,8 +56,8 @@ def logs(
 def explain(job: str | None, *, json: bool, db: str | None) -> None:
     """Print why one job waits, or why it ended as it did."""
     from batchq.report import asjson, explanation
-    from batchq.report.again import program
     from batchq.report.digest import title
+    from batchq.report.program import program
     from batchq.runner import rescuing
     from batchq.store.looking import reasons
 

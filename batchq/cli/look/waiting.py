@@ -10,8 +10,8 @@ from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.notes import note
 from batchq.processes import enclosing
-from batchq.report import summary, undone
-from batchq.report.again import program
+from batchq.report import states, undone
+from batchq.report.program import program
 from batchq.runner import rescuing
 from batchq.store.adding import keys
 from batchq.store.answering import asking, awaited
@@ -43,7 +43,7 @@ def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | Non
         is_over = _Wait(store, ids, callers, program(named_by(store, db))).until(until)
         followed = Selection(ids or NO_JOB)
         counts = tallies.counts(store, followed)
-        counts = summary.standings(counts, queries.lost(store, followed) if counts.get("running") else 0)
+        counts = states.standings(counts, queries.lost(store, followed) if counts.get("running") else 0)
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
         if lost := len(obstacles.removed(store, followed.ids).jobs):
             counts["removed"] = lost

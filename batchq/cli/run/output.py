@@ -111,8 +111,8 @@ def _answered(store: Store, tally: Tally) -> Selection | None:
 
 
 def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
-    from batchq.report.again import program
     from batchq.report.digest import IN_FULL, digest_of_held
+    from batchq.report.program import program
     from batchq.store.looking import outputs
 
     shown = outputs.on_hold(store, held[:IN_FULL])
@@ -121,7 +121,7 @@ def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
 
 def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
     from batchq.report import undone
-    from batchq.report.again import program
+    from batchq.report.program import program
     from batchq.store.looking import queries
 
     batchq = program(options.db)
@@ -142,8 +142,8 @@ def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
 
 
 def _left_alone(tally: Tally, options: OutputOptions) -> list[str]:
-    from batchq.report.again import program
     from batchq.report.layout import count
+    from batchq.report.program import program
 
     left = [(state, jobs) for state, jobs in sorted(tally.left_alone.items()) if jobs]
     why = {state: _LEFT_ALONE[state].format(batchq=program(options.db)) for state, _ in left}

@@ -10,7 +10,7 @@ from batchq.report.ending import ending, nth
 from batchq.report.folding import folded, folded_output
 from batchq.report.layout import count
 from batchq.report.page.zone import Zone
-from batchq.report.table import LOST
+from batchq.report.states import LOST
 from batchq.store.looking.rows import Failure, Job
 
 TYPE_CHECKING = False
