@@ -77,7 +77,7 @@ def _read(command: "Command", argv: list[str], after: list[str] | None) -> "dict
             elif one.required:
                 raise ValueError(f"{one.metavar} is missing")
     if plain:
-        raise ValueError(f"there is no place for the word {plain[0]!r}")
+        raise ValueError(f"unexpected word {plain[0]!r}")
     return values
 
 

@@ -57,7 +57,7 @@ def ping(
     is_over: Callable[[], bool] = lambda: False,
     timeout: float = TIMEOUT,
 ) -> str:
-    """POST ``text``; return "" when the server has accepted it, else why not. There is no next try once ``is_over()``."""
+    """POST ``text``; return "" when the server has accepted it, else why not. It stops trying once ``is_over()``."""
     where, headers = address(url, rid, suffix=suffix)
     request = Request(where, text.encode(), {**headers, "Content-Type": "text/plain; charset=utf-8"}, method="POST")
     request.add_header("User-Agent", "batchq")

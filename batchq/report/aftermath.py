@@ -141,7 +141,7 @@ def _change(store: Store, answered: Selection | None) -> "Change | None":
 def _reasons(store: Store, chosen: Selection, changed: "Change | None", db: str | None) -> "list[Reason]":
     from batchq.report import reasons
 
-    found = reasons.find(store, chosen, past=changed.past if changed else None, db=db)
+    found = reasons.find(store, chosen, past=changed and changed.compared, db=db)
     return [one._replace(examples=_folded(one.examples[:1])) for one in found]
 
 

@@ -57,8 +57,8 @@ class Reason(NamedTuple):
 def find(store: Store, selection: Selection, *, past: Selection | None = None, db: str | None = None) -> list[Reason]:
     """The reasons why jobs of the selection failed, the one of most jobs first, then the one of the smallest id.
 
-    ``past`` are the jobs of last time (``Change.past``). ``db`` is put into the commands. Of the first ``SHOWN`` reasons
-    a few jobs are read, for their titles and examples.
+    ``past`` are the jobs of last time (``Change.compared``). ``db`` is put into the commands. Of the first
+    ``SHOWN`` reasons a few jobs are read, for their titles and examples.
     """
     hits = causes.by_cause(store, selection)
     if not hits:

@@ -111,7 +111,7 @@ def build(
         queries.require(store, selection)
         counts = tallies.counts(store, selection)
         changed = change.change(store, selection) if counts else None
-        past = changed.past if changed and not changed.is_part else None  # or older adds would be compared, too
+        past = changed and changed.compared
         found = reasons.find(store, selection, past=past, db=db) if counts.get("failed") else []
         failed = Failed(store, selection, [*merged(ids for one in found for ids in one.ids)], db) if found else None
         ran = _ran(store, selection, counts, estimated=estimated)

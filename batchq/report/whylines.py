@@ -21,7 +21,7 @@ _LONGEST = 4_000  #: characters of a command
 
 def reasons(summary: Summary) -> Iterator[Line]:
     """A table of the reasons: jobs, cause, place and time, and the command that runs exactly these jobs again."""
-    has_past = summary.change is not None
+    has_past = any(one.before is not None for one in summary.reasons)
     titles = ("JOBS", "LAST TIME", "CAUSE") if has_past else ("JOBS", "CAUSE")
     columns = Columns(titles, right=("JOBS", "LAST TIME"))
     shown = summary.reasons[:SHOWN]

@@ -245,3 +245,17 @@ def test_a_traceback_that_a_command_printed_is_folded(batchq: Shell) -> None:
         r"line 2, in <module>\n +json\.loads\('\{'\)\n +… \d+ frames in __init__\.py, decoder\.py\n +json\.", done.err
     )
     assert "^^^" not in done.err
+
+
+def test_a_report_on_older_adds_as_well_says_of_no_reason_that_it_is_new(batchq: Shell) -> None:
+    for _ in range(3):
+        batchq("add", "--batch", "night", "--name", "a", "-c", "echo 'no route to host' >&2; exit 3")
+        batchq("run", "-q", code=1)
+
+    for words in (("report", "--batch", "night"), ("report", "1-3")):
+        text = batchq(*words).out
+        assert "since last time" in text and "no route to host" in text
+        assert "LAST TIME" not in text and not re.search(r"\bnew\b", text)
+    last = batchq("report", "last").out
+    assert re.search(r"JOBS +LAST TIME +CAUSE\n +1 +1 +exit 3", last)
+    assert "(new)" not in batchq("report", "--batch", "night", "--format", "digest").out

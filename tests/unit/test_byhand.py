@@ -251,7 +251,7 @@ def test_words_after_the_dashes_are_a_command_for_add_and_arguments_for_others()
 
     assert (add["words"], add["files"]) == (["a", "-v"], [])
     assert (run["files"], run["verbose"]) == (["a", "-v"], False)
-    with pytest.raises(UsageError, match="prune: there is no place for the word 'a'"):
+    with pytest.raises(UsageError, match="prune: unexpected word 'a'"):
         commands.read(["prune", "-q"], ["a", "-v"])
 
 

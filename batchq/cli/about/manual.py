@@ -31,7 +31,7 @@ _ENVIRONMENT = (
 )
 _FILES = (
     ("batchq.db", "The store of this folder, or of the nearest one above it."),
-    ("~/.local/share/batchq/batchq.db", "Your own store, which is used where there is no other."),
+    ("~/.local/share/batchq/batchq.db", "Your own store, used if none of these exists."),
 )
 
 

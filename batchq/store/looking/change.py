@@ -53,6 +53,11 @@ class Change(NamedTuple):
     is_part: bool = False
 
     @property
+    def compared(self) -> Selection | None:
+        """The jobs of last time whose causes compare with those of the selection; None if it has older adds as well."""
+        return None if self.is_part else self.past
+
+    @property
     def is_any(self) -> bool:
         """Whether other jobs fail than last time: newly, for the first time, or no more."""
         return bool(self.new or self.unknown or self.recovered)
