@@ -12,7 +12,7 @@ from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
 from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 from batchq.processes.unnamed import unnamed_file
-from batchq.processes.worker.wire import ANSWER, ARCHIVE, KINDS, LAST, PHASE, START, may_be_answer
+from batchq.processes.worker.wire import ANSWER, ARCHIVE, LAST, PHASE, START, may_be_answer
 
 _ROOM = memoryview(bytearray(64 * 1024))  # as in capture
 
@@ -110,7 +110,11 @@ class Resident:
         return True
 
     def answers(self) -> "list[Answer]":
-        """Read the answers that have come, without waiting for more."""
+        """Read the answers that have come, without waiting for more.
+
+        After one that cannot be read nothing counts: until the kill takes effect the worker goes on, and its next
+        answers, which are whole, would be taken for those of the tasks before.
+        """
         with contextlib.suppress(BlockingIOError):
             while os.read(self.bell, 4096):
                 pass
@@ -122,15 +126,15 @@ class Resident:
         self.has_reported = self.has_reported or bool(data)
         answers: list[Answer] = []
         at = 0
-        while len(data) - at >= ANSWER.size:
+        while len(data) - at >= ANSWER.size and not self.is_garbled:
             fields = ANSWER.unpack_from(data, at)
+            if not may_be_answer(fields):
+                self._kill()
+                break
             output = at + ANSWER.size
             text = output + fields[-2]
             end = text + fields[-1]
-            if end > len(data) or fields[0] not in KINDS:
-                if not may_be_answer(fields):
-                    self._kill()
-                    at = len(data)
+            if end > len(data):
                 break
             if fields[0] == LAST:
                 self.is_leaving = True
@@ -139,7 +143,7 @@ class Resident:
             else:
                 answers.append((fields, data[output:text].decode(), data[text:end].decode()))
             at = end
-        self._unread = data[at:]
+        self._unread = b"" if self.is_garbled else data[at:]
         return answers
 
     def _kill(self) -> None:

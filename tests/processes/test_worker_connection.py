@@ -1,7 +1,15 @@
 """A callable that damages the connection between its worker and the run harms only its own job."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from scene import Scene
+
+from batchq.processes.resident import Home, Resident
+from batchq.processes.worker.wire import ANSWER, LAST, RESULT
 
 pytest_plugins = ("scene",)
 
@@ -52,3 +60,53 @@ def test_a_callable_that_closes_the_connection_of_its_worker_has_crashed_and_say
 
     assert scene.attempts() == [("succeeded",), ("crashed",), ("succeeded",)]
     assert b"the callable broke its worker's connection" in scene.output(2, "stderr")
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[tuple[Resident, int]]:
+    """A process in the place of a worker, and the end of the pipe into which a worker writes its answers."""
+    process = subprocess.Popen(["sleep", "60"])
+    (_, tasks), (answers, answer), (bell, ring) = os.pipe(), os.pipe(), os.pipe()
+    for end in (answers, bell):
+        os.set_blocking(end, False)
+    home = Home(str(tmp_path), "", None, ())
+    yield Resident(process.pid, (tasks, answers, bell), home, (-1, -1), is_outlasting=False), answer
+    process.kill()
+    process.wait()
+    for end in (_, tasks, answers, answer, bell, ring):
+        os.close(end)
+
+
+def _answer(kind: bytes, text: bytes) -> bytes:
+    return ANSWER.pack(kind, 1_700_000_000_000, 1_700_000_000_001, 0.001, 0.001, 0, -1, 0, 0, -1, 0, len(text)) + text
+
+
+GOOD = _answer(RESULT, b"null")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"e" + GOOD, b"e" + bytes(400), b"r" + bytes(400), b"f" + b"x" * 400, b"?" * 65],
+    ids=["one byte before it", "zeros after e", "zeros after r", "no lengths", "no kind"],
+)
+def test_nothing_counts_after_an_answer_that_cannot_be_read(worker: tuple[Resident, int], damage: bytes) -> None:
+    """Whole answers that come before the kill takes effect are not those of the tasks that wait for one."""
+    resident, pipe = worker
+    os.write(pipe, GOOD)
+    os.write(pipe, damage)
+    assert len(resident.answers()) == 1
+    assert resident.is_garbled
+
+    os.write(pipe, GOOD * 2)
+    assert resident.answers() == []
+
+
+def test_an_answer_that_comes_in_pieces_is_read_when_it_is_whole(worker: tuple[Resident, int]) -> None:
+    resident, pipe = worker
+    for byte in GOOD[:-1]:
+        os.write(pipe, bytes([byte]))
+        assert resident.answers() == []
+    os.write(pipe, GOOD[-1:] + ANSWER.pack(LAST, *[0] * 11))
+    assert [text for _, _, text in resident.answers()] == ["null"]
+    assert resident.is_leaving
+    assert not resident.is_garbled

@@ -42,7 +42,8 @@ ARCHIVE = "/proc/self/fd/8"
 ANSWER = Struct("=cqqddqhIHqII")  #: which the runner reads in one call: it reads very many
 RESULT, ERROR, DISCARD, SNOOZE, PHASE, LAST = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
-KINDS = frozenset((RESULT, ERROR, DISCARD, SNOOZE, PHASE, LAST))
+_OF_A_TASK = frozenset((RESULT, ERROR, DISCARD, SNOOZE))
+_OF_NO_TASK = frozenset((PHASE, LAST))
 KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and of its end
 _MOST = 64 * 1024 * 1024  #: bytes of a text after an answer: more than any has
 _LATEST = 1 << 43  #: milliseconds since 1970: in a few hundred years
@@ -62,7 +63,10 @@ def receive(tasks: int) -> "dict[str, Any] | None":
 
 def may_be_answer(fields: "tuple[Any, ...]") -> bool:
     """Return whether these can be the fields of an answer; a callable may write anything to a descriptor of its worker."""
-    return fields[0] in KINDS and 0 <= fields[1] <= fields[2] < _LATEST and max(fields[-2:]) < _MOST
+    kind, began, ended, *_, output, text = fields
+    if kind in _OF_NO_TASK:
+        return not (began or ended or output) and bool(text < _MOST)
+    return kind in _OF_A_TASK and bool(began <= ended < _LATEST and output < _MOST and 0 < text < _MOST)
 
 
 def _exactly(pipe: int, size: int) -> bytes | None:
