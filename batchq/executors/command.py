@@ -108,12 +108,12 @@ class Command:
             context.scratch.renew()
             stdin = _input(claim.stdin)
         except OSError as error:
-            context.discard_log(out, err)
+            context.discard_sinks(out, err)
             return machine_refusal(error)
         self._result_file = self._environment["BATCHQ_RESULT_FILE"] = context.result_file(claim)
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
-        context.open_log(claim, out, err)
+        context.open_sinks(claim, out, err)
 
         def spawn(words: list[str]) -> int | Refusal:
             return context.spawner.spawn(
@@ -129,7 +129,7 @@ class Command:
             if stdin is not None:
                 os.close(stdin)
         if isinstance(pid, Refusal):
-            context.discard_log(out, err)
+            context.discard_sinks(out, err)
             return pid
         self.pid, self.out, self.err = pid, out, err
         self.started_at = clock.now()
@@ -157,7 +157,7 @@ class Command:
             started_at=self.started_at,
             finished_at=now,
         )
-        self._context.close_log(self.out, self.err)
+        self._context.close_sinks(self.out, self.err)
         return Ended(self.claim, unkillable(outcome, tree.why_alive(self.pid)))
 
     def note_end(self, status: int, usage: resource.struct_rusage) -> None:
@@ -169,7 +169,7 @@ class Command:
     def take_output(self) -> None:
         """Take its output: the next command gets the pipes."""
         self._stdout, self._stderr = self.out.take(), self.err.take()
-        self._context.close_log(self.out, self.err)
+        self._context.close_sinks(self.out, self.err)
 
     def has_lost_its_result(self) -> bool:
         """Whether the folder in which it may have left one is gone."""

@@ -106,7 +106,7 @@ class WorkerHandle:
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:
-            self._context.open_log(self.tasks[0], self.out, self.err)
+            self._context.open_sinks(self.tasks[0], self.out, self.err)
         self._began = time.monotonic()
         self.began_at = clock.now() if self.tasks else None
         self._reported = (0, 0)
@@ -148,7 +148,7 @@ class WorkerHandle:
             claim = self.tasks.popleft()
             ended.append(Ended(claim, self._outcome(claim, answer)))
         self._count_off(len(answers))
-        self._context.close_log(self.out, self.err)
+        self._context.close_sinks(self.out, self.err)
         self.performed += len(answers)
         if self.resident.is_leaving:
             self.began_at = None
@@ -192,7 +192,7 @@ class WorkerHandle:
         if not self.tasks:
             return None, []
         if self._lost_its_files():
-            self._context.discard_log(self.out, self.err)
+            self._context.discard_sinks(self.out, self.err)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         out, err = (None, None) if self._single else self.resident.spilled()

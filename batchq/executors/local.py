@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from batchq.executors.aftermath import Aftermath
 from batchq.executors.commands import Commands, unbegun
 from batchq.executors.handle import WorkerHandle
+from batchq.executors.listener import Listener
 from batchq.executors.message import Hook
 from batchq.executors.pace import Pace, Rest
 from batchq.executors.pipes import Pipes
@@ -40,7 +41,8 @@ class LocalExecutor:
     all processes, and ``kept`` records which of them stay. ``perform`` is the ``pkg.mod:func`` for payload jobs,
     imported from the job's folder or else from ``home``. ``grace`` is the seconds between TERM and KILL of a job that has
     timed out. ``logs`` is a folder for all output, ``mark`` is part of the names there. A worker is replaced after
-    ``worker_jobs`` tasks (0: never). ``prepare`` is called before the first job starts.
+    ``worker_jobs`` tasks (0: never). ``listeners`` receive what jobs print while they run. ``prepare`` is called before the
+    first job starts.
     """
 
     name = "local"
@@ -60,12 +62,13 @@ class LocalExecutor:
         mark: str = "",
         worker_jobs: int = 0,
         kept: Kept | None = None,
+        listeners: Sequence[Listener] = (),
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = slots
         self._inbox = inbox
         self._grace = grace
-        self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark)
+        self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark, listeners)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes = Pipes(self._selector)

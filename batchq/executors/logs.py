@@ -19,7 +19,7 @@ class Log:
         self._logs = logs
         self._entry = entry
 
-    def write(self, data: memoryview) -> None:
+    def write(self, stream: str, data: memoryview) -> None:
         """Append all of it; after the first error nothing more, so that the file has no gap."""
         if self._entry.trouble is not None:
             return

@@ -19,8 +19,8 @@ class Pipes:
             return self._free.pop()
         opened: list[Capture] = []
         try:
-            for _ in range(2):
-                opened.append(Capture())
+            for stream in ("stdout", "stderr"):
+                opened.append(Capture(stream))
         except OSError as error:
             for capture in opened:
                 capture.close()

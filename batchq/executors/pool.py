@@ -109,8 +109,8 @@ class Pool:
         return Assignment(_begun(worker) if was_idle else [], is_new)
 
     def is_fast(self, pace: Pace) -> bool:
-        """Whether several tasks go into one message; with a log folder each goes alone."""
-        return pace.is_fast() and self._context.logs.folder is None
+        """Whether several tasks go into one message; with a log folder or a listener each goes alone."""
+        return pace.is_fast() and not self._context.is_observed()
 
     def push(self, worker: WorkerHandle) -> None:
         """Send as much as the pipe takes; the selector reports when it takes more."""
@@ -181,7 +181,7 @@ class Pool:
             stdout=outcome.stdout or out.take(),
             stderr=outcome.stderr or err.take(),
         )
-        self._context.close_log(out, err)
+        self._context.close_sinks(out, err)
         return Ended(claim, unkillable(outcome, over.outliving[0]) if over.outliving else outcome)
 
     def _still_wanted(self, claims: list[Claim], reports: list[Report]) -> list[Claim]:

@@ -2,7 +2,9 @@
 
 import errno
 import time
+from collections.abc import Sequence
 
+from batchq.executors.listener import Listener, Relay
 from batchq.executors.logs import Logs
 from batchq.executors.results import Results
 from batchq.jobs.attempt import Claim, Failure
@@ -20,10 +22,18 @@ class ExecutorContext:
 
     ``cookie`` is in the environment of everything that it starts, so that a rescuer also finds processes that hide their
     token. ``logs`` is the folder of ``--log-dir``, ``mark`` distinguishes the logs of this store from those of others.
+    ``listeners`` receive what the attempts print while they run.
     """
 
     def __init__(
-        self, spawner: Spawner, scratch: str, db: str, cookie: str, logs: str | None = None, mark: str = ""
+        self,
+        spawner: Spawner,
+        scratch: str,
+        db: str,
+        cookie: str,
+        logs: str | None = None,
+        mark: str = "",
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.spawner = spawner
         self.db = db
@@ -31,6 +41,7 @@ class ExecutorContext:
         self.cookie = cookie
         self.package = Package()
         self.logs = Logs(logs, f"{db}-logs", mark)
+        self.listeners = listeners
         self._oom_kills = machine.oom_kills()
         self._results = Results()
         self.full_at = -1.0  # when (monotonic seconds) the folder was last found full
@@ -47,30 +58,38 @@ class ExecutorContext:
         except OSError as error:
             problem = f"cannot make files for its output in {self.logs.own()}: {error.strerror}"
             return Refusal("NoLog", problem, of_machine=error.errno in _SCARCE)
-        return Filed(out.fd, out), Filed(err.fd, err)
+        return Filed("stdout", out.fd, out), Filed("stderr", err.fd, err)
 
-    def open_log(self, claim: Claim, *captures: Output) -> None:
-        """Let the captures write the attempt's log too; a job that prints to files already has one."""
-        if self.logs.folder is None or claim.leftovers == "keep":
+    def is_observed(self) -> bool:
+        """Whether something receives all output while the jobs run: a log folder, or a listener."""
+        return self.logs.folder is not None or bool(self.listeners)
+
+    def open_sinks(self, claim: Claim, *captures: Output) -> None:
+        """Let the attempt's log and the listeners have what is captured; a job that prints to files already has a log."""
+        if not self.is_observed():
             return
-        log = self.logs.open(claim)
+        sinks: list[Sink] = [Relay(one, claim) for one in self.listeners]
+        if claim.leftovers != "keep" and (log := self.logs.open(claim)) is not None:
+            sinks.append(log)
         for capture in captures:
-            capture.sink = log
+            capture.sinks += tuple(sinks)
 
-    def close_log(self, *captures: Output) -> None:
-        """Close the attempt's log."""
-        for log in self._take_sinks(*captures):
-            log.close()
+    def close_sinks(self, *captures: Output) -> None:
+        """Close the attempt's log, and report the end of its output to the listeners."""
+        for sink in self._take_sinks(*captures):
+            sink.close()
 
-    def discard_log(self, *captures: Output) -> None:
+    def discard_sinks(self, *captures: Output) -> None:
         """Remove the log of an attempt that did not begin."""
-        for log in self._take_sinks(*captures):
-            log.discard()
+        for sink in self._take_sinks(*captures):
+            sink.discard()
 
-    def _take_sinks(self, *captures: Output) -> set[Sink]:
-        found = {capture.sink for capture in captures if capture.sink is not None}
+    def _take_sinks(self, *captures: Output) -> list[Sink]:
+        found: list[Sink] = []
         for capture in captures:
-            capture.sink = None
+            if capture.sinks:
+                found += [sink for sink in capture.sinks if sink not in found]  # most are sinks of both streams
+                capture.sinks = ()
         return found
 
     def result_file(self, claim: Claim) -> str:

@@ -21,8 +21,8 @@ _ROOM = memoryview(bytearray(_CHUNK))
 class Sink(Protocol):
     """A receiver of everything that is printed."""
 
-    def write(self, data: memoryview) -> None:
-        """Write it, or drop it: raises nothing."""
+    def write(self, stream: str, data: memoryview) -> None:
+        """Write what was printed to ``stream``, or drop it: raises nothing."""
 
     def close(self) -> None:
         """Close it after the last write."""
@@ -32,9 +32,13 @@ class Sink(Protocol):
 
 
 class Capture:
-    """One stream of one slot: a pipe that is reused for the next job while no process of an earlier job holds it."""
+    """One stream of one slot: a pipe that is reused for the next job while no process of an earlier job holds it.
 
-    def __init__(self) -> None:
+    ``stream`` is ``stdout`` or ``stderr``; ``sinks`` receive all that it captures.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         # Most commands print nothing, and a poll takes a third of the time of a read that finds nothing.
@@ -44,7 +48,7 @@ class Capture:
         self._tail = bytearray()
         self._total = 0
         self._reported = 0
-        self.sink: Sink | None = None  # for --log-dir
+        self.sinks: tuple[Sink, ...] = ()
 
     def close(self) -> None:
         """Close both ends."""
@@ -66,8 +70,8 @@ class Capture:
 
     def _take(self, data: memoryview) -> None:
         self._total += len(data)
-        if self.sink is not None:
-            self.sink.write(data)
+        for sink in self.sinks:
+            sink.write(self.stream, data)
         if room := KEPT - len(self._head):
             self._head += data[:room]
             data = data[room:]
@@ -103,16 +107,18 @@ class Capture:
 class Filed:
     """One stream that goes to a file, not to a pipe: leftovers may print there when nobody reads any more.
 
-    The file is open for reading and appending; ``sink`` closes it.
+    The file is open for reading and appending; the first of the ``sinks`` closes it.
     """
 
-    def __init__(self, fd: int, sink: Sink) -> None:
+    def __init__(self, stream: str, fd: int, sink: Sink) -> None:
+        self.stream = stream
         self.writer = fd
-        self.sink: Sink | None = sink
-        self._reported = 0
+        self.sinks: tuple[Sink, ...] = (sink,)
+        self._reported = self._read = 0
 
     def news(self) -> Stream | None:
         """Return what the running job has printed so far; None if nothing is new."""
+        self._pass_on()
         total = os.fstat(self.writer).st_size
         if total == self._reported:
             return None
@@ -121,7 +127,15 @@ class Filed:
 
     def take(self) -> Stream | None:
         """Return everything printed so far, None for nothing."""
+        self._pass_on()
         return read_kept(self.writer)
+
+    def _pass_on(self) -> None:
+        """Pass what was printed since the last call to the sinks after the first."""
+        while self.sinks[1:] and (size := os.preadv(self.writer, [_ROOM], self._read)):
+            self._read += size
+            for sink in self.sinks[1:]:
+                sink.write(self.stream, _ROOM[:size])
 
 
 Output = Capture | Filed  #: where one stream of an attempt goes

@@ -1,108 +1,17 @@
 """The contract of the executor seam: what every executor does with a claim."""
 
 import json
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from conftest import eventually
+from desk import SLOTS, Desk
 from scene import is_gone
 
-from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Lost, Report, Started
-from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended, Outcome, Printed
-from batchq.processes.signals import Inbox
+from batchq.executors.seam import Executor, Lost, Started
+from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Ended, Printed
 
-SLOTS = 2
-HANDLED = (
-    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
-    signal.SIGTSTP,
-)  # fmt: skip
-
-
-def local(folder: Path) -> Executor:
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    db = str(folder / "batchq.db")
-    return LocalExecutor(
-        SLOTS, Inbox(), str(scratch), db=db, cookie="contract", perform=None, home=str(folder), grace=0.2
-    )
-
-
-EXECUTORS: dict[str, Callable[[Path], Executor]] = {"local": local}
-
-
-@pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
-    """An executor that is closed afterwards; signals and the working directory are as before."""
-    handlers = {number: signal.getsignal(number) for number in HANDLED}
-    here = Path.cwd()
-    opened = EXECUTORS[request.param](tmp_path)
-    try:
-        yield opened
-        opened.close()
-    finally:
-        signal.set_wakeup_fd(-1)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        os.chdir(here)
-
-
-class Desk:
-    """Makes claims and collects their outcomes."""
-
-    def __init__(self, executor: Executor, folder: Path) -> None:
-        self.executor = executor
-        self.folder = folder
-        self.reports: list[Report] = []
-        self._ids = 0
-
-    def claim(self, kind: str, work: object, *, timeout: int | None = None, ahead: bool = False) -> Claim:
-        self._ids += 1
-        return Claim(
-            id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
-            name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
-            leftovers="kill", slots=1, on_crash="retry", python=None, fresh=False,
-            success_codes=None,
-            started_at=None if ahead else time.time_ns() // 1_000_000,
-            cwd=str(self.folder), path=os.environ["PATH"],
-        )  # fmt: skip
-
-    def shell(self, script: str, **options: object) -> Claim:
-        return self.claim("shell", [script], **options)  # type: ignore[arg-type]
-
-    def call(self, target: str, **args: object) -> Claim:
-        return self.claim("call", {"call": target, "args": args})
-
-    def wait(self, done: Callable[[], object], seconds: float = 30.0) -> None:
-        """Poll until ``done()``."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, f"only {self.reports}"
-            self.reports += self.executor.poll(0.05)
-
-    def outcomes(self, *claims: Claim) -> list[Outcome]:
-        """Start the claims and wait for their ends, in the order of the claims."""
-        self.executor.start(claims)
-        return self.ends(claims)
-
-    def ends(self, claims: Sequence[Claim]) -> list[Outcome]:
-        tokens = [claim.token for claim in claims]
-        self.wait(lambda: set(tokens) <= {token for token, _ in self._ended()})
-        ended = self._ended()
-        assert sorted(token for token, _ in ended if token in tokens) == sorted(tokens), "each ends exactly once"
-        return [dict(ended)[token] for token in tokens]
-
-    def _ended(self) -> list[tuple[str, Outcome]]:
-        return [(one.claim.token, one.outcome) for one in self.reports if isinstance(one, Ended)]
-
-
-@pytest.fixture
-def desk(executor: Executor, tmp_path: Path) -> Desk:
-    return Desk(executor, tmp_path)
+pytest_plugins = ("desk",)
 
 
 def test_success_has_its_output_times_and_result(desk: Desk) -> None:

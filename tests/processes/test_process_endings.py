@@ -414,7 +414,7 @@ def test_what_a_callable_leaves_and_prints_without_end_does_not_keep_it_from_end
 
 
 def test_a_stdin_that_cannot_be_made_is_the_fault_of_the_machine(folder: Path) -> None:
-    context, out, err = ExecutorContext(Spawner(), str(folder), "batchq.db", "1"), Capture(), Capture()
+    context, out, err = ExecutorContext(Spawner(), str(folder), "batchq.db", "1"), Capture("stdout"), Capture("stderr")
     empty = Claim(**dict.fromkeys(Claim._fields))  # type: ignore[arg-type]
     claim = empty._replace(
         id=1, attempt=1, token="t", kind="argv", work='["cat"]', batch="b", queue="q", stdin=b"x", cwd="/", path="/bin"

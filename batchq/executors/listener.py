@@ -1,0 +1,42 @@
+"""Listeners: they receive what attempts print while the attempts run."""
+
+from batchq.jobs.attempt import Claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
+
+
+class Listener(Protocol):
+    """A receiver of the output of all attempts, called in the runner's one thread: it must neither wait nor raise.
+
+    With a listener each callable gets a message of its own, so that its output goes through the pipes while it runs. The
+    output of a job with ``leftovers = "keep"`` goes to files and comes about once a second.
+    """
+
+    def printed(self, claim: Claim, stream: str, data: bytes) -> None:
+        """Take what an attempt has just printed to ``stdout`` or ``stderr``, in the order of reading."""
+
+    def ended(self, claim: Claim) -> None:
+        """Note that nothing more will come of an attempt, which is reported as ended only after this."""
+
+
+class Relay:
+    """The sink of one attempt that passes everything on to a listener."""
+
+    def __init__(self, listener: Listener, claim: Claim) -> None:
+        self._listener = listener
+        self._claim = claim
+
+    def write(self, stream: str, data: memoryview) -> None:
+        """Pass it on."""
+        self._listener.printed(self._claim, stream, bytes(data))
+
+    def close(self) -> None:
+        """Report the end of the output."""
+        self._listener.ended(self._claim)
+
+    def discard(self) -> None:
+        """Report nothing about an attempt that did not begin."""
