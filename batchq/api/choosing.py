@@ -37,8 +37,10 @@ class Choice(TypedDict, total=False):
 
 
 def selection(which: "Sequence[Which]", choice: Choice) -> "Selection":
-    """Return the selection of the jobs in ``which`` (ids, texts such as ``"1-5,9"`` and ``"last"``, collections of ids)
-    that pass ``choice``. An empty collection selects no job. Raises UsageError.
+    """Return the selection of the jobs in ``which`` that pass ``choice``.
+
+    These are ids, collections of ids, and texts such as ``"1-5,9"``, ``"last"`` and ``"load-*"``. An empty collection
+    selects no job. Raises UsageError.
     """
     from batchq.api.options import plain
     from batchq.jobs.selection import NO_JOB, merged, parse

@@ -1,8 +1,7 @@
 """Turn the words and options of a SELECTION into one value, and open the store that it refers to."""
 
 from batchq.cli.options import SELECTION
-from batchq.errors import UsageError
-from batchq.jobs.selection import NO_JOB, Selection, parse
+from batchq.jobs.selection import NO_JOB, Selection, of_ids, parse
 from batchq.notes import note, warn
 from batchq.store import names
 from batchq.store import selecting as selected
@@ -21,23 +20,21 @@ def selection_of(values: "dict[str, Any]") -> "dict[str, Any]":
     return {"selection": parse(**taken)} | {name: value for name, value in values.items() if name not in taken}
 
 
-def job_of(verb: str, job: str | None) -> int:
-    """Return the id of the one job that a command needs. Raises UsageError."""
-    ids = () if job is None else parse([job]).ids
-    if len(ids) != 1 or ids[0][0] != ids[0][1]:
-        raise UsageError(f"{verb} takes the id of one job, as in 'batchq {verb} 3'")
-    return ids[0][0]
+def only(selection: Selection) -> int | None:
+    """Return the id if the selection is the id of one job, and nothing else."""
+    (low, _), *_ = selection.ids or NO_JOB
+    return low if low and selection == of_ids([low]) else None
 
 
 def chosen(store: Store, selection: Selection, verb: str) -> Selection:
-    """Look up ``last`` and the jobs of a run, once for the whole command.
+    """Look up ``last``, globs and the jobs of a run, once for the whole command.
 
     Notes report a newest add that stored nothing, a run without jobs, and a queue or batch that the store has never seen.
     """
     for one in names.never_seen(store, selection.queue, selection.batch):
         note(one.sentence)
     found = selected.resolved(store, selection)
-    if found.newest == NO_JOB:
+    if found.last and found.meant == NO_JOB:
         note(f"{verb}: nothing was added by the newest add")
     if found.ran == NO_JOB:
         note(f"{verb}: {_without_jobs(found.run)}")

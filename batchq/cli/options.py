@@ -127,11 +127,10 @@ TRUST_OWNER = Option("--trust-owner", None, "Use a store of another user, who th
 JSON = Option("--json", None, "Print JSON, schema 1.")
 QUIET = Option("-q --quiet", None, "Print nothing; the exit code is the answer.")
 COLOR = Option("--color", None, "Whether to colour the output.", choices=("auto", "always", "never"), default="auto")
-ID = Argument("job", "ID", "The id of one job.")
 
 _WHICH = "Which jobs"
 SELECTION = (
-    Argument("words", "JOB", "Job ids and ranges, as in 1-5,9, or 'last' for the newest add.", many=True),
+    Argument("words", "JOB", "Ids and ranges (1-5,9), 'last' (the newest add), or names ('load-*').", many=True),
     Option("--batch", "NAME", "Only jobs of this batch.", group=_WHICH),
     Option("--queue", "NAME", "Only jobs of this queue.", group=_WHICH),
     Option("--state", "STATE", "Only jobs in this state; may be repeated.", form=LIST, name="states", group=_WHICH),

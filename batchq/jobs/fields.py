@@ -183,8 +183,8 @@ _ALL = (
     ),
     Field(
         "after", values.parents, "list", ORDER, "JOB",
-        "Run after these have succeeded: a name, an id, batch:NAME or last.", default=(), is_own=True, is_column=False,
-        is_filled=True,
+        "Run after these have succeeded: a name, 1-5,9, 'load-*', batch:NAME or last.", default=(), is_own=True,
+        is_column=False, is_filled=True,
     ),
     Field(
         "after_any", values.parents, "list", ORDER, "JOB", "Run after these have finished, even if they failed.",

@@ -1,4 +1,5 @@
-"""Which jobs a command means: ids and ranges, ``last``, and filters that narrow them. Values only, no store."""
+"""Which jobs a command means: ids, ranges, ``last``, patterns of names, and filters that narrow them. Values only, no
+store."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +16,16 @@ NO_JOB: tuple[Range, ...] = ((0, 0),)  #: ids begin with 1
 LAST_RUN = 0  #: the newest run; runs begin with 1
 
 _PIECE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # 18 digits: always fits an SQLite rowid
+_WILD = re.compile(r"[*?\[]")
 _RUN = re.compile(r"[1-9][0-9]{0,17}")
 _CAUSE = re.compile(r"[0-9a-f]{8}")
 
 
 class Selection(NamedTuple):
-    """The chosen jobs: those of ``ids`` or of the ``last`` add (any job if neither is given) that pass the filters.
+    """The chosen jobs: those of ``ids``, of the ``last`` add, or with a name like one of ``globs`` (any job if none of
+    these is given) that pass the filters.
 
-    ``newest`` are the jobs of the last add once a command has looked it up, so that it means the same add to its end.
+    ``meant`` are the jobs of the last add and of the globs once a command has looked them up: it means these to its end.
     ``ids`` are sorted, disjoint ranges, both ends included. ``name`` is a glob (``*``, ``?``, ``[…]``) and case counts.
     ``since`` is in milliseconds since 1970 and keeps jobs that were added, started or ended after it, or run now.
     ``everything`` filters nothing: it states that every job is meant. ``causes`` are ids of causes, and keep jobs
@@ -39,12 +42,27 @@ class Selection(NamedTuple):
     name: str | None = None
     since: int | None = None
     everything: bool = False
-    newest: tuple[Range, ...] | None = None
+    meant: tuple[Range, ...] | None = None
     causes: tuple[str, ...] = ()
     run: int | None = None
     ran: tuple[Range, ...] | None = None
     tags: tuple[str, ...] = ()
     grep: str | None = None
+    globs: tuple[str, ...] = ()
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """The ids of the words: those that are written there, and those that were looked up."""
+        return self.ids + (self.meant or ())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some words have not been looked up."""
+        return self.meant is None and bool(self.last or self.globs)
+
+    def within(self, ids: tuple[Range, ...]) -> "Selection":
+        """Return the jobs with these ids that pass the filters."""
+        return self._replace(ids=ids, last=False, globs=(), meant=None)
 
     @property
     def is_empty(self) -> bool:
@@ -79,7 +97,7 @@ def parse(
     tags: Sequence[str] = (),
     grep: str | None = None,
 ) -> Selection:
-    """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``) and ``last``.
+    """Return the selection of a command line: ``words`` are ids and ranges (``1-5,9``), ``last``, and globs (``load-*``).
 
     Each of ``states`` and ``causes`` may hold several, separated by commas; ``failed`` and ``running`` add that state.
     ``since`` is a duration ago or a time (see ``clock.since``). ``run`` is the number of a run, or ``last``.
@@ -95,10 +113,12 @@ def parse(
     if words and everything:
         raise UsageError(f"--all and {words[0]!r} exclude each other: --all is every job")
     pieces = [piece.strip() for word in words for piece in word.split(",")]
-    ranges = [_range(piece) for piece in pieces if piece != "last"]
+    globs = tuple(dict.fromkeys(piece for piece in pieces if is_glob(piece)))
+    ranges = [_range(piece) for piece in pieces if piece != "last" and piece not in globs]
     return Selection(
         tuple(merged(ranges)), "last" in pieces, batch, queue, _states(states, failed, running), name, _since(since),
         everything, causes=_causes(causes), run=_run(run), tags=tuple(dict.fromkeys(tags)), grep=grep,
+        globs=globs,
     )  # fmt: skip
 
 
@@ -126,15 +146,26 @@ def in_words(ranges: Iterable[Range]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
+def is_glob(word: str) -> bool:
+    """Whether a word is a pattern of names, as in ``load-*``; names are printable."""
+    return word.isprintable() and bool(_WILD.search(word))
+
+
+def range_of(word: str) -> Range | None:
+    """Return the ids from ``3`` or ``3-5``, as they are written; None if the word is neither."""
+    match = _PIECE.fullmatch(word)
+    return (int(match[1]), int(match[2] or match[1])) if match else None
+
+
 def _range(piece: str) -> Range:
     if not piece:
         raise UsageError("an empty word selects nothing: write ids as in 1-5,9 (is a shell variable unset?)")
-    match = _PIECE.fullmatch(piece)
-    if not match:
+    if not (found := range_of(piece)):
         raise UsageError(
-            f"{piece!r} is not a job: write ids and ranges as in 1-5,9, or last{did_you_mean(piece, ['last'])}"
+            f"{piece!r} is not a job: write ids and ranges as in 1-5,9, last, or a pattern of names as in 'load-*'"
+            f"{did_you_mean(piece, ['last'])}"
         )
-    low, high = int(match[1]), int(match[2] or match[1])
+    low, high = found
     if low == 0:
         raise UsageError(f"{piece!r} is not a job: ids begin with 1")
     if low > high:

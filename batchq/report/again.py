@@ -70,9 +70,9 @@ class Failed:
         within = (ids[0][0], ids[-1][1])
         if len(listed) > LONG and self._is_whole and _count(_cut(self._ids, within)) == _count(ids):
             return f"{in_words([within])} --failed"
-        own = self._selection.ids + (self._selection.newest or ())
-        narrowed = self._selection._replace(
-            ids=own or (self._range,), last=False, newest=None, causes=tuple(of_causes) or self._selection.causes
+        own = self._selection.ranges
+        narrowed = self._selection.within(own or (self._range,))._replace(
+            causes=tuple(of_causes) or self._selection.causes
         )
         words = failed_of(narrowed)
         are_exact = bool(of_causes) or _count(ids) == self._jobs
@@ -84,8 +84,8 @@ class Failed:
         """Whether these are all failed jobs of the range, as is known without looking at each."""
         if sum(tallies.counts(self._store, Selection(states=("failed",))).values()) == self._jobs:
             return True
-        own = self._selection.ids + (self._selection.newest or ())
-        is_plain = self._selection._replace(ids=(), last=False, newest=None, everything=False).is_empty
+        own = self._selection.ranges
+        is_plain = self._selection.within(())._replace(everything=False).is_empty
         return is_plain and own in ((), (self._range,))
 
     def _in_range(self, state: str) -> dict[str, int]:
@@ -98,7 +98,7 @@ class Failed:
 
 def failed_of(selection: Selection) -> str:
     """The arguments that choose the failed jobs of a selection: ``1-500 --batch night --failed``."""
-    words = [ids] if (ids := in_words(merged(selection.ids + (selection.newest or ())))) else []
+    words = [ids] if (ids := in_words(merged(selection.ranges))) else []
     for option, value in (
         ("--batch", selection.batch),
         ("--queue", selection.queue),
@@ -121,7 +121,7 @@ def ids_of(jobs: Iterable[int]) -> tuple[Range, ...]:
 
 def _enclosing(selection: Selection, ids: tuple[Range, ...]) -> Range:
     """The range of ids that a command names: that of the selection if it has one, such as an add, else of the jobs."""
-    own = selection.ids + (selection.newest or ())
+    own = selection.ranges
     first, last = ids[0][0], ids[-1][1]
     return own[0] if len(own) == 1 and own[0][0] <= first and last <= own[0][1] else (first, last)
 

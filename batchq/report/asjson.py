@@ -85,7 +85,21 @@ def lines(scope: "Scope") -> Iterator[str]:
 
 def detail(detail: Detail) -> str:
     """One job with its attempts as one document of kind ``job``."""
-    job = _job(detail.job) | {
+    return _document("job", job=_detail(detail))
+
+
+def details(jobs: Iterable[Detail]) -> Iterator[str]:
+    """Jobs with their attempts as one document of kind ``jobs``, in pieces, one job per line."""
+    yield f'{{"schema": {SCHEMA}, "kind": "jobs", "jobs": ['
+    before = "\n"
+    for job in jobs:
+        yield before + dump(_detail(job))
+        before = ",\n"
+    yield "\n]}\n"
+
+
+def _detail(detail: Detail) -> "dict[str, Any]":
+    return _job(detail.job) | {
         "add": detail.add_id,
         "cwd": detail.cwd,
         "path": detail.path,
@@ -94,7 +108,6 @@ def detail(detail: Detail) -> str:
         "cancel_asked": detail.cancel_asked,
         "attempts": [_attempt(attempt) for attempt in detail.attempts],
     }
-    return _document("job", job=job)
 
 
 def stored(values: "Mapping[str, Any]") -> "dict[str, Any]":
@@ -205,8 +218,17 @@ def _end(end: End | None) -> "dict[str, Any]":
 
 def explanation(job: Job, reasons: "Sequence[explaining.Reason]") -> str:
     """The reasons why one job waits, or ended the way it did."""
+    return _document("explanation", **_explained(job, reasons))
+
+
+def explanations(explained: "Iterable[tuple[Job, Sequence[explaining.Reason]]]") -> str:
+    """The same for several jobs, as one document."""
+    return _document("explanations", jobs=[_explained(job, reasons) for job, reasons in explained])
+
+
+def _explained(job: Job, reasons: "Sequence[explaining.Reason]") -> "dict[str, Any]":
     listed = [{"reason": one.word, "text": one.text} for one in reasons]
-    return _document("explanation", job=job.id, state=job.state, reasons=listed)
+    return {"job": job.id, "state": job.state, "reasons": listed}
 
 
 def queues(found: "Sequence[Queue]") -> str:

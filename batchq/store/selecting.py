@@ -30,22 +30,32 @@ WHERE made.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)
 UNION ALL SELECT its.id FROM jobs AS its
 WHERE its.state = 'running' AND its.runner = iif(:run = {LAST_RUN}, {_NEWEST_RUN}, :run)"""
 _IN_ORDER = f"{_OF_RUN} ORDER BY 1"
+_ALIKE = "SELECT id FROM jobs WHERE name GLOB :glob ORDER BY id"
 
 
 def resolved(store: Store, selection: Selection) -> Selection:
-    """The same selection with ``last`` looked up once: until the command ends it means that add, even if others follow.
+    """The same selection with its words looked up once: until the command ends they mean these jobs, even if others follow.
 
     An add that stored nothing new stands for the jobs that it changed or requeued, or for no job. The jobs of a run are
-    looked up, too. Raises MissingError for a run that does not exist.
+    looked up, too. Raises MissingError for a run that does not exist, and for a glob that no name is like.
     """
     selection = _with_run(store, selection)
-    if not selection.last or selection.newest is not None:
+    if not selection.is_open:
         return selection
-    jobs: list[Range] = []
+    jobs = [*_of_last(store)] if selection.last else []
+    for glob in selection.globs:
+        if not (alike := [*_spans(store, _ALIKE, {"glob": glob})]):
+            raise MissingError(f"no job has a name like {glob!r} in {store.path}")
+        jobs += alike
+    return selection._replace(meant=tuple(merged(jobs)) or NO_JOB)
+
+
+def _of_last(store: Store) -> Iterator[Range]:
     for first, new, again in store.fetch(f"SELECT first, jobs, again {_NEWEST}"):
-        jobs = [(first, first + new - 1)] if new else []
-        jobs += [(job, job) for job in json.loads(again or "[]")]
-    return selection._replace(newest=tuple(merged(jobs)) or NO_JOB)
+        if new:
+            yield first, first + new - 1
+        for job in json.loads(again or "[]"):
+            yield job, job
 
 
 def _with_run(store: Store, selection: Selection) -> Selection:
@@ -56,14 +66,14 @@ def _with_run(store: Store, selection: Selection) -> Selection:
         ((run,),) = store.fetch(f"SELECT coalesce({_NEWEST_RUN}, {LAST_RUN})")
     elif not store.fetch("SELECT 1 FROM runners WHERE id = ?", (run,)):
         raise MissingError(f"there is no run {run} in {store.path}")
-    return selection._replace(run=run, ran=tuple(_spans(store, run)) or NO_JOB)
+    return selection._replace(run=run, ran=tuple(_spans(store, _IN_ORDER, {"run": run})) or NO_JOB)
 
 
-def _spans(store: Store, run: int) -> Iterator[Range]:
-    """The jobs of a run as ranges, made row by row: a run may have a million jobs."""
+def _spans(store: Store, in_order: str, named: dict[str, object]) -> Iterator[Range]:
+    """The ids of a query as ranges, made row by row: there may be a million."""
     low, high = 0, -1
     try:
-        for (id,) in store.db.execute(_IN_ORDER, {"run": run}):
+        for (id,) in store.db.execute(in_order, named):
             if id != high + 1 and high >= low:
                 yield low, high
             low, high = (low if id == high + 1 else id), id
@@ -80,7 +90,7 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
     """
     parts: list[str] = []
     named: dict[str, object] = {}
-    if selection.ids or selection.last:
+    if selection.ids or selection.last or selection.globs:
         parts.append(f"({' OR '.join(_chosen(selection, named))})")
     if selection.batch is not None:
         # The index on batch leaves out the default batch, and SQLite uses it only if the statement does so, too.
@@ -118,13 +128,16 @@ def condition(selection: Selection) -> tuple[str, dict[str, object]]:
 
 
 def _chosen(selection: Selection, named: dict[str, object]) -> list[str]:
-    ids = selection.ids + (selection.newest or ())
+    ids = selection.ranges
     choices: list[str] = []
     if ids:
         choices.append(_in_ranges(ids, named))
-    if selection.last and selection.newest is None:
+    if selection.last and selection.is_open:
         choices.append(f"jobs.id BETWEEN (SELECT first {_NEWEST}) AND (SELECT first + jobs - 1 {_NEWEST})")
         choices.append(f"jobs.id IN (SELECT value FROM json_each((SELECT again {_NEWEST})))")
+    for number, glob in enumerate(selection.globs if selection.is_open else ()):
+        choices.append(f"jobs.name GLOB :glob{number}")
+        named[f"glob{number}"] = glob
     return choices
 
 

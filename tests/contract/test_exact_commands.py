@@ -158,7 +158,7 @@ def test_of_one_add_the_command_is_a_range_and_a_cause(store: Store) -> None:
     first, *_ = add(store, *["true"] * 60)
     play_together(store, *[OUTCOMES[1]] * 5, *[OUTCOMES[1], OUTCOMES[4]] * 30)
 
-    built = summary.build(store, Selection(last=True, newest=((6, 65),)), at=1, failures=10)
+    built = summary.build(store, Selection(last=True, meant=((6, 65),)), at=1, failures=10)
 
     assert first == 6
     assert built.retry == "batchq retry 6-65"  # every one of them failed
@@ -233,7 +233,7 @@ def test_each_filter_of_a_selection_is_in_its_command() -> None:
         "ids": ((3, 5), (9, 9)), "batch": "my night", "queue": "-q", "name": "-*'", "since": 1_700_000_000_123,
         "causes": ("23d8c864", "606e2443"), "run": 17, "tags": ("a b", "-c"), "grep": "--x $HOME",
     }  # fmt: skip
-    left = {"last", "newest", "states", "everything", "ran"}
+    left = {"last", "globs", "meant", "states", "everything", "ran"}
     assert filters.keys() | left == set(Selection._fields)
 
     for names in [*([name] for name in filters), [*filters]]:

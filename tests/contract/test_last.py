@@ -29,12 +29,12 @@ def test_last_is_all_jobs_of_the_newest_add(store: Store) -> None:
     add(store, "before")
     add(store, "a", "b", "c")
 
-    assert resolved(store, LAST).newest == ((2, 4),)
+    assert resolved(store, LAST).meant == ((2, 4),)
     assert tallies.counts(store, LAST) == tallies.counts(store, resolved(store, LAST)) == {"queued": 3}
 
 
 def test_before_the_first_add_last_selects_nothing(store: Store) -> None:
-    assert resolved(store, LAST).newest == NO_JOB
+    assert resolved(store, LAST).meant == NO_JOB
     assert tallies.counts(store, LAST) == {}
 
 
@@ -75,7 +75,7 @@ def test_an_add_that_only_knew_keys_added_nothing(store: Store) -> None:
     play(store, FAILED)
     readd(store, "skip")
 
-    assert resolved(store, LAST).newest == NO_JOB
+    assert resolved(store, LAST).meant == NO_JOB
     assert tallies.counts(store, LAST) == {}
 
 
@@ -85,7 +85,7 @@ def test_jobs_that_an_add_requeued_belong_to_it(store: Store) -> None:
     play(store, FAILED, SUCCEEDED)
     readd(store, "rerun-failed")
 
-    assert resolved(store, LAST).newest == ((1, 1),)
+    assert resolved(store, LAST).meant == ((1, 1),)
     assert tallies.counts(store, LAST) == {"queued": 1}
 
 
@@ -93,7 +93,7 @@ def test_a_rehearsed_add_is_none(store: Store) -> None:
     add(store, "before")
     intake.rehearse(store, [job_spec({"command": "true"}, "test", "/", "/bin")])
 
-    assert resolved(store, LAST).newest == ((1, 1),)
+    assert resolved(store, LAST).meant == ((1, 1),)
 
 
 def test_prune_forgets_old_adds_and_keeps_the_newest(store: Store) -> None:
@@ -107,7 +107,7 @@ def test_prune_forgets_old_adds_and_keeps_the_newest(store: Store) -> None:
     pruning.prune(store, Policy(0), 2**50)
 
     assert store.fetch("SELECT first, jobs FROM adds ORDER BY id") == [(1, 1), (3, 0)]
-    assert resolved(store, LAST).newest == NO_JOB
+    assert resolved(store, LAST).meant == NO_JOB
 
 
 def test_retry_of_last_leaves_what_succeeded(store: Store) -> None:

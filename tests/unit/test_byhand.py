@@ -183,7 +183,7 @@ def test_command_lines_are_read(line: list[str], name: str, value: object) -> No
     [
         ["lits"], ["--nope"], ["help", "lits"], ["add", "--nmae", "x"], ["add", "--name"],
         ["add", "--priority", "high"], ["add", "--hold=1"], ["add", "-q-json"], ["run", "--max-jobs", "0"], ["run", "-j"],
-        ["run", "--watch=1"], ["queue", "nope"], ["queue", "--json", "list"], ["backup"], ["show", "1", "2"],
+        ["run", "--watch=1"], ["queue", "nope"], ["queue", "--json", "list"], ["backup"], ["version", "1"],
         ["report", "--format", "x"], ["list", "--limit", "-1"], ["doctor", "x"],
     ],
 )  # fmt: skip

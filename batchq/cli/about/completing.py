@@ -79,7 +79,7 @@ def _commands(group: str) -> "Iterator[Offer]":
 
 def _arguments(command: "Command", rest: list[str]) -> "Iterable[Offer]":
     kinds = [one.metavar for one in command.parameters if isinstance(one, Argument)]
-    if "JOB" in kinds or "ID" in kinds:
+    if "JOB" in kinds:
         return _live("JOB", _STATES_OF.get(command.name, ()), "", rest)
     if "NAME" in kinds:
         return _live("queue", (), "", rest)

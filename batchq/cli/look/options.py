@@ -1,6 +1,6 @@
 """The tables of ``batchq report``, ``list``, ``show``, ``logs``, ``explain``, ``wait`` and ``datasette-metadata``."""
 
-from batchq.cli.options import COLOR, DB, ID, JSON, NUMBER, SELECTION, Command, Option
+from batchq.cli.options import COLOR, DB, JSON, NUMBER, SELECTION, Command, Option
 from batchq.report import formats
 
 OUTPUT = Option("-o --output", "FILE", "Write to a file, in the format of its suffix, replacing an old one whole.")
@@ -51,8 +51,15 @@ LIST = Command(
 SHOW = Command(
     "show",
     "look.showing:show",
-    "Show one job: its work, its limits, every attempt, and its last lines of output.",
-    (ID, JSON, COLOR, DB),
+    """Show all about jobs: work, limits, every attempt, the last lines of output.
+
+    \b
+    batchq show 3          one job
+    batchq show last       the jobs of the newest add
+    batchq show --failed   all that failed
+    """,
+    (*SELECTION, JSON, COLOR, DB),
+    selects=True,
 )
 
 LOGS = Command(
@@ -77,11 +84,12 @@ LOGS = Command(
 EXPLAIN = Command(
     "explain",
     "look.showing:explain",
-    """Explain why a job waits, or why it ended as it did.
+    """Explain why jobs wait, or why they ended as they did.
 
     A job may wait for parents, limits, rates, a pause, its time, or because no run is at work.
     """,
-    (ID, JSON, DB),
+    (*SELECTION, JSON, DB),
+    selects=True,
 )
 
 WAIT = Command(

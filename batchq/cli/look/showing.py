@@ -1,12 +1,13 @@
-"""``batchq show``, ``logs`` and ``explain``: show one job or a few; they never change the store."""
+"""``batchq show``, ``logs`` and ``explain``: show single jobs; they never change the store."""
 
 import select
 import sys
 import time
+from collections.abc import Iterator
 
 from batchq import clock
-from batchq.cli.choosing import chosen, job_of, named_by, store_for
-from batchq.cli.look.printing import look_of_stdout, print_new, print_output, print_text
+from batchq.cli.choosing import chosen, named_by, only, store_for
+from batchq.cli.look.printing import look_of_stdout, print_new, print_output, print_text, print_texts
 from batchq.errors import UsageError
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import Selection, of_ids
@@ -19,20 +20,31 @@ FOLLOW = 0.25  #: seconds between polls of 'logs -f' while the bell does not rin
 SOON = 0.02  #: and at least, even if it rings all the time
 
 
-def show(job: str | None, *, json: bool, color: str, db: str | None) -> None:
-    """Print all about one job."""
+def show(selection: Selection, *, json: bool, color: str, db: str | None) -> None:
+    """Print all about each of the selected jobs."""
     from batchq.report import asjson, detail
     from batchq.report.program import program
 
-    id = job_of("show", job)
+    one = only(selection)
     with store_for(db, reading=True) as store, snapshot(store):
-        found = queries.job(store, id)
-        printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
-        print_text(
-            asjson.detail(found)
-            if json
-            else detail.detail(found, printed, look_of_stdout(color), program(named_by(store, db)))
-        )
+        jobs = (queries.job(store, id) for id in _ids(store, selection, "show"))
+        if json:
+            print_texts([asjson.detail(next(jobs))] if one else asjson.details(jobs), is_utf8=True)
+            return
+        look, batchq = look_of_stdout(color), program(named_by(store, db))
+        for number, found in enumerate(jobs):
+            printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
+            print_text("\n" * bool(number) + detail.detail(found, printed, look, batchq))
+
+
+def _ids(store: Store, selection: Selection, verb: str) -> Iterator[int]:
+    """Yield the ids of the selected jobs. Raises UsageError if nothing was selected, and MissingError."""
+    if selection.is_empty:
+        raise UsageError(f"{verb}: say which jobs: ids, --failed, --batch NAME or last (--all is every job)")
+    selection = chosen(store, selection, verb)
+    queries.require(store, selection)
+    for page in queries.pages(store, selection):
+        yield from [job.id for job in page]
 
 
 def logs(
@@ -53,31 +65,31 @@ def logs(
                 print_output(store, job, attempt, streams, alone=selection == of_ids([job.id]))
 
 
-def explain(job: str | None, *, json: bool, db: str | None) -> None:
-    """Print why one job waits, or why it ended as it did."""
+def explain(selection: Selection, *, json: bool, db: str | None) -> None:
+    """Print why each of the selected jobs waits, or why it ended as it did."""
     from batchq.report import asjson, explanation
     from batchq.report.digest import title
     from batchq.report.program import program
     from batchq.runner import rescuing
     from batchq.store.looking import reasons
 
-    id = job_of("explain", job)
+    one = only(selection)
     with store_for(db, reading=True) as store:
-        facts = reasons.gather(store, id, rescuing.here(store))
-        batchq = program(named_by(store, db))
-        found = facts.detail.job
-        answers = explanation.explain(facts, clock.now(), batchq)
+        here, batchq = rescuing.here(store), program(named_by(store, db))
+        facts = (reasons.gather(store, id, here) for id in _ids(store, selection, "explain"))
+        explained = ((found.detail.job, explanation.explain(found, clock.now(), batchq)) for found in facts)
         if json:
-            sys.stdout.write(asjson.explanation(found, answers))
+            document = asjson.explanation(*next(explained)) if one else asjson.explanations(explained)
+            sys.stdout.write(document)
             return
-        sys.stdout.write(
-            visible(f"{title(found)} is {found.standing}\n") + "".join(f"  {one.text}\n" for one in answers)
-        )
+        for job, answers in explained:
+            lines = [f"{title(job)} is {job.standing}", *(f"  {answer.text}" for answer in answers)]
+            sys.stdout.write("".join(f"{line}\n" for line in [visible(lines[0]), *lines[1:]]))
 
 
 def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
     """Print the output of one job as it reaches the store (at most a second late), attempt after attempt."""
-    if not (job := _only(selection)):
+    if not (job := only(selection)):
         raise UsageError("--follow takes the id of one job, as in 'batchq logs -f 3'")
     from batchq.store.file.bell import Bell
 
@@ -97,8 +109,3 @@ def _follow(store: Store, selection: Selection, streams: list[str]) -> None:
         time.sleep(SOON)
         select.select([] if bell.fd is None else [bell.fd], [], [], FOLLOW)
         bell.has_rung()
-
-
-def _only(selection: Selection) -> int | None:
-    ids = selection.ids
-    return ids[0][0] if len(ids) == 1 and selection == of_ids([ids[0][0]]) else None

@@ -77,7 +77,7 @@ def _known_by_key(store: Store, selection: Selection) -> tuple[Selection, Counte
             ids.append((low, high))
     if not gone:
         return selection, gone
-    return selection._replace(ids=tuple(ids) or (() if selection.last else NO_JOB)), gone
+    return selection._replace(ids=tuple(ids) or (() if selection.last or selection.globs else NO_JOB)), gone
 
 
 class _Wait:

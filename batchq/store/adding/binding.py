@@ -4,7 +4,7 @@ import _sqlite3 as sqlite3
 import json
 
 from batchq.errors import InputError
-from batchq.jobs.selection import Selection
+from batchq.jobs.selection import Selection, is_glob, range_of
 from batchq.jobs.work import did_you_mean
 from batchq.store import order
 from batchq.store.adding import keys
@@ -33,6 +33,7 @@ class Binder:
         self._named = named
         self._gone = gone
         self._first = first
+        self._alike: dict[str, list[int]] = {}  # jobs of this add, by the glob that their names are like
         self.is_after_nothing = False  # whether one of them has ``after = ["last"]``, and the last add stored nothing
 
     def bind(self, ties: "Ties", now: int) -> None:
@@ -48,7 +49,10 @@ class Binder:
         order.block(self._db, [job for job, _ in ties], now)
 
     def _tie(self, job: int, spec: "JobSpec", kind: str, word: str) -> None:
-        """Add the parents that ``word`` means: a batch, an id, or a name (of this add, else of its batch, else an id)."""
+        """Add the parents that ``word`` means: a batch, an id, a name, or if there is none, ids, a glob, or several words.
+
+        A name or glob means jobs of this add, else of the batch of the job.
+        """
         if word.startswith("batch:"):
             self._tie_to_batch(job, spec, kind, word.removeprefix("batch:"))
         elif word.startswith("id:"):
@@ -59,8 +63,13 @@ class Binder:
             self._tie_to_last(job, kind)
         elif self._tie_to_name(job, spec, kind, word):
             pass
-        elif word.isascii() and word.isdecimal() and len(word) < 19:  # short enough for an id
-            self._tie_to_jobs(job, spec, kind, [int(word)])
+        elif ids := range_of(word):
+            self._tie_to_ids(job, spec, kind, *ids)
+        elif is_glob(word) and self._tie_to_glob(job, spec, kind, word):
+            pass
+        elif "," in word:
+            for piece in word.split(","):
+                self._tie(job, spec, kind, piece.strip())
         else:
             raise self._unknown(spec, kind, word)
 
@@ -109,6 +118,33 @@ class Binder:
             raise _wrong(spec, kind, f"names job {parent}, which does not exist")
         if kind == "after" and state in ("failed", "cancelled"):
             raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
+
+    def _tie_to_ids(self, job: int, spec: "JobSpec", kind: str, low: int, high: int) -> None:
+        """Add the other jobs in a range of ids as parents; of one id it must be there, of a range some."""
+        if low == high:
+            self._tie_to_jobs(job, spec, kind, [low])
+            return
+        sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE id BETWEEN ?3 AND ?4 AND id <> ?1"
+        found = self._db.execute(sql, (job, kind, low, high)).rowcount
+        gone = keys.pruned(self._db, low, high)
+        for parent in gone:
+            self._refuse_gone(spec, kind, parent)
+        if not found and not gone:
+            raise _wrong(spec, kind, f"names {low}-{high}, but no job has this name, and none has one of these ids")
+
+    def _tie_to_glob(self, job: int, spec: "JobSpec", kind: str, glob: str) -> bool:
+        """Add the jobs with a name like ``glob`` as parents: of this add, else of the batch; return whether any."""
+        if glob not in self._alike:
+            new = self._db.execute("SELECT id FROM jobs WHERE name GLOB ? AND id >= ?", (glob, self._first))
+            names = json.dumps([*self._named])
+            named = self._db.execute("SELECT value FROM json_each(?) WHERE value GLOB ?", (names, glob))
+            known = [id for (name,) in named for id in self._named[name]]
+            self._alike[glob] = [*dict.fromkeys([*known, *(id for (id,) in new)])]
+        if parents := [parent for parent in self._alike[glob] if parent != job]:
+            self._tie_to_jobs(job, spec, kind, parents)
+            return True
+        sql = f"{_ENTER} SELECT ?1, id, ?2 FROM jobs WHERE name GLOB ?3 AND batch = ?4 AND id <> ?1"
+        return self._db.execute(sql, (job, kind, glob, spec.terms.batch)).rowcount > 0
 
     def _tie_to_name(self, job: int, spec: "JobSpec", kind: str, word: str) -> bool:
         """Add the jobs of that name in the batch as parents; return whether there were any."""

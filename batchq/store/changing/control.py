@@ -46,7 +46,7 @@ def retry(store: Store, selection: Selection, *, list_ids: bool = False) -> Chan
     """
     sources = {state: selection.in_state(state) for state in ("failed", "cancelled")}
     if selection.ids or selection.states:
-        named = selection if selection.states else selection._replace(last=False, newest=None)
+        named = selection if selection.states else selection.within(selection.ids)
         sources["succeeded"] = named.in_state("succeeded")
     return _reopen(store, selection, sources, list_ids=list_ids)
 

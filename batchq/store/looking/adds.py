@@ -62,10 +62,10 @@ def newest(store: Store, selection: Selection) -> Iterator[Add]:
 
 
 def _newest_before(store: Store, selection: Selection, before: int) -> "list[tuple[int]]":
-    ids = selection.ids + (selection.newest or ())
+    ids = selection.ranges
     if ids:  # of two upper bounds on an id SQLite uses one, and reads all jobs up to the other
         cut = tuple((low, min(high, before - 1)) for low, high in ids if low < before)
-        selection = selection._replace(ids=cut or NO_JOB, last=False, newest=None)
+        selection = selection.within(cut or NO_JOB)
     where, named = condition(selection)
     return store.fetch(
         f"SELECT min(add_id, id) FROM jobs WHERE {where} AND jobs.id < :before ORDER BY jobs.id DESC LIMIT 1",

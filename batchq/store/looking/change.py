@@ -174,7 +174,7 @@ def _in_a_row(store: Store, then: Add, again: dict[int, int], counted: int) -> t
 
 def _gone(store: Store, selection: Selection, add: Add, ids: list[int]) -> list[int]:
     """Those of the failed jobs of last time that are not in the add any more."""
-    whole = selection._replace(batch=None, queue=None, name=None, ids=(), last=False, newest=None, everything=False)
+    whole = selection.within(())._replace(batch=None, queue=None, name=None, everything=False)
     if not ids or not whole.is_empty or _within(selection, add.ids).ids != (add.ids,):
         return []
     ((jobs,),) = store.fetch("SELECT count(*) FROM jobs WHERE id BETWEEN ? AND ?", add.ids)
@@ -236,13 +236,13 @@ def _of_add(store: Store, selection: Selection, add: Add) -> Selection:
 
 def _within(selection: Selection, span: Range) -> Selection:
     """The selected jobs with ids in this range; ``last`` must have been looked up."""
-    chosen = selection.ids + (selection.newest or ())
-    if not chosen and not selection.last:
+    chosen = selection.ranges
+    if not chosen and not selection.is_open:
         return selection._replace(ids=(span,), everything=False)
     ids = tuple(
         merged((max(low, span[0]), min(high, span[1])) for low, high in chosen if low <= span[1] and high >= span[0])
     )
-    return selection._replace(ids=ids or NO_JOB, last=False, newest=None, everything=False)
+    return selection.within(ids or NO_JOB)._replace(everything=False)
 
 
 def _states(store: Store, ids: Iterable[int]) -> dict[int, str]:

@@ -41,11 +41,11 @@ def _after(selection: Selection, id: int) -> Selection:
 
     Of two lower bounds of ids SQLite uses one, and that of the selection made it read all earlier pages again.
     """
-    ids, newest = (
+    ids, meant = (
         tuple([(max(low, id + 1), high) for low, high in ranges or () if high > id])
-        for ranges in (selection.ids, selection.newest)
+        for ranges in (selection.ids, selection.meant)
     )
-    return selection._replace(ids=ids, newest=newest or selection.newest) if ids or newest else selection
+    return selection._replace(ids=ids, meant=meant or selection.meant) if ids or meant else selection
 
 
 def pages(store: Store, selection: Selection) -> Iterator[list[Job]]:

@@ -24,13 +24,13 @@ def counts(store: Store, selection: Selection) -> dict[str, int]:
 
 def _without_range(store: Store, selection: Selection) -> Selection:
     """The same selection without its range of ids if all jobs of the store lie within it."""
-    ids = selection.ids + (selection.newest or ())
-    if len(ids) != 1 or (selection.last and selection.newest is None):
+    ids = selection.ranges
+    if len(ids) != 1 or selection.is_open:
         return selection
     ((first, last),) = store.fetch("SELECT (SELECT min(id) FROM jobs), (SELECT max(id) FROM jobs)")
     if first is None or not ids[0][0] <= first <= last <= ids[0][1]:
         return selection
-    return selection._replace(ids=(), last=False, newest=None)
+    return selection.within(())
 
 
 def is_any_open(store: Store, low: int, high: int) -> bool:
