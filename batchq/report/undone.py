@@ -85,10 +85,10 @@ def on_hold(ids: Sequence[int], program: str) -> str:
     )
 
 
-def left_open(ids: Sequence[int], names: Mapping[int, str], program: str) -> str:
-    """The line for jobs that an earlier run of the same files did not get to."""
+def left_open(ids: Sequence[int], names: Mapping[int, str], program: str, source: str) -> str:
+    """The line for jobs that an earlier run of the same ``source`` (``files`` or ``command``) did not get to."""
     return (
-        f"{labelled(ids, names)} from an earlier add of the same files {_them(ids, 'is', 'are')} still open;"
+        f"{labelled(ids, names)} from an earlier add of the same {source} {_them(ids, 'is', 'are')} still open;"
         f" '{program} run' runs what is queued, '{program} cancel {chosen(ids)}' cancels {_them(ids)}"
     )
 

@@ -9,7 +9,7 @@ from batchq import clock
 from batchq.errors import BatchqError
 from batchq.executors.seam import Executor
 from batchq.jobs.reading.spool import Jobs
-from batchq.jobs.selection import Range
+from batchq.jobs.selection import NO_JOB, Range
 from batchq.notes import note
 from batchq.processes import enclosing, machine, proc
 from batchq.processes.signals import Inbox
@@ -49,7 +49,12 @@ def enter(
         done = intake.entered(db, adding or [], plan.wanted.files)
         is_after_nothing, above = done.is_after_nothing, done.above
         tally.asked = answers.asked(store, done)
-        return answers.still_open(store, tally.asked.ids)
+        left = answers.still_open(store, tally.asked.ids)
+        if plan.is_keyed and plan.if_running != "join" and done.others and left != NO_JOB:
+            job = done.ids[0]
+            if (pid := runners.works_on(store, job)) is not None:
+                raise Occupied(pid, job)
+        return left
 
     inside = asking.of_tokens(store, tokens) if (tokens := enclosing.tokens()) else ()
     for one in inside:
@@ -72,14 +77,15 @@ def enter(
                     slots=executor.slots,
                     executor=executor.name,
                     now=clock.now(),
-                    alone=plan.if_running != "join",
+                    alone=plan.if_running != "join" and not plan.is_keyed,
                     inside=inside,
                     adding=None if adding is None else add,
                 )
             except Occupied as occupied:
-                tally.occupied_by = occupied.pid
+                tally.occupied_by, tally.occupied_job = occupied.pid, occupied.job
+                tally.asked = None
             else:
-                tally.occupied_by = None
+                tally.occupied_by = tally.occupied_job = None
                 if adding is not None:
                     adding.clear()
                 if is_after_nothing:
@@ -87,7 +93,8 @@ def enter(
                 if above:
                     _bring_back(store, above)
                 return me
-            if plan.if_running != "wait" or (until is not None and time.monotonic() >= until):
+            is_ours = tally.occupied_job in {one.id for one in inside}  # it cannot finish before this run
+            if plan.if_running != "wait" or is_ours or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
                 return None
             bell = bell or Bell(store.path)  # only now: closing a bell takes longer than many runs

@@ -33,7 +33,8 @@ class Plan(NamedTuple):
 
     ``grace`` is how many seconds running jobs have to finish when the run is stopped. With ``watch`` it stays when
     nothing is left, and takes new jobs. ``if_running`` is what to do if another run of the same jobs is at work:
-    ``join``, ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: without limit).
+    ``join``, ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: without limit). If it ``is_keyed``, it
+    adds one job, and the job of that key decides this.
     """
 
     wanted: RunSelection
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     watch: bool = False
     if_running: str = "join"
     patience: float | None = None
+    is_keyed: bool = False
 
 
 class Tally:
@@ -59,7 +61,8 @@ class Tally:
     ``beyond_reach`` are dead runners with processes that are alive, or may be alive unseen: their jobs stay as they are.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
     ``unlogged`` are jobs whose logs are incomplete. ``occupied_by`` is the process of an earlier run that kept this one
-    from starting. ``is_stuck``: it runs inside a job, and ended because the rest could not start before that job finishes.
+    from starting; ``occupied_job`` is its job that has the key of the only job that was wanted. ``is_stuck``: it runs
+    inside a job, and ended because the rest could not start before that job finishes.
     """
 
     def __init__(self) -> None:
@@ -90,6 +93,7 @@ class Tally:
         self.left_alone: dict[str, int] = {}
         self.stopped_at: str | None = None
         self.occupied_by: int | None = None
+        self.occupied_job: int | None = None
         self.is_turned_away = False
         self.is_stuck = False
 

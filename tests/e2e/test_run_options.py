@@ -60,7 +60,7 @@ def test_run_file_makes_a_store_and_a_wrong_file_makes_none(batchq: Shell) -> No
     (batchq.folder / "bad.toml").write_text("[[job]]\n")
     assert "bad.toml, job 1: needs a 'command'" in batchq("--db", other, "run", "bad.toml", code=65).err
     assert not (batchq.folder / "other.db").exists()
-    assert "exclude each other" in batchq("run", "bad.toml", "--queue", "x", code=2).err
+    assert "exclude each other" in batchq("run", "bad.toml", "--watch", code=2).err
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 IN_MEMORY = 20_000  #: jobs
 
 
-def specs_of(request: "Request") -> "Jobs":
-    """Return the checked jobs that one command line describes. Raises UsageError, InputError and MissingError.
+def specs_of(request: "Request", verb: str = "add") -> "Jobs":
+    """Return the checked jobs that a command line of ``batchq VERB`` describes.
 
-    They can be iterated any number of times; if there are many, they are kept in a file.
+    They can be iterated any number of times; if there are many, they are kept in a file. Raises UsageError, InputError and
+    MissingError.
     """
-    _check_sources(request)
+    _check_sources(request, verb)
     _check_each(request)
     fields = _fields(request)
     cwd, path = folder.current(), os.environ.get("PATH", os.defpath)
@@ -38,7 +39,7 @@ def specs_of(request: "Request") -> "Jobs":
         return _each(request, fields, cwd, path)
     if request.files:
         return _gathered(
-            (spec for file in request.files for spec in _read(file, request, fields, cwd, path)),
+            (spec for file in request.files for spec in _read(file, request, verb, fields, cwd, path)),
             " and ".join(map(_name, request.files[:3])),
         )
     if request.call is not None:
@@ -55,7 +56,7 @@ def specs_of(request: "Request") -> "Jobs":
     return [spec]
 
 
-def _check_sources(request: "Request") -> None:
+def _check_sources(request: "Request", verb: str) -> None:
     given = [
         name
         for name, present in (
@@ -74,7 +75,7 @@ def _check_sources(request: "Request") -> None:
             script = shlex.quote(" ".join([request.command, *request.files]))
             raise UsageError(f"-c takes one script; write it in quotes, as in -c {script}")
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq add' once for each")
+        raise UsageError(f"{' and '.join(given)} exclude each other; run 'batchq {verb}' once for each")
     if not given and request.words is None:
         raise UsageError(
             "--each needs a template: -- COMMAND…, -c 'SCRIPT' or --call MODULE:FUNCTION"
@@ -82,7 +83,7 @@ def _check_sources(request: "Request") -> None:
             else "nothing to add: give a FILE, '-' for stdin, -c 'COMMAND', --call MODULE:FUNCTION or -- COMMAND"
         )
     if given and given != ["-c"] and request.words is not None:
-        raise UsageError(f"{given[0]} and a command after -- exclude each other; run 'batchq add' once for each")
+        raise UsageError(f"{given[0]} and a command after -- exclude each other; run 'batchq {verb}' once for each")
     if request.args is not None and request.call is None:
         raise UsageError("--args belongs to --call")
     if request.format is not None and not request.files:
@@ -146,14 +147,16 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
     return specs
 
 
-def _read(file: str, request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> "Iterator[JobSpec]":
+def _read(
+    file: str, request: "Request", verb: str, fields: "dict[str, Any]", cwd: str, path: str
+) -> "Iterator[JobSpec]":
     from batchq.jobs.reading import jobfile
 
     kind = request.format or ("lines" if file == "-" or request.nul else jobfile.format_of(file))
     if kind is None:
         from batchq.cli.programs import advice
 
-        raise UsageError(advice("add", file))
+        raise UsageError(advice(verb, file))
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
     found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)

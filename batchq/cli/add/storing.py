@@ -41,15 +41,13 @@ def add(**given: "Any") -> None:
 
         given = directives.merged(given)
     request = Request(given)
+    if request.dry_run:
+        rehearse(request)
+        return
     allow_network(request.allow_network_fs)
     specs = sources.specs_of(request)
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
-    if request.dry_run:
-        rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
-        _print_added(specs, rehearsed, request)
-        _note_after_nothing(rehearsed)
-        return
     is_new = not os.path.exists(path)
     with open_at(path, create=True, trust_owner=request.trust_owner) as store:
         done = intake.add(store, specs)
@@ -57,11 +55,22 @@ def add(**given: "Any") -> None:
     if is_new and not request.quiet:
         note(f"made the store {path}")
     if request.json:
-        _print_added(specs, done, request)
+        _print_added(specs, done, request, "add")
     elif done.ids and not request.quiet:
         for start in range(0, len(done.ids), AT_ONCE):
             sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
     _note_after_nothing(done)
+
+
+def rehearse(request: Request, verb: str = "add") -> None:
+    """Print what the command line of ``batchq VERB`` would store, and store nothing."""
+    allow_network(request.allow_network_fs)
+    specs = sources.specs_of(request, verb)
+    path = locate(request.db)
+    note_outer_store(path, passed_over(request.db))
+    rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
+    _print_added(specs, rehearsed, request, verb)
+    _note_after_nothing(rehearsed)
 
 
 def _note_after_nothing(done: intake.Added) -> None:
@@ -86,7 +95,7 @@ def _rehearsed(path: str, specs: "Jobs", *, trust_owner: bool) -> intake.Added:
         return intake.rehearse(store, specs)
 
 
-def _print_added(specs: "Jobs", done: intake.Added, request: Request) -> None:
+def _print_added(specs: "Jobs", done: intake.Added, request: Request, verb: str) -> None:
     from batchq.report import added
 
     if request.json:
@@ -100,4 +109,4 @@ def _print_added(specs: "Jobs", done: intake.Added, request: Request) -> None:
     for text in added.listing(specs, done, look(sys.stdout, "auto", os.environ)):
         sys.stdout.write(text)
     sys.stdout.flush()  # the note belongs below the listing
-    note(f"add: {added.totals(done)}; this is a dry run, and nothing was stored")
+    note(f"{verb}: {added.totals(done)}; this is a dry run, and nothing was stored")

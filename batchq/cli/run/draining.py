@@ -5,11 +5,10 @@ import signal
 import sys
 
 from batchq import folder, runner
-from batchq.cli.add import sources
 from batchq.cli.request import Request
-from batchq.cli.run import handlers, output, plans
+from batchq.cli.run import additions, handlers, output, plans
 from batchq.cli.run.output import OutputOptions
-from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError, UsageError
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError
 from batchq.events import Handler
 from batchq.executors.local import LocalExecutor
 from batchq.notes import note, note_outer_store, warn
@@ -48,12 +47,18 @@ if TYPE_CHECKING:
 
 def run(**given: "Any") -> int:
     """Run jobs until none is left that can run; return the exit code. Raises BatchqError before anything has run."""
-    request = Request(given)
+    request = additions.requested(given)
+    if request.dry_run:
+        from batchq.cli.add import storing
+
+        storing.rehearse(request, "run")
+        return 0
     path = locate(request.db)
     note_outer_store(path, passed_over(request.db))
     allow_network(request.allow_network_fs)
     require_local(path)
-    plan = plans.plan(request)
+    is_adding = additions.adds(request)
+    plan = plans.plan(request, is_adding=is_adding)
     only_news = plans.is_only_news(request.mail_on)
     slots = plans.affordable(plans.slots(request.jobs))
     for option, targets in (
@@ -62,9 +67,10 @@ def run(**given: "Any") -> int:
     ):
         for target in targets:
             handlers.check_target(option, target)
-    if request.files and (request.queue is not None or request.batch is not None or request.watch):
-        raise UsageError("FILE and --queue, --batch or --watch exclude each other: only the jobs of FILE are run")
-    adding, mark, target = _open(path, request)
+    adding = additions.jobs_of(request) if is_adding else None
+    if adding is not None:
+        plan = additions.known_as(plan, request, adding)
+    mark, target = _open(path, request, create=is_adding)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
@@ -124,23 +130,15 @@ def run(**given: "Any") -> int:
     return status
 
 
-def _open(path: str, request: Request) -> "tuple[Jobs | None, str, str | None]":
-    """Open the store before the fork, so that errors come early. Return the jobs of the files, which the runner will add,
-    the mark of the store in the names of its logs, and the target to notify."""
-    if not request.files:
-        with open_at(path, trust_owner=request.trust_owner) as store:
-            warn(store.warnings)
-            return None, filed.mark(store), _target(store, request.notify)
-    from batchq.cli.add.options import ADD
-    from batchq.cli.byhand import defaults
-
-    specs = sources.specs_of(Request(defaults(ADD) | {"files": request.files}))
-    is_new = not os.path.exists(path)
-    with open_at(path, create=True, trust_owner=request.trust_owner) as store:
+def _open(path: str, request: Request, *, create: bool) -> tuple[str, str | None]:
+    """Open the store before the fork, so that errors come early. Return its mark in the names of logs, and the target to
+    notify."""
+    is_new = create and not os.path.exists(path)
+    with open_at(path, create=create, trust_owner=request.trust_owner) as store:
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
-        return specs, filed.mark(store), _target(store, request.notify)
+        return filed.mark(store), _target(store, request.notify)
 
 
 def _notifier(target: str, path: str, lock: LockFile) -> "Notifier":

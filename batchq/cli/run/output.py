@@ -69,7 +69,12 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if tally.trouble is not None:
         note(f"{tally.trouble}; this run gave up")
     if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):
-        note(f"process {tally.occupied_by} runs these jobs already; nothing was started")
+        what = (
+            f"process {tally.occupied_by} runs these jobs already"
+            if tally.occupied_job is None
+            else f"process {tally.occupied_by} works on job {tally.occupied_job}, which has this key"
+        )
+        note(f"{what}; nothing was started")
     if options.live or options.verbose:
         for line in _left_alone(tally, options):
             note(line)
@@ -89,7 +94,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if tally.held:
         _print_held(store, list(tally.held), options)
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
-        _note_undone(store, tally, options)
+        _note_undone(store, plan, tally, options)
 
 
 def _print_failures(found: "Aftermath") -> None:
@@ -119,7 +124,7 @@ def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
     sys.stderr.write(digest_of_held(shown, held, program(options.db)))
 
 
-def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
+def _note_undone(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
     from batchq.report import undone
     from batchq.report.program import program
     from batchq.store.looking import queries
@@ -135,7 +140,7 @@ def _note_undone(store: Store, tally: Tally, options: OutputOptions) -> None:
     if tally.signal is None:  # a user who stopped it knows that the rest was not run
         lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
     lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
-    lines += [undone.left_open(tally.left_open, names, batchq)] if tally.left_open else []
+    lines += [undone.left_open(tally.left_open, names, batchq, plan.wanted.source)] if tally.left_open else []
     lines += [undone.too_wide(tally.too_wide, tally.slots, batchq)] if tally.too_wide else []
     for line in lines:
         note(line)

@@ -1,7 +1,6 @@
 """Turn the options of ``batchq run`` into a Plan: slots, durations, ``--halt``, ``--if-running``."""
 
 import math
-import os
 
 from batchq.cli.options import decimal, integer
 from batchq.cli.request import Request, duration
@@ -17,11 +16,14 @@ MAIL_ON = ("failure", "change")
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
 
-def plan(request: Request) -> Plan:
-    """Return the plan of a run. Raises UsageError."""
-    mode, patience = if_running(request.if_running)
+def plan(request: Request, *, is_adding: bool) -> Plan:
+    """Return the plan of a run; if it ``is_adding``, its jobs are not known yet. Raises UsageError."""
+    mode, patience = if_running(request.if_running or "join")
+    if request.if_running is not None and mode != "join" and is_adding:
+        _require_names(request, mode)
+    queue, batch = (None, None) if is_adding else (request.queue, request.batch)  # else labels of the jobs to add
     return Plan(
-        RunSelection(request.queue, request.batch, request.perform is not None, files=_files(request, mode)),
+        RunSelection(queue, batch, request.perform is not None),
         request.max_jobs,
         duration("--grace", request.grace) / 1000,
         None if request.max_time is None else duration("--max-time", request.max_time) / 1000,
@@ -97,12 +99,10 @@ def is_only_news(text: str) -> bool:
     return text == "change"
 
 
-def _files(request: Request, mode: str) -> tuple[str, ...]:
-    """Return the files that identify runs of the same jobs; none if jobs come from stdin."""
-    if "-" not in request.files:
-        return tuple(sorted(map(os.path.realpath, request.files)))
-    if mode != "join":
+def _require_names(request: Request, mode: str) -> None:
+    """Raise UsageError if the jobs come from stdin: then nothing identifies other runs of the same jobs."""
+    if "-" in request.files or (request.each and request.source is None):
+        of_each = " with --from" if request.each else ""
         raise UsageError(
-            f"--if-running {mode} cannot know whether the jobs of stdin are being run already: name a FILE"
+            f"--if-running {mode} cannot know whether the jobs of stdin are being run already: name a FILE{of_each}"
         )
-    return ()

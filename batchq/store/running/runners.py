@@ -18,8 +18,8 @@ class RunSelection(NamedTuple):
     """Which jobs a runner takes: of one queue, of one batch, of these ranges of ids; ``None`` is any.
 
     Payload jobs are included only with ``payloads``. ``files`` are the sorted real paths of the job files to which the
-    ids belong: each run of the same files has other ids, but counts as the same run. ``entered`` is the runner under
-    which this connection keeps the ranges in a temporary table.
+    ids belong, or a text that identifies a command: each run of these has other ids, but counts as the same run.
+    ``entered`` is the runner under which this connection keeps the ranges in a temporary table.
     """
 
     queue: str | None = None
@@ -33,6 +33,11 @@ class RunSelection(NamedTuple):
     def is_selective(self) -> bool:
         """Whether this is less than all jobs."""
         return self.queue is not None or self.batch is not None or self.ids is not None
+
+    @property
+    def source(self) -> str:
+        """Where the ids come from: ``files``, or a ``command``."""
+        return "files" if self.files and self.files[0].startswith("/") else "command"
 
     def condition(self) -> str:
         """The SQL condition on ``jobs`` for these, whatever their kind; it needs the values of ``named``."""
@@ -100,11 +105,11 @@ class Caller(NamedTuple):
 
 
 class Occupied(BusyError):
-    """Another run of the same jobs is at work, in the process ``pid``."""
+    """Another run of the same jobs is at work, in the process ``pid``; or of this ``job``, if only that is wanted."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, job: int | None = None) -> None:
         super().__init__(f"process {pid} runs these jobs already")
-        self.pid = pid
+        self.pid, self.job = pid, job
 
 
 def register(
@@ -211,6 +216,21 @@ def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -
         )
         for state in ("queued", "scheduled", "blocked")
         if store.fetch("SELECT 1 FROM counters WHERE state = ? LIMIT 1", (state,))
+    )
+
+
+def works_on(store: Store, job: int) -> int | None:
+    """The process of the run, stopping or not, that runs this job or was asked for it by name."""
+    rows = store.fetch(
+        "SELECT pid, liveness FROM jobs JOIN runners ON runners.id = jobs.runner"
+        " WHERE jobs.id = ? AND jobs.state = 'running'",
+        (job,),
+    )
+    for pid, liveness in rows:
+        if store.lock.is_held(liveness):
+            return int(pid)
+    return next(
+        (one.pid for one in living(store) if any(low <= job <= high for low, high in one.wanted.ids or ())), None
     )
 
 

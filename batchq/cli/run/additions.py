@@ -1,0 +1,77 @@
+"""The jobs that a run adds before it begins: which they are, and by what they are known as the same from run to run."""
+
+import os
+
+from batchq.cli.request import Request
+from batchq.cli.run.options import FOR_JOBS
+from batchq.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.jobs.reading.spool import Jobs
+    from batchq.runner.tally import Plan
+
+
+def requested(given: "dict[str, Any]") -> Request:
+    """Return the values of the command line, those in a script that it names included. Raises UsageError, InputError."""
+    if given["words"] and "/" in given["words"][0]:
+        from batchq.cli.add import directives
+
+        given = directives.merged(given)
+    request = Request(given)
+    if adds(request):
+        if request.watch:
+            raise UsageError("--watch and jobs to add exclude each other: the run ends when these jobs have ended")
+    else:
+        _refuse_options_for_jobs(given)
+    return request
+
+
+def adds(request: Request) -> bool:
+    """Whether the command line names jobs to add; the run then takes only these."""
+    is_command = request.words is not None or request.command is not None or request.call is not None
+    return bool(request.files) or is_command or request.each
+
+
+def _refuse_options_for_jobs(given: "dict[str, Any]") -> None:
+    for name, option in FOR_JOBS.items():
+        if given[name] not in (option.default, [], None):
+            raise UsageError(
+                f"{option.flags[-1]} is for jobs that this run adds, and it adds none: put a command after --, use -c or"
+                " --call, or name a FILE"
+            )
+
+
+def jobs_of(request: Request) -> "Jobs":
+    """Return the jobs to add, checked; a single one has its key. Raises UsageError, InputError and MissingError."""
+    from batchq.cli.add import sources
+    from batchq.store.adding import intake
+
+    specs = sources.specs_of(request, "run")
+    intake.find_keys(specs)
+    return specs
+
+
+def known_as(plan: "Plan", request: Request, specs: "Jobs") -> "Plan":
+    """Return the plan with the names by which runs of these jobs are recognized.
+
+    Of a single job with a key, that key decides whether it is being run already; the default is then to start nothing.
+    """
+    is_keyed = isinstance(specs, list) and not request.files and not request.each and specs[0].key is not None
+    wanted = plan.wanted._replace(files=_names(request, specs))
+    mode = "fail" if is_keyed and request.if_running is None else plan.if_running
+    return plan._replace(wanted=wanted, if_running=mode, is_keyed=is_keyed)
+
+
+def _names(request: Request, specs: "Jobs") -> tuple[str, ...]:
+    """The real paths of files, the key of a single job, or else what it does and where; none for jobs from stdin."""
+    if "-" in request.files or (request.each and request.source is None):
+        return ()
+    if request.files:
+        return tuple(sorted(map(os.path.realpath, request.files)))
+    if request.each:
+        return os.path.realpath(request.source), f"each {[request.command, request.call, request.args, request.words]}"
+    (job,) = specs
+    return (f"key {job.key}" if job.key is not None else f"{job.kind} {job.work} in {job.terms.cwd}",)
