@@ -48,7 +48,7 @@ def offered(store: Shell, *words: str) -> list[str]:
         (["show", "1"], ["1"]),
         (["add", "--after", "lo"], ["load-a"]),
         (["add", "--after", "batch:n"], ["batch:night"]),
-        (["run", "--if"], ["--if-running"]),
+        (["run", "--if-r"], ["--if-running"]),
         (["help", "prun"], ["prune"]),
         (["completion", "z"], ["zsh"]),
         (["add", "--", "tr"], []),

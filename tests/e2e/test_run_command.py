@@ -256,7 +256,9 @@ def test_what_an_earlier_run_of_the_same_command_left_is_named(batchq: Shell, ga
 
 def test_what_bounds_and_reports_a_run_goes_on_working(batchq: Shell) -> None:
     began = time.monotonic()
-    assert batchq("run", "--max-time", "50ms", "--grace", "0s", "--", "sleep", "60", code=3).err.startswith("batchq: not")
+    assert batchq("run", "--max-time", "50ms", "--grace", "0s", "--", "sleep", "60", code=3).err.startswith(
+        "batchq: not"
+    )
     assert time.monotonic() - began < 50
     batchq("run", "-q", "--mail-on", "change", "--", "false", code=1)
     assert batchq("run", "--mail-on", "change", "--", "false", code=1).err == "", "as last time"

@@ -246,11 +246,12 @@ def test_a_synonym_belongs_to_one_word_that_exists() -> None:
     assert set(WORDS) <= {*FIELDS, *WORK_FIELDS} and not {*" ".join(WORDS.values()).split()} & {*FIELDS, *WORK_FIELDS}
 
 
-def test_words_after_the_dashes_are_a_command_for_add_and_arguments_for_others() -> None:
-    add, run = (commands.read([verb, "-q"], ["a", "-v"])[1] for verb in ("add", "run"))
+def test_words_after_the_dashes_are_a_command_for_add_and_run_and_arguments_for_others() -> None:
+    add, run, cancel = (commands.read([verb], ["a", "-v"])[1] for verb in ("add", "run", "cancel"))
 
     assert (add["words"], add["files"]) == (["a", "-v"], [])
-    assert (run["files"], run["verbose"]) == (["a", "-v"], False)
+    assert (run["words"], run["files"], run["verbose"]) == (["a", "-v"], [], False)
+    assert cancel["words"] == ["a", "-v"]
     with pytest.raises(UsageError, match="prune: unexpected word 'a'"):
         commands.read(["prune", "-q"], ["a", "-v"])
 

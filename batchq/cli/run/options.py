@@ -78,7 +78,7 @@ RUN = Command(
 
     \b
     batchq run -j 4                 queued jobs, four at once
-    batchq run -- ./backup.sh       add one job and run only this; likewise -c, --call
+    batchq run -- ./backup.sh       add one job and run only this; also -c, --call
     batchq run etl.toml             add the jobs of a file and run only these
     batchq run --watch              keep running, and take new jobs as they come
     batchq run --if-running skip    from cron: do nothing if a run is at work
