@@ -80,6 +80,12 @@ CHECKS = {
         WHERE d.kind = 'after' AND p.state IN ('failed', 'cancelled')
           AND NOT EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)
           AND j.state IN ('queued', 'scheduled', 'blocked', 'held')""",
+    "I10 no job waits for a failure when none of those before it failed or still can": """
+        SELECT d.child FROM dependencies AS d JOIN jobs AS j ON j.id = d.child JOIN jobs AS p ON p.id = d.parent
+        WHERE d.kind = 'after_failed' AND j.state IN ('queued', 'scheduled', 'blocked', 'held') GROUP BY d.child
+        HAVING sum(p.finished_at IS NULL OR p.state = 'failed' OR (p.state = 'cancelled' AND NOT p.unneeded)
+            OR EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)) = 0""",
+    "only a cancelled job is unneeded": "SELECT id FROM jobs WHERE unneeded AND state <> 'cancelled'",
 }
 
 

@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     inputs: "Path | Sequence[Path]"
     after: str | int | Sequence[str | int]
     after_any: str | int | Sequence[str | int]
+    after_failed: str | int | Sequence[str | int]
     slots: int
     env: Mapping[str, str]
     stdin: str

@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 class Waited(NamedTuple):
     """How many jobs were in each final state when the wait ended; ``open`` counts those that had not finished, and those
-    that were removed before they started."""
+    that were removed before they started. ``unneeded`` were cancelled because no job failed after whose failure they were
+    to run; ``cancelled`` are the others."""
 
     succeeded: int
     failed: int
     cancelled: int
     open: int
+    unneeded: int = 0
 
     @property
     def all_succeeded(self) -> bool:
-        """Whether every job succeeded."""
+        """Whether every job succeeded, except unneeded ones."""
         return not (self.failed or self.cancelled or self.open)
 
 
@@ -38,7 +40,9 @@ def wait(store: "Store", selection: "Selection", until: float | None) -> Waited:
     with awaited.Deadlock(store, ids, callers) as deadlock:
         if not awaited.until_over(store, ids, until, deadlock.is_seen) and deadlock.is_seen():
             raise UsageError(f"wait: {awaited.DEADLOCK}")
-    counts = tallies.counts(store, Selection(ids or NO_JOB))
-    ended = [counts.pop(state, 0) for state in ("succeeded", "failed", "cancelled")]
+    followed = Selection(ids or NO_JOB)
+    counts = tallies.counts(store, followed)
+    succeeded, failed, cancelled = (counts.pop(state, 0) for state in ("succeeded", "failed", "cancelled"))
+    unneeded = tallies.unneeded(store, followed) if cancelled else 0
     unstarted = len(obstacles.removed(store, ids).jobs)
-    return Waited._make([*ended, sum(counts.values()) + unstarted])
+    return Waited(succeeded, failed, cancelled - unneeded, sum(counts.values()) + unstarted, unneeded)

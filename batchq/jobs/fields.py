@@ -191,6 +191,11 @@ _ALL = (
         default=(), is_own=True, is_column=False, is_filled=True,
     ),
     Field(
+        "after_failed", values.parents, "list", ORDER, "JOB",
+        "Run after these have finished, if one of them failed.",
+        default=(), is_own=True, is_column=False, is_filled=True,
+    ),
+    Field(
         "slots", values.integer(1, 10_000), "number", ORDER, "N",
         "How many slots of the run the job takes (default: 1).",
         default=1,

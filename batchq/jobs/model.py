@@ -56,7 +56,7 @@ class JobSpec:
     that only the store can make.
     """
 
-    __slots__ = ("after", "after_any", "key", "kind", "name", "terms", "where", "work")
+    __slots__ = ("after", "after_any", "after_failed", "key", "kind", "name", "terms", "where", "work")
 
     def __init__(self, kind: str, work: str, terms: Terms, where: str = "") -> None:
         self.kind, self.work, self.terms, self.where = kind, work, terms, where
@@ -64,12 +64,14 @@ class JobSpec:
         self.key: str | None = None
         self.after: tuple[str, ...] = ()
         self.after_any: tuple[str, ...] = ()
+        self.after_failed: tuple[str, ...] = ()
 
     def like(self, kind: str, work: str) -> "JobSpec":
         """Return a new job with this ``kind`` and ``work``, otherwise equal to this one; nothing is checked."""
         spec = _new(JobSpec)
         spec.kind, spec.work, spec.terms, spec.where = kind, work, self.terms, self.where
-        spec.name, spec.key, spec.after, spec.after_any = self.name, self.key, self.after, self.after_any
+        spec.name, spec.key = self.name, self.key
+        spec.after, spec.after_any, spec.after_failed = self.after, self.after_any, self.after_failed
         return spec
 
 

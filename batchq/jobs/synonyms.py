@@ -7,6 +7,8 @@ WORDS = {
     "max_attempts": "attempts max_retries max_tries retries retry tries",
     "timeout": "limit_time max_runtime time time_limit timelimit walltime",
     "after": "depend dependencies dependency depends depends_on deps needs requires",
+    "after_failed": "afternotok after_not_ok on_failure",
+    "after_any": "afterany",
     "cwd": "chdir dir directory folder workdir working_dir",
     "run_at": "at begin eta start start_at when",
     "queue": "group lane partition pool",

@@ -106,7 +106,7 @@ VIEWS: "dict[str, tuple[str, str, dict[str, str]]]" = {
             "job": "the job that runs after the other one",
             "name": "its name",
             "state": "its state",
-            "kind": "after, or after_any: whatever the end of the other one",
+            "kind": "after; after_any: whatever the end of the other one; after_failed: only if one of these failed",
             "parent": "the other one",
             "parent_name": "name of the other one",
             "parent_state": "state of the other one",

@@ -90,8 +90,7 @@ def _scheduled(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]
 def _blocked(facts: Facts, now: int, program: str) -> Iterator[tuple[str, str]]:
     more = facts.open_parents - len(facts.parents)
     for parent in facts.parents:
-        how = "succeed" if parent.kind == "after" else "finish, however it ends"
-        yield "parent", f"it waits for {_named(parent)} to {how}; that job is now {parent.state}"
+        yield "parent", f"it waits for {_named(parent)} to {_ENDS[parent.kind]}; that job is now {parent.state}"
     if more > 0:
         yield "parents", f"it also waits for {count(more, 'more job')}"
     for one in facts.above:
@@ -163,6 +162,13 @@ _REASONS = {
     "succeeded": _succeeded,
     "failed": _failed,
     "cancelled": _cancelled,
+}
+
+
+_ENDS = {
+    "after": "succeed",
+    "after_any": "finish, however it ends",
+    "after_failed": "fail; if none of these fails, it is cancelled",
 }
 
 

@@ -1,4 +1,5 @@
-"""The order of jobs, ``after`` and ``after_any``: which jobs wait for which, and what the end of a job does below it.
+"""The order of jobs, ``after``, ``after_any`` and ``after_failed``: which jobs wait for which, and what the end of a job
+does below it.
 
 An unfinished job stores how many of its parents are unfinished (``open_parents``). One that is queued or scheduled has
 none; if a parent is retried, it is blocked again. One that is running may have some, and waits for them if requeued.
@@ -9,7 +10,11 @@ When jobs finish, ``propagate`` goes down one level at a time:
     |-- after ---- 2 cancelled    level 1: it can never run, so it has finished, too
     |              |-- after ---- 4 cancelled    level 2
     |              `-- any ------ 5 queued       (``after_any``: any end is enough)
-    `-- any ------ 3 blocked      one open parent fewer; queued once it has none
+    |-- any ------ 3 blocked      one open parent fewer; queued once it has none
+    `-- failed --- 6 queued       (``after_failed``: once all have finished, if one of them has ``FAILED``)
+
+If none of the parents in ``after_failed`` has failed, the job is cancelled and ``unneeded``, and so is everything after
+it: that is not a failure.
 
 After ``DEEP`` levels, or before a level of more than ``WIDE`` children, it stops: the finished jobs whose children have
 not been notified go into the table ``endings``, and still count as open parents. Any run continues there, a slice at a
@@ -22,11 +27,12 @@ import json
 import time
 
 from batchq.errors import BatchqError
-from batchq.store import states
+from batchq.store import levels
+from batchq.store.levels import ALL, LISTED, OPEN_PARENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from batchq.store.file.connection import Store
 
@@ -34,13 +40,6 @@ DEEP = 20  #: levels that are notified in the transaction of the end itself
 WIDE = 2_000  #: children of one level that are
 SLICE = 0.04  #: seconds that one transaction spends on ends that were put off
 CHUNK = 500  #: children of one job that are notified in one step of that
-_ALL = 2**63 - 1
-_LISTED = "(SELECT value FROM json_each(:jobs))"
-#: Whether job ``p`` has finished and the child of dependency ``d`` has not been notified
-UNNOTIFIED = "EXISTS (SELECT 1 FROM endings AS e WHERE e.job = p.id AND e.told < d.child)"
-OPEN_PARENTS = f"""
-(SELECT count(*) FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
-    WHERE d.child = jobs.id AND (p.finished_at IS NULL OR {UNNOTIFIED}))"""
 
 
 # --- parents and children ----------------------------------------------------------------------------------------------
@@ -53,7 +52,7 @@ def has_any(db: sqlite3.Connection) -> bool:
 
 def block(db: sqlite3.Connection, jobs: "Sequence[int]", now: int) -> None:
     """Block those of the jobs that have an unfinished parent, and cancel those that have a failed one."""
-    db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE id IN {_LISTED}", {"jobs": json.dumps(jobs)})
+    db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE id IN {LISTED}", {"jobs": json.dumps(jobs)})
     propagate(db, (), (), now, jobs)
 
 
@@ -69,23 +68,25 @@ def propagate(
     cancelled = 0
     if (ended or waiting) and has_any(db):
         named = {"jobs": json.dumps(waiting)}
-        above = _dead_above(db, named) if waiting else []
+        above = levels.dead_above(db, named) if waiting else []
         if _is_wide(db, ended) or (above and is_unfinished(db)):
-            stopped = _cancel_below(db, above, now, among=waiting)
+            stopped = levels.cancel_below(db, above, now, among=waiting) + levels.cancel_unneeded(db, (), now, waiting)
             cancelled += len(stopped)
             _put_off(db, [*ended, *stopped])
         else:
             dead = [*dead, *above]
+            new = waiting
             for _ in range(DEEP):
-                ended = dead = _close(db, ended, dead, now)
+                ended = dead = levels.close(db, ended, dead, now, new)
+                new = ()
                 cancelled += len(ended)
                 if not ended or _is_wide(db, ended):
                     break
             _put_off(db, ended)
         if waiting:  # only now: a job that waited only for those of ``ended`` keeps the time of its retry
-            mine = f"id IN {_LISTED} AND state IN ('queued', 'scheduled')"
+            mine = f"id IN {LISTED} AND state IN ('queued', 'scheduled')"
             db.execute(f"UPDATE jobs SET open_parents = {OPEN_PARENTS} WHERE {mine}", named)
-            block_again(db, mine, named)
+            levels.block_again(db, mine, named)
     return cancelled
 
 
@@ -96,7 +97,7 @@ def _is_wide(db: sqlite3.Connection, ended: "Sequence[int]") -> bool:
     """Whether the jobs have too many children to notify at once."""
     if not ended:
         return False
-    few = f"SELECT 1 FROM dependencies WHERE parent IN {_LISTED} LIMIT :most"
+    few = f"SELECT 1 FROM dependencies WHERE parent IN {LISTED} LIMIT :most"
     ((children,),) = db.execute(f"SELECT count(*) FROM ({few})", {"jobs": json.dumps(ended), "most": WIDE + 1})
     return bool(children > WIDE)
 
@@ -123,8 +124,8 @@ def proceed(db: sqlite3.Connection, now: int) -> int:
     while time.monotonic() < until and (row := db.execute(_NEXT_ENDING).fetchone()) is not None:
         job, told, state = row
         last = db.execute(_LAST_OF_CHUNK, (job, told, CHUNK - 1)).fetchone()
-        high = _ALL if last is None else last[0]
-        below = _close(db, [job], [job] if state in ("failed", "cancelled") else [], now, told, high)
+        high = ALL if last is None else last[0]
+        below = levels.close(db, [job], [job] if state in ("failed", "cancelled") else [], now, low=told, high=high)
         cancelled += len(below)
         _put_off(db, below)
         if last is None:
@@ -151,84 +152,3 @@ def finish(store: "Store", now: int) -> int:
             with store.writing() as db:
                 cancelled += proceed(db, now)
     return cancelled
-
-
-# --- one level ---------------------------------------------------------------------------------------------------------
-
-
-def _dead_above(db: sqlite3.Connection, named: "Mapping[str, object]") -> list[int]:
-    """The failed or cancelled parents because of which some of the ``jobs`` can never run."""
-    dead = db.execute(
-        f"SELECT DISTINCT p.id FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.child IN {_LISTED}"
-        " AND d.kind = 'after' AND p.state IN ('failed', 'cancelled')",
-        named,
-    )
-    return [id for (id,) in dead]
-
-
-def block_again(db: sqlite3.Connection, where: str, named: "Mapping[str, object]") -> None:
-    """Block those of the queued and scheduled jobs that have open parents; a pending retry delay is dropped."""
-    also = "due_at = iif(why = 'retry', NULL, due_at), why = nullif(why, 'retry')"
-    for source in ("queued", "scheduled"):
-        states.move(db, source, "blocked", f"open_parents > 0 AND {where}", named, also)
-
-
-def _close(
-    db: sqlite3.Connection, ended: "Sequence[int]", dead: "Sequence[int]", now: int, low: int = 0, high: int = _ALL
-) -> list[int]:
-    """Notify the children one level down, with ids above ``low`` up to ``high``; return those that were cancelled."""
-    cancelled = _cancel_below(db, dead, now, low, high)
-    freed = db.execute(
-        """
-        UPDATE jobs SET open_parents = open_parents - gone.n,
-            state = CASE WHEN state <> 'blocked' OR open_parents > gone.n THEN state
-                WHEN due_at > :now THEN 'scheduled' ELSE 'queued' END,
-            why = CASE WHEN state <> 'blocked' OR open_parents > gone.n THEN why WHEN due_at > :now THEN 'delay' END,
-            due_at = CASE WHEN state <> 'blocked' OR open_parents > gone.n OR due_at > :now THEN due_at END
-        FROM (SELECT child, count(*) AS n FROM dependencies WHERE parent IN (SELECT value FROM json_each(:jobs))
-            AND child > :low AND child <= :high GROUP BY child) AS gone
-        WHERE jobs.id = gone.child AND jobs.state IN ('blocked', 'held', 'running')
-        RETURNING state, queue, batch""",
-        {"jobs": json.dumps(ended), "now": now, "low": low, "high": high},
-    ).fetchall()
-    moves = (("blocked", *cell) for cell in freed if cell[0] in ("queued", "scheduled"))
-    states.count(db, states.tally_moves(moves))
-    return cancelled
-
-
-def _cancel_below(
-    db: sqlite3.Connection,
-    dead: "Sequence[int]",
-    now: int,
-    low: int = 0,
-    high: int = _ALL,
-    among: "Sequence[int] | None" = None,
-) -> list[int]:
-    """Cancel the jobs (``among`` these) that were to run after the success of one of the ``dead``; return their ids."""
-    if not dead:
-        return []
-    named: dict[str, object] = {"jobs": json.dumps(dead), "now": now, "low": low, "high": high}
-    below = f"SELECT child FROM dependencies WHERE parent IN {_LISTED} AND kind = 'after'"
-    below += " AND child > :low AND child <= :high"
-    if among is not None:
-        below += " AND child IN (SELECT value FROM json_each(:among))"
-        named["among"] = json.dumps(among)
-    found = db.execute(
-        f"SELECT id, state, queue, batch FROM jobs WHERE id IN ({below}) AND state IN {_WAITING}", named
-    ).fetchall()
-    if found:
-        cause = (
-            f"(SELECT min(parent) FROM dependencies WHERE child = jobs.id AND kind = 'after' AND parent IN {_LISTED})"
-        )
-        db.execute(
-            f"UPDATE jobs SET state = 'cancelled', cause = {cause}, finished_at = :now, due_at = NULL, why ="
-            " (SELECT 'job ' || p.id || coalesce(' (' || p.name || ')', '') || ', after which it was to run, '"
-            f" || iif(p.state = 'failed', 'failed', 'was cancelled') FROM jobs AS p WHERE p.id = {cause})"
-            f" WHERE id IN ({below}) AND state IN {_WAITING}",
-            named,
-        )
-        states.count(db, states.tally_moves((source, "cancelled", *place) for _, source, *place in found))
-    return [id for id, *_ in found]
-
-
-_WAITING = "('queued', 'scheduled', 'blocked', 'held')"

@@ -8,7 +8,8 @@ from batchq import clock
 from batchq.errors import BatchqError
 from batchq.named import NamedTuple
 from batchq.store import states
-from batchq.store.order import OPEN_PARENTS, UNNOTIFIED, block_again, finish
+from batchq.store.levels import FAILED, OPEN_PARENTS, UNNOTIFIED, block_again, has_after_failed
+from batchq.store.order import finish
 from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 #: What is reset when a job is reopened
 AFRESH = (
     "failures = 0, crashes = 0, interruptions = 0, snoozes = 0, cancel_asked = 0, finished_at = NULL, why = NULL,"
-    " cause = NULL"
+    " cause = NULL, unneeded = 0"
 )
 
 SLICE = 1_000  #: jobs that one transaction changes: 5 to 50 ms
@@ -89,7 +90,8 @@ def below(above: "Sequence[int]") -> "tuple[str, dict[str, object]]":
     """The condition, with its parameters, for jobs that were cancelled because of one of ``above``."""
     listed = "(SELECT value FROM json_each(:above))"
     children = f"SELECT child FROM dependencies WHERE parent IN {listed}"
-    where = f"jobs.id IN ({children}) AND jobs.state = 'cancelled' AND jobs.cause IN {listed}"
+    unneeded = f"jobs.unneeded AND jobs.id IN ({children} AND kind = 'after_failed')"
+    where = f"jobs.id IN ({children}) AND jobs.state = 'cancelled' AND (jobs.cause IN {listed} OR {unneeded})"
     return where, {"above": json.dumps(above)}
 
 
@@ -114,7 +116,7 @@ def plan(
             db.execute("DELETE FROM reopened WHERE NOT chosen")
         if not orphans:
             db.execute(_LEAVE_ORPHANS)
-        db.execute(_STAY_DEAD)
+        _leave_cancelled(db)
         found = db.execute(
             "SELECT reopened.id, state, chosen FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id ORDER BY reopened.id"
         ).fetchall()
@@ -137,7 +139,7 @@ def open_planned(db: sqlite3.Connection, planned: "Sequence[Planned]") -> Opened
             " ON jobs.id = value ->> 0 AND jobs.state = value ->> 1",
             (json.dumps(planned),),
         )
-        db.execute(_STAY_DEAD)
+        _leave_cancelled(db)
         db.execute("DELETE FROM endings WHERE job IN (SELECT id FROM reopened)")
         chosen = dict(
             db.execute(
@@ -156,6 +158,13 @@ def open_planned(db: sqlite3.Connection, planned: "Sequence[Planned]") -> Opened
     return Opened(chosen, total - sum(chosen.values()), ids)
 
 
+def _leave_cancelled(db: sqlite3.Connection) -> None:
+    """Remove those from ``reopened`` whose other parents do not let them run."""
+    db.execute(_STAY_DEAD)
+    while has_after_failed(db) and db.execute(_STAY_UNNEEDED).rowcount:
+        db.execute(_STAY_DEAD)
+
+
 @contextmanager
 def _reopened(db: sqlite3.Connection) -> "Iterator[None]":
     db.execute("CREATE TEMP TABLE reopened (id INTEGER PRIMARY KEY, chosen INTEGER)")
@@ -172,7 +181,8 @@ INSERT OR IGNORE INTO reopened
 WITH RECURSIVE below (id) AS (
     SELECT id FROM reopened
     UNION SELECT jobs.id FROM below JOIN dependencies AS d ON d.parent = below.id
-        JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled' AND jobs.cause = below.id)
+        JOIN jobs ON jobs.id = d.child AND jobs.state = 'cancelled'
+            AND (jobs.cause = below.id OR (jobs.unneeded AND d.kind = 'after_failed')))
 SELECT id, 0 FROM below LIMIT :most"""
 _LEAVE_ORPHANS = """
 DELETE FROM reopened WHERE id IN (SELECT jobs.id FROM reopened CROSS JOIN jobs ON jobs.id = reopened.id
@@ -190,6 +200,14 @@ DELETE FROM reopened WHERE id IN (
             JOIN dependencies AS d ON d.parent = p.id AND d.kind = 'after'
             WHERE d.child IN (SELECT id FROM reopened))
     SELECT id FROM stuck)"""
+# So do parents in after_failed that have all finished, did not fail, and are not reopened.
+_STAY_UNNEEDED = f"""
+DELETE FROM reopened WHERE id IN (
+    SELECT d.child FROM reopened CROSS JOIN dependencies AS d ON d.child = reopened.id AND d.kind = 'after_failed')
+    AND NOT EXISTS (
+        SELECT 1 FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
+            WHERE d.child = reopened.id AND d.kind = 'after_failed' AND (p.finished_at IS NULL OR {FAILED}
+                OR p.id IN (SELECT id FROM reopened) OR {UNNOTIFIED}))"""
 _PARENT_WAITS = f"""
 FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent
     WHERE d.child = jobs.id AND (p.finished_at IS NULL OR p.id IN (SELECT id FROM reopened) OR {UNNOTIFIED})"""

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from batchq.runner import rescuing
-from batchq.store import order, reopening, states
+from batchq.store import levels, order, reopening, states
 from batchq.store.adding import intake, keys, revision
 from batchq.store.file import checkpoints, connection
 from batchq.store.keeping import pruning
@@ -78,20 +78,38 @@ OF_THE_LEDGER = {
 #: What the walk over order, keys, limits and control (S22) must catch.
 OF_THE_ORDER = {
     "open parents counted down twice": [
-        Mutant(order, "_close", "SET open_parents = open_parents - gone.n,",
+        Mutant(levels, "close", "SET open_parents = open_parents - gone.n,",
                "SET open_parents = max(0, open_parents - 2 * gone.n),"),
     ],
     "dependants that stay cancelled when their parent is retried": [
         Mutant(reopening, "_REVIVE", "jobs.cause = below.id", "jobs.cause = -1"),
     ],
     "a failed parent that frees its children": [
-        Mutant(order, "_cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
+        Mutant(levels, "cancel_below", "AND kind = 'after'\"\n", "AND kind = 'before'\"\n"),
     ],
     "a requeued job that does not wait for its parent that runs again": [
-        Mutant(order, "propagate", "block_again(db, mine, named)", "pass"),
+        Mutant(order, "propagate", "levels.block_again(db, mine, named)", "pass"),
     ],
     "a retry that forgets the jobs below": [
         Mutant(reopening, "open_planned", "block_again(db, below, {})", "pass"),
+    ],
+    "a job after a failure that waits on when nothing has failed": [
+        Mutant(levels, "cancel_unneeded", "if not has_after_failed(db):", "if True:"),
+    ],
+    "a job after a failure that one success cancels": [
+        Mutant(levels, "_FIND_UNNEEDED", "p.finished_at IS NULL OR ", ""),
+    ],
+    "a job after an unneeded one that counts it as failed": [
+        Mutant(levels, "cancel_below", ", p.unneeded\"\n", ", 0\"\n"),
+    ],
+    "an unneeded job that stays when a parent is retried": [
+        Mutant(reopening, "_REVIVE", "jobs.unneeded AND d.kind = 'after_failed'", "0"),
+    ],
+    "a retry of an unneeded job that runs it": [
+        Mutant(reopening, "_leave_cancelled", "has_after_failed(db)", "False"),
+    ],
+    "a failure that is forgotten when its job is removed": [
+        Mutant(pruning, "_STAY_NEEDED", "SET kind = 'after_any'", "SET kind = kind"),
     ],
     "a limit that is off by one": [
         Mutant(limits, "room", "queue.limit - running", "queue.limit + 1 - running"),

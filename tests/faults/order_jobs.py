@@ -35,7 +35,8 @@ PLAIN = {"batch": "one", "queue": "a", "priority": 0, "slots": 1, "budget": 1, "
          "if_exists": "skip"}  # fmt: skip
 DIAMOND = [
     PLAIN | {"name": "x"}, PLAIN | {"name": "y", "after": ["x"]}, PLAIN | {"queue": "b", "name": "y", "after": ["x"]},
-    PLAIN | {"after": ["y"]}, PLAIN | {"after_any": ["y"]}, PLAIN, PLAIN, PLAIN,
+    PLAIN | {"after": ["y"]}, PLAIN | {"after_any": ["y"]},
+    PLAIN | {"name": "z", "after_failed": ["x"]}, PLAIN | {"after_failed": ["z", "y"]}, PLAIN | {"after": ["z"]}, PLAIN,
 ]  # fmt: skip
 KEYLESS = st.just({"unique": "ever", "if_exists": "skip"})
 JOB = st.builds(lambda spec, key: spec | key, SPEC, KEYLESS | KEYED)

@@ -47,7 +47,7 @@ class OrderMachine(OrderWalk):
         specs = data.draw(st.lists(JOB, min_size=1, max_size=5))
         for spec in specs:
             known = st.sampled_from(self.parents_for(spec, specs) or [*ANY_WORD])
-            for kind in ("after", "after_any", "after"):
+            for kind in ("after", "after_any", "after_failed"):
                 if data.draw(st.booleans()):
                     spec[kind] = data.draw(st.lists(known, min_size=1, max_size=3, unique=True))
         self._add(specs)

@@ -26,7 +26,7 @@ def new_row(job: int, fields: dict[str, Any], now: int) -> Row:
         "name": fields.get("name"), "batch": fields["batch"], "queue": fields["queue"], "key": fields.get("key"),
         "priority": fields["priority"], "slots": fields["slots"], "kind": fields["kind"], "budget": fields["budget"],
         "attempt": 0, "failures": 0, "crashes": 0, "interruptions": 0, "token": None, "runner": None, "begun": False,
-        "asked": 0, "cause": None, "finished_at": None, "is_retry": False, "is_given_up": False,
+        "unneeded": 0, "asked": 0, "cause": None, "finished_at": None, "is_retry": False, "is_given_up": False,
         "due_from": now,
     }  # fmt: skip
 
@@ -55,17 +55,36 @@ class Model:
         above = self.parents.get(job, {}).items()
         return [parent for parent, kind in above if kind == "after" and self.jobs[parent]["state"] in DEAD]
 
+    def has_failed(self, job: int) -> bool:
+        """Whether a job counts as failed for those that run after a failure."""
+        row = self.jobs[job]
+        return row["state"] in DEAD and not row["unneeded"]
+
+    def hoped(self, job: int, again: Iterable[int] = ()) -> tuple[list[int], bool]:
+        """The parents of which one must fail for a job to run, and whether one did or still can; also those of ``again``
+        can."""
+        above = [parent for parent, kind in self.parents.get(job, {}).items() if kind == "after_failed"]
+        return above, any(self.is_open(one) or self.has_failed(one) or one in again for one in above)
+
+    def doom(self, job: int) -> tuple[int, int] | None:
+        """The parent because of which a waiting job is cancelled now, and whether it is unneeded."""
+        if self.jobs[job]["state"] not in ("queued", "scheduled", "blocked", "held"):
+            return None
+        if killers := self.killers(job):
+            killer = min(killers, key=lambda one: (self.jobs[one]["unneeded"], one))
+            return killer, self.jobs[killer]["unneeded"]
+        above, can_run = self.hoped(job)
+        return (min(above), 1) if above and not can_run else None
+
     def follow(self, now: int) -> int:
         """Let every waiting job be where its parents want it; how many were cancelled."""
         cancelled = 0
-        while doomed := {
-            job: min(killers)
-            for job, row in self.jobs.items()
-            if row["state"] in ("queued", "scheduled", "blocked", "held") and (killers := self.killers(job))
-        }:
+        while doomed := {job: doom for job in self.jobs if (doom := self.doom(job))}:
             cancelled += len(doomed)
-            for job, killer in doomed.items():
-                self.jobs[job] |= {"state": "cancelled", "cause": killer, "due_at": None, "finished_at": now}
+            for job, (killer, unneeded) in doomed.items():
+                self.jobs[job] |= {
+                    "state": "cancelled", "cause": killer, "unneeded": unneeded, "due_at": None, "finished_at": now,
+                }  # fmt: skip
         for job, row in self.jobs.items():
             if row["state"] in ("queued", "scheduled") and self.waits_for(job):
                 row["state"] = "blocked"
@@ -110,9 +129,16 @@ class Model:
         for job in range(first, self.last + 1):
             named.setdefault(self.jobs[job]["name"] or "", []).append(job)
         for job, spec in bound.items():
-            for kind in ("after_any", "after"):
+            sure = False
+            for kind in ("after_any", "after_failed", "after"):
                 for word in spec.get(kind, ()):
-                    self._bind(job, spec, kind, word, named)
+                    sure |= self._bind(job, spec, kind, word, named)
+            above = self.parents.get(job, {})
+            hoped = [parent for parent, kind in above.items() if kind == "after_failed"]
+            if sure:
+                above |= dict.fromkeys(hoped, "after_any")
+            elif spec.get("after_failed") and not hoped:
+                raise Refused("nothing can fail")
         if any(job in self._above(job) for job in bound):
             raise Refused("a circle")
         self.newest = {*range(first, self.last + 1), *changed}
@@ -163,7 +189,8 @@ class Model:
             key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in begun
         ]
 
-    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> None:
+    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> bool:
+        """Tie a job to its parents; whether a pruned one of them has failed as ``kind`` wants it."""
         gone = {entry[0]: entry[3] for entry in self.keys.values() if entry[0] not in self.jobs}  # pruned
         of_batch = {
             other for other, row in self.jobs.items()
@@ -184,12 +211,15 @@ class Model:
             found = {int(number)} & {*self.jobs, *gone} - {job} if number.isdecimal() else set()
         if not found and word != "last":
             raise Refused("no such parent")
+        sure = False
         for parent in found:
             if parent in gone:
+                sure |= kind == "after_failed" and gone[parent] in DEAD
                 if kind == "after" and gone[parent] in DEAD:
                     raise Refused("a pruned parent had failed")
                 continue
             self.parents.setdefault(job, {})[parent] = kind
+        return sure
 
     def _above(self, job: int) -> set[int]:
         seen: set[int] = set()
@@ -210,18 +240,26 @@ class Model:
         chosen = set(chosen)
         back = set(chosen)
         while (
-            more := {job for job, row in self.jobs.items() if row["state"] == "cancelled" and row["cause"] in back}
+            more := {
+                job
+                for job, row in self.jobs.items()
+                if row["state"] == "cancelled"
+                and (row["cause"] in back or (row["unneeded"] and back.intersection(self.hoped(job)[0])))
+            }
             - back
         ):
             back |= more
         if not orphans:
             back -= {job for job in back if self.jobs[job]["cause"] not in (None, *self.jobs)}
-        while stuck := {job for job in back if set(self.killers(job)) - back}:
+        while stuck := {
+            job for job in back
+            if set(self.killers(job)) - back or ((hoped := self.hoped(job, back))[0] and not hoped[1])
+        }:  # fmt: skip
             back -= stuck
         for job in back:
             self.jobs[job] |= {
                 "state": "queued", "failures": 0, "crashes": 0, "interruptions": 0, "asked": 0, "cause": None,
-                "finished_at": None, "is_retry": False,
+                "unneeded": 0, "finished_at": None, "is_retry": False,
             }  # fmt: skip
         self.follow(now)
         return len(back & chosen), len(back - chosen)
@@ -267,6 +305,9 @@ class Model:
             ]
             if lost and self.jobs[child]["state"] == "cancelled" and self.jobs[child]["cause"] is not None:
                 self.jobs[child]["cause"] = min(lost)
+        for above in self.parents.values():  # what a failure has decided stays
+            if any(kind == "after_failed" and job in gone and self.has_failed(job) for job, kind in above.items()):
+                above |= {job: "after_any" for job, kind in above.items() if kind == "after_failed"}
         for job in gone:
             row = self.jobs.pop(job)
             self.parents.pop(job, None)

@@ -81,7 +81,7 @@ class OrderWalk(Walk):
         jobs, db = self.model.jobs, self.store().db
         columns = (
             "state", "batch", "queue", "attempt", "failures", "crashes", "interruptions", "token", "runner", "due_at",
-            "asked", "cause", "finished_at",
+            "asked", "cause", "finished_at", "unneeded",
         )  # fmt: skip
         names = ", ".join(columns).replace("asked", "cancel_asked")
         found = {row[0]: row[1:] for row in db.execute(f"SELECT id, {names} FROM jobs")}

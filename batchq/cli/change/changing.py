@@ -23,7 +23,7 @@ def retry(selection: Selection, *, json: bool, db: str | None) -> None:
         "lost": "lost with its run: 'batchq run' takes it back",
         "succeeded": "succeeded: name them by id or with --state succeeded",
         "held": "held: batchq release",
-        "cancelled": "cancelled, and a job that they run after has failed: retry that one",
+        "cancelled": "cancelled, and a job that they run after does not let them run: retry that one",
     }
     note_change("retry", "queued again", done, hints)
 

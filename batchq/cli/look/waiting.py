@@ -47,7 +47,9 @@ def wait(selection: Selection, *, timeout: str | None, json: bool, db: str | Non
         counts |= {state: counts.get(state, 0) + jobs for state, jobs in gone.items()}
         if lost := len(obstacles.removed(store, followed.ids).jobs):
             counts["removed"] = lost
-    code = WORK_LEFT if not is_over else int(any(counts.get(state) for state in ("failed", "cancelled", "removed")))
+        unneeded = tallies.unneeded(store, followed) if counts.get("cancelled") else 0
+    is_bad = any(counts.get(state) for state in ("failed", "removed")) or counts.get("cancelled", 0) > unneeded
+    code = WORK_LEFT if not is_over else int(is_bad)
     if json:
         from batchq.report import asjson
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 AT_ONCE = 5_000  #: jobs that are packed and unpacked together
-_own = attrgetter("kind", "work", "name", "key", "after", "after_any", "where")
+_own = attrgetter("kind", "work", "name", "key", "after", "after_any", "after_failed", "where")
 
 
 def spooled(specs: "Iterable[JobSpec]", source: str) -> "Spool":
@@ -84,9 +84,10 @@ def _unpacked(data: bytes) -> "Iterator[JobSpec]":
     for given, jobs in marshal.loads(data):
         terms = Terms()
         vars(terms).update(given)
-        for kind, work, name, key, after, after_any, where in jobs:
+        for kind, work, name, key, after, after_any, after_failed, where in jobs:
             spec = JobSpec(kind, work, terms, where)
-            spec.name, spec.key, spec.after, spec.after_any = name, key, after, after_any
+            spec.name, spec.key = name, key
+            spec.after, spec.after_any, spec.after_failed = after, after_any, after_failed
             yield spec
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Ties = Sequence[tuple[int, JobSpec]]  # jobs that run after others, with their definitions
 
+#: The kinds of ties, the strictest last: of two to the same job that one stays.
+KINDS = ("after_any", "after_failed", "after")
 _ENTER = "INSERT OR REPLACE INTO dependencies"
 _SHOWN = 8  #: jobs of a circle
 
@@ -34,6 +36,7 @@ class Binder:
         self._gone = gone
         self._first = first
         self._alike: dict[str, list[int]] = {}  # jobs of this add, by the glob that their names are like
+        self._sure: set[JobSpec] = set()  # those for which a pruned parent in ``after_failed`` has failed already
         self.is_after_nothing = False  # whether one of them has ``after = ["last"]``, and the last add stored nothing
 
     def bind(self, ties: "Ties", now: int) -> None:
@@ -42,9 +45,11 @@ class Binder:
         Raises InputError for a parent that does not exist and for a circle.
         """
         for job, spec in ties:
-            for kind, words in (("after_any", spec.after_any), ("after", spec.after)):
-                for word in words:
+            for kind in KINDS:
+                for word in getattr(spec, kind):
                     self._tie(job, spec, kind, word)
+            if spec.after_failed:
+                self._check_hope(job, spec)
         _refuse_circles(self._db, ties, self._first)
         order.block(self._db, [job for job, _ in ties], now)
 
@@ -118,6 +123,17 @@ class Binder:
             raise _wrong(spec, kind, f"names job {parent}, which does not exist")
         if kind == "after" and state in ("failed", "cancelled"):
             raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
+        if kind == "after_failed" and state in ("failed", "cancelled"):
+            self._sure.add(spec)
+
+    def _check_hope(self, job: int, spec: "JobSpec") -> None:
+        """Let the job wait for any end of its parents in ``after_failed`` if a pruned one has failed; raise InputError if
+        none of them can fail."""
+        of_this = "child = ? AND kind = 'after_failed'"
+        if spec in self._sure:
+            self._db.execute(f"UPDATE dependencies SET kind = 'after_any' WHERE {of_this}", (job,))
+        elif self._db.execute(f"SELECT 1 FROM dependencies WHERE {of_this}", (job,)).fetchone() is None:
+            raise _wrong(spec, "after_failed", "names no job that can still fail, so this one would never run")
 
     def _tie_to_ids(self, job: int, spec: "JobSpec", kind: str, low: int, high: int) -> None:
         """Add the other jobs in a range of ids as parents; of one id it must be there, of a range some."""
@@ -187,9 +203,8 @@ def _refuse_circles(db: sqlite3.Connection, ties: "Ties", first: int) -> None:
         circle = circle[begin:] + circle[:begin]
         spec = specs[circle[0]]
         shown = " → ".join(_label(job, specs) for job in [*circle[:_SHOWN], circle[0]])
-        raise _wrong(
-            spec, "after" if spec.after else "after_any", f"closes a circle, in which no job could ever run: {shown}"
-        )
+        kind = next(kind for kind in reversed(KINDS) if getattr(spec, kind))
+        raise _wrong(spec, kind, f"closes a circle, in which no job could ever run: {shown}")
 
 
 def _edges(db: sqlite3.Connection, tied: "Sequence[int]", first: int) -> "Iterable[tuple[int, int]]":

@@ -151,7 +151,7 @@ class _Intake:
             ids.append(job)
             if spec.key is not None:
                 self._keys[spec.key] = job
-            if spec.after or spec.after_any:
+            if spec.after or spec.after_any or spec.after_failed:
                 self._ties[job] = spec
             if spec.terms is not terms or spec.kind != kind or len(run) >= AT_ONCE:
                 terms, kind, run = spec.terms, spec.kind, self._rows.run_of(spec)
@@ -212,7 +212,7 @@ class _Intake:
         if fate in (keys.REPLACED, keys.RERUN):
             self._changed[job] = spec
             self._ties.pop(job, None)
-            if spec.after or spec.after_any:
+            if spec.after or spec.after_any or spec.after_failed:
                 self._ties[job] = spec
 
     def _differs(self, spec: "JobSpec", known: "keys.Known") -> bool:

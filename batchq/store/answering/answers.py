@@ -101,7 +101,7 @@ def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
     """The asked jobs that had failed or been cancelled before they were asked for, and still are."""
     rows = store.fetch(
         "SELECT id, state, finished_at FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-        " AND state IN ('failed', 'cancelled') ORDER BY id",
+        " AND state IN ('failed', 'cancelled') AND NOT unneeded ORDER BY id",
         (json.dumps([*asked.before]),),
     )
     return [Before._make(row) for row in rows] + [

@@ -16,6 +16,7 @@ VERSION = 2  #: the number of the newest migration, in PRAGMA user_version
 V1 = schema1.V1
 V2 = (
     *(f"DROP {_kind} {_name}" for _kind, _name in schema2.DROPPED),
+    *(f"ALTER TABLE {_table} RENAME TO old_{_table}" for _table in schema2.REBUILT),
     *(
         f"ALTER TABLE {_table} ADD COLUMN {_column}"
         for _table, (_, _new) in schema2.COLUMNS.items()
@@ -23,12 +24,14 @@ V2 = (
     ),
     *schema2.CREATED,
     *schema2.FILLED,
+    *(f"DROP TABLE old_{_table}" for _table in schema2.REBUILT),
 )
 
 
 def _created() -> "Iterator[str]":
     """Yield the text of every table, index and view, as SQLite keeps it."""
-    dropped = tuple(f"CREATE {kind} {name} " for kind, name in schema2.DROPPED)
+    gone = (*schema2.DROPPED, *(("TABLE", name) for name in schema2.REBUILT))
+    dropped = tuple(f"CREATE {kind} {name} " for kind, name in gone)
     for statement in map(str.strip, V1):
         if not statement.startswith("CREATE ") or statement.startswith(dropped):
             continue

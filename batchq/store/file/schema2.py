@@ -19,12 +19,18 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
             # When the wait for due_at began: in the future if the clock was set back since. NULL if a time was requested
             # and not a pause.
             "due_from INTEGER",
+            # 1 if it was cancelled because nothing failed above it: a parent in after_failed would have had to.
+            "unneeded INTEGER NOT NULL DEFAULT 0",
         ),
     ),
 }
 
+#: Tables with a new text: the old one is renamed to ``old_…`` until ``FILLED`` has copied its rows.
+REBUILT = ("dependencies",)
+
 #: What is dropped from the first schema, as in ``("VIEW", "job_report")``; what only has new text is created below again.
 DROPPED: tuple[tuple[str, str], ...] = (
+    ("INDEX", "dependencies_parent"),
     ("INDEX", "jobs_claimable"),
     ("INDEX", "jobs_claimable_payload"),
     ("INDEX", "jobs_claimable_batch"),
@@ -35,6 +41,15 @@ DROPPED: tuple[tuple[str, str], ...] = (
 )
 
 CREATED = (
+    """
+CREATE TABLE dependencies (
+    child INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    parent INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind = 'after' OR kind = 'after_any' OR kind = 'after_failed'),
+    PRIMARY KEY (child, parent)
+) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX dependencies_parent ON dependencies (parent)",
+    "CREATE INDEX dependencies_after_failed ON dependencies (parent) WHERE kind = 'after_failed'",
     # Jobs that batchq itself has put on hold, without those that people hold, which may be many.
     """
 CREATE INDEX jobs_on_hold ON jobs (id)
@@ -109,8 +124,9 @@ CREATE TABLE logs (
     *VIEWS,
 )
 
-#: What an upgrade puts into the new tables: the newest add
+#: What an upgrade puts into the new tables: the newest add, and the rows of the old ones
 FILLED = (
+    "INSERT INTO dependencies SELECT child, parent, kind FROM old_dependencies",
     """
 INSERT INTO adds (at, first, jobs) SELECT min(created_at), add_id, 1 + max(id) - add_id FROM jobs
     WHERE add_id = (SELECT add_id FROM jobs ORDER BY id DESC LIMIT 1) GROUP BY add_id""",

@@ -6,6 +6,7 @@ A breach is a query and the statements that mend it. Doubtful jobs are put on ho
 from batchq.jobs.lifecycle import STATES
 from batchq.named import NamedTuple
 from batchq.store import states
+from batchq.store.levels import HOPED, HOPES
 from batchq.store.running import unfit
 
 
@@ -104,7 +105,7 @@ OTHERS = (
     _rows(
         "dependencies",
         "child",
-        "kind NOT IN ('after', 'after_any')",
+        "kind NOT IN ('after', 'after_any', 'after_failed')",
         "jobs depend on others in an unknown way; they now run after their success",
         "kind = 'after'",
     ),
@@ -184,8 +185,15 @@ ORDER = (
     Breach(
         "order", "jobs wait for the success of a job that has failed; they are cancelled",
         *_update(f"state IN {_WAITING} AND EXISTS (SELECT 1 {_DEAD_ABOVE})",
-                 f"state = 'cancelled', finished_at = :now, due_at = NULL, cause = (SELECT min(p.id) {_DEAD_ABOVE}),"
+                 "state = 'cancelled', finished_at = :now, due_at = NULL,"
+                 f" (cause, unneeded) = (SELECT min(p.id), p.unneeded {_DEAD_ABOVE}),"
                  " why = 'a job after which it was to run has failed or was cancelled'"),
+    ),
+    Breach(
+        "order", "jobs wait for a failure, but the jobs before them have finished without one; they are cancelled",
+        *_update(f"state IN {_WAITING} AND EXISTS (SELECT 1 {HOPED}) AND NOT EXISTS (SELECT 1 {HOPED} AND {HOPES})",
+                 "state = 'cancelled', finished_at = :now, due_at = NULL, unneeded = 1,"
+                 f" cause = (SELECT min(p.id) {HOPED}), why = 'it was to run only if a job failed, and none did'"),
     ),
     Breach(
         "order", "jobs have a wrong count of open parents",

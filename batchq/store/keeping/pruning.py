@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from batchq import clock, failpoints
 from batchq.jobs.lifecycle import FINAL
 from batchq.named import NamedTuple
-from batchq.store import names, order, states
+from batchq.store import levels, names, order, states
 from batchq.store.adding import keys
 from batchq.store.file import checkpoints
 from batchq.store.file.connection import Store
@@ -135,6 +135,8 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
         named = rule.named | {"ids": json.dumps(ids)}
         if order.has_any(db):
             db.execute(_STAY_CANCELLED.format(going), named)
+            if levels.has_after_failed(db):
+                db.execute(_STAY_NEEDED.format(going), named)
         gone = db.execute(f"DELETE FROM jobs WHERE {going} RETURNING state, queue, batch, key, id", named).fetchall()
         tally: dict[tuple[str, str, str], int] = {}
         for state, queue, batch, _, _ in gone:
@@ -159,6 +161,13 @@ UPDATE jobs SET cause = above.parent FROM (
         WHERE d.kind = 'after' AND d.parent IN (SELECT jobs.id FROM jobs WHERE jobs.state <> 'succeeded' AND {})
         GROUP BY d.child) AS above
 WHERE jobs.id = above.child AND jobs.state = 'cancelled' AND jobs.cause IS NOT NULL"""
+
+# If one of several parents in after_failed has failed and is removed, the others only have to finish: what it decided
+# stays.
+_STAY_NEEDED = f"""
+UPDATE dependencies SET kind = 'after_any' WHERE kind = 'after_failed' AND child IN (
+    SELECT d.child FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE d.kind = 'after_failed'
+        AND d.parent IN (SELECT jobs.id FROM jobs WHERE {{}}) AND {levels.FAILED})"""
 
 
 def ended_runners(store: Store, rule: Rule, after: int) -> list[int]:

@@ -42,7 +42,8 @@ class NotRun(NamedTuple):
 
 
 def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: int, payloads: bool) -> list[NotRun]:
-    """Group the jobs that fulfil ``where`` and neither succeeded nor failed by reason, for a run with ``slots``."""
+    """Group the jobs that fulfil ``where`` by reason, for a run with ``slots``, without those that succeeded, failed or
+    were not needed."""
     rows = store.fetch(
         f"""
         SELECT CASE
@@ -58,7 +59,7 @@ def by_reason(store: Store, where: str, named: Mapping[str, object], *, slots: i
             END AS reason,
             jobs.queue, jobs.slots, jobs.id
         FROM jobs LEFT JOIN queues AS q ON q.name = jobs.queue
-        WHERE {where} AND jobs.state NOT IN ('succeeded', 'failed')""",
+        WHERE {where} AND jobs.state NOT IN ('succeeded', 'failed') AND NOT jobs.unneeded""",
         {**named, "payloads": payloads, "slots": slots},
     )
     found: dict[tuple[str, str], NotRun] = {}

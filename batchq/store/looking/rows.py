@@ -145,8 +145,8 @@ class Detail(NamedTuple):
 
 
 class Parent(NamedTuple):
-    """A job after which another one runs; ``kind`` is ``after`` (its success) or ``after_any`` (its end).
-    Its ``state`` is ``lost`` if its run has died."""
+    """A job after which another one runs; ``kind`` is ``after`` (its success), ``after_any`` (its end)
+    or ``after_failed`` (its failure). Its ``state`` is ``lost`` if its run has died."""
 
     id: int
     name: str | None

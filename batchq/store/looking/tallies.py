@@ -33,6 +33,12 @@ def _without_range(store: Store, selection: Selection) -> Selection:
     return selection.within(())
 
 
+def unneeded(store: Store, selection: Selection) -> int:
+    """How many of the selected jobs were cancelled because no job failed after whose failure they were to run."""
+    where, named = condition(selection)
+    return int(store.fetch(f"SELECT count(*) FROM jobs WHERE unneeded AND {where}", named)[0][0])
+
+
 def is_any_open(store: Store, low: int, high: int) -> bool:
     """Whether a job of this range of ids has not finished."""
     unfinished = tuple(state for state in counts(store, Selection()) if state not in FINAL)

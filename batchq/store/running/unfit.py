@@ -12,6 +12,7 @@ from batchq.jobs.fields import COLUMNS
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
+from batchq.store.levels import OPEN_PARENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ NUMBERS = {
     "max_crashes": _Number(0, MUCH, "1"), "max_snoozes": _Number(0, MUCH, "1"),
     "backoff": _Number(0, clock.LONGEST, "0"), "timeout": _Number(0, clock.LONGEST, "NULL"),
     "retry_timeout_factor": _Number(0, 1e300, "NULL"), "umask": _Number(0, 0o777, "NULL"),
-    "slots": _Number(1, MUCH, "1"), "open_parents": _Number(0, MUCH, order.OPEN_PARENTS),
+    "slots": _Number(1, MUCH, "1"), "open_parents": _Number(0, MUCH, OPEN_PARENTS),
     "created_at": _TIME._replace(other="0"), "due_at": _TIME, "due_from": _TIME, "started_at": _TIME,
-    "cancel_asked": _Number(0, 1, "0"), "fresh": _Number(0, 1, "0"),
+    "cancel_asked": _Number(0, 1, "0"), "fresh": _Number(0, 1, "0"), "unneeded": _Number(0, 1, "0"),
 }  # fmt: skip
 WORDS = {"kind": ("argv", "shell", "call", "payload"), "on_crash": ("retry", "hold"), "leftovers": ("kill", "keep")}
 _TEXTS = ("work", "name", "key", *(name for name in COLUMNS if name not in (*NUMBERS, *WORDS, "stdin")))
