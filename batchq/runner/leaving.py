@@ -8,7 +8,7 @@ from batchq import clock
 from batchq.errors import BatchqError
 from batchq.jobs.attempt import Ended
 from batchq.notes import note
-from batchq.runner.tally import Tally
+from batchq.runner.tally import Plan, Tally
 from batchq.store.answering import answers
 from batchq.store.file.connection import Store
 from batchq.store.keeping import retention
@@ -18,12 +18,14 @@ from batchq.store.running.runners import Runner, RunSelection
 TIDY = 1.0  #: seconds that a run may spend at its end on removing old jobs
 
 
-def leave(store: Store, me: Runner, tally: Tally, *, is_stopped: bool) -> None:
+def leave(store: Store, me: Runner, plan: Plan, tally: Tally, *, is_stopped: bool) -> None:
     """End a run in order; if it ``is_stopped``, without tidying."""
     try:
         if tally.stopped_at == "--max-time" and not forecast.look(store, me).is_work_left:
             tally.stopped_at = None
         _answer(store, me, tally)
+        if plan.is_passing and tally.asked is not None:
+            tally.last = answers.last_of(store, tally.asked)
         store.check_references(on=True)
         if not is_stopped:
             _tidy(store)

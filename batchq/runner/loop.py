@@ -111,7 +111,7 @@ class _Run:
         if self.bell is not None:
             self.bell.close()
         if not self.tally.unrecorded:  # else the next run must take its jobs back
-            leaving.leave(self.store, self.me, self.tally, is_stopped=self.stopping.at is not None)
+            leaving.leave(self.store, self.me, self.plan, self.tally, is_stopped=self.stopping.at is not None)
         self.emitter.run_stops(self.tally, time.monotonic() - self.began)
         return self.tally
 

@@ -6,7 +6,8 @@ from batchq.errors import BatchqError, BusyError
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.jobs.lifecycle import is_snooze
 from batchq.named import NamedTuple
-from batchq.store.answering.answers import Asked, Before
+from batchq.runner.passing import passed
+from batchq.store.answering.answers import Asked, Before, Last
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.names import Unknown
 from batchq.store.running.recording import Settled
@@ -34,7 +35,7 @@ class Plan(NamedTuple):
     ``grace`` is how many seconds running jobs have to finish when the run is stopped. With ``watch`` it stays when
     nothing is left, and takes new jobs. ``if_running`` is what to do if another run of the same jobs is at work:
     ``join``, ``skip``, ``fail``, or ``wait`` for up to ``patience`` seconds (None: without limit). If it ``is_keyed``, it
-    adds one job, and the job of that key decides this.
+    adds one job, and the job of that key decides this. If it ``is_passing``, it adds one job whose exit code is its own.
     """
 
     wanted: RunSelection
@@ -46,6 +47,7 @@ class Plan(NamedTuple):
     if_running: str = "join"
     patience: float | None = None
     is_keyed: bool = False
+    is_passing: bool = False
 
 
 class Tally:
@@ -53,7 +55,8 @@ class Tally:
     that batchq put on hold while it ran.
 
     ``run`` is its id, None if it did not begin. For jobs ``asked`` for by name it answers whichever run ran them:
-    ``before`` are those that were known by key and had not succeeded, ``not_run`` those that did not run, and why. It
+    ``last`` is the only one, if its exit code is wanted; ``before`` are those that were known by key and had not
+    succeeded, ``not_run`` those that did not run, and why. It
     does not answer for jobs ``on_hold`` (since an earlier run), ``too_wide`` (for its slots) or ``left_open`` (by an
     earlier run of the same files).
 
@@ -71,6 +74,7 @@ class Tally:
         self.held: dict[int, None] = {}
         self.run: int | None = None
         self.asked: Asked | None = None
+        self.last: Last | None = None
         self.before: list[Before] = []
         self.not_run: list[NotRun] = []
         self.on_hold: list[int] = []
@@ -99,7 +103,7 @@ class Tally:
 
     def exit_code(self) -> int:
         """The exit code: a signal takes precedence over a lost result, that over a job that failed or was put on hold,
-        that over a requested job that was not run, that over success."""
+        that over a requested job that was not run, that over success. The only job may pass its own for its end."""
         if self.signal is not None:
             return 128 + self.signal
         if self.is_turned_away:
@@ -112,6 +116,8 @@ class Tally:
             return 78
         if self.unlogged:
             return 74
+        if self.last is not None and (own := passed(self.last)) is not None:
+            return own
         if self.failed or self.held or self.before or self.stopped_at == "--halt":
             return 1
         return 3 if self.not_run or self.beyond_reach else 0

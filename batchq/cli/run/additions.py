@@ -26,6 +26,8 @@ def requested(given: "dict[str, Any]") -> Request:
             raise UsageError("--watch and jobs to add exclude each other: the run ends when these jobs have ended")
     else:
         _refuse_options_for_jobs(given)
+        if request.pass_exit_code:
+            raise UsageError("--pass-exit-code is for a run of one job: put a command after --, or use -c or --call")
     return request
 
 
@@ -51,6 +53,8 @@ def jobs_of(request: Request) -> "Jobs":
 
     specs = sources.specs_of(request, "run")
     intake.find_keys(specs)
+    if request.pass_exit_code and (number := len(specs)) != 1:
+        raise UsageError(f"--pass-exit-code is for a run of one job, and this one would add {number:,}")
     return specs
 
 
@@ -62,7 +66,7 @@ def known_as(plan: "Plan", request: Request, specs: "Jobs") -> "Plan":
     is_keyed = isinstance(specs, list) and not request.files and not request.each and specs[0].key is not None
     wanted = plan.wanted._replace(files=_names(request, specs))
     mode = "fail" if is_keyed and request.if_running is None else plan.if_running
-    return plan._replace(wanted=wanted, if_running=mode, is_keyed=is_keyed)
+    return plan._replace(wanted=wanted, if_running=mode, is_keyed=is_keyed, is_passing=request.pass_exit_code)
 
 
 def _names(request: Request, specs: "Jobs") -> tuple[str, ...]:

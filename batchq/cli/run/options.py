@@ -51,6 +51,10 @@ _OWN = (
         "--grace", "DURATION", "How long running jobs may take to finish when the run is stopped.",
         default="8s", group=_END,
     ),
+    Option(
+        "--pass-exit-code", None, "Exit with the code of the only job: 124 if it timed out, 128+N for signal N.",
+        group=_OUTPUT,
+    ),
     Option("-v --verbose", None, "Log each job, and report jobs that were left alone.", group=_OUTPUT),
     Option(
         "--mail-on", "WHAT", "When to print failures: failure, or change (a job failed or recovered since last time).",

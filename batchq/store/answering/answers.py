@@ -109,6 +109,28 @@ def unsuccessful_before(store: Store, asked: Asked) -> list[Before]:
     ]
 
 
+class Last(NamedTuple):
+    """The state of a job, and how its last attempt ended; ``outcome`` is None without one, the rest as in ``Outcome``."""
+
+    state: str
+    outcome: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error_type: str | None = None
+
+
+def last_of(store: Store, asked: Asked) -> Last | None:
+    """How the only asked job stands; None if it has been removed."""
+    if asked.gone:
+        return Last(asked.gone[0][1])
+    rows = store.fetch(
+        "SELECT jobs.state, a.outcome, a.exit_code, a.signal, a.error_type FROM jobs LEFT JOIN attempts AS a"
+        " ON a.job = jobs.id WHERE jobs.id = ? ORDER BY a.number DESC LIMIT 1",
+        (asked.ids[0][0],),
+    )
+    return Last._make(rows[0]) if rows else None
+
+
 def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = False) -> list[NotRun]:
     """The asked jobs that have not been run, by reason, except those that were cancelled before they were asked for, or
     because one of them failed. ``is_stuck``: the run ended because all running jobs wait for each other."""
