@@ -61,7 +61,8 @@ def test_what_was_cut_from_a_log_is_marked_in_its_place_and_on_stderr(store: Sto
 
     done = run(store, "logs", "1")
 
-    assert done.raw == b"begin\n[batchq: 1,000,000 bytes are missing here]\nend"
+    what = b"1,000,000 bytes of stdout are missing here: keep more with --keep-output or run --log-dir"
+    assert done.raw == b"begin\n[batchq: %s]\nend" % what
     assert "1,000,000 bytes are missing of the stdout of job 1" in done.err
 
 
@@ -83,7 +84,7 @@ def test_logs_on_a_terminal_are_made_safe(store: Store) -> None:
 
     assert "\x1b" not in seen
     assert r"\x1b]0;pwned\x07\x1b[2J\x9b31m\u202e gone \xff" in seen
-    assert "==> job 1, attempt 1: stderr <==\nä\n" in seen
+    assert seen.endswith("\nä\n")
 
 
 def test_a_terminal_gets_colours_and_lines_that_fit(store: Store) -> None:

@@ -35,7 +35,7 @@ def test_a_file_that_can_be_executed_is_a_command_too(batchq: Shell) -> None:
     assert work(batchq, "s.sh", "a") == ["./s.sh", "a"]
     assert work(batchq, "./s.sh") == ["./s.sh"]
     batchq("run")
-    assert batchq("logs", "1", "2").out == "ran a\nran\n"
+    assert batchq("logs", "1", "2", "--raw").out == "ran a\nran\n"
 
 
 def test_job_files_and_stdin_are_read_even_if_they_can_be_executed(batchq: Shell) -> None:

@@ -100,7 +100,7 @@ def test_a_value_pasted_into_a_script_runs_and_is_told_once(batchq: Shell) -> No
     assert done.err.count("warning:") == done.err.count("\n") == 1
     assert "sh -c '… \"$1\" …' sh {}" in done.err
     batchq("run")
-    assert batchq("logs", "1-2").out == "got a\ngot b\n"
+    assert batchq("logs", "1-2", "--raw").out == "got a\ngot b\n"
 
 
 def test_a_list_that_windows_wrote_is_the_same_for_add_and_each(batchq: Shell) -> None:

@@ -1,1 +1,1 @@
-"""The commands that look and wait: `report`, `list`, `show`, `logs`, `explain`, `wait`."""
+"""The commands that look and wait: `report`, `list`, `show`, `explain`, `wait`."""

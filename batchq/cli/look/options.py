@@ -1,4 +1,4 @@
-"""The tables of ``batchq report``, ``list``, ``show``, ``logs``, ``explain``, ``wait`` and ``datasette-metadata``."""
+"""The tables of ``batchq report``, ``list``, ``show``, ``explain``, ``wait`` and ``datasette-metadata``."""
 
 from batchq.cli.options import COLOR, DB, JSON, NUMBER, SELECTION, Command, Option
 from batchq.report import formats
@@ -62,25 +62,6 @@ SHOW = Command(
     selects=True,
 )
 
-LOGS = Command(
-    "logs",
-    "look.showing:logs",
-    """Print the output of jobs: stdout, then stderr.
-
-    Output is printed as raw bytes, except on a terminal, where control characters are escaped. If a job printed more
-    than is kept, a line in brackets stands for the missing bytes.
-    """,
-    (
-        *SELECTION,
-        Option("--attempt", "N", "Print the output of this attempt (default: the last one).", form=NUMBER, least=1),
-        Option("--stdout", None, "Print only stdout."),
-        Option("--stderr", None, "Print only stderr."),
-        Option("-f --follow", None, "Follow the output of one job until the job has finished."),
-        DB,
-    ),
-    selects=True,
-)
-
 EXPLAIN = Command(
     "explain",
     "look.showing:explain",
@@ -128,4 +109,4 @@ DATASETTE_METADATA = Command(
     (DB,),
 )
 
-COMMANDS = (REPORT, LIST, SHOW, LOGS, EXPLAIN, WAIT, DATASETTE_METADATA)
+COMMANDS = (REPORT, LIST, SHOW, EXPLAIN, WAIT, DATASETTE_METADATA)

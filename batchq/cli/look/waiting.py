@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 from batchq.cli.choosing import chosen, named_by, store_for
+from batchq.cli.look.obstacles import Obstacles
 from batchq.cli.request import duration
 from batchq.errors import UsageError
 from batchq.jobs.selection import NO_JOB, Range, Selection
@@ -12,15 +13,12 @@ from batchq.notes import note
 from batchq.processes import enclosing
 from batchq.report import states, undone
 from batchq.report.program import program
-from batchq.runner import rescuing
 from batchq.store.adding import keys
 from batchq.store.answering import asking, awaited
 from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles, queries, tallies
 from batchq.store.running.runners import Caller
 
-REASONS = 1.0  #: seconds between checks for obstacles, or if longer, PART times the duration of a check
-PART = 20
 WORK_LEFT = 3
 
 TYPE_CHECKING = False
@@ -88,10 +86,7 @@ class _Wait:
     def __init__(self, store: Store, ids: tuple[Range, ...], callers: "Sequence[Caller]", batchq: str) -> None:
         self._store = store
         self._ids = ids
-        self._batchq = batchq
-        self._reported: set[tuple[str, str | None]] = set()
-        self._ask_at = 0.0
-        self._here = rescuing.here(store)
+        self._obstacles = Obstacles(store, "wait", batchq)
         self._deadlock = awaited.Deadlock(store, ids, callers)
 
     def until(self, end: float | None) -> bool:
@@ -99,20 +94,8 @@ class _Wait:
         with self._deadlock:
             return awaited.until_over(self._store, self._ids, end, self._is_stuck)
 
-    def _report_reasons(self) -> None:
-        began = time.monotonic()
-        if began < self._ask_at:
-            return
-        for one in obstacles.in_the_way(self._store, self._ids, self._here):
-            if (one.reason, one.queue) not in self._reported:
-                self._reported.add((one.reason, one.queue))
-                named = queries.names(self._store, one.jobs[: undone.MOST])
-                note(f"wait: {undone.labelled(one.jobs, named)}: {undone.reason(one, self._batchq)}")
-        now = time.monotonic()
-        self._ask_at = now + max(REASONS, (now - began) * PART)
-
     def _is_stuck(self) -> bool:
-        self._report_reasons()
+        self._obstacles.report(self._ids)
         if self._deadlock.is_seen():
             note(f"wait: {awaited.DEADLOCK}")
             return True

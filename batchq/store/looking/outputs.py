@@ -9,6 +9,7 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import queries
 from batchq.store.looking.rows import Failure, Job, Log, Output
 
+Totals = dict[tuple[int, int], dict[str, int]]
 LOG_BYTES = 16 * 1024  #: how much of its last output a failed job carries
 
 
@@ -36,6 +37,19 @@ def of_jobs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:
     found: dict[int, dict[str, Output]] = {}
     for job, stream, *output in rows:
         found.setdefault(job, {})[stream] = Output(*output)
+    return found
+
+
+def totals(store: Store, ids: list[int], streams: Iterable[str]) -> Totals:
+    """How many bytes the attempts of these jobs have printed so far, by job and attempt, then by stream."""
+    rows = store.fetch(
+        "SELECT job, number, stream, total FROM outputs WHERE job IN (SELECT value FROM json_each(:ids))"
+        " AND stream IN (SELECT value FROM json_each(:streams))",
+        {"ids": json.dumps(ids), "streams": json.dumps([*streams])},
+    )
+    found: Totals = {}
+    for job, number, stream, total in rows:
+        found.setdefault((job, number), {})[stream] = total
     return found
 
 

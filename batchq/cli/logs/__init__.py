@@ -1,0 +1,1 @@
+"""The command that prints what jobs printed: `logs`."""
