@@ -123,7 +123,7 @@ class Printer:
     def note_what_is_missing(self, only: Job | None, jobs: int) -> None:
         """Report, after all output, that there was none, or that bytes of it are not kept; ``jobs`` were selected."""
         self.flush()
-        if not self._jobs:
+        if not self._jobs and self.pattern is None:
             note(f"logs: {_nothing(only, self.manner.streams, jobs)}")
         if self._lost and (only is None or self.pattern is not None):
             what = "are missing" if self.pattern is None else "could not be searched"

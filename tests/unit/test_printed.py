@@ -1,0 +1,111 @@
+"""Pieces of output, their lines, and what a terminal gets of a line."""
+
+import random
+
+import pytest
+
+from batchq.report.printed import Lines, Piece, last, lines, on_a_terminal, unseen
+from batchq.visible import coloured
+
+
+def joined(pieces: list[Piece], stream: str | None = None) -> bytes:
+    return b"".join(piece.data for piece in pieces if stream in (None, piece.stream))
+
+
+def random_pieces(seed: int) -> list[Piece]:
+    chance = random.Random(seed)
+    words = (b"a", b"\n", b"bc\n", b"\n\n", b"d", b"e\nf")
+    return [
+        Piece(chance.choice(["stdout", "stderr"]), b"".join(chance.choices(words, k=chance.randint(1, 4))))
+        for _ in range(chance.randint(0, 8))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_lines_have_the_text_of_one_stream_and_nothing_is_lost(seed: int) -> None:
+    pieces = random_pieces(seed)
+
+    found = list(lines(pieces))
+
+    for stream in ("stdout", "stderr"):
+        assert joined(found, stream) == joined(pieces, stream)
+    assert all(line.data.count(b"\n") == line.data.endswith(b"\n") for line in found)
+    assert sum(not line.data.endswith(b"\n") for line in found) <= 2
+
+
+def test_a_line_waits_for_its_end_and_a_gap_ends_it() -> None:
+    made = Lines()
+
+    assert list(made.feed(Piece("stdout", b"one\ntw"))) == [Piece("stdout", b"one\n")]
+    assert list(made.feed(Piece("stderr", b"error\n"))) == [Piece("stderr", b"error\n")]
+    assert list(made.feed(Piece("stdout", b"o\n"))) == [Piece("stdout", b"two\n")]
+    assert list(made.feed(Piece("stdout", b"thr"))) == []
+    assert list(made.feed(Piece("stdout", b"end\n", 7))) == [
+        Piece("stdout", b"thr"), Piece("stdout", b"", 7), Piece("stdout", b"end\n"),
+    ]  # fmt: skip
+    assert list(made.rest()) == []
+
+
+@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 100])
+def test_the_last_lines_are_those_that_tail_prints(seed: int, most: int) -> None:
+    pieces = random_pieces(seed)
+
+    assert joined(last(pieces, most)) == b"".join(joined(pieces).splitlines(keepends=True)[-most:] if most else [])
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_what_was_seen_is_not_returned_again_and_all_else_is(seed: int) -> None:
+    pieces = random_pieces(seed)
+    seen: dict[str, int] = {}
+    shown: list[Piece] = []
+    for end in range(len(pieces) + 1):
+        shown += unseen(pieces[:end], seen)
+
+    assert shown == [piece for piece in pieces if piece.data]
+
+
+def test_a_gap_counts_only_what_was_not_seen_before_it_was_lost() -> None:
+    seen = {"stdout": 8}  # head 5, then 3 of what is lost by now
+
+    assert list(unseen([Piece("stdout", b"begin"), Piece("stdout", b"end", 10)], seen)) == [Piece("stdout", b"end", 7)]
+    assert seen == {"stdout": 18}
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        (b"\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        (b"\x1b[31mred", "\x1b[31mred\x1b[0m"),
+        (b"\x1b[1;38;5;8mgrey\x1b[m", "\x1b[1;38;5;8mgrey\x1b[m"),
+        (b"\x1b[38;2;8;8;8mdark\x1b[0;0m", "\x1b[38;2;8;8;8mdark\x1b[0;0m"),
+        (b"\x1b[4:3mcurly", "\x1b[4:3mcurly\x1b[0m"),
+        (b"a\x1b[K", "a"),
+        (b"\x1b[8mhidden", r"\x1b[8mhidden"),
+        (b"\x1b[1;08mhidden", r"\x1b[1;08mhidden"),
+        (b"\x1b[2J\x1b[Hgone", r"\x1b[2J\x1b[Hgone"),
+        (b"\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        (b"\x1b[31\nm", "\\x1b[31\nm"),
+        (b"\x9b31m", r"\x9b31m"),
+        (b"\x1b[?25l\x1b[6n\x1bc", r"\x1b[?25l\x1b[6n\x1bc"),
+        ("\u202e\x1b[32m\u2066".encode(), "\\u202e\x1b[32m\\u2066\x1b[0m"),
+    ],
+)
+def test_only_colours_of_visible_text_pass(printed: bytes, shown: str) -> None:
+    assert coloured(printed) == shown
+    assert "\x1b" not in coloured(printed, colour=False)
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        (b" 10%\r 20%\r100%", "100%"),
+        (b"windows\r", "windows"),
+        (b"\r\x1b[K   Compiling x", "   Compiling x"),
+        (b"50%\r\x1b[32mdone", "\x1b[32mdone\x1b[0m"),
+        (b"\r\r", ""),
+        (b"", ""),
+    ],
+)
+def test_a_progress_bar_shows_its_last_state(printed: bytes, shown: str) -> None:
+    assert on_a_terminal(printed, colour=True) == shown
