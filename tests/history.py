@@ -87,4 +87,4 @@ def a_past(store: Store, jobs: int) -> None:
             "INSERT INTO attempts (job, number, token, runner, outcome, started_at, finished_at, seconds)"
             f" SELECT id, 1, id, 1, 'succeeded', {NOW}, {NOW}, 1.0 FROM jobs WHERE id > 1"
         )
-        db.execute("INSERT INTO outputs SELECT id, 1, 'stdout', zeroblob(500), x'', 500 FROM jobs WHERE id > 1")
+        db.execute("INSERT INTO outputs SELECT id, 1, 'stdout', zeroblob(500), x'', 500, NULL FROM jobs WHERE id > 1")

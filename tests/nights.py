@@ -83,7 +83,7 @@ def a_large_night(store: Store, jobs: int, *, every: int = 33, batch: str = "nig
                 )
             if printed:
                 db.execute(
-                    "INSERT INTO outputs VALUES (?, ?, 'stderr', ?, x'', ?)",
+                    "INSERT INTO outputs VALUES (?, ?, 'stderr', ?, x'', ?, NULL)",
                     (job, attempt, printed.encode(), len(printed)),
                 )
         db.execute("UPDATE settings SET value = ? WHERE name = 'last_job'", (last,))

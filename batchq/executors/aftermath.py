@@ -14,8 +14,7 @@ class Lingering(NamedTuple):
     """An attempt whose process has been reaped: a ``command``, or the last task of a worker, with how it ``ended``."""
 
     claim: Claim
-    out: Output
-    err: Output
+    output: Output
     command: Command | None
     ended: Ended | None
 

@@ -78,8 +78,7 @@ class Command:
     """
 
     pid: int
-    out: Output
-    err: Output
+    output: Output
     started_at: int
     leftovers = 0  #: how many of its processes had to be killed after it
     outlived_by = ""  #: why a process that it left is still alive
@@ -101,23 +100,24 @@ class Command:
         if claim.kind == "shell" and not parameters and may_do_without(self._environment, claim.cwd):
             self._direct = plain_words(text)
 
-    def start(self, out: Output, err: Output) -> Refusal | None:
+    def start(self, output: Output) -> Refusal | None:
         """Start the process, or return why that is not possible."""
         claim, context = self.claim, self._context
         try:
             context.scratch.renew()
             stdin = _input(claim.stdin)
         except OSError as error:
-            context.discard_sinks(out, err)
+            context.discard_output(output)
             return machine_refusal(error)
         self._result_file = self._environment["BATCHQ_RESULT_FILE"] = context.result_file(claim)
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
-        context.open_sinks(claim, out, err)
+        context.begin_output(claim, output)
+        writers = output.writers()
 
         def spawn(words: list[str]) -> int | Refusal:
             return context.spawner.spawn(
-                words, self._environment, claim.cwd, out.writer, err.writer,
+                words, self._environment, claim.cwd, *writers,
                 mark=claim.token, stdin=stdin, umask=claim.umask, anew=words is self._direct,
             )  # fmt: skip
 
@@ -129,9 +129,9 @@ class Command:
             if stdin is not None:
                 os.close(stdin)
         if isinstance(pid, Refusal):
-            context.discard_sinks(out, err)
+            context.discard_output(output)
             return pid
-        self.pid, self.out, self.err = pid, out, err
+        self.pid, self.output = pid, output
         self.started_at = clock.now()
         self._started = time.monotonic()
         if claim.timeout is not None:
@@ -149,15 +149,17 @@ class Command:
     def given_up(self) -> Ended:
         """Return the end of an attempt whose process cannot be killed."""
         now = clock.now()
+        printout = self.output.take()
         outcome = Outcome(
             self._kill.status or FAILED,
             seconds=time.monotonic() - self._started,
-            stdout=self.out.take(),
-            stderr=self.err.take(),
+            stdout=printout.stdout,
+            stderr=printout.stderr,
             started_at=self.started_at,
             finished_at=now,
+            turns=printout.turns,
         )
-        self._context.close_sinks(self.out, self.err)
+        self._context.end_output(self.output)
         return Ended(self.claim, unkillable(outcome, tree.why_alive(self.pid)))
 
     def note_end(self, status: int, usage: resource.struct_rusage) -> None:
@@ -168,8 +170,8 @@ class Command:
 
     def take_output(self) -> None:
         """Take its output: the next command gets the pipes."""
-        self._stdout, self._stderr = self.out.take(), self.err.take()
-        self._context.close_sinks(self.out, self.err)
+        self._printout = self.output.take()
+        self._context.end_output(self.output)
 
     def has_lost_its_result(self) -> bool:
         """Whether the folder in which it may have left one is gone."""
@@ -205,6 +207,7 @@ class Command:
         if status == FAILED and trouble:
             status, failure = INTERRUPTED, Failure(MACHINE_BUSY, trouble)
         peak = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+        stdout, stderr, turns = self._printout
         outcome = Outcome(  # by position, which is quicker
             status,
             code if code >= 0 else None,
@@ -214,12 +217,14 @@ class Command:
             peak if peak > floor else None,
             result,
             failure,
-            self._stdout,
-            self._stderr,
+            stdout,
+            stderr,
             self.leftovers,
             self.started_at,
             self._finished_at,
         )
+        if turns is not None:
+            outcome = outcome._replace(turns=turns)
         return Ended(self.claim, unkillable(outcome, self.outlived_by) if self.outlived_by else outcome)
 
 

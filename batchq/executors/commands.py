@@ -54,15 +54,15 @@ class Commands:
         """Start the command of a prepared claim, or return why that is not possible."""
         command = self._ready.pop(claim.token)
         # Leftovers that stay print into files, because nobody reads pipes after the run.
-        streams = self._context.files(claim) if claim.leftovers == "keep" else self._pipes.take()
-        if isinstance(streams, Refusal):
-            return streams
+        output = self._context.files(claim) if claim.leftovers == "keep" else self._pipes.take()
+        if isinstance(output, Refusal):
+            return output
         try:
-            refusal = command.start(*streams)
+            refusal = command.start(output)
         except (ValueError, TypeError, OverflowError) as error:  # a NUL in its folder, a umask beyond all numbers
             refusal = Refusal("Unreadable", f"it cannot be started as it is stored ({error}); add it again")
         if refusal is not None:
-            self._pipes.give_back(*streams)
+            self._pipes.give_back(output)
             return refusal
         self.running[command.pid] = command
         return command
@@ -75,7 +75,7 @@ class Commands:
         if not proc.CAN_TRACE:
             tree.kill_group(pid, signal.SIGKILL)
         command.note_end(status, usage)
-        return Lingering(command.claim, command.out, command.err, command, None)
+        return Lingering(command.claim, command.output, command, None)
 
     def finish(self, command: Command, over: Cleared) -> None:
         """Take the output of a command without leftovers: its pipes are free."""
@@ -108,7 +108,8 @@ class Commands:
 
     def news(self) -> list[Printed]:
         """Return what the running commands have printed since the last call."""
-        return [Printed(one.claim, one.out.news(), one.err.news()) for one in self.running.values()]
+        found = ((one.claim, one.output.news()) for one in self.running.values())
+        return [Printed(claim, *printout) for claim, printout in found if printout is not None]
 
     def stop(self, tokens: Collection[str], status: str, grace: float) -> None:
         """Stop the running commands with these tokens."""

@@ -10,9 +10,9 @@ from batchq.executors.command import Kill, overrun, unkillable
 from batchq.executors.exits import ExitResult
 from batchq.executors.message import Hook, message
 from batchq.executors.shared import ExecutorContext
-from batchq.jobs.attempt import INTERRUPTED, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed, Stream
+from batchq.jobs.attempt import INTERRUPTED, SILENCE, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed, Printout
 from batchq.processes import tree
-from batchq.processes.capture import Capture
+from batchq.processes.capture import Piped
 from batchq.processes.resident import Home, Resident
 from batchq.processes.spawn import Refusal
 
@@ -32,7 +32,7 @@ class WorkerHandle:
     """
 
     def __init__(
-        self, resident: Resident, hook: Hook, context: ExecutorContext, out: Capture, err: Capture, *, is_fresh: bool
+        self, resident: Resident, hook: Hook, context: ExecutorContext, output: Piped, *, is_fresh: bool
     ) -> None:
         self.resident = resident
         self.pid = resident.pid
@@ -41,7 +41,7 @@ class WorkerHandle:
         self.began_at: int | None = None  # the task that runs, in milliseconds since 1970
         self.deadline: float | None = None
         self.read_at = 0.0
-        self.out, self.err = out, err
+        self.output = output
         self.performed = 0
         self.is_fresh = is_fresh
         self.must_check = False
@@ -57,13 +57,13 @@ class WorkerHandle:
 
     @classmethod
     def start(
-        cls, home: Home, hook: Hook, context: ExecutorContext, out: Capture, err: Capture, *, is_fresh: bool
+        cls, home: Home, hook: Hook, context: ExecutorContext, output: Piped, *, is_fresh: bool
     ) -> "WorkerHandle | Refusal":
         """Start the process, or return why that is not possible."""
-        resident = Resident.start(context.spawner, context.package, home, context.cookie, out.writer, err.writer)
+        resident = Resident.start(context.spawner, context.package, home, context.cookie, *output.writers())
         if isinstance(resident, Refusal):
             return resident
-        return cls(resident, hook, context, out, err, is_fresh=is_fresh)
+        return cls(resident, hook, context, output, is_fresh=is_fresh)
 
     def has_room(self) -> bool:
         """Whether another message may be sent: not during a kill, nor after a single task or ``MESSAGES``."""
@@ -94,7 +94,8 @@ class WorkerHandle:
         if not self.tasks:
             return None
         if self._single:
-            return Printed(self.tasks[0], self.out.news(), self.err.news())
+            printout = self.output.news()
+            return None if printout is None else Printed(self.tasks[0], *printout)
         if time.monotonic() - self._began < patience:
             return None
         out, err = self.resident.spilled()
@@ -106,7 +107,7 @@ class WorkerHandle:
 
     def _begin_next(self) -> None:
         if self.tasks and self._single:
-            self._context.open_sinks(self.tasks[0], self.out, self.err)
+            self._context.begin_output(self.tasks[0], self.output)
         self._began = time.monotonic()
         self.began_at = clock.now() if self.tasks else None
         self._reported = (0, 0)
@@ -148,7 +149,7 @@ class WorkerHandle:
             claim = self.tasks.popleft()
             ended.append(Ended(claim, self._outcome(claim, answer)))
         self._count_off(len(answers))
-        self._context.close_sinks(self.out, self.err)
+        self._context.end_output(self.output)
         self.performed += len(answers)
         if self.resident.is_leaving:
             self.began_at = None
@@ -166,8 +167,8 @@ class WorkerHandle:
                 self._sizes.popleft()
 
     def _outcome(self, claim: Claim, answer: "Answer") -> Outcome:
-        out, err = self._printed(answer[1]) if answer[1] or self._single else (None, None)
-        outcome = outcomes.answered(answer, out, err)
+        printout = self._printed(answer[1]) if answer[1] or self._single else SILENCE
+        outcome = outcomes.answered(answer, printout)
         if self._signalled_at is None:
             return outcome
         status, ended_at, signalled_at = self._kill.status, answer[0][2], self._signalled_at
@@ -178,10 +179,10 @@ class WorkerHandle:
             return outcome
         return outcomes.imposed(outcome, status, self._overrun(claim))
 
-    def _printed(self, output: str) -> tuple[Stream | None, Stream | None]:
+    def _printed(self, output: str) -> Printout:
         """Return what a task printed to the pipes or files; for a fresh process it is known only at its exit."""
         if self._single:
-            return (None, None) if self.is_fresh else (self.out.take(), self.err.take())
+            return SILENCE if self.is_fresh else self.output.take()
         return outcomes.printed(output)
 
     def on_death(self, code: int | None) -> tuple[Ended | None, list[Claim]]:
@@ -192,7 +193,7 @@ class WorkerHandle:
         if not self.tasks:
             return None, []
         if self._lost_its_files():
-            self._context.discard_sinks(self.out, self.err)
+            self._context.discard_output(self.output)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
         out, err = (None, None) if self._single else self.resident.spilled()

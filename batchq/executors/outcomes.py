@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Failure, Outcome, Stream
+from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Failure, Outcome, Printout, Stream
 from batchq.named import NamedTuple
 from batchq.processes.worker.wire import DISCARD, RESULT, SNOOZE
 
@@ -31,13 +31,14 @@ class Death(NamedTuple):
     python: str | None
 
 
-def answered(answer: "Answer", out: Stream | None, err: Stream | None) -> Outcome:
+def answered(answer: "Answer", printout: Printout) -> Outcome:
     """Make the outcome of a task that has answered."""
     (kind, began_at, ended_at, seconds, cpu, peak, code, leftovers, threads, again, _, _), _, text = answer
+    out, err, turns = printout
     if kind == RESULT:  # by position, which takes half the time: there are very many of these
         return Outcome(
             SUCCEEDED, None if code < 0 else code, None, seconds, cpu, peak or None, text, None, out, err, leftovers,
-            began_at, ended_at, None, False, None, threads,
+            began_at, ended_at, None, False, None, threads, None, turns,
         )  # fmt: skip
     return Outcome(
         INTERRUPTED if kind == SNOOZE else FAILED,
@@ -54,6 +55,7 @@ def answered(answer: "Answer", out: Stream | None, err: Stream | None) -> Outcom
         retry_after=None if again < 0 else again,
         is_final=kind == DISCARD,
         threads=threads,
+        turns=turns,
     )
 
 
@@ -89,10 +91,10 @@ def on_death(
     return CRASHED, Failure("WorkerDied", f"its worker process {how}{meanwhile}")
 
 
-def printed(output: str) -> tuple[Stream | None, Stream | None]:
+def printed(output: str) -> Printout:
     """Return what a task printed to the files of its worker, which has sent the beginning and the end."""
     streams = json.loads(output)
-    return _stream(streams.get("stdout")), _stream(streams.get("stderr"))
+    return Printout(_stream(streams.get("stdout")), _stream(streams.get("stderr")))
 
 
 def _stream(kept: tuple[str, str, int] | None) -> Stream | None:

@@ -2,7 +2,7 @@
 
 import selectors
 
-from batchq.processes.capture import Capture, Output
+from batchq.processes.capture import Output, Piped
 from batchq.processes.spawn import Refusal, machine_refusal
 
 
@@ -11,39 +11,34 @@ class Pipes:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self._free: list[tuple[Capture, Capture]] = []
+        self._free: list[Piped] = []
 
-    def take(self) -> tuple[Capture, Capture] | Refusal:
+    def take(self) -> Piped | Refusal:
         """Take a pair for an attempt, or a worker; a refusal if no descriptor is left."""
         if self._free:
             return self._free.pop()
-        opened: list[Capture] = []
         try:
-            for stream in ("stdout", "stderr"):
-                opened.append(Capture(stream))
+            piped = Piped()
         except OSError as error:
-            for capture in opened:
-                capture.close()
             return machine_refusal(error)
-        for capture in opened:
-            self._selector.register(capture.reader, selectors.EVENT_READ, capture)
-        return opened[0], opened[1]
+        for pipe in piped.pipes:
+            self._selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+        return piped
 
-    def give_back(self, out: Output, err: Output) -> None:
+    def give_back(self, output: Output) -> None:
         """Keep a pair for the next attempt. Files are closed with their attempt and not kept."""
-        if isinstance(out, Capture) and isinstance(err, Capture):
-            out.reset()
-            err.reset()
-            self._free.append((out, err))
+        if isinstance(output, Piped):
+            output.reset()
+            self._free.append(output)
 
-    def discard(self, *outputs: Output) -> None:
+    def discard(self, output: Output) -> None:
         """Close pipes into which a surviving process may still write."""
-        for output in outputs:
-            if isinstance(output, Capture):
-                self._selector.unregister(output.reader)
-                output.close()
+        if isinstance(output, Piped):
+            for pipe in output.pipes:
+                self._selector.unregister(pipe.reader)
+            output.close()
 
     def close(self) -> None:
         """Close the free pipes."""
-        for pair in self._free:
-            self.discard(*pair)
+        for piped in self._free:
+            self.discard(piped)

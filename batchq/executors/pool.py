@@ -141,9 +141,9 @@ class Pool:
             return pipes
         self._context.package.keep()  # not while the worker starts: it may find the files gone
         is_fresh = claim.fresh or self._worker_jobs == 1
-        worker = WorkerHandle.start(home, self._hook, self._context, *pipes, is_fresh=is_fresh)
+        worker = WorkerHandle.start(home, self._hook, self._context, pipes, is_fresh=is_fresh)
         if isinstance(worker, Refusal):
-            self._pipes.give_back(*pipes)
+            self._pipes.give_back(pipes)
             return worker
         self.workers[worker.pid] = worker
         self._selector.register(worker.resident.bell, selectors.EVENT_READ, worker)
@@ -175,13 +175,14 @@ class Pool:
     def finish(self, ended: Ended, over: Cleared) -> Ended:
         """Complete the outcome of a worker's last task with its output and leftovers."""
         claim, outcome = ended
-        out, err = over.attempt.out, over.attempt.err
+        stdout, stderr, turns = over.attempt.output.take()
         outcome = outcome._replace(
             leftovers=outcome.leftovers + over.leftovers,
-            stdout=outcome.stdout or out.take(),
-            stderr=outcome.stderr or err.take(),
+            stdout=outcome.stdout or stdout,
+            stderr=outcome.stderr or stderr,
+            turns=turns,
         )
-        self._context.close_sinks(out, err)
+        self._context.end_output(over.attempt.output)
         return Ended(claim, unkillable(outcome, over.outliving[0]) if over.outliving else outcome)
 
     def _still_wanted(self, claims: list[Claim], reports: list[Report]) -> list[Claim]:

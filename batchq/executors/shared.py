@@ -51,46 +51,38 @@ class ExecutorContext:
         before, self._oom_kills = self._oom_kills, machine.oom_kills()
         return self._oom_kills > before
 
-    def files(self, claim: Claim) -> "tuple[Filed, Filed] | Refusal":
+    def files(self, claim: Claim) -> "Filed | Refusal":
         """Make files for the output of a job that may leave something running, or return why that is not possible."""
         try:
             out, err = self.logs.open_both(claim)
         except OSError as error:
             problem = f"cannot make files for its output in {self.logs.own()}: {error.strerror}"
             return Refusal("NoLog", problem, of_machine=error.errno in _SCARCE)
-        return Filed("stdout", out.fd, out), Filed("stderr", err.fd, err)
+        return Filed({"stdout": out.fd, "stderr": err.fd}, (out, err))
 
     def is_observed(self) -> bool:
         """Whether something receives all output while the jobs run: a log folder, or a listener."""
         return self.logs.folder is not None or bool(self.listeners)
 
-    def open_sinks(self, claim: Claim, *captures: Output) -> None:
-        """Let the attempt's log and the listeners have what is captured; a job that prints to files already has a log."""
-        if not self.is_observed():
-            return
-        sinks: list[Sink] = [Relay(one, claim) for one in self.listeners]
-        if claim.leftovers != "keep" and (log := self.logs.open(claim)) is not None:
-            sinks.append(log)
-        for capture in captures:
-            capture.sinks += tuple(sinks)
+    def begin_output(self, claim: Claim, output: Output) -> None:
+        """Capture what an attempt prints, also for its log and the listeners; a job that prints to files has a log."""
+        if self.is_observed():
+            sinks: list[Sink] = [Relay(one, claim) for one in self.listeners]
+            if claim.leftovers != "keep" and (log := self.logs.open(claim)) is not None:
+                sinks.append(log)
+            output.sinks += tuple(sinks)
 
-    def close_sinks(self, *captures: Output) -> None:
+    def end_output(self, output: Output) -> None:
         """Close the attempt's log, and report the end of its output to the listeners."""
-        for sink in self._take_sinks(*captures):
+        sinks, output.sinks = output.sinks, ()
+        for sink in sinks:
             sink.close()
 
-    def discard_sinks(self, *captures: Output) -> None:
+    def discard_output(self, output: Output) -> None:
         """Remove the log of an attempt that did not begin."""
-        for sink in self._take_sinks(*captures):
+        sinks, output.sinks = output.sinks, ()
+        for sink in sinks:
             sink.discard()
-
-    def _take_sinks(self, *captures: Output) -> list[Sink]:
-        found: list[Sink] = []
-        for capture in captures:
-            if capture.sinks:
-                found += [sink for sink in capture.sinks if sink not in found]  # most are sinks of both streams
-                capture.sinks = ()
-        return found
 
     def result_file(self, claim: Claim) -> str:
         """Name the file in which a command may leave its result."""

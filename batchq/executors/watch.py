@@ -89,9 +89,9 @@ class Watch:
             return
         ended, progress = self._pool.drop_dead(worker, code)
         if ended is not None:
-            self._sweep({worker.pid: Lingering(ended.claim, worker.out, worker.err, None, ended)})
+            self._sweep({worker.pid: Lingering(ended.claim, worker.output, None, ended)})
         else:
-            self._free(worker.out, worker.err)
+            self._free(worker.output)
         self._reports += progress.reports
         self._unbegun += progress.unbegun
 
@@ -100,12 +100,11 @@ class Watch:
         worker = self._pool.departures.pop(pid)
         if worker is not None:
             has_left = self._aftermath.has_left(pid, self._live())
-            worker.out.take()
-            worker.err.take()
+            worker.output.take()
             if has_left:  # what these processes still print belongs to no job
-                self._pipes.discard(worker.out, worker.err)
+                self._pipes.discard(worker.output)
             else:
-                self._free(worker.out, worker.err)
+                self._free(worker.output)
 
     # --- workers and output -----------------------------------------------------------------------------------------------
 
@@ -138,7 +137,7 @@ class Watch:
             self.read_answers(worker)
             if printed is not None and worker.tasks and worker.tasks[0].token == printed.claim.token:
                 news.append(printed)
-        self._reports += [one for one in news if one.stdout is not None or one.stderr is not None]
+        self._reports += news
 
     # --- deadlines --------------------------------------------------------------------------------------------------------
 
@@ -175,7 +174,7 @@ class Watch:
             self._drop_dead(running, None)
         else:
             self._end([self._commands.give_up(running)])
-            self._free(running.out, running.err)
+            self._free(running.output)
 
     # --- the end of attempts ----------------------------------------------------------------------------------------------
 
@@ -206,18 +205,18 @@ class Watch:
             self._commands.finish(one.command, over)
         elif one.ended is not None:
             self._end([self._pool.finish(one.ended, over)])
-        self._free(one.out, one.err)
+        self._free(one.output)
 
     def _end(self, ended: list[Ended]) -> None:
         self.is_urgent = self.is_urgent or any(claim.on_crash == "hold" for claim, _ in ended)
         self._reports += ended
 
-    def _free(self, out: Output, err: Output) -> None:
+    def _free(self, output: Output) -> None:
         """Keep the pipes for the next job, unless a surviving process may still write there."""
         if self._aftermath.may_print():
-            self._pipes.discard(out, err)
+            self._pipes.discard(output)
         else:
-            self._pipes.give_back(out, err)
+            self._pipes.give_back(output)
 
     def _live(self) -> LiveProcesses:
         tokens = {claim.token for claim in self.running().values()}

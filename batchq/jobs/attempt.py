@@ -16,6 +16,7 @@ INTERRUPTED = "interrupted"
 MACHINE_BUSY = "MachineBusy"  #: the type of an interruption caused by the machine; it is not counted
 UNKILLABLE = "Unkillable"  #: the type of a failure after which a process of the attempt is still alive
 CANCELLED = "cancelled"
+KEPT = 128 * 1024  #: bytes that are kept of a stream, half of its beginning and half of its end
 
 
 class Claim(NamedTuple):
@@ -75,6 +76,26 @@ class Stream(NamedTuple):
     total: int
 
 
+class Printout(NamedTuple):
+    """The output of an attempt: its streams, None without output, and the order of printing.
+
+    ``turns`` is a JSON list: how many bytes stdout printed first, then stderr, then stdout again, and so on. None if the
+    order is unknown, or if one stream was silent.
+    """
+
+    stdout: Stream | None = None
+    stderr: Stream | None = None
+    turns: str | None = None
+
+
+SILENCE = Printout()
+
+
+def ends_of(kept: int) -> tuple[int, int]:
+    """Return how many bytes of the beginning and of the end of a stream are kept, of ``kept`` in all."""
+    return kept // 2, kept - kept // 2
+
+
 class Failure(NamedTuple):
     """Why an attempt did not succeed, in the terms of an exception; ``traceback`` is empty for commands.
 
@@ -97,7 +118,8 @@ class Outcome(NamedTuple):
     ``retry_after`` (milliseconds) and ``is_final`` are requests of the job itself: that delay, or no retry.
     ``matched`` are the regular expressions of the job's rules that were found on stderr; None: not searched yet.
     ``started_at`` is None if its work never began. ``cause`` is why it failed, as the store keeps it
-    (``causes/signature.py``); None for what did not fail, and until the exchange has computed it.
+    (``causes/signature.py``); None for what did not fail, and until the exchange has computed it. ``turns`` is the order
+    of printing, as in Printout.
     """
 
     status: str
@@ -118,6 +140,7 @@ class Outcome(NamedTuple):
     matched: tuple[str, ...] | None = None
     threads: int = 0
     cause: str | None = None
+    turns: str | None = None
 
 
 class Printed(NamedTuple):
@@ -126,6 +149,7 @@ class Printed(NamedTuple):
     claim: Claim
     stdout: Stream | None
     stderr: Stream | None
+    turns: str | None = None
 
 
 class Leader(NamedTuple):

@@ -1,10 +1,11 @@
-"""The output of a job, in bounded memory: the first and the last bytes of a stream, and their total number."""
+"""The output of an attempt, in bounded memory: of each stream the first and the last bytes, and their total number."""
 
 import os
 import select
 import stat
 
-from batchq.jobs.attempt import Stream
+from batchq.jobs.attempt import KEPT, SILENCE, Printout, Stream, ends_of
+from batchq.processes.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and as many of its end
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
+_CHUNKS = 16  #: that are read of one pipe before the other gets its turn
+_SLACK = 192 * 1024  #: bytes beyond the tail after which it is cut
 # One buffer for all reads: to allocate that much for each, and free most of it, fragments the memory of a long run.
 _ROOM = memoryview(bytearray(_CHUNK))
 
@@ -31,24 +33,24 @@ class Sink(Protocol):
         """Close it, because nothing will be written."""
 
 
-class Capture:
-    """One stream of one slot: a pipe that is reused for the next job while no process of an earlier job holds it.
+class Pipe:
+    """One of the two pipes of ``Piped``, and what is kept of its stream."""
 
-    ``stream`` is ``stdout`` or ``stderr``; ``sinks`` receive all that it captures.
-    """
-
-    def __init__(self, stream: str) -> None:
+    def __init__(self, owner: "Piped", stream: str) -> None:
         self.stream = stream
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        # Most commands print nothing, and a poll takes a third of the time of a read that finds nothing.
-        self._ready = select.poll()
-        self._ready.register(self.reader, select.POLLIN)
+        self._owner = owner
+        self._is_stderr = stream == "stderr"
         self._head = bytearray()
         self._tail = bytearray()
         self._total = 0
         self._reported = 0
-        self.sinks: tuple[Sink, ...] = ()
+        self.keep(*ends_of(KEPT))
+
+    def keep(self, head: int, tail: int) -> None:
+        """Keep that many bytes of its beginning and its end."""
+        self._of_head, self._of_tail = head, tail
 
     def close(self) -> None:
         """Close both ends."""
@@ -58,7 +60,7 @@ class Capture:
     def pump(self) -> bool:
         """Read what has been printed so far, without waiting; return whether there was anything."""
         got = False
-        while True:
+        for _ in range(_CHUNKS):
             try:
                 size = os.readv(self.reader, [_ROOM])
             except BlockingIOError:
@@ -67,85 +69,170 @@ class Capture:
             self._take(_ROOM[:size])
             if size < _CHUNK // 2:
                 return got
+        return got
 
     def _take(self, data: memoryview) -> None:
         self._total += len(data)
-        for sink in self.sinks:
-            sink.write(self.stream, data)
-        if room := KEPT - len(self._head):
+        self._owner.note(self.stream, data, is_stderr=self._is_stderr)
+        if room := self._of_head - len(self._head):
             self._head += data[:room]
             data = data[room:]
-        if data:
-            self._tail += data[-KEPT:]
-            if len(self._tail) > 4 * KEPT:
-                del self._tail[:-KEPT]
+        if data and self._of_tail:
+            self._tail += data[-self._of_tail :]
+            if len(self._tail) > self._of_tail + _SLACK:
+                del self._tail[: -self._of_tail]
 
     def news(self) -> Stream | None:
         """Return what the running job has printed so far; None if nothing is new."""
         if self._total == self._reported:
             return None
         self._reported = self._total
-        return Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
+        return self._stream()
 
     def take(self) -> Stream | None:
-        """Return all output of the ended job, None for nothing; the capture is empty afterwards."""
-        while self._ready.poll(0) and self.pump():
-            pass
+        """Return all that was read, None for nothing; nothing is kept afterwards."""
         if not self._total:
             return None
-        stream = Stream(bytes(self._head), bytes(self._tail[-KEPT:]), self._total)
+        stream = self._stream()
         self._head.clear()
         self._tail.clear()
         self._total = self._reported = 0
         return stream
 
+    def _stream(self) -> Stream:
+        return Stream(bytes(self._head), bytes(self._tail[-self._of_tail :] if self._of_tail else b""), self._total)
+
+
+class Piped:
+    """The two pipes of one slot, reused for the next job while no process of an earlier job holds them.
+
+    ``sinks`` receive all that is captured.
+    """
+
+    def __init__(self) -> None:
+        self.sinks: tuple[Sink, ...] = ()
+        self._kept = KEPT
+        self._turns = Turns(*ends_of(KEPT))
+        out = Pipe(self, "stdout")
+        try:
+            self.pipes = out, Pipe(self, "stderr")
+        except OSError:
+            out.close()
+            raise
+        # Most commands print nothing, and a poll takes a third of the time of a read that finds nothing.
+        self._ready = select.poll()
+        for pipe in self.pipes:
+            self._ready.register(pipe.reader, select.POLLIN)
+
+    def writers(self) -> tuple[int, int]:
+        """Return the descriptors to print to."""
+        return self.pipes[0].writer, self.pipes[1].writer
+
+    def begin(self, kept: int) -> None:
+        """Keep that many bytes of each stream of the next attempt."""
+        if kept != self._kept:
+            self._kept = kept
+            self._turns = Turns(*ends_of(kept))
+            for pipe in self.pipes:
+                pipe.keep(*ends_of(kept))
+
+    def note(self, stream: str, data: memoryview, *, is_stderr: bool) -> None:
+        """Note which stream these bytes came from, and pass them on."""
+        self._turns.add(len(data), is_stderr=is_stderr)
+        for sink in self.sinks:
+            sink.write(stream, data)
+
+    def news(self) -> Printout | None:
+        """Return what the running job has printed so far, by stream None if nothing is new; None if nothing is at all."""
+        out, err = self.pipes[0].news(), self.pipes[1].news()
+        return None if out is None and err is None else Printout(out, err, self._turns.text())
+
+    def take(self) -> Printout:
+        """Return all output of the ended job; nothing is kept afterwards."""
+        while (ready := self._ready.poll(0)) and any([self._pump(fd) for fd, _ in ready]):
+            pass
+        out, err = self.pipes[0].take(), self.pipes[1].take()
+        if out is None and err is None:
+            return SILENCE
+        printout = Printout(out, err, self._turns.text())
+        self._turns = Turns(*ends_of(self._kept))
+        return printout
+
+    def _pump(self, fd: int) -> bool:
+        return self.pipes[fd != self.pipes[0].reader].pump()
+
     def reset(self) -> None:
         """Make writers block again: a job that set O_NONBLOCK has set it for all later holders of this pipe."""
-        os.set_blocking(self.writer, True)
+        for pipe in self.pipes:
+            os.set_blocking(pipe.writer, True)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for pipe in self.pipes:
+            pipe.close()
 
 
 class Filed:
-    """One stream that goes to a file, not to a pipe: leftovers may print there when nobody reads any more.
+    """The output of a job that goes to files, not to pipes: leftovers may print there when nobody reads any more.
 
-    The file is open for reading and appending; the first of the ``sinks`` closes it.
+    ``files`` are open for reading and appending, by stream; both streams may share one. ``sinks`` close them; those that
+    come later receive all that is printed there.
     """
 
-    def __init__(self, stream: str, fd: int, sink: Sink) -> None:
-        self.stream = stream
-        self.writer = fd
-        self.sinks: tuple[Sink, ...] = (sink,)
-        self._reported = self._read = 0
+    def __init__(self, files: dict[str, int], sinks: tuple[Sink, ...]) -> None:
+        self.sinks = sinks
+        self._files = files
+        self._closers = len(sinks)
+        self._kept = KEPT
+        self._passed_on = dict.fromkeys(files, 0)
+        self._reported = dict.fromkeys(files, 0)
 
-    def news(self) -> Stream | None:
-        """Return what the running job has printed so far; None if nothing is new."""
+    def writers(self) -> tuple[int, int]:
+        """Return the descriptors to print to."""
+        out = self._files["stdout"]
+        return out, self._files.get("stderr", out)
+
+    def begin(self, kept: int) -> None:
+        """Keep that many bytes of each stream."""
+        self._kept = kept
+
+    def news(self) -> Printout | None:
+        """Return what the running job has printed so far, by stream None if nothing is new; None if nothing is at all."""
         self._pass_on()
-        total = os.fstat(self.writer).st_size
-        if total == self._reported:
+        news = {stream: self._news(stream, fd) for stream, fd in self._files.items()}
+        return Printout(news["stdout"], news.get("stderr")) if any(news.values()) else None
+
+    def _news(self, stream: str, fd: int) -> Stream | None:
+        total = os.fstat(fd).st_size
+        if total == self._reported[stream]:
             return None
-        self._reported = total
-        return read_kept(self.writer)
+        self._reported[stream] = total
+        return read_kept(fd, self._kept)
 
-    def take(self) -> Stream | None:
-        """Return everything printed so far, None for nothing."""
+    def take(self) -> Printout:
+        """Return everything printed so far."""
         self._pass_on()
-        return read_kept(self.writer)
+        found = {stream: read_kept(fd, self._kept) for stream, fd in self._files.items()}
+        return Printout(found["stdout"], found.get("stderr"))
 
     def _pass_on(self) -> None:
-        """Pass what was printed since the last call to the sinks after the first."""
-        while self.sinks[1:] and (size := os.preadv(self.writer, [_ROOM], self._read)):
-            self._read += size
-            for sink in self.sinks[1:]:
-                sink.write(self.stream, _ROOM[:size])
+        """Pass what was printed since the last call to the sinks that do not have it anyway."""
+        for stream, fd in self._files.items() if len(self.sinks) > self._closers else ():
+            while size := os.preadv(fd, [_ROOM], self._passed_on[stream]):
+                self._passed_on[stream] += size
+                for sink in self.sinks[self._closers :]:
+                    sink.write(stream, _ROOM[:size])
 
 
-Output = Capture | Filed  #: where one stream of an attempt goes
+Output = Piped | Filed  #: where the output of an attempt goes
 
 
-def read_kept(fd: int) -> Stream | None:
+def read_kept(fd: int, kept: int) -> Stream | None:
     """Read the kept part of a stream from an open file; None if it is empty or not a file."""
     facts = os.fstat(fd)
     total = facts.st_size
     if not total or not stat.S_ISREG(facts.st_mode):
         return None
-    head = os.pread(fd, KEPT, 0)
-    return Stream(head, os.pread(fd, KEPT, max(len(head), total - KEPT)), total)
+    of_head, of_tail = ends_of(kept)
+    head = os.pread(fd, of_head, 0)
+    return Stream(head, os.pread(fd, of_tail, max(len(head), total - of_tail)), total)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from batchq.jobs.attempt import MACHINE_BUSY, Stream
+from batchq.jobs.attempt import KEPT, MACHINE_BUSY, Stream
 from batchq.named import NamedTuple
 from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
@@ -155,7 +155,7 @@ class Resident:
     def spilled(self) -> tuple[Stream | None, Stream | None]:
         """Return what the running task has printed to the files so far."""
         out, err = self._spill
-        return read_kept(out), read_kept(err)
+        return read_kept(out, KEPT), read_kept(err, KEPT)
 
     def close(self) -> None:
         """Let the worker end: it sees the closed pipe."""

@@ -70,6 +70,7 @@ class Books:
             news.claim,
             before.stdout if news.stdout is None else news.stdout,
             before.stderr if news.stderr is None else news.stderr,
+            news.turns or before.turns,
         )
 
     def is_well(self) -> bool:

@@ -82,7 +82,7 @@ BROKEN = {
     "a queue with less than nothing": ["INSERT INTO queues (name, paused, running_limit, rate) VALUES ('q', 7, -1, -2.0)"],
     "a runner that flies": ["UPDATE runners SET state = 'flying'"],
     "an end that there is not": ["UPDATE attempts SET outcome = 'flown' WHERE job = 2"],
-    "output of no stream": ["INSERT INTO outputs VALUES (1, 1, 'ether', x'', x'', 0)"],
+    "output of no stream": ["INSERT INTO outputs VALUES (1, 1, 'ether', x'', x'', 0, NULL)"],
     "a log of no stream": ["INSERT INTO logs VALUES (1, 1, 'ether', x'', NULL)"],
     "after in no way": ["UPDATE dependencies SET kind = 'beside'"],
     "a name of nothing": ["INSERT INTO seen VALUES ('tale', 'x')"],

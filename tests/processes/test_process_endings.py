@@ -14,7 +14,7 @@ from batchq.executors.command import Command
 from batchq.executors.results import Results
 from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import Claim
-from batchq.processes.capture import Capture
+from batchq.processes.capture import Piped
 from batchq.processes.spawn import Refusal, Spawner
 
 pytest_plugins = ("scene",)
@@ -414,7 +414,7 @@ def test_what_a_callable_leaves_and_prints_without_end_does_not_keep_it_from_end
 
 
 def test_a_stdin_that_cannot_be_made_is_the_fault_of_the_machine(folder: Path) -> None:
-    context, out, err = ExecutorContext(Spawner(), str(folder), "batchq.db", "1"), Capture("stdout"), Capture("stderr")
+    context, output = ExecutorContext(Spawner(), str(folder), "batchq.db", "1"), Piped()
     empty = Claim(**dict.fromkeys(Claim._fields))  # type: ignore[arg-type]
     claim = empty._replace(
         id=1, attempt=1, token="t", kind="argv", work='["cat"]', batch="b", queue="q", stdin=b"x", cwd="/", path="/bin"
@@ -424,11 +424,10 @@ def test_a_stdin_that_cannot_be_made_is_the_fault_of_the_machine(folder: Path) -
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, limits[1]))
     try:
-        refused = Command(claim, context).start(out, err)
+        refused = Command(claim, context).start(output)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        out.close()
-        err.close()
+        output.close()
 
     assert isinstance(refused, Refusal)
     assert refused.of_machine

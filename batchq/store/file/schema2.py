@@ -7,6 +7,9 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The runner's parent process, by its pid in their namespace: if that is 1, the namespace has died with it.
     "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
     "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT")),
+    # How many bytes each stream printed in turn, as a JSON list that begins with stdout: '[2,2,2]' is stdout, stderr,
+    # stdout. NULL if only one printed, or if the order is unknown. If both rows have one, the one with more bytes counts.
+    "outputs": ("total INTEGER NOT NULL", ("turns TEXT",)),
     "jobs": (
         "finished_at INTEGER",
         (

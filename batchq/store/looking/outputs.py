@@ -7,6 +7,7 @@ from batchq.errors import MissingError
 from batchq.jobs.selection import Selection, of_ids
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries
+from batchq.store.looking.pieces import STREAMS, Transcript, longest
 from batchq.store.looking.rows import Failure, Job, Log, Output
 
 Totals = dict[tuple[int, int], dict[str, int]]
@@ -18,13 +19,32 @@ def read(store: Store, id: int, attempt: int | None, stream: str) -> Output:
 
     Raises MissingError for a job or an attempt that does not exist. A job that never started has attempt 0.
     """
+    return _output(store, id, _number(store, id, attempt), stream)
+
+
+def printed(store: Store, id: int, attempt: int | None) -> Transcript:
+    """What ``attempt`` (None: the last one) of a job printed so far to both streams, and in which order.
+
+    Raises MissingError as ``read`` does.
+    """
+    number = _number(store, id, attempt)
+    found, turns = {stream: Output(number, b"", b"", 0) for stream in STREAMS}, []
+    for stream, head, tail, total, order in store.fetch(
+        "SELECT stream, head, tail, total, turns FROM outputs WHERE job = ? AND number = ?", (id, number)
+    ):
+        found[stream] = Output(number, head, tail, total)
+        turns.append(order)
+    return Transcript(number, found, longest(turns))
+
+
+def _number(store: Store, id: int, attempt: int | None) -> int:
     queries.require(store, of_ids([id]))
     ((last,),) = store.fetch("SELECT attempt FROM jobs WHERE id = :id", {"id": id})
     number = last if attempt is None else attempt
     if number != last and not 1 <= number < last:
         had = {0: "it never started", 1: "it had one"}.get(last, f"it had {last}")
         raise MissingError(f"job {id} has no attempt {number}: {had}")
-    return _output(store, id, number, stream)
+    return int(number)
 
 
 def of_jobs(store: Store, ids: list[int]) -> dict[int, dict[str, Output]]:

@@ -129,7 +129,7 @@ def _unfit(claim: Claim, now: int) -> Ended:
 
 _BEGIN = "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?"
 _PRINT = """
-INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7
+INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7, ?8
 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
 _LOG = """
 INSERT OR REPLACE INTO logs SELECT ?1, ?2, ?4, ?5, ?6

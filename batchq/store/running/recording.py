@@ -81,12 +81,12 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
         db.executemany("UPDATE jobs SET snoozes = snoozes + 1 WHERE id = ?", snoozed)
     _note(db, runner, accepted, now)
     db.executemany(
-        "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO outputs VALUES (?1, ?2, ?4, ?5, ?6, ?7, ?8)",
         [
             row
             for claim, outcome, _ in accepted
             if outcome.stdout or outcome.stderr
-            for row in output_rows(claim, outcome.stdout, outcome.stderr)
+            for row in output_rows(claim, outcome.stdout, outcome.stderr, outcome.turns)
         ],
     )
     states.count(db, states.tally_moves(("running", to.state, claim.queue, claim.batch) for claim, _, to in accepted))
@@ -253,14 +253,19 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
 
 
 def output_rows(
-    claim: Claim, stdout: Stream | None, stderr: Stream | None
-) -> list[tuple[int, int, str, str, bytes, bytes, int]]:
-    """The output of an attempt as rows of ``outputs`` with its token: job, number, token, stream, head, tail, total."""
-    return [
-        (claim.id, claim.attempt, claim.token, name, *stream)
-        for name, stream in (("stdout", stdout), ("stderr", stderr))
-        if stream is not None and stream.total
-    ]
+    claim: Claim, stdout: Stream | None, stderr: Stream | None, turns: str | None
+) -> list[tuple[object, ...]]:
+    """The output of an attempt as rows of ``outputs`` with its token: job, number, token, stream, head, tail, total, turns.
+
+    The turns are in the last row alone. While the job runs perhaps only one stream is new, so the other row may have older
+    ones: those that count most bytes are the current ones.
+    """
+    rows: list[tuple[object, ...]] = []
+    if stdout is not None and stdout.total:
+        rows.append((claim.id, claim.attempt, claim.token, "stdout", *stdout, turns if stderr is None else None))
+    if stderr is not None and stderr.total:
+        rows.append((claim.id, claim.attempt, claim.token, "stderr", *stderr, turns))
+    return rows
 
 
 def log_row(claim: Claim, stream: str, path: str, trouble: str | None) -> tuple[object, ...]:
