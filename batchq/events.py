@@ -53,16 +53,6 @@ def _complain(handler: Handler, event: Event, error: BaseException) -> None:
         _log().warning("the event handler %r failed on %s", handler, event.name, exc_info=(type(error), error, trace))
 
 
-def log_event(event: Event) -> None:
-    """Log an event to the logger ``batchq``: errors as warnings, the rest as information."""
-    import logging
-
-    level = logging.WARNING if event.name == "job.error" else logging.INFO
-    about = "" if event.job is None else f" job {event.job} attempt {event.attempt}"
-    facts = {**event.measurements, **{k: v for k, v in event.metadata.items() if v is not None and k != "payload"}}
-    _log().log(level, "%s%s %s", event.name, about, " ".join(f"{key}={value!r}" for key, value in facts.items()))
-
-
 def _log() -> "logging.Logger":
     import logging
 

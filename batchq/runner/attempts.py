@@ -9,6 +9,7 @@ from batchq.notes import note
 from batchq.runner.books import Books
 from batchq.runner.cancellations import Cancellations
 from batchq.runner.emitter import Emitter
+from batchq.runner.observer import Observer
 from batchq.runner.stopping import Stopping
 from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
@@ -27,6 +28,7 @@ class Attempts:
         stopping: Stopping,
         cancellations: Cancellations,
         running: dict[str, Claim],
+        observer: Observer,
     ) -> None:
         self.running = running
         self.idle_since = 0.0
@@ -38,6 +40,7 @@ class Attempts:
         self._stopping = stopping
         self._struck: Struck = stopping.struck
         self._cancellations = cancellations
+        self._observer = observer
 
     def start(self, claims: list[Claim]) -> None:
         """Pass new claims to the executor."""
@@ -46,6 +49,7 @@ class Attempts:
             if claim.started_at is not None:
                 self._books.leaders.begins(claim)
                 self._emitter.job_starts(claim)
+                self._observer.started(claim)
         self._tally.started += len(claims)
         if self._tally.started == self._plan.max_jobs:
             self._stopping.claim_no_more()
@@ -65,8 +69,10 @@ class Attempts:
             elif isinstance(report, Started):
                 claim = self.running[report.claim.token] = self._books.begin(report)
                 self._emitter.job_starts(claim)
+                self._observer.started(claim)
             elif isinstance(report, Printed):
                 self._books.print(report)
+                self._observer.printed(report)
             elif isinstance(report, Logged):
                 self._books.logbook.note(report)
             elif isinstance(report, Noted):

@@ -26,10 +26,12 @@ class Emitter:
         """``run.start``."""
         self._emit("run.start", {"slots": slots}, {"store": self._store, "executor": executor})
 
-    def run_stops(self, tally: Tally, seconds: float) -> None:
+    def run_stops(self, tally: Tally) -> None:
         """``run.stop``."""
         counts = {"succeeded": tally.succeeded, "failed": len(tally.failed), "retried": tally.retried}
-        self._emit("run.stop", {"duration": seconds, **counts}, {"store": self._store, "status": tally.exit_code()})
+        self._emit(
+            "run.stop", {"duration": tally.seconds, **counts}, {"store": self._store, "status": tally.exit_code()}
+        )
 
     def job_starts(self, claim: Claim) -> None:
         """``job.start``, once the claim is on disk."""

@@ -6,7 +6,7 @@ or when it is stopped; then running jobs may finish within ``grace`` and the res
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from batchq import clock
 from batchq.errors import BatchqError, BusyError
@@ -20,6 +20,7 @@ from batchq.runner.attempts import Attempts
 from batchq.runner.books import Books
 from batchq.runner.cancellations import Cancellations
 from batchq.runner.emitter import Emitter
+from batchq.runner.observer import Observer, Scene
 from batchq.runner.pacing import NEVER, Pace, Room, State
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
@@ -39,12 +40,12 @@ def run(
     liveness: int,
     inbox: Inbox,
     handlers: Sequence[Handler] = (),
-    observe: Callable[[Tally], None] = lambda tally: None,
+    observer: Observer | None = None,
     adding: Jobs | None = None,
 ) -> Tally:
     """Drain the store according to ``plan``, and return what was done.
 
-    ``liveness`` is the byte that this process or its guardian has locked. ``observe`` is called after each step. Jobs in
+    ``liveness`` is the byte that this process or its guardian has locked. ``observer`` sees what happens. Jobs in
     ``adding`` are added first, and only they are run; the list is empty afterwards.
     """
     tally = Tally()
@@ -52,7 +53,7 @@ def run(
     if me is None:
         return tally
     tally.run = me.id
-    return _Run(store, executor, plan, me, inbox, handlers, observe, tally).drain()
+    return _Run(store, executor, plan, me, inbox, handlers, observer or Observer(), tally).drain()
 
 
 class _Run:
@@ -64,7 +65,7 @@ class _Run:
         me: Runner,
         inbox: Inbox,
         handlers: Sequence[Handler],
-        observe: Callable[[Tally], None],
+        observer: Observer,
         tally: Tally,
     ) -> None:
         self.store = store
@@ -72,7 +73,7 @@ class _Run:
         self.executor = executor
         self.plan = plan
         self.inbox = inbox
-        self.observe = observe
+        self.observer = observer
         self.tally = tally
         self.emitter = Emitter(handlers, store.path)
         self.running: dict[str, Claim] = {}  # by token
@@ -82,10 +83,10 @@ class _Run:
         self.bell: Bell | None = None
         self.rescuer = Rescuer(store, me)
         self.struck = Struck(executor, inbox)
-        self.stopping = Stopping(executor, plan, tally, self.running, self.struck)
+        self.stopping = Stopping(executor, plan, tally, self.running, self.struck, observer.pause)
         self.cancellations = Cancellations(store, me, executor, plan.grace)
         self.attempts = Attempts(
-            executor, plan, tally, self.emitter, self.books, self.stopping, self.cancellations, self.running
+            executor, plan, tally, self.emitter, self.books, self.stopping, self.cancellations, self.running, observer
         )
         self.standstill = asking.Standstill()
         store.patience = pacing.PATIENCE
@@ -95,13 +96,14 @@ class _Run:
     def drain(self) -> Tally:
         self.tally.slots = self.executor.slots
         self.emitter.run_starts(self.executor.slots, self.executor.name)
+        self.observer.begin(Scene(self.me, self.plan, self.tally, self.running, self.stopping))
         while True:
             self.stopping.receive(self.inbox)
             self.stopping.keep_time()
             self._look_after_others()
             self._exchange()
-            with contextlib.suppress(BatchqError):  # raised by a progress bar whose store does not answer
-                self.observe(self.tally)
+            with contextlib.suppress(BatchqError):  # raised by an observer whose store does not answer
+                self.observer.step()
             self.emitter.push()
             if self._is_finished():
                 break
@@ -112,7 +114,8 @@ class _Run:
             self.bell.close()
         if not self.tally.unrecorded:  # else the next run must take its jobs back
             leaving.leave(self.store, self.me, self.plan, self.tally, is_stopped=self.stopping.at is not None)
-        self.emitter.run_stops(self.tally, time.monotonic() - self.began)
+        self.tally.seconds = time.monotonic() - self.began
+        self.emitter.run_stops(self.tally)
         return self.tally
 
     def _state(self) -> State:
@@ -162,6 +165,7 @@ class _Run:
         self.stopping.is_unannounced = False
         self.tally.take(done.settled)
         self.emitter.jobs_end(done.settled)
+        self.observer.settled(done.settled)
         self.cancellations.forget(done.settled)
         self.attempts.start(done.claims)
         self.books.checkpoint()
@@ -177,6 +181,7 @@ class _Run:
                     self.tally.rescued += len(settled)
                     self.tally.take(settled)
                     self.emitter.jobs_end(settled)
+                    self.observer.settled(settled)
                     self.pace = self.pace.looking_by(now)
                 self.tally.beyond_reach = sorted(self.rescuer.beyond_reach)
                 self.me = self.me._replace(lost=tuple(self.tally.beyond_reach))

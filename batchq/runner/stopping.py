@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from batchq.executors.seam import Executor
 from batchq.jobs.attempt import INTERRUPTED, Claim
@@ -21,10 +21,17 @@ class Stopping:
 
     A stop ``is_hurried`` if they get no grace, and ``is_unannounced`` until the ledger has that this run claims no more.
     ``running`` has the claims of the run, by token. ``struck`` knows which attempts ended by the signal that stops the run.
+    ``pause`` is called before SIGTSTP stops this process.
     """
 
     def __init__(
-        self, executor: Executor, plan: Plan, tally: Tally, running: Mapping[str, Claim], struck: Struck
+        self,
+        executor: Executor,
+        plan: Plan,
+        tally: Tally,
+        running: Mapping[str, Claim],
+        struck: Struck,
+        pause: Callable[[], None],
     ) -> None:
         self.at: float | None = None
         self.is_hurried = False
@@ -34,6 +41,7 @@ class Stopping:
         self._plan = plan
         self._tally = tally
         self._running = running
+        self._pause = pause
         self._end = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
     def receive(self, inbox: Inbox) -> None:
@@ -46,6 +54,7 @@ class Stopping:
                 note(f"{done} jobs done, {len(tally.failed)} failed, {tally.running} running")
                 continue
             if number == signal.SIGTSTP:
+                self._pause()
                 self._executor.suspend()
                 tree.stop_self()
                 self._executor.resume()

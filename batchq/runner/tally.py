@@ -60,7 +60,8 @@ class Tally:
     does not answer for jobs ``on_hold`` (since an earlier run), ``too_wide`` (for its slots) or ``left_open`` (by an
     earlier run of the same files).
 
-    ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that ended it with work left.
+    ``seconds`` is how long it took. ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that
+    ended it with work left.
     ``beyond_reach`` are dead runners with processes that are alive, or may be alive unseen: their jobs stay as they are.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
     ``unlogged`` are jobs whose logs are incomplete. ``occupied_by`` is the process of an earlier run that kept this one
@@ -82,6 +83,7 @@ class Tally:
         self.never_seen: list[Unknown] = []
         self.too_wide: list[int] = []
         self.slots = 0
+        self.seconds = 0.0
         self.retried = 0
         self.interrupted = 0
         self.other = 0

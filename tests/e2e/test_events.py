@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -257,12 +258,31 @@ def test_a_link_of_ones_own_is_followed(batchq: Shell) -> None:
     assert len(told(batchq.folder / "elsewhere")) == 4
 
 
-def test_verbose_logs_each_job(batchq: Shell) -> None:
-    batchq("add", "--name", "good", "--", "true")
-    done = batchq("run", "-v")
+TIME = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
+TOOK = r"after \d+(\.\d)? m?s"
 
-    assert "job.start job 1 attempt 1" in done.err
-    assert "job.stop job 1 attempt 1" in done.err
+
+def test_verbose_logs_each_event_in_a_line_for_people(batchq: Shell) -> None:
+    batchq("add", "--name", "good\x1b[2J", "--", "true")
+    batchq("add", "--max-attempts", "2", "--backoff", "1ms", "-c", "echo 'error: no route to host' >&2; exit 3")
+    batchq("add", "--name", "late", "--timeout", "10ms", "--", "sleep", "600")
+    lines = batchq("run", "-v", "-j", "1", code=1).err.split("\n\n")[0].splitlines()
+
+    expected = [
+        r"run 1 started, 1 at once",
+        r"job 1 \(good\\x1b\[2J\) started",
+        rf"job 1 \(good\\x1b\[2J\) succeeded {TOOK}",
+        r"job 2 started: echo 'error: no route to host' >&2; exit 3",
+        rf"job 2 failed {TOOK}: exit 3: error: no route to host(; retried in .*|; queued again)",
+        r"job 2, attempt 2 started: echo 'error: no route to host' >&…",
+        rf"job 2 failed {TOOK}: exit 3: error: no route to host",
+        r"job 3 \(late\) started",
+        rf"job 3 \(late\) timed out {TOOK}",
+    ]
+    for pattern in expected:
+        assert [line for line in lines if re.fullmatch(f"{TIME} {pattern}", line)], f"{pattern} in {lines}"
+    assert len(lines) == len(expected) + 1 and lines[-1].startswith("batchq: 2 jobs failed")
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_result_that_cannot_be_recorded_at_shutdown_is_told_on_stderr(batchq: Shell) -> None:

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from conftest import eventually
 from scene import Row, Scene, children_of, end, ended, is_stopped, python, signal_one, status_of, tell
+from terminal import on_terminal
 
 from batchq.errors import ScarceError
 from batchq.processes import guardian
@@ -360,21 +361,14 @@ def test_an_interrupt_from_the_terminal_lets_running_jobs_finish(scene: Scene) -
 
 def test_a_run_that_is_stopped_on_a_terminal_leaves_the_cursor_there(scene: Scene) -> None:
     scene.add({"command": "echo up > begun; exec sleep 600"})
-    with terminal(scene) as (run, ours):
-        shown = b""
-
-        def has_drawn() -> bool:
-            nonlocal shown
-            with suppress(BlockingIOError):
-                shown += os.read(ours, 65536)
-            return b"1 running" in shown
-
-        eventually(has_drawn)
-        run.send_signal(signal.SIGSTOP)
-        assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")  # show, hide
-        run.send_signal(signal.SIGCONT)
-        run.send_signal(signal.SIGQUIT)
-        assert ended(run) == 131
+    with on_terminal(scene.shell, "run") as terminal:
+        terminal.wait_for("1 running")
+        terminal.signal(signal.SIGSTOP)
+        terminal.screen()
+        assert terminal.is_cursor_shown
+        terminal.signal(signal.SIGCONT)
+        terminal.signal(signal.SIGQUIT)
+        assert terminal.wait() == 131
 
 
 def test_the_death_of_the_guardian_is_noticed_while_the_store_is_locked(scene: Scene) -> None:

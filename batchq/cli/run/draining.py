@@ -3,20 +3,21 @@
 import os
 import signal
 import sys
+from contextlib import nullcontext
 
 from batchq import folder, runner
 from batchq.cli.request import Request
-from batchq.cli.run import additions, handlers, output, plans
+from batchq.cli.run import additions, handlers, output, plans, preparing
 from batchq.cli.run.output import OutputOptions
-from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError, ScarceError
+from batchq.cli.run.preparing import Explainer
+from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError
 from batchq.events import Handler
 from batchq.executors.local import LocalExecutor
 from batchq.notes import note, note_outer_store, warn
 from batchq.processes import enclosing, guardian, machine, proc
 from batchq.processes.kept import Kept
-from batchq.processes.package import REPLACED
 from batchq.processes.signals import Inbox
-from batchq.runner import Plan, Tally
+from batchq.runner import Plan
 from batchq.store import names
 from batchq.store.answering import asking
 from batchq.store.file.connection import Store
@@ -26,23 +27,13 @@ from batchq.store.file.opening import open_at
 from batchq.store.keeping import filed, notice
 from batchq.store.running import forecast
 
-#: Imported before the first job starts: an upgrade may replace or remove the files of batchq during the run.
-_LATER = (
-    "batchq.jobs.selection",
-    "batchq.report.aftermath",
-    "batchq.report.again",
-    "batchq.report.digest",
-    "batchq.report.undone",
-    "batchq.store.looking.outputs",
-)
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from batchq.cli.run.notifying import Notifier
     from batchq.jobs.reading.spool import Jobs
-    from batchq.report.progress import Progress
 
 
 def run(**given: "Any") -> int:
@@ -80,7 +71,7 @@ def run(**given: "Any") -> int:
             "warning: /proc shows another process namespace: what a job starts outside its process group can be neither"
             " seen nor killed here (unshare --mount-proc)"
         )
-    live = sys.stderr.isatty() and not request.quiet and not request.verbose
+    live = sys.stderr.isatty() and not request.quiet
     named = path if is_named(request.db) else None
     options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news)
 
@@ -89,7 +80,7 @@ def run(**given: "Any") -> int:
     def body(kept: Kept) -> int:
         inbox = Inbox()
         try:
-            called = handlers.made_of(request.events, request.handler, request.verbose, home)
+            called = handlers.made_of(request.events, request.handler, home)
             called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
@@ -105,7 +96,7 @@ def run(**given: "Any") -> int:
                 mark=mark,
                 worker_jobs=request.worker_jobs,
                 kept=kept,
-                prepare=_prepare_to_compare if only_news else _prepare,
+                prepare=preparing.prepare_to_compare if only_news else preparing.prepare,
             )
             trust_owner = request.trust_owner
             return _run(
@@ -174,15 +165,8 @@ def _run(
             note(one.sentence)
         if adding is not None or forecast.is_anything_queued(store):
             executor.prepare()  # before the run waits for a busy store
-        if options.live:
-            from batchq.report.progress import Progress
-
-            with Progress() as bar:
-                tally = runner.run(
-                    store, executor, plan, liveness, inbox, called, lambda now: _draw(bar, store, plan, now), adding
-                )
-        else:
-            tally = runner.run(store, executor, plan, liveness, inbox, called, _be_ready, adding)
+        with _observer(store, options) as observer:
+            tally = runner.run(store, executor, plan, liveness, inbox, called, observer, adding)
         tally.never_seen = never_seen
         if notifier is not None:
             notifier.end(store, plan, tally, options)
@@ -214,39 +198,16 @@ def _status(number: int) -> int:
     return -number if number == signal.SIGINT else 128 + number
 
 
-def _prepare() -> None:
-    """Import the modules that the end of a run needs, before its first job starts."""
-    try:
-        for module in _LATER:
-            __import__(module)
-    except (Exception, SystemExit):  # a newer version of a module may fail in any way
-        raise ScarceError(REPLACED) from None
+def _observer(store: Store, options: OutputOptions) -> "AbstractContextManager[runner.Observer]":
+    if options.live:
+        from batchq.cli.run.live.watching import watched
 
+        return watched(store, verbose=options.verbose)
+    if options.verbose:
+        from batchq.cli.run.journal import Journal
 
-def _prepare_to_compare() -> None:
-    """Import also what finds recovered jobs, for which no failure prepares."""
-    _prepare()
-    from batchq.report import aftermath
-
-    if not aftermath.is_ready():
-        raise ScarceError(REPLACED)
-
-
-def _be_ready(now: Tally) -> None:
-    """Import what explains failures at the first one, so that an upgrade later in the run does not matter."""
-    if now.failed:
-        from batchq.report import aftermath
-
-        aftermath.is_ready()
-
-
-def _draw(bar: "Progress", store: Store, plan: Plan, now: Tally) -> None:
-    _be_ready(now)
-    if bar.is_due():
-        failed = len(now.failed)
-        ids = plan.wanted.ids if now.asked is None else now.asked.ids
-        waiting = forecast.waiting(store, plan.wanted._replace(ids=ids))
-        bar.show(ended=now.succeeded + failed, failed=failed, running=now.running, waiting=waiting)
+        return nullcontext(Journal())
+    return nullcontext(Explainer())
 
 
 def _folder(path: str | None) -> str | None:

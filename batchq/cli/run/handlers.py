@@ -1,10 +1,10 @@
-"""Make the handlers of a run's events from ``--events``, ``--handler`` and ``--verbose``."""
+"""Make the handlers of a run's events from ``--events`` and ``--handler``."""
 
 import sys
 from operator import attrgetter
 
 from batchq.errors import UsageError
-from batchq.events import Handler, log_event
+from batchq.events import Handler
 from batchq.jobs.work import kind_of, target_of
 
 
@@ -16,16 +16,11 @@ def check_target(option: str, target: str) -> None:
         raise UsageError(f"{option} {target!r} {error}") from None
 
 
-def made_of(events: str | None, targets: list[str], verbose: bool, home: str) -> list[Handler]:
+def made_of(events: str | None, targets: list[str], home: str) -> list[Handler]:
     """Import and open the handlers. Raises UsageError."""
     import importlib
 
     handlers: list[Handler] = []
-    if verbose:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-        handlers.append(log_event)
     if events is not None:
         from batchq.runner.eventfile import EventFile
 
@@ -34,8 +29,6 @@ def made_of(events: str | None, targets: list[str], verbose: bool, home: str) ->
         except OSError as error:
             raise UsageError(f"--events {events}: {error.strerror}") from None
     if targets:
-        import logging  # before the folder is on sys.path: it may contain modules of these names
-
         import tenacity  # noqa: F401
 
         sys.path.insert(0, home)

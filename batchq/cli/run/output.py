@@ -1,5 +1,6 @@
 """The output at the end of a run: nothing, a digest of failures, or JSON; on a terminal also jobs that were left alone."""
 
+import contextlib
 import json
 import sys
 
@@ -10,6 +11,7 @@ from batchq.notes import note
 from batchq.runner.tally import Plan, Tally
 from batchq.store.answering import answers
 from batchq.store.file.connection import Store
+from batchq.store.running import forecast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
             else f"process {tally.occupied_by} works on job {tally.occupied_job}, which has this key"
         )
         note(f"{what}; nothing was started")
-    if options.live or options.verbose:
+    if (options.live and not _is_idle(tally)) or options.verbose:
         for line in _left_alone(tally, options):
             note(line)
     if tally.stopped_at == "--halt":
@@ -95,6 +97,27 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         _print_held(store, list(tally.held), options)
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
         _note_undone(store, plan, tally, options)
+    if options.live and tally.occupied_by is None:
+        _print_last_line(store, plan, tally, None if found is None else len(found.reasons), options)
+
+
+def _is_idle(tally: Tally) -> bool:
+    """Whether the run found no job to run."""
+    return not (tally.started or tally.rescued or tally.signal or tally.failed or tally.refusal or tally.trouble)
+
+
+def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None, options: OutputOptions) -> None:
+    from batchq.cli.run.live import sentences
+    from batchq.report.program import program
+
+    if _is_idle(tally):
+        note(sentences.nothing(tally.left_alone, program(options.db)))
+        return
+    left = 0
+    if tally.signal is not None or tally.stopped_at is not None:
+        with contextlib.suppress(BatchqError):
+            left = forecast.waiting(store, plan.wanted._replace(ids=None if tally.asked is None else tally.asked.ids))
+    note(sentences.ended(tally, reasons, left))
 
 
 def _print_failures(found: "Aftermath") -> None:

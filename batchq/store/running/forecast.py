@@ -121,9 +121,14 @@ def failed_since(store: Store, wanted: RunSelection) -> list[int]:
 
 def waiting(store: Store, wanted: RunSelection) -> int:
     """How many jobs of the selection are queued, or wait for their time or their parents; payload jobs count too."""
+    return counted(store, wanted, "queued", "scheduled", "blocked")
+
+
+def counted(store: Store, wanted: RunSelection, *states: str) -> int:
+    """How many jobs of the selection are in one of these states. It counts rows if ids are selected."""
     number, table, where = _counted(wanted)
-    states = "state IN ('queued', 'scheduled', 'blocked')"
-    ((jobs,),) = store.fetch(f"SELECT {number} FROM {table} WHERE {states} AND {where}", wanted.named())
+    among = f"state IN ({', '.join(map(repr, states))})"
+    ((jobs,),) = store.fetch(f"SELECT {number} FROM {table} WHERE {among} AND {where}", wanted.named())
     return int(jobs)
 
 
