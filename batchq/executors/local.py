@@ -46,6 +46,7 @@ class LocalExecutor:
     """
 
     name = "local"
+    lease: float | None = None
 
     def __init__(
         self,
@@ -87,6 +88,11 @@ class LocalExecutor:
         self._is_new = True
         self._any_wide = False  # whether any claim took more than one slot
         self._prepare = prepare
+
+    @property
+    def widest(self) -> int:
+        """All slots."""
+        return self.slots
 
     # --- how much ------------------------------------------------------------------------------------------------------
 

@@ -31,9 +31,13 @@ class Lost(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The setup is wrong (no such scheduler, a module missing there): the run stops, and it costs no job anything."""
+    """The run cannot go on (no such scheduler, a module missing there): it stops, and that costs no job anything.
+
+    ``exit_code`` is that of the run: 78 if its setup is wrong, 74 if something that it needs has gone.
+    """
 
     reason: str
+    exit_code: int = 78
 
 
 class Noted(NamedTuple):
@@ -46,10 +50,25 @@ Report = Started | Printed | Logged | Ended | Lost | Refused | Noted
 
 
 class Executor(Protocol):
-    """A place that runs jobs in ``slots`` slots. All calls come from the runner's one thread."""
+    """A place that runs jobs in ``slots`` slots. All calls come from the runner's one thread.
+
+    ``slots`` may change, as machines come and go. ``lease`` is how many seconds jobs elsewhere may outlive the run; None:
+    all run on this machine, where the end of the run is seen.
+    """
 
     name: str
-    slots: int
+    lease: float | None
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are now, at least 1."""
+
+    @property
+    def widest(self) -> int:
+        """How many slots a job can have at most."""
+
+    def prepare(self) -> None:
+        """Get ready before the first claim, if there is time for it."""
 
     def free(self) -> int:
         """Count the claims that would start at once."""

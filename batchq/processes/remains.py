@@ -20,7 +20,7 @@ class Marks(NamedTuple):
     """
 
     tokens: Collection[str]
-    cookie: int
+    cookie: int | str
     leaders: Mapping[str, tuple[int, int | None]]
     is_spared: Callable[[str], bool]
 

@@ -78,7 +78,7 @@ class Attempts:
             elif isinstance(report, Noted):
                 note(report.text)
             else:
-                self._tally.refusal = report.reason
+                self._tally.refusal = report
                 self._stopping.claim_no_more()
         for ended in self._struck.resolved():
             self._end(ended, since=0.0)  # it has waited long enough already

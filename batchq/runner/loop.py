@@ -94,7 +94,7 @@ class _Run:
         store.check_references(on=False)  # they are to itself and jobs it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
-        self.tally.slots = self.executor.slots
+        self.tally.slots = self.executor.widest
         self.emitter.run_starts(self.executor.slots, self.executor.name)
         self.observer.begin(Scene(self.me, self.plan, self.tally, self.running, self.stopping))
         while True:

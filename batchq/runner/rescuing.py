@@ -9,10 +9,15 @@ from batchq.processes import census, machine, proc, remains, scratch
 from batchq.processes.remains import Marks
 from batchq.store.file import location
 from batchq.store.file.connection import Store
+from batchq.store.keeping import filed
 from batchq.store.running import rescue
 from batchq.store.running.recording import Settled
 from batchq.store.running.rescue import Here, Lost
 from batchq.store.running.runners import Runner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.executors.afar.reach import Reach
 
 STUBBORN = 5.0  #: seconds after which a run reports processes that survive SIGKILL, and no longer waits for them
 
@@ -45,6 +50,7 @@ class Rescuer:
         self._here = here(store)
         self._since: dict[int, float] = {}
         self._reported: set[int] = set()
+        self._reached: dict[int, Reach] = {}
 
     def rescue(self) -> Iterator[list[Settled]]:
         """Settle the attempts of one dead runner after the other. Raises BusyError, LedgerError.
@@ -61,6 +67,9 @@ class Rescuer:
 
     def take_back(self, one: Lost) -> list[Settled]:
         """Kill the visible processes of a dead runner, and settle its attempts except those that survive."""
+        if not self._is_over_elsewhere(one):
+            self.beyond_reach[one.runner] = one
+            return []
         living = set() if one.is_of_a_copy else remains.end(self._marks(one))
         if living:
             self.beyond_reach[one.runner] = one
@@ -72,6 +81,22 @@ class Rescuer:
         elif not one.is_of_a_copy:
             scratch.remove(str(one.liveness))
         return rescue.rescue(self._store, one, clock.now(), living)
+
+    def _is_over_elsewhere(self, one: Lost) -> bool:
+        """Whether nothing of it runs in other places: its places confirm that, or its lease has passed."""
+        if one.lease is None or one.is_of_a_copy or not one.claims:
+            return True
+        if one.runner not in self._reached:
+            from batchq.executors.afar.reach import Reach
+
+            self._reached[one.runner] = Reach(one.executor, f"{filed.mark(self._store)}.{one.liveness}")
+        since = self._since.setdefault(one.runner, time.monotonic())
+        if self._reached[one.runner].is_over():
+            return True
+        if time.monotonic() - since < one.lease / 1000:
+            return False
+        self._reached[one.runner].close()
+        return True
 
     @property
     def is_busy(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from batchq.errors import BatchqError, BusyError
+from batchq.executors.seam import Refused
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.jobs.lifecycle import is_snooze
 from batchq.named import NamedTuple
@@ -91,7 +92,7 @@ class Tally:
         self.started = 0
         self.rescued = 0
         self.unrecorded: list[Ended] = []
-        self.refusal: str | None = None
+        self.refusal: Refused | None = None
         self.trouble: BatchqError | None = None
         self.beyond_reach: list[int] = []
         self.unlogged: dict[int, None] = {}
@@ -115,7 +116,7 @@ class Tally:
         if self.trouble is not None:
             return 75 if isinstance(self.trouble, BusyError) else 74
         if self.refusal is not None:
-            return 78
+            return self.refusal.exit_code
         if self.unlogged:
             return 74
         if self.last is not None and (own := passed(self.last)) is not None:

@@ -6,16 +6,20 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Report
 from batchq.jobs.attempt import Claim, Ended, Outcome
+from batchq.processes import machine
 from batchq.processes.signals import Inbox
 
 SLOTS = 2
@@ -35,7 +39,17 @@ def local(folder: Path, listeners: Sequence[Listener]) -> Executor:
     )  # fmt: skip
 
 
-EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {"local": local}
+def site(folder: Path, listeners: Sequence[Listener]) -> Executor:
+    setup = {
+        "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(), "cookie": "contract.0",
+        "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0, "lease": None, "end": ["contract.0"],
+        "listens": bool(listeners),
+    }  # fmt: skip
+    words = [sys.executable, "-P", "-m", "batchq.executors.afar.site"]
+    return Afar([Place("here", words, setup, listeners)], Inbox(), None)
+
+
+EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {"local": local, "site": site}
 
 
 class Notebook:

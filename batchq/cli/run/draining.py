@@ -7,12 +7,12 @@ from contextlib import nullcontext
 
 from batchq import folder, runner
 from batchq.cli.request import Request
-from batchq.cli.run import additions, handlers, output, plans, preparing
+from batchq.cli.run import additions, executing, handlers, output, plans, preparing
 from batchq.cli.run.output import OutputOptions
 from batchq.cli.run.preparing import Explainer
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError
 from batchq.events import Handler
-from batchq.executors.local import LocalExecutor
+from batchq.executors.seam import Executor
 from batchq.notes import note, note_outer_store, warn
 from batchq.processes import enclosing, guardian, machine, proc
 from batchq.processes.kept import Kept
@@ -50,6 +50,7 @@ def run(**given: "Any") -> int:
     require_local(path)
     is_adding = additions.adds(request)
     plan = plans.plan(request, is_adding=is_adding)
+    executing.check(request)
     only_news = plans.is_only_news(request.mail_on)
     slots = plans.affordable(plans.slots(request.jobs))
     for option, targets in (
@@ -84,17 +85,16 @@ def run(**given: "Any") -> int:
             called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
-            executor = LocalExecutor(
+            executor = executing.executor(
+                request,
                 slots,
                 inbox,
                 db=path,
-                cookie=str(liveness),
-                perform=request.perform,
+                mark=mark,
+                liveness=liveness,
                 home=home,
                 grace=plan.grace,
                 logs=log_dir,
-                mark=mark,
-                worker_jobs=request.worker_jobs,
                 kept=kept,
                 prepare=preparing.prepare_to_compare if only_news else preparing.prepare,
             )
@@ -151,7 +151,7 @@ def _run(
     plan: Plan,
     liveness: int,
     inbox: Inbox,
-    executor: LocalExecutor,
+    executor: Executor,
     called: list[Handler],
     options: OutputOptions,
     adding: "Jobs | None",

@@ -67,7 +67,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if options.quiet:
         return
     if tally.refusal is not None:
-        note(tally.refusal)
+        note(tally.refusal.reason)
     if tally.trouble is not None:
         note(f"{tally.trouble}; this run gave up")
     if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):

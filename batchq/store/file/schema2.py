@@ -5,7 +5,8 @@ from batchq.store.file.views2 import VIEWS
 #: For each table that gets columns: the last column that it had, and the new ones, which SQLite puts after that one.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The runner's parent process, by its pid in their namespace: if that is 1, the namespace has died with it.
-    "runners": ("ended_at INTEGER", ("guardian INTEGER",)),
+    # And how long (ms) its jobs elsewhere may live after it; NULL if all ran on its machine.
+    "runners": ("ended_at INTEGER", ("guardian INTEGER", "lease INTEGER")),
     "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT")),
     # How many bytes each stream printed in turn, as a JSON list that begins with stdout: '[2,2,2]' is stdout, stderr,
     # stdout. NULL if only one printed, or if the order is unknown. If both rows have one, the one with more bytes counts.

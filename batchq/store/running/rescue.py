@@ -29,7 +29,8 @@ class Lost(NamedTuple):
     """A dead runner that recorded no end: its row, the attempts that died with it, and their first processes (by token:
     pid, and start in clock ticks since boot), as they are numbered in its ``namespace``.
 
-    ``hidden_in`` is where its processes lived if they cannot be seen from here: some may still be alive.
+    With a ``lease`` its jobs ran elsewhere, in the places that its ``executor`` names, and may outlive it for that many
+    milliseconds. ``hidden_in`` is where its processes lived if they cannot be seen from here: some may still be alive.
     """
 
     runner: int
@@ -41,6 +42,8 @@ class Lost(NamedTuple):
     leaders: dict[str, tuple[int, int | None]]
     hidden_in: "Hiding | None" = None
     is_of_a_copy: bool = False  # processes with these tokens belong to the store from which this one was copied
+    executor: str = "local"
+    lease: int | None = None
 
 
 class Here(NamedTuple):
@@ -64,6 +67,8 @@ class _Row(NamedTuple):
     namespace: str
     born: int | None
     guardian: int | None
+    executor: str
+    lease: int | None
 
 
 # Also those that recorded their end, or whose row is missing, while a job is still marked running under them.
@@ -92,7 +97,21 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
         claims = _claims_of(store, row.id)
         leaders = _leaders(store, row.id) if here is None or row.boot_id == here.boot_id else {}
         is_copy = row.boot_id == ELSEWHERE
-        lost.append(Lost(row.id, row.pid, row.host, byte, row.namespace, claims, leaders, hidden, is_copy))
+        lost.append(
+            Lost(
+                row.id,
+                row.pid,
+                row.host,
+                byte,
+                row.namespace,
+                claims,
+                leaders,
+                hidden,
+                is_copy,
+                row.executor,
+                row.lease,
+            )
+        )
     return lost
 
 

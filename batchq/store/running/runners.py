@@ -126,12 +126,13 @@ def register(
     namespace: str = "",
     born: int | None = None,
     guardian: int | None = None,
+    lease: int | None = None,
     alone: bool = False,
     inside: Sequence[Caller] = (),
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
     """Store a runner whose liveness byte is already locked; ``born`` distinguishes its process from a later one with that
-    pid, and ``guardian`` is the process above it.
+    pid, and ``guardian`` is the process above it. ``lease`` is how many milliseconds its jobs elsewhere may outlive it.
 
     With ``alone`` it raises Occupied while another runner of the same selection claims all that this one could. The
     runners of the jobs ``inside`` which it was called do not count: they would wait for each other. ``adding`` adds jobs
@@ -148,9 +149,9 @@ def register(
         elif wanted.is_selective:
             _remember_failed(db, wanted)
         (row,) = db.execute(
-            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, liveness, slots, executor,"
-            " selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (pid, host, boot_id, namespace, born, guardian, liveness, slots, executor, wanted.text(), now),
+            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, lease, liveness, slots,"
+            " executor, selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (pid, host, boot_id, namespace, born, guardian, lease, liveness, slots, executor, wanted.text(), now),
         ).fetchall()
     if wanted.ids is not None and len(wanted.ids) > 1:
         wanted = _entered(store.db, row[0], wanted)

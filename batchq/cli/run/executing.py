@@ -1,0 +1,78 @@
+"""The executor of a run: processes on this machine, or places elsewhere (``--executor``)."""
+
+from collections.abc import Callable
+
+from batchq.cli.request import Request, duration
+from batchq.errors import UsageError
+from batchq.executors.local import LocalExecutor
+from batchq.executors.seam import Executor
+from batchq.processes import machine
+from batchq.processes.kept import Kept
+from batchq.processes.signals import Inbox
+
+#: What concerns this machine only
+_HERE = (("--limit-processes", "limit_processes"), ("--log-dir", "log_dir"))
+
+
+def check(request: Request) -> None:
+    """Raise UsageError unless the options name an executor and fit together."""
+    if request.executor == "local":
+        return
+    from batchq.executors.afar import choosing
+
+    choosing.check(request.executor)
+    if request.lease is not None:
+        duration("--lease", request.lease)
+    for option, name in _HERE:
+        if getattr(request, name) is not None:
+            raise UsageError(
+                f"{option} has no effect where the jobs of --executor {request.executor} run; leave it out"
+            )
+
+
+def executor(
+    request: Request,
+    slots: int,
+    inbox: Inbox,
+    *,
+    db: str,
+    mark: str,
+    liveness: int,
+    home: str,
+    grace: float,
+    logs: str | None,
+    kept: Kept,
+    prepare: Callable[[], None],
+) -> Executor:
+    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store."""
+    if request.executor == "local":
+        return LocalExecutor(
+            slots,
+            inbox,
+            db=db,
+            cookie=str(liveness),
+            perform=request.perform,
+            home=home,
+            grace=grace,
+            logs=logs,
+            mark=mark,
+            worker_jobs=request.worker_jobs,
+            kept=kept,
+            prepare=prepare,
+        )
+    from batchq.executors.afar import choosing
+
+    prepare()
+    setup = {
+        "slots": 0 if request.jobs in ("0", "100%") else slots,  # else each place has as many as it has cores
+        "db": db,
+        "host": machine.host(),
+        "boot_id": machine.boot_id(),
+        "cookie": f"{mark}.{liveness}",
+        "perform": request.perform,
+        "home": home,
+        "grace": grace,
+        "worker_jobs": request.worker_jobs,
+        "lease": duration("--lease", request.lease) / 1000,
+    }
+    return choosing.executor(request.executor, setup, inbox)

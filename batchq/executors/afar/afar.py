@@ -1,0 +1,199 @@
+"""The executor of a run whose jobs run elsewhere: places of work, each at the other end of a pipe."""
+
+import math
+import select
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from batchq.executors.afar.place import Place
+from batchq.executors.seam import Lost, Noted, Refused, Report
+from batchq.jobs.attempt import Claim
+from batchq.processes.link import Closed
+from batchq.processes.signals import Inbox
+
+SOON = 0.01  #: seconds after which a pipe without room is tried again
+UP = 30.0  #: seconds that the places have to come up before a run without any begins to wait for them
+BEATS = 6  #: signs of life in the time of a lease
+
+
+class Afar:
+    """``places`` run the claims. ``lease`` is how many seconds a place works on without a sign of life of the run."""
+
+    def __init__(self, places: Sequence[Place], inbox: Inbox, lease: float | None, *, name: str = "afar") -> None:
+        self.name = name
+        self.lease = lease
+        self.places = places
+        self._inbox = inbox
+        self._beat = math.inf if lease is None else lease / BEATS
+        self._beat_at = time.monotonic() + self._beat
+        self._backlog: deque[Claim] = deque()
+        self._reports: list[Report] = []
+        self._is_refused = False
+
+        self._poller = select.poll()
+        self._poller.register(inbox.fileno(), select.POLLIN)
+        self._by_fd: dict[int, Place] = {}
+        self._start_places()
+        until = time.monotonic() + UP
+        while not any(one.is_up for one in places) and not self._reports and not inbox.received:
+            if time.monotonic() >= until:
+                self._reports.append(Noted(f"no answer yet from {', '.join(one.name for one in places)}: waiting"))
+            self._step(until)
+
+    @property
+    def slots(self) -> int:
+        """How many slots all places have now; it changes as they come and go, and is at least 1."""
+        return max(1, sum(place.slots for place in self.places))
+
+    @property
+    def widest(self) -> int:
+        """The slots of the largest place: a job cannot be spread over several."""
+        return max(1, *(place.slots for place in self.places))
+
+    def prepare(self) -> None:
+        """Do nothing: the places get ready by themselves."""
+
+    def free(self) -> int:
+        """Count the claims that would start at once."""
+        waiting = sum(claim.slots for claim in self._backlog)
+        return max(0, sum(max(0, place.slots - place.used()) for place in self.places) - waiting)
+
+    def ahead(self) -> int:
+        """Count the claims that the places would take in advance."""
+        return max(0, sum(place.ahead for place in self.places) - len(self._backlog))
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Send the claims to places with room; the rest waits here."""
+        self._backlog += claims
+        self._fill()
+
+    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
+        """Wait for reports of the places."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._reports and not self._is_awaited():
+            self._step(until)
+            if time.monotonic() >= until:
+                break
+        until = min(until, time.monotonic() + gather)
+        while (
+            time.monotonic() < until
+            and self._reports
+            and not self.free()
+            and not self.ahead()
+            and not self._is_awaited()
+        ):
+            self._step(until)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def processes(self) -> dict[str, int]:
+        """Return nothing: all processes of attempts are elsewhere."""
+        return {}
+
+    def listening(self, number: int) -> set[str]:
+        """Return nothing: a signal to all processes here reaches no job."""
+        return set()
+
+    def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
+        """Pass the order on; requeue what waits here.
+
+        A claim of a lost place ends when nothing of it can run any more, which may take the time of the lease.
+        """
+        chosen = set(tokens)
+        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
+        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+        for place in self.places:
+            if mine := [token for token in place.claims if token in chosen]:
+                place.send(["stop", mine, status, grace])
+
+    def suspend(self) -> None:
+        """Have all places suspend their jobs, which takes a moment."""
+        self._send_all("suspend")
+
+    def resume(self) -> None:
+        """Have all places continue their jobs."""
+        self._send_all("resume")
+
+    def close(self) -> None:
+        """End all places."""
+        self._send_all("close")
+        for place in self.places:
+            place.close()
+
+    def _send_all(self, kind: str) -> None:
+        for place in self.places:
+            place.send([kind])
+
+    def _is_awaited(self) -> bool:
+        return bool(self._inbox.received) or self._inbox.was_notified
+
+    def _fill(self) -> None:
+        """Give claims to places: those that start at once first, then those ahead, to the place with the most room."""
+        parcels: dict[int, list[Claim]] = {}
+        room = [place.slots - place.used() for place in self.places]
+        while self._backlog:
+            claim = self._backlog[0]
+            number = max(range(len(room)), key=room.__getitem__)
+            if room[number] >= claim.slots:
+                room[number] -= claim.slots
+            else:
+                number = max(range(len(room)), key=lambda one: self.places[one].ahead)
+                if self.places[number].ahead <= 0 or claim.slots > 1:
+                    break
+                self.places[number].ahead -= 1
+            parcels.setdefault(number, []).append(self._backlog.popleft())
+        for number, claims in parcels.items():
+            self.places[number].give(claims)
+
+    def _step(self, until: float) -> None:
+        now = time.monotonic()
+        due = [until, self._beat_at]
+        due += [place.again_at for place in self.places if place.companion is None and not place.is_given_up()]
+        due += [place.ghosts_until for place in self.places if place.ghosts]
+        if not all([place.push() for place in self.places]):
+            due.append(now + SOON)
+        first = min(due)
+        for fd, _ in self._poller.poll(None if first == math.inf else max(0.0, first - now) * 1000):
+            if (place := self._by_fd.get(fd)) is None:
+                self._inbox.drain()
+                continue
+            try:
+                self._reports += place.receive()
+            except Closed:
+                self._lose(fd, place)
+        self._start_places()
+        self._keep_time()
+        self._fill()
+
+    def _lose(self, fd: int, place: Place) -> None:
+        self._poller.unregister(fd)
+        del self._by_fd[fd]
+        place.lose()
+        if not place.is_given_up():
+            self._reports.append(Noted(f"lost {place.name} ({place.why_lost()}): starting it again"))
+
+    def _start_places(self) -> None:
+        for place in self.places:
+            if place.may_start(time.monotonic()):
+                place.start()
+                if place.companion is not None:
+                    self._by_fd[place.companion.link.fileno()] = place
+                    self._poller.register(place.companion.link.fileno(), select.POLLIN)
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat_at = now + self._beat
+            self._send_all("alive")
+        for fd, place in [*self._by_fd.items()]:
+            if place.is_silent(now):
+                self._lose(fd, place)
+        for place in self.places:
+            if place.ghosts and now >= place.ghosts_until:
+                self._reports += place.settle()
+        if not self._is_refused and all(place.is_given_up() for place in self.places):
+            self._is_refused = True
+            why = "; ".join(f"{place.name}: {place.refusal}" for place in self.places)
+            code = 78 if any(place.is_unfit for place in self.places) else 74
+            self._reports.append(Refused(f"no place of work can be reached ({why})", code))

@@ -1,0 +1,80 @@
+"""What ``--executor`` names: where the jobs of a run are run.
+
+``ssh:HOST,HOST`` are hosts reached by ssh, ``srun:NODE,NODE`` nodes of a Slurm allocation (``srun:`` all of them). They
+are carriers, not engines: the run itself decides which host gets which job.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+
+from batchq.errors import UsageError
+from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.place import Place
+from batchq.executors.listener import Listener
+from batchq.processes.signals import Inbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORMS = "local, ssh:HOST,HOST or srun:NODE,NODE"
+_SITE = "batchq-site"  #: the program of a site, which must be on the PATH there
+#: A broken line is noticed within 15 seconds. $BATCHQ_SSH replaces all of it, as $GIT_SSH_COMMAND does for git.
+_SSH = "ssh -T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+_SRUN = "srun --nodes=1 --ntasks=1 --overlap --unbuffered --kill-on-bad-exit=0"
+
+
+def check(chosen: str) -> None:
+    """Raise UsageError unless ``chosen`` names an executor."""
+    if chosen != "local":
+        commands(chosen)
+
+
+def commands(chosen: str) -> dict[str, list[str]]:
+    """Map the places that ``chosen`` names to the words that start a site there. Raises UsageError."""
+    carrier, colon, text = chosen.partition(":")
+    if not colon or carrier not in ("ssh", "srun"):
+        raise UsageError(f"--executor {chosen!r} names no executor: write {FORMS}")
+    if carrier == "srun":
+        nodes = text.split(",") if text else _allocated()
+        words = shlex.split(os.environ.get("BATCHQ_SRUN", _SRUN))
+        found = {node: [*words, f"--nodelist={node}", _SITE] for node in nodes}
+    else:
+        words = shlex.split(os.environ.get("BATCHQ_SSH", _SSH))
+        found = {}
+        for one in text.split(","):
+            host, _, site = one.partition(":")
+            found[host] = [*words, host, site or _SITE]
+    if bad := [name for name in found if not name or name.startswith("-")]:
+        raise UsageError(f"--executor {chosen!r}: {bad[0]!r} is not a host")
+    return found
+
+
+def _allocated() -> list[str]:
+    """Return the nodes of the Slurm allocation around this process. Raises UsageError."""
+    nodes = os.environ.get("SLURM_JOB_NODELIST")
+    if not nodes:
+        raise UsageError("--executor srun: needs a Slurm allocation around it: use salloc or sbatch, or name the nodes")
+    try:
+        found = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"--executor srun: cannot list the nodes of the allocation: {error}") from None
+    return found.stdout.split()
+
+
+def setup_to_end(cookie: str) -> "dict[str, Any]":
+    """Return the setup of a site that only ends what carries this cookie."""
+    nothing = {"slots": 1, "db": "", "host": "", "boot_id": "", "perform": None, "home": "/", "grace": 0.0}
+    return nothing | {"worker_jobs": 0, "lease": None, "listens": False, "cookie": f"{cookie}.end", "end": [cookie]}
+
+
+def executor(chosen: str, setup: "dict[str, Any]", inbox: Inbox, listeners: Sequence[Listener] = ()) -> Afar:
+    """Make the executor, and start its places. ``setup`` is what they all get; each has a cookie of its own."""
+    places = []
+    for number, (name, words) in enumerate(commands(chosen).items()):
+        cookie = f"{setup['cookie']}.{number}"
+        own = {"cookie": cookie, "end": [cookie], "listens": bool(listeners)}
+        places.append(Place(name, words, setup | own, listeners))
+    return Afar(places, inbox, setup["lease"], name=chosen)

@@ -1,0 +1,179 @@
+"""One place of work at the other end of a pipe, as the run sees it: its process, its room, and the claims it has."""
+
+import time
+from collections.abc import Sequence
+
+from batchq.executors.afar import protocol
+from batchq.executors.listener import Listener
+from batchq.executors.seam import Lost, Report, Started
+from batchq.jobs.attempt import Claim, Ended
+from batchq.processes.companion import Companion
+from batchq.processes.link import Closed
+from batchq.processes.spawn import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.processes.link import Message
+
+AGAIN = 1.0  #: seconds before a place that is gone is started again; doubled each time
+ATTEMPTS = 5  #: starts in a row that may fail
+PATIENCE = 3.0  #: seconds that a place has to end when it is told to
+
+
+class Place:
+    """``words`` start what leads to the site, ``setup`` is its first message; ``name`` is what people call it.
+
+    ``claims`` are with it, by token, and of these ``begun`` are at work. ``slots`` and ``ahead`` are its room, 0 until it
+    is up; it ``is_unfit`` if another version of batchq is there.
+
+    If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
+    ends everything left of it, or until ``ghosts_until``, when its lease has run out.
+    """
+
+    def __init__(
+        self, name: str, words: list[str], setup: "dict[str, Any]", listeners: Sequence[Listener] = ()
+    ) -> None:
+        self.name = name
+        self.claims: dict[str, Claim] = {}
+        self.begun: set[str] = set()
+        self.slots = self.ahead = 0
+        self.is_up = self.is_unfit = False
+        self.failures = 0
+        self.again_at = 0.0
+        self.ghosts: list[Lost] = []
+        self.ghosts_until = 0.0
+        self.refusal = ""
+        self.received_at = 0.0
+        self._listeners = listeners
+        self._words, self._setup = words, setup
+        self._lease: float = setup["lease"] or 0.0
+        self.companion: Companion | None = None
+
+    def start(self) -> None:
+        """Start it; a failure counts like a place that ends at once."""
+        started = Companion.start(self._words)
+        if isinstance(started, Refusal):
+            self._fail(started.message)
+            return
+        self.companion = started
+        self.send(["setup", self._setup])
+
+    def used(self) -> int:
+        """Count the slots that its claims take."""
+        return sum(claim.slots for claim in self.claims.values())
+
+    def give(self, claims: list[Claim]) -> None:
+        """Send claims."""
+        self.claims |= {claim.token: claim for claim in claims}
+        self.begun |= {claim.token for claim in claims if claim.started_at is not None}
+        self.send(["run", [protocol.packed(claim) for claim in claims]])
+
+    def send(self, message: "Message") -> None:
+        """Send a message, if it has a link; that this has broken is seen at the next ``receive``."""
+        if self.companion is not None:
+            try:
+                self.companion.link.send(message)
+            except Closed:
+                pass
+
+    def push(self) -> bool:
+        """Send what had no room before; return whether that was all."""
+        try:
+            return self.companion is None or self.companion.link.push()
+        except Closed:
+            return True
+
+    def receive(self) -> list[Report]:
+        """Return what it has reported. Raises Closed once it is gone."""
+        if self.companion is None:
+            return []
+        reports: list[Report] = []
+        for message in self.companion.link.receive():
+            self.received_at = time.monotonic()
+            if message[0] == "alive":
+                pass
+            elif message[0] == "up":
+                reports += self._come_up(message[1])
+            elif message[0] == "room":
+                self.slots, self.ahead = message[1:]
+            elif message[0] == "said":
+                self._pass_on(*protocol.said(message))
+            elif (report := protocol.report(message, self.claims)) is not None:
+                reports.append(report)
+                if isinstance(report, Started):
+                    self.begun.add(report.claim.token)
+                elif isinstance(report, Ended | Lost):
+                    for one in self._listeners:
+                        one.ended(report.claim)
+                    del self.claims[report.claim.token]
+                    self.begun.discard(report.claim.token)
+        return reports
+
+    def _pass_on(self, token: str, stream: str, data: bytes) -> None:
+        if (claim := self.claims.get(token)) is not None:
+            for one in self._listeners:
+                one.printed(claim, stream, data)
+
+    def _come_up(self, greeting: "dict[str, Any]") -> list[Report]:
+        if greeting["protocol"] != protocol.PROTOCOL:
+            self.refusal = f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
+            self.failures = ATTEMPTS
+            self.is_unfit = True
+            raise Closed
+        self.slots = greeting["slots"]
+        self.is_up = True
+        self.failures = 0
+        return self.settle()
+
+    def lose(self) -> None:
+        """Note that its link has closed: nobody knows how its claims end."""
+        if self.companion is not None:
+            self.companion.end(PATIENCE)
+            self.companion = None
+        for claim in self.claims.values():
+            for one in self._listeners:
+                one.ended(claim)
+        self.ghosts += [Lost(claim, token in self.begun) for token, claim in self.claims.items()]
+        self.ghosts_until = time.monotonic() + self._lease
+        self.claims.clear()
+        self.begun.clear()
+        self._fail("its connection has broken")
+
+    def is_silent(self, now: float) -> bool:
+        """Whether a place that was up has not been heard for the time of its lease: its jobs are ended by then."""
+        return self.is_up and self._lease > 0 and now - self.received_at > self._lease
+
+    def why_lost(self) -> str:
+        """Return why its last start or its link failed, and what may still run there."""
+        waiting = f", and may still run {len(self.ghosts)} jobs" if self.ghosts else ""
+        return f"{self.refusal}{waiting}"
+
+    def settle(self) -> list[Report]:
+        """Return the lost claims, of which nothing runs any more."""
+        settled: list[Report] = [*self.ghosts]
+        self.ghosts = []
+        return settled
+
+    def close(self) -> None:
+        """End the place, whose jobs are killed if any are left."""
+        self.send(["close"])
+        if self.companion is not None:
+            self.companion.end(PATIENCE)
+            self.companion = None
+
+    def may_start(self, now: float) -> bool:
+        """Whether it must be started (again)."""
+        return self.companion is None and not self.is_given_up() and now >= self.again_at
+
+    def is_given_up(self) -> bool:
+        """Whether it failed so often that it is not tried again."""
+        return self.failures > ATTEMPTS
+
+    def _fail(self, why: str) -> None:
+        self.is_up = False
+        self.slots = self.ahead = 0
+        self.failures += 1
+        self.refusal = self.refusal or why
+        self.again_at = time.monotonic() + AGAIN * 2 ** (self.failures - 1)

@@ -1,0 +1,113 @@
+"""What a run and a site send each other: claims and reports as plain JSON values.
+
+To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["suspend"]``,
+``["resume"]``, ``["alive"]``, which it sends back, and ``["close"]``. From it: ``["up", {…}]`` once it can work,
+``["room", slots, ahead]`` when that changes, ``["said", token, stream, text]`` if the run has listeners, and one message for each report.
+"""
+
+import binascii
+from binascii import crc32
+
+from batchq.executors.seam import Lost, Noted, Refused, Report, Started
+from batchq.jobs.attempt import Claim, Ended, Failure, Logged, Outcome, Printed, Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.processes.link import Message
+
+#: Both sides must have the same: values travel by position, so another set of fields is another protocol.
+PROTOCOL = f"1-{crc32(repr((Claim._fields, Outcome._fields, Failure._fields)).encode()):08x}"
+#: Kinds of messages that a run can do without, if it does not read them fast enough: the end of an attempt has its output
+SPARED = frozenset(("printed",))
+_STDIN = Claim._fields.index("stdin")
+_OUT, _ERR, _FAILURE = map(Outcome._fields.index, ("stdout", "stderr", "failure"))
+
+
+def packed(claim: Claim) -> "list[Any]":
+    """Return a claim as values of JSON."""
+    values = list(claim)
+    if claim.stdin is not None:
+        values[_STDIN] = _text(claim.stdin)
+    return values
+
+
+def unpacked(values: "list[Any]") -> Claim:
+    """Return the claim that was packed."""
+    claim = Claim(*values)
+    return claim if claim.stdin is None else claim._replace(stdin=binascii.a2b_base64(values[_STDIN]))
+
+
+def message(report: Report) -> "Message":
+    """Return a report as a message: its kind, the token of its attempt, and what it reports."""
+    if isinstance(report, Ended):
+        return ["ended", report.claim.token, _packed_outcome(report.outcome)]
+    if isinstance(report, Started):
+        return ["started", report.claim.token, report.at]
+    if isinstance(report, Printed):
+        return ["printed", report.claim.token, _packed_stream(report.stdout), _packed_stream(report.stderr)]
+    if isinstance(report, Logged):
+        return ["logged", report.claim.token, report.stream, report.path, report.trouble]
+    if isinstance(report, Lost):
+        return ["lost", report.claim.token, report.started]
+    return ["noted", report.text] if isinstance(report, Noted) else ["refused", report.reason]
+
+
+def piece(claim: Claim, stream: str, data: bytes) -> "Message":
+    """Return the message that passes on what an attempt has just printed."""
+    return ["said", claim.token, stream, _text(data)]
+
+
+def said(message: "Message") -> tuple[str, str, bytes]:
+    """Return the token, the stream and the bytes of such a message."""
+    _, token, stream, text = message
+    return token, stream, binascii.a2b_base64(text)
+
+
+def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
+    """Return the report in a message; None if it is about an attempt that is not among ``claims`` (it came too late)."""
+    kind, *rest = message
+    if kind == "refused":
+        return Refused(rest[0])
+    if kind == "noted":
+        return Noted(rest[0])
+    claim = claims.get(rest[0])
+    if claim is None:
+        return None
+    if kind == "ended":
+        return Ended(claim, _unpacked_outcome(rest[1]))
+    if kind == "started":
+        return Started(claim, rest[1])
+    if kind == "printed":
+        return Printed(claim, _unpacked_stream(rest[1]), _unpacked_stream(rest[2]))
+    return Logged(claim, *rest[1:]) if kind == "logged" else Lost(claim, rest[1])
+
+
+def _packed_outcome(outcome: Outcome) -> "list[Any]":
+    values: list[Any] = list(outcome)
+    values[_OUT], values[_ERR] = _packed_stream(outcome.stdout), _packed_stream(outcome.stderr)
+    return values
+
+
+def _unpacked_outcome(values: "list[Any]") -> Outcome:
+    values = [*values]
+    values[_OUT], values[_ERR] = _unpacked_stream(values[_OUT]), _unpacked_stream(values[_ERR])
+    if values[_FAILURE] is not None:
+        values[_FAILURE] = Failure(*values[_FAILURE])
+    return Outcome(*values)
+
+
+def _packed_stream(stream: Stream | None) -> "list[Any] | None":
+    return None if stream is None else [_text(stream.head), _text(stream.tail), stream.total]
+
+
+def _unpacked_stream(values: "list[Any] | None") -> Stream | None:
+    if values is None:
+        return None
+    head, tail, total = values
+    return Stream(binascii.a2b_base64(head), binascii.a2b_base64(tail), total)
+
+
+def _text(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()

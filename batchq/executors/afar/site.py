@@ -1,0 +1,196 @@
+"""A site: the local executor in a process of its own, under a guardian, behind a pipe.
+
+So session, timeout, kill of the whole tree, output, results and tracebacks are the same code everywhere. A site is started
+by exec: next to the worker of an engine, or through ``ssh HOST`` or ``srun``. It reads stdin and writes stdout as
+``protocol`` describes. It ends with all that it runs when the pipe closes, when its parent is gone, when it has heard
+nothing for the time of its lease, or when it is told to.
+"""
+
+import contextlib
+import os
+import select
+import sys
+import time
+
+from batchq.executors.afar import protocol
+from batchq.executors.local import LocalExecutor
+from batchq.executors.seam import Executor, Lost
+from batchq.jobs.attempt import INTERRUPTED, Claim, Ended
+from batchq.processes import guardian, machine, proc, remains
+from batchq.processes.kept import Kept
+from batchq.processes.link import Closed, Link
+from batchq.processes.remains import Marks
+from batchq.processes.signals import STOPPING, Inbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.processes.link import Message
+
+LOOK = 0.5  #: seconds between checks of the lease and of the parent
+SOON = 0.02  #: seconds after which a pipe without room is tried again
+FIRST = 60.0  #: seconds within which the setup must come
+TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of jobs when the site itself is stopped by a signal
+_MOST = 4 * 1024 * 1024  #: unsent bytes from which output of running jobs is no longer reported: its end has it all
+
+
+def main() -> None:
+    """Serve the run at the other end of stdin and stdout until it is gone."""
+    link = Link(os.dup(0), os.dup(1))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)  # what anybody prints here by mistake must not get into the protocol
+    parent = os.getppid()
+    try:
+        setup, early = _first(link)
+    except Closed:
+        sys.exit(0)
+    cookie = setup["cookie"]
+    status = guardian.guarded(lambda kept: Site(link, setup, early, kept, parent).serve(), cookie)
+    os._exit(max(status, 0))
+
+
+def _first(link: Link) -> "tuple[dict[str, Any], list[Message]]":
+    """Return the setup, and the messages that came with it. Raises Closed."""
+    until = time.monotonic() + FIRST
+    while (left := until - time.monotonic()) > 0:
+        select.select([link], [], [], left)
+        for number, (kind, *rest) in enumerate(found := link.receive()):
+            if kind == "setup":
+                return rest[0], found[number + 1 :]
+    raise Closed
+
+
+class Site:
+    """The loop of a site. ``early`` are messages to handle first; ``parent`` is the process that started its guardian."""
+
+    def __init__(self, link: Link, setup: "dict[str, Any]", early: "list[Message]", kept: Kept, parent: int) -> None:
+        self._link = link
+        self._early = early
+        self._parent = parent
+        self._guardian = os.getppid()
+        self._lease: float | None = setup["lease"]
+        self._running: dict[str, Claim] = {}
+        self._is_leaving = self._is_suspended = False
+        self._received_at = time.monotonic()
+        self._said: list[Message] = []
+        self._inbox = Inbox()
+        self._inbox.listen(link.fileno())
+        for cookie in setup["end"]:
+            remains.end(Marks((), cookie, {}, lambda _: False))
+        self._executor: Executor = LocalExecutor(
+            setup["slots"] or machine.cores(),
+            self._inbox,
+            db=_store_as_seen_here(setup),
+            cookie=setup["cookie"],
+            perform=setup["perform"],
+            home=setup["home"],
+            grace=setup["grace"],
+            worker_jobs=setup["worker_jobs"],
+            kept=kept,
+            listeners=[self] if setup["listens"] else [],
+        )
+
+    def serve(self) -> int:
+        """Work until there is nothing more to do here; return the exit status."""
+        room = (self._executor.slots, self._executor.ahead())
+        try:
+            self._link.send(["up", greeting() | {"slots": self._executor.slots}])
+            while not self._is_leaving:
+                self._receive()
+                reports = self._executor.poll(LOOK if self._link.push() else SOON)
+                for report in reports:
+                    if isinstance(report, Ended | Lost):
+                        self._running.pop(report.claim.token, None)
+                said, self._said = self._said, []
+                messages = [*said, *map(protocol.message, reports)]
+                if self._link.unsent > _MOST:
+                    messages = [one for one in messages if one[0] not in protocol.SPARED]
+                if room != (room := (self._executor.slots, self._executor.ahead())):
+                    messages.append(["room", *room])
+                self._link.send(*messages)
+                self._inbox.was_notified = False
+                self._check_signals()
+                self._check_life()
+        except Closed:
+            pass
+        self._executor.stop(list(self._running), INTERRUPTED, 0)
+        self._executor.close()
+        with contextlib.suppress(Closed):
+            self._link.push()
+        return 0
+
+    def printed(self, claim: Claim, stream: str, data: bytes) -> None:
+        """Pass on what an attempt has just printed."""
+        self._said.append(protocol.piece(claim, stream, data))
+
+    def ended(self, claim: Claim) -> None:
+        """Note nothing: the run sees the end of the output in the end of the attempt."""
+
+    def _receive(self) -> None:
+        messages, self._early = [*self._early, *self._link.receive()], []
+        for kind, *rest in messages:
+            self._received_at = time.monotonic()
+            if kind == "run":
+                claims = [protocol.unpacked(values) for values in rest[0]]
+                self._running |= {claim.token: claim for claim in claims}
+                self._executor.start(claims)
+            elif kind == "alive":
+                self._link.send(["alive"])
+            elif kind == "stop":
+                self._executor.stop(*rest)
+            elif kind == "suspend":
+                self._is_suspended = True
+                self._executor.suspend()
+            elif kind == "resume":
+                self._is_suspended = False
+                self._executor.resume()
+            elif kind == "close":
+                self._is_leaving = True
+
+    def _check_signals(self) -> None:
+        """Stop the jobs after a signal to this site: the first time with grace, then at once; then leave."""
+        while self._inbox.received:
+            number = self._inbox.received.pop(0)
+            grace = TERM_TO_KILL if number in STOPPING else 0
+            self._executor.stop(list(self._running), INTERRUPTED, grace)
+            self._is_leaving = not grace or not self._running
+
+    def _check_life(self) -> None:
+        """Leave if the parent is gone, or if the run has not been heard for the time of the lease.
+
+        The run then counts these jobs as lost, and runs them elsewhere. A forked child of the engine's worker may keep the
+        pipe open, so its end alone is not enough.
+        """
+        if os.getppid() != self._guardian or (proc.CAN_TRACE and proc.parent(self._guardian) != self._parent):
+            self._is_leaving = True
+        elif self._lease is not None and self._running and not self._is_suspended:
+            self._is_leaving = self._is_leaving or time.monotonic() - self._received_at > self._lease
+
+
+def _store_as_seen_here(setup: "dict[str, Any]") -> str:
+    """Return the path of the store for the jobs; on another machine it names the host, so that nothing makes one there."""
+    is_here = setup["boot_id"] == machine.boot_id()
+    return str(setup["db"]) if is_here else f"{setup['host']}:{setup['db']}"
+
+
+def greeting() -> "dict[str, Any]":
+    """Describe this place to the run before any work."""
+    from importlib import metadata
+
+    return {
+        "protocol": protocol.PROTOCOL,
+        "batchq": metadata.version("batchq"),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "host": machine.host(),
+        "boot_id": machine.boot_id(),
+        "namespace": machine.namespace(),
+        "cores": machine.cores(),
+        "pid": os.getpid(),
+        "now": time.time(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A companion: a process that this one starts by exec and speaks to through a link (a site, or what leads to one)."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+
+from batchq.processes.link import Link
+from batchq.processes.spawn import OF_A_JOB, Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TICK = 0.005  #: seconds between checks whether it has ended
+
+
+class Companion:
+    """A child process with its link. ``pid`` leads its own session, so a signal from the terminal does not reach it."""
+
+    def __init__(self, pid: int, link: Link) -> None:
+        self.pid = pid
+        self.link = link
+        self._has_ended = False
+
+    @classmethod
+    def start(cls, words: Sequence[str], environment: "Mapping[str, str] | None" = None) -> "Companion | Refusal":
+        """Start a program whose stdin and stdout are the link; return why, if that is not possible.
+
+        It has the environment of this process, without what describes a job, and these variables.
+        """
+        variables = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            inside = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
+            try:
+                pid = os.posix_spawnp(
+                    words[0],
+                    [*words],
+                    {**variables, **(environment or {})},
+                    file_actions=inside,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT],
+                )
+            except OSError as error:
+                return Refusal("NoSuchProgram", f"cannot start {words[0]}: {error.strerror}")
+            end = ours.detach()
+        return cls(pid, Link(end, end))
+
+    def end(self, patience: float) -> None:
+        """Close the link, wait ``patience`` seconds for the end, then kill the process and the rest of its session."""
+        self.link.close()
+        until = time.monotonic() + patience
+        while not self.has_ended():
+            if time.monotonic() >= until:
+                with contextlib.suppress(OSError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                until = float("inf")
+            time.sleep(_TICK)
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended; it is then reaped."""
+        if not self._has_ended:
+            try:
+                self._has_ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:  # somebody else has reaped it
+                self._has_ended = True
+        return self._has_ended

@@ -1,0 +1,239 @@
+"""Jobs that run elsewhere: what happens to them when a place, its carrier, the run or the line between them dies."""
+
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from scene import Scene, children_of, end, ended, status_of
+
+pytest_plugins = ("scene",)
+
+#: In the place of ssh: notes its process, and starts the site on this machine.
+CARRIER = """\
+#!/bin/sh
+echo $$ >> {folder}/carriers
+shift 2
+exec {site} "$@"
+"""
+SITE = shlex.quote(str(Path(sys.executable).parent / "batchq-site"))
+
+
+@pytest.fixture
+def afar(scene: Scene) -> Scene:
+    """A scene whose runs reach the hosts ``h1`` and ``h2``, which are this machine."""
+    carrier = scene.folder / "carrier"
+    carrier.write_text(CARRIER.format(folder=shlex.quote(str(scene.folder)), site=SITE))
+    carrier.chmod(0o755)
+    scene.shell.env["BATCHQ_SSH"] = shlex.quote(str(carrier))
+    return scene
+
+
+def carriers(scene: Scene) -> list[int]:
+    return [int(line) for line in (scene.folder / "carriers").read_text().split()]
+
+
+#: Notes its start, and whether another attempt of the same job is at work; then waits until it may end.
+JOB = """\
+exec 9>>{folder}/lock-$BATCHQ_JOB_ID
+flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
+echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {folder}/starts
+while [ ! -e {folder}/may-end ]; do sleep 0.02; done
+"""
+
+
+def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
+    """Add jobs that wait for the file ``may-end``."""
+    script = JOB.format(folder=shlex.quote(str(scene.folder)))
+    scene.add(*[{"command": script, **fields}] * jobs)
+
+
+def starts(scene: Scene) -> list[str]:
+    path = scene.folder / "starts"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def assert_none_overlapped(scene: Scene) -> None:
+    assert not (scene.folder / "overlaps").exists()
+    assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"
+
+
+def let_end(scene: Scene) -> None:
+    (scene.folder / "may-end").touch()
+
+
+def test_jobs_run_at_all_places_with_output_and_results(afar: Scene) -> None:
+    (afar.folder / "work.py").write_text("def double(n):\n    print('doubling')\n    return 2 * n\n")
+    afar.add(
+        *[{"command": f"echo {n}; echo oops >&2; exit {n % 2}"} for n in range(20)],
+        *[{"call": "work:double", "args": {"n": n}} for n in range(20)],
+    )
+    afar.run("-q", "-j", "2", "--executor", "ssh:h1,h2", code=1)
+
+    assert afar.attempts() == [("succeeded",), ("failed",)] * 10 + [("succeeded",)] * 20
+    assert [afar.output(job) for job in (1, 20, 21)] == [b"0\n", b"19\n", b"doubling\n"]
+    assert afar.output(20, "stderr") == b"oops\n"
+    results = afar.rows("SELECT result FROM job_report WHERE id > 20 ORDER BY id")
+    assert results == [(str(2 * n),) for n in range(20)]
+    assert len(carriers(afar)) == 2
+    assert afar.rows("SELECT executor, lease FROM runners") == [("ssh:h1,h2", 60_000)]
+
+
+@pytest.mark.parametrize("victims", ["site", "guardian", "both"])
+def test_jobs_of_a_killed_place_crash_and_run_again(afar: Scene, victims: str) -> None:
+    add_waiting(afar, 3)
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
+    eventually(lambda: len(starts(afar)) == 3)
+    guardian = carriers(afar)[0]
+    (inner,) = children_of(guardian)
+    for pid in {"site": [inner], "guardian": [guardian], "both": [guardian, inner]}[victims]:
+        end(pid)
+    eventually(lambda: len(carriers(afar)) == 3)
+    eventually(lambda: afar.rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL"))
+    let_end(afar)
+
+    assert ended(run) == 0
+    assert set(afar.jobs()) == {("succeeded",)}
+    again = afar.rows("SELECT job FROM attempts WHERE outcome IN ('crashed', 'interrupted')")
+    assert 1 <= len(again) <= 2
+    assert_none_overlapped(afar)
+    assert "lost h1" in afar.said()
+
+
+@pytest.mark.parametrize("victims", ["runner", "guardian", "both"])
+def test_nothing_is_left_at_places_of_a_killed_run_and_the_next_run_goes_on(afar: Scene, victims: str) -> None:
+    add_waiting(afar, 4)
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
+    eventually(lambda: len(starts(afar)) == 4)
+    for pid in {"runner": [afar.runner()], "guardian": [run.pid], "both": [run.pid, afar.runner()]}[victims]:
+        end(pid)
+    ended(run)
+    next_run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
+    eventually(lambda: len(starts(afar)) == 8)
+    let_end(afar)
+
+    assert ended(next_run) == 0
+    assert set(afar.jobs()) == {("succeeded",)}
+    assert_none_overlapped(afar)
+
+
+def test_a_local_run_ends_what_a_dead_run_left_at_its_places(afar: Scene) -> None:
+    add_waiting(afar, 2)
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1")
+    eventually(lambda: len(starts(afar)) == 2)
+    end(run.pid), end(afar.runner())
+    ended(run)
+    let_end(afar)
+    afar.run("-q")
+
+    assert set(afar.jobs()) == {("succeeded",)}
+    assert afar.attempts() == [("crashed",), ("succeeded",)] * 2
+    assert_none_overlapped(afar)
+
+
+def test_a_run_waits_for_the_lease_if_the_places_of_a_dead_run_cannot_be_reached(afar: Scene) -> None:
+    add_waiting(afar, 1)
+    run = afar.start("-q", "--executor", "ssh:h1", "--lease", "3s")
+    eventually(lambda: len(starts(afar)) == 1)
+    end(run.pid), end(afar.runner())
+    ended(run)
+    let_end(afar)
+    afar.shell.env["BATCHQ_SSH"] = "false"
+    afar.run("-q")
+
+    ((left, began),) = afar.rows("SELECT a.finished_at, r.started_at FROM attempts AS a, runners AS r"
+                                 " WHERE a.number = 1 AND r.id = 2")  # fmt: skip
+    assert left - began >= 3000
+    assert afar.attempts() == [("crashed",), ("succeeded",)]
+
+
+def test_a_stop_reaches_the_jobs_elsewhere(afar: Scene) -> None:
+    add_waiting(afar, 2)
+    run = afar.start("-q", "-j", "2", "--grace", "0", "--executor", "ssh:h1")
+    eventually(lambda: len(starts(afar)) == 2)
+    os.kill(run.pid, signal.SIGTERM)
+
+    assert ended(run) == 143
+    assert afar.attempts() == [("interrupted",)] * 2
+    assert afar.jobs() == [("queued",)] * 2
+
+
+def test_cancels_and_timeouts_reach_the_jobs_elsewhere(afar: Scene) -> None:
+    add_waiting(afar, 1)
+    add_waiting(afar, 1, timeout="1s")
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1")
+    eventually(lambda: len(starts(afar)) == 2)
+    afar.shell("cancel", "1")
+
+    assert ended(run) == 1
+    assert afar.attempts() == [("cancelled",), ("timed_out",)]
+
+
+def test_a_broken_line_ends_jobs_before_they_run_again(afar: Scene) -> None:
+    """The carrier goes on and passes nothing: only the lease tells both sides."""
+    carrier = afar.folder / "carrier"
+    carrier.write_text(f"#!/bin/sh\necho $$ >> {shlex.quote(str(afar.folder))}/carriers\ncat | {SITE} | cat\n")
+    add_waiting(afar, 2)
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1", "--lease", "2s")
+    eventually(lambda: len(starts(afar)) == 2)
+    (shell,) = carriers(afar)
+    cats = [pid for pid in children_of(shell) if status_of(pid)["Name"] == "cat"]
+    assert len(cats) == 2
+    for pid in cats:
+        os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: len(starts(afar)) == 4)
+    let_end(afar)
+
+    assert ended(run) == 0
+    assert afar.attempts() == [("crashed",), ("succeeded",)] * 2
+    assert_none_overlapped(afar)
+
+
+def test_a_run_without_a_place_says_so_and_costs_no_job_anything(afar: Scene) -> None:
+    afar.add({"command": "true"})
+    afar.shell.env["BATCHQ_SSH"] = "no-such-carrier"
+    done = afar.run("--executor", "ssh:h1", code=74)
+
+    assert "no place of work can be reached (h1: cannot start no-such-carrier" in done.err
+    assert afar.jobs() == [("queued",)]
+    assert afar.attempts() == []
+
+
+def test_the_other_places_do_the_work_of_one_that_cannot_be_reached(afar: Scene) -> None:
+    carrier = afar.folder / "carrier"
+    carrier.write_text(carrier.read_text().replace("shift 2", 'test "$1" != h1 || exit 255\nshift 2'))
+    afar.add(*[{"command": "true"}] * 10)
+    afar.run("-q", "--executor", "ssh:h1,h2")
+
+    assert afar.attempts() == [("succeeded",)] * 10
+
+
+def test_another_version_of_batchq_is_refused_by_name(afar: Scene) -> None:
+    (afar.folder / "carrier").write_text(
+        '#!/bin/sh\nread setup\necho \'["up",{"protocol":"0","batchq":"0.0.7"}]\'; cat\n'
+    )
+    afar.add({"command": "true"})
+    done = afar.run("--executor", "ssh:h1", code=78)
+
+    assert "batchq 0.0.7" in done.err
+    assert afar.attempts() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--executor", "moon:h1"], "names no executor"),
+        (["--executor", "ssh:"], "is not a host"),
+        (["--executor", "ssh:-oProxyCommand=x"], "is not a host"),
+        (["--executor", "ssh:h1", "--log-dir", "logs"], "--log-dir has no effect"),
+        (["--executor", "ssh:h1", "--lease", "soon"], "--lease"),
+    ],
+)
+def test_a_wrong_executor_is_one_sentence(afar: Scene, options: list[str], said: str) -> None:
+    done = afar.run(*options, code=2)
+
+    assert said in done.err
+    assert done.err.count("\n") == 1
