@@ -41,8 +41,9 @@ def local(folder: Path, listeners: Sequence[Listener]) -> Executor:
 
 def site(folder: Path, listeners: Sequence[Listener]) -> Executor:
     setup = {
-        "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(), "cookie": "contract.0",
-        "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0, "lease": None, "end": ["contract.0"],
+        "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
+        "cookie": "contract.0", "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0,
+        "lease": None, "end": ["contract.0"],
         "listens": bool(listeners),
     }  # fmt: skip
     words = [sys.executable, "-P", "-m", "batchq.executors.afar.site"]

@@ -76,7 +76,7 @@ def test_jobs_run_at_all_places_with_output_and_results(afar: Scene) -> None:
     assert afar.attempts() == [("succeeded",), ("failed",)] * 10 + [("succeeded",)] * 20
     assert [afar.output(job) for job in (1, 20, 21)] == [b"0\n", b"19\n", b"doubling\n"]
     assert afar.output(20, "stderr") == b"oops\n"
-    results = afar.rows("SELECT result FROM job_report WHERE id > 20 ORDER BY id")
+    results = afar.rows("SELECT result FROM attempts WHERE job > 20 ORDER BY job")
     assert results == [(str(2 * n),) for n in range(20)]
     assert len(carriers(afar)) == 2
     assert afar.rows("SELECT executor, lease FROM runners") == [("ssh:h1,h2", 60_000)]
@@ -124,7 +124,9 @@ def test_a_local_run_ends_what_a_dead_run_left_at_its_places(afar: Scene) -> Non
     add_waiting(afar, 2)
     run = afar.start("-q", "-j", "2", "--executor", "ssh:h1")
     eventually(lambda: len(starts(afar)) == 2)
-    end(run.pid), end(afar.runner())
+    runner = afar.runner()
+    end(run.pid)
+    end(runner)
     ended(run)
     let_end(afar)
     afar.run("-q")
@@ -138,15 +140,18 @@ def test_a_run_waits_for_the_lease_if_the_places_of_a_dead_run_cannot_be_reached
     add_waiting(afar, 1)
     run = afar.start("-q", "--executor", "ssh:h1", "--lease", "3s")
     eventually(lambda: len(starts(afar)) == 1)
-    end(run.pid), end(afar.runner())
+    runner = afar.runner()
+    end(run.pid)
+    end(runner)
     ended(run)
     let_end(afar)
     afar.shell.env["BATCHQ_SSH"] = "false"
     afar.run("-q")
 
-    ((left, began),) = afar.rows("SELECT a.finished_at, r.started_at FROM attempts AS a, runners AS r"
-                                 " WHERE a.number = 1 AND r.id = 2")  # fmt: skip
-    assert left - began >= 3000
+    waited = afar.rows(
+        "SELECT a.finished_at - r.started_at >= 3000 FROM attempts AS a, runners AS r WHERE a.number = 1 AND r.id = 2"
+    )
+    assert waited == [(1,)]
     assert afar.attempts() == [("crashed",), ("succeeded",)]
 
 
@@ -192,12 +197,18 @@ def test_a_broken_line_ends_jobs_before_they_run_again(afar: Scene) -> None:
     assert_none_overlapped(afar)
 
 
-def test_a_run_without_a_place_says_so_and_costs_no_job_anything(afar: Scene) -> None:
+@pytest.mark.parametrize(
+    ("carrier", "code", "why"),
+    [("no-such-carrier", 78, "cannot start no-such-carrier"), ("false", 74, "its connection has broken")],
+)
+def test_a_run_without_a_place_says_so_and_costs_no_job_anything(
+    afar: Scene, carrier: str, code: int, why: str
+) -> None:
     afar.add({"command": "true"})
-    afar.shell.env["BATCHQ_SSH"] = "no-such-carrier"
-    done = afar.run("--executor", "ssh:h1", code=74)
+    afar.shell.env["BATCHQ_SSH"] = carrier
+    done = afar.run("--executor", "ssh:h1", code=code)
 
-    assert "no place of work can be reached (h1: cannot start no-such-carrier" in done.err
+    assert f"no place of work can be reached (h1: {why}" in done.err
     assert afar.jobs() == [("queued",)]
     assert afar.attempts() == []
 

@@ -14,6 +14,7 @@ from batchq.processes.signals import Inbox
 
 SOON = 0.01  #: seconds after which a pipe without room is tried again
 UP = 30.0  #: seconds that the places have to come up before a run without any begins to wait for them
+SUSPENDED = 1.0  #: seconds within which places have suspended their jobs
 BEATS = 6  #: signs of life in the time of a lease
 
 
@@ -108,11 +109,16 @@ class Afar:
                 place.send(["stop", mine, status, grace])
 
     def suspend(self) -> None:
-        """Have all places suspend their jobs, which takes a moment."""
+        """Have all places suspend their jobs, and wait a moment until they have: this process may be stopped next."""
         self._send_all("suspend")
+        until = time.monotonic() + SUSPENDED
+        while time.monotonic() < until and any(place.is_up and not place.is_suspended for place in self.places):
+            self._step(until)
 
     def resume(self) -> None:
         """Have all places continue their jobs."""
+        for place in self.places:
+            place.is_suspended = False
         self._send_all("resume")
 
     def close(self) -> None:

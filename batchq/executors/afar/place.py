@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 AGAIN = 1.0  #: seconds before a place that is gone is started again; doubled each time
 ATTEMPTS = 5  #: starts in a row that may fail
+FIRST_ATTEMPTS = 2  #: the same for a place that has never been up
 PATIENCE = 3.0  #: seconds that a place has to end when it is told to
 
 
@@ -26,7 +27,7 @@ class Place:
     """``words`` start what leads to the site, ``setup`` is its first message; ``name`` is what people call it.
 
     ``claims`` are with it, by token, and of these ``begun`` are at work. ``slots`` and ``ahead`` are its room, 0 until it
-    is up; it ``is_unfit`` if another version of batchq is there.
+    is up; it ``is_unfit`` if another version of batchq is there, or nothing leads there.
 
     If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
     ends everything left of it, or until ``ghosts_until``, when its lease has run out.
@@ -39,7 +40,8 @@ class Place:
         self.claims: dict[str, Claim] = {}
         self.begun: set[str] = set()
         self.slots = self.ahead = 0
-        self.is_up = self.is_unfit = False
+        self._was_up = False
+        self.is_up = self.is_unfit = self.is_suspended = False
         self.failures = 0
         self.again_at = 0.0
         self.ghosts: list[Lost] = []
@@ -47,6 +49,7 @@ class Place:
         self.refusal = ""
         self.received_at = 0.0
         self._listeners = listeners
+        self._heard: set[str] = set()  # the attempts of which listeners have output, and wait for the end
         self._words, self._setup = words, setup
         self._lease: float = setup["lease"] or 0.0
         self.companion: Companion | None = None
@@ -55,6 +58,7 @@ class Place:
         """Start it; a failure counts like a place that ends at once."""
         started = Companion.start(self._words)
         if isinstance(started, Refusal):
+            self.is_unfit = True
             self._fail(started.message)
             return
         self.companion = started
@@ -94,19 +98,21 @@ class Place:
             self.received_at = time.monotonic()
             if message[0] == "alive":
                 pass
+            elif message[0] == "suspended":
+                self.is_suspended = True
             elif message[0] == "up":
                 reports += self._come_up(message[1])
             elif message[0] == "room":
                 self.slots, self.ahead = message[1:]
             elif message[0] == "said":
                 self._pass_on(*protocol.said(message))
+            elif message[0] == "silent":
+                self._fall_silent(message[1])
             elif (report := protocol.report(message, self.claims)) is not None:
                 reports.append(report)
                 if isinstance(report, Started):
                     self.begun.add(report.claim.token)
                 elif isinstance(report, Ended | Lost):
-                    for one in self._listeners:
-                        one.ended(report.claim)
                     del self.claims[report.claim.token]
                     self.begun.discard(report.claim.token)
         return reports
@@ -115,16 +121,23 @@ class Place:
         if (claim := self.claims.get(token)) is not None:
             for one in self._listeners:
                 one.printed(claim, stream, data)
+            self._heard.add(token)
+
+    def _fall_silent(self, token: str) -> None:
+        self._heard.discard(token)
+        if (claim := self.claims.get(token)) is not None:
+            for one in self._listeners:
+                one.ended(claim)
 
     def _come_up(self, greeting: "dict[str, Any]") -> list[Report]:
         if greeting["protocol"] != protocol.PROTOCOL:
             self.refusal = f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
-            self.failures = ATTEMPTS
             self.is_unfit = True
             raise Closed
         self.slots = greeting["slots"]
-        self.is_up = True
+        self.is_up = self._was_up = True
         self.failures = 0
+        self.refusal = ""
         return self.settle()
 
     def lose(self) -> None:
@@ -132,9 +145,8 @@ class Place:
         if self.companion is not None:
             self.companion.end(PATIENCE)
             self.companion = None
-        for claim in self.claims.values():
-            for one in self._listeners:
-                one.ended(claim)
+        for token in [*self._heard]:
+            self._fall_silent(token)
         self.ghosts += [Lost(claim, token in self.begun) for token, claim in self.claims.items()]
         self.ghosts_until = time.monotonic() + self._lease
         self.claims.clear()
@@ -169,7 +181,7 @@ class Place:
 
     def is_given_up(self) -> bool:
         """Whether it failed so often that it is not tried again."""
-        return self.failures > ATTEMPTS
+        return self.is_unfit or self.failures >= (ATTEMPTS if self._was_up else FIRST_ATTEMPTS)
 
     def _fail(self, why: str) -> None:
         self.is_up = False

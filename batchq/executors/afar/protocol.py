@@ -2,7 +2,8 @@
 
 To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["suspend"]``,
 ``["resume"]``, ``["alive"]``, which it sends back, and ``["close"]``. From it: ``["up", {…}]`` once it can work,
-``["room", slots, ahead]`` when that changes, ``["said", token, stream, text]`` if the run has listeners, and one message for each report.
+``["room", slots, ahead]`` when that changes, ``["suspended"]``, one message for each report, and if the run has listeners
+``["said", token, stream, text]`` and ``["silent", token]``.
 """
 
 import binascii

@@ -126,7 +126,8 @@ class Site:
         self._said.append(protocol.piece(claim, stream, data))
 
     def ended(self, claim: Claim) -> None:
-        """Note nothing: the run sees the end of the output in the end of the attempt."""
+        """Pass on that nothing more comes of an attempt."""
+        self._said.append(["silent", claim.token])
 
     def _receive(self) -> None:
         messages, self._early = [*self._early, *self._link.receive()], []
@@ -143,6 +144,7 @@ class Site:
             elif kind == "suspend":
                 self._is_suspended = True
                 self._executor.suspend()
+                self._link.send(["suspended"])
             elif kind == "resume":
                 self._is_suspended = False
                 self._executor.resume()
