@@ -36,7 +36,8 @@ class Snooze(Exception):
 
 
 class Context(NamedTuple):
-    """The running attempt: its numbers and labels; ``deadline`` in seconds since 1970, None without a timeout."""
+    """The running attempt: its numbers and labels; ``deadline`` in seconds since 1970, None without a timeout; ``slot``,
+    from 1 to the ``-j`` of the run, is shared with no other job that runs in it."""
 
     id: int
     attempt: int
@@ -45,6 +46,7 @@ class Context(NamedTuple):
     key: str | None
     deadline: float | None
     log: logging.Logger
+    slot: int
 
 
 def current_job() -> Context:
@@ -64,6 +66,7 @@ def current_job() -> Context:
         given.get("BATCHQ_KEY"),
         None if deadline is None else float(deadline),
         _logger((given["BATCHQ_JOB_ID"], given["BATCHQ_ATTEMPT"])),
+        int(given.get("BATCHQ_SLOT", "1")),
     )
 
 

@@ -1,6 +1,7 @@
 """Attempts whose own process has ended: each lingers until all its leftovers that can be killed are gone."""
 
 import math
+from collections.abc import Sequence
 
 from batchq.executors.command import Command
 from batchq.executors.leftovers import Leftovers, LiveProcesses
@@ -11,12 +12,14 @@ from batchq.processes.kept import Kept
 
 
 class Lingering(NamedTuple):
-    """An attempt whose process has been reaped: a ``command``, or the last task of a worker, with how it ``ended``."""
+    """An attempt whose process has been reaped: a ``command``, or the last task of a worker, with how it ``ended``.
+    ``numbers`` are those of its slots."""
 
     claim: Claim
     output: Output
     command: Command | None
     ended: Ended | None
+    numbers: Sequence[int]
 
 
 class Cleared(NamedTuple):
@@ -38,6 +41,10 @@ class Aftermath:
     def used(self) -> int:
         """Count the slots that lingering attempts hold."""
         return sum(one.claim.slots for one in self._lingering.values()) if self._lingering else 0
+
+    def numbers(self) -> list[int]:
+        """List the numbers of these slots."""
+        return [number for one in self._lingering.values() for number in one.numbers] if self._lingering else []
 
     def sweep(self, ended: dict[int, Lingering], live: LiveProcesses) -> list[Cleared]:
         """Handle the leftovers of these attempts (by ended process) and of lingering ones; return those that are done."""

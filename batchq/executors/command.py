@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from batchq import clock
 from batchq.executors.plainwords import may_do_without, plain_words
@@ -80,6 +81,7 @@ class Command:
     pid: int
     output: Output
     started_at: int
+    numbers: Sequence[int]  #: of its slots, the first of which the job gets as ``$BATCHQ_SLOT``
     leftovers = 0  #: how many of its processes had to be killed after it
     outlived_by = ""  #: why a process that it left is still alive
 
@@ -110,6 +112,7 @@ class Command:
             context.discard_output(output)
             return machine_refusal(error)
         self._result_file = self._environment["BATCHQ_RESULT_FILE"] = context.result_file(claim)
+        self._environment["BATCHQ_SLOT"] = str(self.numbers[0])
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         context.begin_output(claim, output)

@@ -2,7 +2,7 @@
 
 import resource
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from batchq import clock
 from batchq.executors.aftermath import Cleared, Lingering
@@ -38,6 +38,10 @@ class Commands:
         """Count the slots that commands hold."""
         return sum(command.claim.slots for command in self.running.values())
 
+    def numbers(self) -> list[int]:
+        """List the numbers of these slots."""
+        return [number for command in self.running.values() for number in command.numbers]
+
     def make_ready(self, claim: Claim) -> Refusal | None:
         """Prepare a start as far as possible; return a refusal if the stored work cannot be read."""
         try:
@@ -50,9 +54,10 @@ class Commands:
         """Drop a claim that was prepared and is requeued."""
         self._ready.pop(claim.token, None)
 
-    def start(self, claim: Claim) -> Command | Refusal:
-        """Start the command of a prepared claim, or return why that is not possible."""
+    def start(self, claim: Claim, numbers: Sequence[int]) -> Command | Refusal:
+        """Start the command of a prepared claim in the slots with these numbers, or return why that is not possible."""
         command = self._ready.pop(claim.token)
+        command.numbers = numbers
         # Leftovers that stay print into files, because nobody reads pipes after the run.
         output = self._context.files(claim) if claim.leftovers == "keep" else self._pipes.take()
         if isinstance(output, Refusal):
@@ -75,7 +80,7 @@ class Commands:
         if not proc.CAN_TRACE:
             tree.kill_group(pid, signal.SIGKILL)
         command.note_end(status, usage)
-        return Lingering(command.claim, command.output, command, None)
+        return Lingering(command.claim, command.output, command, None, command.numbers)
 
     def finish(self, command: Command, over: Cleared) -> None:
         """Take the output of a command without leftovers: its pipes are free."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 from batchq.executors.command import Kill
 from batchq.executors.handle import WorkerHandle
@@ -19,6 +20,10 @@ class Departures:
 
     def __len__(self) -> int:
         return len(self._leaving)
+
+    def numbers(self) -> list[Sequence[int]]:
+        """List the numbers of the slots in which they had their last tasks; each holds one slot."""
+        return [worker.numbers[:1] for worker in self._leaving.values()]
 
     def pids(self) -> list[int]:
         """List the processes that have not ended."""

@@ -38,6 +38,7 @@ class WorkerHandle:
         self.pid = resident.pid
         self.home = resident.home
         self.tasks: deque[Claim] = deque()
+        self.numbers: Sequence[int] = ()  # of its slots while it has tasks, which get the first one
         self.began_at: int | None = None  # the task that runs, in milliseconds since 1970
         self.deadline: float | None = None
         self.read_at = 0.0
@@ -81,7 +82,15 @@ class WorkerHandle:
         self._single = single or self.is_fresh
         look, self.must_check = self.must_check, False
         self.resident.send(
-            message(claims, self._hook, self._context.db, look=look, single=self._single, last=self.is_fresh)
+            message(
+                claims,
+                self._hook,
+                self._context.db,
+                slot=self.numbers[0],
+                look=look,
+                single=self._single,
+                last=self.is_fresh,
+            )
         )
         if was_idle:
             self._begin_next()

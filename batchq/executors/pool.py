@@ -2,7 +2,7 @@
 
 import selectors
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from batchq.executors.aftermath import Cleared
@@ -69,6 +69,11 @@ class Pool:
         """Count the slots that running tasks and leaving workers hold."""
         return sum(worker.tasks[0].slots for worker in self.busy()) + len(self.departures)
 
+    def numbers(self) -> list[int]:
+        """List the numbers of these slots."""
+        held = [worker.numbers[: worker.tasks[0].slots] for worker in self.busy()] + self.departures.numbers()
+        return [number for numbers in held for number in numbers]
+
     def note_claims(self) -> None:
         """Let each worker check for changed code before its next task, which was just claimed."""
         for worker in self.workers.values():
@@ -76,10 +81,13 @@ class Pool:
 
     # --- sending -------------------------------------------------------------------------------------------------------
 
-    def give(self, backlog: deque[Claim], empty: int, pace: Pace) -> Assignment | Refusal | None:
+    def give(
+        self, backlog: deque[Claim], empty: int, pace: Pace, choose: Callable[[int], Sequence[int]]
+    ) -> Assignment | Refusal | None:
         """Send the first claims of the backlog to a worker; None if no worker can take them now.
 
-        ``empty`` is the number of empty slots. The claim of a refusal stays in the backlog.
+        ``empty`` is the number of empty slots, and ``choose`` returns the numbers of that many of them. The claim of a
+        refusal stays in the backlog.
         """
         first, home = backlog[0], home_of(backlog[0])
         is_fast = self.is_fast(pace)
@@ -104,6 +112,8 @@ class Pool:
         for _ in claims:
             backlog.popleft()
         was_idle = not worker.tasks
+        if was_idle:
+            worker.numbers = choose(first.slots)
         worker.give(claims, single=not is_fast)
         self.push(worker)
         return Assignment(_begun(worker) if was_idle else [], is_new)

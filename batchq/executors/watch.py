@@ -89,7 +89,8 @@ class Watch:
             return
         ended, progress = self._pool.drop_dead(worker, code)
         if ended is not None:
-            self._sweep({worker.pid: Lingering(ended.claim, worker.output, None, ended)})
+            numbers = worker.numbers[: ended.claim.slots]
+            self._sweep({worker.pid: Lingering(ended.claim, worker.output, None, ended, numbers)})
         else:
             self._free(worker.output)
         self._reports += progress.reports

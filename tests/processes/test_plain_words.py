@@ -84,7 +84,7 @@ def test_a_program_finds_the_same_words_and_variables_with_and_without_the_shell
     scene.run("-q")
 
     found = [scene.output(number).decode().splitlines() for number in (1, 2, 3)]
-    own = ("BATCHQ_JOB_ID", "BATCHQ_TOKEN", "BATCHQ_RESULT_FILE", "BATCHQ_DEADLINE")
+    own = ("BATCHQ_JOB_ID", "BATCHQ_TOKEN", "BATCHQ_RESULT_FILE", "BATCHQ_DEADLINE", "BATCHQ_SLOT")
     first, *others = [sorted(line for line in lines if not line.startswith(own)) for lines in found]
     assert "a=b" in first
     assert others == [first, first]

@@ -90,6 +90,7 @@ class _Worker:
             self._answers.send_last(b"")
         self._direct_output(to_files=not message["single"])
         self._is_last = "last" in message
+        self._slot = message["slot"]
         for task in message["tasks"]:
             self._perform(task, message["target"], message["also"])
         if not self._is_last:
@@ -126,7 +127,12 @@ class _Worker:
         if about is not None:
             self._describe(about)
         name, batch, queue, key, umask, timeout = self._about
-        own = {"BATCHQ_JOB_ID": str(id_), "BATCHQ_ATTEMPT": str(attempt), "BATCHQ_TOKEN": token}
+        own = {
+            "BATCHQ_JOB_ID": str(id_),
+            "BATCHQ_ATTEMPT": str(attempt),
+            "BATCHQ_TOKEN": token,
+            "BATCHQ_SLOT": self._slot,
+        }
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         self._environment.set(self._common, own, is_described=about is not None)

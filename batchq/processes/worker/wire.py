@@ -5,12 +5,13 @@ JSON. Answers go out on 4, one for each task as soon as it has ended, so that a 
 The pipe on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, which spares the
 runner the wake-ups between.
 
-A message is ``{"look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about, work], …]}``.
-``about`` is null if it equals that of the task before. ``look`` is true if tasks have been claimed since the last message:
-files may have changed before those were added. ``"last": true`` follows if the process is for this one task and ends as
-the task has left it. In a message of several short tasks the output of each goes to a file, on 6 and 7, so that its end
-is known; the output of a single task goes to the runner's pipes, where it is bounded while the task runs. The files have
-no names and lie in memory. The runner made them, and reads them if it must kill the worker or the worker dies.
+A message is ``{"slot": text, "look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about,
+work], …]}``. ``slot`` is the number of the slot. ``about`` is null if it equals that of the task before. ``look`` is true
+if tasks have been claimed since the last message: files may have changed before those were added. ``"last": true``
+follows if the process is for this one task and ends as the task has left it. In a message of several short tasks the
+output of each goes to a file, on 6 and 7, so that its end is known; the output of a single task goes to the runner's
+pipes, where it is bounded while the task runs. The files have no names and lie in memory. The runner made them, and reads
+them if it must kill the worker or the worker dies.
 
 An answer is an ``ANSWER`` and after it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
 ``SNOOZE``); when it began and ended (milliseconds since 1970); its duration and its CPU time in seconds; peak memory in
