@@ -97,14 +97,7 @@ class LocalExecutor:
     # --- how much ------------------------------------------------------------------------------------------------------
 
     def _empty(self) -> int:
-        return self.slots - self._commands.used() - self._pool.used() - self._aftermath.used()
-
-    def _choose(self, count: int) -> Sequence[int]:
-        """Return the lowest numbers, from 1, of that many empty slots."""
-        held = {*self._commands.numbers(), *self._pool.numbers(), *self._aftermath.numbers()}
-        if count == 1:
-            return (next(number for number in range(1, self.slots + 1) if number not in held),)
-        return [number for number in range(1, self.slots + 1) if number not in held][:count]
+        return self.slots - self._watch.used()
 
     def free(self) -> int:
         """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
@@ -221,7 +214,7 @@ class LocalExecutor:
         while self._backlog and not self._rest.is_on():
             claim, empty = self._backlog[0], self._empty()
             if claim.kind in CALLABLE:
-                given = self._pool.give(self._backlog, empty, self._pace, self._choose)
+                given = self._pool.give(self._backlog, empty, self._pace, self._watch.choose_numbers)
                 if given is None:
                     return
                 if isinstance(given, Refusal):
@@ -236,7 +229,7 @@ class LocalExecutor:
                 return
 
     def _start_command(self, claim: Claim) -> None:
-        command = self._commands.start(claim, self._choose(claim.slots))
+        command = self._commands.start(claim, self._watch.choose_numbers(claim.slots))
         if isinstance(command, Refusal):
             self._refuse(claim, command)
             return

@@ -45,6 +45,15 @@ class Watch:
         self._reports, self._unbegun = [], []
         return taken
 
+    def used(self) -> int:
+        """Count the slots that are not empty."""
+        return self._commands.used() + self._pool.used() + self._aftermath.used()
+
+    def choose_numbers(self, count: int) -> list[int]:
+        """Return the lowest numbers, from 1, of that many empty slots."""
+        held = {*self._commands.numbers(), *self._pool.numbers(), *self._aftermath.numbers()}
+        return [number for number in range(1, len(held) + count + 1) if number not in held][:count]
+
     def running(self) -> dict[int, Claim]:
         """Map first processes to the claims that run now."""
         running = {pid: command.claim for pid, command in self._commands.running.items()}
