@@ -19,7 +19,15 @@ Part = tuple[str, str]  #: a text and its style ("" for none)
 
 GAP = "  "
 _DEFAULT_WIDTH = 100
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}  # SGR, of ECMA-48
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "reverse": "7",
+}  # SGR, of ECMA-48
 
 
 class Look(NamedTuple):
@@ -121,19 +129,31 @@ def _rendered(line: Line, look: Look) -> Iterator[str]:
         yield _cut(parts, start, end, tail) if look.colour else text[start:end] + tail
 
 
+def cropped(line: Line, columns: int) -> Iterator[Part]:
+    """The parts of a line with its indent as far as they fit into ``columns``, with an ellipsis if something is missing."""
+    parts = ((" " * line.indent, ""), *line.parts)
+    text = "".join([text for text, _ in parts]).rstrip()
+    if width(text) <= columns:
+        return _pieces(parts, 0, len(text))
+    return _pieces(parts, 0, fitting(text, 0, columns - 1), "…")
+
+
 def _cut(parts: Iterable[Part], start: int, end: int, tail: str = "") -> str:
     """The text of the parts from ``start`` to ``end``, in their colours; ``tail`` gets the colour of the last."""
     cut = []
+    for piece, style in _pieces(parts, start, end, tail):
+        codes = ";".join([_CODES[word] for word in style.split()])
+        cut.append(f"\x1b[{codes}m{piece}\x1b[0m" if codes and piece else piece)
+    return "".join(cut)
+
+
+def _pieces(parts: Iterable[Part], start: int, end: int, tail: str = "") -> Iterator[Part]:
     for text, style in parts:
         piece = text[max(0, start) : max(0, end)]
         start, end = start - len(text), end - len(text)
-        if end <= 0:
-            piece += tail
-        codes = ";".join([_CODES[word] for word in style.split()])
-        cut.append(f"\x1b[{codes}m{piece}\x1b[0m" if codes and piece else piece)
+        yield (piece + tail if end <= 0 else piece), style
         if end <= 0:
             break
-    return "".join(cut)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

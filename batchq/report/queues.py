@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from batchq.report.layout import Columns, Look, Part, render
+from batchq.report.layout import Columns, Line, Look, Part, render
 from batchq.report.states import state
 from batchq.store.changing.queues import Queue
 from batchq.visible import visible
@@ -12,9 +12,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def table(queues: Sequence[Queue], look: Look) -> str:
-    """One line per queue: limit, rate, and jobs by state; states without any job are left out."""
-    if not queues:
-        return ""
+    """The lines of the queues as one text."""
+    return render(lines(queues), look) if queues else ""
+
+
+def lines(queues: Sequence[Queue]) -> list[Line]:
+    """A heading, and one line per queue: limit, rate, and jobs by state; states without any job are left out."""
     shown = [name for name in _STATES if any(queue.jobs.get(name) for queue in queues)]
     titles = ["QUEUE", "LIMIT", "RATE", *map(str.upper, shown), ""]
     columns = Columns(titles, right=titles[1:])
@@ -25,8 +28,8 @@ def table(queues: Sequence[Queue], look: Look) -> str:
             (f"{number:,}", state(name)[1]) if (number := queue.jobs.get(name, 0)) else ("-", "") for name in shown
         ]
         rows.append([(visible(queue.name, one_line=True), ""), limit, (_rate(queue.rate), ""), *counts, ("", "")])
-    lines = columns.rows(rows)
-    return render([columns.head(), *lines], look)
+    below = columns.rows(rows)
+    return [columns.head(), *below]
 
 
 def _rate(rate: float | None) -> str:

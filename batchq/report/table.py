@@ -36,8 +36,8 @@ def _headline(report: Summary) -> Iterator[Line]:
     if report.span is None:
         yield line(*parts[:-1], "; nothing has run yet")
         return
-    rate = f" ({_rate(report.per_second)})" if report.per_second is not None else ""
-    yield line(*parts, f"in {show_duration(report.span)}{rate}")
+    pace = f" ({rate(report.per_second)})" if report.per_second is not None else ""
+    yield line(*parts, f"in {show_duration(report.span)}{pace}")
     timing, about = report.timing, "about " if report.is_estimated else ""
     facts = [about + count(timing.attempts, "attempt")]
     facts += [count(timing.retries, "retry", "retries")] if timing.retries else []
@@ -54,7 +54,8 @@ def _headline(report: Summary) -> Iterator[Line]:
 _ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}
 
 
-def _rate(per_second: float) -> str:
+def rate(per_second: float) -> str:
+    """``3.2 jobs/s``, ``12 jobs/min``, ``5.0 jobs/h``."""
     seconds, unit = (1, "s") if per_second >= 1 else (60, "min") if per_second >= 1 / 60 else (3600, "h")
     number = per_second * seconds
     return f"{number:,.{0 if number >= 10 else 1}f} jobs/{unit}"

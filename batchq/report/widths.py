@@ -27,6 +27,11 @@ def fitting(text: str, start: int, columns: int) -> int:
     return len(text)
 
 
+def clipped(text: str, columns: int) -> str:
+    """The text, or as much of it as fits into ``columns`` with an ellipsis."""
+    return text if width(text) <= columns else text[: fitting(text, 0, columns - 1)] + "…"
+
+
 def wrapped(text: str, columns: int) -> Iterator[tuple[int, int]]:
     """The start and end of each line, wrapped between words; a word that is too long for a line is broken."""
     start = 0

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 
+from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
 from batchq.store.running import runners
+from batchq.store.selecting import condition
+
+_EVERY_JOB = Selection()
 
 
 class Queue(NamedTuple):
@@ -20,23 +24,36 @@ class Queue(NamedTuple):
     jobs: dict[str, int]
 
 
-def queues(store: Store) -> list[Queue]:
-    """Every queue that has jobs or settings, by name."""
+def queues(store: Store, selection: Selection = _EVERY_JOB) -> list[Queue]:
+    """Every queue that has selected jobs, by name; without a selection also those that only have settings."""
     rows = store.fetch("SELECT name, paused, running_limit, rate FROM queues")
     settings = {name: (bool(paused), limit, rate) for name, paused, limit, rate in rows}
-    jobs: dict[str, dict[str, int]] = {name: {} for name in settings}
-    for name, state, number in store.fetch("SELECT queue, state, sum(jobs) FROM counters GROUP BY queue, state"):
+    jobs: dict[str, dict[str, int]] = {name: {} for name in settings} if selection.is_empty else {}
+    for name, state, number in _counted(store, selection):
         jobs.setdefault(name, {})[state] = number
     if any("running" in found for found in jobs.values()):
-        for name, lost in _lost(store).items():
+        for name, lost in _lost(store, selection).items():
             still = jobs[name].pop("running") - lost
             jobs[name] |= ({"running": still} if still else {}) | {"lost": lost}
     return [Queue(name, *settings.get(name, (False, None, None)), jobs[name]) for name in sorted(jobs)]
 
 
-def _lost(store: Store) -> dict[str, int]:
+def _counted(store: Store, selection: Selection) -> list[tuple[str, str, int]]:
+    """The number of selected jobs by queue and state: from the counters, if these know what the selection asks for."""
+    where, named = condition(selection)
+    if selection._replace(batch=None, queue=None, states=(), everything=False).is_empty:
+        return store.fetch(
+            f"SELECT queue, state, sum(jobs.jobs) FROM counters AS jobs WHERE {where} GROUP BY queue, state", named
+        )
+    return store.fetch(f"SELECT queue, state, count(*) FROM jobs WHERE {where} GROUP BY queue, state", named)
+
+
+def _lost(store: Store, selection: Selection) -> dict[str, int]:
     """How many jobs of each queue are ``running`` in the store although their run is dead."""
-    rows = store.fetch("SELECT queue, runner, count(*) FROM jobs WHERE state = 'running' GROUP BY queue, runner")
+    where, named = condition(selection._replace(states=("running",)))
+    rows = store.fetch(
+        f"SELECT queue, runner, count(*) FROM jobs INDEXED BY jobs_running WHERE {where} GROUP BY queue, runner", named
+    )
     gone = runners.dead(store, {runner for _, runner, _ in rows})
     lost: dict[str, int] = {}
     for queue, runner, jobs in rows:

@@ -1,0 +1,154 @@
+"""``batchq top``: read, draw, wait for a key or the next second; all changes go through the functions of the commands."""
+
+import contextlib
+import io
+import os
+import sys
+import time
+
+from batchq.cli.change import changing
+from batchq.cli.choosing import chosen, store_for
+from batchq.cli.look.printing import look_of_stdout, print_text
+from batchq.cli.request import duration
+from batchq.cli.top import keys
+from batchq.cli.top.pressing import QUIT, READ, press
+from batchq.cli.top.screen import Ended, Screen
+from batchq.errors import BatchqError, BusyError, LedgerError, UsageError
+from batchq.jobs.selection import Selection, of_ids
+from batchq.report.digest import title
+from batchq.report.ending import nth
+from batchq.report.top import picture
+from batchq.report.top import view as looked_at
+from batchq.report.top.contents import Contents, Reader
+from batchq.report.top.pager import Page
+from batchq.report.top.view import HELP, LIST, LOG, View
+from batchq.store.file.connection import Store
+from batchq.store.file.opening import open_at, version_of
+
+SHORTEST = 0.1  #: seconds between two pictures,
+PART = 10  #: and at least this many times what it took to read the store
+PATIENCE = 2.0  #: seconds that a read or a change waits for a locked store
+
+
+def top(selection: Selection, *, interval: str, once: bool, color: str, db: str | None) -> int:
+    """Show the store until a key ends it; print it once with ``once`` or off a terminal."""
+    seconds = duration("--interval", interval) / 1000
+    if seconds < SHORTEST:
+        raise UsageError(f"--interval {interval} is too short: at least {SHORTEST}s")
+    store = store_for(db, reading=True)
+    watch = _Watch(store, chosen(store, selection, "top"), seconds)
+    try:
+        if once or not _has_screen():
+            reader = Reader(store, watch.selection)
+            print_text(picture.whole(reader.read("running", "", -1), look_of_stdout(color)))
+            return 0
+        with Screen(color) as screen:
+            watch.run(screen)
+    except Ended as end:
+        return -end.number
+    finally:
+        watch.store.close()
+    return 0
+
+
+def _has_screen() -> bool:
+    is_able = os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+    return is_able and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class _Watch:
+    """One session: the store, which is opened again if another file takes its place, and what is looked at."""
+
+    def __init__(self, store: Store, selection: Selection, seconds: float) -> None:
+        self.store = store
+        self.selection = selection
+        self._seconds = seconds
+        self._view = View()
+        self._log = ("", "")
+        self._trouble = ""
+        self._due_at = 0.0
+        self._use(store)
+
+    def run(self, screen: Screen) -> None:
+        """Draw and read until a key quits."""
+        contents = self._read(None)
+        while True:
+            self._draw(screen, contents)
+            is_stale = False
+            for key in screen.keys(max(0.0, self._due_at - time.monotonic())):
+                if is_stale and self._view.mode == LIST:  # the key means what is in the list now
+                    contents, is_stale = self._read(contents), False
+                pressed = press(self._view, key, contents, screen.size[1])
+                self._view = pressed.view
+                if pressed.asks == QUIT:
+                    return
+                if pressed.asks not in ("", READ):
+                    self._view = self._view._replace(message=self._change(pressed.asks, pressed.target))
+                is_stale = is_stale or bool(pressed.asks)
+            if is_stale or time.monotonic() >= self._due_at:
+                contents = self._read(contents)
+
+    def _read(self, before: Contents | None) -> Contents:
+        """Read the store; if it is locked, keep what was read before and say so."""
+        began = time.monotonic()
+        try:
+            try:
+                self.store.require_same_files()
+                version_of(self.store.db, self.store.path)
+            except LedgerError:
+                self._reopen()
+            contents = self._reader.read(self._view.state, self._view.text)
+            if self._view.mode == LOG:
+                self._log = self._read_log(self._view.target)
+        except BusyError as error:
+            if before is None:
+                raise
+            self._trouble = str(error)
+            self._view = self._view._replace(message=self._trouble)
+            return before
+        finally:
+            ended = time.monotonic()
+            self._due_at = began + max(self._seconds, PART * (ended - began))
+        if self._trouble and self._view.message == self._trouble:
+            self._view = self._view._replace(message="")
+        self._trouble = ""
+        self._view = looked_at.settled(contents, self._view)
+        return contents
+
+    def _reopen(self) -> None:
+        """Open the file that has taken the place of the store. Raises what opening raises, if there is none."""
+        again = open_at(self.store.path, reading=True)
+        self.store.close()
+        self._use(again)
+        self._view = self._view._replace(message=f"{again.path} was replaced: this is the new one")
+
+    def _use(self, store: Store) -> None:
+        store.patience = PATIENCE
+        self.store = store
+        self._reader = Reader(store, self.selection)
+
+    def _read_log(self, id: int) -> tuple[str, str]:
+        detail, text = self._reader.log(id)
+        job = detail.job
+        return f"{title(job)}, {job.standing}{f', {nth(job)}' if job.attempt else ''}: {job.command}", text
+
+    def _draw(self, screen: Screen, contents: Contents) -> None:
+        columns, rows = screen.size
+        if self._view.mode in (LOG, HELP):
+            name, text = self._log if self._view.mode == LOG else ("batchq top", keys.HELP)
+            page = Page(name, text, "q back  Up Down PgUp PgDn Home End", self._view.below, columns, rows)
+            self._view = self._view._replace(below=page.below)
+            screen.draw(page.lines)
+        else:
+            screen.draw(picture.picture(contents, self._view, columns, rows))
+
+    def _change(self, verb: str, job: int) -> str:
+        """Change a job as the command of this name does; return what that prints."""
+        change, done, hints = changing.VERBS[verb]
+        notes = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(notes):
+                changed = changing.change_chosen(self.store, of_ids([job]), change)
+        except BatchqError as error:
+            return str(error)
+        return "; ".join([changing.in_words(verb, done, changed, hints), *notes.getvalue().splitlines()])

@@ -1,0 +1,1 @@
+"""``batchq top``: what is read each second (``contents``), what a person looks at (``view``), and the picture of both."""

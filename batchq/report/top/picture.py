@@ -1,0 +1,176 @@
+"""The picture of ``batchq top``: a function from what was read, and what a person looks at, to lines. Pure."""
+
+from collections.abc import Sequence
+
+from batchq import clock
+from batchq.clock import show_duration
+from batchq.report import queues as tables
+from batchq.report.layout import Columns, Line, Look, Part, line, render
+from batchq.report.states import STYLES
+from batchq.report.table import rate
+from batchq.report.top import jobs as listing
+from batchq.report.top import rates
+from batchq.report.top import view as looked_at
+from batchq.report.top.contents import Contents
+from batchq.report.top.view import CONFIRM, TYPING, View
+from batchq.store.changing.queues import Queue
+from batchq.store.looking.activity import Run
+from batchq.visible import visible
+
+_FEWEST = 4  #: lines that the list of jobs keeps, its heading among them
+_SPACED = 20  #: rows of a terminal from which there are empty lines between the parts
+_KEYS = "? help  q quit  h hold/release  c cancel  r retry  l log  / filter  s sort"
+
+
+def whole(contents: Contents, look: Look) -> str:
+    """Everything at once: all queues, runs, running jobs, and why jobs failed."""
+    parts = [[_title(contents), _counts(contents)], _queues(contents), _runs(contents)]
+    if contents.jobs:
+        parts.append(listing.lines(contents.jobs, "running", contents.at, look.width))
+    parts.append(_reasons(contents))
+    lines = [row for part in parts if part for row in (line(), *part)]
+    return render(lines[1:], look)
+
+
+def picture(contents: Contents, view: View, columns: int, rows: int) -> list[Line]:
+    """What fits into a terminal: at most ``rows`` lines, of which the last one has the keys or a message."""
+    gap = [line()] if rows >= _SPACED else []
+    wanted = [_queues(contents), _runs(contents), _reasons(contents)]
+    room = rows - 3 - _FEWEST - 4 * len(gap)
+    queues, runs, reasons = (
+        _cut(lines, most) for lines, most in zip(wanted, shares(room, [*map(len, wanted)]), strict=True)
+    )
+    above = [_title(contents), *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, view)]
+    below = [*_apart(gap, reasons), _last_line(contents, view)]
+    return [*above, *_list(contents, view, columns, rows - len(above) - len(below)), *below][:rows]
+
+
+def shares(room: int, wanted: Sequence[int]) -> list[int]:
+    """How many of the lines that there is room for each part gets. One line alone would be a heading, so it gets none."""
+    given = [0] * len(wanted)
+    for place, lines in enumerate(wanted):
+        if lines and room >= 2:
+            given[place] = 2
+            room -= 2
+    while room > 0 and any(0 < got < lines for got, lines in zip(given, wanted, strict=True)):
+        for place, lines in enumerate(wanted):
+            if room > 0 and 0 < given[place] < lines:
+                given[place] += 1
+                room -= 1
+    return given
+
+
+def _cut(lines: Sequence[Line], most: int) -> list[Line]:
+    """The first lines of a part; the last one says how many are left out."""
+    if len(lines) <= most:
+        return [*lines]
+    if most < 3:
+        return [*lines[:most]]
+    return [*lines[: most - 1], line((f"… {len(lines) - most + 1:,} more", "dim"))]
+
+
+def _apart(gap: list[Line], lines: list[Line]) -> list[Line]:
+    return [*gap, *lines] if lines else []
+
+
+def _title(contents: Contents) -> Line:
+    return line(("batchq top", "bold"), f"  {clock.local(contents.at)[11:19]}  ", _pace(contents), f"  {contents.path}")
+
+
+def _pace(contents: Contents) -> str:
+    """``3.2 jobs/s, about 6 m 12 s left``."""
+    if not any(not run.is_dead for run in contents.runs):
+        return "no run at work"
+    if not contents.per_second:
+        return "no job ended lately"
+    left = rates.seconds_left(contents.open, contents.per_second)
+    return rate(contents.per_second) + (f", about {show_duration(left * 1000)} left" if left is not None else "")
+
+
+def _counts(contents: Contents) -> Line:
+    parts: list[Part] = []
+    for name, number in contents.counts.items():
+        parts += [(", ", "")] if parts else []
+        parts.append((f"{number:,} {name}", STYLES.get(name, "")))
+    return line(*parts) if parts else line("no jobs")
+
+
+def _queues(contents: Contents) -> list[Line]:
+    return tables.lines(sorted(contents.queues, key=_least_active)) if contents.queues else []
+
+
+def _least_active(queue: Queue) -> tuple[int, int, str]:
+    return -queue.jobs.get("running", 0), -queue.jobs.get("queued", 0), queue.name
+
+
+def _runs(contents: Contents) -> list[Line]:
+    if not contents.runs:
+        return []
+    columns = Columns(("RUN", "PID", "HOST", "SLOTS", "SINCE", ""), right=("RUN", "PID", "SLOTS", "SINCE"))
+    rows = columns.rows([
+        [
+            (str(run.id), ""), (str(run.pid), ""), (visible(run.host, one_line=True), ""),
+            (f"{run.used}/{run.slots}", ""), (show_duration(contents.at - run.started_at), ""), _how(run),
+        ] for run in contents.runs
+    ])  # fmt: skip
+    return [columns.head(), *rows]
+
+
+def _how(run: Run) -> Part:
+    if run.is_dead:
+        return f"died{'; the next run takes its jobs back' if run.used else ''}", "yellow"
+    return ("stopping", "yellow") if run.is_stopping else ("", "")
+
+
+def _reasons(contents: Contents) -> list[Line]:
+    if not contents.reasons:
+        return []
+    columns = Columns(("FAILED", "AGO", "WHY"), right=("FAILED", "AGO"))
+    latest = sorted(contents.reasons, key=lambda one: -one.last)
+    rows = columns.rows([
+        [
+            (f"{one.jobs:,}", ""), (show_duration(contents.at - one.last), ""),
+            (f"{one.text}{f', {one.where}' if one.where else ''}", "red"),
+        ] for one in latest
+    ])  # fmt: skip
+    return [columns.head(), *rows]
+
+
+def _tabs(contents: Contents, view: View) -> Line:
+    """The lists with their numbers, the current one marked."""
+    parts: list[Part] = []
+    for state in looked_at.lists(contents, view):
+        text = f"{state or 'newest'} {looked_at.number(contents, state):,}"
+        parts += [(f"[{text}]", "bold")] if state == view.state else [(f" {text} ", STYLES.get(state, ""))]
+    if view.text:
+        parts.append((f" filter: {visible(view.text, one_line=True)}", "yellow"))
+    if view.sort:
+        parts.append((f" by {view.sort}", "yellow"))
+    return line(*parts)
+
+
+def _list(contents: Contents, view: View, columns: int, room: int) -> list[Line]:
+    """The heading and the jobs around the selected one, and empty lines up to ``room``."""
+    rows = looked_at.ordered(contents, view)
+    if not rows:
+        text = (
+            "no job here contains this text" if view.text else f"no {view.state or 'jobs'}".replace("no r", "no job r")
+        )
+        return [line((text, "dim")), *[line()] * (room - 1)]
+    fit = max(1, room - 1)
+    index = looked_at.place(rows, view)
+    first = max(0, min(index - fit // 2, len(rows) - fit))
+    lines = listing.lines(rows[first : first + fit], view.state, contents.at, columns, rows[index].job.id)
+    return [*lines, *[line()] * (room - len(lines))]
+
+
+def _last_line(contents: Contents, view: View) -> Line:
+    if view.mode == TYPING:
+        return line(("filter: ", "bold"), f"{visible(view.text, one_line=True)}_", ("  Enter: keep, Esc: drop", "dim"))
+    if view.mode == CONFIRM:
+        named = [row.job for row in contents.jobs if row.job.id == view.target]
+        what = [f"  ({job.standing}) {visible(job.name or job.command, one_line=True)}" for job in named]
+        return line((f"{view.verb} job {view.target}? y/n", "bold reverse"), *what)
+    if view.message:
+        return line((view.message, "bold"))
+    return line((_KEYS, "dim"))
