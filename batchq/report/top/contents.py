@@ -68,15 +68,16 @@ class Reader:
         store, selection = self._store, self._selection
         with snapshot(store):
             found = queues.queues(store, selection)
+            counts = _summed(found)
             runs = activity.runs(store)
-            ids = activity.ids(store, selection, state, most, text)
+            is_any = not state or counts.get(state) or (state == "running" and counts.get("lost"))
+            ids = activity.ids(store, selection, state, most, text) if is_any else []
             jobs = {job.id: job for job in queries.jobs(store, of_ids(ids), -1)} if ids else {}
             leaders = activity.leaders(store, ids)
             printed = activity.printed(store, [*leaders])
-            failed = activity.last_failed(store, selection, FAILURES)
+            failed = activity.last_failed(store, selection, FAILURES) if counts.get("failed") else []
             if failed != self._failed[0]:
                 self._failed = failed, reasons.find(store, of_ids(failed)) if failed else []
-            counts = _summed(found)
             per_second = self._rate(counts, runs)
         cpu, memory = self._usage({one.id: one for one in runs}, leaders, jobs)
         rows = [Row(jobs[id], cpu.get(id), memory.get(id), last_line(printed.get(id, b""))) for id in ids if id in jobs]

@@ -12,13 +12,15 @@ from batchq.report.top import jobs as listing
 from batchq.report.top import rates
 from batchq.report.top import view as looked_at
 from batchq.report.top.contents import Contents
-from batchq.report.top.view import CONFIRM, TYPING, View
+from batchq.report.top.view import CONFIRM, LIST, TYPING, View
+from batchq.report.widths import wrapped
 from batchq.store.changing.queues import Queue
 from batchq.store.looking.activity import Run
 from batchq.visible import visible
 
 _FEWEST = 4  #: lines that the list of jobs keeps, its heading among them
 _SPACED = 20  #: rows of a terminal from which there are empty lines between the parts
+_LONGEST_MESSAGE = 4  #: lines
 _KEYS = "? help  q quit  h hold/release  c cancel  r retry  l log  / filter  s sort"
 
 
@@ -40,8 +42,9 @@ def picture(contents: Contents, view: View, columns: int, rows: int) -> list[Lin
     queues, runs, reasons = (
         _cut(lines, most) for lines, most in zip(wanted, shares(room, [*map(len, wanted)]), strict=True)
     )
-    above = [_title(contents), *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, view)]
-    below = [*_apart(gap, reasons), _last_line(contents, view)]
+    title = [_title(contents)] if rows > _FEWEST else []
+    above = [*title, *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, view)]
+    below = [*_apart(gap, reasons), *_foot(contents, view, columns)]
     return [*above, *_list(contents, view, columns, rows - len(above) - len(below)), *below][:rows]
 
 
@@ -153,15 +156,22 @@ def _list(contents: Contents, view: View, columns: int, room: int) -> list[Line]
     """The heading and the jobs around the selected one, and empty lines up to ``room``."""
     rows = looked_at.ordered(contents, view)
     if not rows:
-        text = (
-            "no job here contains this text" if view.text else f"no {view.state or 'jobs'}".replace("no r", "no job r")
-        )
+        here = f"no {view.state} jobs".replace("  ", " ")
+        text = "no job here contains this text" if view.text else here
         return [line((text, "dim")), *[line()] * (room - 1)]
     fit = max(1, room - 1)
     index = looked_at.place(rows, view)
     first = max(0, min(index - fit // 2, len(rows) - fit))
     lines = listing.lines(rows[first : first + fit], view.state, contents.at, columns, rows[index].job.id)
     return [*lines, *[line()] * (room - len(lines))]
+
+
+def _foot(contents: Contents, view: View, columns: int) -> list[Line]:
+    """A message, which may take a few lines, a question, or the keys."""
+    if view.message and view.mode == LIST:
+        text = visible(view.message, one_line=True)
+        return [line((text[start:end], "bold")) for start, end in wrapped(text, columns)][:_LONGEST_MESSAGE]
+    return [_last_line(contents, view)]
 
 
 def _last_line(contents: Contents, view: View) -> Line:
@@ -171,6 +181,4 @@ def _last_line(contents: Contents, view: View) -> Line:
         named = [row.job for row in contents.jobs if row.job.id == view.target]
         what = [f"  ({job.standing}) {visible(job.name or job.command, one_line=True)}" for job in named]
         return line((f"{view.verb} job {view.target}? y/n", "bold reverse"), *what)
-    if view.message:
-        return line((view.message, "bold"))
     return line((_KEYS, "dim"))
