@@ -225,7 +225,7 @@ def test_the_version_is_asked_for_in_three_ways(line: list[str]) -> None:
     ("line", "near"),
     [
         (["status"], "report"), (["ls"], "list"), (["rm", "3"], "remove"), (["kill", "3"], "cancel"), (["sbatch"], "add"),
-        (["submit"], "add"), (["tail"], "logs"), (["jobs"], "list"), (["top"], "list"), (["ps"], "list"),
+        (["submit"], "add"), (["tail"], "logs"), (["jobs"], "list"), (["htop"], "top"), (["ps"], "list"),
         (["stats"], "report"), (["requeue"], "retry"), (["lits"], "list"), (["queue", "pausee"], "queue pause"),
         (["add", "--retries", "3"], "--max-attempts"), (["add", "--depends", "3"], "--after"),
         (["add", "--timelimit", "3"], "--timeout"), (["add", "--nmae", "x"], "--name"), (["run", "-P", "3"], "--jobs"),
