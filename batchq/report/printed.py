@@ -1,20 +1,11 @@
-"""What jobs printed, taken apart: pieces in the order in which they came, their lines, and how a terminal shows a line."""
+"""What jobs printed as lines: those of an attempt, what goes before them, and how a terminal shows one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from batchq.named import NamedTuple
 from batchq.report.digest import title
+from batchq.store.looking.pieces import Piece
 from batchq.store.looking.rows import Job
 from batchq.visible import coloured, visible
-
-
-class Piece(NamedTuple):
-    """Bytes that a job printed to one stream, or one line of them. ``lost`` bytes of that stream came before them and
-    were not kept."""
-
-    stream: str
-    data: bytes
-    lost: int = 0
 
 
 class Lines:
@@ -24,11 +15,11 @@ class Lines:
         self._begun: dict[str, list[bytes]] = {}
 
     def feed(self, piece: Piece) -> Iterator[Piece]:
-        """Return the lines that this piece completes, each with its newline; a gap is a line without data."""
-        stream, data, lost = piece
-        if lost:
+        """Return the lines that this piece completes, each with its newline; a gap ends the line before it."""
+        stream, data, missing = piece
+        if missing:
             yield from self._rest_of(stream)
-            yield Piece(stream, b"", lost)
+            yield piece
         *complete, rest = data.split(b"\n")
         for line in complete:
             yield Piece(stream, b"".join([*self._begun.pop(stream, ()), line, b"\n"]))
@@ -62,22 +53,10 @@ def last(pieces: Sequence[Piece], most: int) -> list[Piece]:
         while left and (at := piece.data.rfind(b"\n", 0, at)) >= 0:
             left -= 1
         if not left:
-            kept.append(piece._replace(data=piece.data[at + 1 :], lost=0))
+            kept.append(piece._replace(data=piece.data[at + 1 :]))
             break
         kept.append(piece)
     return kept[::-1]
-
-
-def unseen(pieces: Iterable[Piece], seen: dict[str, int]) -> Iterator[Piece]:
-    """Return what comes after the first ``seen`` bytes of each stream, and count it as seen."""
-    ends: dict[str, int] = {}
-    for stream, data, lost in pieces:
-        begin = ends.get(stream, 0) + lost
-        ends[stream] = begin + len(data)
-        shown = seen.get(stream, 0)
-        if ends[stream] > shown:
-            seen[stream] = ends[stream]
-            yield Piece(stream, data[max(0, shown - begin) :], min(lost, max(0, begin - shown)))
 
 
 def heading(job: Job, attempt: int, streams: Iterable[str]) -> str:
@@ -92,9 +71,9 @@ def label(id: int, name: str | None) -> str:
 
 
 def gap(piece: Piece, file: str | None) -> str:
-    """Say how many bytes are missing before a piece, and where they are, or how to keep them next time."""
+    """Say how many bytes are missing, and where they are, or how to keep them next time."""
     where = f"all of it is in {file}" if file else "keep more with --keep-output or run --log-dir"
-    return f"[batchq: {piece.lost:,} bytes of {piece.stream} are missing here: {where}]"
+    return f"[batchq: {piece.missing:,} bytes of {piece.stream} are missing here: {where}]"
 
 
 def on_a_terminal(line: bytes, *, colour: bool) -> str:

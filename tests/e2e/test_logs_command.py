@@ -1,12 +1,18 @@
 """``batchq logs``: what it prints of one job and of many, into a pipe and on a terminal, whole or in part."""
 
+import json
 import re
 import shlex
+import sqlite3
 import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 from conftest import Shell
 from terminal import on_terminal
+
+from batchq.store.file.opening import open_at
 
 HOSTILE = b"\x1b]0;pwned\x07\x1b[2J\x1b[6n\x9b31m\xe2\x80\xae\x08\x1b[8mhidden \xff\n"
 
@@ -137,7 +143,43 @@ def test_what_is_missing_is_reported_where_it_is(batchq: Shell) -> None:
     )
 
 
+def test_both_streams_are_printed_in_the_order_in_which_they_came(batchq: Shell) -> None:
+    write = "os.write(int(word[2]), (word + '\\n').encode()); time.sleep(0.05)"
+    script = f"import os, time\nfor word in ('a 1', 'b 2', 'c 1', 'd 2'): {write}"
+    batchq("add", "-q", "--name", "both", "--", sys.executable, "-c", script)
+    batchq("run")
+
+    assert batchq("logs", "1").out == batchq("logs", "-f", "1").out == "a 1\nb 2\nc 1\nd 2\n"
+    assert batchq("logs", "1", "--prefix", "-n", "3").out == "[1 both] b 2\n[1 both] c 1\n[1 both] d 2\n"
+    assert batchq("logs", "1", "--stderr").out == "b 2\nd 2\n"
+    assert batchq("logs", "1", "--grep", " 2").out == "b 2\nd 2\n"
+    with on_terminal(batchq, "logs", "1") as terminal:
+        assert terminal.wait() == 0
+        assert terminal.screen() == "a 1\nb 2\nc 1\nd 2"
+
+
+def test_a_name_can_do_no_harm_in_headings_and_prefixes(batchq: Shell) -> None:
+    batchq("add", "-q", "-", "--format", "jsonl", stdin=json.dumps({"name": "\x1b[2J\n[9] ä", "command": "echo text"}))
+    batchq("run")
+
+    assert batchq("logs", "--all").out == "==> job 1 (\\x1b[2J\\n[9] ä), attempt 1 <==\ntext\n"
+    assert batchq("logs", "1", "--prefix").out == "[1 \\x1b[2J\\n[9] ä] text\n"
+    assert batchq("logs", "1", "--prefix", env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}).out.startswith(
+        "[1 \\x1b[2J\\n[9] \\xe4] "
+    )
+
+
 # --- on a terminal -----------------------------------------------------------------------------------------------------
+
+
+def unsafe(raw: bytes) -> list[bytes]:
+    """What reached a terminal besides text, colours and the ends of lines."""
+    return re.findall(rb"[^\x20-\x7e\r\n]", re.sub(rb"\x1b\[[0-9;]*m", b"", raw))
+
+
+def test_the_check_would_notice_what_is_hostile() -> None:
+    assert len(unsafe(HOSTILE)) > 8
+    assert unsafe(b"\x1b[31mred\x1b[0m\r\n") == []
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +208,7 @@ def test_a_terminal_gets_colours_and_the_last_state_and_nothing_else_unprintable
         row = [("red" in line) for line in screen.split("\n")].index(True)
         assert terminal.colour(row, at) == "red"
         assert terminal.colour(row + 1, 0) == "default", "a colour ends with its line"
-        assert re.sub(rb"\x1b\[[0-9;]*m", b"", terminal.raw).count(b"\x1b") == 0
+        assert unsafe(terminal.raw) == []
 
 
 def test_a_terminal_has_headings_and_each_job_begins_on_a_line_of_its_own(colourful: Shell) -> None:
@@ -213,3 +255,20 @@ def test_a_reader_that_has_enough_ends_it_in_silence(batchq: Shell, words: str) 
 
     assert done.stderr == "0\n"
     assert done.stdout in ("==> job 1, attempt 1 <==\n", "[1] 0\n")
+
+
+def test_a_reader_that_takes_its_time_keeps_no_transaction_open(batchq: Shell) -> None:
+    batchq("add", "-q", "--each", "-c", 'echo "$1"; seq 20000', stdin="".join(f"{number}\n" for number in range(20)))
+    batchq("run", "-j2")
+    reading = subprocess.Popen(batchq.argv("logs", "--all"), cwd=batchq.folder, env=batchq.env, stdout=subprocess.PIPE)
+    assert reading.stdout is not None
+    begun = reading.stdout.readline()
+
+    with open_at(str(batchq.db())) as store, store.writing() as db:
+        db.execute("UPDATE jobs SET priority = 1 WHERE id = 20")
+    with closing(sqlite3.connect(batchq.db())) as db:
+        assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0), "nobody else may read"
+    rest, _ = reading.communicate(timeout=60)
+
+    assert (begun, reading.returncode) == (b"==> job 1, attempt 1 <==\n", 0)
+    assert rest.count(b"<==") == 19

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from batchq.report.printed import Lines, Piece, last, lines, on_a_terminal, unseen
+from batchq.report.printed import Lines, last, lines, on_a_terminal
+from batchq.store.looking.pieces import Piece
 from batchq.visible import coloured
 
 
@@ -40,9 +41,8 @@ def test_a_line_waits_for_its_end_and_a_gap_ends_it() -> None:
     assert list(made.feed(Piece("stderr", b"error\n"))) == [Piece("stderr", b"error\n")]
     assert list(made.feed(Piece("stdout", b"o\n"))) == [Piece("stdout", b"two\n")]
     assert list(made.feed(Piece("stdout", b"thr"))) == []
-    assert list(made.feed(Piece("stdout", b"end\n", 7))) == [
-        Piece("stdout", b"thr"), Piece("stdout", b"", 7), Piece("stdout", b"end\n"),
-    ]  # fmt: skip
+    assert list(made.feed(Piece("stdout", b"", 7))) == [Piece("stdout", b"thr"), Piece("stdout", b"", 7)]
+    assert list(made.feed(Piece("stdout", b"end\n"))) == [Piece("stdout", b"end\n")]
     assert list(made.rest()) == []
 
 
@@ -52,24 +52,6 @@ def test_the_last_lines_are_those_that_tail_prints(seed: int, most: int) -> None
     pieces = random_pieces(seed)
 
     assert joined(last(pieces, most)) == b"".join(joined(pieces).splitlines(keepends=True)[-most:] if most else [])
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_what_was_seen_is_not_returned_again_and_all_else_is(seed: int) -> None:
-    pieces = random_pieces(seed)
-    seen: dict[str, int] = {}
-    shown: list[Piece] = []
-    for end in range(len(pieces) + 1):
-        shown += unseen(pieces[:end], seen)
-
-    assert shown == [piece for piece in pieces if piece.data]
-
-
-def test_a_gap_counts_only_what_was_not_seen_before_it_was_lost() -> None:
-    seen = {"stdout": 8}  # head 5, then 3 of what is lost by now
-
-    assert list(unseen([Piece("stdout", b"begin"), Piece("stdout", b"end", 10)], seen)) == [Piece("stdout", b"end", 7)]
-    assert seen == {"stdout": 18}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import select
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from batchq.cli.logs.printer import Printer
 from batchq.cli.look.obstacles import Obstacles
 from batchq.jobs.lifecycle import FINAL
 from batchq.jobs.selection import NO_JOB, Range, Selection, merged
 from batchq.notes import note
-from batchq.report.printed import Lines, last, unseen
+from batchq.report.printed import Lines, last
 from batchq.report.program import program
 from batchq.store.answering import awaited
 from batchq.store.file.bell import Bell
@@ -24,7 +24,7 @@ from batchq.store.running import runners
 
 LONGEST = 0.25  #: seconds between looks while no bell rings,
 SHORTEST = 0.02  #: and at least, even if it rings all the time
-SHARE = 10  #: looking takes at most one part in ten of the time
+SHARE = 10  #: looks at all jobs take at most one part in ten of the time
 _RUNNING = ("running",)
 
 
@@ -67,25 +67,41 @@ class _Following:
         self._followed: dict[int, _Followed] = {}
         self._has_met_a_run = self._has_noted = False
         self._first = self._now = live.look(store, self._watched)
+        self._look_at = 0.0  # monotonic seconds
+        self._printed: set[int] = set()  # jobs that have finished since the last look, and were printed to their end
 
     def until_over(self, bell: Bell) -> None:
         """Print the finished jobs, then what comes, until nothing more can come or the reader is gone."""
         if not self._of_runs or self._selection.run is not None:
             self._print_finished()
         while True:
-            began = time.monotonic()
             is_over = (
                 self._of_runs and self._has_run_ended()
             )  # before the look: by then the run has recorded everything
-            self._now = live.look(self._store, self._watched, self._now)
-            self._catch_up()
+            is_look = is_over or time.monotonic() >= self._look_at
+            self._catch_up(self._look() if is_look else self._running())
             self._printer.flush()
             if is_over or not (self._of_runs or self._now.unfinished):
                 return
-            if not self._of_runs:
+            if is_look and not self._of_runs:
                 self._obstacles.report(self._now.unfinished)
-            if _wait(bell, min(LONGEST, max(SHORTEST, (time.monotonic() - began) * SHARE))):
+            if _wait(bell):
                 return
+
+    def _look(self) -> Iterable[int]:
+        """Look at all jobs of the selection; return those that have begun or finished."""
+        began = time.monotonic()
+        self._now = live.look(self._store, self._watched, self._now)
+        now = time.monotonic()
+        self._look_at = now + (now - began) * SHARE
+        finished = {id for low, high in self._now.finished for id in range(low, high + 1)} - self._printed
+        self._printed.clear()
+        return finished.union(self._now.begun)
+
+    def _running(self) -> Iterable[int]:
+        """Return the jobs that run now and those that ran, between two looks at a large selection."""
+        running = queries.running_ids(self._store)
+        return {id for id in running if _is_in(self._now.unfinished, id)}.union(self._followed)
 
     def _has_run_ended(self) -> bool:
         """Whether no run is at work any more; while none has been met, a note reports that once."""
@@ -105,10 +121,9 @@ class _Following:
                 if job.id <= self._first.highest and not _is_in(self._first.unfinished, job.id):
                     self._printer.job(job, job.attempt)
 
-    def _catch_up(self) -> None:
-        """Print what is new of all jobs that have begun, or have finished since the last time."""
-        ids = tuple(merged([*((id, id) for id in self._now.begun), *self._now.finished]))
-        chosen = self._selection.within(ids or NO_JOB)
+    def _catch_up(self, ids: Iterable[int]) -> None:
+        """Print what is new of these jobs."""
+        chosen = self._selection.within(tuple(merged((id, id) for id in ids)) or NO_JOB)
         for page in queries.pages(self._store, chosen):
             totals = outputs.totals(self._store, [job.id for job in page], self._printer.manner.streams)
             for job in page:
@@ -125,8 +140,7 @@ class _Following:
         else:
             one = _Followed(self._first.begun[job.id])
             if (lines := self._printer.manner.lines) is not None:
-                pieces = [*unseen(self._printer.pieces(job.id, one.attempt), one.seen)]
-                self._printer.feed(job, one.lines, last(pieces, lines))
+                self._printer.feed(job, one.lines, last(self._printer.pieces(job.id, one.attempt, one.seen), lines))
         self._followed[job.id] = one
         return one
 
@@ -136,11 +150,12 @@ class _Following:
                 self._printer.finish(job, one.lines)
                 one.attempt, one.seen, one.lines = number, {}, Lines()
             if totals.get((job.id, number), {}) != one.seen:
-                self._printer.feed(job, one.lines, unseen(self._printer.pieces(job.id, number), one.seen))
+                self._printer.feed(job, one.lines, self._printer.pieces(job.id, number, one.seen))
         if job.state != "running":
             self._printer.finish(job, one.lines)
         if job.state in FINAL:
             del self._followed[job.id]
+            self._printed.add(job.id)
 
 
 def _is_in(ranges: Sequence[Range], id: int) -> bool:
@@ -149,9 +164,9 @@ def _is_in(ranges: Sequence[Range], id: int) -> bool:
     return at >= 0 and id <= ranges[at][1]
 
 
-def _wait(bell: Bell, shortest: float) -> bool:
+def _wait(bell: Bell) -> bool:
     """Wait until the store is written, for a quarter of a second at most; return whether the reader of stdout is gone."""
-    time.sleep(shortest)
+    time.sleep(SHORTEST)
     waiting = select.poll()
     if bell.fd is not None:
         waiting.register(bell.fd, select.POLLIN)

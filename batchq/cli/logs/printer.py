@@ -8,17 +8,16 @@ from batchq.named import NamedTuple
 from batchq.notes import note
 from batchq.report import printed
 from batchq.report.layout import count
-from batchq.report.printed import Lines, Piece
+from batchq.report.printed import Lines
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs
+from batchq.store.looking.pieces import STREAMS, Piece, in_order
 from batchq.store.looking.rows import Job
 from batchq.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.cli.logs.matching import Pattern
-
-STREAMS = ("stdout", "stderr")
 
 
 class Manner(NamedTuple):
@@ -61,7 +60,7 @@ class Printer:
         self._store = store
         self._writer = writer()
         self._jobs = 0  # that printed something
-        self._lost = 0
+        self._missing = 0
         self._gaps: list[tuple[Job, str, int]] = []  # of the first job
 
     def __enter__(self) -> "Printer":
@@ -89,16 +88,17 @@ class Printer:
         self.feed(job, lines, pieces if self.manner.lines is None else printed.last(pieces, self.manner.lines))
         self.finish(job, lines)
 
-    def pieces(self, job: int, attempt: int) -> list[Piece]:
-        """Return what an attempt has printed so far to the streams that are wanted."""
-        found = []
-        for stream in self.manner.streams:
-            output = outputs.read(self._store, job, attempt, stream)
-            if output.cut:
-                found += [Piece(stream, output.head), Piece(stream, output.tail, output.cut)]
-            elif output.total:
-                found.append(Piece(stream, output.head + output.tail))
-        return found
+    def pieces(self, job: int, attempt: int, seen: dict[str, int] | None = None) -> list[Piece]:
+        """Return what an attempt has printed so far to the streams that are wanted, after its ``seen`` bytes.
+
+        These are counted as seen then.
+        """
+        found = outputs.transcript(self._store, job, attempt)
+        wanted = {stream: found.outputs[stream] for stream in self.manner.streams}
+        pieces = [*in_order(wanted, found.turns if len(wanted) > 1 else None, seen)]
+        if seen is not None:
+            seen.update((stream, output.total) for stream, output in wanted.items() if output.total)
+        return pieces
 
     def feed(self, job: Job, lines: Lines, pieces: Iterable[Piece]) -> None:
         """Print the next pieces of a job; ``lines`` keeps what is not a whole line yet, if only whole ones are printed."""
@@ -106,7 +106,7 @@ class Printer:
             if self.manner.labelled or self.pattern is not None:
                 self._print(job, self._wanted(job, lines.feed(piece)))
                 continue
-            if piece.lost:
+            if piece.missing:
                 self._note_gap(job, piece)
                 self._writer.text(printed.gap(piece, _file_of(job, piece.stream)))
             self._writer.write(piece.data)
@@ -125,9 +125,9 @@ class Printer:
         self.flush()
         if not self._jobs and self.pattern is None:
             note(f"logs: {_nothing(only, self.manner.streams, jobs)}")
-        if self._lost and (only is None or self.pattern is not None):
+        if self._missing and (only is None or self.pattern is not None):
             what = "are missing" if self.pattern is None else "could not be searched"
-            note(f"logs: {self._lost:,} bytes {what}: of long output only the beginning and the end are kept")
+            note(f"logs: {self._missing:,} bytes {what}: of long output only the beginning and the end are kept")
             return
         for job, stream, lost in self._gaps:
             file = _file_of(job, stream)
@@ -137,13 +137,13 @@ class Printer:
             )
 
     def _note_gap(self, job: Job, piece: Piece) -> None:
-        self._lost += piece.lost
+        self._missing += piece.missing
         if len(self._gaps) < len(STREAMS):
-            self._gaps.append((job, piece.stream, piece.lost))
+            self._gaps.append((job, piece.stream, piece.missing))
 
     def _wanted(self, job: Job, lines: Iterable[Piece]) -> Iterator[Piece]:
         for line in lines:
-            if line.lost:
+            if line.missing:
                 self._note_gap(job, line)
             if self.pattern is None or (line.data and self.pattern.is_in(line.data, job.id)):
                 yield line
@@ -152,7 +152,7 @@ class Printer:
         label = printed.label(job.id, job.name) if self.manner.labelled else ""
         for line in lines:
             self.lines += 1
-            if line.lost:
+            if line.missing:
                 self._writer.text(label + printed.gap(line, _file_of(job, line.stream)))
             elif label or self.pattern is not None:
                 self._writer.line(line.data, label)

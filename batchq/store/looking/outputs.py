@@ -27,7 +27,11 @@ def printed(store: Store, id: int, attempt: int | None) -> Transcript:
 
     Raises MissingError as ``read`` does.
     """
-    number = _number(store, id, attempt)
+    return transcript(store, id, _number(store, id, attempt))
+
+
+def transcript(store: Store, id: int, number: int) -> Transcript:
+    """What an attempt of a job printed so far; nothing if there is no such attempt."""
     found, turns = {stream: Output(number, b"", b"", 0) for stream in STREAMS}, []
     for stream, head, tail, total, order in store.fetch(
         "SELECT stream, head, tail, total, turns FROM outputs WHERE job = ? AND number = ?", (id, number)

@@ -107,6 +107,11 @@ def failed_ids(store: Store, selection: Selection) -> Iterator[int]:
         raise translated(error, store.path) from error
 
 
+def running_ids(store: Store) -> list[int]:
+    """The ids of all jobs that are marked running."""
+    return [id for (id,) in store.fetch("SELECT id FROM jobs WHERE state = 'running'")]
+
+
 def cancelled_below(store: Store, ids: Iterable[int]) -> int:
     """How many jobs were cancelled because one of these had failed, directly or through others."""
     ((jobs,),) = store.fetch(
