@@ -58,7 +58,7 @@ def test_failures_are_printed_when_they_happen_and_equal_ones_counted(batchq: Sh
     with on_terminal(batchq, "run", "-j", "7", "--grace", "1h") as terminal:
         terminal.wait_for("job 6 (other): exit 4", "1 of 7")
         (batchq.folder / "go").touch()
-        screen = terminal.wait_for("2 more: exit 3: error: no route to host", "6 of 7", "6 failed")
+        screen = terminal.wait_for("2 more failed: exit 3: error: no route to host", "6 of 7", "6 failed")
         assert len(lines_of(screen, ": exit 3: error: no route to host")) == 4
 
         terminal.type(CTRL_C)

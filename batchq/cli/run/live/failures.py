@@ -33,14 +33,14 @@ class Failures:
         why = reason(claim, outcome) or outcome.status.replace("_", " ")
         if outcome.status == TIMED_OUT:
             why = f"timed out after {show_duration(outcome.seconds * 1000)}"
-        self._texts.setdefault(key, f"{why}{'' if is_final else '; retried'}" if key[0] else "other reasons")
+        self._texts.setdefault(key, f"{'failed' if is_final else 'are retried'}: {why if key[0] else 'other reasons'}")
         return f"job {title(claim)}: {why}{then(one, now)}", is_final
 
     def counted(self) -> list[str]:
-        """The kinds with more failures than have lines, the most frequent first: ``57 more: exit 3: no route to host``."""
+        """Kinds with more failures than lines, the most frequent first: ``57 more failed: exit 3: no route to host``."""
         more = sorted(((number - FIRST, key) for key, number in self._seen.items() if number > FIRST), reverse=True)
-        lines = [f"{number:,} more: {self._texts[key]}" for number, key in more[:COUNTED]]
+        lines = [f"{number:,} more {self._texts[key]}" for number, key in more[:COUNTED]]
         if rest := more[COUNTED:]:
             kinds = "1 more reason" if len(rest) == 1 else f"{len(rest):,} more reasons"
-            lines.append(f"{sum(number for number, _ in rest):,} more for {kinds}")
+            lines.append(f"{sum(number for number, _ in rest):,} more failed for {kinds}")
         return lines

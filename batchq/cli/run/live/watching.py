@@ -157,7 +157,7 @@ class Watcher(Explainer):
             len(tally.failed),
             now - self._began,
             rate,
-            None if not rate or at is not None else (len(scene.running) + waiting) / rate,
+            None if not rate or self._waits or at is not None else (len(scene.running) + waiting) / rate,
             jobs,
             self._failures.counted(),
             self._waits,

@@ -1,0 +1,23 @@
+"""docs/terminal.md shows what a terminal shows."""
+
+import pytest
+from conftest import Shell
+from screens import SCREENS, documented, masked
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_of_the_page_is_what_a_terminal_shows(batchq: Shell, name: str) -> None:
+    shown = list(SCREENS[name](batchq))
+
+    for number, screen in enumerate(shown, 1):
+        key = name if number == 1 else f"{name}-{number}"
+        assert masked(documented()[key]) == masked(screen), f"{key}:\n{screen}"
+
+
+def test_the_page_has_no_other_screens() -> None:
+    assert {key.partition("-")[0] for key in documented()} == set(SCREENS)
+
+
+def test_a_screen_that_differs_would_be_noticed() -> None:
+    assert masked(" ━━╸──  1 of 4, 2 running, 1.0/s, 3 s, 2 s left") == masked(" ━╸──  1 of 4, 2 running, 4 s")
+    assert masked("1 of 4, 2 running") != masked("1 of 4, 3 running")
