@@ -21,7 +21,7 @@ _SPELLINGS = {
 }
 _UNITS = {spelling: ms for ms, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _LETTERS = "".join(sorted({*"".join(_UNITS)}))
-_NEAR = 7_200  #: seconds around an instant in which a change of the clock may make its local time ambiguous
+_BARE = "%Y-%m-%d %H:%M:%S"
 LONGEST = 100 * 365 * _DAY  #: no duration is longer, in milliseconds
 
 
@@ -104,6 +104,14 @@ def show_duration(ms: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
 
 
+def show_age(ms: float) -> str:
+    """How long ago something was, in one unit: ``"5 s"``, ``"12 m"``, ``"3 h"``, ``"4 d"``."""
+    for unit, name in ((_DAY, "d"), (3_600_000, "h"), (60_000, "m")):
+        if ms >= unit:
+            return f"{int(ms // unit)} {name}"
+    return f"{int(max(0, ms) // 1000)} s"
+
+
 def instant(text: str, *, is_past: bool = False) -> int:
     """A time as milliseconds since 1970: ISO 8601, or as ``spoken.moment`` reads it; without an offset it is local time.
 
@@ -112,8 +120,9 @@ def instant(text: str, *, is_past: bool = False) -> int:
     """
     from datetime import UTC, datetime
 
+    written, sign, offset = text.strip().rpartition(" +" if " +" in text else " -")  # as ``local`` writes it
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(f"{written}{sign.strip()}{offset}")
     except ValueError:
         from batchq import spoken
 
@@ -147,17 +156,16 @@ def iso(ms: int | None) -> str | None:
 
 
 def local(ms: int) -> str:
-    """An instant in local time as tables print it: ``"2026-11-23 13:00:00"``.
+    """An instant in local time as tables print it, with its offset from UTC: ``"2026-11-23 13:00:00 +0900"``."""
+    return time.strftime(f"{_BARE} %z", time.localtime(ms / 1000))
 
-    In the hour that occurs twice because the clock is set back, the offset is added: ``"… 02:30:00 +0100"``.
-    """
-    seconds = ms / 1000
-    moment = time.localtime(seconds)
-    text = time.strftime("%Y-%m-%d %H:%M:%S", moment)
-    before, after = time.localtime(seconds - _NEAR), time.localtime(seconds + _NEAR)
-    if before.tm_gmtoff <= after.tm_gmtoff:
-        return text
-    # The other instant with the same text is as far away as the clock is set back.
-    other = seconds + (before.tm_gmtoff - after.tm_gmtoff) * (1 if moment.tm_gmtoff == before.tm_gmtoff else -1)
-    is_doubled = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other)) == text
-    return text + time.strftime(" %z", moment) if is_doubled else text
+
+def bare(ms: int) -> str:
+    """The same without the offset, for lines of a log, whose reader knows the zone: ``"2026-11-23 13:00:00"``."""
+    return time.strftime(_BARE, time.localtime(ms / 1000))
+
+
+def period(first: int, last: int) -> str:
+    """Two instants as tables print them: ``"2026-11-23 13:00:00 to 2026-11-23 13:05:00 +0900"``."""
+    begin, end = local(first), local(last)
+    return f"{begin.removesuffix(end[len(bare(last)) :])} to {end}"

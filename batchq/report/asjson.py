@@ -66,21 +66,32 @@ def _spread(spread: "Spread | None", sample: int) -> "dict[str, Any] | None":
     return {name: round(seconds, 3) for name, seconds in spread._asdict().items()} | {"sample": sample or None}
 
 
-def listing(pages: Iterable[list[Job]], total: int) -> Iterator[str]:
+def listing(scope: "Scope", total: int) -> Iterator[str]:
     """Jobs as one document of kind ``list``, in pieces, one job per line; ``total`` is the number of selected jobs."""
     yield f'{{"schema": {SCHEMA}, "kind": "list", "total": {total}, "jobs": ['
-    before = "\n"
-    for page in pages:
+    before, values = "\n", _values(scope)
+    for page in scope.pages():
         for job in page:
-            yield before + dump(_job(job))
+            yield before + dump(values(job))
             before = ",\n"
     yield "\n]}\n"
 
 
+def _values(scope: "Scope") -> "Callable[[Job], dict[str, Any]]":
+    """What an object has: all of a job, or the columns that were asked for."""
+    if not (asked := scope.columns):
+        return _job
+    from batchq.report.columns import Now
+
+    now = Now(scope.at)
+    return lambda job: {one.word: one.column.value(job, now) for one in asked}
+
+
 def lines(scope: "Scope") -> Iterator[str]:
     """Jobs as JSON lines: the objects of ``listing``, one per line, each with the schema, page by page."""
+    values = _values(scope)
     for page in scope.pages():
-        yield "".join([f"{dump({'schema': SCHEMA} | _job(job))}\n" for job in page])
+        yield "".join([f"{dump({'schema': SCHEMA} | values(job))}\n" for job in page])
 
 
 def detail(detail: Detail) -> str:

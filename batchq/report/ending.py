@@ -7,10 +7,11 @@ _LONGEST_MESSAGE = 300
 _KNOWN_CODES = {126: "not executable", 127: "command not found"}
 
 
-def ending(end: End) -> str:
+def ending(end: End, longest: int | None = _LONGEST_MESSAGE) -> str:
     """``exit code 3``, ``killed by signal 9 (SIGKILL)``, ``timed out after 2 s``, ``KeyError: 'x'``, ``crashed: …``.
 
-    The text is raw and an error message may contain anything: pass it through ``visible`` before printing.
+    Of an error message this has the first line, up to ``longest`` characters. The text is raw and an error message may
+    contain anything: pass it through ``visible`` before printing.
     """
     match end.outcome:
         case "succeeded":
@@ -18,16 +19,16 @@ def ending(end: End) -> str:
         case "timed_out":
             return "timed out" if end.timeout is None else f"timed out after {_exact(end.timeout)}"
         case "crashed":
-            return f"crashed: {_message(end.error)}" if end.error else "crashed"
+            return f"crashed: {_message(end.error, longest)}" if end.error else "crashed"
         case "interrupted":
             if end.error_type is not None:  # the job asked for it (batchq.Retry)
-                return f"{end.error_type}: {_message(end.error or '')}"
+                return f"{end.error_type}: {_message(end.error, longest)}"
             return "interrupted: requeued, no attempt used"
         case "cancelled":
             return "cancelled while it ran"
     status = _status(end)
     if end.error_type:
-        text = f"{end.error_type}: {_message(end.error)}" if end.error else end.error_type
+        text = f"{end.error_type}: {_message(end.error, longest)}" if end.error else end.error_type
         return f"{status} ({text})" if status and end.exit_code != 0 else text
     return status or "failed"
 
@@ -61,11 +62,11 @@ def _named(number: int) -> str:
         return ""
 
 
-def _message(text: str | None) -> str:
+def _message(text: str | None, longest: int | None) -> str:
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
     if not lines:
         return ""
-    first = lines[0] if len(lines[0]) <= _LONGEST_MESSAGE else lines[0][:_LONGEST_MESSAGE] + "…"
+    first = lines[0] if longest is None or len(lines[0]) <= longest else lines[0][:longest] + "…"
     return first if len(lines) == 1 else f"{first} …"
 
 

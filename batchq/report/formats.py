@@ -11,8 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from batchq.report.columns import Chosen
     from batchq.store.file.connection import Store
     from batchq.store.looking.rows import Job
+    from batchq.store.looking.sorting import Key
 
 SUMMARY, DRAWN, JOBS = range(3)  #: what a renderer takes: a Summary, one built to be drawn, or a Scope
 
@@ -43,7 +45,8 @@ class Format(NamedTuple):
 class Scope(NamedTuple):
     """The selected jobs of a store at ``at`` (ms), for renderers that read the jobs themselves.
 
-    ``limit``: only the newest ones. ``db`` is what commands pass to ``--db``; None: nothing.
+    ``limit``: only the newest ones, or the first in the ``order``. ``db`` is what commands pass to ``--db``; None:
+    nothing. ``columns`` are those that were asked for; none: those of the format.
     """
 
     store: "Store"
@@ -51,9 +54,15 @@ class Scope(NamedTuple):
     at: int
     db: str | None = None
     limit: int | None = None
+    order: "tuple[Key, ...]" = ()
+    columns: "tuple[Chosen, ...]" = ()
 
     def pages(self) -> "Iterator[list[Job]]":
-        """Return the jobs in the order of their ids, page by page, so that any number of them can be streamed."""
+        """Return the jobs in order, by default of their ids, page by page, so that any number of them can be streamed."""
+        if self.order:
+            from batchq.store.looking import sorting
+
+            return sorting.pages(self.store, self.selection, self.order, self.limit, self.at)
         from batchq.store.looking import queries
 
         if self.limit:

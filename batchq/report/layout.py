@@ -19,6 +19,7 @@ Part = tuple[str, str]  #: a text and its style ("" for none)
 
 GAP = "  "
 _DEFAULT_WIDTH = 100
+_ANY = 1 << 30
 _CODES = {
     "bold": "1",
     "dim": "2",
@@ -80,12 +81,18 @@ def _safe(part: Part) -> Part:
 
 
 class Columns:
-    """Rows in columns as wide as their widest cell so far; the last one is not padded and may have several parts."""
+    """Rows in columns as wide as their widest cell so far; the last one is not padded and may have several parts.
 
-    def __init__(self, titles: Sequence[str], right: Collection[str] = ()) -> None:
+    Columns in ``padded`` get no wider than that: a longer cell pushes the rest of its own row.
+    """
+
+    def __init__(
+        self, titles: Sequence[str], right: Collection[str] = (), padded: Mapping[str, int] | None = None
+    ) -> None:
         self.titles = titles
         self._right = [title in right for title in titles]
         self._widths = [len(title) for title in titles]
+        self._most = [(padded or {}).get(title, _ANY) for title in titles]
 
     def head(self, indent: int = 0) -> Line:
         """The titles; call it after the first rows, which set the widths."""
@@ -95,7 +102,8 @@ class Columns:
         """One cropped line per row."""
         rows = [[_safe(part) for part in row] for row in rows]
         for index in range(len(self._widths) - 1):
-            self._widths[index] = max(self._widths[index], *(width(row[index][0]) for row in rows), 0)
+            widest = max(self._widths[index], *(width(row[index][0]) for row in rows), 0)
+            self._widths[index] = max(self._widths[index], min(widest, self._most[index]))
         return [self._line(row, indent) for row in rows]
 
     def _line(self, row: Sequence[Part], indent: int) -> Line:

@@ -1,87 +1,119 @@
-"""``batchq list`` for people: one line per job."""
+"""``batchq list`` for people: one line per job, fitted into the window of a terminal, or whole."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from batchq import clock
-from batchq.clock import show_duration
-from batchq.jobs.lifecycle import FINAL
-from batchq.report.ending import ending
-from batchq.report.layout import Columns, Look, Part, render
-from batchq.report.states import LOST, STYLES, state
+from batchq.report.columns import COLUMNS, IN_FULL, ON_SCREEN, Column, Now
+from batchq.report.layout import GAP, Columns, Look, Part, render
+from batchq.report.widths import fitting, width
+from batchq.store.looking.queries import PAGE
 from batchq.store.looking.rows import Job
-from batchq.visible import visible
 
-_COLUMNS = ("ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND")
-_ONLY_WIDE = ("TRIES", "QUEUE")
-_WIDE = 100  #: a terminal of at least this width gets all columns
-_LABEL_LENGTH = 24
-_HOW_LENGTH = 60
-_NONE: Part = ("-", "dim")
+_IF_THEY_DIFFER = ("batch", "queue")
+_IF_ANY = ("tries", "name", "reason")  #: if any job has one, or was tried more than once
+_READ = ("reason", "command")  #: columns that people read: others go, in this order, until these have ENOUGH columns
+_FIRST_TO_GO = ("tries", "age", "queue", "batch", "took")
+_ENOUGH = 20
+_PADDED = 50  #: off a terminal, a longer label pushes the rest of its own line only
 
-
-def listing(pages: Iterable[list[Job]], look: Look, at: int) -> Iterator[str]:
-    """One line per job, page by page; ``at`` is now, in milliseconds. Narrow terminals get fewer columns."""
-    shown = [title for title in _COLUMNS if look.width is None or look.width >= _WIDE or title not in _ONLY_WIDE]
-    columns = Columns(shown, right=("ID", "TRIES", "TOOK"))
-    longest = None if look.width is None else _LABEL_LENGTH
-    for number, page in enumerate(pages):
-        rows = []
-        for job in page:
-            cells = _cells(job, longest)
-            rows.append([*(cells[title] for title in shown[:-1]), *_command(job, at)])
-        lines = columns.rows(rows)
-        yield render([columns.head(), *lines] if number == 0 else lines, look)
+Row = list[Part]
 
 
-def _cells(job: Job, longest: int | None) -> dict[str, Part]:
-    def label(text: str | None) -> Part:
-        return (_clipped(visible(text, one_line=True), longest), "") if text else _NONE
+def listing(
+    pages: Iterable[list[Job]], look: Look, at: int, columns: Sequence[Column] = (), *, wide: bool = False
+) -> Iterator[str]:
+    """One line per job, page by page; ``at`` is now, in milliseconds.
 
-    return {
-        "ID": (str(job.id), ""),
-        "STATE": state(job.standing),
-        "TRIES": (str(job.attempt), "") if job.attempt else _NONE,
-        "TOOK": took(job) if job.state in FINAL else _NONE,
-        "BATCH": label(job.batch),
-        "QUEUE": label(job.queue),
-        "NAME": label(job.name),
-    }
-
-
-def _command(job: Job, at: int) -> list[Part]:
-    command = (visible(job.command, one_line=True), "")
-    how = _clipped(visible(_how(job, at), one_line=True), _HOW_LENGTH)
-    return [(how, STYLES.get(job.state, "dim")), (": ", ""), command] if how else [command]
-
-
-def _how(job: Job, at: int) -> str:
-    if job.state == "scheduled" and job.due_at is not None:
-        return f"{'retry at' if job.why == 'retry' else 'due'} {clock.local(job.due_at)}"
-    if job.is_lost:
-        return LOST
-    if job.state == "running" and job.started_at is not None:
-        return f"for {show_duration(job.running_for(at))}"
-    if job.state == "failed" and job.end is not None:
-        printed = _printed(job)
-        return f"{ending(job.end)}: {printed}" if printed else ending(job.end)
-    return job.why or ""
+    On a terminal lines are fitted into the window, and without ``columns`` those are left out that all show the same, or
+    have no room. Off a terminal and with ``wide`` there is everything.
+    """
+    is_fitted = look.width is not None and not wide
+    now = Now(at, is_fitted)
+    look = look if is_fitted else look._replace(width=None)
+    shown = list(columns) or [COLUMNS[name] for name in (ON_SCREEN if is_fitted else IN_FULL)]
+    layout: Columns | None = None
+    room: list[int | None] = []
+    for page in pages:
+        rows = [[column.cell(job, now) for column in shown] for job in page]
+        if layout is None:
+            if look.width is not None:
+                kept = range(len(shown)) if columns else _worth_it(shown, rows, len(page) == PAGE, look.width)
+                shown = [shown[index] for index in kept]
+                rows = _of(rows, kept)
+                room = _rooms(shown, rows, look.width)
+            layout = _layout(shown)
+            lines = layout.rows(_clipped(rows, room))
+            yield render([layout.head(), *lines], look)
+        else:
+            yield render(layout.rows(_clipped(rows, room)), look)
 
 
-def _printed(job: Job) -> str:
-    """The line of its output that explains why a job failed, as its cause has it; nothing for an exception."""
-    from batchq.jobs.causes.evidence import program_of
-    from batchq.jobs.causes.masks import masked
-
-    how, _, text = ((job.end and job.end.cause) or "")[9:].partition(" | ")
-    if not how.startswith(("exit ", "killed by ")) or text == masked(program_of(job.kind, job.work), quotes=False):
-        return ""
-    return text
+def _layout(shown: Sequence[Column]) -> Columns:
+    return Columns(
+        [column.heading for column in shown],
+        right=[column.heading for column in shown if column.is_right],
+        padded={column.heading: _PADDED for column in shown if column.is_label},
+    )
 
 
-def _clipped(text: str, longest: int | None) -> str:
-    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+def _worth_it(shown: list[Column], rows: list[Row], is_long: bool, columns: int) -> list[int]:
+    """The places of the columns that a window shows: without those that distinguish nothing, then as many as fit."""
+    kept = [
+        index for index, column in enumerate(shown) if is_long or _is_worth_it(column, {row[index][0] for row in rows})
+    ]
+    for name in _FIRST_TO_GO:
+        room = dict(zip(kept, _rooms([shown[index] for index in kept], _of(rows, kept), columns), strict=True))
+        if all(
+            (room[index] or 0) >= min(_ENOUGH, _widest(shown[index], rows, index))
+            for index in kept
+            if shown[index].name in _READ
+        ):
+            break
+        kept = [index for index in kept if shown[index].name != name]
+    return kept
 
 
-def took(job: Job) -> Part:
-    """How long the last attempt of a job took."""
-    return (show_duration(job.seconds * 1000), "") if job.seconds is not None else _NONE
+def _is_worth_it(column: Column, texts: set[str]) -> bool:
+    if column.name in _IF_THEY_DIFFER:
+        return len(texts) > 1
+    return column.name not in _IF_ANY or not texts <= {"-", "1"}
+
+
+def _of(rows: list[Row], kept: Sequence[int]) -> list[Row]:
+    return [[row[index] for index in kept] for row in rows]
+
+
+def _rooms(shown: Sequence[Column], rows: list[Row], columns: int) -> list[int | None]:
+    """How long the text of each column may be: labels share what the others leave; None: any length."""
+    widest = [_widest(column, rows, index) for index, column in enumerate(shown)]
+    left = columns - len(GAP) * (len(shown) - 1)
+    left -= sum(wanted for wanted, column in zip(widest, shown, strict=True) if not column.is_label)
+    shared = iter(shares([wanted for wanted, column in zip(widest, shown, strict=True) if column.is_label], left))
+    return [next(shared) if column.is_label else None for column in shown]
+
+
+def _widest(column: Column, rows: list[Row], index: int) -> int:
+    return max(len(column.heading), *(width(row[index][0]) for row in rows), 0)
+
+
+def shares(wanted: Sequence[int], room: int) -> list[int]:
+    """Share ``room`` fairly: nobody gets more than is ``wanted``, and what one leaves goes to the others."""
+    given = dict.fromkeys(range(len(wanted)), 0)
+    for done, place in enumerate(sorted(given, key=lambda place: wanted[place])):
+        given[place] = max(0, min(wanted[place], room // (len(wanted) - done)))
+        room -= given[place]
+    return [*given.values()]
+
+
+def _clipped(rows: list[Row], room: list[int | None]) -> list[Row]:
+    if not room:
+        return rows
+    return [
+        [part if most is None else (_clip(part[0], most), part[1]) for part, most in zip(row, room, strict=True)]
+        for row in rows
+    ]
+
+
+def _clip(text: str, most: int) -> str:
+    if width(text) <= most:
+        return text
+    return text[: fitting(text, 0, most - 1)] + "…" if most > 0 else ""

@@ -4,8 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from batchq.clock import iso
-from batchq.store.looking.rows import End, Job
+from batchq.report import columns
 from batchq.visible import visible
 
 TYPE_CHECKING = False
@@ -19,31 +18,24 @@ COLUMNS = (
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: how a text begins that a spreadsheet would compute
 _LONGEST = 32_000  #: characters of a text; spreadsheets hold 32,767 in a cell, and Python's csv reads 131,072
-_NO_END = End("")
 
 
 def rows(scope: "Scope") -> Iterator[str]:
-    """Yield the row of names, then the rows of each page of jobs.
+    """Yield the row of names, then the rows of each page of jobs: the columns that were asked for, else ``COLUMNS``.
 
     Texts are made safe by ``visible``. One that a spreadsheet would take for a formula gets an apostrophe before it, and
     a very long one is shortened visibly: JSON has all of it.
     """
-    yield _written([COLUMNS])
+    shown = scope.columns or columns.chosen(",".join(COLUMNS))
+    values, now = [one.column.value for one in shown], columns.Now(scope.at)
+    yield _written([[one.word for one in shown]])
     for page in scope.pages():
-        yield _written([_row(job) for job in page])
-
-
-def _row(job: Job) -> "list[object]":
-    end = job.end or _NO_END
-    values = (
-        job.id, job.name, job.batch, job.queue, job.standing, job.why, end.outcome, end.exit_code, end.signal,
-        end.error_type, end.error, end.cause, job.attempt, job.max_attempts, job.key, job.command, iso(job.created_at),
-        iso(job.started_at), iso(job.finished_at), job.seconds, job.cpu_seconds, job.peak_kib,
-    )  # fmt: skip
-    return [_cell(value) for value in values]
+        yield _written([[_cell(value(job, now)) for value in values] for job in page])
 
 
 def _cell(value: object) -> object:
+    if type(value) is list:
+        value = ", ".join(value)
     if type(value) is not str:
         return value
     text = visible(value)

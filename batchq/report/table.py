@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.report import change, whylines
+from batchq.report.columns import COLUMNS, Now
 from batchq.report.digest import shortened, title
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
-from batchq.report.listing import took
 from batchq.report.states import STYLES, state
 from batchq.report.summary import Summary
-from batchq.store.looking.rows import Job
+from batchq.store.looking.rows import Job, Timing
 from batchq.visible import visible
 
 _MANY = 10  #: attempts whose times are worth a line
@@ -43,12 +43,18 @@ def _headline(report: Summary) -> Iterator[Line]:
     facts += [count(timing.retries, "retry", "retries")] if timing.retries else []
     facts += [f"{count(report.flaky, 'job')} succeeded after one"] if report.flaky else []
     facts += [f"{show_duration(timing.busy_seconds * 1000)} of work"]
-    facts += [f"from {clock.local(timing.first_started)}"] if timing.first_started is not None else []
-    facts += [f"to {clock.local(timing.last_finished)}"] if timing.last_finished is not None else []
+    facts += _period(timing)
     of = f" (estimated from {report.sample:,} of the jobs)" if report.is_estimated else ""
-    yield line((", ".join([*facts[:-2], " ".join(facts[-2:])]) + of, "dim"))
+    yield line((", ".join(facts) + of, "dim"))
     if report.change and change.parts(report.change):
         yield line(change.sentence(report.change))
+
+
+def _period(timing: Timing) -> list[str]:
+    first, last = timing.first_started, timing.last_finished
+    if first is None:
+        return []
+    return [f"from {clock.local(first) if last is None else clock.period(first, last)}"]
 
 
 _ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}
@@ -86,9 +92,10 @@ def _times(report: Summary) -> list[Line]:
 def _slowest(report: Summary) -> list[Line]:
     if len(report.slowest) < 2:
         return []
-    columns = Columns(("TOOK", "JOB", "STATE", "COMMAND"), right=("TOOK", "JOB"))
+    columns, took = Columns(("TOOK", "JOB", "STATE", "COMMAND"), right=("TOOK", "JOB")), COLUMNS["took"]
+    now = Now(report.at)
     rows = columns.rows([
-        [took(job), (str(job.id), ""), state(job.state), (_named_command(job), "")] for job in report.slowest
+        [took.cell(job, now), (str(job.id), ""), state(job.state), (_named_command(job), "")] for job in report.slowest
     ], indent=2)  # fmt: skip
     return [line(("SLOWEST", "bold")), *rows]
 

@@ -99,7 +99,7 @@ def _where(reason: Reason, summary: Summary) -> str:
 
 
 def _moment(at: int, summary: Summary) -> str:
-    """A time, without the day if everything happened on the same one."""
-    text, days = clock.local(at), (summary.timing.first_started, summary.timing.last_finished)
-    is_same = all(day is None or clock.local(day)[:10] == text[:10] for day in days)
-    return text[11:] if is_same else text
+    """A time, without the day and the offset, which the report has, if all was on the same day with the same offset."""
+    day, time, offset = clock.local(at).split()
+    ends = [clock.local(end).split() for end in (summary.timing.first_started, summary.timing.last_finished) if end]
+    return time if all((one[0], one[2]) == (day, offset) for one in ends) else f"{day} {time} {offset}"

@@ -223,11 +223,14 @@ def test_a_list_has_one_whole_line_for_each_job_off_a_terminal(store: Store) -> 
     add(store, "echo " + "x" * 500 + "\necho two")
 
     lines = run(store, "list").out.splitlines()
+    ((added,),) = store.fetch("SELECT created_at FROM jobs WHERE id = 2")
 
-    assert lines[0].split() == ["ID", "STATE", "TRIES", "TOOK", "BATCH", "QUEUE", "NAME", "COMMAND"]
+    assert lines[0].split() == [
+        *("ID", "STATE", "TRIES", "TOOK", "SINCE", "BATCH", "QUEUE", "NAME", "REASON", "COMMAND")
+    ]
     assert lines[2].split() == [
-        *("2", "failed", "3", "2.0", "s", "night", "default", "load"),
-        *("exit", "code", "3:", "refused:", "psql", "-f", "load.sql"),
+        *("2", "failed", "3", "2.0", "s", *clock.local(added).split(), "night", "default", "load"),
+        *("exit", "code", "3:", "refused", "psql", "-f", "load.sql"),
     ]
     assert lines[4].endswith("x" * 500 + r"\necho two")
     assert len(lines) == 5

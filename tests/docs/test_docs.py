@@ -56,7 +56,7 @@ def steps(session: Block) -> list[tuple[str, str]]:
 
 
 _VARYING = (
-    (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?Z?"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?(Z| [+-]\d{4})?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\b(\d+ (d|h|m) \d\d (h|m|s)|\d+(\.\d+)? (ms|s))\b"), "DURATION"),
     (re.compile(r"\b[\d,.]+ jobs/(s|min|h)"), "RATE"),

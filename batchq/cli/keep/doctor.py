@@ -1,6 +1,7 @@
 """``batchq doctor``: check a store, repair it, and take back the jobs of dead runners."""
 
 import sys
+import time
 
 from batchq import clock
 from batchq.cli.choosing import named_by, store_for
@@ -48,7 +49,7 @@ def _repair(db: str | None) -> None:
     from batchq.store.keeping import repair
 
     with store_for(db) as store:
-        kept = repair.keep_as_it_is(store, clock.local(clock.now()).replace(" ", "-").replace(":", ""))
+        kept = repair.keep_as_it_is(store, time.strftime("%Y-%m-%d-%H%M%S"))
         note(f"doctor: the store before the repair is kept in {kept}")
         mended = repair.mend(store, clock.now())
         taken = sum(len(settled) for settled in Rescuer(store).rescue())

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from batchq import clock
 from batchq.cli.choosing import chosen, named_by, store_for
 from batchq.cli.look.printing import look_of_stdout, print_texts
+from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.notes import note
 from batchq.report import formats
@@ -12,6 +13,11 @@ from batchq.report.formats import Format, Scope
 from batchq.report.layout import Look
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries, tallies
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.report.columns import Chosen
+    from batchq.store.looking.sorting import Key
 
 NEWEST = 50  #: jobs that ``list`` shows when no selection is given
 
@@ -86,6 +92,9 @@ def list_jobs(
     selection: Selection,
     *,
     limit: int | None,
+    sort: str | None,
+    columns: str | None,
+    wide: bool,
     format: str | None,
     output: str | None,
     json: bool,
@@ -94,6 +103,9 @@ def list_jobs(
 ) -> None:
     """Print or write the selected jobs, page by page."""
     into = formats.chosen(format, output, json=json, names=formats.OF_LISTS)
+    order, asked = _asked(sort, columns)
+    if asked and into.name == "joblog":
+        raise UsageError("--columns and --format joblog exclude each other: a job log always has the same columns")
     if limit is None and selection.is_empty:
         limit = NEWEST
     with store_for(db, reading=True) as store:
@@ -101,19 +113,29 @@ def list_jobs(
         queries.require(store, selection)
         total = sum(tallies.counts(store, selection).values())
         cut = limit is not None and 0 < limit < total
-        scope = Scope(store, selection, clock.now(), named_by(store, db), limit if cut else None)
+        scope = Scope(store, selection, clock.now(), named_by(store, db), limit if cut else None, order, asked)
         if into.name == "table":
             from batchq.report import listing
 
-            texts: Iterable[str] = listing.listing(scope.pages(), _look_of(output, color), scope.at)
+            look, shown = _look_of(output, color), [one.column for one in asked]
+            texts: Iterable[str] = listing.listing(scope.pages(), look, scope.at, shown, wide=wide)
         elif into.name == "json":
             from batchq.report import asjson
 
-            texts = asjson.listing(scope.pages(), total)
+            texts = asjson.listing(scope, total)
         else:
             texts = into.render(scope)
         _emit(into, texts, output, store)
     if cut:
-        note(f"list: the newest {limit:,} of {total:,} jobs; --limit 0 shows all")
+        note(f"list: the {'first' if order else 'newest'} {limit:,} of {total:,} jobs; --limit 0 shows all")
     elif not total and into.name == "table":
         note("list: no jobs")
+
+
+def _asked(sort: str | None, columns: str | None) -> "tuple[tuple[Key, ...], tuple[Chosen, ...]]":
+    """Return what --sort and --columns ask for. Raises UsageError."""
+    if sort is None and columns is None:
+        return (), ()
+    from batchq.report.columns import chosen, order
+
+    return (() if sort is None else order(sort)), (() if columns is None else chosen(columns))

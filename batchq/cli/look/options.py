@@ -35,10 +35,21 @@ REPORT = Command(
 LIST = Command(
     "list",
     "look.looking:list_jobs",
-    "List jobs in the order of their ids, one per line: those selected, or the newest 50.",
+    """List jobs, one per line, in the order of their ids: those selected, or the newest 50.
+
+    \b
+    batchq list --running                      what runs now
+    batchq list --all --sort -took --limit 5   the slowest
+    batchq list last --columns id,name,added   only these columns
+    """,
     (
         *SELECTION,
-        Option("--limit", "N", "List only the newest N; 0: no limit.", form=NUMBER, least=0),
+        Option(
+            "--limit", "N", "List only the newest N, or with --sort the first N; 0: no limit.", form=NUMBER, least=0
+        ),
+        Option("--sort", "COLUMN", "Sort by a column, as in took; -took: the largest first; state,-took: by both."),
+        Option("--columns", "NAMES", "The columns, as in id,state,took,command; a wrong name lists all there are."),
+        Option("-w --wide", None, "On a terminal, too, print all columns and whole lines."),
         _format(formats.OF_LISTS),
         OUTPUT,
         JSON,

@@ -16,7 +16,7 @@ LINE = 80  #: columns that a line should have; only the command of a job is shor
 
 def to_stderr(text: str) -> None:
     """Print a line to what stderr is now, with the date: a log may be kept for days."""
-    sys.stderr.write(f"{clock.local(clock.now())} {text}\n")
+    sys.stderr.write(f"{clock.bare(clock.now())} {text}\n")
 
 
 class Journal(Explainer):
