@@ -44,7 +44,7 @@ def site(folder: Path, listeners: Sequence[Listener]) -> Executor:
         "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
         "cookie": "contract.0", "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0,
         "lease": None, "end": ["contract.0"],
-        "listens": bool(listeners),
+        "listens": bool(listeners), "engine": None, "run": "contract.0", "folder": None,
     }  # fmt: skip
     words = [sys.executable, "-P", "-m", "batchq.executors.afar.site"]
     return Afar([Place("here", words, setup, listeners)], Inbox(), None)

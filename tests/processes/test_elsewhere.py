@@ -236,7 +236,7 @@ def test_another_version_of_batchq_is_refused_by_name(afar: Scene) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--executor", "moon:h1"], "names no executor"),
+        (["--executor", "moon"], "names no executor"),
         (["--executor", "ssh:"], "is not a host"),
         (["--executor", "ssh:-oProxyCommand=x"], "is not a host"),
         (["--executor", "ssh:h1", "--log-dir", "logs"], "--log-dir has no effect"),

@@ -73,6 +73,7 @@ def executor(
         "home": home,
         "grace": grace,
         "worker_jobs": request.worker_jobs,
+        "folder": None,
         "lease": duration("--lease", request.lease) / 1000,
     }
     return choosing.executor(request.executor, setup, inbox)

@@ -49,8 +49,8 @@ class Afar:
 
     @property
     def widest(self) -> int:
-        """The slots of the largest place: a job cannot be spread over several."""
-        return max(1, *(place.slots for place in self.places))
+        """What the largest place has: a job cannot be spread over several."""
+        return max([1, *(place.widest for place in self.places)])
 
     def prepare(self) -> None:
         """Do nothing: the places get ready by themselves."""
@@ -200,6 +200,8 @@ class Afar:
                 self._reports += place.settle()
         if not self._is_refused and all(place.is_given_up() for place in self.places):
             self._is_refused = True
+            if any(isinstance(one, Refused) for one in self._reports):
+                return
             why = "; ".join(f"{place.name}: {place.refusal}" for place in self.places)
             code = 78 if any(place.is_unfit for place in self.places) else 74
             self._reports.append(Refused(f"no place of work can be reached ({why})", code))

@@ -1,7 +1,8 @@
 """What ``--executor`` names: where the jobs of a run are run.
 
 ``ssh:HOST,HOST`` are hosts reached by ssh, ``srun:NODE,NODE`` nodes of a Slurm allocation (``srun:`` all of them). They
-are carriers, not engines: the run itself decides which host gets which job.
+are carriers, not engines: the run itself decides which host gets which job. ``dask:ADDRESS`` is an engine, and so is what a
+``MODULE:FACTORY`` makes, a ``concurrent.futures.Executor``: their client lives in a bridge, a site on this machine.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from batchq.errors import UsageError
 from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.perform import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
 from batchq.processes.signals import Inbox
@@ -19,7 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMS = "local, ssh:HOST,HOST or srun:NODE,NODE"
+FORMS = "local, ssh:HOST,HOST, srun:NODE,NODE, dask:ADDRESS or MODULE:FACTORY"
+_CARRIERS = ("ssh", "srun")
 _SITE = "batchq-site"  #: the program of a site, which must be on the PATH there
 #: A broken line is noticed within 15 seconds. $BATCHQ_SSH replaces all of it, as $GIT_SSH_COMMAND does for git.
 _SSH = "ssh -T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
@@ -32,11 +35,18 @@ def check(chosen: str) -> None:
         commands(chosen)
 
 
+def engine(chosen: str) -> str | None:
+    """Return the engine whose client a bridge is to have; None if sites run the jobs themselves."""
+    return None if chosen.partition(":")[0] in _CARRIERS else chosen
+
+
 def commands(chosen: str) -> dict[str, list[str]]:
     """Map the places that ``chosen`` names to the words that start a site there. Raises UsageError."""
     carrier, colon, text = chosen.partition(":")
-    if not colon or carrier not in ("ssh", "srun"):
+    if not colon or not carrier:
         raise UsageError(f"--executor {chosen!r} names no executor: write {FORMS}")
+    if carrier not in _CARRIERS:
+        return {chosen: site_words()}
     if carrier == "srun":
         nodes = text.split(",") if text else _allocated()
         words = shlex.split(os.environ.get("BATCHQ_SRUN", _SRUN))
@@ -64,17 +74,29 @@ def _allocated() -> list[str]:
     return found.stdout.split()
 
 
-def setup_to_end(cookie: str) -> "dict[str, Any]":
-    """Return the setup of a site that only ends what carries this cookie."""
-    nothing = {"slots": 1, "db": "", "host": "", "boot_id": "", "perform": None, "home": "/", "grace": 0.0}
-    return nothing | {"worker_jobs": 0, "lease": None, "listens": False, "cookie": f"{cookie}.end", "end": [cookie]}
+def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
+    """Return the setup of a site that only ends what carries this cookie, here or at the workers of an engine."""
+    nothing: dict[str, Any] = {
+        "slots": 1,
+        "db": "",
+        "host": "",
+        "boot_id": "",
+        "perform": None,
+        "home": "/",
+        "grace": 0.0,
+    }
+    nothing |= {"worker_jobs": 0, "lease": None, "listens": False, "folder": None, "run": f"{cookie}.end"}
+    return nothing | {"engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
 
 
 def executor(chosen: str, setup: "dict[str, Any]", inbox: Inbox, listeners: Sequence[Listener] = ()) -> Afar:
-    """Make the executor, and start its places. ``setup`` is what they all get; each has a cookie of its own."""
+    """Make the executor, and start its places. ``setup`` is what they all get; each has a cookie of its own.
+
+    At the workers of an engine the cookie of the bridge is the name of the run.
+    """
     places = []
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
-        own = {"cookie": cookie, "end": [cookie], "listens": bool(listeners)}
+        own = {"cookie": cookie, "end": [cookie], "listens": bool(listeners), "engine": engine(chosen), "run": cookie}
         places.append(Place(name, words, setup | own, listeners))
     return Afar(places, inbox, setup["lease"], name=chosen)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from batchq.executors.afar import protocol
 from batchq.executors.listener import Listener
-from batchq.executors.seam import Lost, Report, Started
+from batchq.executors.seam import Lost, Refused, Report, Started
 from batchq.jobs.attempt import Claim, Ended
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
@@ -26,8 +26,8 @@ PATIENCE = 3.0  #: seconds that a place has to end when it is told to
 class Place:
     """``words`` start what leads to the site, ``setup`` is its first message; ``name`` is what people call it.
 
-    ``claims`` are with it, by token, and of these ``begun`` are at work. ``slots`` and ``ahead`` are its room, 0 until it
-    is up; it ``is_unfit`` if another version of batchq is there, or nothing leads there.
+    ``claims`` are with it, by token, and of these ``begun`` are at work. ``slots``, ``ahead`` and ``widest`` (as of
+    an executor) are 0 until it is up; it ``is_unfit`` if another version of batchq is there, or nothing leads there.
 
     If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
     ends everything left of it, or until ``ghosts_until``, when its lease has run out.
@@ -39,7 +39,7 @@ class Place:
         self.name = name
         self.claims: dict[str, Claim] = {}
         self.begun: set[str] = set()
-        self.slots = self.ahead = 0
+        self.slots = self.ahead = self.widest = 0
         self._was_up = False
         self.is_up = self.is_unfit = self.is_suspended = False
         self.failures = 0
@@ -103,7 +103,7 @@ class Place:
             elif message[0] == "up":
                 reports += self._come_up(message[1])
             elif message[0] == "room":
-                self.slots, self.ahead = message[1:]
+                self.slots, self.ahead, self.widest = message[1:]
             elif message[0] == "said":
                 self._pass_on(*protocol.said(message))
             elif message[0] == "silent":
@@ -112,6 +112,8 @@ class Place:
                 reports.append(report)
                 if isinstance(report, Started):
                     self.begun.add(report.claim.token)
+                elif isinstance(report, Refused):
+                    self.is_unfit = True
                 elif isinstance(report, Ended | Lost):
                     del self.claims[report.claim.token]
                     self.begun.discard(report.claim.token)
@@ -134,7 +136,7 @@ class Place:
             self.refusal = f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
             self.is_unfit = True
             raise Closed
-        self.slots = greeting["slots"]
+        self.slots, self.ahead, self.widest = greeting["room"]
         self.is_up = self._was_up = True
         self.failures = 0
         self.refusal = ""
@@ -185,7 +187,7 @@ class Place:
 
     def _fail(self, why: str) -> None:
         self.is_up = False
-        self.slots = self.ahead = 0
+        self.slots = self.ahead = self.widest = 0
         self.failures += 1
         self.refusal = self.refusal or why
         self.again_at = time.monotonic() + AGAIN * 2 ** (self.failures - 1)

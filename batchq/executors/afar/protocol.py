@@ -2,8 +2,8 @@
 
 To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["suspend"]``,
 ``["resume"]``, ``["alive"]``, which it sends back, and ``["close"]``. From it: ``["up", {…}]`` once it can work,
-``["room", slots, ahead]`` when that changes, ``["suspended"]``, one message for each report, and if the run has listeners
-``["said", token, stream, text]`` and ``["silent", token]``.
+``["room", slots, ahead, widest]`` when that changes, ``["suspended"]``, one message for each report, and if the run has
+listeners ``["said", token, stream, text]`` and ``["silent", token]``.
 """
 
 import binascii
@@ -52,7 +52,7 @@ def message(report: Report) -> "Message":
         return ["logged", report.claim.token, report.stream, report.path, report.trouble]
     if isinstance(report, Lost):
         return ["lost", report.claim.token, report.started]
-    return ["noted", report.text] if isinstance(report, Noted) else ["refused", report.reason]
+    return ["noted", report.text] if isinstance(report, Noted) else ["refused", *report]
 
 
 def piece(claim: Claim, stream: str, data: bytes) -> "Message":
@@ -70,7 +70,7 @@ def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
     """Return the report in a message; None if it is about an attempt that is not among ``claims`` (it came too late)."""
     kind, *rest = message
     if kind == "refused":
-        return Refused(rest[0])
+        return Refused(*rest)
     if kind == "noted":
         return Noted(rest[0])
     claim = claims.get(rest[0])

@@ -23,7 +23,7 @@ class Reach:
             return
         self._is_known = True
         self._open = {
-            Place(name, words, choosing.setup_to_end(f"{cookie}.{number}")): None
+            Place(name, words, choosing.setup_to_end(executor, f"{cookie}.{number}")): None
             for number, (name, words) in enumerate(commands.items())
         }
 

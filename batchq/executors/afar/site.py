@@ -1,4 +1,4 @@
-"""A site: the local executor in a process of its own, under a guardian, behind a pipe.
+"""A site: an executor in a process of its own, under a guardian, behind a pipe; in most the local executor.
 
 So session, timeout, kill of the whole tree, output, results and tracebacks are the same code everywhere. A site is started
 by exec: next to the worker of an engine, or through ``ssh HOST`` or ``srun``. It reads stdin and writes stdout as
@@ -13,8 +13,9 @@ import sys
 import time
 
 from batchq.executors.afar import protocol
+from batchq.executors.afar.unfit import Unfit
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Lost
+from batchq.executors.seam import Executor, Lost, Refused
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended
 from batchq.processes import guardian, machine, proc, remains
 from batchq.processes.kept import Kept
@@ -79,7 +80,52 @@ class Site:
         self._inbox.listen(link.fileno())
         for cookie in setup["end"]:
             remains.end(Marks((), cookie, {}, lambda _: False))
-        self._executor: Executor = LocalExecutor(
+        self._setup = setup
+        self._kept = kept
+        self._executor: Executor | None = None
+
+    def serve(self) -> int:
+        """Work until there is nothing more to do here; return the exit status."""
+        try:
+            self._executor = executor = self._made()
+            self._link.send(["up", greeting(executor)])
+            room = _room(executor)
+            while not self._is_leaving:
+                self._receive(executor)
+                reports = executor.poll(LOOK if self._link.push() else SOON)
+                for report in reports:
+                    if isinstance(report, Ended | Lost):
+                        self._running.pop(report.claim.token, None)
+                said, self._said = self._said, []
+                messages = [*said, *map(protocol.message, reports)]
+                if self._link.unsent > _MOST:
+                    messages = [one for one in messages if one[0] not in protocol.SPARED]
+                if room != (room := _room(executor)):
+                    messages.append(["room", *room])
+                self._link.send(*messages)
+                self._inbox.was_notified = False
+                self._check_signals(executor)
+                self._check_life()
+        except Unfit as problem:
+            with contextlib.suppress(Closed):
+                self._link.send(protocol.message(Refused(str(problem))))
+        except Closed:
+            pass
+        if self._executor is not None:
+            self._executor.stop(list(self._running), INTERRUPTED, 0)
+            self._executor.close()
+        with contextlib.suppress(Closed):
+            self._link.push()
+        return 0
+
+    def _made(self) -> Executor:
+        """Make the executor: of this machine, or in a bridge that of an engine. Raises Unfit."""
+        setup = self._setup
+        if setup["engine"] is not None:
+            from batchq.executors.afar import engines
+
+            return engines.engine(setup["engine"], self._inbox, setup)
+        return LocalExecutor(
             setup["slots"] or machine.cores(),
             self._inbox,
             db=_store_as_seen_here(setup),
@@ -88,38 +134,9 @@ class Site:
             home=setup["home"],
             grace=setup["grace"],
             worker_jobs=setup["worker_jobs"],
-            kept=kept,
+            kept=self._kept,
             listeners=[self] if setup["listens"] else [],
         )
-
-    def serve(self) -> int:
-        """Work until there is nothing more to do here; return the exit status."""
-        room = (self._executor.slots, self._executor.ahead())
-        try:
-            self._link.send(["up", greeting() | {"slots": self._executor.slots}])
-            while not self._is_leaving:
-                self._receive()
-                reports = self._executor.poll(LOOK if self._link.push() else SOON)
-                for report in reports:
-                    if isinstance(report, Ended | Lost):
-                        self._running.pop(report.claim.token, None)
-                said, self._said = self._said, []
-                messages = [*said, *map(protocol.message, reports)]
-                if self._link.unsent > _MOST:
-                    messages = [one for one in messages if one[0] not in protocol.SPARED]
-                if room != (room := (self._executor.slots, self._executor.ahead())):
-                    messages.append(["room", *room])
-                self._link.send(*messages)
-                self._inbox.was_notified = False
-                self._check_signals()
-                self._check_life()
-        except Closed:
-            pass
-        self._executor.stop(list(self._running), INTERRUPTED, 0)
-        self._executor.close()
-        with contextlib.suppress(Closed):
-            self._link.push()
-        return 0
 
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:
         """Pass on what an attempt has just printed."""
@@ -129,34 +146,34 @@ class Site:
         """Pass on that nothing more comes of an attempt."""
         self._said.append(["silent", claim.token])
 
-    def _receive(self) -> None:
+    def _receive(self, executor: Executor) -> None:
         messages, self._early = [*self._early, *self._link.receive()], []
         for kind, *rest in messages:
             self._received_at = time.monotonic()
             if kind == "run":
                 claims = [protocol.unpacked(values) for values in rest[0]]
                 self._running |= {claim.token: claim for claim in claims}
-                self._executor.start(claims)
+                executor.start(claims)
             elif kind == "alive":
                 self._link.send(["alive"])
             elif kind == "stop":
-                self._executor.stop(*rest)
+                executor.stop(*rest)
             elif kind == "suspend":
                 self._is_suspended = True
-                self._executor.suspend()
+                executor.suspend()
                 self._link.send(["suspended"])
             elif kind == "resume":
                 self._is_suspended = False
-                self._executor.resume()
+                executor.resume()
             elif kind == "close":
                 self._is_leaving = True
 
-    def _check_signals(self) -> None:
+    def _check_signals(self, executor: Executor) -> None:
         """Stop the jobs after a signal to this site: the first time with grace, then at once; then leave."""
         while self._inbox.received:
             number = self._inbox.received.pop(0)
             grace = TERM_TO_KILL if number in STOPPING else 0
-            self._executor.stop(list(self._running), INTERRUPTED, grace)
+            executor.stop(list(self._running), INTERRUPTED, grace)
             self._is_leaving = not grace or not self._running
 
     def _check_life(self) -> None:
@@ -177,7 +194,11 @@ def _store_as_seen_here(setup: "dict[str, Any]") -> str:
     return str(setup["db"]) if is_here else f"{setup['host']}:{setup['db']}"
 
 
-def greeting() -> "dict[str, Any]":
+def _room(executor: Executor) -> tuple[int, int, int]:
+    return executor.slots, executor.ahead(), executor.widest
+
+
+def greeting(executor: Executor) -> "dict[str, Any]":
     """Describe this place to the run before any work."""
     from importlib import metadata
 
@@ -191,6 +212,7 @@ def greeting() -> "dict[str, Any]":
         "cores": machine.cores(),
         "pid": os.getpid(),
         "now": time.time(),
+        "room": _room(executor),
     }
 
 
