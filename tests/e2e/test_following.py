@@ -219,3 +219,11 @@ def test_a_progress_bar_is_drawn_on_one_line(batchq: Shell, columns: int) -> Non
             open_gate(batchq, "go")
             assert terminal.wait() == 0
             assert terminal.screen() == "20%\nend"
+
+
+def test_a_choice_of_no_job_ends_at_once(batchq: Shell) -> None:
+    batchq("add", "-q", "--hold", "--", "true")
+    batchq("add", "-q", "-", stdin="")
+
+    assert "nothing was added by the newest add" in batchq("logs", "-f", "last").err
+    assert batchq("logs", "-f", "--failed").out == batchq("logs", "last").out == ""

@@ -5,7 +5,7 @@ import sys
 from batchq.cli.choosing import chosen, named_by, store_for
 from batchq.cli.logs.printer import Manner, Printer
 from batchq.errors import MissingError, UsageError
-from batchq.jobs.selection import Selection, merged
+from batchq.jobs.selection import NO_JOB, Selection, merged
 from batchq.notes import note
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries
@@ -61,7 +61,7 @@ def logs(
 
 def the_only_one(selection: Selection) -> int | None:
     """The job, if one is selected by its id or as the only job of the newest add, and not by what else it is."""
-    ids = list(merged(selection.ranges))
+    ids = list(merged(one for one in selection.ranges if (one,) != NO_JOB))
     is_by_id = selection._replace(ids=(), last=False, meant=None) == Selection()
     return ids[0][0] if is_by_id and len(ids) == 1 and ids[0][0] == ids[0][1] else None
 
@@ -70,6 +70,7 @@ def _print(
     store: Store, selection: Selection, only: int | None, printer: Printer, attempt: int | None, *, all_attempts: bool
 ) -> None:
     jobs = without = 0
+    job: Job | None = None
     for page in queries.pages(store, selection):
         for job in page:
             jobs += 1
