@@ -1,26 +1,41 @@
 """One job with all its attempts, for people: the output of ``batchq show``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from batchq import clock
 from batchq.clock import show_duration
+from batchq.jobs.fields import FIELDS, Field
+from batchq.report import asjson
 from batchq.report.digest import LINES, last_lines, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.states import LOST, state
-from batchq.store.looking.rows import Attempt, Detail, Output
+from batchq.store.looking.rows import Attempt, Detail, Output, Parent
 from batchq.visible import visible
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ATTEMPTS = 20  #: the newest ones are shown
-_LABEL = 10
+PARENTS = 10  #: parents that are named
+_LABEL = 9
+#: Fields that have a line of their own, or share one
+SHOWN = {
+    "batch", "queue", "priority", "timeout", "max_attempts", "backoff", "on_crash", "max_crashes", "tags", "env", "stdin",
+    "umask",
+}  # fmt: skip
 
 
-def detail(detail: Detail, outputs: dict[str, Output], look: Look, program: str) -> str:
+def detail(detail: Detail, parents: Sequence[Parent], outputs: dict[str, Output], look: Look, program: str) -> str:
     """Everything known about a job, with the last lines of ``outputs``, the output of its last attempt.
 
-    ``program`` is how the command begins that shows more.
+    ``parents`` are ``PARENTS`` jobs after which it runs, and one more if there are more. ``program`` is how the command
+    begins that shows more.
     """
-    lines = [_headline(detail), *(_field(label, value) for label, value in _fields(detail) if value)]
+    fields = [(label, value) for label, value in _fields(detail, parents) if value]
+    labels = max(_LABEL, *(len(label) for label, _ in fields))
+    lines = [_headline(detail), *(line((f"{label.ljust(labels)} ", "dim"), value, indent=2) for label, value in fields)]
     lines += _attempts(detail)
     for stream, output in outputs.items():
         lines += _output(stream, output)
@@ -49,11 +64,7 @@ def _headline(detail: Detail) -> Line:
     return line(*parts)
 
 
-def _field(label: str, value: str) -> Line:
-    return line((label.ljust(_LABEL), "dim"), value, indent=2)
-
-
-def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
+def _fields(detail: Detail, parents: Sequence[Parent]) -> Iterator[tuple[str, str]]:
     job = detail.job
     yield "command", visible(job.command, one_line=True)
     yield (
@@ -71,14 +82,37 @@ def _fields(detail: Detail) -> Iterator[tuple[str, str]]:
     yield "stdin", size(detail.stdin_bytes) if detail.stdin_bytes is not None else ""
     yield "umask", f"{detail.umask:03o}" if detail.umask is not None else ""
     yield "limits", ", ".join(_limits(detail))
+    for name, value in detail.terms.items():
+        if name not in SHOWN and value != FIELDS[name].default:
+            yield name.replace("_", " "), visible(_as_text(FIELDS[name], value), one_line=True)
+    for kind in dict.fromkeys(parent.kind for parent in parents):
+        yield kind.replace("_", " "), _titles([parent for parent in parents if parent.kind == kind])
     yield "key", visible(job.key or "", one_line=True)
-    yield "tags", visible(job.tags or "", one_line=True)
+    yield "tags", visible(_as_text(FIELDS["tags"], job.tags), one_line=True) if job.tags else ""
     for log in job.logs:
         yield "log", visible(log_line(log), one_line=True)
     yield "added", f"{clock.local(job.created_at)}"
     yield "due", clock.local(job.due_at) if job.due_at is not None else ""
-    yield "started", clock.local(job.started_at) if job.started_at is not None else ""
+    began = detail.attempts[0].started_at if detail.attempts else job.started_at
+    yield "started", clock.local(began) if began is not None else ""
     yield "finished", clock.local(job.finished_at) if job.finished_at is not None else ""
+
+
+def _as_text(field: Field, value: "Any") -> str:
+    """A stored value as words."""
+    if field.stored_as == "ms" and isinstance(value, (int, float)):
+        return show_duration(value)
+    if field.stored_as == "json":
+        listed = asjson.parsed(value)
+        return ", ".join(map(str, listed)) if isinstance(listed, list) else str(listed)
+    return ("yes" if value else "no") if field.form == "flag" else str(value)
+
+
+def _titles(parents: Sequence[Parent]) -> str:
+    """The jobs after which one runs, with their states."""
+    named = [f"{parent.id} ({parent.name})" if parent.name else str(parent.id) for parent in parents[:PARENTS]]
+    texts = [f"{name} {parent.state}" for name, parent in zip(named, parents, strict=False)]
+    return visible(", ".join(texts) + (", …" if len(parents) > PARENTS else ""), one_line=True)
 
 
 def _limits(detail: Detail) -> Iterator[str]:

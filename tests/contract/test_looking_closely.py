@@ -3,6 +3,7 @@
 from commands import on_a_terminal, run
 from history import FAILED, HOSTILE, NOW, SUCCEEDED, a_night, add, claim, out, play
 
+from batchq import clock
 from batchq.jobs.attempt import Stream
 from batchq.store.file.connection import Store
 
@@ -18,6 +19,53 @@ def test_show_prints_everything_about_a_job_except_secrets(store: Store) -> None
         assert words in told
     assert "hunter2" not in told
     assert "hunter2" not in run(store, "show", "1", "--json").out
+
+
+def test_show_has_all_fields_that_differ_from_their_defaults_in_words(store: Store) -> None:
+    rules = {"retry_on": [3, "stderr:no route"], "success_codes": [0, 24], "slots": 2, "leftovers": "keep"}
+    add(store, "one", name="load")
+    add(store, "two")
+    play(store, SUCCEEDED, FAILED)
+    add(store, "three", after=["load"], after_any=[2], tags=["a b", "c"], **rules)
+
+    told = run(store, "show", "3").out
+    plain = run(store, "show", "1").out
+
+    for label, text in (
+        ("retry on", "3, stderr:no route"), ("success codes", "0,24"), ("slots", "2"), ("leftovers", "keep"),
+        ("after", "1 (load) succeeded"), ("after any", "2 failed"), ("tags", "a b, c"),
+    ):  # fmt: skip
+        assert f"\n  {label.ljust(13)} {text}\n" in told
+        assert f"\n  {label} " not in plain
+
+
+def test_show_has_each_field_that_a_job_can_have() -> None:
+    """A new field appears without a change of show, unless it has a line of its own."""
+    from batchq.jobs.fields import COLUMNS, FIELDS
+    from batchq.report import detail
+
+    shown = {"batch", "queue", "priority", "tags", "env", "stdin", "umask"}
+    assert {*COLUMNS} - detail.SHOWN >= {"leftovers", "slots", "python", "fresh"}
+    assert {*COLUMNS} >= detail.SHOWN >= shown and {*FIELDS} >= {*COLUMNS}
+
+
+def test_started_is_when_the_first_attempt_started(store: Store) -> None:
+    add(store, "a", max_attempts=2)
+    play(store, FAILED, now=NOW)
+    play(store, SUCCEEDED, now=NOW + 86_400_000)
+
+    told = run(store, "show", "1").out
+
+    assert f"\n  started   {clock.local(NOW)}\n  finished  {clock.local(NOW + 86_401_000)}\n" in told
+    assert f"\n    2  {clock.local(NOW + 86_400_000)}  1.0 s" in told
+
+
+def test_of_many_parents_ten_are_named(store: Store) -> None:
+    add(store, *["true"] * 12)
+    add(store, "last", after=["last"])
+
+    (line,) = [line for line in run(store, "show", "13").out.splitlines() if line.startswith("  after")]
+    assert line.count(" queued") == 10 and line.endswith("10 queued, …")
 
 
 def test_show_in_json_has_every_attempt(store: Store) -> None:

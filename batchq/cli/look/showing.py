@@ -28,7 +28,8 @@ def show(selection: Selection, *, json: bool, color: str, db: str | None) -> Non
         look, batchq = look_of_stdout(color), program(named_by(store, db))
         for number, found in enumerate(jobs):
             printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
-            print_text("\n" * bool(number) + detail.detail(found, printed, look, batchq))
+            parents = queries.parents_of(store, found.job.id, detail.PARENTS + 1)
+            print_text("\n" * bool(number) + detail.detail(found, parents, printed, look, batchq))
 
 
 def _ids(store: Store, selection: Selection, verb: str) -> Iterator[int]:

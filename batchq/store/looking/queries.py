@@ -12,7 +12,7 @@ from batchq.jobs.selection import NO_JOB, Selection, of_ids
 from batchq.store import ages
 from batchq.store.adding import keys
 from batchq.store.file.connection import Store, translated
-from batchq.store.looking.rows import Attempt, Detail, End, Filed, Job
+from batchq.store.looking.rows import Attempt, Detail, End, Filed, Job, Parent
 from batchq.store.running import runners
 from batchq.store.selecting import condition
 
@@ -76,6 +76,22 @@ def job(store: Store, id: int) -> Detail:
     names = tuple(json.loads(env)) if env else ()
     attempts = _attempts(store, found, row[6])
     return Detail._make((found, add_id, *place, names, *rest, bool(asked), attempts, terms))
+
+
+def parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Parent]:
+    """Jobs ``p`` after which others run, by the rows ``d`` of ``dependencies``."""
+    rows = store.fetch(
+        f"SELECT p.id, p.name, p.state, d.kind FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE {where}",
+        parameters,
+    )
+    found = [Parent(*row) for row in rows]
+    died = runners.lost_jobs(store, [one.id for one in found if one.state == "running"])
+    return [one._replace(state="lost") if one.id in died else one for one in found]
+
+
+def parents_of(store: Store, id: int, limit: int) -> list[Parent]:
+    """The first ``limit`` jobs after which a job runs."""
+    return parents(store, "d.child = ? ORDER BY p.id LIMIT ?", (id, limit))
 
 
 def results(store: Store, ids: list[int]) -> dict[int, str]:

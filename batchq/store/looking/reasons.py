@@ -48,10 +48,12 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
         above = [left for one in found if (left := one.without({id})).jobs]
         return Facts(
             detail,
-            _parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
+            queries.parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
             open_parents,
             needs,
-            next(iter(_parents(store, "d.child = ? AND p.id = ?", (id, cause))), None) if cause is not None else None,
+            next(iter(queries.parents(store, "d.child = ? AND p.id = ?", (id, cause))), None)
+            if cause is not None
+            else None,
             claiming.limits_of(store, job.queue),
             claiming.running_in(store, job.queue),
             _before(store, job) if job.state == "queued" else 0,
@@ -61,16 +63,6 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
             above,
             queries.names(store, [one for left in above for one in left.jobs[:PARENTS]]),
         )
-
-
-def _parents(store: Store, where: str, parameters: tuple[int, int]) -> list[Parent]:
-    rows = store.fetch(
-        f"SELECT p.id, p.name, p.state, d.kind FROM dependencies AS d JOIN jobs AS p ON p.id = d.parent WHERE {where}",
-        parameters,
-    )
-    found = [Parent(*row) for row in rows]
-    died = runners.lost_jobs(store, [one.id for one in found if one.state == "running"])
-    return [one._replace(state="lost") if one.id in died else one for one in found]
 
 
 def _before(store: Store, job: Job) -> int:
