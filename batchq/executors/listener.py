@@ -4,13 +4,20 @@ from batchq.jobs.attempt import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import selectors
+    from collections.abc import Sequence
     from typing import Protocol
+
+    from batchq.executors.pipes import Pipes
 else:
     Protocol = object
 
 
 class Listener(Protocol):
     """A receiver of the output of all attempts, called in the runner's one thread: it must neither wait nor raise.
+
+    One that passes output on, and may have to wait for a reader, has a method ``attach(selector, pipes)``: it is called
+    once, with the selector of the executor's loop and the pipes of the jobs, which it may ``hold`` and ``resume``.
 
     With a listener each callable gets a message of its own, so that its output goes through the pipes while it runs. The
     output of a job with ``leftovers = "keep"`` goes to files and comes about once a second.
@@ -21,6 +28,13 @@ class Listener(Protocol):
 
     def ended(self, claim: Claim) -> None:
         """Note that nothing more will come of an attempt, which is reported as ended only after this."""
+
+
+def attach(listeners: "Sequence[Listener]", selector: "selectors.BaseSelector", pipes: "Pipes") -> None:
+    """Attach those listeners that pass output on to the loop of their executor."""
+    for one in listeners:
+        if hasattr(one, "attach"):
+            one.attach(selector, pipes)
 
 
 class Relay:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from batchq.executors.aftermath import Aftermath
 from batchq.executors.commands import Commands, unbegun
 from batchq.executors.handle import WorkerHandle
-from batchq.executors.listener import Listener
+from batchq.executors.listener import Listener, attach
 from batchq.executors.message import Hook
 from batchq.executors.pace import Pace, Rest
 from batchq.executors.pipes import Pipes
@@ -73,6 +73,7 @@ class LocalExecutor:
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes = Pipes(self._selector)
+        attach(listeners, self._selector, self._pipes)
         self._commands = Commands(self._context, self._pipes)
         self._pool = Pool(
             slots, self._selector, self._pipes, self._context, Hook(perform, home), grace=grace, worker_jobs=worker_jobs

@@ -12,6 +12,8 @@ class Pipes:
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
         self._free: list[Piped] = []
+        self._open: set[Piped] = set()
+        self._is_held = False
 
     def take(self) -> Piped | Refusal:
         """Take a pair for an attempt, or a worker; a refusal if no descriptor is left."""
@@ -21,8 +23,9 @@ class Pipes:
             piped = Piped()
         except OSError as error:
             return machine_refusal(error)
-        for pipe in piped.pipes:
-            self._selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+        self._open.add(piped)
+        if not self._is_held:
+            self._register(piped)
         return piped
 
     def give_back(self, output: Output) -> None:
@@ -34,11 +37,35 @@ class Pipes:
     def discard(self, output: Output) -> None:
         """Close pipes into which a surviving process may still write."""
         if isinstance(output, Piped):
-            for pipe in output.pipes:
-                self._selector.unregister(pipe.reader)
+            self._open.discard(output)
+            if not self._is_held:
+                self._unregister(output)
             output.close()
+
+    def hold(self) -> None:
+        """Stop reading: what prints has to wait when its pipe is full."""
+        if not self._is_held:
+            self._is_held = True
+            for piped in self._open:
+                self._unregister(piped)
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._is_held:
+            self._is_held = False
+            for piped in self._open:
+                self._register(piped)
 
     def close(self) -> None:
         """Close the free pipes."""
         for piped in self._free:
             self.discard(piped)
+        self._is_held = False
+
+    def _register(self, piped: Piped) -> None:
+        for pipe in piped.pipes:
+            self._selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+
+    def _unregister(self, piped: Piped) -> None:
+        for pipe in piped.pipes:
+            self._selector.unregister(pipe.reader)

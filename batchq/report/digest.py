@@ -1,6 +1,6 @@
 """The digest of a failed run as plain text. Cron mails it, so it must say on its own what failed, why, and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from batchq.clock import show_duration
 from batchq.jobs.selection import in_words, merged
@@ -22,15 +22,16 @@ _LINE_LENGTH = 500
 _BRIEF_LENGTH = 100
 
 
-def digest(found: "Aftermath") -> str:
+def digest(found: "Aftermath", shown: Collection[str] = ()) -> str:
     """Why jobs failed, the most frequent reason first, each with an example and its command; one failure alone in full.
 
-    Its last line is the command that runs all of them again.
+    Its last line is the command that runs all of them again. The streams of a single job that its reader has been
+    ``shown`` are not repeated.
     """
     is_grouped = bool(found.reasons) and found.failed > 1
     why = f" for {_count(len(found.reasons), 'reason')}" if is_grouped else ""
     head = f"batchq: {_count(found.failed, 'job')} failed{why}\n" + (f"{found.since}\n" if found.since else "")
-    parts = [head, *(_of_reasons(found.reasons) if is_grouped else _one_by_one(found))]
+    parts = [head, *(_of_reasons(found.reasons) if is_grouped else _one_by_one(found, shown))]
     it = "it" if found.failed == 1 else "them"
     if found.lost:
         parts.append(f"{found.lost:,} of {it} {'was' if found.lost == 1 else 'were'} retried or removed since\n")
@@ -108,8 +109,8 @@ def evidence(failure: Failure, most: int = LINES) -> tuple[str, list[str], bool]
     return failure.log.stream, lines, more or failure.log.cut
 
 
-def _one_by_one(found: "Aftermath") -> list[str]:
-    parts = [*map(_paragraph, found.failures)]
+def _one_by_one(found: "Aftermath", shown: Collection[str]) -> list[str]:
+    parts = [_paragraph(one, shown=shown) for one in found.failures]
     if (rest := found.failed - len(found.failures)) > 0:
         parts.append(f"and {rest:,} more\n")
     return parts
@@ -162,11 +163,11 @@ def _past(reason: "Reason") -> str:
     return "" if reason.before is None else f" (last time {reason.before:,})" if reason.before else " (new)"
 
 
-def _paragraph(failure: Failure, more: str = "", *and_then: str) -> str:
+def _paragraph(failure: Failure, more: str = "", *and_then: str, shown: Collection[str] = ()) -> str:
     job = failure.job
     source, lines, cut = evidence(failure)
     text = [f"{title(job)}, {nth(job)}: {how(job)}{more}", *and_then, _work(job)]
-    if lines:
+    if lines and source not in shown:
         text.append(f"    {'last lines of ' if cut else ''}{source}:")
         text += [f"      {line}" for line in lines]
     return "\n".join([*text, *_logs(job)]) + "\n"

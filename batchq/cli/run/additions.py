@@ -1,6 +1,7 @@
 """The jobs that a run adds before it begins: which they are, and by what they are known as the same from run to run."""
 
 import os
+import sys
 
 from batchq.cli.request import Request
 from batchq.cli.run.options import FOR_JOBS
@@ -26,9 +27,13 @@ def requested(given: "dict[str, Any]") -> Request:
             raise UsageError("--watch and jobs to add exclude each other: the run ends when these jobs have ended")
     else:
         _refuse_options_for_jobs(given)
-        if request.pass_exit_code:
-            raise UsageError("--pass-exit-code is for a run of one job: put a command after --, or use -c or --call")
+        if option := _of_one_job(request):
+            raise UsageError(f"{option} is for a run of one job: put a command after --, or use -c or --call")
     return request
+
+
+def _of_one_job(request: Request) -> str | None:
+    return "--pass-exit-code" if request.pass_exit_code else "--tee" if request.tee else None
 
 
 def adds(request: Request) -> bool:
@@ -53,9 +58,25 @@ def jobs_of(request: Request) -> "Jobs":
 
     specs = sources.specs_of(request, "run")
     intake.find_keys(specs)
-    if request.pass_exit_code and (number := len(specs)) != 1:
-        raise UsageError(f"--pass-exit-code is for a run of one job, and this one would add {number:,}")
+    if (number := len(specs)) != 1 and (option := _of_one_job(request)):
+        raise UsageError(f"{option} is for a run of one job, and this one would add {number:,}")
     return specs
+
+
+def is_teed(request: Request) -> bool:
+    """Whether the output of the job is passed on: by default that of a command, on a terminal. Raises UsageError."""
+    for option, given in (
+        ("--no-tee", request.no_tee),
+        ("--json", request.json),
+        ("--events -", request.events == "-"),
+    ):
+        if given and request.tee:
+            raise UsageError(f"--tee and {option} exclude each other")
+        if given:
+            return False
+    is_command = adds(request) and not request.files and not request.each
+    on_terminal = sys.stdout.isatty() or sys.stderr.isatty()
+    return bool(request.tee) or (is_command and on_terminal and not request.quiet and request.executor == "local")
 
 
 def known_as(plan: "Plan", request: Request, specs: "Jobs") -> "Plan":

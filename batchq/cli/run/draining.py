@@ -17,7 +17,7 @@ from batchq.notes import note, note_outer_store, warn
 from batchq.processes import enclosing, guardian, machine, proc
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
-from batchq.runner import Plan
+from batchq.runner import Plan, Tally
 from batchq.store import names
 from batchq.store.answering import asking
 from batchq.store.file.connection import Store
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from batchq.cli.run.notifying import Notifier
+    from batchq.executors.tee import Tee
     from batchq.jobs.reading.spool import Jobs
 
 
@@ -59,6 +60,7 @@ def run(**given: "Any") -> int:
     ):
         for target in targets:
             handlers.check_target(option, target)
+    is_teed = additions.is_teed(request)
     adding = additions.jobs_of(request) if is_adding else None
     if adding is not None:
         plan = additions.known_as(plan, request, adding)
@@ -74,7 +76,7 @@ def run(**given: "Any") -> int:
         )
     live = sys.stderr.isatty() and not request.quiet
     named = path if is_named(request.db) else None
-    options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news)
+    options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news, is_teed)
 
     notifier = _notifier(target, path, lock) if target else None
 
@@ -85,6 +87,7 @@ def run(**given: "Any") -> int:
             called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
+            tee = _tee() if is_teed else None
             executor = executing.executor(
                 request,
                 slots,
@@ -96,11 +99,12 @@ def run(**given: "Any") -> int:
                 grace=plan.grace,
                 logs=log_dir,
                 kept=kept,
+                listeners=[] if tee is None else [tee],
                 prepare=preparing.prepare_to_compare if only_news else preparing.prepare,
             )
             trust_owner = request.trust_owner
             return _run(
-                path, plan, liveness, inbox, executor, called, options, adding, notifier, trust_owner=trust_owner
+                path, plan, liveness, inbox, executor, called, options, adding, notifier, tee, trust_owner=trust_owner
             )
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
@@ -156,6 +160,7 @@ def _run(
     options: OutputOptions,
     adding: "Jobs | None",
     notifier: "Notifier | None",
+    tee: "Tee | None",
     *,
     trust_owner: bool,
 ) -> int:
@@ -171,6 +176,8 @@ def _run(
         if notifier is not None:
             notifier.end(store, plan, tally, options)
         code = tally.exit_code() if tally.signal is None else _status(tally.signal)
+        if tee is not None:
+            code, options = _drained(tee, inbox, tally, code), options._replace(shown=tee.shown())
         try:
             output.print_result(store, plan, tally, options)
             sys.stdout.flush()
@@ -182,6 +189,24 @@ def _run(
         except BatchqError as error:  # the store cannot even be read
             note(str(error))
             return code or LedgerError.exit_code
+    return code
+
+
+def _tee() -> "Tee":
+    from batchq.executors.tee import Tee
+
+    return Tee()
+
+
+def _drained(tee: "Tee", inbox: Inbox, tally: Tally, code: int) -> int:
+    """Wait until the output of the job is read, now that all is recorded; return the exit code."""
+    if tally.signal is None:
+        tee.drain(inbox)
+        if inbox.received:
+            return _status(inbox.received[0])
+    if (trouble := tee.trouble()) is not None:
+        note(f"cannot write the output of the job: {trouble.strerror}")
+        return code if tally.signal is not None else LedgerError.exit_code
     return code
 
 
@@ -202,7 +227,7 @@ def _observer(store: Store, options: OutputOptions) -> "AbstractContextManager[r
     if options.live:
         from batchq.cli.run.live.watching import watched
 
-        return watched(store, verbose=options.verbose)
+        return watched(store, verbose=options.verbose, draws=not options.is_teed)
     if options.verbose:
         from batchq.cli.run.journal import Journal
 

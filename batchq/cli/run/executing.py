@@ -1,9 +1,10 @@
 """The executor of a run: processes on this machine, or places elsewhere (``--executor``)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from batchq.cli.request import Request, duration
 from batchq.errors import UsageError
+from batchq.executors.listener import Listener
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor
 from batchq.processes import machine
@@ -11,7 +12,7 @@ from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 
 #: What concerns this machine only
-_HERE = (("--limit-processes", "limit_processes"), ("--log-dir", "log_dir"))
+_HERE = (("--limit-processes", "limit_processes"), ("--log-dir", "log_dir"), ("--tee", "tee"))
 
 
 def check(request: Request) -> None:
@@ -24,7 +25,7 @@ def check(request: Request) -> None:
     if request.lease is not None:
         duration("--lease", request.lease)
     for option, name in _HERE:
-        if getattr(request, name) is not None:
+        if getattr(request, name) not in (None, False):
             raise UsageError(
                 f"{option} has no effect where the jobs of --executor {request.executor} run; leave it out"
             )
@@ -42,9 +43,11 @@ def executor(
     grace: float,
     logs: str | None,
     kept: Kept,
+    listeners: Sequence[Listener],
     prepare: Callable[[], None],
 ) -> Executor:
-    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store."""
+    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store;
+    only the executor of this machine has ``listeners``."""
     if request.executor == "local":
         return LocalExecutor(
             slots,
@@ -58,6 +61,7 @@ def executor(
             mark=mark,
             worker_jobs=request.worker_jobs,
             kept=kept,
+            listeners=listeners,
             prepare=prepare,
         )
     from batchq.executors.afar import choosing

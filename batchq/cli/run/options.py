@@ -77,6 +77,8 @@ _OWN = (
         "--notify", "TARGET", "Notify this URL or command at the end, not the target of 'batchq notify'; '' for none.",
         group=_OUTPUT,
     ),
+    Option("--tee", None, "Pass the output of the only job on as it comes (default: on a terminal).", group=_OUTPUT),
+    Option("--no-tee", None, "Only record the output of the job.", group=_OUTPUT),
     Option("--log-dir", "DIR", "Keep all output in this folder, one file per attempt.", group=_OUTPUT),
 )  # fmt: skip
 _LAST = (QUIET, JSON, DB, NETWORK_FS, TRUST_OWNER)

@@ -29,7 +29,8 @@ _LEFT_ALONE = {
 
 class OutputOptions(NamedTuple):
     """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, for commands that must name it.
-    ``only_news``: the digest only if other jobs failed than last time, or one recovered."""
+    ``only_news``: the digest only if other jobs failed than last time, or one recovered. ``is_teed``: the output of the
+    only job is passed on; ``shown`` are its streams that the reader of stderr has got whole."""
 
     quiet: bool
     verbose: bool
@@ -37,6 +38,8 @@ class OutputOptions(NamedTuple):
     live: bool
     db: str | None
     only_news: bool = False
+    is_teed: bool = False
+    shown: frozenset[str] = frozenset()
 
 
 def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
@@ -90,7 +93,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     if unread is not None:
         raise unread
     if found is not None and (found.is_news or not options.only_news):
-        _print_failures(found)
+        _print_failures(found, options)
     elif not tally.failed and options.only_news:
         _print_recovered(store, tally)
     if tally.held:
@@ -110,6 +113,8 @@ def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None
     from batchq.cli.run.live import sentences
     from batchq.report.program import program
 
+    if options.is_teed and tally.succeeded and not tally.failed:
+        return  # its output has the last word
     if _is_idle(tally):
         note(sentences.nothing(tally.left_alone, program(options.db)))
         return
@@ -120,10 +125,10 @@ def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None
     note(sentences.ended(tally, reasons, left))
 
 
-def _print_failures(found: "Aftermath") -> None:
+def _print_failures(found: "Aftermath", options: OutputOptions) -> None:
     from batchq.report.digest import digest
 
-    sys.stderr.write(digest(found))
+    sys.stderr.write(digest(found, options.shown))
 
 
 def _print_recovered(store: Store, tally: Tally) -> None:

@@ -31,10 +31,13 @@ WINDOW = 30.0  #: seconds over which the rate is measured
 
 
 @contextmanager
-def watched(store: Store, *, verbose: bool) -> Iterator[Observer]:
-    """Watch a run on the terminal that stderr is, if ``verbose`` with a line for each event. Messages are printed there."""
+def watched(store: Store, *, verbose: bool, draws: bool = True) -> Iterator[Observer]:
+    """Watch a run on the terminal that stderr is, if ``verbose`` with a line for each event. Messages are printed there.
+
+    Unless it ``draws``, there are only lines.
+    """
     environ = os.environ
-    can_draw = environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI")
+    can_draw = draws and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI")
     with Screen(sys.stderr.fileno(), draws=can_draw) as screen:
         yield Watcher(store, screen, verbose=verbose, colour=layout.look(sys.stderr, "auto", environ).colour)
 

@@ -1,0 +1,68 @@
+"""``--tee``: what a job prints goes to stdout and stderr of the run, too, as it comes."""
+
+import errno
+import select
+import selectors
+import signal
+
+from batchq.executors.outlet import Outlet
+from batchq.executors.pipes import Pipes
+from batchq.jobs.attempt import Claim
+from batchq.processes.signals import Inbox
+
+FULL = 256 * 1024  #: bytes that may wait for a slow reader; then the job's pipes are not read, and it has to wait, too
+_GONE = (errno.EPIPE, errno.EIO)  #: the reader has gone: it has enough, as ``head`` has, or its terminal is closed
+
+
+class Tee:
+    """A listener that passes on what is printed to descriptors 1 and 2.
+
+    A job whose output nobody reads waits as in a pipe of the shell; timeouts, signals and records do not.
+    """
+
+    def __init__(self) -> None:
+        self._outlets: dict[str, Outlet] = {}
+        self._pipes: Pipes | None = None
+
+    def attach(self, selector: selectors.BaseSelector, pipes: Pipes) -> None:
+        """Begin; ``pipes`` are those of the jobs, which ``selector`` watches."""
+        # The runner has a process group of its own: a terminal with `stty tostop` would stop it. Jobs get the default.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        self._pipes = pipes
+        self._outlets = {name: Outlet(fd, selector, self._relax) for name, fd in (("stdout", 1), ("stderr", 2))}
+
+    def printed(self, claim: Claim, stream: str, data: bytes) -> None:
+        """Pass it on."""
+        self._outlets[stream].write(data)
+        if self._pipes is not None and len(self._outlets[stream].waiting) >= FULL:
+            self._pipes.hold()
+
+    def ended(self, claim: Claim) -> None:
+        """Nothing more will come of this attempt; the next one prints to the same places."""
+
+    def _relax(self) -> None:
+        if self._pipes is not None and all(len(one.waiting) < FULL for one in self._outlets.values()):
+            self._pipes.resume()
+
+    def drain(self, inbox: Inbox) -> None:
+        """Wait until the readers have taken everything, or a signal comes."""
+        while not inbox.received and (waiting := [outlet for outlet in self._outlets.values() if outlet.waiting]):
+            poll = select.poll()
+            poll.register(inbox.fileno(), select.POLLIN)
+            for outlet in waiting:
+                poll.register(outlet.fd, select.POLLOUT)
+            poll.poll()
+            inbox.drain()
+            for outlet in waiting:
+                outlet.pump()
+
+    def trouble(self) -> OSError | None:
+        """Why some of it could not be written; None if all was, or if its reader has gone."""
+        errors = (outlet.error for outlet in self._outlets.values())
+        return next((error for error in errors if error is not None and error.errno not in _GONE), None)
+
+    def shown(self) -> frozenset[str]:
+        """The streams that a reader of stderr has got whole, of which nothing needs to be repeated there."""
+        there = self._outlets.get("stderr")
+        same = [(name, one) for name, one in self._outlets.items() if there and one.identity == there.identity]
+        return frozenset(name for name, one in same if one.error is None and not one.waiting)
