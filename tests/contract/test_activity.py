@@ -184,17 +184,20 @@ def test_a_run_that_stops_is_seen_to(store: Store) -> None:
     assert run.is_stopping
 
 
-def test_the_last_output_is_that_of_stderr_if_there_is_any(store: Store) -> None:
-    one, two, three = add(store, "a", "b", "c")
+def test_the_last_output_is_what_was_printed_last_or_stderr_if_that_is_not_known(store: Store) -> None:
+    ids = add(store, *"abcd")
+    both = SUCCEEDED._replace(stdout=out(b"to stdout\n"), stderr=out(b"to stderr\n"))
     play(
         store,
-        SUCCEEDED._replace(stdout=out(b"to stdout\n"), stderr=out(b"to stderr\n")),
-        SUCCEEDED._replace(stdout=out(b"x" * 5_000 + b"\nlast\n"), stderr=out(b"\n")),
+        both,
+        both._replace(turns="[5, 10, 5]"),
+        SUCCEEDED._replace(stdout=out(b"x" * 5_000 + b"\nlast\n"), stderr=out(b"\n"), turns="[5006, 1]"),
         SUCCEEDED,
     )
-    found = activity.printed(store, [one, two, three])
-    assert found[one] == b"to stderr\n" and found[two].endswith(b"x\nlast\n") and len(found[two]) <= activity.LINE
-    assert three not in found
+    found = activity.printed(store, ids)
+    assert found[ids[0]] == b"to stderr\n" and found[ids[1]] == b"to stdout\n"
+    assert found[ids[2]].endswith(b"x\nlast\n") and len(found[ids[2]]) <= activity.LINE
+    assert ids[3] not in found
 
 
 def test_a_running_job_has_its_processors_and_memory(batchq: Shell) -> None:

@@ -10,7 +10,7 @@ from batchq.cli.top.keys import HELP as TEXT
 from batchq.cli.top.keys import Decoder
 from batchq.cli.top.pressing import QUIT, READ, Pressed, press
 from batchq.report.top.contents import Contents, Row
-from batchq.report.top.view import CONFIRM, HELP, LIST, LOG, TYPING, View, settled
+from batchq.report.top.focus import CONFIRM, HELP, LIST, LOG, TYPING, Focus, settled
 from batchq.store.changing.queues import Queue
 from batchq.store.looking.rows import Job
 
@@ -31,11 +31,11 @@ def contents(*jobs: Job, **fields: Any) -> Contents:
     return Contents("/srv/batchq.db", 10_000, counts, queues, [], [*map(Row, jobs)], [], None, 0)._replace(**fields)
 
 
-def pressed(view: View, keys: str, found: Contents, rows: int = 24) -> Pressed:
+def pressed(focus: Focus, keys: str, found: Contents, rows: int = 24) -> Pressed:
     """What the last of some keys (words, apart) does, after the others."""
-    done = Pressed(settled(found, view))
+    done = Pressed(settled(found, focus))
     for key in keys.split():
-        done = press(done.view, key, found, rows)
+        done = press(done.focus, key, found, rows)
     return done
 
 
@@ -79,30 +79,30 @@ def test_whatever_a_terminal_sends_is_read_to_its_end(data: bytes, size: int) ->
 
 def test_the_selection_follows_its_job_and_passes_to_the_next_one_when_that_has_left() -> None:
     jobs = [a_job(id) for id in (3, 5, 8)]
-    view = pressed(View(), "down", contents(*jobs)).view
-    assert view.selected == 5
+    focus = pressed(Focus(), "down", contents(*jobs)).focus
+    assert focus.selected == 5
 
-    assert settled(contents(a_job(1), *jobs), view).selected == 5
-    assert settled(contents(jobs[0], jobs[2]), view).selected == 8
-    assert settled(contents(jobs[0]), view).selected == 3
-    assert settled(contents(), view).selected == 0
+    assert settled(contents(a_job(1), *jobs), focus).selected == 5
+    assert settled(contents(jobs[0], jobs[2]), focus).selected == 8
+    assert settled(contents(jobs[0]), focus).selected == 3
+    assert settled(contents(), focus).selected == 0
 
 
 def test_a_cancel_asks_first_and_means_the_job_that_it_asked_for() -> None:
     found = contents(a_job(3), a_job(5))
-    asked = pressed(View(), "down c", found)
-    assert (asked.view.mode, asked.view.verb, asked.view.target, asked.asks) == (CONFIRM, "cancel", 5, "")
+    asked = pressed(Focus(), "down c", found)
+    assert (asked.focus.mode, asked.focus.verb, asked.focus.target, asked.asks) == (CONFIRM, "cancel", 5, "")
 
-    later = settled(contents(a_job(3)), asked.view)  # meanwhile it has ended, and another job is selected
+    later = settled(contents(a_job(3)), asked.focus)  # meanwhile it has ended, and another job is selected
     done = press(later, "y", contents(a_job(3)), 24)
-    assert (done.asks, done.target, done.view.mode) == ("cancel", 5, LIST)
+    assert (done.asks, done.target, done.focus.mode) == ("cancel", 5, LIST)
 
 
 @pytest.mark.parametrize("key", ["n", "q", "escape", "enter", "c", "down"])
 def test_any_key_except_y_leaves_the_job_as_it_is(key: str) -> None:
-    done = pressed(View(), f"c {key}", contents(a_job(3)))
-    assert (done.asks, done.view.mode) == ("", LIST)
-    assert done.view.message == "left as it is"
+    done = pressed(Focus(), f"c {key}", contents(a_job(3)))
+    assert (done.asks, done.focus.mode) == ("", LIST)
+    assert done.focus.message == "left as it is"
 
 
 @pytest.mark.parametrize(
@@ -110,42 +110,41 @@ def test_any_key_except_y_leaves_the_job_as_it_is(key: str) -> None:
     [("queued", "h", "hold"), ("held", "h", "release"), ("failed", "r", "retry"), ("succeeded", "r", "retry")],
 )
 def test_a_key_asks_for_the_change_that_its_job_can_have(state: str, key: str, verb: str) -> None:
-    done = pressed(View(state=state if state != "succeeded" else ""), key, contents(a_job(3, state)))
+    done = pressed(Focus(state=state if state != "succeeded" else ""), key, contents(a_job(3, state)))
     assert (done.asks, done.target) == (verb, 3)
 
 
 @pytest.mark.parametrize("key", ["c", "r", "h", "l", "enter"])
 def test_a_key_without_a_job_does_nothing_and_reports_it(key: str) -> None:
-    done = pressed(View(), key, contents())
-    assert (done.asks, done.view) == ("", View(message="no job is selected"))
+    done = pressed(Focus(), key, contents())
+    assert (done.asks, done.focus) == ("", Focus(message="no job is selected"))
 
 
 def test_lists_without_jobs_are_passed_over_and_the_last_one_is_followed_by_the_first() -> None:
     found = contents(a_job(1), a_job(2, "failed"))
-    assert [pressed(View(), keys, found).view.state for keys in ("right", "right right", "right right right", "left")] == [
-        "failed", "", "running", "",
-    ]  # fmt: skip
-    assert pressed(View(), "right", found).asks == READ
+    after = {"right": "failed", "right right": "", "right right right": "running", "left": ""}
+    assert {keys: pressed(Focus(), keys, found).focus.state for keys in after} == after
+    assert pressed(Focus(), "right", found).asks == READ
 
 
 def test_a_filter_is_typed_kept_and_dropped() -> None:
     found = contents(a_job(1))
-    typed = pressed(View(), "/ q x backspace é", found)
-    assert (typed.view.mode, typed.view.text, typed.asks) == (TYPING, "qé", READ), "q is a letter here"
-    assert pressed(View(), "/ a enter", found).view == View(text="a", selected=1)
-    assert pressed(View(), "/ a enter escape", found).view.text == ""
-    assert pressed(View(), "/ a escape", found).view.text == ""
+    typed = pressed(Focus(), "/ q x backspace é", found)
+    assert (typed.focus.mode, typed.focus.text, typed.asks) == (TYPING, "qé", READ), "q is a letter here"
+    assert pressed(Focus(), "/ a enter", found).focus == Focus(text="a", selected=1)
+    assert pressed(Focus(), "/ a enter escape", found).focus.text == ""
+    assert pressed(Focus(), "/ a escape", found).focus.text == ""
 
 
 def test_a_log_is_scrolled_and_left() -> None:
     found = contents(a_job(7))
-    opened = pressed(View(), "enter", found)
-    assert (opened.view.mode, opened.view.target, opened.asks) == (LOG, 7, READ)
-    assert pressed(View(), "enter up up", found).view.below == 2
-    assert pressed(View(), "enter pageup down", found, rows=12).view.below == 9
-    assert pressed(View(), "enter up end", found).view.below == 0
-    assert pressed(View(), "enter q", found).view.mode == LIST, "q leaves the log, not the program"
-    assert pressed(View(), "? q q", found).asks == QUIT
+    opened = pressed(Focus(), "enter", found)
+    assert (opened.focus.mode, opened.focus.target, opened.asks) == (LOG, 7, READ)
+    assert pressed(Focus(), "enter up up", found).focus.below == 2
+    assert pressed(Focus(), "enter pageup down", found, rows=12).focus.below == 9
+    assert pressed(Focus(), "enter up end", found).focus.below == 0
+    assert pressed(Focus(), "enter q", found).focus.mode == LIST, "q leaves the log, not the program"
+    assert pressed(Focus(), "? q q", found).asks == QUIT
 
 
 @given(
@@ -155,11 +154,11 @@ def test_a_log_is_scrolled_and_left() -> None:
 )
 def test_no_keys_lead_out_of_the_lists(keys: list[str]) -> None:
     found = contents(a_job(1), a_job(2, "failed"), a_job(3, "held"))
-    view = settled(found, View())
+    focus = settled(found, Focus())
     for key in keys:
-        done = press(view, key, found, 24)
-        view = settled(found, done.view)
-        assert view.mode in (LIST, LOG, HELP, TYPING, CONFIRM)
+        done = press(focus, key, found, 24)
+        focus = settled(found, done.focus)
+        assert focus.mode in (LIST, LOG, HELP, TYPING, CONFIRM)
         assert done.asks in ("", QUIT, READ, "hold", "release", "retry", "cancel")
         assert done.asks != "cancel" or key in "yY"
 
@@ -167,5 +166,5 @@ def test_no_keys_lead_out_of_the_lists(keys: list[str]) -> None:
 def test_the_help_names_each_key_that_does_something() -> None:
     found = contents(a_job(1), a_job(2))
     for key in "kjgGlhcr/s?q":
-        assert pressed(View(), f"down {key}", found) != Pressed(pressed(View(), "down", found).view, READ), key
+        assert pressed(Focus(), f"down {key}", found) != Pressed(pressed(Focus(), "down", found).focus, READ), key
         assert any(key in line.split("  ")[0].replace(",", "").split() or key in line[:4] for line in TEXT.splitlines())

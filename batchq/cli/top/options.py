@@ -6,7 +6,7 @@ INTERVAL = "1s"
 
 TOP = Command(
     "top",
-    "top.watching:top",
+    "top.session:top",
     """Watch queues, runs and jobs, and hold, cancel or retry jobs by keys.
 
     The picture is new each second, and after each key: ? lists the keys, q leaves. Off a terminal it is printed once.

@@ -1,1 +1,1 @@
-"""``batchq top``: what is read each second (``contents``), what a person looks at (``view``), and the picture of both."""
+"""``batchq top``: what is read each second (``contents``), what a person looks at (``focus``), and the picture of both."""

@@ -9,6 +9,7 @@ from batchq.jobs.selection import Selection, of_ids
 from batchq.named import NamedTuple
 from batchq.processes import machine, usage
 from batchq.report import reasons
+from batchq.report.printed import Piece, gap, lines, on_a_terminal
 from batchq.report.reasons import Reason
 from batchq.report.top import rates
 from batchq.store.changing import queues
@@ -16,7 +17,7 @@ from batchq.store.changing.queues import Queue
 from batchq.store.file.connection import Store
 from batchq.store.looking import activity, outputs, queries
 from batchq.store.looking.activity import Leader, Run
-from batchq.store.looking.rows import Detail, Job, Output
+from batchq.store.looking.rows import Detail, Job
 from batchq.store.snapshots import snapshot
 
 MOST = 200  #: jobs of a list that are read
@@ -84,12 +85,13 @@ class Reader:
         waiting = sum(_open(queue) for queue in found)
         return Contents(store.path, clock.now(), counts, found, runs, rows, self._failed[1], per_second, waiting)
 
-    def log(self, id: int) -> tuple[Detail, str]:
-        """Read a job, and what its last attempt has printed so far. Raises MissingError."""
+    def log(self, id: int) -> tuple[Detail, list[str]]:
+        """Read a job, and the lines that its last attempt has printed so far. Raises MissingError."""
         with snapshot(self._store):
             detail = queries.job(self._store, id)
-            streams = {stream: outputs.read(self._store, id, None, stream) for stream in ("stdout", "stderr")}
-        return detail, "".join(_text(stream, output) for stream, output in streams.items() if output.total)
+            found = outputs.printed(self._store, id, None)
+        pieces = [Piece(*one) for one in found.pieces()]
+        return detail, [gap(one, None) if one.lost else on_a_terminal(one.data, colour=False) for one in lines(pieces)]
 
     def _rate(self, counts: Mapping[str, int], runs: Sequence[Run]) -> float | None:
         self._ended.count(sum(counts.get(state, 0) for state in FINAL), time.monotonic())
@@ -126,18 +128,11 @@ class Reader:
 
 
 def last_line(data: bytes) -> str:
-    """The last line that is not blank, as a terminal shows it: without what a carriage return has overwritten."""
-    for line in reversed(data.decode("utf-8", "replace").rstrip().split("\n")):
-        if shown := line.rstrip().rpartition("\r")[2].strip():
+    """The last line that is not blank, as a terminal shows it, without its colours."""
+    for line in reversed(data.splitlines()):
+        if shown := on_a_terminal(line, colour=False).strip():
             return shown
     return ""
-
-
-def _text(stream: str, output: Output) -> str:
-    missing = f"\n[batchq: {output.cut:,} bytes are missing here]\n" if output.cut else ""
-    parts = [output.head, output.tail] if output.cut else [output.head + output.tail]
-    text = missing.join(part.decode("utf-8", "backslashreplace") for part in parts)
-    return f"==> {stream} <==\n{text}{'' if text.endswith(chr(10)) else chr(10)}"
 
 
 def _summed(found: Sequence[Queue]) -> dict[str, int]:

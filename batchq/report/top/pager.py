@@ -1,5 +1,7 @@
 """Text over the whole terminal, as a pager shows it: the log of a job, the help. Pure."""
 
+from collections.abc import Sequence
+
 from batchq.report.layout import Line, line
 from batchq.report.widths import wrapped
 from batchq.visible import visible
@@ -11,8 +13,8 @@ TOP = 1 << 60  #: as many lines above the end as there may be
 class Page:
     """A text in a window: ``lines`` to be shown, and how many lines of the text come ``below`` them."""
 
-    def __init__(self, title: str, text: str, keys: str, below: int, columns: int, rows: int) -> None:
-        body = [row for one in visible(text).expandtabs().split("\n") for row in _rows(one, columns)]
+    def __init__(self, title: str, text: Sequence[str], keys: str, below: int, columns: int, rows: int) -> None:
+        body = [row for one in text for row in _rows(visible(one).expandtabs(), columns)]
         while body and not body[-1]:
             body.pop()
         fit = max(1, rows - FRAME)
@@ -29,4 +31,4 @@ class Page:
 
 
 def _rows(text: str, columns: int) -> list[str]:
-    return [text[start:end] for start, end in wrapped(text, max(1, columns))]
+    return [text[start:end].rstrip() for start, end in wrapped(text, max(1, columns))]

@@ -8,11 +8,11 @@ from batchq.report import queues as tables
 from batchq.report.layout import Columns, Line, Look, Part, line, render
 from batchq.report.states import STYLES
 from batchq.report.table import rate
+from batchq.report.top import focus as looked_at
 from batchq.report.top import jobs as listing
 from batchq.report.top import rates
-from batchq.report.top import view as looked_at
 from batchq.report.top.contents import Contents
-from batchq.report.top.view import CONFIRM, LIST, TYPING, View
+from batchq.report.top.focus import CONFIRM, LIST, TYPING, Focus
 from batchq.report.widths import wrapped
 from batchq.store.changing.queues import Queue
 from batchq.store.looking.activity import Run
@@ -34,7 +34,7 @@ def whole(contents: Contents, look: Look) -> str:
     return render(lines[1:], look)
 
 
-def picture(contents: Contents, view: View, columns: int, rows: int) -> list[Line]:
+def picture(contents: Contents, focus: Focus, columns: int, rows: int) -> list[Line]:
     """What fits into a terminal: at most ``rows`` lines, of which the last one has the keys or a message."""
     gap = [line()] if rows >= _SPACED else []
     wanted = [_queues(contents), _runs(contents), _reasons(contents)]
@@ -43,9 +43,9 @@ def picture(contents: Contents, view: View, columns: int, rows: int) -> list[Lin
         _cut(lines, most) for lines, most in zip(wanted, shares(room, [*map(len, wanted)]), strict=True)
     )
     title = [_title(contents)] if rows > _FEWEST else []
-    above = [*title, *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, view)]
-    below = [*_apart(gap, reasons), *_foot(contents, view, columns)]
-    return [*above, *_list(contents, view, columns, rows - len(above) - len(below)), *below][:rows]
+    above = [*title, *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, focus)]
+    below = [*_apart(gap, reasons), *_foot(contents, focus, columns)]
+    return [*above, *_list(contents, focus, columns, rows - len(above) - len(below)), *below][:rows]
 
 
 def shares(room: int, wanted: Sequence[int]) -> list[int]:
@@ -139,46 +139,46 @@ def _reasons(contents: Contents) -> list[Line]:
     return [columns.head(), *rows]
 
 
-def _tabs(contents: Contents, view: View) -> Line:
+def _tabs(contents: Contents, focus: Focus) -> Line:
     """The lists with their numbers, the current one marked."""
     parts: list[Part] = []
-    for state in looked_at.lists(contents, view):
+    for state in looked_at.lists(contents, focus):
         text = f"{state or 'newest'} {looked_at.number(contents, state):,}"
-        parts += [(f"[{text}]", "bold")] if state == view.state else [(f" {text} ", STYLES.get(state, ""))]
-    if view.text:
-        parts.append((f" filter: {visible(view.text, one_line=True)}", "yellow"))
-    if view.sort:
-        parts.append((f" by {view.sort}", "yellow"))
+        parts += [(f"[{text}]", "bold")] if state == focus.state else [(f" {text} ", STYLES.get(state, ""))]
+    if focus.text:
+        parts.append((f" filter: {visible(focus.text, one_line=True)}", "yellow"))
+    if focus.sort:
+        parts.append((f" by {focus.sort}", "yellow"))
     return line(*parts)
 
 
-def _list(contents: Contents, view: View, columns: int, room: int) -> list[Line]:
+def _list(contents: Contents, focus: Focus, columns: int, room: int) -> list[Line]:
     """The heading and the jobs around the selected one, and empty lines up to ``room``."""
-    rows = looked_at.ordered(contents, view)
+    rows = looked_at.ordered(contents, focus)
     if not rows:
-        here = f"no {view.state} jobs".replace("  ", " ")
-        text = "no job here contains this text" if view.text else here
+        here = f"no {focus.state} jobs".replace("  ", " ")
+        text = "no job here contains this text" if focus.text else here
         return [line((text, "dim")), *[line()] * (room - 1)]
     fit = max(1, room - 1)
-    index = looked_at.place(rows, view)
+    index = looked_at.place(rows, focus)
     first = max(0, min(index - fit // 2, len(rows) - fit))
-    lines = listing.lines(rows[first : first + fit], view.state, contents.at, columns, rows[index].job.id)
+    lines = listing.lines(rows[first : first + fit], focus.state, contents.at, columns, rows[index].job.id)
     return [*lines, *[line()] * (room - len(lines))]
 
 
-def _foot(contents: Contents, view: View, columns: int) -> list[Line]:
+def _foot(contents: Contents, focus: Focus, columns: int) -> list[Line]:
     """A message, which may take a few lines, a question, or the keys."""
-    if view.message and view.mode == LIST:
-        text = visible(view.message, one_line=True)
+    if focus.message and focus.mode == LIST:
+        text = visible(focus.message, one_line=True)
         return [line((text[start:end], "bold")) for start, end in wrapped(text, columns)][:_LONGEST_MESSAGE]
-    return [_last_line(contents, view)]
+    return [_last_line(contents, focus)]
 
 
-def _last_line(contents: Contents, view: View) -> Line:
-    if view.mode == TYPING:
-        return line(("filter: ", "bold"), f"{visible(view.text, one_line=True)}_", ("  Enter: keep, Esc: drop", "dim"))
-    if view.mode == CONFIRM:
-        named = [row.job for row in contents.jobs if row.job.id == view.target]
+def _last_line(contents: Contents, focus: Focus) -> Line:
+    if focus.mode == TYPING:
+        return line(("filter: ", "bold"), f"{visible(focus.text, one_line=True)}_", ("  Enter: keep, Esc: drop", "dim"))
+    if focus.mode == CONFIRM:
+        named = [row.job for row in contents.jobs if row.job.id == focus.target]
         what = [f"  ({job.standing}) {visible(job.name or job.command, one_line=True)}" for job in named]
-        return line((f"{view.verb} job {view.target}? y/n", "bold reverse"), *what)
+        return line((f"{focus.verb} job {focus.target}? y/n", "bold reverse"), *what)
     return line((_KEYS, "dim"))

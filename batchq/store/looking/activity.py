@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
+from batchq.store.looking.pieces import STREAMS
 from batchq.store.selecting import condition
 
 FILTERED = 10_000  #: jobs among which a text is searched,
@@ -114,14 +115,28 @@ def leaders(store: Store, jobs: Iterable[int]) -> dict[int, Leader]:
 
 
 def printed(store: Store, jobs: Sequence[int]) -> dict[int, bytes]:
-    """The last bytes that the last attempts of these jobs printed, to stderr if there is any, else to stdout."""
+    """The end of what the last attempt of each job printed last, of one stream; jobs that printed nothing are missing.
+
+    If it is not known to which stream that was, it is stderr, if there is any.
+    """
     rows = store.fetch(
-        f"SELECT o.job, iif(length(o.tail) > 0, substr(o.tail, -{LINE}), substr(o.head, -{LINE}))"
+        f"SELECT o.job, o.stream, iif(length(o.tail) > 0, substr(o.tail, -{LINE}), substr(o.head, -{LINE})),"
+        " iif(json_valid(o.turns), json_array_length(o.turns), 0)"
         " FROM json_each(:ids) AS wanted JOIN jobs ON jobs.id = wanted.value"
-        " JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt WHERE o.total > 0 ORDER BY o.stream DESC",
+        " JOIN outputs AS o ON o.job = jobs.id AND o.number = jobs.attempt WHERE o.total > 0",
         {"ids": json.dumps([*jobs])},
     )
-    return {job: data for job, data in rows if data.strip()}
+    streams: dict[int, dict[str, bytes]] = {}
+    turns: dict[int, int] = {}
+    for job, stream, data, number in rows:
+        if data.strip():
+            streams.setdefault(job, {})[stream] = data
+            turns[job] = max(turns.get(job, 0), number)
+    found = {}
+    for job, data_of in streams.items():
+        last = STREAMS[(turns[job] - 1) % 2] if turns[job] else "stderr"
+        found[job] = data_of.get(last) or next(iter(data_of.values()))
+    return found
 
 
 def last_failed(store: Store, selection: Selection, most: int) -> list[int]:

@@ -31,7 +31,7 @@ class Ended(BaseException):
         self.number = number
 
 
-class Screen:
+class Terminal:
     """The terminal of stdin and stdout in a ``with`` block. ``color`` is the value of ``--color``.
 
     However the block ends, the terminal is as before: by an exception, Ctrl-C, or one of ``ENDING``, which raises Ended.
@@ -52,7 +52,7 @@ class Screen:
         self._handlers: dict[int, object] = {}
         self._is_to_stop = self._is_continued = False
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "Terminal":
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number, handler in (
             *((number, self._end) for number in ENDING),

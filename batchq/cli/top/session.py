@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 from batchq.cli.change import changing
 from batchq.cli.choosing import chosen, store_for
@@ -12,16 +13,16 @@ from batchq.cli.look.printing import look_of_stdout, print_text
 from batchq.cli.request import duration
 from batchq.cli.top import keys
 from batchq.cli.top.pressing import QUIT, READ, press
-from batchq.cli.top.screen import Ended, Screen
+from batchq.cli.top.terminal import Ended, Terminal
 from batchq.errors import BatchqError, BusyError, LedgerError, UsageError
 from batchq.jobs.selection import Selection, of_ids
 from batchq.report.digest import title
 from batchq.report.ending import nth
+from batchq.report.top import focus as looked_at
 from batchq.report.top import picture
-from batchq.report.top import view as looked_at
 from batchq.report.top.contents import Contents, Reader
+from batchq.report.top.focus import HELP, LIST, LOG, Focus
 from batchq.report.top.pager import Page
-from batchq.report.top.view import HELP, LIST, LOG, View
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at, version_of
 
@@ -42,7 +43,7 @@ def top(selection: Selection, *, interval: str, once: bool, color: str, db: str 
             reader = Reader(store, watch.selection)
             print_text(picture.whole(reader.read("running", "", -1), look_of_stdout(color)))
             return 0
-        with Screen(color) as screen:
+        with Terminal(color) as screen:
             watch.run(screen)
     except Ended as end:
         return -end.number
@@ -63,27 +64,27 @@ class _Watch:
         self.store = store
         self.selection = selection
         self._seconds = seconds
-        self._view = View()
-        self._log = ("", "")
+        self._focus = Focus()
+        self._log: tuple[str, Sequence[str]] = ("", ())
         self._trouble = ""
         self._due_at = 0.0
         self._use(store)
 
-    def run(self, screen: Screen) -> None:
+    def run(self, screen: Terminal) -> None:
         """Draw and read until a key quits."""
         contents = self._read(None)
         while True:
             self._draw(screen, contents)
             is_stale = False
             for key in screen.keys(max(0.0, self._due_at - time.monotonic())):
-                if is_stale and self._view.mode == LIST:  # the key means what is in the list now
+                if is_stale and self._focus.mode == LIST:  # the key means what is in the list now
                     contents, is_stale = self._read(contents), False
-                pressed = press(self._view, key, contents, screen.size[1])
-                self._view = pressed.view
+                pressed = press(self._focus, key, contents, screen.size[1])
+                self._focus = pressed.focus
                 if pressed.asks == QUIT:
                     return
                 if pressed.asks not in ("", READ):
-                    self._view = self._view._replace(message=self._change(pressed.asks, pressed.target))
+                    self._focus = self._focus._replace(message=self._change(pressed.asks, pressed.target))
                 is_stale = is_stale or bool(pressed.asks)
             if is_stale or time.monotonic() >= self._due_at:
                 contents = self._read(contents)
@@ -97,22 +98,22 @@ class _Watch:
                 version_of(self.store.db, self.store.path)
             except LedgerError:
                 self._reopen()
-            contents = self._reader.read(self._view.state, self._view.text)
-            if self._view.mode == LOG:
-                self._log = self._read_log(self._view.target)
+            contents = self._reader.read(self._focus.state, self._focus.text)
+            if self._focus.mode == LOG:
+                self._log = self._read_log(self._focus.target)
         except BusyError as error:
             if before is None:
                 raise
             self._trouble = str(error)
-            self._view = self._view._replace(message=self._trouble)
+            self._focus = self._focus._replace(message=self._trouble)
             return before
         finally:
             ended = time.monotonic()
             self._due_at = began + max(self._seconds, PART * (ended - began))
-        if self._trouble and self._view.message == self._trouble:
-            self._view = self._view._replace(message="")
+        if self._trouble and self._focus.message == self._trouble:
+            self._focus = self._focus._replace(message="")
         self._trouble = ""
-        self._view = looked_at.settled(contents, self._view)
+        self._focus = looked_at.settled(contents, self._focus)
         return contents
 
     def _reopen(self) -> None:
@@ -120,27 +121,27 @@ class _Watch:
         again = open_at(self.store.path, reading=True)
         self.store.close()
         self._use(again)
-        self._view = self._view._replace(message=f"{again.path} was replaced: this is the new one")
+        self._focus = self._focus._replace(message=f"{again.path} was replaced: this is the new one")
 
     def _use(self, store: Store) -> None:
         store.patience = PATIENCE
         self.store = store
         self._reader = Reader(store, self.selection)
 
-    def _read_log(self, id: int) -> tuple[str, str]:
-        detail, text = self._reader.log(id)
+    def _read_log(self, id: int) -> tuple[str, Sequence[str]]:
+        detail, lines = self._reader.log(id)
         job = detail.job
-        return f"{title(job)}, {job.standing}{f', {nth(job)}' if job.attempt else ''}: {job.command}", text
+        return f"{title(job)}, {job.standing}{f', {nth(job)}' if job.attempt else ''}: {job.command}", lines
 
-    def _draw(self, screen: Screen, contents: Contents) -> None:
+    def _draw(self, screen: Terminal, contents: Contents) -> None:
         columns, rows = screen.size
-        if self._view.mode in (LOG, HELP):
-            name, text = self._log if self._view.mode == LOG else ("batchq top", keys.HELP)
-            page = Page(name, text, "q back  Up Down PgUp PgDn Home End", self._view.below, columns, rows)
-            self._view = self._view._replace(below=page.below)
+        if self._focus.mode in (LOG, HELP):
+            name, text = self._log if self._focus.mode == LOG else ("batchq top", keys.HELP.splitlines())
+            page = Page(name, text, "q back  Up Down PgUp PgDn Home End", self._focus.below, columns, rows)
+            self._focus = self._focus._replace(below=page.below)
             screen.draw(page.lines)
         else:
-            screen.draw(picture.picture(contents, self._view, columns, rows))
+            screen.draw(picture.picture(contents, self._focus, columns, rows))
 
     def _change(self, verb: str, job: int) -> str:
         """Change a job as the command of this name does; return what that prints."""

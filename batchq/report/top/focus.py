@@ -17,7 +17,7 @@ SORTS = {  #: besides the order of the list itself; "" is that order
 }
 
 
-class View(NamedTuple):
+class Focus(NamedTuple):
     """``state`` names the list, "" the one of the newest jobs. The job ``selected`` was in this ``row`` when last seen.
 
     ``text`` is the filter. The change ``verb`` of the job ``target`` waits for a confirmation, or ``target`` is the job
@@ -37,9 +37,9 @@ class View(NamedTuple):
     message: str = ""
 
 
-def lists(contents: Contents, view: View) -> list[str]:
+def lists(contents: Contents, focus: Focus) -> list[str]:
     """The lists that a person can go to: the states that have jobs, the current list, and that of the newest jobs."""
-    return [*(state for state in STATES if number(contents, state) or state == view.state), ""]
+    return [*(state for state in STATES if number(contents, state) or state == focus.state), ""]
 
 
 def number(contents: Contents, state: str) -> int:
@@ -49,28 +49,28 @@ def number(contents: Contents, state: str) -> int:
     return contents.counts.get(state, 0) + (contents.counts.get("lost", 0) if state == "running" else 0)
 
 
-def ordered(contents: Contents, view: View) -> list[Row]:
+def ordered(contents: Contents, focus: Focus) -> list[Row]:
     """The jobs of the list as they are sorted."""
-    key = SORTS[view.sort]
+    key = SORTS[focus.sort]
     return [*contents.jobs] if key is None else sorted(contents.jobs, key=key)
 
 
-def place(rows: Sequence[Row], view: View) -> int:
+def place(rows: Sequence[Row], focus: Focus) -> int:
     """Where the selected job is now; if it has left the list, its place has the job that follows."""
     for index, row in enumerate(rows):
-        if row.job.id == view.selected:
+        if row.job.id == focus.selected:
             return index
-    return max(0, min(view.row, len(rows) - 1))
+    return max(0, min(focus.row, len(rows) - 1))
 
 
-def selected(contents: Contents, view: View) -> Row | None:
+def selected(contents: Contents, focus: Focus) -> Row | None:
     """The selected job; None in an empty list."""
-    rows = ordered(contents, view)
-    return rows[place(rows, view)] if rows else None
+    rows = ordered(contents, focus)
+    return rows[place(rows, focus)] if rows else None
 
 
-def settled(contents: Contents, view: View) -> View:
-    """The same view after new contents: it selects a job that is in the list."""
-    rows = ordered(contents, view)
-    index = place(rows, view)
-    return view._replace(row=index, selected=rows[index].job.id if rows else 0)
+def settled(contents: Contents, focus: Focus) -> Focus:
+    """The same focus after new contents: it selects a job that is in the list."""
+    rows = ordered(contents, focus)
+    index = place(rows, focus)
+    return focus._replace(row=index, selected=rows[index].job.id if rows else 0)
