@@ -147,6 +147,7 @@ def test_there_are_sessions_to_run() -> None:
         "page.md",
         "python.md",
         "reports.md",
+        "top.md",
     ]
 
 

@@ -12,7 +12,7 @@ from batchq.store.file.connection import Store
 from batchq.store.looking.pieces import STREAMS
 from batchq.store.selecting import condition
 
-FILTERED = 10_000  #: jobs among which a text is searched,
+FILTERED = 5_000  #: jobs among which a text is searched,
 NEWEST = 20_000  #: ids among which blocked and held jobs are searched, for which there is no index,
 FAILED = 1_000  #: failed jobs with the highest ids among which the ones that failed last are searched,
 ENDED = 1_000  #: attempts of a run from which its pace is estimated
