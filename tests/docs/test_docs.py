@@ -142,6 +142,7 @@ def test_there_are_sessions_to_run() -> None:
         "digest.md",
         "formats.md",
         "jobfile.md",
+        "list.md",
         "monitoring.md",
         "notify.md",
         "page.md",

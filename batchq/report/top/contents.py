@@ -9,7 +9,7 @@ from batchq.jobs.selection import Selection, of_ids
 from batchq.named import NamedTuple
 from batchq.processes import machine, usage
 from batchq.report import reasons
-from batchq.report.printed import Piece, gap, lines, on_a_terminal
+from batchq.report.printed import gap, lines, on_a_terminal
 from batchq.report.reasons import Reason
 from batchq.report.top import rates
 from batchq.store.changing import queues
@@ -90,8 +90,9 @@ class Reader:
         with snapshot(self._store):
             detail = queries.job(self._store, id)
             found = outputs.printed(self._store, id, None)
-        pieces = [Piece(*one) for one in found.pieces()]
-        return detail, [gap(one, None) if one.lost else on_a_terminal(one.data, colour=False) for one in lines(pieces)]
+        return detail, [
+            gap(one, None) if one.missing else on_a_terminal(one.data, colour=False) for one in lines(found.pieces())
+        ]
 
     def _rate(self, counts: Mapping[str, int], runs: Sequence[Run]) -> float | None:
         self._ended.count(sum(counts.get(state, 0) for state in FINAL), time.monotonic())
