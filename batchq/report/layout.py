@@ -150,8 +150,7 @@ def _cut(parts: Iterable[Part], start: int, end: int, tail: str = "") -> str:
     """The text of the parts from ``start`` to ``end``, in their colours; ``tail`` gets the colour of the last."""
     cut = []
     for piece, style in _pieces(parts, start, end, tail):
-        codes = ";".join([_CODES[word] for word in style.split()])
-        cut.append(f"\x1b[{codes}m{piece}\x1b[0m" if codes and piece else piece)
+        cut.append(styled(piece, style) if piece else piece)
     return "".join(cut)
 
 
@@ -162,6 +161,12 @@ def _pieces(parts: Iterable[Part], start: int, end: int, tail: str = "") -> Iter
         yield (piece + tail if end <= 0 else piece), style
         if end <= 0:
             break
+
+
+def styled(text: str, style: str) -> str:
+    """The text in a style, whatever the look."""
+    codes = ";".join([_CODES[word] for word in style.split()])
+    return f"\x1b[{codes}m{text}\x1b[0m" if codes else text
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

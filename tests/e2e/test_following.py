@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -227,3 +228,36 @@ def test_a_choice_of_no_job_ends_at_once(batchq: Shell) -> None:
 
     assert "nothing was added by the newest add" in batchq("logs", "-f", "last").err
     assert batchq("logs", "-f", "--failed").out == batchq("logs", "last").out == ""
+
+
+#: ``batchq`` that looks at all jobs of a selection only now and then, as it does if there are a million
+RARELY = """
+import sys
+from batchq.cli.logs import following
+from batchq.__main__ import main
+following.SHARE = 3000
+main()
+"""
+
+
+def test_between_two_looks_at_a_large_selection_jobs_are_printed_as_they_run_and_once(batchq: Shell) -> None:
+    batchq("add", "-q", "--batch", "night", "-c", f"echo first; {GATE.format('go')}; echo more; {GATE.format('on')}")
+    batchq("add", "-q", "--batch", "night", "--each", "-c", 'echo "$1"', stdin="".join(f"{n}\n" for n in range(2, 41)))
+    with at_work(batchq, "-j2"):
+        eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'running'"))
+        with (batchq.folder / "out").open("wb") as out:
+            follower = subprocess.Popen(
+                [sys.executable, "-c", RARELY, "logs", "-f", "--batch", "night"], cwd=batchq.folder, env=batchq.env,
+                stdout=out,
+            )  # fmt: skip
+        try:
+            eventually(lambda: b"[1] first\n" in (batchq.folder / "out").read_bytes())
+            open_gate(batchq, "go")
+            eventually(lambda: b"[1] more\n" in (batchq.folder / "out").read_bytes())
+            open_gate(batchq, "on")
+            assert follower.wait(timeout=60) == 0
+        finally:
+            follower.kill()
+            follower.wait()
+    lines = (batchq.folder / "out").read_text().splitlines()
+    assert sorted(lines) == sorted(["[1] first", "[1] more", *(f"[{number}] {number}" for number in range(2, 41))])

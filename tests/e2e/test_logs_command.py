@@ -207,7 +207,7 @@ def test_a_terminal_gets_colours_and_the_last_state_and_nothing_else_unprintable
         at = screen.split("\n")[[("red" in line) for line in screen.split("\n")].index(True)].index("red")
         row = [("red" in line) for line in screen.split("\n")].index(True)
         assert terminal.colour(row, at) == "red"
-        assert terminal.colour(row + 1, 0) == "default", "a colour ends with its line"
+        assert terminal.colour(row + 1, at) == "default", "a colour ends with its line"
         assert unsafe(terminal.raw) == []
 
 

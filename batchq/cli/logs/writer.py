@@ -3,7 +3,7 @@
 import sys
 
 from batchq.cli.look.printing import encoded, look_of_stdout
-from batchq.report.layout import Look
+from batchq.report.layout import Look, styled
 from batchq.report.printed import on_a_terminal
 from batchq.report.widths import fitting
 
@@ -58,7 +58,7 @@ class Terminal(Bytes):
 
     def __init__(self, look: Look) -> None:
         super().__init__()
-        self._look = look
+        self._has_colours = look.colour
         self._begun: list[bytes] = []
         self._is_drawn = False
 
@@ -74,12 +74,12 @@ class Terminal(Bytes):
     def line(self, data: bytes, label: str) -> None:
         """Show one line after a label."""
         self.own_line()
-        self._show(data.removesuffix(b"\n"), label)
+        self._show(data.removesuffix(b"\n"), self._styled(label, "cyan"))
 
     def text(self, text: str) -> None:
         """Show a line of batchq's own."""
         self.own_line()
-        self._file.write(encoded(text) + b"\n")
+        self._file.write(encoded(self._styled(text, "bold") + "\n"))
 
     def own_line(self) -> None:
         """Show the line that has begun as one that has ended."""
@@ -96,13 +96,17 @@ class Terminal(Bytes):
         if self._begun:
             text = on_a_terminal(b"".join(self._begun), colour=False).expandtabs()
             self._erase()
-            self._file.write(encoded(text[: fitting(text, 0, (self._look.width or 80) - 1)]))
+            columns = look_of_stdout("auto").width or 80  # the window may have another size now
+            self._file.write(encoded(text[: fitting(text, 0, columns - 1)]))
             self._is_drawn = True
         super().flush()
 
     def _show(self, line: bytes, label: str = "") -> None:
         self._erase()
-        self._file.write(encoded(label + on_a_terminal(line, colour=self._look.colour)) + b"\n")
+        self._file.write(encoded(label + on_a_terminal(line, colour=self._has_colours)) + b"\n")
+
+    def _styled(self, text: str, style: str) -> str:
+        return styled(text, style) if self._has_colours and text else text
 
     def _erase(self) -> None:
         if self._is_drawn:
