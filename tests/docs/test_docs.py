@@ -145,6 +145,7 @@ def test_there_are_sessions_to_run() -> None:
         "list.md",
         "monitoring.md",
         "notify.md",
+        "output.md",
         "page.md",
         "python.md",
         "reports.md",
