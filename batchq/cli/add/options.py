@@ -5,6 +5,7 @@ from batchq.cli.options import (
     JSON,
     LIST,
     NETWORK_FS,
+    NUMBER,
     TRUST_OWNER,
     Argument,
     Command,
@@ -45,10 +46,13 @@ ADD = Command(
     batchq add jobs.toml                    the jobs of a file
     ls *.png | batchq add --each -- convert {} {.}.jpg      a job for each line
     ls *.png | batchq add --each -c 'gzip <"$1" >"$1".gz'   the line is $1
+    ls *.png | batchq add --each -n 100 -- gzip {}          a job for 100 lines
+    batchq add --each -- render {1} {2} ::: a b ::: 1 2     a job for a 1, a 2, b 1, b 2
 
     With --each, {} is the line, {/} its base name, {//} its folder, {.} the line without its suffix, {/.} both,
-    {#} the number of the job, {1} and {name} columns. Options that take free text may contain them, too. A command
-    without any gets the line, or the columns, as its last arguments.
+    {#} the number of the job, {1} and {name} columns, {1/} and so on the same of a column, {%} the number of the slot
+    that the job runs in. Options that take free text may contain them, too. A command without any gets the line, or the
+    columns, as its last arguments.
     """,
     (
         Argument("files", "FILE|-", "Files of jobs, or - for stdin.", many=True),
@@ -68,6 +72,13 @@ ADD = Command(
             "--csv", None, "Input is CSV; the first row names the columns, as in {name}.", group=_LINES
         ),
         Option("--tsv", None, "Input is columns separated by tabs, as in {1}.", group=_LINES),
+        Option(
+            "-n --max-args", "N", "Give each job up to N lines: {} becomes N words (default: 1).", form=NUMBER, least=1,
+            name="per_job", group=_LINES,
+        ),
+        Option(
+            "--link", None, "Take one value of each ::: list for a job, not each combination.", group=_LINES,
+        ),
         *_of_fields(),
         Option("--dry-run", None, "Check everything and show what would be stored, but store nothing."),
         Option("-q --quiet", None, "Print no ids."),

@@ -31,6 +31,8 @@ def specs_of(request: "Request", verb: str = "add") -> "Jobs":
     They can be iterated any number of times; if there are many, they are kept in a file. Raises UsageError, InputError and
     MissingError.
     """
+    if request.each:
+        request = _with_lists(request)
     _check_sources(request, verb)
     _check_each(request)
     fields = _fields(request)
@@ -54,6 +56,29 @@ def specs_of(request: "Request", verb: str = "add") -> "Jobs":
     except ValueError as error:
         raise InputError(f"the command {error}") from None
     return [spec]
+
+
+def reads_stdin(request: "Request") -> bool:
+    """Whether jobs or values come from stdin."""
+    if not request.each:
+        return "-" in request.files
+    from batchq.jobs.reading import lists
+
+    return request.source is None and not lists.are_in([*request.files[:1], *(request.words or [])])
+
+
+def _with_lists(request: "Request") -> "Request":
+    """Return the request with the lists after ``:::`` as ``lists``: they are among the words, or look like files."""
+    from batchq.cli.request import Request
+    from batchq.jobs.reading import lists
+
+    files, words = request.files, request.words
+    if lists.are_in(files[:1]):
+        files, words = [], [*files, *(words or [])]
+    if not words or not lists.are_in(words):
+        return Request(vars(request) | {"lists": []})
+    words, chosen = lists.taken_apart(words, is_linked=request.link)
+    return Request(vars(request) | {"files": files, "words": words or None, "lists": chosen})
 
 
 def _check_sources(request: "Request", verb: str) -> None:
@@ -94,7 +119,13 @@ def _check_sources(request: "Request", verb: str) -> None:
 
 def _check_each(request: "Request") -> None:
     if not request.each:
-        options = (("--from", request.source is not None), ("--csv", request.csv), ("--tsv", request.tsv))
+        options = (
+            ("--from", request.source is not None),
+            ("--csv", request.csv),
+            ("--tsv", request.tsv),
+            ("-n", request.per_job is not None),
+            ("--link", request.link),
+        )
         for option, present in options:
             if present:
                 raise UsageError(f"{option} belongs to --each")
@@ -106,6 +137,14 @@ def _check_each(request: "Request") -> None:
     layouts = [name for name, given in (("--csv", request.csv), ("--tsv", request.tsv), ("-0", request.nul)) if given]
     if len(layouts) > 1:
         raise UsageError(f"{' and '.join(layouts)} exclude each other")
+    if request.per_job is not None and layouts not in ([], ["-0"]):
+        raise UsageError(f"-n and {layouts[0]} exclude each other: -n puts several lines without columns into a job")
+    if request.lists:
+        others = [*layouts, *["--from"] * (request.source is not None), *["-n"] * (request.per_job is not None)]
+        if others:
+            raise UsageError(f"{others[0]} and ::: exclude each other: the values are the words after :::")
+    elif request.link:
+        raise UsageError("--link belongs to lists of values, as in -- convert {1} {2} ::: a b ::: 1 2")
 
 
 def _fields(request: "Request") -> "dict[str, Any]":
@@ -139,9 +178,14 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
 
     layout = "csv" if request.csv else "tsv" if request.tsv else "nul" if request.nul else "lines"
     file = request.source or "-"
+    name = _name(file)
     pattern = each.Pattern(request.words or [], request.command, request.call, _args(request.args))
-    found = each.stream(_blocks(file), layout, _name(file), pattern, fields, cwd, path)
-    specs = _gathered(found if request.call is None else _with_checked_callables(found), _name(file))
+    if request.lists:
+        name = "the lists after :::"
+        found = each.combined(request.lists, pattern, fields, cwd, path, is_linked=request.link)
+    else:
+        found = each.stream(_blocks(file), layout, name, pattern, fields, cwd, path, request.per_job or 1)
+    specs = _gathered(found if request.call is None else _with_checked_callables(found), name)
     if specs and pattern.warning is not None:
         note(f"warning: {pattern.warning}")
     return specs

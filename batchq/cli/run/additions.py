@@ -3,6 +3,7 @@
 import os
 import sys
 
+from batchq import folder
 from batchq.cli.request import Request
 from batchq.cli.run.options import FOR_JOBS
 from batchq.errors import UsageError
@@ -92,11 +93,16 @@ def known_as(plan: "Plan", request: Request, specs: "Jobs") -> "Plan":
 
 def _names(request: Request, specs: "Jobs") -> tuple[str, ...]:
     """The real paths of files, the key of a single job, or else what it does and where; none for jobs from stdin."""
-    if "-" in request.files or (request.each and request.source is None):
+    from batchq.cli.add.sources import reads_stdin
+
+    if reads_stdin(request):
         return ()
+    if request.each:
+        what = f"each {[request.command, request.call, request.args, request.words, *request.files]}"
+        return (
+            (f"{what} in {folder.current()}",) if request.source is None else (os.path.realpath(request.source), what)
+        )
     if request.files:
         return tuple(sorted(map(os.path.realpath, request.files)))
-    if request.each:
-        return os.path.realpath(request.source), f"each {[request.command, request.call, request.args, request.words]}"
     (job,) = specs
     return (f"key {job.key}" if job.key is not None else f"{job.kind} {job.work} in {job.terms.cwd}",)

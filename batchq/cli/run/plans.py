@@ -101,7 +101,9 @@ def is_only_news(text: str) -> bool:
 
 def _require_names(request: Request, mode: str) -> None:
     """Raise UsageError if the jobs come from stdin: then nothing identifies other runs of the same jobs."""
-    if "-" in request.files or (request.each and request.source is None):
+    from batchq.cli.add.sources import reads_stdin
+
+    if reads_stdin(request):
         of_each = " with --from" if request.each else ""
         raise UsageError(
             f"--if-running {mode} cannot know whether the jobs of stdin are being run already: name a FILE{of_each}"

@@ -10,7 +10,7 @@ from batchq.jobs.work import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
 #: Placeholders computed from the line: base name, folder, without suffix, base name without suffix
@@ -25,7 +25,10 @@ FILLED = tuple(name for name, field in FIELDS.items() if field.is_filled)
 
 
 class Line(dict[str, str]):
-    """The value of each placeholder for one line of input: ``{}`` and ``{#}``, columns by number and by name."""
+    """The value of each placeholder for one line of input: ``{}`` and ``{#}``, columns by number and by name.
+
+    A number without a column is empty: the last job of ``-n 3`` may have fewer values.
+    """
 
     def __init__(self, line: str, number: int, columns: "list[str]", names: "list[str]") -> None:
         self.update(zip(names, columns, strict=False))
@@ -34,13 +37,30 @@ class Line(dict[str, str]):
         self["#"] = str(number)
 
     def __missing__(self, token: str) -> str:
-        return DERIVED[token](self[""])
+        place = token.rstrip("./")
+        value = "" if token.isdecimal() else self[place]
+        return value and DERIVED[token[len(place) :]](value)
 
 
-def of_lines(names: "list[str]") -> set[str]:
-    """Return the placeholders of a line with these columns; without names the line is one column."""
-    numbers = map(str, range(1, max(1, len(names)) + 1))
-    return {"", "#", *DERIVED, *numbers, *names}
+def of_lines(names: "list[str]", number: int = 1) -> set[str]:
+    """Return the placeholders of a line with these columns, or of ``number`` lines."""
+    numbers = [*map(str, range(1, max(number, len(names)) + 1))]
+    return {"", "#", *DERIVED, *numbers, *(place + kind for place in numbers for kind in DERIVED), *names}
+
+
+#: Placeholders of which a word becomes several words, one for each value, if a job has several
+OF_EACH = frozenset(("", *DERIVED))
+
+
+def spread(parts: list[str], line: Line, values: "Sequence[str]") -> list[str]:
+    """Return the words that a word which was taken apart becomes for a job with these values."""
+    if not OF_EACH.intersection(parts[1::2]):
+        return [fill(parts, line)]
+    whole, found = line[""], []
+    for line[""] in values:
+        found.append(fill(parts, line))
+    line[""] = whole
+    return found
 
 
 def taken_apart(text: str, known: "Collection[str]") -> list[str]:
