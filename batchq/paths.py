@@ -17,6 +17,12 @@ def absolute(path: str, start: str) -> str:
     return "/" + "/".join(kept)
 
 
+def from_home(path: str) -> str:
+    """Return ``~/night/batchq.db`` for a path in the home folder, any other as it is: for people on a terminal."""
+    home = os.path.expanduser("~").rstrip("/")
+    return f"~{path[len(home) :]}" if home and path.startswith(f"{home}/") else path
+
+
 def without_dots(folder: str) -> str:
     """Return a folder as ``$PWD`` may name it: shells do not trust a path with ``..`` in it."""
     return os.path.realpath(folder) if folder.endswith("/..") or "/../" in folder else folder

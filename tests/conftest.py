@@ -1,6 +1,7 @@
 """Fixtures for all tiers: a folder whose stores are checked at the end, an open store, and batchq as a real process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,10 @@ for number, handler in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+# Commands that batchq prints begin with the whole path where no batchq is on the PATH.
+os.environ["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
 
 
 @contextmanager
@@ -130,6 +135,11 @@ class Shell:
 
     def db(self) -> Path:
         return self.folder / "batchq.db"
+
+    def full(self, text: str) -> str:
+        """A text with its commands as they are printed off a terminal: each names the store by its whole path."""
+        verbs = "cancel|doctor|explain|list|logs|queue|release|report|retry|run|show"
+        return re.sub(rf"(?<![\w/])batchq (?={verbs})", f"batchq --db {self.db()} ", text)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What the store says, over a connection that is closed again."""

@@ -1,5 +1,6 @@
 """Turn the words and options of a SELECTION into one value, and open the store that it refers to."""
 
+from batchq.cli import place
 from batchq.cli.options import SELECTION
 from batchq.jobs.selection import NO_JOB, Selection, of_ids, parse
 from batchq.notes import note, warn
@@ -48,13 +49,18 @@ def _without_jobs(run: int | None) -> str:
 def store_for(db: str | None, *, reading: bool = False) -> Store:
     """Open the store named by ``--db`` or found by the usual lookup, and print its warnings.
 
-    With ``reading``, it need not be writable.
+    With ``reading``, it need not be writable. Without, a note on a terminal names the user's own store, used by default.
     """
     store = open_store(db, reading=reading)
     warn(store.warnings)
+    if not reading:
+        place.note_default("this changes", store.path, db)
     return store
 
 
-def named_by(store: Store, db: str | None) -> str | None:
-    """Return the path that a later command must pass to ``--db``; None if the usual lookup finds the store."""
-    return store.path if is_named(db) else None
+def named_by(store: Store, db: str | None, *, shown: bool) -> str | None:
+    """Return the path that printed commands pass to ``--db``, so that they can be pasted anywhere.
+
+    None where a short command is right, too: if it is ``shown`` on a terminal, and the usual lookup finds the store.
+    """
+    return None if shown and not is_named(db) else store.path

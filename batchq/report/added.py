@@ -6,6 +6,7 @@ from itertools import islice
 from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec
+from batchq.jobs.selection import in_words, merged
 from batchq.report.asjson import SCHEMA, parsed, stored
 from batchq.report.layout import Columns, Look, Part, render
 from batchq.store.adding.intake import Added
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from batchq.jobs.reading.spool import Jobs
 
 PAGE = 1000
+MOST = 10  #: ranges of ids that a person reads
+_FATES = {
+    SKIPPED: ("was known by key", "were known by key"),
+    REPLACED: ("was replaced", "were replaced"),
+    RERUN: ("runs again", "run again"),
+    RUNNING: ("is running already", "are running already"),
+}
 _STYLES = {ADDED: "green", SKIPPED: "dim", RUNNING: "dim", REPLACED: "yellow", RERUN: "cyan"}
 
 
@@ -44,6 +52,28 @@ def listing(specs: "Jobs", done: Added, look: Look) -> Iterator[str]:
         rows = [_cells(spec, done, position) for position, spec in islice(rest, PAGE)]
         lines = columns.rows(rows)
         yield render(lines if start else [columns.head(), *lines], look)
+
+
+def sentence(done: Added, where: str) -> str:
+    """What an add did, for a person: ``added job 7``, ``200 jobs added to x.db: 1-200; 5 were known by key (3,7-10)``.
+
+    ``where`` is the store, "" if it needs no mention.
+    """
+    jobs: dict[str, list[int]] = {}
+    for position, job in enumerate(done.ids):
+        jobs.setdefault(done.fate(position), []).append(job)
+    new, to = jobs.pop(ADDED, []), f" to {visible(where, one_line=True)}" if where else ""
+    parts = ["nothing added" if not new else f"added job {new[0]}" if len(new) == 1 else f"{len(new):,} jobs added"]
+    parts[0] += f"{to}: {_briefly(new)}" if len(new) > 1 else to
+    for fate, ids in jobs.items():
+        one, many = _FATES[fate]
+        parts.append(f"{len(ids):,} {one if len(ids) == 1 else many} ({_briefly(ids)})")
+    return "; ".join(parts) + "\n"
+
+
+def _briefly(ids: list[int]) -> str:
+    ranges = list(merged((id, id) for id in ids))
+    return in_words(ranges[:MOST]) + (",..." if len(ranges) > MOST else "")
 
 
 def totals(done: Added) -> str:

@@ -7,7 +7,7 @@ from batchq.jobs.selection import Selection
 from batchq.named import NamedTuple
 from batchq.report.again import Failed, ids_of
 from batchq.report.digest import IN_FULL, digest, digest_of_held
-from batchq.report.program import program
+from batchq.report.program import place, program
 from batchq.store.file.connection import Store
 from batchq.store.looking import outputs, queries
 from batchq.store.looking.rows import Failure
@@ -88,10 +88,11 @@ def digests(scope: "Scope") -> Iterator[str]:
     from batchq.store.answering import answers
 
     store, selection = scope.store, scope.selection
+    where = place(scope.db) if scope.db else ""
     if failed := [*queries.failed_ids(store, selection)]:
-        yield digest(gather(store, failed, selection, scope.db))
+        yield digest(gather(store, failed, selection, scope.db), place=where)
     if held := answers.chosen_on_hold(store, selection):
-        yield digest_of_held(outputs.on_hold(store, held[:IN_FULL]), held, program(scope.db))
+        yield digest_of_held(outputs.on_hold(store, held[:IN_FULL]), held, program(scope.db), "" if failed else where)
 
 
 @cache

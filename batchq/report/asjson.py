@@ -6,6 +6,7 @@ not UTF-8 appear as ``\\xff`` (four characters).
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from batchq.clock import iso
@@ -36,6 +37,7 @@ def report(report: "Summary") -> str:
         "report",
         at=iso(report.at),
         store=report.store,
+        host=os.uname().nodename,
         jobs=report.jobs,
         counts=report.counts,
         lost=report.lost,

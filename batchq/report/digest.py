@@ -22,16 +22,16 @@ _LINE_LENGTH = 500
 _BRIEF_LENGTH = 100
 
 
-def digest(found: "Aftermath", shown: Collection[str] = ()) -> str:
+def digest(found: "Aftermath", shown: Collection[str] = (), place: str = "") -> str:
     """Why jobs failed, the most frequent reason first, each with an example and its command; one failure alone in full.
 
-    Its last line is the command that runs all of them again. The streams of a single job that its reader has been
-    ``shown`` are not repeated.
+    ``place`` is where that was, for readers elsewhere. The last line is the command that runs all of them again. The
+    streams of a single job that its reader has been ``shown`` are not repeated.
     """
     is_grouped = bool(found.reasons) and found.failed > 1
     why = f" for {_count(len(found.reasons), 'reason')}" if is_grouped else ""
-    head = f"batchq: {_count(found.failed, 'job')} failed{why}\n" + (f"{found.since}\n" if found.since else "")
-    parts = [head, *(_of_reasons(found.reasons) if is_grouped else _one_by_one(found, shown))]
+    head = [f"batchq: {_count(found.failed, 'job')} failed{why}", *(line for line in (place, found.since) if line)]
+    parts = ["\n".join(head) + "\n", *(_of_reasons(found.reasons) if is_grouped else _one_by_one(found, shown))]
     it = "it" if found.failed == 1 else "them"
     if found.lost:
         parts.append(f"{found.lost:,} of {it} {'was' if found.lost == 1 else 'were'} retried or removed since\n")
@@ -46,10 +46,11 @@ def digest(found: "Aftermath", shown: Collection[str] = ()) -> str:
     return visible("\n".join(parts))
 
 
-def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str) -> str:
+def digest_of_held(shown: Sequence[Failure], held: Sequence[int], program: str, place: str = "") -> str:
     """The jobs that batchq has put on hold, the first of them (``shown``) in full, and the command that releases them."""
     count, they = ("1 job is", "it is") if len(held) == 1 else (f"{len(held):,} jobs are", "they are")
-    parts = [f"batchq: {count} now on hold and will not run until {they} released\n", *map(_paragraph, shown)]
+    parts = [f"batchq: {count} now on hold and will not run until {they} released\n" + (f"{place}\n" if place else "")]
+    parts += map(_paragraph, shown)
     if (rest := len(held) - len(shown)) > 0:
         parts.append(f"and {rest:,} more\n")
     listed = in_words(merged((job, job) for job in held))

@@ -4,6 +4,7 @@ The file follows the schema ``junit-10.xsd`` of Jenkins' xunit plugin. It is mad
 a name is the same each night, because CI servers know a test by its name.
 """
 
+import os
 from collections.abc import Iterator
 
 from batchq.clock import iso
@@ -53,7 +54,8 @@ def _opening(suite: Totals) -> str:
     started = iso(suite.started_at)
     stamp = f' timestamp="{started[:19]}"' if started else ""  # without a zone, as readers of the format expect: UTC
     return (
-        f'<testsuite name="{_line(suite.batch)}" tests="{suite.jobs}" failures="{suite.failed - suite.crashed}"'
+        f'<testsuite name="{_line(suite.batch)}" hostname="{_line(os.uname().nodename)}"'
+        f' tests="{suite.jobs}" failures="{suite.failed - suite.crashed}"'
         f' errors="{suite.errors}" skipped="{suite.jobs - suite.failed - suite.on_hold - suite.succeeded}"'
         f' time="{_seconds(suite.seconds)}"{stamp}>\n'
     )

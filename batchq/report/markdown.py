@@ -3,6 +3,7 @@
 Text of jobs stands in code only, where nothing in it is a link, a mention, HTML or the end of a table.
 """
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -71,6 +72,7 @@ def _head(summary: Summary) -> Iterator[str]:
     flaky = f"; {summary.flaky:,} of them after a retry" if summary.flaky else ""
     ended = summary.timing.last_finished
     yield f"{states}{span}{flaky}{'' if ended is None else f'. Last end: {clock.local(ended)}'}.\n"
+    yield f"On {code(visible(os.uname().nodename, one_line=True))}, store {code(visible(summary.store, one_line=True))}.\n"
     if summary.change and change.parts(summary.change):
         yield f"{change.sentence(summary.change)[:1].upper()}{change.sentence(summary.change)[1:]}.\n"
 

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from batchq import clock
 from batchq.clock import show_duration
+from batchq.paths import from_home
 from batchq.report import change, whylines
 from batchq.report.columns import COLUMNS, Now
 from batchq.report.digest import shortened, title
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
+from batchq.report.program import place
 from batchq.report.states import STYLES, state
 from batchq.report.summary import Summary
 from batchq.store.looking.rows import Job, Timing
@@ -19,7 +21,7 @@ _WAIT = 1.0  #: seconds of waiting that are
 
 def report(report: Summary, look: Look) -> str:
     """The whole report: a summary, the reasons of failures, one failure in full, slowest jobs, open jobs, and times."""
-    lines = [*_headline(report)]
+    lines = [*_headline(report), *_place(report, look)]
     for section in (_reasons(report), _example(report), _slowest(report), _open(report), _times(report)):
         lines += [line(), *section] if section else []
     return render(lines, look)
@@ -55,6 +57,14 @@ def _period(timing: Timing) -> list[str]:
     if first is None:
         return []
     return [f"from {clock.local(first) if last is None else clock.period(first, last)}"]
+
+
+def _place(report: Summary, look: Look) -> Iterator[Line]:
+    """Which store it is; off a terminal, where reports are mailed, also on which host."""
+    if report.jobs:
+        is_here = look.width is not None
+        where = f"store {from_home(report.store)}" if is_here else place(report.store)
+        yield line((visible(where, one_line=True), "dim"))
 
 
 _ORDER = {"succeeded": 0, "failed": 1, "cancelled": 2, "running": 3}

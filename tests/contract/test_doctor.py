@@ -122,12 +122,14 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
     done = batchq("doctor", code=1)
 
     assert len(lines(done, "problem  runners")) == 1
-    assert "died; the next 'batchq run' takes back its job" in done.out
+    assert batchq.full("died; the next 'batchq run' takes back its job") in done.out
     assert "ok       runners      0 at work" in done.out
     batchq("run", code=1)
     (held,) = lines(batchq("doctor"), "warning")
     assert held.endswith(
-        "1 job waits for a person, because batchq gave up on it; the first is job 1: 'batchq explain 1' says why"
+        batchq.full(
+            "1 job waits for a person, because batchq gave up on it; the first is job 1: 'batchq explain 1' says why"
+        )
     )
     assert f"'batchq --db {batchq.db()} explain 1' says why" in batchq("--db", "batchq.db", "doctor").out
     batchq("report", code=0)
@@ -201,7 +203,7 @@ def test_a_store_that_was_not_closed_is_examined_with_its_log(batchq: Shell) -> 
 
 def test_free_space_that_is_worth_it_is_told(batchq: Shell) -> None:
     disturb(batchq, "CREATE TABLE bulk (x)", "INSERT INTO bulk VALUES (zeroblob(20000000))", "DROP TABLE bulk")
-    assert "'batchq prune' gives them back" in batchq("doctor").out
+    assert f"'batchq --db {batchq.db()} prune' gives them back" in batchq("doctor").out
 
     batchq("prune", "--older-than", "1d")
     assert "ok       space        0 of" in batchq("doctor").out

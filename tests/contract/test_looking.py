@@ -25,6 +25,7 @@ def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store:
     assert lines[0] == "3 jobs: 1 succeeded, 1 failed, 1 queued, in 2 d 00 h (0.0 jobs/h)"
     assert lines[1].startswith("4 attempts, 2 retries, 7.0 s of work, from 2023-11-1")
     assert lines[2:] == [
+        f"on {os.uname().nodename}, store {store.path}",
         "",
         "JOBS  CAUSE",
         "   1  exit 3: refused",
@@ -257,9 +258,10 @@ def test_a_long_list_comes_in_pages_without_a_gap(store: Store) -> None:
     assert listed["total"] == 2500
 
 
-def test_an_empty_list_is_empty_on_stdout(store: Store) -> None:
+def test_an_empty_list_is_empty_on_stdout(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/nowhere")  # no other store that may have jobs
     assert run(store, "list").out == ""
-    assert run(store, "list").err == "batchq: list: no jobs\n"
+    assert run(store, "list").err == f"batchq: list: no jobs in {store.path}\n"
     assert run(store, "list", "--json").json == {"schema": 1, "kind": "list", "total": 0, "jobs": []}
 
 

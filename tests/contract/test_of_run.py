@@ -100,7 +100,9 @@ def test_a_run_is_compared_with_last_time(store: Store) -> None:
 
 
 def test_the_commands_that_take_jobs_take_a_run(batchq: Shell) -> None:
-    assert batchq("list", "--run", "last").err == "batchq: list: there has been no run\nbatchq: list: no jobs\n"
+    assert batchq("list", "--run", "last").err == (
+        f"batchq: list: there has been no run\nbatchq: list: no such jobs in {batchq.db()}\n"
+    )
     batchq("add", "-q", "--", "false")
     batchq("add", "-q", "--", "true")
     batchq("run", "-q", "--queue", "default", code=1)
@@ -110,7 +112,7 @@ def test_the_commands_that_take_jobs_take_a_run(batchq: Shell) -> None:
     listed = json.loads(batchq("list", "--json", "--run", "1").out)["jobs"]
     assert [job["id"] for job in listed] == [2]
     report = json.loads(batchq("report", "--json", "--run=last").out)
-    assert (report["jobs"], report["retry"]) == (1, "batchq retry 1")
+    assert (report["jobs"], report["retry"]) == (1, batchq.full("batchq retry 1"))
     assert "there is no run 3 in" in batchq("report", "--run", "3", code=66).err
     assert "'nightly' is not a run" in batchq("report", "--run", "nightly", code=2).err
     assert batchq("retry", "--run", "last").err == "batchq: retry: 1 job queued again\n"

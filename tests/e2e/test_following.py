@@ -116,7 +116,7 @@ def test_without_a_selection_it_follows_what_runs_and_what_starts_until_the_run_
     for number in range(20):
         batchq("add", "-q", "--", "echo", f"quick {number}")
     with following(batchq) as follower:
-        eventually(lambda: "logs: no run is at work; start one with 'batchq run'" in follower.err)
+        eventually(lambda: batchq.full("logs: no run is at work; start one with 'batchq run'") in follower.err)
         with at_work(batchq, "-j1"):
             eventually(lambda: "[2] now\n" in follower.out)
             open_gate(batchq, "go")
@@ -145,9 +145,8 @@ def test_the_jobs_of_a_run_are_followed_to_its_end(batchq: Shell) -> None:
 def test_what_keeps_jobs_from_running_is_reported_in_the_words_of_wait(batchq: Shell) -> None:
     batchq("add", "-q", "--name", "up", "--", "echo", "ran")
     with following(batchq, "1") as follower:
-        eventually(
-            lambda: follower.err == "batchq: logs: job 1 (up): no run at work takes it; start one with 'batchq run'\n"
-        )
+        told = batchq.full("batchq: logs: job 1 (up): no run at work takes it; start one with 'batchq run'\n")
+        eventually(lambda: follower.err == told)
         batchq("run")
         assert follower.ended() == 0
     assert follower.out == "ran\n"

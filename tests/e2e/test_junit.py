@@ -150,7 +150,7 @@ def test_a_failure_says_why_and_how_to_run_the_job_again(shell: Shell) -> None:
     (id,) = shell.rows("SELECT max(id) FROM jobs WHERE name = 'sum'")[0]
     assert failure.text.startswith(f"job {id}, attempt 1 of 1: exit code 3, after ")
     assert "\nbad <sum> of part-7\n" in failure.text
-    assert failure.text.endswith(f"\nrun it again: batchq retry {id}\n")
+    assert failure.text.endswith(shell.full(f"\nrun it again: batchq retry {id}\n"))
     assert failures["sum"].findtext("system-out") == "to stdout"
     assert failures["slow"].find("failure").get("type") == "timed out"
 
@@ -303,4 +303,4 @@ def test_a_job_that_batchq_put_on_hold_is_an_error(batchq: Shell) -> None:
     assert (suite.get("errors"), suite.get("skipped"), root.get("errors")) == ("1", "0", "1")
     (error,) = root.iter("error")
     assert error.get("message") == "on hold: interrupted while it ran, and on_crash is 'hold'"
-    assert "batchq release 1" in error.text
+    assert batchq.full("batchq release 1") in error.text

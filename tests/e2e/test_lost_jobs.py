@@ -41,11 +41,10 @@ def test_no_command_says_that_it_runs(lost: Shell, words: str) -> None:
 
 
 def test_wait_says_that_the_run_died_and_what_helps(lost: Shell) -> None:
-    told = lost("wait", "1", "--timeout", "0s", code=3).err.splitlines()
-    assert told == [
-        "batchq: wait: job 1 (import): the run that had claimed it died; the next 'batchq run' takes it back",
-        "batchq: wait: timed out: 1 lost",
-    ]
+    assert lost("wait", "1", "--timeout", "0s", code=3).err == lost.full(
+        "batchq: wait: job 1 (import): the run that had claimed it died; the next 'batchq run' takes it back\n"
+        "batchq: wait: timed out: 1 lost\n"
+    )
     lost("cancel", "1")
 
 

@@ -144,7 +144,9 @@ def test_explain_names_each_reason_to_wait(batchq: Shell) -> None:
     assert explained(batchq, 5) == ["parent", "parent", "in the way"]
     with batchq.start("run", "--watch", "-j2") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL"))
-        assert "does not take it (it needs 99 slots): start 'batchq run -j 99'" in batchq("explain", "6").out
+        assert (
+            batchq.full("does not take it (it needs 99 slots): start 'batchq run -j 99'") in batchq("explain", "6").out
+        )
         assert "--perform MODULE:FUNCTION" in batchq("explain", "7").out
         assert "takes it as soon as a slot is free" in batchq("explain", "4").out
         send(run, signal.SIGTERM)

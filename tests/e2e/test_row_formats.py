@@ -180,7 +180,7 @@ def parallel(shell: Shell, *words: str, stdin: str = "") -> list[str]:
 
 
 def test_parallel_retries_exactly_the_failed_commands(night: Shell) -> None:
-    assert parallel(night, "--retry-failed") == "\n".join(FAILED_THERE).split("\n")
+    assert parallel(night, "--retry-failed") == night.full("\n".join(FAILED_THERE)).split("\n")
 
 
 def test_parallel_resumes_with_the_failed_and_the_unfinished_commands(night: Shell) -> None:

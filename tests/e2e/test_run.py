@@ -54,7 +54,7 @@ def test_a_failed_job_exits_1_with_a_digest_that_names_the_retry(batchq: Shell) 
     done = batchq("run", code=1)
 
     assert done.out == ""
-    for part in ("load", "exit code 7", "disk on fire", "attempt 1 of 1", "batchq retry 1"):
+    for part in ("load", "exit code 7", "disk on fire", "attempt 1 of 1", batchq.full("batchq retry 1")):
         assert part in done.err
 
 

@@ -1,6 +1,7 @@
 """``batchq run`` never says 0, and nothing, for what was not done: what it answers for, exit code 3, and its lines."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def test_what_a_file_asked_for_and_was_not_run_is_reported_by_name_and_reason_wi
 
     done = batchq("run", "jobs.jsonl", *words, code=3)
 
-    assert done.err.startswith("batchq: not run: ") and told in done.err
+    assert done.err.startswith("batchq: not run: ") and batchq.full(told) in done.err
     later = batchq("run", *words).err
     wide = "batchq: job 1 needs more slots than this run had (-j 2); 'batchq explain 1' shows how many\n"
-    assert later == (wide if "slots" in job else ""), "a plain run answers for what it runs"
+    assert later == (batchq.full(wide) if "slots" in job else ""), "a plain run answers for what it runs"
 
 
 def test_what_comes_after_a_job_that_was_not_run_is_not_run_either(batchq: Shell) -> None:
@@ -74,7 +75,8 @@ def test_a_run_of_a_file_that_is_bounded_answers_for_what_it_did_not_reach(batch
     a_file(batchq, {}, {}, {})
 
     done = batchq("run", "jobs.jsonl", "-j1", "--max-jobs", "1", code=3)
-    assert "not run: jobs 2, 3: the run ended first (--max-jobs); 'batchq run' runs what is queued" in done.err
+    left = batchq.full("not run: jobs 2, 3: the run ended first (--max-jobs); 'batchq run' runs what is queued")
+    assert left in done.err
     assert batchq("run", "-j1", "--max-jobs", "1").err == "", "a plain run was told how much to do"
     told = json.loads(batchq("run", "jobs.jsonl", "-q", "-j1", "--max-jobs", "2", "--json", code=3).out)
     assert told["not_run"] == [{"reason": "stopped", "queue": None, "jobs": [6]}]
@@ -100,7 +102,7 @@ def test_a_job_that_was_cancelled_by_hand_was_asked_for_and_not_run(batchq: Shel
         batchq("cancel", "2")
         gate.touch()
         done = finish(run)
-    assert (done.code, "not run: job 2 (b): cancelled by hand; 'batchq retry 2'" in done.err) == (3, True)
+    assert (done.code, batchq.full("not run: job 2 (b): cancelled by hand; 'batchq retry 2'") in done.err) == (3, True)
 
 
 def test_a_job_known_by_key_counts_as_it_stands(batchq: Shell) -> None:
@@ -110,7 +112,7 @@ def test_a_job_known_by_key_counts_as_it_stands(batchq: Shell) -> None:
     for _ in range(2):
         done = batchq("run", "jobs.jsonl", code=1)
         assert done.err.startswith("batchq: job 1 (a) failed before, on 2")
-        assert done.err.endswith("; 'batchq retry 1' runs it again\n")
+        assert done.err.endswith(batchq.full("; 'batchq retry 1' runs it again\n"))
     assert json.loads(batchq("run", "-q", "--json", "jobs.jsonl", code=1).out)["failed_before"] == [1]
 
     (batchq.folder / "mended").touch()
@@ -147,15 +149,17 @@ def test_a_job_that_batchq_puts_on_hold_is_reported_then_with_exit_code_1_and_la
         batchq(*bounded)
     done = batchq(*bounded, code=1)
     assert done.err.startswith(
-        "batchq: 1 job is now on hold and will not run until it is released\n\njob 1 (reindex), "
+        "batchq: 1 job is now on hold and will not run until it is released\n"
+        f"on {os.uname().nodename}, store {batchq.db()}\n\njob 1 (reindex), "
     )
     assert "interrupted 10 times in a row" in done.err
-    assert done.err.endswith("\nRelease it:  batchq release 1\n")
+    assert done.err.endswith(batchq.full("\nRelease it:  batchq release 1\n"))
 
     line = (
         "batchq: job 1 is on hold, because batchq gave up on it; 'batchq explain 1' shows why, 'batchq release 1' lets it"
         " run\n"
     )
+    line = batchq.full(line)
     assert batchq("run").err == line
     a_file(batchq, {})
     assert batchq("run", "jobs.jsonl").err == line
@@ -236,7 +240,7 @@ def test_what_an_interrupted_run_of_the_same_file_left_open_is_told_and_never_ru
     )
 
     for _ in range(2):
-        assert batchq("run", "./jobs.jsonl").err == line
+        assert batchq("run", "./jobs.jsonl").err == batchq.full(line)
         assert state(batchq, 1) == "queued"
     a_file(batchq, {}, name="other.jsonl")
     assert batchq("run", "other.jsonl").err == "", "that is another file"

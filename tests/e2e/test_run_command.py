@@ -54,7 +54,7 @@ def test_a_job_that_fails_is_exit_code_1_with_its_digest(batchq: Shell) -> None:
 
     assert "job 1 (load), attempt 1 of 1: exit code 7" in done.err
     assert "no disk" in done.err
-    assert "Run it again:  batchq retry 1\n" in done.err
+    assert batchq.full("Run it again:  batchq retry 1\n") in done.err
 
 
 def test_a_callable_and_a_program_without_dashes_and_a_script_with_options_run_too(batchq: Shell) -> None:
@@ -143,7 +143,9 @@ def test_a_job_that_waits_for_what_nobody_runs_is_not_waited_for(batchq: Shell) 
 
     done = batchq("run", "--after", "1", "--", "true", code=3)
 
-    assert done.err == "batchq: not run: job 2: blocked by unfinished jobs; 'batchq explain 2' names them\n"
+    assert done.err == batchq.full(
+        "batchq: not run: job 2: blocked by unfinished jobs; 'batchq explain 2' names them\n"
+    )
     assert "not run: job 3: held by hand" in batchq("run", "--hold", "--", "true", code=3).err
 
 
@@ -250,7 +252,9 @@ def test_what_an_earlier_run_of_the_same_command_left_is_named(batchq: Shell, ga
 
     done = batchq("run", "-c", gate.script)
 
-    assert done.err.startswith("batchq: job 1 from an earlier add of the same command is still open; 'batchq run' runs")
+    assert done.err.startswith(
+        batchq.full("batchq: job 1 from an earlier add of the same command is still open; 'batchq run' runs")
+    )
 
 
 def test_what_bounds_and_reports_a_run_goes_on_working(batchq: Shell) -> None:

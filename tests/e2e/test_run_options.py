@@ -37,7 +37,9 @@ def test_the_digest_reports_what_was_cancelled_with_a_failed_job(batchq: Shell) 
     batchq("add", "-q", "--format", "jsonl", "-", stdin=lines + more)
     done = batchq("run", code=1)
     assert (
-        "\n2 jobs that depend on it were cancelled; the retry queues them again\n\nRun it again:  batchq retry 1\n"
+        batchq.full(
+            "\n2 jobs that depend on it were cancelled; the retry queues them again\n\nRun it again:  batchq retry 1\n"
+        )
         in done.err
     )
 

@@ -89,7 +89,7 @@ def test_wait_says_once_what_is_in_the_way_also_while_a_run_is_at_work(
     with batchq.start("run", "--watch", "-q", "-j2") as run:
         eventually(lambda: batchq.rows("SELECT 1 FROM runners WHERE state = 'running'"))
         done = batchq("wait", "2", "--timeout", "2s", code=3)
-        assert done.err.count(told) == 1, done
+        assert done.err.count(batchq.full(told)) == 1, done
         assert "no run at work" not in done.err
         send(run, signal.SIGTERM)
         finish(run)
@@ -99,29 +99,31 @@ def test_wait_says_that_no_run_is_at_work_only_of_what_a_run_would_take(batchq: 
     batchq("add", "-q", "-", stdin="true\ntrue\n")
     batchq("add", "-q", "--hold", "--", "true")
 
-    assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
-        "batchq: wait: jobs 1, 2: no run at work takes them; start one with 'batchq run'",
-        "batchq: wait: job 3: held by hand; 'batchq release 3' lets it run",
-        "batchq: wait: timed out: 1 held, 2 queued",
-    ]
+    told = batchq("wait", "--all", "--timeout", "0s", code=3).err
+    assert told == batchq.full(
+        "batchq: wait: jobs 1, 2: no run at work takes them; start one with 'batchq run'\n"
+        "batchq: wait: job 3: held by hand; 'batchq release 3' lets it run\n"
+        "batchq: wait: timed out: 1 held, 2 queued\n"
+    )
 
 
 def test_explain_of_a_queue_with_the_limit_0_names_the_command_that_helps(batchq: Shell) -> None:
     batchq("add", "-q", "--queue", "net", "--", "true")
     batchq("queue", "set", "net", "--limit", "0")
 
-    assert "has the limit 0: 'batchq queue set net --limit N' raises it" in batchq("explain", "1").out
+    assert batchq.full("has the limit 0: 'batchq queue set net --limit N' raises it") in batchq("explain", "1").out
 
 
 def test_the_run_that_wait_advises_takes_the_job(batchq: Shell) -> None:
     batchq("add", "-q", "--slots", "50", "--", "true")
     batchq("add", "-q", "--format", "jsonl", "-", stdin='{"payload": 1}')
 
-    assert batchq("wait", "--all", "--timeout", "0s", code=3).err.splitlines() == [
-        "batchq: wait: job 1: no run at work takes it; start one with 'batchq run -j 50'",
-        "batchq: wait: job 2: a payload needs a function: 'batchq run --perform MODULE:FUNCTION'",
-        "batchq: wait: timed out: 2 queued",
-    ]
+    told = batchq("wait", "--all", "--timeout", "0s", code=3).err
+    assert told == batchq.full(
+        "batchq: wait: job 1: no run at work takes it; start one with 'batchq run -j 50'\n"
+        "batchq: wait: job 2: a payload needs a function: 'batchq run --perform MODULE:FUNCTION'\n"
+        "batchq: wait: timed out: 2 queued\n"
+    )
 
 
 def test_a_job_that_is_due_in_a_year_needs_no_run_now(batchq: Shell) -> None:
@@ -130,7 +132,7 @@ def test_a_job_that_is_due_in_a_year_needs_no_run_now(batchq: Shell) -> None:
     batchq("add", "-q", "--queue", "net", "--", "true")
 
     for job in ("1", "2"):
-        assert "batchq run" not in batchq("explain", job).out
+        assert " run'" not in batchq("explain", job).out
 
 
 def test_explain_says_what_is_in_the_way_of_the_jobs_after_which_one_is_to_run(batchq: Shell) -> None:
@@ -139,10 +141,10 @@ def test_explain_says_what_is_in_the_way_of_the_jobs_after_which_one_is_to_run(b
     batchq("add", "-q", "--name", "clean", "--after", "load", "--", "true")
     batchq("add", "-q", "--after", "clean", "--", "true")
 
-    assert batchq("explain", "3").out.splitlines() == [
-        "job 3 is blocked",
-        "  it waits for job 2 (clean) to succeed; that job is now blocked",
-        "  in the way: job 1 (load): queue 'net' is paused; 'batchq queue resume net' resumes it",
-    ]
+    assert batchq("explain", "3").out == batchq.full(
+        "job 3 is blocked\n"
+        "  it waits for job 2 (clean) to succeed; that job is now blocked\n"
+        "  in the way: job 1 (load): queue 'net' is paused; 'batchq queue resume net' resumes it\n"
+    )
     batchq("queue", "resume", "net")
     assert "in the way: job 1 (load): no run at work takes it" in batchq("explain", "2").out

@@ -58,10 +58,12 @@ def faults_of(done: Done, failed: list[int], cancelled: list[int], is_json: bool
         return found
     if not failed:
         return [*found, "it is not silent"] if done.out or done.err else found
-    told = re.search(r"Run (?:it|them) again:  batchq retry ([\d,-]+)\n", done.err)
+    told = re.search(r"Run (?:it|them) again:  batchq --db \S+ retry ([\d,-]+)\n", done.err)
     if told is None or in_ranges(told[1]) != failed:
         found.append(f"the command is {told and told[0]}")
-    of_reasons = [in_ranges(ids) for ids in re.findall(r"again: batchq retry ([\d,-]+)$", done.err, re.MULTILINE)]
+    of_reasons = [
+        in_ranges(ids) for ids in re.findall(r"again: batchq --db \S+ retry ([\d,-]+)$", done.err, re.MULTILINE)
+    ]
     shown = list(map(int, re.findall(r"^(?:    like )?job (\d+)", done.err, re.MULTILINE)))
     if sorted(id for ids in of_reasons for id in ids) != (failed if len(failed) > 1 else []):
         found.append(f"the commands of the reasons are for {of_reasons}")

@@ -43,4 +43,4 @@ def test_the_first_lines_have_count_reason_place_and_command_of_the_biggest_grou
     assert re.search(r"^\W*7\b", seen, re.M), seen
     assert "KeyError: 'price'" in seen
     assert "prices.py:3" in seen
-    assert "batchq retry 1-7" in seen
+    assert batchq.full("batchq retry 1-7") in seen

@@ -5,7 +5,7 @@ import sys
 
 from batchq.cli.add import sources
 from batchq.cli.request import Request
-from batchq.errors import CreateError
+from batchq.errors import CreateError, StoreError
 from batchq.notes import note, note_outer_store, warn
 from batchq.store.adding import intake
 from batchq.store.file.location import allow_network, locate, passed_over
@@ -23,12 +23,33 @@ AT_ONCE = 10_000  #: ids written at a time
 def init(path: str | None, allow_network_fs: bool, db: str | None) -> None:
     """Create a store. Raises CreateError if there is one already."""
     allow_network(allow_network_fs)
-    where = locate(path or db or os.environ.get("BATCHQ_DB") or "batchq.db")
+    where, before = locate(path or db or os.environ.get("BATCHQ_DB") or "batchq.db"), _in_use(None)
     if os.path.exists(where):
         open_at(where, reading=True).close()
         raise CreateError(f"there is a store at {where} already")
     open_at(where, create=True, trust_owner=False).close()
     note(f"made the store {where}")
+    _note_left_behind(where, before)
+
+
+def _in_use(db: str | None) -> str | None:
+    """Return the store that commands in this folder find."""
+    try:
+        return locate(db)
+    except StoreError:  # another user's
+        return None
+
+
+def _note_left_behind(path: str, before: str | None) -> None:
+    """Note that the store which commands in this folder used until now has jobs: from now on they find another one."""
+    if before is None or before == path or _in_use(None) != path:
+        return
+    from batchq.report.program import program
+    from batchq.store.looking.neighbours import jobs_of
+
+    if jobs := jobs_of(before):
+        are = "job is" if jobs == 1 else "jobs are"
+        note(f"{jobs:,} {are} in {before}, which was used here until now; '{program(before)} list' shows them")
 
 
 def add(**given: "Any") -> None:
@@ -57,8 +78,7 @@ def add(**given: "Any") -> None:
     if request.json:
         _print_added(specs, done, request, "add")
     elif done.ids and not request.quiet:
-        for start in range(0, len(done.ids), AT_ONCE):
-            sys.stdout.write("\n".join(map(str, done.ids[start : start + AT_ONCE])) + "\n")
+        _print_ids(done.ids) if not sys.stdout.isatty() else _print_sentence(done, path, request.db)
     _note_after_nothing(done)
 
 
@@ -71,6 +91,18 @@ def rehearse(request: Request, verb: str = "add") -> None:
     rehearsed = _rehearsed(path, specs, trust_owner=request.trust_owner)
     _print_added(specs, rehearsed, request, verb)
     _note_after_nothing(rehearsed)
+
+
+def _print_ids(ids: list[int]) -> None:
+    for start in range(0, len(ids), AT_ONCE):
+        sys.stdout.write("\n".join(map(str, ids[start : start + AT_ONCE])) + "\n")
+
+
+def _print_sentence(done: intake.Added, path: str, db: str | None) -> None:
+    from batchq.cli import place
+    from batchq.report import added
+
+    sys.stdout.write(added.sentence(done, "" if place.is_here(path) else place.shown(path, db)))
 
 
 def _note_after_nothing(done: intake.Added) -> None:

@@ -27,7 +27,7 @@ def doctor(*, rescue: int | None, repair: bool, json: bool, db: str | None) -> i
         _repair(db)
     found = []
     with open_store(db, reading=True) as store:  # its warnings are among the findings
-        batchq = program(named_by(store, db))
+        batchq = program(named_by(store, db, shown=sys.stdout.isatty() and not json))
         for one in examine(store, here(store)):
             finding = one._replace(text=one.text.replace("'batchq ", f"'{batchq} "))
             found.append(finding)

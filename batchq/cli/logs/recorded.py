@@ -50,7 +50,7 @@ def logs(
             if follow:
                 from batchq.cli.logs import following
 
-                following.follow(store, found, printer, named_by(store, db))
+                following.follow(store, found, printer, named_by(store, db, shown=sys.stderr.isatty()))
             else:
                 _print(store, found, only, printer, attempt, all_attempts=all_attempts)
         if printer.pattern is not None and not printer.lines:

@@ -1,8 +1,10 @@
 """``batchq report`` and ``batchq list``: show many jobs; they never change the store."""
 
+import sys
 from collections.abc import Iterable
 
 from batchq import clock
+from batchq.cli import place
 from batchq.cli.choosing import chosen, named_by, store_for
 from batchq.cli.look.printing import look_of_stdout, print_texts
 from batchq.errors import UsageError
@@ -10,7 +12,7 @@ from batchq.jobs.selection import Selection
 from batchq.notes import note
 from batchq.report import formats
 from batchq.report.formats import Format, Scope
-from batchq.report.layout import Look
+from batchq.report.layout import Look, count
 from batchq.store.file.connection import Store
 from batchq.store.looking import queries, tallies
 
@@ -35,7 +37,7 @@ def report(
     """Print or write what happened; return 1 with ``exit_code`` if a job has failed or is held by batchq."""
     into = formats.chosen(format, output, json=json)
     with store_for(db, reading=True) as store:
-        scope = Scope(store, chosen(store, selection, "report"), clock.now(), named_by(store, db))
+        scope = Scope(store, chosen(store, selection, "report"), clock.now(), _named(into, store, output, db))
         if into.takes == formats.JOBS:
             queries.require(store, scope.selection)
             texts = into.render(scope)
@@ -62,6 +64,25 @@ def _report(into: Format, scope: Scope, output: str | None, color: str) -> bool:
     given = (found, _look_of(output, color)) if into.name == "table" else (found,)
     _emit(into, [into.render(*given)], output, scope.store)
     return "failed" in found.counts
+
+
+def _named(into: Format, store: Store, output: str | None, db: str | None) -> str | None:
+    """Return the path in the commands of a report: what is kept, in a file or a mail, always names the store."""
+    is_shown = into.name in formats.FOR_PEOPLE and _is_stdout(output) and sys.stdout.isatty()
+    return named_by(store, db, shown=is_shown)
+
+
+def _note_none(path: str, selection: Selection) -> None:
+    """Note that no job is listed: by which store, and whether another one nearby has some, which is perhaps meant."""
+    if not selection.is_empty and not selection.everything:
+        note(f"list: no such jobs in {path}")
+        return
+    from batchq.report.program import program
+    from batchq.store.looking import neighbours
+
+    note(f"list: no jobs in {path}")
+    for other, jobs in neighbours.with_jobs(path):
+        note(f"list: {count(jobs, 'job')} in {other}: '{program(other)} list'")
 
 
 def _look_of(output: str | None, color: str) -> Look:
@@ -113,7 +134,7 @@ def list_jobs(
         queries.require(store, selection)
         total = sum(tallies.counts(store, selection).values())
         cut = limit is not None and 0 < limit < total
-        scope = Scope(store, selection, clock.now(), named_by(store, db), limit if cut else None, order, asked)
+        scope = Scope(store, selection, clock.now(), store.path, limit if cut else None, order, asked)
         if into.name == "table":
             from batchq.report import listing
 
@@ -128,8 +149,11 @@ def list_jobs(
         _emit(into, texts, output, store)
     if cut:
         note(f"list: the {'first' if order else 'newest'} {limit:,} of {total:,} jobs; --limit 0 shows all")
-    elif not total and into.name == "table":
-        note("list: no jobs")
+    elif into.name == "table":
+        if not total:
+            _note_none(scope.store.path, selection)
+        elif _is_stdout(output):
+            place.note_default("list: the jobs of", scope.store.path, db)
 
 
 def _asked(sort: str | None, columns: str | None) -> "tuple[tuple[Key, ...], tuple[Chosen, ...]]":

@@ -25,7 +25,7 @@ def show(selection: Selection, *, json: bool, color: str, db: str | None) -> Non
         if json:
             print_texts([asjson.detail(next(jobs))] if one else asjson.details(jobs), is_utf8=True)
             return
-        look, batchq = look_of_stdout(color), program(named_by(store, db))
+        look, batchq = look_of_stdout(color), program(_named(store, db))
         for number, found in enumerate(jobs):
             printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
             parents = queries.parents_of(store, found.job.id, detail.PARENTS + 1)
@@ -52,7 +52,7 @@ def explain(selection: Selection, *, json: bool, db: str | None) -> None:
 
     one = only(selection)
     with store_for(db, reading=True) as store:
-        here, batchq = rescuing.here(store), program(named_by(store, db))
+        here, batchq = rescuing.here(store), program(store.path if json else _named(store, db))
         facts = (reasons.gather(store, id, here) for id in _ids(store, selection, "explain"))
         explained = ((found.detail.job, explanation.explain(found, clock.now(), batchq)) for found in facts)
         if json:
@@ -62,3 +62,7 @@ def explain(selection: Selection, *, json: bool, db: str | None) -> None:
         for job, answers in explained:
             lines = [f"{title(job)} is {job.standing}", *(f"  {answer.text}" for answer in answers)]
             sys.stdout.write("".join(f"{line}\n" for line in [visible(lines[0]), *lines[1:]]))
+
+
+def _named(store: Store, db: str | None) -> str | None:
+    return named_by(store, db, shown=sys.stdout.isatty())

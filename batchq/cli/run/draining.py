@@ -6,6 +6,7 @@ import sys
 from contextlib import nullcontext
 
 from batchq import folder, runner
+from batchq.cli import place
 from batchq.cli.request import Request
 from batchq.cli.run import additions, executing, handlers, output, plans, preparing
 from batchq.cli.run.output import OutputOptions
@@ -65,6 +66,8 @@ def run(**given: "Any") -> int:
     if adding is not None:
         plan = additions.known_as(plan, request, adding)
     mark, target = _open(path, request, create=is_adding)
+    if not request.quiet:
+        place.note_default("running jobs of", path, request.db)
     lock = LockFile(path)
     liveness = lock.hold_liveness()  # before the fork: the guardian holds it until its last descendant is dead
     home = _home()
@@ -75,8 +78,9 @@ def run(**given: "Any") -> int:
             " seen nor killed here (unshare --mount-proc)"
         )
     live = sys.stderr.isatty() and not request.quiet
-    named = path if is_named(request.db) else None
-    options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news, is_teed)
+    is_short = sys.stderr.isatty() and not request.json and not is_named(request.db)
+    named = None if is_short else path
+    options = OutputOptions(request.quiet, request.verbose, request.json, live, named, only_news, is_teed, folder=home)
 
     notifier = _notifier(target, path, lock) if target else None
 

@@ -50,7 +50,9 @@ class Notifier:
         printed = io.StringIO()
         try:
             with contextlib.redirect_stderr(printed):
-                shown = options._replace(quiet=False, verbose=False, as_json=False, live=False, only_news=False)
+                shown = options._replace(
+                    quiet=False, verbose=False, as_json=False, live=False, only_news=False, db=self._path
+                )
                 output.print_result(store, plan, tally, shown)
         except (BatchqError, OSError) as error:
             self.trouble(str(error))

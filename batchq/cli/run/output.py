@@ -28,9 +28,10 @@ _LEFT_ALONE = {
 
 
 class OutputOptions(NamedTuple):
-    """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, for commands that must name it.
-    ``only_news``: the digest only if other jobs failed than last time, or one recovered. ``is_teed``: the output of the
-    only job is passed on; ``shown`` are its streams that the reader of stderr has got whole."""
+    """What a run prints: ``live`` draws a bar; ``db`` is the path of the store, None on a terminal where commands find
+    it. ``only_news``: the digest only if other jobs failed than last time, or one recovered. ``is_teed``: the output of
+    the only job is passed on; ``shown`` are its streams that the reader of stderr has got whole. ``folder`` is where the
+    run was started."""
 
     quiet: bool
     verbose: bool
@@ -40,6 +41,7 @@ class OutputOptions(NamedTuple):
     only_news: bool = False
     is_teed: bool = False
     shown: frozenset[str] = frozenset()
+    folder: str | None = None
 
 
 def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:
@@ -97,7 +99,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
     elif not tally.failed and options.only_news:
         _print_recovered(store, tally)
     if tally.held:
-        _print_held(store, list(tally.held), options)
+        _print_held(store, list(tally.held), options, is_placed=bool(tally.failed))
     if tally.before or tally.not_run or tally.on_hold or tally.too_wide or tally.left_open:
         _note_undone(store, plan, tally, options)
     if options.live and tally.occupied_by is None:
@@ -128,7 +130,14 @@ def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None
 def _print_failures(found: "Aftermath", options: OutputOptions) -> None:
     from batchq.report.digest import digest
 
-    sys.stderr.write(digest(found, options.shown))
+    sys.stderr.write(digest(found, options.shown, _place(options)))
+
+
+def _place(options: OutputOptions) -> str:
+    """Where a digest comes from that is read elsewhere; nothing on a terminal whose commands find the store."""
+    from batchq.report.program import place
+
+    return "" if options.db is None else place(options.db, options.folder)
 
 
 def _print_recovered(store: Store, tally: Tally) -> None:
@@ -143,13 +152,13 @@ def _answered(store: Store, tally: Tally) -> Selection | None:
     return answers.answered(store, tally.asked, tally.run, tally.failed)
 
 
-def _print_held(store: Store, held: list[int], options: OutputOptions) -> None:
+def _print_held(store: Store, held: list[int], options: OutputOptions, *, is_placed: bool) -> None:
     from batchq.report.digest import IN_FULL, digest_of_held
     from batchq.report.program import program
     from batchq.store.looking import outputs
 
     shown = outputs.on_hold(store, held[:IN_FULL])
-    sys.stderr.write(digest_of_held(shown, held, program(options.db)))
+    sys.stderr.write(digest_of_held(shown, held, program(options.db), "" if is_placed else _place(options)))
 
 
 def _note_undone(store: Store, plan: Plan, tally: Tally, options: OutputOptions) -> None:

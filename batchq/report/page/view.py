@@ -1,5 +1,6 @@
 """What the page shows, as plain values for its template: the numbers in words."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchq.clock import show_duration
@@ -12,6 +13,7 @@ from batchq.report.layout import count
 from batchq.report.page.zone import Zone
 from batchq.report.states import LOST
 from batchq.store.looking.rows import Failure, Job
+from batchq.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def view(summary: "Summary", zone: Zone, name: str) -> "dict[str, Any]":
         "slowest": [_slow(job) for job in summary.slowest[:LISTED]],
         "slower": _slower(summary),
         "store": summary.store,
+        "host": visible(os.uname().nodename, one_line=True),
         "made": f"{zone.minute(summary.at)} {zone.name}",
     }
 

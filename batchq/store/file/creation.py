@@ -20,6 +20,10 @@ def create(path: str, *, trust_owner: bool = False) -> None:
     is never one of ours. Raises CreateError, BusyError, StoreError.
     """
     folder = os.path.dirname(path)
+    if not location.is_own(path) and not os.path.isdir(folder):  # a typo must not make a tree
+        raise CreateError(
+            f"cannot create the store {path}: there is no folder {folder}; make it first, or correct the path"
+        )
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         on_network = location.require_local(path)

@@ -6,7 +6,7 @@ And on which file system it is: SQLite's log needs memory shared by processes, w
 import os
 
 from batchq import folder
-from batchq.errors import CreateError, MissingError, StoreError
+from batchq.errors import CreateError, MissingError, StoreError, UsageError
 
 NAME = "batchq.db"
 ALLOW_NETWORK = "BATCHQ_ALLOW_NETWORK_FS"  #: set to anything: a store on a network file system, for one host only
@@ -23,16 +23,33 @@ def locate(explicit: str | None) -> str:
     holds for root, too: a user who makes /tmp/batchq.db must not decide what root runs below /tmp.
     """
     if named := explicit or os.environ.get("BATCHQ_DB"):
+        if named == ":memory:":
+            raise UsageError("a store is a file, and ':memory:' is not one; for a file of that name write ./:memory:")
         path = os.path.expanduser(named)
         return resolved(folder.absolute(path))
-    path = _upwards(folder.physical()) or _own()
+    path = _upwards(folder.physical()) or own()
     found = resolved(path)
-    _require_ours(path, found)
+    require_ours(path, found)
     return found
 
 
+def candidates() -> list[str]:
+    """Return the stores that the lookup finds here with other options, or in another folder above; those that exist."""
+    paths = [] if not (named := os.environ.get("BATCHQ_DB")) else [folder.absolute(os.path.expanduser(named))]
+    here, below = folder.physical(), ""
+    while here != below:
+        paths.append(os.path.join(here, NAME))
+        here, below = os.path.dirname(here), here
+    return [resolved(path) for path in (*paths, own()) if os.path.exists(path)]
+
+
+def is_own(path: str) -> bool:
+    """Whether this is the user's own store, which is used where no other was named or found."""
+    return path == resolved(own())
+
+
 def is_named(explicit: str | None) -> bool:
-    """Whether the store was named, by ``--db`` or $BATCHQ_DB: another shell finds it only if a command names it, too."""
+    """Whether the store was named, by ``--db`` or $BATCHQ_DB: another command in this folder may not find it."""
     return bool(explicit or os.environ.get("BATCHQ_DB"))
 
 
@@ -87,7 +104,7 @@ def _upwards(folder: str) -> str | None:
         folder = parent
 
 
-def _require_ours(*paths: str) -> None:
+def require_ours(*paths: str) -> None:
     """Refuse a store that was found, or the link to it, if it belongs neither to this user nor to root."""
     for path in paths:
         try:
@@ -98,7 +115,8 @@ def _require_ours(*paths: str) -> None:
             raise StoreError(f"{path} belongs to another user (uid {owner}); name your store with --db or BATCHQ_DB")
 
 
-def _own() -> str:
+def own() -> str:
+    """The path of the user's own store, in the home folder."""
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return os.path.join(data, "batchq", NAME)
 
