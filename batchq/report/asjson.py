@@ -44,6 +44,8 @@ def report(report: "Summary") -> str:
         first_started=iso(timing.first_started),
         last_finished=iso(timing.last_finished),
         seconds=_seconds(report.span),
+        runs=len(report.runs),
+        worked_seconds=_seconds(report.worked),
         jobs_per_second=None if report.per_second is None else round(report.per_second, 3),
         attempts=timing.attempts,
         retries=timing.retries,

@@ -68,7 +68,7 @@ def _head(summary: Summary) -> Iterator[str]:
     else:
         yield f"### batchq: no job failed, of {jobs}\n"
     states = ", ".join(f"{number:,} {state}" for state, number in summary.standings.items())
-    span = "" if summary.span is None else f" in {show_duration(summary.span)}"
+    span = "" if summary.worked is None else f" in {show_duration(summary.worked)}"
     flaky = f"; {summary.flaky:,} of them after a retry" if summary.flaky else ""
     ended = summary.timing.last_finished
     yield f"{states}{span}{flaky}{'' if ended is None else f'. Last end: {clock.local(ended)}'}.\n"

@@ -12,7 +12,7 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import change, outputs, queries, tallies, times
 from batchq.store.looking.change import Change
 from batchq.store.looking.rows import Failure, Job, Spread, Timing
-from batchq.store.looking.times import Times
+from batchq.store.looking.times import Stretch, Times
 from batchq.store.snapshots import snapshot
 
 TYPE_CHECKING = False
@@ -34,8 +34,9 @@ class Summary(NamedTuple):
     add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``change`` is what is
     different from last time; None if there is no last time. ``sample`` is how many jobs ``took`` and ``waited`` were
     computed from if not from all, else 0; if ``is_estimated``, ``timing`` and ``flaky`` are scaled up from these, too, and
-    there are no ``slowest``. Only there if they were asked for: ``flow``, the course of
-    the attempts (None if none has ended); ``briefs``, the jobs in brief; and ``names`` of the jobs that got slower.
+    there are no ``slowest``. ``runs`` has the stretch of time in which each run worked on the jobs. Only there if they were
+    asked for: ``flow``, the course of the attempts (None if none has ended); ``briefs``, the jobs in brief; and ``names``
+    of the jobs that got slower.
     """
 
     at: int
@@ -60,6 +61,7 @@ class Summary(NamedTuple):
     flow: "Flow | None" = None
     briefs: "Briefs | None" = None
     names: dict[int, str] = {}  # noqa: RUF012
+    runs: dict[int, Stretch] = {}  # noqa: RUF012
 
     @property
     def jobs(self) -> int:
@@ -82,13 +84,29 @@ class Summary(NamedTuple):
         first, last = self.timing.first_started, self.timing.last_finished
         if first is None:
             return None
-        return max(0, (self.at if self.running or last is None else last) - first)
+        return max(0, (self.at if self._is_running or last is None else last) - first)
+
+    @property
+    def worked(self) -> int | None:
+        """Milliseconds in which runs worked on these jobs, without the time between runs; None if nothing ran."""
+        if not self.runs:
+            return self.span
+        now = self.at if self._is_running else self.timing.last_finished
+        total, until = 0, 0
+        for first, last in sorted((first, now if last is None else last) for first, last in self.runs.values()):
+            total += max(0, (last or first) - max(first, until))
+            until = max(until, last or first)
+        return total
 
     @property
     def per_second(self) -> float | None:
-        """Jobs that succeeded or failed per second of ``span``; None if there were none, or no span."""
+        """Jobs that succeeded or failed per second in which runs ``worked``; None if there were none, or no time."""
         ended = self.counts.get("succeeded", 0) + self.counts.get("failed", 0)
-        return ended * 1000 / self.span if ended and self.span else None
+        return ended * 1000 / self.worked if ended and self.worked else None
+
+    @property
+    def _is_running(self) -> bool:
+        return "running" in self.standings
 
 
 def build(
@@ -137,6 +155,7 @@ def build(
             change=changed,
             flow=_flow(store, selection, ran.timing.attempts) if drawn else None,
             briefs=_briefs(store, selection, counts) if drawn else None,
+            runs=ran.runs,
             names=queries.names(store, [id for id, _, _ in changed.slower]) if drawn and changed else {},
         )
 

@@ -39,7 +39,9 @@ def _headline(report: Summary) -> Iterator[Line]:
         yield line(*parts[:-1], "; nothing has run yet")
         return
     pace = f" ({rate(report.per_second)})" if report.per_second is not None else ""
-    yield line(*parts, f"in {show_duration(report.span)}{pace}")
+    runs = len(report.runs)
+    took = show_duration(report.worked or 0)
+    yield line(*parts, f"in {f'{runs:,} runs that took {took}' if runs > 1 else took}{pace}")
     timing, about = report.timing, "about " if report.is_estimated else ""
     facts = [about + count(timing.attempts, "attempt")]
     facts += [count(timing.retries, "retry", "retries")] if timing.retries else []

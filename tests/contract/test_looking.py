@@ -22,7 +22,7 @@ def test_a_report_says_at_once_what_happened_and_then_what_failed_and_why(store:
 
     lines = run(store, "report").out.splitlines()
 
-    assert lines[0] == "3 jobs: 1 succeeded, 1 failed, 1 queued, in 2 d 00 h (0.0 jobs/h)"
+    assert lines[0] == "3 jobs: 1 succeeded, 1 failed, 1 queued, in 4 runs that took 7.0 s (17 jobs/min)"
     assert lines[1].startswith("4 attempts, 2 retries, 7.0 s of work, from 2023-11-1")
     assert lines[2:] == [
         f"on {os.uname().nodename}, store {store.path}",

@@ -68,7 +68,7 @@ def summed_up(shell: Shell, db: str | None = None) -> Summary:
 
 
 OURS = re.compile(
-    r"(batchq: |[\d,]+ of |[\d,]+ jobs? |\d+ (failed|succeeded)|for \d+ reasons|in [\d.]+ m?s|Last end: [-\d: ]+"
+    r"(batchq: |[\d,]+ of |[\d,]+ jobs? |\d+ (failed|succeeded)|for \d+ reasons|in [\d.]+ m?s|Last end: [-+\d: ]+"
     r"|All (failed jobs|of them again)|jobs|reason|where|last time|run them again|see below"
     r"|On |store |Left out: |the examples of|rarer|\d+|reasons?|failed|and |[\s,.:()])*"
 )
