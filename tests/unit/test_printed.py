@@ -1,8 +1,11 @@
 """Pieces of output, their lines, and what a terminal gets of a line."""
 
 import random
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchq.report.printed import Lines, last, lines, on_a_terminal
 from batchq.store.looking.pieces import Piece
@@ -91,3 +94,47 @@ def test_only_colours_of_visible_text_pass(printed: bytes, shown: str) -> None:
 )
 def test_a_progress_bar_shows_its_last_state(printed: bytes, shown: str) -> None:
     assert on_a_terminal(printed, colour=True) == shown
+
+
+SCRAPS = (
+    "\x1b",
+    "\x1b[",
+    "\x1b]0;",
+    "31",
+    "38;5",
+    "8",
+    "0",
+    ";",
+    ":",
+    "m",
+    "K",
+    "2J",
+    "\x07",
+    "\r",
+    "\t",
+    "\x9b",
+    "\u202e",
+    "a",
+)
+HOSTILE = st.lists(st.sampled_from(SCRAPS), max_size=25).map("".join)
+
+
+def controls(text: str) -> list[str]:
+    """What could control a terminal besides colours that end before the text does."""
+    colours = list(re.finditer(r"\x1b\[([0-9;:]*)m", text))
+    is_open = bool(colours) and colours[-1][1].rpartition(";")[2].strip("0") != ""
+    rest = re.sub(r"\x1b\[[0-9;:]*m", "", text)
+    return [one for one in rest if not one.isprintable() and one != "\t"] + ["open"] * is_open
+
+
+@given(st.binary(max_size=40) | HOSTILE.map(str.encode))
+def test_whatever_a_job_prints_only_colours_control_the_terminal_and_only_to_the_end_of_the_line(data: bytes) -> None:
+    line = data.replace(b"\n", b"")
+
+    assert controls(on_a_terminal(line, colour=True)) == []
+    assert "\x1b" not in on_a_terminal(line, colour=False)
+
+
+def test_the_judge_of_controls_would_notice_them() -> None:
+    assert controls("\x1b[2J\r\x1b[31mred") == ["\x1b", "\r", "open"]
+    assert controls("\x1b[31mred\x1b[0m") == []
