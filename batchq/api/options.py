@@ -28,6 +28,8 @@ class Options(TypedDict, total=False):
     max_crashes: int
     hold: bool
     leftovers: Literal["kill", "keep"]
+    output: Literal["separate", "merged"]
+    keep_output: str | int
     success_codes: int | Sequence[int]
     retry_on: "Rule | Sequence[Rule]"
     no_retry_on: "Rule | Sequence[Rule]"

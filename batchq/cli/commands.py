@@ -37,6 +37,7 @@ ROOMS = {  # in the order of the help
     "backup": "keep",
     "restore": "keep",
     "prune": "keep",
+    "keep-output": "keep",
     "remove": "keep",
     "notify": "keep",
     "help": "about",

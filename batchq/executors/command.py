@@ -116,11 +116,13 @@ class Command:
         if claim.timeout is not None:
             self._environment["BATCHQ_DEADLINE"] = f"{time.time() + claim.timeout / 1000:.3f}"
         context.begin_output(claim, output)
-        writers = output.writers()
+        to_out, to_err = output.writers()
+        if claim.output == "merged":
+            to_err = to_out
 
         def spawn(words: list[str]) -> int | Refusal:
             return context.spawner.spawn(
-                words, self._environment, claim.cwd, *writers,
+                words, self._environment, claim.cwd, to_out, to_err,
                 mark=claim.token, stdin=stdin, umask=claim.umask, anew=words is self._direct,
             )  # fmt: skip
 

@@ -86,6 +86,7 @@ class WorkerHandle:
                 claims,
                 self._hook,
                 self._context.db,
+                kept=self._context.kept(claims[0]),
                 slot=self.numbers[0],
                 look=look,
                 single=self._single,
@@ -107,7 +108,7 @@ class WorkerHandle:
             return None if printout is None else Printed(self.tasks[0], *printout)
         if time.monotonic() - self._began < patience:
             return None
-        out, err = self.resident.spilled()
+        out, err = self.resident.spilled(self._context.kept(self.tasks[0]))
         size = (out.total if out else 0, err.total if err else 0)
         if size == self._reported:
             return None
@@ -205,7 +206,7 @@ class WorkerHandle:
             self._context.discard_output(self.output)
             return None, self.unbegun()
         claim, started_at = self.tasks.popleft(), self.began_at or clock.now()
-        out, err = (None, None) if self._single else self.resident.spilled()
+        out, err = (None, None) if self._single else self.resident.spilled(self._context.kept(claim))
         if self._exit_result is not None:
             outcome = self._exit_result.outcome(code, self._kill.status, self._overrun(claim))
         else:

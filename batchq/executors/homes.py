@@ -37,4 +37,4 @@ def alike(claims: Iterable[Claim]) -> list[Claim]:
     return [first, *takewhile(lambda one: _terms(one) == terms, rest)]
 
 
-_terms = attrgetter("kind", "env", "cwd", "path", "python", "slots", "fresh")
+_terms = attrgetter("kind", "env", "cwd", "path", "python", "slots", "fresh", "output", "keep_output")

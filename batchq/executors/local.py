@@ -23,7 +23,7 @@ from batchq.executors.pool import Pool
 from batchq.executors.seam import Lost, Report, Started
 from batchq.executors.shared import ExecutorContext
 from batchq.executors.watch import NEWS, Watch
-from batchq.jobs.attempt import MACHINE_BUSY, Claim, Ended
+from batchq.jobs.attempt import KEPT, MACHINE_BUSY, Claim, Ended
 from batchq.processes import proc, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
@@ -41,8 +41,8 @@ class LocalExecutor:
     all processes, and ``kept`` records which of them stay. ``perform`` is the ``pkg.mod:func`` for payload jobs,
     imported from the job's folder or else from ``home``. ``grace`` is the seconds between TERM and KILL of a job that has
     timed out. ``logs`` is a folder for all output, ``mark`` is part of the names there. A worker is replaced after
-    ``worker_jobs`` tasks (0: never). ``listeners`` receive what jobs print while they run. ``prepare`` is called before the
-    first job starts.
+    ``worker_jobs`` tasks (0: never). ``listeners`` receive what jobs print while they run; ``keep_output`` bytes of each
+    stream are kept unless a job has a number of its own. ``prepare`` is called before the first job starts.
     """
 
     name = "local"
@@ -64,12 +64,13 @@ class LocalExecutor:
         worker_jobs: int = 0,
         kept: Kept | None = None,
         listeners: Sequence[Listener] = (),
+        keep_output: int = KEPT,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = slots
         self._inbox = inbox
         self._grace = grace
-        self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark, listeners)
+        self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark, listeners, keep_output)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
         self._pipes = Pipes(self._selector)

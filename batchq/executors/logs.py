@@ -80,8 +80,8 @@ class Logs:
             self.news.append(Logged(claim, "both", path, error.strerror or "it cannot be made"))
             return None
 
-    def open_both(self, claim: Claim) -> tuple[Log, Log]:
-        """Make a log for each stream, which the job itself writes. Raises OSError."""
+    def open_own(self, claim: Claim) -> dict[str, Log]:
+        """Make a log for each stream, or one if they are merged, which the job itself writes. Raises OSError."""
         folder = self.folder
         if folder is None:
             folder = self._own
@@ -89,15 +89,17 @@ class Logs:
             facts = os.lstat(folder)
             if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
                 raise OSError(errno.EPERM, "it is not a folder of ours alone")
-        out = self._make(claim, folder, "stdout", ".out")
+        logs = {"stdout": self._make(claim, folder, "stdout", ".out")}
         try:
-            return out, self._make(claim, folder, "stderr", ".err")
+            if claim.output != "merged":
+                logs["stderr"] = self._make(claim, folder, "stderr", ".err")
         except OSError:
-            out.discard()
+            logs["stdout"].discard()
             raise
+        return logs
 
     def own(self) -> str:
-        """Return the folder in which ``open_both`` makes its files."""
+        """Return the folder in which ``open_own`` makes its files."""
         return self.folder or self._own
 
     def take_news(self) -> list[Logged]:

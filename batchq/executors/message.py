@@ -17,10 +17,15 @@ class Hook(NamedTuple):
     also: str
 
 
-def message(claims: Sequence[Claim], hook: Hook, db: str, *, slot: int, look: bool, single: bool, last: bool) -> str:
+def message(
+    claims: Sequence[Claim], hook: Hook, db: str, *, kept: int, slot: int, look: bool, single: bool, last: bool
+) -> str:
     """Make the message of tasks that are all calls or all payloads, for the slot with this number."""
     target, also = hook if claims[0].kind == "payload" else (None, None)
-    head: dict[str, object] = {"slot": str(slot), "look": look, "single": single, "target": target, "also": also}
+    head: dict[str, object] = {"slot": str(slot), "look": look, "single": single, "kept": kept}
+    head |= {"target": target, "also": also}
+    if claims[0].output == "merged":
+        head["merged"] = True
     if last:
         head["last"] = True
     # The work is JSON already: parsing and encoding it again would take longer than the rest of the message.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from batchq.executors.listener import Listener, Relay
 from batchq.executors.logs import Logs
 from batchq.executors.results import Results
-from batchq.jobs.attempt import Claim, Failure
+from batchq.jobs.attempt import KEPT, Claim, Failure
 from batchq.processes import machine
 from batchq.processes.capture import Filed, Output, Sink
 from batchq.processes.package import Package
@@ -22,7 +22,8 @@ class ExecutorContext:
 
     ``cookie`` is in the environment of everything that it starts, so that a rescuer also finds processes that hide their
     token. ``logs`` is the folder of ``--log-dir``, ``mark`` distinguishes the logs of this store from those of others.
-    ``listeners`` receive what the attempts print while they run.
+    ``listeners`` receive what the attempts print while they run. ``keep_output`` bytes of each stream are kept unless a job
+    has a number of its own.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ExecutorContext:
         logs: str | None = None,
         mark: str = "",
         listeners: Sequence[Listener] = (),
+        keep_output: int = KEPT,
     ) -> None:
         self.spawner = spawner
         self.db = db
@@ -42,6 +44,7 @@ class ExecutorContext:
         self.package = Package()
         self.logs = Logs(logs, f"{db}-logs", mark)
         self.listeners = listeners
+        self._keep_output = keep_output
         self._oom_kills = machine.oom_kills()
         self._results = Results()
         self.full_at = -1.0  # when (monotonic seconds) the folder was last found full
@@ -54,11 +57,11 @@ class ExecutorContext:
     def files(self, claim: Claim) -> "Filed | Refusal":
         """Make files for the output of a job that may leave something running, or return why that is not possible."""
         try:
-            out, err = self.logs.open_both(claim)
+            logs = self.logs.open_own(claim)
         except OSError as error:
             problem = f"cannot make files for its output in {self.logs.own()}: {error.strerror}"
             return Refusal("NoLog", problem, of_machine=error.errno in _SCARCE)
-        return Filed({"stdout": out.fd, "stderr": err.fd}, (out, err))
+        return Filed({stream: log.fd for stream, log in logs.items()}, tuple(logs.values()))
 
     def is_observed(self) -> bool:
         """Whether something receives all output while the jobs run: a log folder, or a listener."""
@@ -66,11 +69,16 @@ class ExecutorContext:
 
     def begin_output(self, claim: Claim, output: Output) -> None:
         """Capture what an attempt prints, also for its log and the listeners; a job that prints to files has a log."""
+        output.begin(self.kept(claim))
         if self.is_observed():
             sinks: list[Sink] = [Relay(one, claim) for one in self.listeners]
             if claim.leftovers != "keep" and (log := self.logs.open(claim)) is not None:
                 sinks.append(log)
             output.sinks += tuple(sinks)
+
+    def kept(self, claim: Claim) -> int:
+        """Return how many bytes of each stream of an attempt are kept."""
+        return self._keep_output if claim.keep_output is None else claim.keep_output
 
     def end_output(self, output: Output) -> None:
         """Close the attempt's log, and report the end of its output to the listeners."""

@@ -23,6 +23,7 @@ class Claim(NamedTuple):
     """The right to run one attempt. A result without its ``token`` is refused (fencing: Kleppmann 2016, Chubby).
 
     ``success_codes`` are the exit codes that count as success, as in ``"0,24"``; None is 0 alone.
+    Both streams go to stdout if ``output`` is ``merged``; ``keep_output`` bytes of each are kept, or None for the default.
     ``python`` runs a callable (None: the Python of the run), in its own process if ``fresh``.
 
     ``started_at`` is None for a claim ahead, which waits in its executor for a slot.
@@ -47,6 +48,8 @@ class Claim(NamedTuple):
     python: str | None
     fresh: bool
     success_codes: str | None
+    output: str
+    keep_output: int | None
     started_at: int | None
     cwd: str
     path: str
@@ -177,6 +180,11 @@ class Ended(NamedTuple):
 
     claim: Claim
     outcome: Outcome
+
+    @property
+    def errors(self) -> Stream | None:
+        """The stream to which it printed errors: that of both, if they were merged."""
+        return self.outcome.stdout if self.claim.output == "merged" else self.outcome.stderr
 
 
 def payload(claim: Claim) -> "Any":

@@ -136,6 +136,15 @@ _ALL = (
         for_commands="a worker kills the leftovers of a callable",
     ),
     Field(
+        "output", values.one_of("separate", "merged"), "text", SURROUNDINGS, "separate|merged",
+        "Keep stdout and stderr apart, or merge them, in exact order (default: separate).", default="separate",
+        flags=("--output-mode",),
+    ),
+    Field(
+        "keep_output", values.kept_output, "text", SURROUNDINGS, "SIZE",
+        "How much of each stream to keep, half of its head, half of its tail (default: 128KiB).",
+    ),
+    Field(
         "success_codes", _exit_codes, "list", FAILURES, "CODE",
         "Exit codes that count as success, as in 0,24 (default: 0).",
         for_commands="a callable has no exit code", stored_as="codes",
@@ -228,7 +237,8 @@ WORK_FIELDS = ("command", "call", "args", "payload")
 #: The fields that can change after the add; the others are the work itself, or were resolved then
 CHANGEABLE = (
     "name", "batch", "queue", "priority", "timeout", "max_attempts", "backoff", "on_crash", "max_crashes", "leftovers",
-    "success_codes", "retry_on", "no_retry_on", "retry_timeout_factor", "max_snoozes", "slots", "tags",
+    "output", "keep_output", "success_codes", "retry_on", "no_retry_on", "retry_timeout_factor", "max_snoozes", "slots",
+    "tags",
 )  # fmt: skip
 #: The columns for the terms of a job
 COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_column and not field.is_own)

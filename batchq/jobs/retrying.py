@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from batchq.jobs.attempt import Budget, Failure, Outcome
+    from batchq.jobs.attempt import Budget, Ended, Failure, Outcome, Stream
 
 HOPELESS = (65, 126, 127)  #: exit codes that are not retried by default: bad input, not executable, not found
 TEMPORARY = 75  #: the exit code of sysexits.h for "try again later": retried whatever ``retry_on`` lists
@@ -147,9 +147,10 @@ def _matches(rule: str | int, outcome: "Outcome", code: int | None) -> bool:
     return outcome.failure is not None and _is_of_kind(outcome.failure, rule.rpartition(".")[2])
 
 
-def needs_matching(outcome: "Outcome") -> bool:
-    """Whether ``stderr:`` rules apply to this outcome and have not been matched yet."""
-    return outcome.matched is None and outcome.stderr is not None and outcome.status in ("failed", "timed_out")
+def needs_matching(ended: "Ended") -> bool:
+    """Whether ``stderr:`` rules apply to this attempt and have not been matched yet."""
+    outcome = ended.outcome
+    return outcome.matched is None and outcome.status in ("failed", "timed_out") and ended.errors is not None
 
 
 def patterns(*stored: str | None) -> list[str]:
@@ -160,11 +161,11 @@ def patterns(*stored: str | None) -> list[str]:
     return list(dict.fromkeys(rule[7:] for rule in rules if isinstance(rule, str) and rule.startswith("stderr:")))
 
 
-def lines(outcome: "Outcome") -> list[str]:
+def lines(errors: "Stream | None") -> list[str]:
     """Split what was kept of stderr into lines, each cut to ``LINE`` characters."""
-    if outcome.stderr is None:
+    if errors is None:
         return []
-    text = (outcome.stderr.head + outcome.stderr.tail).decode(errors="replace")
+    text = (errors.head + errors.tail).decode(errors="replace")
     return [line[:LINE] for line in text.splitlines()]
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_LIMIT = 512 * 1024  #: all of ``env``; with an argv it must leave room in the 2 MiB that Linux gives to both
 EVER, ACTIVE = "ever", "active"  #: for how long a key is taken: always, or until its job has finished
+OUTPUT_LIMIT = 16 * 1024 * 1024  #: bytes of a stream that can be kept: a run has them in memory, for each slot
+_SIZES = {"": 1, "B": 1, "K": 1024, "KiB": 1024, "KB": 1000, "M": 1024**2, "MiB": 1024**2, "MB": 1000**2}
 PARENTS_LIMIT = 10_000  #: names, ids and batches in one ``after``
 
 
@@ -230,6 +232,28 @@ def rules(value: object) -> str | None:
     from batchq.jobs import retrying  # rarely given, and as long as this whole module
 
     return retrying.rules(value)
+
+
+def kept_output(value: object) -> int:
+    """The bytes of ``"1MiB"``, ``"64K"`` or of a number of bytes."""
+    size = value
+    if isinstance(value, str):
+        text = value.strip()
+        number = text.rstrip("BKMi")
+        unit = _SIZES.get(text[len(number) :], 0)
+        is_number = unit and number.strip().isascii() and number.strip().isdecimal() and len(number) < 20
+        size = int(number) * unit if is_number else None
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ValueError("must be a size up to 16MiB, such as '1MiB', '64KiB' or 0 ('run --log-dir' keeps everything)")
+    if size > OUTPUT_LIMIT:
+        raise ValueError("is over 16MiB: to keep everything, use 'run --log-dir DIR'")
+    return size
+
+
+def show_size(size: int) -> str:
+    """``128KiB`` for 131072: as ``kept_output`` reads it."""
+    unit = next(unit for unit in ("MiB", "KiB", "B") if size % _SIZES[unit] == 0 and (size or unit == "B"))
+    return f"{size // _SIZES[unit]}{unit}"
 
 
 def factor(value: object) -> float:

@@ -3,6 +3,7 @@
 import os
 import select
 import stat
+import time
 
 from batchq.jobs.attempt import KEPT, SILENCE, Printout, Stream, ends_of
 from batchq.processes.turns import Turns
@@ -15,6 +16,7 @@ else:
 
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
 _CHUNKS = 16  #: that are read of one pipe before the other gets its turn
+_NEWS = 1024 * 1024  #: bytes of a running job that are reported in a second: each report has all that is kept
 _SLACK = 192 * 1024  #: bytes beyond the tail after which it is cut
 # One buffer for all reads: to allocate that much for each, and free most of it, fragments the memory of a long run.
 _ROOM = memoryview(bytearray(_CHUNK))
@@ -112,6 +114,7 @@ class Piped:
     def __init__(self) -> None:
         self.sinks: tuple[Sink, ...] = ()
         self._kept = KEPT
+        self._quiet_until = 0.0
         self._turns = Turns(*ends_of(KEPT))
         out = Pipe(self, "stdout")
         try:
@@ -143,9 +146,17 @@ class Piped:
             sink.write(stream, data)
 
     def news(self) -> Printout | None:
-        """Return what the running job has printed so far, by stream None if nothing is new; None if nothing is at all."""
+        """Return what the running job has printed so far, by stream None if nothing is new; None if nothing is at all.
+
+        After much output nothing is new for a while.
+        """
+        if time.monotonic() < self._quiet_until:
+            return None
         out, err = self.pipes[0].news(), self.pipes[1].news()
-        return None if out is None and err is None else Printout(out, err, self._turns.text())
+        if out is None and err is None:
+            return None
+        self._quiet_until = _next_news(out, err)
+        return Printout(out, err, self._turns.text())
 
     def take(self) -> Printout:
         """Return all output of the ended job; nothing is kept afterwards."""
@@ -156,6 +167,7 @@ class Piped:
             return SILENCE
         printout = Printout(out, err, self._turns.text())
         self._turns = Turns(*ends_of(self._kept))
+        self._quiet_until = 0.0
         return printout
 
     def _pump(self, fd: int) -> bool:
@@ -184,6 +196,7 @@ class Filed:
         self._files = files
         self._closers = len(sinks)
         self._kept = KEPT
+        self._quiet_until = 0.0
         self._passed_on = dict.fromkeys(files, 0)
         self._reported = dict.fromkeys(files, 0)
 
@@ -197,10 +210,15 @@ class Filed:
         self._kept = kept
 
     def news(self) -> Printout | None:
-        """Return what the running job has printed so far, by stream None if nothing is new; None if nothing is at all."""
+        """Return what the running job has printed so far, as ``Piped.news`` does."""
         self._pass_on()
+        if time.monotonic() < self._quiet_until:
+            return None
         news = {stream: self._news(stream, fd) for stream, fd in self._files.items()}
-        return Printout(news["stdout"], news.get("stderr")) if any(news.values()) else None
+        if not any(news.values()):
+            return None
+        self._quiet_until = _next_news(*news.values())
+        return Printout(news["stdout"], news.get("stderr"))
 
     def _news(self, stream: str, fd: int) -> Stream | None:
         total = os.fstat(fd).st_size
@@ -225,6 +243,11 @@ class Filed:
 
 
 Output = Piped | Filed  #: where the output of an attempt goes
+
+
+def _next_news(*streams: Stream | None) -> float:
+    """Return when (monotonic seconds) these streams may be reported again."""
+    return time.monotonic() + sum(len(one.head) + len(one.tail) for one in streams if one is not None) / _NEWS
 
 
 def read_kept(fd: int, kept: int) -> Stream | None:

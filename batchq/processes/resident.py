@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from batchq.jobs.attempt import KEPT, MACHINE_BUSY, Stream
+from batchq.jobs.attempt import MACHINE_BUSY, Stream
 from batchq.named import NamedTuple
 from batchq.processes.capture import read_kept
 from batchq.processes.package import Package
@@ -152,10 +152,10 @@ class Resident:
         if not self.is_reaped:
             os.kill(self.pid, signal.SIGKILL)
 
-    def spilled(self) -> tuple[Stream | None, Stream | None]:
-        """Return what the running task has printed to the files so far."""
+    def spilled(self, kept: int) -> tuple[Stream | None, Stream | None]:
+        """Return what the running task has printed to the files so far, at most ``kept`` bytes of each."""
         out, err = self._spill
-        return read_kept(out, KEPT), read_kept(err, KEPT)
+        return read_kept(out, kept), read_kept(err, kept)
 
     def close(self) -> None:
         """Let the worker end: it sees the closed pipe."""

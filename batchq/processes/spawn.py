@@ -41,7 +41,9 @@ class Spawner:
     """Starts processes for a runner. That has one thread, so this may set the folder and the umask of the process."""
 
     def __init__(self) -> None:
-        self._base = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
+        # Python keeps 8 KiB of what it prints to a pipe: it would come late, and be lost with the process.
+        self._base = {"PYTHONUNBUFFERED": "1"}
+        self._base |= {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
         self._located: dict[tuple[str, str], str] = {}
         self._home = _folder_of_start()
         self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -56,7 +58,10 @@ class Spawner:
         )
 
     def environment(self, path: str, cwd: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:
-        """Make the environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own."""
+        """Make the environment of a job: the runner's, then PATH and PWD as stored, the named variables, batchq's own.
+
+        PYTHONUNBUFFERED is 1 unless one of these has another value.
+        """
         return {**self._base, **({"PATH": path} if path else {}), "PWD": without_dots(cwd), **named, **own}
 
     def spawn(

@@ -44,7 +44,7 @@ class Judge:
 
         A rule that takes too long counts as not matched, with one warning per job. Raises BusyError, LedgerError.
         """
-        open_ones = [one for one in ended if retrying.needs_matching(one.outcome)]
+        open_ones = [one for one in ended if retrying.needs_matching(one)]
         rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
         if not rules:
             return list(ended), []
@@ -54,7 +54,7 @@ class Judge:
         is_first = True
         for one in ended:
             patterns = rules.get(one.claim.id)
-            if not patterns or not retrying.needs_matching(one.outcome):
+            if not patterns or not retrying.needs_matching(one):
                 done.append(one)
                 continue
             left = until - time.monotonic()
@@ -71,7 +71,7 @@ class Judge:
 
     def judge_at_once(self, ended: Sequence[Ended]) -> list[Ended]:
         """All attempts judged, each in little time, for a run that must end. Raises BusyError, LedgerError."""
-        open_ones = [one for one in ended if retrying.needs_matching(one.outcome)]
+        open_ones = [one for one in ended if retrying.needs_matching(one)]
         rules = recording.printed_rules(self._store, [one.claim.id for one in open_ones]) if open_ones else {}
         limit = max(SHORTEST, HURRY / max(1, len(rules)))
         done: list[Ended] = []
@@ -79,7 +79,7 @@ class Judge:
         strikes: Counter[tuple[str, ...]] = Counter()
         for one in ended:
             patterns = rules.get(one.claim.id)
-            if patterns is None or not retrying.needs_matching(one.outcome):
+            if patterns is None or not retrying.needs_matching(one):
                 done.append(one)
                 continue
             rule = tuple(patterns)
@@ -104,7 +104,7 @@ def _found(patterns: Sequence[str], one: Ended, seconds: float) -> tuple[str, ..
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            lines = retrying.lines(one.outcome)
+            lines = retrying.lines(one.errors)
             return tuple(pattern for pattern in patterns if retrying.is_in(pattern, lines))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

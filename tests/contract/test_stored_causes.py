@@ -131,6 +131,8 @@ def failures(count: int) -> list[Ended]:
         None,
         False,
         None,
+        "separate",
+        None,
         1,
         "/",
         "",

@@ -18,7 +18,7 @@ from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Report
-from batchq.jobs.attempt import Claim, Ended, Outcome
+from batchq.jobs.attempt import KEPT, Claim, Ended, Outcome
 from batchq.processes import machine
 from batchq.processes.signals import Inbox
 
@@ -45,6 +45,7 @@ def site(folder: Path, listeners: Sequence[Listener]) -> Executor:
         "cookie": "contract.0", "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0,
         "lease": None, "end": ["contract.0"],
         "listens": bool(listeners), "engine": None, "run": "contract.0", "folder": None,
+        "keep_output": KEPT,
     }  # fmt: skip
     words = [sys.executable, "-P", "-m", "batchq.executors.afar.site"]
     return Afar([Place("here", words, setup, listeners)], Inbox(), None)
@@ -121,7 +122,7 @@ class Desk:
             id=self._ids, token=f"token{self._ids}{os.urandom(8).hex()}", attempt=1, kind=kind, work=json.dumps(work),
             name=None, batch="default", queue="default", key=None, timeout=timeout, env=None, umask=None, stdin=None,
             leftovers="kill", slots=1, on_crash="retry", python=None, fresh=False,
-            success_codes=None,
+            success_codes=None, output="separate", keep_output=None,
             started_at=None if ahead else time.time_ns() // 1_000_000,
             cwd=str(self.folder), path=os.environ["PATH"],
         )  # fmt: skip

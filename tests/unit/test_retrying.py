@@ -42,7 +42,7 @@ def ended(code: int | None = None, *, status: str = FAILED, signal: int | None =
 )
 def test_a_rule_matches_what_it_names(written: object, outcome: Outcome, matches: bool) -> None:
     stored = rules([written])
-    found = tuple(pattern for pattern in patterns(stored) if is_in(pattern, lines(outcome)))
+    found = tuple(pattern for pattern in patterns(stored) if is_in(pattern, lines(outcome.stderr)))
     outcome = outcome._replace(matched=found)
 
     assert allows(FRESH._replace(retry_on=stored), outcome) == (matches or outcome.exit_code == 75)
@@ -112,7 +112,7 @@ def test_an_expression_that_nobody_has_looked_for_matches_nothing() -> None:
 
 
 def test_only_what_a_line_begins_with_is_looked_at() -> None:
-    assert lines(ended(1, stderr=b"a" * 5000 + b"b\nc")) == ["a" * 4096, "c"]
+    assert lines(ended(1, stderr=b"a" * 5000 + b"b\nc").stderr) == ["a" * 4096, "c"]
 
 
 def test_one_rule_needs_no_list_and_none_is_none() -> None:

@@ -1,4 +1,4 @@
-"""The tables of ``batchq doctor``, ``backup``, ``restore``, ``prune``, ``remove`` and ``notify``."""
+"""The tables of ``batchq doctor``, ``backup``, ``restore``, ``prune``, ``keep-output``, ``remove`` and ``notify``."""
 
 from batchq.cli.options import DB, JSON, LIST, NUMBER, QUIET, SELECTION, Argument, Command, Option
 
@@ -78,6 +78,26 @@ PRUNE = Command(
     ),
 )
 
+KEEP_OUTPUT = Command(
+    "keep-output",
+    "keep.extent:keep_output",
+    """Set how much of the output of each job this store keeps; without a size, print it.
+
+    Of stdout and of stderr it keeps the beginning and the end, half of the size each, 128KiB in all if nothing is set.
+    A job can have a keep_output of its own, and 'run --log-dir DIR' keeps everything in files.
+
+    \b
+    batchq keep-output 1MiB
+    batchq keep-output --reset
+    """,
+    (
+        Argument("size", "SIZE", "How much of each stream to keep, in runs that begin from now on: up to 16MiB."),
+        Option("--reset", None, "Keep the default again: 128KiB."),
+        JSON,
+        DB,
+    ),
+)
+
 REMOVE = Command(
     "remove",
     "keep.removing:remove",
@@ -114,4 +134,4 @@ NOTIFY = Command(
     ),
 )
 
-COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE, REMOVE, NOTIFY)
+COMMANDS = (DOCTOR, BACKUP, RESTORE, PRUNE, KEEP_OUTPUT, REMOVE, NOTIFY)

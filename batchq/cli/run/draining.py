@@ -25,7 +25,7 @@ from batchq.store.file.connection import Store
 from batchq.store.file.location import allow_network, is_named, locate, passed_over, require_local
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
-from batchq.store.keeping import filed, notice
+from batchq.store.keeping import extent, filed, notice
 from batchq.store.running import forecast
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ def run(**given: "Any") -> int:
     adding = additions.jobs_of(request) if is_adding else None
     if adding is not None:
         plan = additions.known_as(plan, request, adding)
-    mark, target = _open(path, request, create=is_adding)
+    mark, target, kept_output = _open(path, request, create=is_adding)
     if not request.quiet:
         place.note_default("running jobs of", path, request.db)
     lock = LockFile(path)
@@ -104,6 +104,7 @@ def run(**given: "Any") -> int:
                 logs=log_dir,
                 kept=kept,
                 listeners=[] if tee is None else [tee],
+                keep_output=kept_output,
                 prepare=preparing.prepare_to_compare if only_news else preparing.prepare,
             )
             trust_owner = request.trust_owner
@@ -129,15 +130,15 @@ def run(**given: "Any") -> int:
     return status
 
 
-def _open(path: str, request: Request, *, create: bool) -> tuple[str, str | None]:
-    """Open the store before the fork, so that errors come early. Return its mark in the names of logs, and the target to
-    notify."""
+def _open(path: str, request: Request, *, create: bool) -> tuple[str, str | None, int]:
+    """Open the store before the fork, so that errors come early. Return its mark in the names of logs, the target to
+    notify, and how much output it keeps."""
     is_new = create and not os.path.exists(path)
     with open_at(path, create=create, trust_owner=request.trust_owner) as store:
         warn(store.warnings)
         if is_new and not request.quiet:
             note(f"made the store {path}")
-        return filed.mark(store), _target(store, request.notify)
+        return filed.mark(store), _target(store, request.notify), extent.keep_output(store)
 
 
 def _notifier(target: str, path: str, lock: LockFile) -> "Notifier":

@@ -44,6 +44,7 @@ def executor(
     logs: str | None,
     kept: Kept,
     listeners: Sequence[Listener],
+    keep_output: int,
     prepare: Callable[[], None],
 ) -> Executor:
     """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store;
@@ -62,6 +63,7 @@ def executor(
             worker_jobs=request.worker_jobs,
             kept=kept,
             listeners=listeners,
+            keep_output=keep_output,
             prepare=prepare,
         )
     from batchq.executors.afar import choosing
@@ -78,6 +80,7 @@ def executor(
         "grace": grace,
         "worker_jobs": request.worker_jobs,
         "folder": None,
+        "keep_output": keep_output,
         "lease": duration("--lease", request.lease) / 1000,
     }
     return choosing.executor(request.executor, setup, inbox)

@@ -15,6 +15,7 @@ from batchq.executors.afar.afar import Afar
 from batchq.executors.afar.perform import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
+from batchq.jobs.attempt import KEPT
 from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
@@ -85,8 +86,8 @@ def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
         "home": "/",
         "grace": 0.0,
     }
-    nothing |= {"worker_jobs": 0, "lease": None, "listens": False, "folder": None, "run": f"{cookie}.end"}
-    return nothing | {"engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
+    nothing |= {"worker_jobs": 0, "lease": None, "listens": False, "keep_output": KEPT, "folder": None}
+    return nothing | {"run": f"{cookie}.end", "engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
 
 
 def executor(chosen: str, setup: "dict[str, Any]", inbox: Inbox, listeners: Sequence[Listener] = ()) -> Afar:

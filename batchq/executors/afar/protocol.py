@@ -47,7 +47,8 @@ def message(report: Report) -> "Message":
     if isinstance(report, Started):
         return ["started", report.claim.token, report.at]
     if isinstance(report, Printed):
-        return ["printed", report.claim.token, _packed_stream(report.stdout), _packed_stream(report.stderr)]
+        streams = map(_packed_stream, (report.stdout, report.stderr))
+        return ["printed", report.claim.token, *streams, report.turns]
     if isinstance(report, Logged):
         return ["logged", report.claim.token, report.stream, report.path, report.trouble]
     if isinstance(report, Lost):
@@ -81,7 +82,7 @@ def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
     if kind == "started":
         return Started(claim, rest[1])
     if kind == "printed":
-        return Printed(claim, _unpacked_stream(rest[1]), _unpacked_stream(rest[2]))
+        return Printed(claim, _unpacked_stream(rest[1]), _unpacked_stream(rest[2]), rest[3])
     return Logged(claim, *rest[1:]) if kind == "logged" else Lost(claim, rest[1])
 
 

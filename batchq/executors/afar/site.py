@@ -136,6 +136,7 @@ class Site:
             worker_jobs=setup["worker_jobs"],
             kept=self._kept,
             listeners=[self] if setup["listens"] else [],
+            keep_output=setup["keep_output"],
         )
 
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:

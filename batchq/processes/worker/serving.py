@@ -75,7 +75,8 @@ class _Worker:
         self._around = Surroundings()
         self._pipes = self._around.streams.kept[1:]
         self._spill = spill
-        self._to_files = False
+        self._target = False, False  # whether output goes to the files, and whether both streams go to one place
+        self._kept = 0
         self._is_last = False
         self._performed = 0
         self._functions: dict[str, Any] = {}
@@ -88,7 +89,8 @@ class _Worker:
         """Run the tasks of one message in order. Raises Replaced."""
         if message["look"] and (SOURCES.have_changed() or folders.identity(self._home) not in (None, self._place)):
             self._answers.send_last(b"")
-        self._direct_output(to_files=not message["single"])
+        self._kept = message["kept"]
+        self._direct_output(to_files=not message["single"], is_merged="merged" in message)
         self._is_last = "last" in message
         self._slot = message["slot"]
         for task in message["tasks"]:
@@ -116,11 +118,11 @@ class _Worker:
         if os.getpid() == self._pid and not self._is_last:
             self._children.end_all()
 
-    def _direct_output(self, *, to_files: bool) -> None:
-        if to_files != self._to_files:
-            self._to_files = to_files
-            targets = self._spill.files if to_files else self._pipes
-            self._around.streams.direct(*targets, are_files=to_files)
+    def _direct_output(self, *, to_files: bool, is_merged: bool) -> None:
+        if self._target != (to_files, is_merged):
+            self._target = to_files, is_merged
+            out, err = self._spill.files if to_files else self._pipes
+            self._around.streams.direct(out, out if is_merged else err, are_files=to_files)
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
         id_, attempt, token, about, work = task
@@ -190,7 +192,7 @@ class _Worker:
             self._memory.measure(is_long=taken > _LONG)
         count, was_ended = (0, False) if self._is_last else self._children.end_left()
         try:
-            output = self._spill.take() if self._to_files else b""
+            output = self._spill.take(self._kept) if self._target[0] else b""
         except OSError as error:
             end_broken(error)
         ended_at = time.time_ns() // 1_000_000

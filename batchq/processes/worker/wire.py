@@ -5,11 +5,12 @@ JSON. Answers go out on 4, one for each task as soon as it has ended, so that a 
 The pipe on 5 is a bell that wakes the runner: it is rung when the last task of a message has ended, which spares the
 runner the wake-ups between.
 
-A message is ``{"slot": text, "look": bool, "single": bool, "target": …, "also": …, "tasks": [[id, attempt, token, about,
-work], …]}``. ``slot`` is the number of the slot. ``about`` is null if it equals that of the task before. ``look`` is true
-if tasks have been claimed since the last message: files may have changed before those were added. ``"last": true``
-follows if the process is for this one task and ends as the task has left it. In a message of several short tasks the
-output of each goes to a file, on 6 and 7, so that its end is known; the output of a single task goes to the runner's
+A message is ``{"slot": text, "look": bool, "single": bool, "kept": bytes, "target": …, "also": …, "tasks": [[id, attempt,
+token, about, work], …]}``. ``slot`` is the number of the slot. ``about`` is null if it equals that of the task before.
+``look`` is true if tasks have been claimed since the last message: files may have changed before those were added.
+``"last": true`` follows if the process is for this one task and ends as the task has left it, and ``"merged": true`` if
+stderr goes where stdout goes. In a message of several short tasks the output of each goes to a file, on 6 and 7, so that
+its end is known, and ``kept`` bytes of each stream are part of the answer; the output of a single task goes to the runner's
 pipes, where it is bounded while the task runs. The files have no names and lie in memory. The runner made them, and reads
 them if it must kill the worker or the worker dies.
 
@@ -45,7 +46,6 @@ RESULT, ERROR, DISCARD, SNOOZE, PHASE, LAST = b"r", b"e", b"d", b"s", b"p", b"f"
 NONE = -1
 _OF_A_TASK = frozenset((RESULT, ERROR, DISCARD, SNOOZE))
 _OF_NO_TASK = frozenset((PHASE, LAST))
-KEPT = 64 * 1024  #: bytes kept of the beginning of a stream, and of its end
 _MOST = 64 * 1024 * 1024  #: bytes of a text after an answer: more than any has
 _LATEST = 1 << 43  #: milliseconds since 1970: in a few hundred years
 #: To and from JSON, even if a callable replaces the functions of ``json``

@@ -20,6 +20,9 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
             "fresh INTEGER NOT NULL DEFAULT 0",
             # Exit codes, as in '0,24'; NULL if only 0 is a success.
             "success_codes TEXT",
+            "output TEXT NOT NULL DEFAULT 'separate' CHECK (output = 'separate' OR output = 'merged')",
+            # Bytes of each stream that are kept; NULL for the default of the store.
+            "keep_output INTEGER",
             # When the wait for due_at began: in the future if the clock was set back since. NULL if a time was requested
             # and not a pause.
             "due_from INTEGER",
