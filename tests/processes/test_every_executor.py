@@ -212,3 +212,36 @@ def test_the_end_of_a_job_that_may_start_only_once_is_reported_at_once(desk: Des
         assert time.monotonic() - began < 30
         desk.reports += desk.executor.poll(30, gather=60)
     desk.executor.stop([claim.token for claim in endless], INTERRUPTED, 0)
+
+
+def test_the_order_in_which_both_streams_were_printed_is_reported(desk: Desk) -> None:
+    script = (
+        "echo a; until [ -e go.1 ]; do sleep 0.01; done; echo B >&2; until [ -e go.2 ]; do sleep 0.01; done; echo c"
+    )
+    claim = desk.shell(script)
+    desk.executor.start([claim])
+    for number in (1, 2):
+        desk.wait(lambda: any(isinstance(report, Printed) for report in desk.reports))
+        (printed,) = [report for report in desk.reports if isinstance(report, Printed)]
+        assert printed.turns == (None if number == 1 else "[2,2]")
+        desk.reports.clear()
+        (desk.folder / f"go.{number}").touch()
+    (outcome,) = desk.ends([claim])
+
+    assert outcome.turns == "[2,2,2]"
+
+
+@pytest.mark.parametrize("kind", ["command", "callable"])
+def test_merged_output_and_the_bytes_to_keep_are_those_of_the_claim(desk: Desk, kind: str) -> None:
+    (desk.folder / "mine.py").write_text("import os\ndef f():\n    for fd in (1, 2, 1): os.write(fd, b'%d' % fd * 9)\n")
+    claim = (
+        desk.call("mine:f") if kind == "callable" else desk.shell("printf 111111111; printf 222222222 >&2; printf 1")
+    )
+    merged, short = desk.outcomes(claim._replace(output="merged"), claim._replace(token="short", keep_output=5))
+
+    assert merged.stderr is None
+    assert merged.turns is None
+    assert merged.stdout is not None
+    assert merged.stdout.head.startswith(b"1" * 9 + b"2" * 9 + b"1")
+    assert short.stderr is not None
+    assert (short.stderr.head, short.stderr.tail, short.stderr.total) == (b"22", b"222", 9)
