@@ -23,6 +23,8 @@ WORDS = {
     "call": "callable function func target",
     "args": "kwargs parameters params",
     "success_codes": "exit_codes ok_codes",
+    "output": "merge merge_output merged output_mode",
+    "keep_output": "log_size max_output output_limit",
 }
 
 
