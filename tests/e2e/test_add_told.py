@@ -35,8 +35,9 @@ def test_json_is_one_document_with_the_jobs_as_they_are_stored(batchq: Shell) ->
         "id": 1, "fate": "added", "name": "n", "batch": "default", "queue": "default", "key": None, "kind": "argv",
         "command": "echo 'a b'", "work": ["echo", "a b"], "priority": 0, "max_attempts": 1, "timeout": 300.0,
         "delay": None, "run_at": None, "hold": False, "slots": 1, "backoff": 1.0, "on_crash": "retry", "max_crashes": 3,
-        "leftovers": "kill", "output": "separate", "keep_output": None, "success_codes": [0], "retry_on": [], "no_retry_on": [], "retry_timeout_factor": None,
-        "max_snoozes": 1000, "unique": "ever", "if_exists": "skip", "umask": None, "python": None, "fresh": False,
+        "leftovers": "kill", "output": "separate", "keep_output": None, "success_codes": [0], "retry_on": [],
+        "no_retry_on": [], "retry_timeout_factor": None, "max_snoozes": 1000, "unique": "ever", "if_exists": "skip",
+        "umask": None, "python": None, "fresh": False,
         "after": [], "after_any": [], "after_failed": [], "tags": ["t"], "env": ["A"], "inputs": [], "stdin_bytes": None,
         "cwd": str(batchq.folder.resolve()),
     }]  # fmt: skip
