@@ -230,6 +230,31 @@ def has_all(rows: int, screen: str) -> bool:
     return len(lines) == rows and lines[0].startswith("batchq top"[: 99 if rows > 4 else 0]) and "? help" in lines[-1]
 
 
+def test_it_can_be_ended_while_it_is_suspended(batchq: Shell) -> None:
+    script = f"{sys.executable} -m batchq top -d 0.1; kill %1; wait -f %1; echo left with $?"
+    with Terminal(["bash", "-c", f"set -m; {script}"], cwd=batchq.folder, env=batchq.env) as terminal:
+        before = modes(terminal)
+        terminal.wait_for(KEYS)
+        terminal.type(CTRL_Z)
+        terminal.wait()
+        assert b"left with 143" in terminal.raw
+        assert terminal.raw.count(NORMAL) == 1, "a shell has had the screen since"
+        is_left_as_it_was(terminal, before)
+
+
+def test_a_job_that_is_removed_while_its_log_is_open_leads_back_to_the_list(batchq: Shell) -> None:
+    batchq("add", "-q", "--name", "gone", "--", "echo", "hello")
+    batchq("run", "-q")
+    with top(batchq) as terminal:
+        terminal.type(RIGHT)
+        terminal.wait_for("[newest 1]", "gone")
+        terminal.type("l")
+        terminal.wait_for("job 1 (gone), succeeded", "hello")
+        batchq("prune", "--older-than", "0s")
+        terminal.wait_for("[newest 0]", "there is no job 1")
+    assert "there is no job 1" in batchq("top", "1", "--once", code=66).err
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_a_window_of_any_size_is_filled_and_not_exceeded(batchq: Shell, columns: int) -> None:
     hostile = "\x1b[2J\x1b]0;t\x07日本語 🎉 e\u0301 \u202e" + "x" * 200

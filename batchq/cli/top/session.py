@@ -14,7 +14,7 @@ from batchq.cli.request import duration
 from batchq.cli.top import keys
 from batchq.cli.top.pressing import QUIT, READ, press
 from batchq.cli.top.terminal import Ended, Terminal
-from batchq.errors import BatchqError, BusyError, LedgerError, UsageError
+from batchq.errors import BatchqError, BusyError, MissingError, UsageError
 from batchq.jobs.selection import Selection, of_ids
 from batchq.report.digest import title
 from batchq.report.ending import nth
@@ -24,7 +24,8 @@ from batchq.report.top.contents import Contents, Reader
 from batchq.report.top.focus import HELP, LIST, LOG, Focus
 from batchq.report.top.pager import Page
 from batchq.store.file.connection import Store
-from batchq.store.file.opening import open_at, version_of
+from batchq.store.file.opening import open_at, require_known_schema
+from batchq.store.looking import queries
 
 SHORTEST = 0.1  #: seconds between two pictures,
 PART = 10  #: and at least this many times what it took to read the store
@@ -39,6 +40,7 @@ def top(selection: Selection, *, interval: str, once: bool, color: str, db: str 
     store = store_for(db, reading=True)
     watch = _Watch(store, chosen(store, selection, "top"), seconds)
     try:
+        queries.require(store, watch.selection)
         if once or not _has_screen():
             reader = Reader(store, watch.selection)
             print_text(picture.whole(reader.read("running", "", -1), look_of_stdout(color)))
@@ -93,14 +95,12 @@ class _Watch:
         """Read the store; if it is locked, keep what was read before and say so."""
         began = time.monotonic()
         try:
-            try:
-                self.store.require_same_files()
-                version_of(self.store.db, self.store.path)
-            except LedgerError:
+            if self.store.files.is_moved():
                 self._reopen()
+            require_known_schema(self.store)
             contents = self._reader.read(self._focus.state, self._focus.text)
             if self._focus.mode == LOG:
-                self._log = self._read_log(self._focus.target)
+                self._read_log(self._focus.target)
         except BusyError as error:
             if before is None:
                 raise
@@ -128,10 +128,14 @@ class _Watch:
         self.store = store
         self._reader = Reader(store, self.selection)
 
-    def _read_log(self, id: int) -> tuple[str, Sequence[str]]:
-        detail, lines = self._reader.log(id)
+    def _read_log(self, id: int) -> None:
+        try:
+            detail, lines = self._reader.log(id)
+        except MissingError as error:  # it was pruned
+            self._focus = self._focus._replace(mode=LIST, message=str(error))
+            return
         job = detail.job
-        return f"{title(job)}, {job.standing}{f', {nth(job)}' if job.attempt else ''}: {job.command}", lines
+        self._log = f"{title(job)}, {job.standing}{f', {nth(job)}' if job.attempt else ''}: {job.command}", lines
 
     def _draw(self, screen: Terminal, contents: Contents) -> None:
         columns, rows = screen.size

@@ -50,7 +50,9 @@ class Terminal:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._handlers: dict[int, object] = {}
+        self._is_ours = False  # the terminal is in our modes
         self._is_to_stop = self._is_continued = False
+        self._ended_by = 0
 
     def __enter__(self) -> "Terminal":
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
@@ -111,25 +113,35 @@ class Terminal:
             if self._read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._read, 4096)
+            if self._ended_by:  # Python loses exceptions in some callbacks
+                raise Ended(self._ended_by)
             if self._is_to_stop:
                 self._suspend()
             if self._is_continued:
                 self._is_continued = False
                 self._enter()
-            data = os.read(self._in, 4096) if self._in in ready else b""
-            if self._in in ready and not data:
-                raise Ended(signal.SIGHUP)  # the terminal was closed
+            data = self._typed() if self._in in ready else b""
             yield from (found := self._decoder.keys(data, final=not ready))
             if found or self._read in ready or (not ready and time.monotonic() >= until):
                 return
 
+    def _typed(self) -> bytes:
+        with contextlib.suppress(OSError):
+            if data := os.read(self._in, 4096):
+                return data
+        raise Ended(signal.SIGHUP)  # the terminal is gone
+
     def _enter(self) -> None:
-        tty.setcbreak(self._in, termios.TCSANOW)
+        tty.setcbreak(self._in, termios.TCSANOW)  # in the background the kernel stops us here, until fg
+        self._is_ours = True
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
         self._send(_NO_WRAP)
 
     def _leave(self) -> None:
+        if not self._is_ours:  # a shell has it while we are suspended
+            return
+        self._is_ours = False
         termios.tcsetattr(self._in, termios.TCSANOW, self._before)
         self._send(_WRAP)
         self._console.show_cursor(True)
@@ -144,8 +156,10 @@ class Terminal:
         self._is_to_stop = False
         self._leave()
         tree.stop_self()
+        self._is_continued = True
 
     def _end(self, number: int, _frame: "FrameType | None") -> None:
+        self._ended_by = number
         raise Ended(number)
 
     def _note_stop(self, _number: int, _frame: "FrameType | None") -> None:

@@ -48,6 +48,11 @@ class Files:
             self._lock.note(now)
         self._store = now
 
+    def is_moved(self) -> bool:
+        """Whether the store was moved, deleted or replaced since. Unlike the checks above it needs no mutex."""
+        now = _at(self._path)
+        return now is None or now[:2] != self._store[:2]
+
     def begin_log(self, db: sqlite3.Connection) -> None:
         """In a transaction: if it begins a log, mark the log as belonging to this file."""
         if self._log_is_empty:

@@ -153,6 +153,14 @@ def _connected(path: str, mode: str) -> Patient:
     return db
 
 
+def require_known_schema(store: Store) -> None:
+    """Raise StoreError if a newer batchq has upgraded the store since it was opened."""
+    try:
+        version_of(store.db, store.path)
+    except sqlite3.Error as error:
+        raise translated(error, store.path) from error
+
+
 def version_of(db: sqlite3.Connection, path: str) -> int:
     """Return the schema version of the file. Raises StoreError if it is not a store, or one of a newer batchq."""
     try:
