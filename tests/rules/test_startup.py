@@ -139,6 +139,29 @@ def test_what_looks_and_retries_imports_little_whatever_parses(modules: str, nee
     assert (set(done.stdout.split()) & (HEAVY | {"shutil", "signal", "batchq.runner"})) - needed == set()
 
 
+@pytest.mark.parametrize("line", ["list", "report", "queue", "retry 1", "cancel 1", "logs 1", "run"])
+def test_nothing_else_loads_what_watches(batchq: Shell, line: str) -> None:
+    batchq("add", "-c", "exit 3")
+    batchq("run", "-q", code=1)
+
+    modules = loaded(batchq, *line.split())
+
+    watching = (
+        "batchq.cli.top",
+        "batchq.report.top",
+        "batchq.store.looking.activity",
+        "batchq.processes.usage",
+        "rich",
+    )
+    assert "batchq.store.file.opening" in modules
+    assert not {name for name in modules if name.startswith(watching)}
+
+
+def test_top_off_a_terminal_loads_nothing_that_draws(batchq: Shell) -> None:
+    assert "batchq.report.top.picture" in (modules := loaded(batchq, "top", "--once"))
+    assert not modules & {"typer", "rich", "sqlite_utils", "asyncio"}
+
+
 def test_help_loads_neither_the_store_tools_nor_rich(batchq: Shell) -> None:
     modules = loaded(batchq, "--help")
 
