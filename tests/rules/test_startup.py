@@ -28,11 +28,12 @@ NEEDED_BY_A_RUN = {"ctypes", "re", "contextlib", "struct"}
 
 
 def loaded(shell: Shell, *words: str, stdin: str = "") -> set[str]:
-    """The modules that a command line had imported when it ended."""
+    """The modules that a command line had imported when it ended, in all of its processes: a run has a guardian."""
     script = (
         "import sys, os, atexit\n"
         "def tell(code):\n"
-        "    sys.stdout.flush(); sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules)); sys.stderr.flush(); leave(code)\n"
+        "    sys.stdout.flush()\n"
+        "    sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules) + '\\n'); sys.stderr.flush(); leave(code)\n"
         "leave, os._exit = os._exit, tell\n"
         f"sys.argv = ['batchq', *{list(words)!r}]\n"
         "from batchq.__main__ import main\nmain()\n"
@@ -42,7 +43,8 @@ def loaded(shell: Shell, *words: str, stdin: str = "") -> set[str]:
         cwd=shell.folder, env=shell.env, input=stdin, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "MODULES" in done.stderr, done.stderr
-    return set(done.stderr.rpartition("MODULES ")[2].split())
+    found = [line.removeprefix("MODULES ") for line in done.stderr.splitlines() if line.startswith("MODULES ")]
+    return set(" ".join(found).split())
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,17 @@ def test_run_loads_no_parser_and_nothing_that_draws(batchq: Shell, words: tuple[
     assert "batchq.runner.loop" in modules
     assert modules & ({*HEAVY, "tomllib", "random"} - NEEDED_BY_A_RUN) == set()
     assert "batchq.jobs.causes.signature" not in modules, "only failures have a cause"
+    assert "batchq.cli.add.sources" not in modules, "only a run that adds jobs needs to know which"
+
+
+def test_a_run_of_one_command_loads_what_an_add_and_a_run_load_and_no_more(batchq: Shell) -> None:
+    add = loaded(batchq, "add", "--", "true")
+    run = loaded(batchq, "run")
+    one = loaded(batchq, "run", "--key", "k", "--unique", "active", "--", "true")
+
+    assert one - add - run == set()
+    assert "batchq.executors.tee" not in one
+    assert "batchq.executors.tee" in loaded(batchq, "run", "--tee", "--", "true")
 
 
 @pytest.mark.parametrize(
