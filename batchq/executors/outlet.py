@@ -1,13 +1,17 @@
 """A descriptor that other programs read (a terminal, a pipe, a file), written byte for byte and never waited for."""
 
+import errno
 import os
 import select
 import selectors
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+
+from batchq.processes.signals import Inbox
 
 #: Bytes that are written at once where a write might wait: what a pipe takes if it takes any, and what a terminal may
 _PIPE, _TERMINAL = select.PIPE_BUF, 256
+_GONE = (errno.EPIPE, errno.EIO)  #: the reader has gone: it has enough, as ``head`` has, or its terminal is closed
 _AGAIN = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -68,3 +72,22 @@ class Outlet:
             self._selector.register(self.fd, selectors.EVENT_WRITE, self)
         else:
             self._selector.unregister(self.fd)
+
+
+def drain(outlets: Collection[Outlet], inbox: Inbox) -> None:
+    """Wait until their readers have taken everything, or a signal comes."""
+    while not inbox.received and (waiting := [outlet for outlet in outlets if outlet.waiting]):
+        poll = select.poll()
+        poll.register(inbox.fileno(), select.POLLIN)
+        for outlet in waiting:
+            poll.register(outlet.fd, select.POLLOUT)
+        poll.poll()
+        inbox.drain()
+        for outlet in waiting:
+            outlet.pump()
+
+
+def trouble(outlets: Iterable[Outlet]) -> OSError | None:
+    """Why something could not be written; None if all was, or if its reader has gone."""
+    errors = (outlet.error for outlet in outlets)
+    return next((error for error in errors if error is not None and error.errno not in _GONE), None)

@@ -1,17 +1,16 @@
 """``--tee``: what a job prints goes to stdout and stderr of the run, too, as it comes."""
 
-import errno
-import select
 import selectors
 import signal
+from collections.abc import Sequence
 
-from batchq.executors.outlet import Outlet
+from batchq.executors.outlet import Outlet, drain, trouble
 from batchq.executors.pipes import Pipes
 from batchq.jobs.attempt import Claim
 from batchq.processes.signals import Inbox
+from batchq.store.running.recording import Settled
 
 FULL = 256 * 1024  #: bytes that may wait for a slow reader; then the job's pipes are not read, and it has to wait, too
-_GONE = (errno.EPIPE, errno.EIO)  #: the reader has gone: it has enough, as ``head`` has, or its terminal is closed
 
 
 class Tee:
@@ -31,6 +30,12 @@ class Tee:
         self._pipes = pipes
         self._outlets = {name: Outlet(fd, selector, self._relax) for name, fd in (("stdout", 1), ("stderr", 2))}
 
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        """See attempts that will start, in this order; they print when they do."""
+
+    def settled(self, settled: Sequence[Settled]) -> None:
+        """See attempts that have ended, also those that never began."""
+
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:
         """Pass it on."""
         self._outlets[stream].write(data)
@@ -46,20 +51,11 @@ class Tee:
 
     def drain(self, inbox: Inbox) -> None:
         """Wait until the readers have taken everything, or a signal comes."""
-        while not inbox.received and (waiting := [outlet for outlet in self._outlets.values() if outlet.waiting]):
-            poll = select.poll()
-            poll.register(inbox.fileno(), select.POLLIN)
-            for outlet in waiting:
-                poll.register(outlet.fd, select.POLLOUT)
-            poll.poll()
-            inbox.drain()
-            for outlet in waiting:
-                outlet.pump()
+        drain(self._outlets.values(), inbox)
 
     def trouble(self) -> OSError | None:
         """Why some of it could not be written; None if all was, or if its reader has gone."""
-        errors = (outlet.error for outlet in self._outlets.values())
-        return next((error for error in errors if error is not None and error.errno not in _GONE), None)
+        return trouble(self._outlets.values())
 
     def shown(self) -> frozenset[str]:
         """The streams that a reader of stderr has got whole, of which nothing needs to be repeated there."""

@@ -26,6 +26,12 @@ class Lines:
         if rest:
             self._begun.setdefault(stream, []).append(rest)
 
+    def cut(self, most: int) -> Iterator[Piece]:
+        """Return what has begun of lines that are longer already."""
+        for stream, begun in [*self._begun.items()]:
+            if sum(map(len, begun)) > most:
+                yield from self._rest_of(stream)
+
     def rest(self) -> Iterator[Piece]:
         """Return what came after the last newline of each stream."""
         for stream in [*self._begun]:

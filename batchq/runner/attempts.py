@@ -44,6 +44,7 @@ class Attempts:
 
     def start(self, claims: list[Claim]) -> None:
         """Pass new claims to the executor."""
+        self._observer.claimed(claims)
         for claim in claims:
             self.running[claim.token] = claim
             if claim.started_at is not None:

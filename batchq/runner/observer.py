@@ -26,6 +26,9 @@ class Observer:
     def begin(self, scene: Scene) -> None:
         """See a run that has been registered."""
 
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        """See attempts that will start, in this order."""
+
     def started(self, claim: Claim) -> None:
         """See an attempt that starts."""
 

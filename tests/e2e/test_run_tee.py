@@ -151,7 +151,7 @@ def test_a_full_device_is_reported_once_and_is_74(batchq: Shell) -> None:
         )  # fmt: skip
 
     assert done.returncode == 74
-    assert done.stderr == b"batchq: cannot write the output of the job: No space left on device\n"
+    assert done.stderr == b"batchq: cannot write the output of jobs: No space left on device\n"
     assert (batchq.folder / "end").exists()
 
 

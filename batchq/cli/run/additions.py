@@ -66,15 +66,19 @@ def jobs_of(request: Request) -> "Jobs":
 
 def is_teed(request: Request) -> bool:
     """Whether the output of the job is passed on: by default that of a command, on a terminal. Raises UsageError."""
+    lines = "--keep-order" if request.keep_order else "--output" if request.pass_on else None
     for option, given in (
         ("--no-tee", request.no_tee),
         ("--json", request.json),
         ("--events -", request.events == "-"),
+        (lines, lines is not None),
     ):
         if given and request.tee:
             raise UsageError(f"--tee and {option} exclude each other")
-        if given:
-            return False
+        if given and lines not in (None, option) and option != "--no-tee":
+            raise UsageError(f"{lines} and {option} exclude each other: both print to stdout")
+    if request.no_tee or request.json or request.events == "-" or lines:
+        return False
     is_command = adds(request) and not request.files and not request.each
     on_terminal = sys.stdout.isatty() or sys.stderr.isatty()
     return bool(request.tee) or (is_command and on_terminal and not request.quiet and request.executor == "local")

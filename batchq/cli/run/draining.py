@@ -91,7 +91,7 @@ def run(**given: "Any") -> int:
             called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
-            tee = _tee() if is_teed else None
+            tee = _tee(request, is_teed=is_teed)
             executor = executing.executor(
                 request,
                 slots,
@@ -175,7 +175,7 @@ def _run(
             note(one.sentence)
         if adding is not None or forecast.is_anything_queued(store):
             executor.prepare()  # before the run waits for a busy store
-        with _observer(store, options) as observer:
+        with _observer(store, options, tee) as observer:
             tally = runner.run(store, executor, plan, liveness, inbox, called, observer, adding)
         tally.never_seen = never_seen
         if notifier is not None:
@@ -197,10 +197,17 @@ def _run(
     return code
 
 
-def _tee() -> "Tee":
-    from batchq.executors.tee import Tee
+def _tee(request: Request, *, is_teed: bool) -> "Tee | None":
+    """Make what passes the output of jobs on: byte for byte that of the only one, line by line that of several."""
+    if request.keep_order or request.pass_on:
+        from batchq.cli.run.passing import InOrder, Passing
 
-    return Tee()
+        return InOrder() if request.keep_order else Passing()
+    if is_teed:
+        from batchq.executors.tee import Tee
+
+        return Tee()
+    return None
 
 
 def _drained(tee: "Tee", inbox: Inbox, tally: Tally, code: int) -> int:
@@ -210,7 +217,7 @@ def _drained(tee: "Tee", inbox: Inbox, tally: Tally, code: int) -> int:
         if inbox.received:
             return _status(inbox.received[0])
     if (trouble := tee.trouble()) is not None:
-        note(f"cannot write the output of the job: {trouble.strerror}")
+        note(f"cannot write the output of jobs: {trouble.strerror}")
         return code if tally.signal is not None else LedgerError.exit_code
     return code
 
@@ -228,16 +235,16 @@ def _status(number: int) -> int:
     return -number if number == signal.SIGINT else 128 + number
 
 
-def _observer(store: Store, options: OutputOptions) -> "AbstractContextManager[runner.Observer]":
+def _observer(store: Store, options: OutputOptions, tee: "Tee | None") -> "AbstractContextManager[runner.Observer]":
     if options.live:
         from batchq.cli.run.live.watching import watched
 
-        return watched(store, verbose=options.verbose, draws=not options.is_teed)
+        return watched(store, tee, verbose=options.verbose)
     if options.verbose:
         from batchq.cli.run.journal import Journal
 
-        return nullcontext(Journal())
-    return nullcontext(Explainer())
+        return nullcontext(Journal(tee))
+    return nullcontext(Explainer(tee))
 
 
 def _folder(path: str | None) -> str | None:

@@ -12,7 +12,13 @@ from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 
 #: What concerns this machine only
-_HERE = (("--limit-processes", "limit_processes"), ("--log-dir", "log_dir"), ("--tee", "tee"))
+_HERE = (
+    ("--limit-processes", "limit_processes"),
+    ("--log-dir", "log_dir"),
+    ("--tee", "tee"),
+    ("--output", "pass_on"),
+    ("--keep-order", "keep_order"),
+)
 
 
 def check(request: Request) -> None:

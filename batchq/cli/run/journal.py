@@ -11,6 +11,10 @@ from batchq.jobs.attempt import SUCCEEDED, Claim
 from batchq.runner.observer import Scene
 from batchq.store.running.recording import Settled
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.executors.tee import Tee
+
 LINE = 80  #: columns that a line should have; only the command of a job is shortened for that
 
 
@@ -22,7 +26,8 @@ def to_stderr(text: str) -> None:
 class Journal(Explainer):
     """Prints what happens in a run with ``write``, a line at a time, all of them safe."""
 
-    def __init__(self, write: Callable[[str], None] = to_stderr) -> None:
+    def __init__(self, tee: "Tee | None" = None, write: Callable[[str], None] = to_stderr) -> None:
+        super().__init__(tee)
         self._write = write
 
     def begin(self, scene: Scene) -> None:

@@ -77,6 +77,14 @@ _OWN = (
         "--notify", "TARGET", "Notify this URL or command at the end, not the target of 'batchq notify'; '' for none.",
         group=_OUTPUT,
     ),
+    Option(
+        "--output", None, "Print what the jobs print as it comes, with [ID NAME] before each line.", name="pass_on",
+        group=_OUTPUT,
+    ),
+    Option(
+        "-k --keep-order", None, "Print the output of one job after the other, in the order in which they start.",
+        group=_OUTPUT,
+    ),
     Option("--tee", None, "Pass the output of the only job on as it comes (default: on a terminal).", group=_OUTPUT),
     Option("--no-tee", None, "Only record the output of the job.", group=_OUTPUT),
     Option("--log-dir", "DIR", "Keep all output in this folder, one file per attempt.", group=_OUTPUT),

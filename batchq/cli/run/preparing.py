@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 
 from batchq.errors import ScarceError
+from batchq.jobs.attempt import Claim
 from batchq.processes.package import REPLACED
 from batchq.runner import Observer
 from batchq.store.running.recording import Settled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.executors.tee import Tee
 
 _AT_THE_END = (
     "batchq.jobs.selection",
@@ -36,10 +41,20 @@ def prepare_to_compare() -> None:
 
 
 class Explainer(Observer):
-    """Imports what explains failures at the first one."""
+    """Imports what explains failures at the first one, and passes claims and outcomes on to ``tee``."""
+
+    def __init__(self, tee: "Tee | None" = None) -> None:
+        self._tee = tee
+
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        """See new claims."""
+        if self._tee is not None:
+            self._tee.claimed(claims)
 
     def settled(self, settled: Sequence[Settled]) -> None:
         """See outcomes."""
+        if self._tee is not None:
+            self._tee.settled(settled)
         if any(one.settlement.state == "failed" for one in settled):
             from batchq.report import aftermath
 

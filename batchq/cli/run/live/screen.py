@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _SIZE = os.terminal_size((80, 24))
 
 
 class Screen:
-    """``fd`` as a terminal, if ``draws`` with a block. In a ``with`` block it takes the place of sys.stderr."""
+    """``fd`` as a terminal, if ``draws`` with a block. In a ``with`` block it takes the place of sys.stderr.
+
+    ``relaxed`` is called by a ``push`` after which nothing waits.
+    """
 
     def __init__(self, fd: int, *, draws: bool) -> None:
         self.draws = draws
@@ -38,6 +42,7 @@ class Screen:
         self._columns = 0  # of the window for which it was drawn
         self._is_block_shown = False
         self._stderr: Any = None
+        self.relaxed: Callable[[], None] = lambda: None
 
     def __enter__(self) -> "Screen":
         self._stderr = sys.stderr
@@ -49,8 +54,7 @@ class Screen:
     def __exit__(self, *failure: object) -> None:
         sys.stderr.flush()
         sys.stderr = self._stderr
-        self.erase()
-        self._finish()
+        self.finish()
         if self._is_ours:
             os.close(self._fd)
         signal.signal(signal.SIGTTOU, self._before)
@@ -71,6 +75,14 @@ class Screen:
         else:
             self._lines += data
         self.push()
+
+    def add(self, data: bytes) -> None:
+        """Print whole lines with the next ``push``: there may be very many."""
+        self._lines += data
+
+    def waiting(self) -> int:
+        """How many bytes the terminal has not taken yet."""
+        return len(self._lines) + len(self._writing)
 
     def is_ready(self) -> bool:
         """Whether the terminal has taken everything: only then is it worth to draw."""
@@ -104,6 +116,8 @@ class Screen:
         if self._is_broken:
             self._writing = b""
             self._lines.clear()
+        if not self._writing and not self._lines:
+            self.relaxed()
 
     def _next(self) -> None:
         """Put the lines that wait, and the block, after what is being written."""
@@ -125,8 +139,9 @@ class Screen:
         self._is_block_shown = bool(self._block)
         self._writing += bytes(out)
 
-    def _finish(self) -> None:
-        """Wait until the terminal has taken the rest: nothing runs any more."""
+    def finish(self) -> None:
+        """Erase the block, and wait until the terminal has taken the rest: nothing runs any more."""
+        self.erase()
         self.push()
         while (self._writing or self._lines) and not self._is_broken:
             self._ready.poll()

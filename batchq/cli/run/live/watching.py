@@ -5,7 +5,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from batchq import clock
 from batchq.cli.run.journal import Journal
@@ -23,6 +23,10 @@ from batchq.store.file.connection import Store
 from batchq.store.running import forecast, waits
 from batchq.store.running.recording import Settled
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.executors.tee import Tee
+
 REFRESH = 0.125  #: seconds between two drawings
 LOOK = 0.5  #: seconds between two looks for what the run waits for
 SHARE = 0.02  #: of the time that looks into the store take at most
@@ -31,26 +35,30 @@ WINDOW = 30.0  #: seconds over which the rate is measured
 
 
 @contextmanager
-def watched(store: Store, *, verbose: bool, draws: bool = True) -> Iterator[Observer]:
-    """Watch a run on the terminal that stderr is, if ``verbose`` with a line for each event. Messages are printed there.
-
-    Unless it ``draws``, there are only lines.
-    """
+def watched(store: Store, tee: "Tee | None", *, verbose: bool) -> Iterator[Observer]:
+    """Watch a run on the terminal that stderr is, if ``verbose`` with a line for each event. Messages are printed there,
+    and lines of jobs. Under the output of a single job, which is passed on byte for byte, nothing is drawn."""
     environ = os.environ
-    can_draw = draws and environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI")
-    with Screen(sys.stderr.fileno(), draws=can_draw) as screen:
-        yield Watcher(store, screen, verbose=verbose, colour=layout.look(sys.stderr, "auto", environ).colour)
+    can_draw = environ.get("TERM", "dumb") not in {"dumb", "unknown", ""} and not environ.get("CI")
+    sharing = getattr(tee, "sharing", None)
+    can_draw = can_draw and (tee is None or sharing is not None)
+    with (
+        Screen(sys.stderr.fileno(), draws=can_draw) as screen,
+        nullcontext() if sharing is None else sharing(screen),
+    ):
+        yield Watcher(store, screen, tee, verbose=verbose, colour=layout.look(sys.stderr, "auto", environ).colour)
 
 
 class Watcher(Explainer):
     """Shows a run on ``screen``."""
 
-    def __init__(self, store: Store, screen: Screen, *, verbose: bool, colour: bool) -> None:
+    def __init__(self, store: Store, screen: Screen, tee: "Tee | None", *, verbose: bool, colour: bool) -> None:
+        super().__init__(tee)
         self._store = store
         self._screen = screen
         self._colour = colour
         self._failures = Failures()
-        self._journal = Journal(self._log) if verbose else None
+        self._journal = Journal(write=self._log) if verbose else None
         self._scene: Scene | None = None
         self._began = time.monotonic()
         self._draw_at = self._look_at = self._count_at = 0.0
