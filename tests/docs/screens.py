@@ -11,7 +11,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "terminal.md"
 UNTIL_GO = "until [ -e go ]; do sleep 0.02; done"
 _VARYING = (
     (re.compile(r"[━╸─]+"), "BAR"),
+    (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"\s+on \S+, store \S+$", re.M), " on HOST, store PATH"),
     (re.compile(r"\b\d+(\.\d)?/(s|min|h)\b"), "RATE"),
     (re.compile(r"\b(\d+ m \d\d s|\d+(\.\d)? (m?s|m))\b"), "SPAN"),
     (re.compile(r"(, RATE)?(, SPAN)?(, SPAN left)?$", re.M), ""),
