@@ -15,6 +15,7 @@ import pytest
 from conftest import Shell, eventually, finish, shell_status
 from terminal import CTRL_C, CTRL_Z, DOWN, ESCAPE, RIGHT, Terminal, on_terminal
 
+from batchq.processes import proc
 from batchq.store.file import schema
 from batchq.store.file.opening import open_at
 
@@ -88,6 +89,18 @@ def test_a_job_is_cancelled_after_a_question_and_seen_to_end(batchq: Shell) -> N
         terminal.wait_for("cancel: 1 job cancelled")
         terminal.wait_for("[running 1]")
         assert states(batchq) == {1: "running", 2: "cancelled"}
+
+
+def test_pasted_text_does_not_answer_the_question(batchq: Shell) -> None:
+    batchq("add", "-q", "--name", "one", "--hold", "--", "true")
+    with top(batchq) as terminal:
+        terminal.type(RIGHT)
+        terminal.wait_for("[held 1]")
+        terminal.type("cyyy")
+        terminal.wait_for("cancel job 1? y/n")
+        terminal.type("n")
+        terminal.wait_for("left as it is")
+        assert states(batchq) == {1: "held"}
 
 
 def test_jobs_are_held_released_and_retried_with_the_words_of_the_commands(batchq: Shell) -> None:
@@ -231,15 +244,13 @@ def has_all(rows: int, screen: str) -> bool:
 
 
 def test_it_can_be_ended_while_it_is_suspended(batchq: Shell) -> None:
-    script = f"{sys.executable} -m batchq top -d 0.1; kill %1; wait -f %1; echo left with $?"
-    with Terminal(["bash", "-c", f"set -m; {script}"], cwd=batchq.folder, env=batchq.env) as terminal:
-        before = modes(terminal)
-        terminal.wait_for(KEYS)
+    with top(batchq) as terminal:
         terminal.type(CTRL_Z)
-        terminal.wait()
-        assert b"left with 143" in terminal.raw
+        eventually(lambda: proc.is_stopped(terminal.pid))
+        terminal.signal(signal.SIGTERM)
+        terminal.signal(signal.SIGCONT)
+        assert terminal.wait() == -signal.SIGTERM
         assert terminal.raw.count(NORMAL) == 1, "a shell has had the screen since"
-        is_left_as_it_was(terminal, before)
 
 
 def test_a_job_that_is_removed_while_its_log_is_open_leads_back_to_the_list(batchq: Shell) -> None:

@@ -46,6 +46,7 @@ def pressed(focus: Focus, keys: str, found: Contents, rows: int = 24) -> Pressed
         (b"\x1b[A\x1b[B\x1bOC\x1b[D", ["up", "down", "right", "left"]),
         (b"\x1b[5~\x1b[6~\x1b[H\x1b[4~\x1bOF", ["pageup", "pagedown", "home", "end", "end"]),
         (b"\t\r\n\x7f\x1b[Z", ["right", "enter", "enter", "backspace", "left"]),
+        (b"\x1bOP\x1bOS\x1b[17~\x1b[20~\x1b[21~", ["?", "/", "s", "c", "q"]),  # F1, F4, F6, F9, F10
         ("ä日".encode(), ["ä", "日"]),
         (b"\x1b[1;5A", ["up"][:0]),  # with Ctrl: no key of ours
         (b"\x1bx", ["escape", "x"]),

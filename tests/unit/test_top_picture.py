@@ -116,6 +116,21 @@ def test_a_failed_job_shows_how_it_ended_and_what_it_said_last() -> None:
     ))  # fmt: skip
 
 
+def test_a_job_that_waits_for_a_retry_shows_why_it_failed() -> None:
+    job = a_job(4, "scheduled", why="retry", due_at=70_000, end=End("failed", exit_code=7))
+    found = contents(job)._replace(jobs=[Row(job, line="no route to host")])
+    lines = drawn(found, Focus(state="scheduled"), 100, 24)
+    assert any("1 m 00 s" in line and "retry after exit code 7: no route to host" in line for line in lines)
+
+
+def test_what_has_no_room_is_counted() -> None:
+    queues = [Queue(f"q{number:03}", False, None, None, {"queued": 1}) for number in range(500)]
+    lines = drawn(contents()._replace(queues=queues), Focus(), 80, 24)
+    shown = sum(line.startswith("q") for line in lines)
+    assert f"… {500 - shown} more" in lines
+    assert "…" not in picture.whole(contents()._replace(queues=queues), Look())
+
+
 def test_off_a_terminal_everything_is_whole() -> None:
     text = picture.whole(a_busy_store("n" * 300), Look())
     assert text.count(f"{'n' * 300}-") == 59 and "…" not in text and "\x1b" not in text

@@ -16,6 +16,7 @@ s                 sort by id, cpu, memory, queue, name
 Esc               back; or drop the filter
 ?                 this help
 q, Ctrl-C         quit
+F1 F4 F6 F9 F10   ? / s c q, as in htop
 Ctrl-Z            suspend; fg comes back
 
 CPU is in cores (200 % are two); CPU and memory are those of the job's
@@ -25,6 +26,7 @@ the store: about a second old.
 
 _SEQUENCES = {
     "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end", "Z": "left",
+    "P": "?", "S": "/", "17~": "s", "20~": "c", "21~": "q",  # F1, F4, F6, F9 and F10, as in htop
     "1~": "home", "4~": "end", "5~": "pageup", "6~": "pagedown", "7~": "home", "8~": "end",
 }  # fmt: skip
 _CONTROLS = {"\t": "right", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace", "\x0c": "redraw"}

@@ -21,7 +21,7 @@ from batchq.report.ending import nth
 from batchq.report.top import focus as looked_at
 from batchq.report.top import picture
 from batchq.report.top.contents import Contents, Reader
-from batchq.report.top.focus import HELP, LIST, LOG, Focus
+from batchq.report.top.focus import CONFIRM, HELP, LIST, LOG, Focus
 from batchq.report.top.pager import Page
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at, require_known_schema
@@ -88,6 +88,8 @@ class _Watch:
                 if pressed.asks not in ("", READ):
                     self._focus = self._focus._replace(message=self._change(pressed.asks, pressed.target))
                 is_stale = is_stale or bool(pressed.asks)
+                if self._focus.mode == CONFIRM:  # pasted text must not answer: the rest of it is dropped
+                    break
             if is_stale or time.monotonic() >= self._due_at:
                 contents = self._read(contents)
 

@@ -75,7 +75,7 @@ class Reader:
             ids = activity.ids(store, selection, state, most, text) if is_any else []
             jobs = {job.id: job for job in queries.jobs(store, of_ids(ids), -1)} if ids else {}
             leaders = activity.leaders(store, ids)
-            printed = activity.printed(store, [*leaders])
+            printed = activity.printed(store, ids)
             failed = activity.last_failed(store, selection, FAILURES) if counts.get("failed") else []
             if failed != self._failed[0]:
                 self._failed = failed, reasons.find(store, of_ids(failed)) if failed else []

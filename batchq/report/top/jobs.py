@@ -71,9 +71,10 @@ def _about(row: Row, shown: str, at: int) -> Part:
         return LOST, "yellow"
     if job.state == "running" and shown == "" and job.started_at is not None:
         return f"for {show_duration(job.running_for(at))}", ""
-    if job.state in ("failed", "cancelled") and job.end is not None:
+    if job.end is not None and (job.state in ("failed", "cancelled") or job.why == "retry"):
         said = "" if job.end.error_type or not row.line else f": {row.line}"
-        return _safe(f"{ending(job.end)}{said}"), "red" if job.state == "failed" else ""
+        retried = "retry after " if job.why == "retry" else ""
+        return _safe(f"{retried}{ending(job.end)}{said}"), "red" if job.state == "failed" else ""
     if job.state in ("running", "succeeded"):
         return _safe(row.line), ""
     return _safe(job.why or ""), ""

@@ -1,6 +1,6 @@
 """The picture of ``batchq top``: a function from what was read, and what a person looks at, to lines. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batchq import clock
 from batchq.clock import show_duration
@@ -26,10 +26,11 @@ _KEYS = "? help  q quit  h hold/release  c cancel  r retry  l log  / filter  s s
 
 def whole(contents: Contents, look: Look) -> str:
     """Everything at once: all queues, runs, running jobs, and why jobs failed."""
-    parts = [[_title(contents), _counts(contents)], _queues(contents), _runs(contents)]
+    every = len(contents.queues) + len(contents.runs) + len(contents.reasons)
+    parts = [[_title(contents), _counts(contents)], _queues(contents, every), _runs(contents, every)]
     if contents.jobs:
         parts.append(listing.lines(contents.jobs, "running", contents.at, look.width))
-    parts.append(_reasons(contents))
+    parts.append(_reasons(contents, every))
     lines = [row for part in parts if part for row in (line(), *part)]
     return render(lines[1:], look)
 
@@ -37,10 +38,11 @@ def whole(contents: Contents, look: Look) -> str:
 def picture(contents: Contents, focus: Focus, columns: int, rows: int) -> list[Line]:
     """What fits into a terminal: at most ``rows`` lines, of which the last one has the keys or a message."""
     gap = [line()] if rows >= _SPACED else []
-    wanted = [_queues(contents), _runs(contents), _reasons(contents)]
     room = rows - 3 - _FEWEST - 4 * len(gap)
+    parts = ((_queues, contents.queues), (_runs, contents.runs), (_reasons, contents.reasons))
+    given = shares(room, [len(found) + 1 if found else 0 for _, found in parts])
     queues, runs, reasons = (
-        _cut(lines, most) for lines, most in zip(wanted, shares(room, [*map(len, wanted)]), strict=True)
+        _part(make, contents, len(found), most) for (make, found), most in zip(parts, given, strict=True)
     )
     title = [_title(contents)] if rows > _FEWEST else []
     above = [*title, *_apart(gap, queues), *_apart(gap, runs), *gap, _tabs(contents, focus)]
@@ -63,13 +65,11 @@ def shares(room: int, wanted: Sequence[int]) -> list[int]:
     return given
 
 
-def _cut(lines: Sequence[Line], most: int) -> list[Line]:
-    """The first lines of a part; the last one says how many are left out."""
-    if len(lines) <= most:
-        return [*lines]
-    if most < 3:
-        return [*lines[:most]]
-    return [*lines[: most - 1], line((f"… {len(lines) - most + 1:,} more", "dim"))]
+def _part(make: Callable[[Contents, int], list[Line]], contents: Contents, number: int, most: int) -> list[Line]:
+    """A heading and the first of ``number`` rows in at most ``most`` lines; the last one says how many are left out."""
+    if number < most or most < 3:
+        return make(contents, max(0, most - 1))
+    return [*make(contents, most - 2), line((f"… {number - most + 2:,} more", "dim"))]
 
 
 def _apart(gap: list[Line], lines: list[Line]) -> list[Line]:
@@ -98,23 +98,23 @@ def _counts(contents: Contents) -> Line:
     return line(*parts) if parts else line("no jobs")
 
 
-def _queues(contents: Contents) -> list[Line]:
-    return tables.lines(sorted(contents.queues, key=_least_active)) if contents.queues else []
+def _queues(contents: Contents, most: int) -> list[Line]:
+    return tables.lines(sorted(contents.queues, key=_least_active)[:most]) if contents.queues[:most] else []
 
 
 def _least_active(queue: Queue) -> tuple[int, int, str]:
     return -queue.jobs.get("running", 0), -queue.jobs.get("queued", 0), queue.name
 
 
-def _runs(contents: Contents) -> list[Line]:
-    if not contents.runs:
+def _runs(contents: Contents, most: int) -> list[Line]:
+    if not contents.runs[:most]:
         return []
     columns = Columns(("RUN", "PID", "HOST", "SLOTS", "SINCE", ""), right=("RUN", "PID", "SLOTS", "SINCE"))
     rows = columns.rows([
         [
             (str(run.id), ""), (str(run.pid), ""), (visible(run.host, one_line=True), ""),
             (f"{run.used}/{run.slots}", ""), (show_duration(contents.at - run.started_at), ""), _how(run),
-        ] for run in contents.runs
+        ] for run in contents.runs[:most]
     ])  # fmt: skip
     return [columns.head(), *rows]
 
@@ -125,8 +125,8 @@ def _how(run: Run) -> Part:
     return ("stopping", "yellow") if run.is_stopping else ("", "")
 
 
-def _reasons(contents: Contents) -> list[Line]:
-    if not contents.reasons:
+def _reasons(contents: Contents, most: int) -> list[Line]:
+    if not contents.reasons[:most]:
         return []
     columns = Columns(("FAILED", "AGO", "WHY"), right=("FAILED", "AGO"))
     latest = sorted(contents.reasons, key=lambda one: -one.last)
@@ -134,7 +134,7 @@ def _reasons(contents: Contents) -> list[Line]:
         [
             (f"{one.jobs:,}", ""), (show_duration(contents.at - one.last), ""),
             (f"{one.text}{f', {one.where}' if one.where else ''}", "red"),
-        ] for one in latest
+        ] for one in latest[:most]
     ])  # fmt: skip
     return [columns.head(), *rows]
 
