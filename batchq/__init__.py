@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from batchq.api.runs import RunResult, run
     from batchq.api.stores import Store, open
     from batchq.api.waiting import Waited
-    from batchq.context import Context, Discard, Retry, Snooze, current_job
+    from batchq.context import Context, Discard, ParentJob, Retry, Snooze, current_job, parents
     from batchq.errors import BatchqError
     from batchq.store.changing.control import Changed
 
@@ -26,6 +26,7 @@ __all__ = [
     "JobInfo",
     "Jobs",
     "Logs",
+    "ParentJob",
     "Retry",
     "RunResult",
     "Snooze",
@@ -36,6 +37,7 @@ __all__ = [
     "job",
     "map",
     "open",
+    "parents",
     "run",
 ]
 
@@ -46,7 +48,7 @@ _HOMES = {
     "batchq.api.runs": ("RunResult", "run"),
     "batchq.api.stores": ("Store", "open"),
     "batchq.api.waiting": ("Waited",),
-    "batchq.context": ("Context", "Discard", "Retry", "Snooze", "current_job"),
+    "batchq.context": ("Context", "Discard", "ParentJob", "Retry", "Snooze", "current_job", "parents"),
     "batchq.errors": ("BatchqError",),
     "batchq.store.changing.control": ("Changed",),
 }

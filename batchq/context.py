@@ -1,10 +1,11 @@
 """What a running job can use: ``current_job()``, ``raise Retry(delay="5m")``, ``raise Discard("why")``,
 ``raise Snooze("1m")``."""
 
+import json
 import logging
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchq import clock
 
@@ -47,6 +48,46 @@ class Context(NamedTuple):
     deadline: float | None
     log: logging.Logger
     slot: int
+
+
+class ParentJob(NamedTuple):
+    """A job after which this one runs, and how it ended. ``kind`` is ``after``, ``after_any`` or ``after_failed``.
+
+    ``outcome`` and what follows are of its last attempt; ``seconds`` is how long that took. ``result`` is what it returned,
+    None if ``result_left_out``, because the results of all parents are over 1 MiB.
+    """
+
+    id: int
+    name: str | None
+    key: str | None
+    batch: str
+    kind: str
+    state: str
+    attempt: int
+    outcome: str | None
+    exit_code: int | None
+    signal: int | None
+    error_type: str | None
+    error: str | None
+    seconds: float | None
+    finished_at: str | None
+    result_left_out: bool
+    result: Any
+
+
+def parents() -> list[ParentJob]:
+    """Return the jobs after which this one runs, by id; at most the first 1,000.
+
+    It is read from ``$BATCHQ_PARENTS_FILE``, which only a job with parents has. Raises RuntimeError outside a job.
+    """
+    if "BATCHQ_JOB_ID" not in os.environ:
+        raise RuntimeError("this process is not a job of batchq")
+    path = os.environ.get("BATCHQ_PARENTS_FILE")
+    if path is None:
+        return []
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)["parents"]
+    return [ParentJob._make(one[name] for name in ParentJob._fields) for one in found]
 
 
 def current_job() -> Context:

@@ -2,7 +2,7 @@
 
 import resource
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from batchq import clock
 from batchq.executors.aftermath import Cleared, Lingering
@@ -14,6 +14,7 @@ from batchq.named import NamedTuple
 from batchq.processes import proc, tree
 from batchq.processes.spawn import Refusal
 
+CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 LATE = 16  #: ended commands that are concluded together, at most
 
 
@@ -43,16 +44,19 @@ class Commands:
         return [number for command in self.running.values() for number in command.numbers]
 
     def make_ready(self, claim: Claim) -> Refusal | None:
-        """Prepare a start as far as possible; return a refusal if the stored work cannot be read."""
+        """Prepare the start of a command as far as possible; return a refusal if the stored work cannot be read."""
+        if claim.kind in CALLABLE:
+            return None
         try:
             self._ready[claim.token] = Command(claim, self._context)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             return Refusal("Unreadable", f"its stored work is not a command ({error}); add it again")
         return None
 
-    def drop(self, claim: Claim) -> None:
-        """Drop a claim that was prepared and is requeued."""
-        self._ready.pop(claim.token, None)
+    def drop(self, claims: Iterable[Claim]) -> None:
+        """Drop claims that were prepared and are requeued."""
+        for claim in claims:
+            self._ready.pop(claim.token, None)
 
     def start(self, claim: Claim, numbers: Sequence[int]) -> Command | Refusal:
         """Start the command of a prepared claim in the slots with these numbers, or return why that is not possible."""

@@ -86,6 +86,7 @@ class WorkerHandle:
                 claims,
                 self._hook,
                 self._context.db,
+                parents_file=self._context.parents_file,
                 kept=self._context.kept(claims[0]),
                 slot=self.numbers[0],
                 look=look,

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from batchq.executors.aftermath import Aftermath
-from batchq.executors.commands import Commands, unbegun
+from batchq.executors.commands import CALLABLE, Commands, unbegun
 from batchq.executors.handle import WorkerHandle
 from batchq.executors.listener import Listener, attach
 from batchq.executors.message import Hook
@@ -29,7 +29,6 @@ from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.processes.spawn import Refusal, Spawner
 
-CALLABLE = ("call", "payload")  #: the kinds of work that workers do
 KEEP = 0.1  #: seconds after which a run reads the rest of batchq's files, which its workers may need
 TURN = 0.005  #: seconds for reaping and starting commands before everything else gets a turn
 
@@ -41,8 +40,8 @@ class LocalExecutor:
     all processes, and ``kept`` records which of them stay. ``perform`` is the ``pkg.mod:func`` for payload jobs,
     imported from the job's folder or else from ``home``. ``grace`` is the seconds between TERM and KILL of a job that has
     timed out. ``logs`` is a folder for all output, ``mark`` is part of the names there. A worker is replaced after
-    ``worker_jobs`` tasks (0: never). ``listeners`` receive what jobs print while they run; ``keep_output`` bytes of each
-    stream are kept unless a job has a number of its own. ``prepare`` is called before the first job starts.
+    ``worker_jobs`` tasks (0: never). ``listeners`` receive what jobs print; ``keep_output`` bytes of each stream are kept
+    unless a job has a number of its own. ``prepare`` is called before the first job starts.
     """
 
     name = "local"
@@ -85,8 +84,7 @@ class LocalExecutor:
         self._reports: list[Report] = []
         self._pace = Pace()
         self._rest = Rest()
-        self._output_at = time.monotonic() + NEWS
-        self._keep_at = time.monotonic() + KEEP
+        self._output_at, self._keep_at = time.monotonic() + NEWS, time.monotonic() + KEEP
         self._is_new = True
         self._any_wide = False  # whether any claim took more than one slot
         self._prepare = prepare
@@ -98,15 +96,12 @@ class LocalExecutor:
 
     # --- how much ------------------------------------------------------------------------------------------------------
 
-    def _empty(self) -> int:
-        return self.slots - self._watch.used()
-
     def free(self) -> int:
         """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
         if self._rest.is_on():
             return 0
         waiting = sum(claim.slots for claim in self._backlog) if self._any_wide else len(self._backlog)
-        return max(0, self._empty() - waiting)
+        return max(0, self.slots - self._watch.used() - waiting)
 
     def ahead(self) -> int:
         """Count the claims that keep all slots busy for a moment at the present pace; 0 for longer jobs."""
@@ -128,7 +123,7 @@ class LocalExecutor:
         self._pool.note_claims()
         self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
         for claim in claims:
-            refusal = None if claim.kind in CALLABLE else self._commands.make_ready(claim)
+            refusal = self._context.write_parents(claim) or self._commands.make_ready(claim)
             if refusal is None:
                 self._backlog.append(claim)
             else:
@@ -145,6 +140,7 @@ class LocalExecutor:
         self._watch.conclude()
         self._collect()
         reports = [*self._context.logs.take_news(), *self._reports]  # logs are reported before ends
+        self._context.remove_parents(report.claim for report in self._reports if isinstance(report, (Ended, Lost)))
         self._reports = []
         self._watch.is_urgent = False
         return reports
@@ -172,9 +168,8 @@ class LocalExecutor:
         self._collect()
         waiting = [claim for claim in self._backlog if claim.token in chosen]
         self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
-        for claim in waiting:
-            self._commands.drop(claim)
-            self._reports.append(Lost(claim, started=False))
+        self._commands.drop(waiting)
+        self._reports += [Lost(claim, started=False) for claim in waiting]
         self._commands.stop(chosen, status, grace)
         self._pool.stop(chosen, status, grace)
         if not grace:
@@ -182,13 +177,11 @@ class LocalExecutor:
 
     def suspend(self) -> None:
         """Send SIGSTOP to the group of each process."""
-        for pid in self._watch.processes():
-            tree.kill_group(pid, signal.SIGSTOP)
+        self._watch.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Send SIGCONT to the group of each process."""
-        for pid in self._watch.processes():
-            tree.kill_group(pid, signal.SIGCONT)
+        self._watch.signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Let the workers end, within the grace or until another signal comes, and kill everything left below."""
@@ -214,7 +207,7 @@ class LocalExecutor:
             self._context.package.check(rarely=self._pool.is_fast(self._pace) and bool(self._pool.busy()))
         self._pool.retire()
         while self._backlog and not self._rest.is_on():
-            claim, empty = self._backlog[0], self._empty()
+            claim, empty = self._backlog[0], self.slots - self._watch.used()
             if claim.kind in CALLABLE:
                 given = self._pool.give(self._backlog, empty, self._pace, self._watch.choose_numbers)
                 if given is None:

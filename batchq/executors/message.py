@@ -1,7 +1,7 @@
 """The messages of tasks for a worker, as ``processes.worker.wire`` describes them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from batchq.jobs.attempt import Claim
@@ -18,7 +18,16 @@ class Hook(NamedTuple):
 
 
 def message(
-    claims: Sequence[Claim], hook: Hook, db: str, *, kept: int, slot: int, look: bool, single: bool, last: bool
+    claims: Sequence[Claim],
+    hook: Hook,
+    db: str,
+    *,
+    parents_file: Callable[[Claim], str],
+    kept: int,
+    slot: int,
+    look: bool,
+    single: bool,
+    last: bool,
 ) -> str:
     """Make the message of tasks that are all calls or all payloads, for the slot with this number."""
     target, also = hook if claims[0].kind == "payload" else (None, None)
@@ -33,9 +42,11 @@ def message(
     described = None
     for claim in claims:
         about = _ABOUT(claim)
-        text = "null" if about == described else _described(about, db)
-        described = about
-        tasks.append(f'[{claim.id},{claim.attempt},"{claim.token}",{text},{claim.work}]')
+        text = "null" if about == described and claim.parents is None else _described(about, db)
+        described, parents = about, ""
+        if claim.parents is not None:  # the next task has no such variable, so it must be described, too
+            described, parents = None, f",{json.dumps(parents_file(claim))}"
+        tasks.append(f'[{claim.id},{claim.attempt},"{claim.token}",{text},{claim.work}{parents}]')
     return f'{json.dumps(head)[:-1]},"tasks":[{",".join(tasks)}]}}'
 
 

@@ -1,8 +1,10 @@
 """What the attempts of one executor share: folders for results and logs, variables of jobs, the count of OOM kills."""
 
+import contextlib
 import errno
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from batchq.executors.listener import Listener, Relay
 from batchq.executors.logs import Logs
@@ -12,7 +14,7 @@ from batchq.processes import machine
 from batchq.processes.capture import Filed, Output, Sink
 from batchq.processes.package import Package
 from batchq.processes.scratch import Scratch
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Refusal, Spawner, machine_refusal
 
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 
@@ -92,6 +94,31 @@ class ExecutorContext:
         for sink in sinks:
             sink.discard()
 
+    def parents_file(self, claim: Claim) -> str:
+        """Name the file that describes its parents to a job that has some."""
+        return f"{self.scratch.path}/parents-{claim.id}-{claim.attempt}"
+
+    def write_parents(self, claim: Claim) -> Refusal | None:
+        """Write that file, or return why that is not possible; nothing for a job without parents."""
+        if claim.parents is None:
+            return None
+        try:
+            self.scratch.renew()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(self.parents_file(claim), flags, 0o600), "w", encoding="utf-8") as file:
+                file.write(claim.parents)
+        except OSError as error:
+            self.remove_parents([claim])
+            return machine_refusal(error)
+        return None
+
+    def remove_parents(self, claims: Iterable[Claim]) -> None:
+        """Remove these files after the attempts."""
+        for claim in claims:
+            if claim.parents is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.parents_file(claim))
+
     def result_file(self, claim: Claim) -> str:
         """Name the file in which a command may leave its result."""
         return f"{self.scratch.path}/result-{claim.id}-{claim.attempt}"
@@ -123,4 +150,6 @@ class ExecutorContext:
         }
         if claim.key is not None:
             own["BATCHQ_KEY"] = claim.key
+        if claim.parents is not None:
+            own["BATCHQ_PARENTS_FILE"] = self.parents_file(claim)
         return own

@@ -63,6 +63,11 @@ class Watch:
         """List all processes that were started for jobs and have not ended."""
         return [*self._commands.running, *self._pool.workers, *self._pool.departures.pids()]
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the group of each of these processes."""
+        for pid in self.processes():
+            tree.kill_group(pid, number)
+
     def due(self, now: float) -> float:
         """Return when (monotonic seconds) there is something to do even if no event comes before."""
         waits = [self._pool.departures.due(), self._aftermath.due()]

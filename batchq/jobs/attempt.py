@@ -26,7 +26,8 @@ class Claim(NamedTuple):
     Both streams go to stdout if ``output`` is ``merged``; ``keep_output`` bytes of each are kept, or None for the default.
     ``python`` runs a callable (None: the Python of the run), in its own process if ``fresh``.
 
-    ``started_at`` is None for a claim ahead, which waits in its executor for a slot.
+    ``started_at`` is None for a claim ahead, which waits in its executor for a slot. ``parents`` is a JSON document that
+    describes the jobs after which this one runs; None if there are none.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Claim(NamedTuple):
     started_at: int | None
     cwd: str
     path: str
+    parents: str | None = None
 
 
 class Budget(NamedTuple):

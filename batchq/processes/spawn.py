@@ -25,6 +25,7 @@ OF_A_JOB = frozenset(
     f"BATCHQ_{name}"
     for name in (
         "JOB_ID", "ATTEMPT", "BATCH", "QUEUE", "KEY", "DB", "TOKEN", "RUNNER", "DEADLINE", "RESULT_FILE",
+        "SLOT", "PARENTS_FILE",
     )
 )  # fmt: skip
 

@@ -125,7 +125,7 @@ class _Worker:
             self._around.streams.direct(out, out if is_merged else err, are_files=to_files)
 
     def _perform(self, task: "list[Any]", target: str | None, also: str | None) -> None:
-        id_, attempt, token, about, work = task
+        id_, attempt, token, about, work, *parents = task
         if about is not None:
             self._describe(about)
         name, batch, queue, key, umask, timeout = self._about
@@ -135,6 +135,8 @@ class _Worker:
             "BATCHQ_TOKEN": token,
             "BATCHQ_SLOT": self._slot,
         }
+        if parents:
+            own["BATCHQ_PARENTS_FILE"] = parents[0]
         if timeout is not None:
             own["BATCHQ_DEADLINE"] = f"{time.time() + timeout / 1000:.3f}"
         self._environment.set(self._common, own, is_described=about is not None)

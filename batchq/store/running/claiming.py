@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to jobs of other queues
 ENTRIES = 100  #: index entries that are read in the time of one query
 
-_WORK = ", ".join(Claim._fields[3:-3])  # between id, token, attempt and started_at, cwd, path
+_WORK = ", ".join(Claim._fields[3:-4])  # between id, token, attempt and started_at, cwd, path, parents
 _MORE = (
     "context, failures, retry_timeout_factor,"
     " json_valid(work) AND (env IS NULL OR json_valid(env))"  # of NULL some versions of SQLite say 0
 )
-#: What a claim is made of: its fields, with the context in place of the last two; what changes its timeout; and whether
-#: its JSON is valid.
+#: What a claim is made of: its fields, with the context in place of its folder and path, without parents; what changes
+#: its timeout; and whether its JSON is valid.
 COLUMNS = f"id, token, attempt, {_WORK}, started_at, {_MORE}"
-_CONTEXT = len(Claim._fields) - 2
+_CONTEXT = len(Claim._fields) - 3
 _FAILURES, _FACTOR, _READABLE = _CONTEXT + 1, _CONTEXT + 2, _CONTEXT + 3
 # Jobs are read before they are changed: that is faster than RETURNING, for which SQLite first keeps each row in a table
 # of its own. The tokens of jobs claimed together differ only in the id.
@@ -107,7 +107,7 @@ def running_in(store: Store, queue: str) -> int:
 def claims_of(store: Store, rows: "Sequence[tuple[Any, ...]]") -> list[Claim]:
     """Make claims of rows of ``COLUMNS``. One that cannot be run as it is stored gets an empty folder (``cwd``)."""
     contexts = _contexts(store, {row[_CONTEXT] for row in rows})
-    claims = [Claim._make(row[:_CONTEXT] + contexts[row[_CONTEXT]]) for row in rows]
+    claims = [Claim._make((*row[:_CONTEXT], *contexts[row[_CONTEXT]], None)) for row in rows]
     for number, row in enumerate(rows):
         if row[_FACTOR] is not None and (timeout := claims[number].timeout) is not None:
             claims[number] = claims[number]._replace(timeout=_stretched(timeout, row[_FACTOR], row[_FAILURES]))

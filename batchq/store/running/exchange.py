@@ -14,7 +14,7 @@ from batchq.jobs.causes.recent import explained
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
-from batchq.store.running import claiming, recording, runners
+from batchq.store.running import claiming, parents, recording, runners
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
@@ -90,6 +90,7 @@ def exchange(
             if unfit := [_unfit(claim, now) for claim in claims if not claim.cwd]:
                 settled += recording.record(db, runner.id, explained(unfit), now)[0]
                 claims = [claim for claim in claims if claim.cwd]
+            claims = parents.attached(store, claims)
             if leaders:
                 recording.note(db, leaders)
             if over:
