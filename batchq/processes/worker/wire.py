@@ -9,10 +9,10 @@ A message is ``{"slot": text, "look": bool, "single": bool, "kept": bytes, "targ
 token, about, work], …]}``. ``slot`` is the number of the slot. ``about`` is null if it equals that of the task before. A
 task with parents has the path of their description after its work. ``look`` is true if tasks have been claimed since the
 last message: files may have changed before those were added. ``"last": true`` follows if the process is for this one task
-and ends as the task has left it, and ``"merged": true`` if stderr goes where stdout goes. In a message of several short tasks the output of each goes to a file, on 6 and 7, so that
-its end is known, and ``kept`` bytes of each stream are part of the answer; the output of a single task goes to the runner's
-pipes, where it is bounded while the task runs. The files have no names and lie in memory. The runner made them, and reads
-them if it must kill the worker or the worker dies.
+and ends as the task has left it, and ``"merged": true`` if stderr goes where stdout goes. In a message of several short
+tasks the output of each goes to a file, on 6 and 7, so that its end is known, and ``kept`` bytes of each stream are part
+of the answer; the output of a single task goes to the runner's pipes, where it is bounded while the task runs. The files
+have no names and lie in memory. The runner made them, and reads them if it must kill the worker or the worker dies.
 
 An answer is an ``ANSWER`` and after it two texts. Its fields: how the task ended (``RESULT``, ``ERROR``, ``DISCARD``,
 ``SNOOZE``); when it began and ended (milliseconds since 1970); its duration and its CPU time in seconds; peak memory in
