@@ -130,6 +130,28 @@ def test_wrong_combinations_name_run_and_not_add(batchq: Shell) -> None:
     assert batchq.rows("SELECT * FROM adds") == []
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("file.sh",), 2, "'file.sh' has no suffix .toml, .jsonl or .csv and cannot be executed: 'chmod +x file.sh'"),
+        (("echo a && echo b",), 2, "for a shell, write batchq run -c 'echo a && echo b'"),
+        (("-c", "echo", "hi"), 2, "-c takes one script; write it in quotes, as in -c 'echo hi'"),
+        (("--",), 65, "the command names no program"),
+        (("--max-atempts", "3", "--", "true"), 2, "did you mean '--max-attempts'?"),
+        (("--retries", "3", "--", "true"), 2, "did you mean '--max-attempts'?"),
+    ],
+)
+def test_what_people_type_first_gets_an_answer_that_helps(
+    batchq: Shell, words: tuple[str, ...], code: int, message: str
+) -> None:
+    (batchq.folder / "file.sh").write_text("#!/bin/sh\n")
+
+    done = batchq("run", *words, code=code)
+
+    assert message in done.err and done.err.count("\n") == 1
+    assert batchq.rows("SELECT id FROM jobs") == []
+
+
 def test_a_dry_run_shows_the_job_and_runs_nothing(batchq: Shell) -> None:
     done = batchq("run", "--dry-run", "--name", "n", "--", "touch", "made")
 
