@@ -166,7 +166,8 @@ class Spawner:
             denied = denied or os.path.isfile(candidate)
         if denied:
             return Refusal("NotExecutable", f"the program {program!r} is not executable (permission denied)")
-        return Refusal("NoSuchProgram", f"the program {program!r} is not on the PATH {path!r}")
+        hint = " (a line for a shell is added with -c)" if " " in program else ""
+        return Refusal("NoSuchProgram", f"the program {program!r}{hint} is not on the PATH {path!r}")
 
     def _start(
         self, path: str, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]

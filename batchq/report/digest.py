@@ -175,7 +175,7 @@ def _paragraph(failure: Failure, more: str = "", *and_then: str, shown: Collecti
 
 
 def _work(job: Job) -> str:
-    return f"    $ {shortened(visible(job.command, one_line=True))}"
+    return f"    $ {shortened(visible(job.line, one_line=True))}"
 
 
 def _logs(job: Job) -> list[str]:

@@ -103,7 +103,7 @@ def _example(failure: Failure) -> str:
     text = job.traceback or (log.data.decode("utf-8", "backslashreplace") if log else "")
     lines, more = last_lines("\n".join(folded(text)), LINES)
     cut = ["…"] if more or (log is not None and log.cut and not job.traceback) else []
-    command = f"$ {shortened(visible(job.command, one_line=True))}"
+    command = f"$ {shortened(visible(job.line, one_line=True))}"
     return "\n".join([f"{title(job)}, {nth(job)}: {how(job)}", command, *cut, *(lines or ["it printed nothing"])])
 
 

@@ -65,7 +65,7 @@ def example(summary: Summary) -> Iterator[Line]:
     for failure in summary.reasons[0].examples[:1]:
         job = failure.job
         yield line(("LIKE THIS", "bold"), f"  {title(job)}, {nth(job)}: ", (how(job), "red"))
-        yield line(("$ ", "dim"), shortened(visible(job.command, one_line=True)), indent=2)
+        yield line(("$ ", "dim"), shortened(visible(job.line, one_line=True)), indent=2)
         yield from _evidence(failure)
         yield from (line(("log: ", "dim"), visible(log_line(log), one_line=True), indent=2) for log in job.logs or ())
         details = f"{summary.program} show {job.id}"

@@ -47,7 +47,7 @@ ADD = Command(
     ls *.png | batchq add --each -- convert {} {.}.jpg      a job for each line
     ls *.png | batchq add --each -c 'gzip <"$1" >"$1".gz'   the line is $1
     ls *.png | batchq add --each -n 100 -- gzip {}          a job for 100 lines
-    batchq add --each -- render {1} {2} ::: a b ::: 1 2     a job for a 1, a 2, b 1, b 2
+    batchq add --each -- render {1} {2} ::: a b ::: 1 2     four jobs: a 1 to b 2
 
     With --each, {} is the line, {/} its base name, {//} its folder, {.} the line without its suffix, {/.} both,
     {#} the number of the job, {1} and {name} columns, {1/} and so on the same of a column, {%} the number of the slot

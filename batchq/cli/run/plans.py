@@ -41,7 +41,7 @@ def slots(text: str) -> int:
         number = max(1, round(cores * decimal(text[:-1]) / 100)) if text.endswith("%") else integer(text)
     except (ValueError, OverflowError):
         number = -1
-    if not 0 <= number <= 10_000:
+    if not 0 <= number <= 10_000 or text.startswith("+"):  # for GNU parallel +1 is one more than there are cores
         raise UsageError(f"-j {text!r} is not a number of jobs: write 4, 50% or 0 (as many as there are cores)")
     return number or cores
 

@@ -87,6 +87,11 @@ class Job(NamedTuple):
         """The work as a person would write it."""
         return command(self.kind, self.work)
 
+    @property
+    def line(self) -> str:
+        """A command as a line for a shell that does the same; other work as ``command`` has it."""
+        return line(self.kind, self.work)
+
 
 class Log(NamedTuple):
     """The last bytes that an attempt printed, and the stream; ``cut`` if it printed more before them."""
@@ -173,6 +178,15 @@ def command(kind: str, work: str) -> str:
     try:
         return _written(kind, work, json.loads(work))
     except (ValueError, TypeError, LookupError, AttributeError):
+        return work
+
+
+def line(kind: str, work: str) -> str:
+    """Stored work as ``Job.line`` has it. Invalid JSON is shown as it is."""
+    try:
+        script, *words = json.loads(work) if kind == "shell" else ("",)
+        return shlex.join(["sh", "-c", script, "sh", *words]) if words else command(kind, work)
+    except (ValueError, TypeError, AttributeError):
         return work
 
 
