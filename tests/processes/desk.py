@@ -6,7 +6,6 @@
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.perform import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
 from batchq.executors.local import LocalExecutor
@@ -39,19 +39,30 @@ def local(folder: Path, listeners: Sequence[Listener]) -> Executor:
     )  # fmt: skip
 
 
-def site(folder: Path, listeners: Sequence[Listener]) -> Executor:
-    setup = {
-        "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
-        "cookie": "contract.0", "perform": None, "home": str(folder), "grace": 0.2, "worker_jobs": 0,
-        "lease": None, "end": ["contract.0"],
-        "listens": bool(listeners), "engine": None, "run": "contract.0", "folder": None,
-        "keep_output": KEPT,
-    }  # fmt: skip
-    words = [sys.executable, "-P", "-m", "batchq.executors.afar.site"]
-    return Afar([Place("here", words, setup, listeners)], Inbox(), None)
+def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
+    """Make a place behind a pipe: a site, or a bridge with the client of an engine."""
+
+    def made(folder: Path, listeners: Sequence[Listener]) -> Executor:
+        shared = folder / "shared"
+        shared.mkdir()
+        setup = {
+            "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
+            "cookie": "contract.0", "perform": None, "home": str(Path(__file__).parent), "grace": 0.2, "worker_jobs": 0,
+            "lease": None, "end": ["contract.0"], "listens": bool(listeners), "engine": engine, "run": "contract.0",
+            "folder": str(shared), "keep_output": KEPT,
+        }  # fmt: skip
+        return Afar([Place("here", site_words(), setup, listeners)], Inbox(), None)
+
+    return made
 
 
-EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {"local": local, "site": site}
+EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {
+    "local": local,
+    "site": afar(None),
+    "threads": afar("pools:threads"),
+    "forkserver": afar("pools:forkserver"),
+    "fork": afar("pools:fork"),
+}
 
 
 class Notebook:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from conftest import eventually
@@ -103,9 +104,10 @@ def test_what_is_stopped_ends_with_the_given_status(desk: Desk, grace: float) ->
 
 
 def test_claims_that_never_began_are_returned_as_lost_and_not_started(desk: Desk) -> None:
-    running = [desk.shell("sleep 60") for _ in range(SLOTS)]
+    running = [desk.shell(f"touch runs.{number}; sleep 60") for number in range(SLOTS)]
     waiting = [desk.shell(f"touch ran.{number}", ahead=True) for number in range(3)]
     desk.executor.start([*running, *waiting])
+    desk.wait(lambda: len(list(desk.folder.glob("runs.*"))) == SLOTS)
     desk.executor.stop([claim.token for claim in waiting], INTERRUPTED, 0)
     desk.wait(lambda: sum(isinstance(report, Lost) for report in desk.reports) == 3)
     desk.executor.stop([claim.token for claim in running], INTERRUPTED, 0)
@@ -173,11 +175,19 @@ def test_commands_and_callables_share_the_slots(desk: Desk) -> None:
     assert {outcome.status for outcome in desk.outcomes(*claims)} == {SUCCEEDED}
 
 
+def stands_still(file: Path) -> bool:
+    """Whether a file does not change for a while: orders to an engine take a moment."""
+    before = file.stat().st_mtime_ns
+    time.sleep(0.2)
+    return file.stat().st_mtime_ns == before
+
+
 def test_suspended_jobs_stand_still_until_they_are_resumed(desk: Desk) -> None:
     claim = desk.shell("n=0; while [ ! -e go ]; do n=$((n + 1)); echo $n > count; sleep 0.01; done")
     desk.executor.start([claim])
     desk.wait((desk.folder / "count").exists)
     desk.executor.suspend()
+    eventually(lambda: stands_still(desk.folder / "count"))
     (desk.folder / "go").touch()
     before = len(desk.reports)
     for _ in range(3):

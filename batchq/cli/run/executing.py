@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from batchq import folder
 from batchq.cli.request import Request, duration
 from batchq.errors import UsageError
 from batchq.executors.listener import Listener
@@ -85,8 +86,8 @@ def executor(
         "home": home,
         "grace": grace,
         "worker_jobs": request.worker_jobs,
-        "folder": None,
         "keep_output": keep_output,
+        "folder": None if request.executor_folder is None else folder.absolute(request.executor_folder),
         "lease": duration("--lease", request.lease) / 1000,
     }
     return choosing.executor(request.executor, setup, inbox)

@@ -30,12 +30,16 @@ _OWN = (
         "-j --jobs", "N", "How many jobs to run at once; 0 or 100%: one for each core.", default="0", group=_HOW
     ),
     Option(
-        "--executor", "WHERE", "Where to run them: local, ssh:HOST,HOST or srun:NODE,NODE (srun: for all).",
+        "--executor", "WHERE", "Where to run them: local, ssh:HOST,HOST, srun:NODE,NODE (srun: for all), or a pool by MODULE:FACTORY.",
         default="local", group=_HOW,
     ),
     Option(
         "--lease", "DURATION", "How long a place elsewhere works on when it hears nothing of this run.",
         default="60s", group=_HOW,
+    ),
+    Option(
+        "--executor-folder", "DIR", "A folder that this machine and the workers of a pool share, for orders to them.",
+        group=_HOW,
     ),
     Option("--perform", "MODULE:FUNCTION", "The function that runs jobs with a payload.", group=_HOW),
     Option(
