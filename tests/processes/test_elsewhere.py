@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually
+from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from scene import Scene, children_of, end, ended, status_of
 
 pytest_plugins = ("scene",)
@@ -34,35 +35,6 @@ def afar(scene: Scene) -> Scene:
 
 def carriers(scene: Scene) -> list[int]:
     return [int(line) for line in (scene.folder / "carriers").read_text().split()]
-
-
-#: Notes its start, and whether another attempt of the same job is at work; then waits until it may end.
-JOB = """\
-exec 9>>{folder}/lock-$BATCHQ_JOB_ID
-flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
-echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {folder}/starts
-while [ ! -e {folder}/may-end ]; do sleep 0.02; done
-"""
-
-
-def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
-    """Add jobs that wait for the file ``may-end``."""
-    script = JOB.format(folder=shlex.quote(str(scene.folder)))
-    scene.add(*[{"command": script, **fields}] * jobs)
-
-
-def starts(scene: Scene) -> list[str]:
-    path = scene.folder / "starts"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def assert_none_overlapped(scene: Scene) -> None:
-    assert not (scene.folder / "overlaps").exists()
-    assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"
-
-
-def let_end(scene: Scene) -> None:
-    (scene.folder / "may-end").touch()
 
 
 def test_jobs_run_at_all_places_with_output_and_results(afar: Scene) -> None:

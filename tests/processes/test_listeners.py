@@ -9,6 +9,7 @@ from batchq.executors.listener import Listener
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended
 
 pytest_plugins = ("desk",)
+pytestmark = pytest.mark.parametrize("executor", ["local", "site"], indirect=True)  # engines pass output on at the end
 
 PRINTER = """\
 import os, sys, time

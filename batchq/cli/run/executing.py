@@ -54,8 +54,10 @@ def executor(
     keep_output: int,
     prepare: Callable[[], None],
 ) -> Executor:
-    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store;
-    only the executor of this machine has ``listeners``."""
+    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store.
+
+    Of jobs at an engine the ``listeners`` receive what is kept of their output, when they end.
+    """
     if request.executor == "local":
         return LocalExecutor(
             slots,
@@ -90,4 +92,4 @@ def executor(
         "folder": None if request.executor_folder is None else folder.absolute(request.executor_folder),
         "lease": duration("--lease", request.lease) / 1000,
     }
-    return choosing.executor(request.executor, setup, inbox)
+    return choosing.executor(request.executor, setup, inbox, listeners)

@@ -30,7 +30,8 @@ _OWN = (
         "-j --jobs", "N", "How many jobs to run at once; 0 or 100%: one for each core.", default="0", group=_HOW
     ),
     Option(
-        "--executor", "WHERE", "Where to run them: local, ssh:HOST,HOST, srun:NODE,NODE (srun: for all), or a pool by MODULE:FACTORY.",
+        "--executor", "WHERE",
+        "Where to run them: local, ssh:HOST,HOST, srun:NODE,NODE (srun: for all) or a pool, MODULE:FACTORY.",
         default="local", group=_HOW,
     ),
     Option(

@@ -26,6 +26,8 @@ from batchq.executors.afar.fence import Fence
 from batchq.executors.afar.unfit import Unfit, in_one_line, is_of_setup
 from batchq.executors.seam import Lost, Refused, Report, Started
 from batchq.jobs.attempt import Claim, Ended
+from batchq.processes import remains
+from batchq.processes.remains import Marks
 from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 LOOK = 0.2  #: seconds between looks into the folder
 REBUILDS = 3  #: broken pools in a row that are replaced, if no job ended meanwhile
 SAME = 0.2  #: seconds in which several failures are those of one broken pool
+SETTLE = (
+    1.0  #: seconds after which the site of a worker that has died has ended: it checks for its parent twice a second
+)
 PATIENCE = 2.0  #: seconds that a pool may take to shut down: some wait for ever, whatever they are asked for
 
 
@@ -78,6 +83,7 @@ class FuturesExecutor:
         self._done: deque[tuple[str, Any]] = deque()
         self._reports: list[Report] = []
         self._look_at = 0.0
+        self._dying: list[tuple[float, Flight]] = []
         self._rebuilds, self._rebuilt_at = 0, -math.inf
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
@@ -185,6 +191,7 @@ class FuturesExecutor:
     def _step(self, until: float) -> None:
         now = time.monotonic()
         until = min(until, self._look_at if self._fence is not None and self._flights else math.inf)
+        until = min([until, *(at for at, _ in self._dying)])
         wait = 0.0 if self._done else max(0.0, until - now)
         self._poller.poll(None if wait == math.inf else wait * 1000)
         self._inbox.drain()
@@ -196,6 +203,7 @@ class FuturesExecutor:
             self._look(self._fence)
         while self._done:
             self._land(*self._done.popleft())
+        self._bury()
         self._fill()
 
     def _land(self, token: str, future: "Any") -> None:
@@ -232,9 +240,21 @@ class FuturesExecutor:
         if isinstance(error, CancelledError):
             self._reports.append(Lost(flight.claim, started=False))
             return
-        self._reports.append(Lost(flight.claim, started=flight.has_begun))
+        self._dying.append((time.monotonic() + SETTLE, flight))
         if isinstance(error, BrokenExecutor) or "Executor" in type(error).__name__:
             self._rebuild(error)
+
+    def _bury(self) -> None:
+        """Report the attempts whose workers have died, when surely nothing of them runs any more.
+
+        Their sites end them as soon as they see that; what is on this machine is searched for, and killed.
+        """
+        now = time.monotonic()
+        due = [flight for at, flight in self._dying if at <= now]
+        self._dying = [one for one in self._dying if one[0] > now]
+        if begun := {flight.claim.token for flight in due if flight.has_begun}:
+            remains.end(Marks(begun, "", {}, lambda _: False))
+        self._reports += [Lost(flight.claim, started=flight.has_begun) for flight in due]
 
     def _rebuild(self, error: BaseException) -> None:
         now = time.monotonic()

@@ -115,6 +115,8 @@ class Place:
                 elif isinstance(report, Refused):
                     self.is_unfit = True
                 elif isinstance(report, Ended | Lost):
+                    if self._setup["engine"] is not None and isinstance(report, Ended):
+                        self._pass_on_late(report)
                     del self.claims[report.claim.token]
                     self.begun.discard(report.claim.token)
         return reports
@@ -124,6 +126,14 @@ class Place:
             for one in self._listeners:
                 one.printed(claim, stream, data)
             self._heard.add(token)
+
+    def _pass_on_late(self, report: Ended) -> None:
+        """Pass on what was kept of an attempt at an engine, which does not carry the output of running ones this far."""
+        for stream in ("stdout", "stderr"):
+            if (kept := getattr(report.outcome, stream)) is not None:
+                self._pass_on(report.claim.token, stream, kept.head + kept.tail)
+        if report.claim.token in self._heard:
+            self._fall_silent(report.claim.token)
 
     def _fall_silent(self, token: str) -> None:
         self._heard.discard(token)

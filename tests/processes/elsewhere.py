@@ -1,0 +1,34 @@
+"""Jobs that note each start and each overlap, whoever runs them where."""
+
+import shlex
+
+from scene import Scene
+
+#: Notes its start, and whether another attempt of the same job is at work; then waits until it may end.
+JOB = """\
+exec 9>>{folder}/lock-$BATCHQ_JOB_ID
+flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
+echo $$ > {folder}/pid-$BATCHQ_JOB_ID
+echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {folder}/starts
+while [ ! -e {folder}/may-end ]; do sleep 0.02; done
+"""
+
+
+def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
+    """Add jobs that wait for the file ``may-end``."""
+    script = JOB.format(folder=shlex.quote(str(scene.folder)))
+    scene.add(*[{"command": script, **fields}] * jobs)
+
+
+def starts(scene: Scene) -> list[str]:
+    path = scene.folder / "starts"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def assert_none_overlapped(scene: Scene) -> None:
+    assert not (scene.folder / "overlaps").exists()
+    assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"
+
+
+def let_end(scene: Scene) -> None:
+    (scene.folder / "may-end").touch()
