@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from batchq.report.digest import title
 from batchq.store.looking.pieces import Piece
 from batchq.store.looking.rows import Job
 from batchq.visible import coloured, visible
@@ -67,6 +66,8 @@ def last(pieces: Sequence[Piece], most: int) -> list[Piece]:
 
 def heading(job: Job, attempt: int, streams: Iterable[str]) -> str:
     """``==> job 3 (load), attempt 2 <==``, with the stream if only one is shown."""
+    from batchq.report.digest import title  # one job has no heading
+
     only = [*streams]
     return f"==> {title(job)}, attempt {attempt}{f': {only[0]}' if len(only) == 1 else ''} <=="
 
