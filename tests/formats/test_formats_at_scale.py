@@ -28,6 +28,7 @@ _, status, used = os.wait4(pid, 0)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss, os.waitstatus_to_exitcode(status))
 """
 PAGE, MEMORY = 2_000_000, 200_000  #: bytes of a page, KiB of a process
+MEMORY_OF_LOGS = 40_000  #: KiB, half of it for Python and SQLite
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,13 @@ def test_a_report_of_many_jobs_is_streamed(nights: Path, name: str) -> None:
     _, memory = spent(nights, "report", "last", "--format", name)
 
     assert memory < MEMORY
+
+
+@pytest.mark.parametrize("words", [(), ("--prefix",), ("--grep", "."), ("-n", "1")], ids=" ".join)
+def test_what_many_jobs_printed_is_printed_page_by_page(nights: Path, words: tuple[str, ...]) -> None:
+    _, memory = spent(nights, "logs", "--all", *words)
+
+    assert memory < MEMORY_OF_LOGS
 
 
 def test_a_page_of_many_jobs_stays_small(nights: Path) -> None:
