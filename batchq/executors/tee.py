@@ -28,7 +28,10 @@ class Tee:
         # The runner has a process group of its own: a terminal with `stty tostop` would stop it. Jobs get the default.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         self._pipes = pipes
-        self._outlets = {name: Outlet(fd, selector, self._relax) for name, fd in (("stdout", 1), ("stderr", 2))}
+        out, err = Outlet(1, selector, self._relax), Outlet(2, selector, self._relax)
+        if out.identity == err.identity:  # 2>&1: else pieces of lines would change places when the reader is slow
+            err = out
+        self._outlets = {"stdout": out, "stderr": err}
 
     def claimed(self, claims: Sequence[Claim]) -> None:
         """See attempts that will start, in this order; they print when they do."""

@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,15 @@ MUCH = "yes 0123456789abcde | head -c 3000000"  #: more than a pipe and the run'
 
 
 @contextmanager
-def with_reader(batchq: Shell, *words: str) -> Iterator[tuple[Started, int]]:
+def with_reader(
+    batchq: Shell, *words: str, argv: list[str] | None = None, stderr: int = subprocess.PIPE
+) -> Iterator[tuple[Started, int]]:
     """A run whose stdout is a pipe, and the end from which nobody reads unless the test does."""
     reader, writer = os.pipe()
     try:
         with Started(
-            batchq.argv("run", "--tee", *words), cwd=batchq.folder, env=batchq.env, stdin=subprocess.DEVNULL,
-            stdout=writer, stderr=subprocess.PIPE, start_new_session=True,
+            argv or batchq.argv("run", "--tee", *words), cwd=batchq.folder, env=batchq.env, stdin=subprocess.DEVNULL,
+            stdout=writer, stderr=stderr, start_new_session=True,
         ) as run:  # fmt: skip
             os.close(writer)
             yield run, reader
@@ -115,8 +118,31 @@ def test_a_reader_that_does_not_read_makes_the_job_wait_and_gets_everything(batc
     assert batchq.rows("SELECT total FROM outputs") == [(3_000_000,)]
 
 
-def pipe_is_full(reader: int) -> bool:
-    return bool(struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"    "))[0] == 65536)
+def test_a_run_that_drops_what_is_not_read_at_once_would_be_noticed(batchq: Shell) -> None:
+    script = (
+        "import sys\nfrom batchq.executors.outlet import Outlet\nfrom batchq.__main__ import main\nwrite = Outlet.write\n"
+        "def lossy(self, data):\n    if not self.waiting: write(self, data)\nOutlet.write = lossy\n"
+        f"sys.argv = ['batchq', 'run', '--tee', '-c', {MUCH!r}]\nmain()\n"
+    )
+    with with_reader(batchq, argv=[sys.executable, "-c", script]) as (run, reader):
+        eventually(lambda: pipe_is_full(reader) and batchq.rows("SELECT 1 FROM runners WHERE state = 'ended'"))
+        assert len(drained(reader)) < 3_000_000
+        assert ended(run) == 0
+
+
+def test_with_2_to_1_a_slow_reader_gets_both_streams_in_the_order_of_reading(batchq: Shell) -> None:
+    script = "i=0; while [ $i -lt 30000 ]; do echo out $i; echo err $i >&2; i=$((i + 1)); done"
+    with with_reader(batchq, "-c", script, stderr=subprocess.STDOUT) as (run, reader):
+        eventually(lambda: pipe_is_full(reader, 30_000))  # its pages are half full after short lines
+        lines = drained(reader).splitlines()
+        assert ended(run) == 0
+    for name in (b"out", b"err"):
+        assert [line for line in lines if line.startswith(name)] == [b"%s %d" % (name, n) for n in range(30_000)]
+    assert len(lines) == 60_000, "no line is in pieces"
+
+
+def pipe_is_full(reader: int, most: int = 60_000) -> bool:
+    return bool(struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"    "))[0] > most)
 
 
 def test_a_reader_that_does_not_read_delays_neither_a_timeout_nor_its_record(batchq: Shell) -> None:
