@@ -204,6 +204,18 @@ def test_a_run_answers_for_an_unneeded_job_with_0_and_wait_too(batchq: Shell) ->
     assert batchq("list", "--state", "succeeded", "--json").out.count('"name": "alarm"') == 1
 
 
+def test_an_unneeded_job_of_which_only_the_key_is_left_did_not_fail(batchq: Shell) -> None:
+    (batchq.folder / "night.toml").write_text(NIGHT)
+    (batchq.folder / "code").write_text("0")
+    batchq("run", "night.toml")
+    batchq("prune", "--older-than", "0s", "--state", "cancelled")
+
+    assert batchq("run", "night.toml").err == ""
+    assert batchq("wait", "2").err == "batchq: wait: job 2 (key 'alarm') was pruned; its final state: unneeded\n"
+    assert "names job 2, which was unneeded" in batchq("add", "--after", "2", "--", "true", code=65).err
+    assert "names no job that can still fail" in batchq("add", "--after-failed", "2", "--", "true", code=65).err
+
+
 def test_the_option_of_add(batchq: Shell) -> None:
     batchq("add", "-q", "--name", "a", "--", "false")
     batchq("add", "-q", "--after-failed", "a", "--", "echo", "alarm")

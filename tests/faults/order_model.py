@@ -164,7 +164,7 @@ class Model:
         mode, unique = spec["if_exists"], spec["unique"]
         if spec["key"] not in fresh:
             known[1] = added = min(added, now)  # the clock was set back
-            if unique == "active" and state in (None, *OVER):
+            if unique == "active" and state in (None, "unneeded", *OVER):
                 return 0, "added"
             if isinstance(unique, int) and now >= added + unique:
                 return 0, "added"
@@ -215,7 +215,7 @@ class Model:
         for parent in found:
             if parent in gone:
                 sure |= kind == "after_failed" and gone[parent] in DEAD
-                if kind == "after" and gone[parent] in DEAD:
+                if kind == "after" and gone[parent] in (*DEAD, "unneeded"):
                     raise Refused("a pruned parent had failed")
                 continue
             self.parents.setdefault(job, {})[parent] = kind
@@ -314,7 +314,7 @@ class Model:
             for above in self.parents.values():
                 above.pop(job, None)
             if row["key"] in self.keys and self.keys[row["key"]][0] == job:
-                self.keys[row["key"]][3] = row["state"]
+                self.keys[row["key"]][3] = "unneeded" if row["unneeded"] else row["state"]
         if forget is not None:
             self.keys = {
                 key: entry for key, entry in self.keys.items()

@@ -27,6 +27,14 @@ def test_there_is_one_job_for_each_combination_the_last_name_fastest() -> None:
     assert json.loads(specs[0].work)[3:] == ["{}", "{m}"]
 
 
+def test_the_slot_in_a_list_of_words_is_filled_in_when_the_job_runs() -> None:
+    specs = toml("[[job]]\ncommand = ['x', '{day}', '{%}/{%}']\nmatrix = { day = ['mon', '{%}'] }")
+
+    assert [(spec.kind, *json.loads(spec.work)) for spec in specs] == [
+        ("shell", 'exec x "$1" "$BATCHQ_SLOT"/"$BATCHQ_SLOT"', day) for day in ("mon", "{%}")
+    ]
+
+
 def test_json_lines_have_it_too() -> None:
     line = '{"payload": {"c": "{c}", "t": "c{c}", "{c}": [["{c}"]]}, "matrix": {"c": [17, true, "x"]}}'
     specs = jobfile.read(line.encode(), "jsonl", "jobs.jsonl", {}, "/", "/bin")

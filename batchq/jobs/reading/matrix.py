@@ -4,7 +4,7 @@ import math
 
 from batchq.errors import InputError
 from batchq.jobs.model import AUTO
-from batchq.jobs.reading import placeholders
+from batchq.jobs.reading import numbered, placeholders
 from batchq.jobs.work import argument, kind_of, quoted, shell_work
 
 TYPE_CHECKING = False
@@ -61,11 +61,15 @@ def _combined(
         }
         place = f"{where}, combination {number}"
         spec = maker.spec({**plain, **own}, place)
-        if spec.kind == "shell":
-            try:
+        try:
+            if spec.kind == "shell":
                 spec.work = shell_work([plain["command"], *(texts[name] for name in axes)])
-            except ValueError as error:
-                raise InputError(f"{place}: field 'command' {error}") from None
+            elif spec.kind == "argv" and numbered.has_any(
+                words := [placeholders.taken_apart(word, {*known, numbered.SLOT}) for word in plain["command"]]
+            ):
+                spec.kind, spec.work = "shell", numbered.work(words, texts)
+        except ValueError as error:
+            raise InputError(f"{place}: field 'command' {error}") from None
         yield spec
 
 

@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from batchq.jobs.reading.placeholders import Line
-
 SLOT = "%"
 
 
@@ -22,7 +20,10 @@ def has_any(words: "Iterable[list[str]]") -> bool:
 
 
 def work(
-    words: "Iterable[list[str]]", line: "Line", values: "Sequence[str] | None" = None, more: "Iterable[str]" = ()
+    words: "Iterable[list[str]]",
+    line: "dict[str, str]",
+    values: "Sequence[str] | None" = None,
+    more: "Iterable[str]" = (),
 ) -> str:
     """Return the stored work, of the kind ``shell``, for words that were taken apart and then ``more`` words.
 
@@ -36,23 +37,22 @@ def work(
         parameters.append(value)
         return f'"${{{len(parameters)}}}"' if len(parameters) > 9 else f'"${len(parameters)}"'
 
-    def word(parts: list[str]) -> str:
-        pieces = (
-            '"$BATCHQ_SLOT"'
-            if piece == [SLOT]
-            else parameter(fill(piece, line))
-            if piece[1:]
-            else shlex.quote(piece[0])
-            for piece in _pieces(parts)
-            if piece != [""]
-        )
-        return "".join(pieces) or "''"
+    def written(piece: list[str]) -> str:
+        if piece == [SLOT]:
+            return '"$BATCHQ_SLOT"'
+        return parameter(fill(piece, line)) if len(piece) > 1 else shlex.quote(piece[0])
 
-    whole = line[""]
-    for parts in words:
-        for line[""] in [whole] if values is None or OF_EACH.isdisjoint(parts[1::2]) else values:
-            script.append(word(parts))
-        line[""] = whole
+    def word(parts: list[str]) -> str:
+        return "".join(written(piece) for piece in _pieces(parts) if piece != [""]) or "''"
+
+    if values is None:
+        script += map(word, words)
+    else:
+        whole = line[""]
+        for parts in words:
+            for line[""] in [whole] if OF_EACH.isdisjoint(parts[1::2]) else values:
+                script.append(word(parts))
+            line[""] = whole
     script += map(parameter, more)
     return shell_work([" ".join(script), *parameters])
 

@@ -121,7 +121,7 @@ class Binder:
             state = known[parent][0]
         else:
             raise _wrong(spec, kind, f"names job {parent}, which does not exist")
-        if kind == "after" and state in ("failed", "cancelled"):
+        if kind == "after" and state in ("failed", "cancelled", keys.UNNEEDED):
             raise _wrong(spec, kind, f"names job {parent}, which was {state} and is pruned since: add that one anew")
         if kind == "after_failed" and state in ("failed", "cancelled"):
             self._sure.add(spec)

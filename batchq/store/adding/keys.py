@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchq.jobs.model import JobSpec
 
 ADDED, SKIPPED, REPLACED, RERUN, RUNNING = "added", "skipped", "replaced", "rerun", "running"
+UNNEEDED = "unneeded"  #: the final state of a pruned job that was cancelled because nothing had failed
 ANEW = ("replace", "rerun-failed")  #: with these, a failed job takes the definition of the add
 SEEN_AGAIN = 86_400_000  #: milliseconds after which a key that is still in use gets a new ``seen_at``
 
@@ -74,13 +75,16 @@ def remember(db: sqlite3.Connection, jobs: "Iterable[tuple[str, int]]", now: int
 
 
 def outlive(db: sqlite3.Connection, jobs: "Iterable[tuple[str | None, int, str]]") -> None:
-    """Store the final states of jobs (key, id, state) that are being removed; the key of one without is free again."""
+    """Store the final states of jobs (key, id, state) that are being removed, of cancelled ones also ``UNNEEDED``; the key
+    of one without is free again."""
     from batchq.jobs.lifecycle import FINAL  # an add does not need it
 
     keyed = [(state, key, job) for key, job, state in jobs if key is not None]
-    ended = [one for one in keyed if one[0] in FINAL]
+    ended = [one for one in keyed if one[0] in (*FINAL, UNNEEDED)]
     db.executemany("UPDATE keys SET state = ? WHERE key = ? AND job = ?", ended)
-    db.executemany("DELETE FROM keys WHERE key = ? AND job = ?", [one[1:] for one in keyed if one[0] not in FINAL])
+    db.executemany(
+        "DELETE FROM keys WHERE key = ? AND job = ?", [one[1:] for one in keyed if one[0] not in (*FINAL, UNNEEDED)]
+    )
 
 
 def pruned(db: sqlite3.Connection, low: int, high: int) -> "dict[int, tuple[str, str]]":

@@ -137,19 +137,21 @@ def remove_jobs(store: Store, ids: list[int], rule: Rule) -> tuple[int, int]:
             db.execute(_STAY_CANCELLED.format(going), named)
             if levels.has_after_failed(db):
                 db.execute(_STAY_NEEDED.format(going), named)
-        gone = db.execute(f"DELETE FROM jobs WHERE {going} RETURNING state, queue, batch, key, id", named).fetchall()
+        gone = db.execute(
+            f"DELETE FROM jobs WHERE {going} RETURNING state, queue, batch, key, id, unneeded", named
+        ).fetchall()
         tally: dict[tuple[str, str, str], int] = {}
-        for state, queue, batch, _, _ in gone:
+        for state, queue, batch, *_ in gone:
             tally[state, queue, batch] = tally.get((state, queue, batch), 0) - 1
         states.count(db, tally)
-        names.remember(db, {(queue, batch) for _, queue, batch, _, _ in gone})
-        keys.outlive(db, [(key, id, state) for state, _, _, key, id in gone])
-        unstarted = [(id, clock.now()) for state, *_, id in gone if state not in FINAL]
+        names.remember(db, {(queue, batch) for _, queue, batch, *_ in gone})
+        keys.outlive(db, [(key, id, keys.UNNEEDED if unneeded else state) for state, _, _, key, id, unneeded in gone])
+        unstarted = [(id, clock.now()) for state, _, _, _, id, _ in gone if state not in FINAL]
         db.executemany("INSERT OR REPLACE INTO removed (job, at) VALUES (?, ?)", unstarted)
         failpoints.hit("prune_before_commit")
     if not logs:
         return len(gone), 0
-    removed = {id for *_, id in gone}
+    removed = {id for *_, id, _ in gone}
     return len(gone), filed.remove(store, [(job, path) for job, path in logs if job in removed]).of_others
 
 
