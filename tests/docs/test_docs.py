@@ -143,6 +143,7 @@ def test_there_are_sessions_to_run() -> None:
         "change.md",
         "ci.md",
         "cli.md",
+        "cron.md",
         "digest.md",
         "formats.md",
         "jobfile.md",
