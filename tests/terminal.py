@@ -130,6 +130,10 @@ class Terminal:
         killed_by = self._process.signalstatus
         return shell_status(self._process.exitstatus if killed_by is None else -killed_by)
 
+    def has_ended(self) -> bool:
+        """Whether the command has ended, without reading what it has written."""
+        return not self._process.isalive()
+
     def _framed(self, screen: str) -> str:
         edge = "-" * self._screen.columns
         return f"{edge}\n{screen}\n{edge}"

@@ -1,7 +1,6 @@
 """``--tee``: what a job prints goes to stdout and stderr of the run, too, as it comes."""
 
 import selectors
-import signal
 from collections.abc import Sequence
 
 from batchq.executors.outlet import Outlet, drain, trouble
@@ -25,8 +24,6 @@ class Tee:
 
     def attach(self, selector: selectors.BaseSelector, pipes: Pipes) -> None:
         """Begin; ``pipes`` are those of the jobs, which ``selector`` watches."""
-        # The runner has a process group of its own: a terminal with `stty tostop` would stop it. Jobs get the default.
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         self._pipes = pipes
         out, err = Outlet(1, selector, self._relax), Outlet(2, selector, self._relax)
         if out.identity == err.identity:  # 2>&1: else pieces of lines would change places when the reader is slow

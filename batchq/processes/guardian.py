@@ -92,6 +92,8 @@ def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
     status = 70
     try:
         os.setpgid(0, 0)
+        # In a process group of its own it would be stopped when it writes to a terminal with `stty tostop`.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         tree.become_subreaper()
         tree.die_with_parent(GUARDIAN_DIED)
         _close_inherited_on_exec()

@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # and exec passes an ignored signal on
+# By Python, and SIGTTOU by the guardian; exec passes an ignored signal on.
+_IGNORED_HERE = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU)
 _MACHINE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EBADF, errno.ENOSPC, errno.EDQUOT)
 _SHELL = "/bin/sh"
 _OWN_SESSION: "dict[str, Any]" = {"setsid": True} if sys.platform == "linux" else {"setpgroup": 0}
@@ -55,7 +56,7 @@ class Spawner:
         self._reset = tuple(
             int(number)
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-            if number in _IGNORED_BY_PYTHON or signal.getsignal(number) is not signal.SIG_IGN
+            if number in _IGNORED_HERE or signal.getsignal(number) is not signal.SIG_IGN
         )
 
     def environment(self, path: str, cwd: str, named: dict[str, str], own: dict[str, str]) -> dict[str, str]:

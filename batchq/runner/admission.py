@@ -13,6 +13,7 @@ from batchq.jobs.selection import NO_JOB, Range
 from batchq.notes import note
 from batchq.processes import enclosing, machine, proc
 from batchq.processes.signals import Inbox
+from batchq.runner.observer import Observer
 from batchq.runner.tally import Plan, Tally
 from batchq.store.adding import intake
 from batchq.store.answering import answers, asking
@@ -32,6 +33,7 @@ def enter(
     inbox: Inbox,
     tally: Tally,
     adding: Jobs | None = None,
+    observer: Observer | None = None,
 ) -> Runner | None:
     """Register this process as a runner; None if ``plan.if_running`` does not allow it, with the reason in ``tally``.
 
@@ -98,6 +100,8 @@ def enter(
             if plan.if_running != "wait" or is_ours or (until is not None and time.monotonic() >= until):
                 tally.is_turned_away = plan.if_running != "skip"
                 return None
+            if bell is None and observer is not None and tally.occupied_by is not None:
+                observer.occupied(tally.occupied_by)
             bell = bell or Bell(store.path)  # only now: closing a bell takes longer than many runs
             _wait(bell, inbox, until)
             if inbox.received:

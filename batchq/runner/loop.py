@@ -49,7 +49,7 @@ def run(
     ``adding`` are added first, and only they are run; the list is empty afterwards.
     """
     tally = Tally()
-    me = admission.enter(store, executor, plan, liveness, inbox, tally, adding)
+    me = admission.enter(store, executor, plan, liveness, inbox, tally, adding, observer)
     if me is None:
         return tally
     tally.run = me.id

@@ -23,6 +23,9 @@ class Scene(NamedTuple):
 class Observer:
     """Sees nothing. Whatever one does must not take long: the loop waits for it."""
 
+    def occupied(self, pid: int) -> None:
+        """See that the run waits until the run of another process has ended."""
+
     def begin(self, scene: Scene) -> None:
         """See a run that has been registered."""
 

@@ -203,7 +203,29 @@ def test_a_terminal_that_nobody_reads_keeps_no_stop_from_its_time(batchq: Shell)
         eventually(lambda: batchq.rows("SELECT count(*) FROM jobs WHERE state = 'failed'") == [(300,)])
         terminal.signal(signal.SIGTERM)
         eventually(lambda: batchq.rows("SELECT state FROM jobs WHERE id = 1") == [("queued",)])
+        eventually(terminal.has_ended)
         assert terminal.wait() == 143
+
+
+def test_a_run_that_waits_for_another_one_says_so(batchq: Shell) -> None:
+    batchq("add", "-c", WAITS)
+    with batchq.start("run") as other:
+        eventually(lambda: batchq.rows("SELECT state FROM jobs") == [("running",)])
+        with on_terminal(batchq, "run", "--if-running", "wait") as terminal:
+            terminal.wait_for("batchq: waiting for process ", ", which runs these jobs")
+            (batchq.folder / "go").touch()
+            assert terminal.wait() == 0
+            assert "batchq: 0 jobs to run" in terminal.screen()
+        assert other.wait(timeout=30) == 0
+
+
+def test_a_terminal_that_stops_background_writers_does_not_stop_a_run(batchq: Shell) -> None:
+    batchq("add", "-c", "sleep 0.3")
+    words = " ".join(str(word) for word in batchq.argv("run"))
+    script = f"stty tostop; {words}; echo exit code $?"
+    with Terminal(["bash", "--norc", "-c", script], cwd=batchq.folder, env=batchq.env) as terminal:
+        terminal.wait_for("1 succeeded", "exit code 0")
+        assert terminal.wait() == 0
 
 
 def test_the_last_line_that_a_job_printed_is_next_to_it(batchq: Shell) -> None:

@@ -1,16 +1,13 @@
 """``batchq run``: wire store, executor and runner together under a guardian, and report the result."""
 
 import os
-import signal
 import sys
-from contextlib import nullcontext
 
 from batchq import folder, runner
 from batchq.cli import place
 from batchq.cli.request import Request
-from batchq.cli.run import additions, executing, handlers, output, plans, preparing
+from batchq.cli.run import additions, audience, executing, handlers, output, plans, preparing
 from batchq.cli.run.output import OutputOptions
-from batchq.cli.run.preparing import Explainer
 from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, MissingError
 from batchq.events import Handler
 from batchq.executors.seam import Executor
@@ -18,7 +15,7 @@ from batchq.notes import note, note_outer_store, warn
 from batchq.processes import enclosing, guardian, machine, proc
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
-from batchq.runner import Plan, Tally
+from batchq.runner import Plan
 from batchq.store import names
 from batchq.store.answering import asking
 from batchq.store.file.connection import Store
@@ -30,7 +27,6 @@ from batchq.store.running import forecast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from typing import Any
 
     from batchq.cli.run.notifying import Notifier
@@ -91,7 +87,7 @@ def run(**given: "Any") -> int:
             called += [] if notifier is None else [notifier]
             if request.limit_processes is not None:
                 machine.limit_processes(request.limit_processes)
-            tee = _tee(request, is_teed=is_teed)
+            tee = audience.tee(request, is_teed=is_teed)
             executor = executing.executor(
                 request,
                 slots,
@@ -113,7 +109,7 @@ def run(**given: "Any") -> int:
             )
         except BatchqError as error:
             if isinstance(error, BusyError) and inbox.received:
-                return _status(inbox.received[0])
+                return audience.status(inbox.received[0])
             note(str(error))
             if notifier is not None:
                 notifier.trouble(str(error))
@@ -175,14 +171,14 @@ def _run(
             note(one.sentence)
         if adding is not None or forecast.is_anything_queued(store):
             executor.prepare()  # before the run waits for a busy store
-        with _observer(store, options, tee) as observer:
+        with audience.observing(store, options, tee) as observer:
             tally = runner.run(store, executor, plan, liveness, inbox, called, observer, adding)
         tally.never_seen = never_seen
         if notifier is not None:
             notifier.end(store, plan, tally, options)
-        code = tally.exit_code() if tally.signal is None else _status(tally.signal)
+        code = tally.exit_code() if tally.signal is None else audience.status(tally.signal)
         if tee is not None:
-            code, options = _drained(tee, inbox, tally, code), options._replace(shown=tee.shown())
+            code, options = audience.drained(tee, inbox, tally, code), options._replace(shown=tee.shown())
         try:
             output.print_result(store, plan, tally, options)
             sys.stdout.flush()
@@ -197,54 +193,12 @@ def _run(
     return code
 
 
-def _tee(request: Request, *, is_teed: bool) -> "Tee | None":
-    """Make what passes the output of jobs on: byte for byte that of the only one, line by line that of several."""
-    if request.keep_order or request.pass_on:
-        from batchq.cli.run.passing import InOrder, Passing
-
-        return InOrder() if request.keep_order else Passing()
-    if is_teed:
-        from batchq.executors.tee import Tee
-
-        return Tee()
-    return None
-
-
-def _drained(tee: "Tee", inbox: Inbox, tally: Tally, code: int) -> int:
-    """Wait until the output of the job is read, now that all is recorded; return the exit code."""
-    if tally.signal is None:
-        tee.drain(inbox)
-        if inbox.received:
-            return _status(inbox.received[0])
-    if (trouble := tee.trouble()) is not None:
-        note(f"cannot write the output of jobs: {trouble.strerror}")
-        return code if tally.signal is not None else LedgerError.exit_code
-    return code
-
-
 def _home() -> str:
     """Return the folder to import ``--perform`` and ``--handler`` from; a run without them does not need it to exist."""
     try:
         return folder.current()
     except MissingError:
         return "/"
-
-
-def _status(number: int) -> int:
-    """Return the exit status of a run stopped by a signal; it ends by SIGINT itself, or a shell loop would continue."""
-    return -number if number == signal.SIGINT else 128 + number
-
-
-def _observer(store: Store, options: OutputOptions, tee: "Tee | None") -> "AbstractContextManager[runner.Observer]":
-    if options.live:
-        from batchq.cli.run.live.watching import watched
-
-        return watched(store, tee, verbose=options.verbose)
-    if options.verbose:
-        from batchq.cli.run.journal import Journal
-
-        return nullcontext(Journal(tee))
-    return nullcontext(Explainer(tee))
 
 
 def _folder(path: str | None) -> str | None:

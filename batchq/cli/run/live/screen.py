@@ -8,7 +8,6 @@ echoes, and a window that wraps its lines anew leave nothing of an old block.
 import io
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEPT = 1 << 20  #: bytes of lines that are kept for a terminal that takes none; later ones are counted and dropped
+MOMENT = 1.0  #: seconds without progress after which the end of a run that was stopped no longer waits
 _PIECE = 256  #: bytes that a terminal takes at once when it is ready for some, where it has to be asked before
 _ERASE = b"\r\x1b[J"  # from the start of this line to the end of the window (ED, of ECMA-48)
 _TO_END = b"\x1b[K"  # the rest of the line (EL)
@@ -26,7 +26,8 @@ _SIZE = os.terminal_size((80, 24))
 class Screen:
     """``fd`` as a terminal, if ``draws`` with a block. In a ``with`` block it takes the place of sys.stderr.
 
-    ``relaxed`` is called by a ``push`` after which nothing waits.
+    ``relaxed`` is called by a ``push`` after which nothing waits. If it ``hurries``, its end waits only a moment for a
+    terminal that takes nothing, and messages after that are dropped, too.
     """
 
     def __init__(self, fd: int, *, draws: bool) -> None:
@@ -34,6 +35,7 @@ class Screen:
         self._fd, self._is_ours = _opened_again(fd)
         self._ready = select.poll()
         self._ready.register(self._fd, select.POLLOUT)
+        self.hurries = False
         self._is_broken = False
         self._lines = bytearray()  # that wait for their turn
         self._dropped = 0
@@ -47,17 +49,15 @@ class Screen:
     def __enter__(self) -> "Screen":
         self._stderr = sys.stderr
         sys.stderr = _Lines(self, self._stderr)
-        # The runner is in a process group of its own: on a terminal with `stty tostop` it would be stopped.
-        self._before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         return self
 
     def __exit__(self, *failure: object) -> None:
         sys.stderr.flush()
-        sys.stderr = self._stderr
         self.finish()
+        if not self._is_broken:
+            sys.stderr = self._stderr
         if self._is_ours:
             os.close(self._fd)
-        signal.signal(signal.SIGTTOU, self._before)
 
     def size(self) -> os.terminal_size:
         """The columns and rows of the window now."""
@@ -144,7 +144,8 @@ class Screen:
         self.erase()
         self.push()
         while (self._writing or self._lines) and not self._is_broken:
-            self._ready.poll()
+            if not self._ready.poll(MOMENT * 1000 if self.hurries else None):
+                self._is_broken = True
             self.push()
 
 

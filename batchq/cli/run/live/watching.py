@@ -57,6 +57,7 @@ class Watcher(Explainer):
         self._store = store
         self._screen = screen
         self._colour = colour
+        self._is_single = tee is not None and not hasattr(tee, "sharing")  # then the digest alone reports its failure
         self._failures = Failures()
         self._journal = Journal(write=self._log) if verbose else None
         self._scene: Scene | None = None
@@ -68,6 +69,10 @@ class Watcher(Explainer):
         self._samples: deque[tuple[float, int]] = deque()
         self._stop_at: float | None = None
         self._is_killing = False
+
+    def occupied(self, pid: int) -> None:
+        """Print for which run this one waits."""
+        self._print(line(f"batchq: waiting for process {pid}, which runs these jobs"))
 
     def begin(self, scene: Scene) -> None:
         """Begin to watch."""
@@ -91,6 +96,7 @@ class Watcher(Explainer):
         super().settled(settled)
         if self._journal is not None:
             self._journal.settled(settled)
+        if self._journal is not None or self._is_single:
             return
         now = clock.now()
         for one in settled:
@@ -101,6 +107,7 @@ class Watcher(Explainer):
         """Report a stop, and draw if it is time and the terminal takes it. Raises BatchqError."""
         scene, now = self._scene, time.monotonic()
         assert scene is not None
+        self._screen.hurries = scene.tally.signal is not None
         if scene.stopping.at != self._stop_at:
             self._report_stop(scene, now)
         self._screen.push()
