@@ -2,8 +2,7 @@
 
 import os
 
-JOB_FILES = (".toml", ".jsonl", ".ndjson", ".csv")
-_SHELL = frozenset("|&;<>()$`\\\"'*?[#~=%\n")  #: besides blanks: characters that only a shell understands
+JOB_FILES = (".toml", ".jsonl", ".ndjson", ".json", ".csv", ".txt")
 
 
 def command_of(words: list[str]) -> list[str] | None:
@@ -26,6 +25,8 @@ def advice(verb: str, word: str) -> str:
     """Say what to write instead of a word that is neither a job file nor a program."""
     import shlex
 
+    from batchq.jobs.shellwords import needs_shell
+
     what = f"{word!r} is not a program on the PATH, and as a job file it has no suffix .toml, .jsonl or .csv"
     if os.path.isfile(word):
         run = f"'chmod +x {shlex.quote(word)}' to run it, or '--format NAME' to read jobs from it"
@@ -33,11 +34,6 @@ def advice(verb: str, word: str) -> str:
     if needs_shell(word):
         return f"{what}: for a shell, write batchq {verb} -c {shlex.quote(word)}"
     return f"{what}: write batchq {verb} -- {shlex.quote(word)} … for a command, --format NAME for a job file"
-
-
-def needs_shell(word: str) -> bool:
-    """Whether a program of this name is unlikely to exist, and a shell would read more than one word."""
-    return " " in word.strip() or bool(_SHELL.intersection(word))
 
 
 def _is_executable(path: str) -> bool:

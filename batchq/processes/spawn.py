@@ -167,8 +167,7 @@ class Spawner:
             denied = denied or os.path.isfile(candidate)
         if denied:
             return Refusal("NotExecutable", f"the program {program!r} is not executable (permission denied)")
-        hint = " (a line for a shell is added with -c)" if " " in program else ""
-        return Refusal("NoSuchProgram", f"the program {program!r}{hint} is not on the PATH {path!r}")
+        return Refusal("NoSuchProgram", f"the program {program!r}{_hint(program)} is not on the PATH {path!r}")
 
     def _start(
         self, path: str, argv: list[str], environment: dict[str, str], actions: list[tuple[int, int, int]]
@@ -176,6 +175,13 @@ class Spawner:
         return os.posix_spawn(
             path, argv, environment, file_actions=actions, setsigmask=(), setsigdef=self._reset, **_OWN_SESSION
         )
+
+
+def _hint(program: str) -> str:
+    """What helps if the name of a program looks like a line for a shell."""
+    from batchq.jobs.shellwords import needs_shell
+
+    return " (a line for a shell is added with -c)" if needs_shell(program) else ""
 
 
 def _folder_of_start() -> str:
@@ -198,5 +204,6 @@ def _refusal(error: OSError, program: str) -> Refusal:
     if error.errno == errno.EACCES:
         return Refusal("NotExecutable", f"the program {program!r} is not executable (permission denied)")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return Refusal("NoSuchProgram", f"the program {program!r}, or the interpreter that it names, does not exist")
+        text = f"the program {program!r}{_hint(program)}, or the interpreter that it names, does not exist"
+        return Refusal("NoSuchProgram", text)
     return Refusal("CannotExecute", f"cannot execute {program!r}: {error.strerror}")

@@ -174,8 +174,13 @@ def _paragraph(failure: Failure, more: str = "", *and_then: str, shown: Collecti
     return "\n".join([*text, *_logs(job)]) + "\n"
 
 
+def prompted(job: Job) -> str:
+    """The work of a job, made safe; with ``$`` if it is a command, which can be pasted into a shell."""
+    return f"{'$ ' if job.kind in ('argv', 'shell') else ''}{shortened(visible(job.command, one_line=True))}"
+
+
 def _work(job: Job) -> str:
-    return f"    $ {shortened(visible(job.line, one_line=True))}"
+    return f"    {prompted(job)}"
 
 
 def _logs(job: Job) -> list[str]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 from batchq.clock import iso
-from batchq.report.digest import how, last_lines, shortened
+from batchq.report.digest import how, last_lines, prompted
 from batchq.report.ending import ending, nth
 from batchq.report.folding import folded
 from batchq.report.formats import Scope
@@ -94,7 +94,7 @@ def _failure(scope: Scope, job: Job) -> Iterator[str]:
     logs = cases.printed(scope.store, job.id, job.attempt)
     tag = "error" if job.end and job.end.outcome == "crashed" else "failure"
     source, evidence = _evidence(job.traceback, logs)
-    lines = [f"job {job.id}, {nth(job)}: {how(job)}", f"$ {shortened(visible(job.line, one_line=True))}", *evidence]
+    lines = [f"job {job.id}, {nth(job)}: {how(job)}", prompted(job), *evidence]
     text = _xml("\n".join(lines))
     again = _line(f"{program(scope.db)} retry {job.id}")
     yield f"<{tag} {_attributes(job.end, job.why)}>{text}\nrun it again: {again}\n</{tag}>\n"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.report import change
-from batchq.report.digest import how, last_lines, shortened, title
+from batchq.report.digest import how, last_lines, prompted, shortened, title
 from batchq.report.ending import nth
 from batchq.report.folding import folded
 from batchq.report.layout import count
@@ -103,8 +103,7 @@ def _example(failure: Failure) -> str:
     text = job.traceback or (log.data.decode("utf-8", "backslashreplace") if log else "")
     lines, more = last_lines("\n".join(folded(text)), LINES)
     cut = ["…"] if more or (log is not None and log.cut and not job.traceback) else []
-    command = f"$ {shortened(visible(job.line, one_line=True))}"
-    return "\n".join([f"{title(job)}, {nth(job)}: {how(job)}", command, *cut, *(lines or ["it printed nothing"])])
+    return "\n".join([f"{title(job)}, {nth(job)}: {how(job)}", prompted(job), *cut, *(lines or ["it printed nothing"])])
 
 
 def _fitting(parts: Iterator[str], room: int) -> tuple[list[str], int]:

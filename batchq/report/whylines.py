@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from batchq import clock
-from batchq.report.digest import how, last_lines, log_line, shortened, title
+from batchq.report.digest import how, last_lines, log_line, prompted, title
 from batchq.report.ending import nth
 from batchq.report.folding import folded
 from batchq.report.layout import Columns, Line, count, line
@@ -65,7 +65,7 @@ def example(summary: Summary) -> Iterator[Line]:
     for failure in summary.reasons[0].examples[:1]:
         job = failure.job
         yield line(("LIKE THIS", "bold"), f"  {title(job)}, {nth(job)}: ", (how(job), "red"))
-        yield line(("$ ", "dim"), shortened(visible(job.line, one_line=True)), indent=2)
+        yield line(prompted(job), indent=2)
         yield from _evidence(failure)
         yield from (line(("log: ", "dim"), visible(log_line(log), one_line=True), indent=2) for log in job.logs or ())
         details = f"{summary.program} show {job.id}"

@@ -60,7 +60,7 @@ ADD = Command(
         Option("--call", "MODULE:FUNCTION", "A Python callable, as in pkg.mod:func.", group=_WORK),
         Option("--args", "JSON", "Keyword arguments for --call, as a JSON object.", group=_WORK),
         Option(
-            "--format", "NAME", "Format of FILE: toml, jsonl, csv or lines (default: by suffix; stdin: lines).",
+            "--format", "NAME", "Format of FILE: toml, jsonl, json, csv or lines (default: by suffix; stdin: lines).",
             group=_WORK,
         ),
         Option("-0 --null", None, "Input lines end with NUL.", name="nul", group=_WORK),

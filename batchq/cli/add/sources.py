@@ -55,7 +55,18 @@ def specs_of(request: "Request", verb: str = "add") -> "Jobs":
             spec.kind, spec.work = "argv", argv_work(request.words)
     except ValueError as error:
         raise InputError(f"the command {error}") from None
+    _hint(request, verb)
     return [spec]
+
+
+def _hint(request: "Request", verb: str) -> None:
+    """Warn of a command that is probably not meant as it is; most commands cannot be such."""
+    words = request.words or []
+    is_odd = any("{" in word for word in words) or (len(words) == 1 and not words[0].isidentifier())
+    if not request.quiet and (is_odd or sys.stderr.isatty()):
+        from batchq.cli.add import hints
+
+        hints.for_command(words, verb, is_script=request.command is not None)
 
 
 def reads_stdin(request: "Request") -> bool:
@@ -184,6 +195,11 @@ def _each(request: "Request", fields: "dict[str, Any]", cwd: str, path: str) -> 
         name = "the lists after :::"
         found = each.combined(request.lists, pattern, fields, cwd, path, is_linked=request.link)
     else:
+        if not request.quiet and sys.stderr.isatty():
+            from batchq.cli.add import hints
+
+            hints.for_input(file)
+            hints.for_template(request.words or [], is_plain=layout in ("lines", "nul") and request.command is None)
         found = each.stream(_blocks(file), layout, name, pattern, fields, cwd, path, request.per_job or 1)
     specs = _gathered(found if request.call is None else _with_checked_callables(found), name)
     if specs and pattern.warning is not None:
@@ -201,6 +217,10 @@ def _read(
         from batchq.cli.programs import advice
 
         raise UsageError(advice(verb, file))
+    if file == "-" and not request.quiet and sys.stderr.isatty():
+        from batchq.cli.add import hints
+
+        hints.for_input(file)
     if request.nul and kind != "lines":
         raise UsageError(f"-0 belongs to lines, not to the format {kind}")
     found = jobfile.stream(_blocks(file), kind, _name(file), fields, cwd, path, nul=request.nul)

@@ -79,6 +79,8 @@ def add(**given: "Any") -> None:
         _print_added(specs, done, request, "add")
     elif done.ids and not request.quiet:
         _print_ids(done.ids) if not sys.stdout.isatty() else _print_sentence(done, path, request.db)
+    elif not request.quiet and sys.stderr.isatty():
+        note("nothing added: the input has no jobs")
     _note_after_nothing(done)
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from batchq.jobs.model import JobSpec
 
-FORMATS = ("toml", "jsonl", "csv", "lines")
-_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv"}
+FORMATS = ("toml", "jsonl", "json", "csv", "lines")
+_SUFFIXES = {"toml": "toml", "jsonl": "jsonl", "ndjson": "jsonl", "json": "json", "csv": "csv", "txt": "lines"}
 _PLAIN = 32_000  #: characters of a command that is certainly below the limit of an argument
 
 
 def format_of(filename: str) -> str | None:
-    """Return ``toml``, ``jsonl`` or ``csv`` by the suffix of a file name; None for any other suffix."""
+    """Return the format by the suffix of a file name; None for a suffix that has none."""
     stem, _, suffix = filename.rpartition(".")
     return _SUFFIXES.get(suffix.lower()) if stem else None
 
@@ -47,7 +47,7 @@ def stream(
 ) -> "Iterator[JobSpec]":
     """Yield the jobs that the ``blocks`` of a file describe, in order; none for an empty file.
 
-    ``format`` is ``toml``, ``jsonl``, ``csv`` or ``lines``. ``source`` names the file in messages, ``stdin`` for standard
+    ``format`` is one of ``FORMATS``. ``source`` names the file in messages, ``stdin`` for standard
     input. ``common`` has the fields from the command line: they override the ``[defaults]`` of a TOML file, and a job's
     own fields override both. The ``env`` tables of all three are merged; a job's own ``run_at`` displaces a ``delay``
     from outside and the reverse. ``cwd`` and ``path`` are as for ``job_spec``.
@@ -105,6 +105,8 @@ def _found(
         return tomljobs.jobs(blocks, source, common, cwd, path)
     if format == "jsonl":
         return _jsonl(blocks, source, common)
+    if format == "json":
+        return _json(blocks, source, common)
     from batchq.jobs.reading import csvjobs
 
     return ((where + named(own), merged(common, own)) for where, own in csvjobs.jobs(blocks, source, json_value))
@@ -163,6 +165,8 @@ def _jsonl(
             if not line or line.isspace():
                 continue
             where = f"{source}, line {number}"
+            if line.lstrip().startswith("["):
+                raise InputError(f"{where}: is a list; for a file that is one JSON array use --format json")
             own = _decoded(decode, line, where)
             if not isinstance(own, dict):
                 raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
@@ -170,6 +174,28 @@ def _jsonl(
             if "\\ud" in line or "\\uD" in line:
                 _refuse_surrogates(own, where)
             yield where, merged(common, own)
+
+
+def _json(
+    blocks: "Iterable[bytes]", source: str, common: "Mapping[str, Any]"
+) -> "Iterator[tuple[str, dict[str, Any]]]":
+    """Yield the jobs of a file that is one JSON array of objects; of one object; or of one object a line."""
+    data = b"".join(blocks)
+    text = text_of_file(data, source, 1, 0)
+    try:
+        whole = json_value(text, source)
+    except InputError:
+        if text.lstrip().startswith("["):
+            raise
+        yield from _jsonl([data], source, common)
+        return
+    for number, own in enumerate(whole if isinstance(whole, list) else [whole], 1):
+        where = f"{source}, job {number}"
+        if not isinstance(own, dict):
+            raise InputError(where + ': must be a JSON object, as in {"command": "make"}')
+        where += named(own)
+        _refuse_surrogates(own, where)
+        yield where, merged(common, own)
 
 
 def _refuse_too_many(text: str, source: str, decode: "Callable[[str], Any]") -> None:

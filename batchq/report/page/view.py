@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from batchq.clock import show_duration
 from batchq.named import NamedTuple
 from batchq.report.change import sentence
-from batchq.report.digest import last_lines
+from batchq.report.digest import last_lines, prompted
 from batchq.report.ending import ending, nth
 from batchq.report.folding import folded, folded_output
 from batchq.report.layout import count
@@ -167,7 +167,7 @@ def _example(failure: Failure) -> "dict[str, Any]":
         "nth": nth(job),
         "how": ending(job.end) if job.end else job.why or "failed",
         "took": "" if job.seconds is None else f"after {show_duration(job.seconds * 1000)}",
-        "command": job.command if len(job.command) <= 500 else job.command[:500] + " …",
+        "command": prompted(job),
         "source": how,
         "text": text if len(text) <= _LONGEST_EXAMPLE else "… " + text[-_LONGEST_EXAMPLE:],
     }

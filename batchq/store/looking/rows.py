@@ -1,8 +1,8 @@
 """What looking at a store returns: frozen values, made by ``queries`` and ``tallies``. Times are milliseconds."""
 
 import json
-import shlex
 
+from batchq.jobs import shellwords
 from batchq.named import NamedTuple
 
 TYPE_CHECKING = False
@@ -84,13 +84,8 @@ class Job(NamedTuple):
 
     @property
     def command(self) -> str:
-        """The work as a person would write it."""
+        """The work as a person would write it; a command is a line for a shell that does the same."""
         return command(self.kind, self.work)
-
-    @property
-    def line(self) -> str:
-        """A command as a line for a shell that does the same; other work as ``command`` has it."""
-        return line(self.kind, self.work)
 
 
 class Log(NamedTuple):
@@ -174,28 +169,19 @@ class Output(NamedTuple):
 
 
 def command(kind: str, work: str) -> str:
-    """Stored work as a person would write it, to be read, not for a shell. Invalid JSON is shown as it is."""
+    """Stored work as a person would write it: a command can be pasted into a shell. Invalid JSON is shown as it is."""
     try:
         return _written(kind, work, json.loads(work))
     except (ValueError, TypeError, LookupError, AttributeError):
         return work
 
 
-def line(kind: str, work: str) -> str:
-    """Stored work as ``Job.line`` has it. Invalid JSON is shown as it is."""
-    try:
-        script, *words = json.loads(work) if kind == "shell" else ("",)
-        return shlex.join(["sh", "-c", script, "sh", *words]) if words else command(kind, work)
-    except (ValueError, TypeError, AttributeError):
-        return work
-
-
 def _written(kind: str, work: str, value: "Any") -> str:
     if kind == "argv":
-        return shlex.join(value)
+        return shellwords.joined(value)
     if kind == "shell":
         script, *words = value
-        return f"{script} -- {shlex.join(words)}" if words else str(script)
+        return shellwords.joined(["sh", "-c", script, "sh", *words]) if words else shellwords.script_of(script)
     if kind == "call":
         given = ", ".join(f"{name}={json.dumps(arg, ensure_ascii=False)}" for name, arg in value["args"].items())
         return f"{value['call']}({given})"
