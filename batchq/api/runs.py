@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchq import errors
 from batchq.api.options import plain
-from batchq.api.stores import Store, open_with_warnings
+from batchq.api.stores import Store, around, open_with_warnings
 from batchq.processes.offspring import run_to_end
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def run(
 
     A job that fails is not an exception: look at ``status`` and ``failed`` of the result.
 
-    store             an open store, a path, or None for the store that the command line would use; it must exist
+    store             an open store, a path, or None for that of the enclosing ``with batchq.open(…)`` block, without one
+                      the store that the command line would use; it must exist
     slots             jobs at once: 0 or None for one on each core, "50%" for half of them
     queue, batch      only the jobs of these
     max_jobs          stop after that many starts
@@ -92,6 +93,7 @@ def run(
     Raises MissingError if there is no store, UsageError for a wrong option, and for any other exit code the error in
     ``batchq.errors`` that has it; the reason is on stderr.
     """
+    store = around() if store is None else store
     if not isinstance(store, Store):
         with open_with_warnings(store, create=False, stacklevel=3) as opened:
             path = opened.path

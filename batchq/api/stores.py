@@ -57,6 +57,11 @@ def usual(stacklevel: int) -> "AbstractContextManager[Store]":
     return open_with_warnings(None, create=True, stacklevel=stacklevel)
 
 
+def around() -> "Store | None":
+    """The store of the enclosing ``with`` block; it may belong to another thread."""
+    return _in_use.get()
+
+
 def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
     """Open a store as ``open`` does; ``stacklevel`` is that of ``warnings.warn``: the line that a warning names."""
     opened = opening.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)

@@ -224,3 +224,27 @@ def test_another_run_at_work_is_a_busy_error(project: Path) -> None:
         other.terminate()
         finish(other)
     assert type(caught.value) is batchq.errors.BusyError
+
+
+def test_a_run_inside_a_with_block_runs_the_jobs_of_its_store(project: Path) -> None:
+    with batchq.open("outer.db") as outer:
+        with batchq.open("inner.db") as inner:
+            decorated.resize.add("a.png")
+            assert batchq.run(quiet=True).succeeded == 1
+            assert [job.state for job in inner.jobs()] == ["succeeded"]
+        decorated.resize.add("b.png")
+        outer.add(decorated.resize.job("c.png"))
+        assert batchq.run(quiet=True).succeeded == 2
+    with batchq.open() as usual:
+        assert [*usual.jobs()] == []
+    assert batchq.run(quiet=True).succeeded == 0
+
+
+def test_a_thread_that_the_block_starts_uses_the_store_of_the_command(project: Path) -> None:
+    with batchq.open("block.db") as block:
+        thread = threading.Thread(target=decorated.resize.add, args=("a.png",))
+        thread.start()
+        thread.join()
+        assert [*block.jobs()] == []
+    with batchq.open() as usual:
+        assert len([*usual.jobs()]) == 1

@@ -197,7 +197,9 @@ def test_a_snapshot_does_not_see_what_others_write(store: Store) -> None:
     [
         ("argv", '["convert","my file","a"]', "convert 'my file' a"),
         ("shell", '["a | b > c"]', "a | b > c"),
-        ("shell", '["convert \\"$1\\"","a b"]', "convert \"$1\" -- 'a b'"),
+        ("shell", '["convert \\"$1\\"","a b"]', "sh -c 'convert \"$1\"' sh 'a b'"),
+        ("shell", '["a\\nb"]', "sh -c $'a\\nb'"),
+        ("argv", '["echo","it\'s\\u001b\\udcff2"]', "echo $'it\\'s\\033\\3772'"),
         ("call", '{"call":"shop:resize","args":{"path":"ä","width":8}}', 'shop:resize(path="ä", width=8)'),
         ("payload", '{"customer":17}', '{"customer":17}'),
     ],

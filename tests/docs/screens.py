@@ -44,7 +44,7 @@ def working(batchq: Shell) -> Iterator[str]:
     batchq("add", "--", "sh", "-c", UNTIL_GO)
     batchq("add", "--each", "-c", f"{UNTIL_GO}; echo $1", stdin="\n".join("abcdef"))
     with on_terminal(batchq, "run", "-j", "3") as terminal:
-        yield terminal.wait_for("1 (import)", "part 7", "3 running", "3  until")
+        yield terminal.wait_for("1 (import)", "part 7", "3 running", "3  sh -c 'until")
         end(terminal, batchq)
 
 
@@ -87,7 +87,7 @@ def stopping(batchq: Shell) -> Iterator[str]:
 def verbose(batchq: Shell) -> Iterator[str]:
     batchq("add", "--name", "load", "--", "true")
     batchq("add", "-c", "exit 4")
-    yield re.sub(r"\n\n.*", "\n", batchq("run", "-v", "-j", "1", code=1).err, flags=re.S)
+    yield re.sub(r"\non [^\n]*\n\n.*", "\n", batchq("run", "-v", "-j", "1", code=1).err, flags=re.S)
 
 
 def last_lines(batchq: Shell) -> Iterator[str]:

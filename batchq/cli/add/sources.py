@@ -266,7 +266,8 @@ def _blocks(file: str) -> "Iterator[bytes]":
         if file == "-":
             if sys.stdin is None:
                 raise MissingError("stdin is closed: there is nothing to read jobs from")
-            read = sys.stdin.buffer.read
+            # Of a terminal read() would ask for more after Ctrl-D.
+            read = sys.stdin.buffer.read1 if sys.stdin.isatty() else sys.stdin.buffer.read
             while block := read(BLOCK):
                 yield block
             return
