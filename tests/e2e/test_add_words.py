@@ -60,7 +60,7 @@ def test_a_line_per_input_takes_a_command_without_dashes(batchq: Shell) -> None:
          " .jsonl or .csv: write batchq add -- nosuchprogram … for a command, --format NAME for a job file"),
         (["echo hello"], "for a shell, write batchq add -c 'echo hello'"),
         (["-c", "echo", "hi"], "-c takes one script; write it in quotes, as in -c 'echo hi'"),
-        (["a.json"], "'a.json' is not a program on the PATH"),
+        (["a.yaml"], "'a.yaml' is not a program on the PATH"),
     ],
 )  # fmt: skip
 def test_other_words_get_the_line_that_would_work(batchq: Shell, words: list[str], message: str) -> None:

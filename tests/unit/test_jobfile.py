@@ -246,10 +246,10 @@ def test_a_bad_option_is_told_as_such_even_where_no_job_would_use_it(format: str
 
 
 def test_the_suffix_of_a_file_tells_its_format_and_any_other_does_not() -> None:
-    assert [jobfile.format_of(name) for name in ("a/b.toml", "B.TOML", "x.y.jsonl", "z.ndjson")] == [
-        "toml", "toml", "jsonl", "jsonl"
+    assert [jobfile.format_of(name) for name in ("a/b.toml", "B.TOML", "x.y.jsonl", "z.ndjson", "a.JSON", "jobs.txt")] == [
+        "toml", "toml", "jsonl", "jsonl", "json", "lines"
     ]  # fmt: skip
-    for name in ("jobs.txt", "jobs", ".toml", "toml", ""):
+    for name in ("jobs.sh", "jobs", ".toml", "toml", ""):
         assert jobfile.format_of(name) is None
     with pytest.raises(UsageError, match="'xml'"):
         jobfile.read(b"", "xml", "stdin", {}, "/", "/bin")

@@ -157,6 +157,7 @@ def _jsonl(
     import json
 
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+    is_first = True
     for piece in pieces(blocks, source):
         text = text_of_file(piece.data, source, piece.number, piece.offset)
         if '"matrix"' in text:
@@ -165,8 +166,9 @@ def _jsonl(
             if not line or line.isspace():
                 continue
             where = f"{source}, line {number}"
-            if line.lstrip().startswith("["):
+            if is_first and line.lstrip().startswith("["):
                 raise InputError(f"{where}: is a list; for a file that is one JSON array use --format json")
+            is_first = False
             own = _decoded(decode, line, where)
             if not isinstance(own, dict):
                 raise InputError(where + ': must be one JSON object, as in {"command": "make"}')
