@@ -3,6 +3,7 @@
 The readers of files are imported only when needed: most adds are one command.
 """
 
+import io
 import os
 import sys
 from itertools import chain, islice
@@ -266,8 +267,9 @@ def _blocks(file: str) -> "Iterator[bytes]":
         if file == "-":
             if sys.stdin is None:
                 raise MissingError("stdin is closed: there is nothing to read jobs from")
-            # Of a terminal read() would ask for more after Ctrl-D.
-            read = sys.stdin.buffer.read1 if sys.stdin.isatty() else sys.stdin.buffer.read
+            stdin = sys.stdin.buffer
+            # From a terminal read() would want more after Ctrl-D.
+            read = stdin.read1 if isinstance(stdin, io.BufferedReader) and stdin.isatty() else stdin.read
             while block := read(BLOCK):
                 yield block
             return
