@@ -79,8 +79,8 @@ def test_the_jobs_that_failed_last_come_first_whatever_their_ids_are(store: Stor
     play(store, FAILED, FAILED, FAILED)
     control.retry(store, of_ids([first]))
     play(store, FAILED, now=NOW + 60_000)
-    assert activity.last_failed(store, EVERY, 9)[0] == first
-    assert {*activity.last_failed(store, EVERY, 9)} == {first, second, third}
+    assert activity.last_failed(store, EVERY, 9)[0] == (first, NOW + 62_000)
+    assert {id for id, _ in activity.last_failed(store, EVERY, 9)} == {first, second, third}
     assert activity.last_failed(store, Selection(states=("held",)), 9) == []
 
 
@@ -161,6 +161,15 @@ def test_queues_count_the_selected_jobs_as_a_full_count_does(store: Store) -> No
     assert counts(Selection(batch="x")) == {"q": {"queued": 2}}
     assert counts(Selection(tags=("t",))) == {"q": {"queued": 1}}
     assert counts(Selection(queue="q", batch="y")) == {"q": {"queued": 1}}
+
+
+def test_a_job_that_fails_again_for_another_reason_shows_that(store: Store) -> None:
+    (job,) = add(store, "a")
+    reader = Reader(store, EVERY)
+    for cause in ("11111111 exit 3 | one", "22222222 exit 3 | two"):
+        play(store, FAILED._replace(cause=cause), now=NOW + int(cause[0]))
+        assert [one.causes for one in reader.read("", "").reasons] == [(cause[:8],)]
+        control.retry(store, of_ids([job]))
 
 
 def test_a_dead_run_its_slots_and_its_lost_jobs_are_seen(store: Store) -> None:

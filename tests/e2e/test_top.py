@@ -301,7 +301,7 @@ def test_off_a_terminal_it_is_printed_once_and_whole(batchq: Shell) -> None:
         for words in (("top", "--once"), ("top",)):
             done = batchq(*words)
             assert done.err == "" and "\x1b" not in done.out
-            assert "1 failed, 1 running" in done.out and "sleep 100" in done.out and "exit 3" in done.out
+            assert "1 running, 1 failed" in done.out and "sleep 100" in done.out and "exit 3" in done.out
             assert str(batchq.db()) in done.out
     with Terminal([*map(os.fsdecode, batchq.argv("top", "--once"))], cwd=batchq.folder, env=batchq.env) as terminal:
         assert terminal.wait() == 0

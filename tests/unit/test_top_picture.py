@@ -40,8 +40,8 @@ def a_busy_store(name: str = "load") -> Contents:
 def test_a_terminal_of_the_usual_size_has_all_parts() -> None:
     lines = drawn(a_busy_store(), Focus(), 80, 24)
 
-    assert lines[0].startswith("batchq top  ")
-    assert lines[0].endswith(":10  3.2 jobs/s, about 3 m 20 s left  /srv/batchq.db")
+    assert lines[0].startswith("batchq top  3.2 jobs/s, about 3 m 20 s left  ")
+    assert lines[0].endswith(":10  /srv/batchq.db")
     assert any(line.split() == ["QUEUE", "LIMIT", "RATE", "QUEUED", "RUNNING"] for line in lines)
     assert any(line.startswith("  1  4711  here    3/4") for line in lines)
     assert any(line.startswith("[running 59]") for line in lines)
@@ -169,6 +169,14 @@ def test_a_rate_counts_the_jobs_of_the_last_minute() -> None:
         if second == 100:
             assert ended.per_second() == 2.0
     assert ended.per_second() == pytest.approx(2 * 11 / 60, abs=0.1)
+
+
+def test_few_jobs_are_no_rate_before_a_minute_has_passed() -> None:
+    ended = rates.EndedJobs()
+    for second in range(0, 100):
+        ended.count(second // 20, float(second))
+        assert (ended.per_second() is None) == (second < 60)
+    assert ended.per_second() == pytest.approx(3 / 60, abs=0.02)
 
 
 def test_a_retry_or_a_prune_makes_no_rate_negative() -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from batchq import clock
-from batchq.jobs.lifecycle import FINAL
+from batchq.jobs.lifecycle import FINAL, STATES
 from batchq.jobs.selection import Selection, of_ids
 from batchq.named import NamedTuple
 from batchq.processes import machine, usage
@@ -62,7 +62,7 @@ class Reader:
         self._here = (machine.boot_id(), machine.namespace())
         self._ended = rates.EndedJobs()
         self._used: dict[str, Clocked] = {}
-        self._failed: tuple[list[int], list[Reason]] = ([], [])
+        self._failed: tuple[list[tuple[int, int]], list[Reason]] = ([], [])
 
     def read(self, state: str, text: str, most: int = MOST) -> Contents:
         """Read everything, with the first ``most`` jobs (-1: all) in ``state`` whose command or name contains ``text``."""
@@ -78,7 +78,7 @@ class Reader:
             printed = activity.printed(store, ids)
             failed = activity.last_failed(store, selection, FAILURES) if counts.get("failed") else []
             if failed != self._failed[0]:
-                self._failed = failed, reasons.find(store, of_ids(failed)) if failed else []
+                self._failed = failed, reasons.find(store, of_ids(id for id, _ in failed)) if failed else []
             per_second = self._rate(counts, runs)
         cpu, memory = self._usage({one.id: one for one in runs}, leaders, jobs)
         rows = [Row(jobs[id], cpu.get(id), memory.get(id), last_line(printed.get(id, b""))) for id in ids if id in jobs]
@@ -137,11 +137,11 @@ def last_line(data: bytes) -> str:
 
 
 def _summed(found: Sequence[Queue]) -> dict[str, int]:
-    counts: dict[str, int] = {}
+    counts = dict.fromkeys((*STATES, "lost"), 0)
     for queue in found:
         for state, jobs in queue.jobs.items():
             counts[state] = counts.get(state, 0) + jobs
-    return counts
+    return {state: jobs for state, jobs in counts.items() if jobs}
 
 
 def _open(queue: Queue) -> int:

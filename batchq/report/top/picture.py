@@ -77,7 +77,7 @@ def _apart(gap: list[Line], lines: list[Line]) -> list[Line]:
 
 
 def _title(contents: Contents) -> Line:
-    return line(("batchq top", "bold"), f"  {clock.local(contents.at)[11:19]}  ", _pace(contents), f"  {contents.path}")
+    return line(("batchq top", "bold"), "  ", _pace(contents), f"  {clock.local(contents.at)[11:19]}  {contents.path}")
 
 
 def _pace(contents: Contents) -> str:
@@ -85,7 +85,7 @@ def _pace(contents: Contents) -> str:
     if not any(not run.is_dead for run in contents.runs):
         return "no run at work"
     if not contents.per_second:
-        return "no job ended lately"
+        return "no job ended in the last minute"
     left = rates.seconds_left(contents.open, contents.per_second)
     return rate(contents.per_second) + (f", about {show_duration(left * 1000)} left" if left is not None else "")
 
@@ -156,7 +156,7 @@ def _list(contents: Contents, focus: Focus, columns: int, room: int) -> list[Lin
     """The heading and the jobs around the selected one, and empty lines up to ``room``."""
     rows = looked_at.ordered(contents, focus)
     if not rows:
-        here = f"no {focus.state} jobs".replace("  ", " ")
+        here = f"no {focus.state} jobs" if focus.state else "no jobs"
         text = "no job here contains this text" if focus.text else here
         return [line((text, "dim")), *[line()] * (room - 1)]
     fit = max(1, room - 1)

@@ -4,7 +4,10 @@ from collections import deque
 from collections.abc import Sequence
 
 WINDOW = 60.0  #: seconds over which jobs are counted,
-SETTLED = 10.0  #: and how long they must have been counted before that replaces an estimate
+SETTLED, ENOUGH = (
+    10.0,
+    10,
+)  #: and in the first minute the seconds and the jobs from which that is better than an estimate
 
 
 class EndedJobs:
@@ -24,9 +27,10 @@ class EndedJobs:
             self._seen.popleft()
 
     def per_second(self) -> float | None:
-        """The rate over the last minute; None until the jobs have been counted for ``SETTLED`` seconds."""
+        """The rate over the last minute; None while too few jobs have been counted for too short a time."""
         (first, before), (last, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (last - first) if last - first >= SETTLED else None
+        is_known = last - first >= (SETTLED if after - before >= ENOUGH else WINDOW)
+        return (after - before) / (last - first) if is_known else None
 
 
 def estimated(ended: Sequence[int], started_at: int, now: int, most: int) -> float:

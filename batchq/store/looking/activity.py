@@ -139,17 +139,16 @@ def printed(store: Store, jobs: Sequence[int]) -> dict[int, bytes]:
     return found
 
 
-def last_failed(store: Store, selection: Selection, most: int) -> list[int]:
-    """The selected jobs that failed last, the newest failure first."""
+def last_failed(store: Store, selection: Selection, most: int) -> list[tuple[int, int]]:
+    """The selected jobs that failed last, each with when that was (ms), the newest failure first."""
     if selection.states and "failed" not in selection.states:
         return []
     where, named = condition(selection.in_state("failed"))
-    rows = store.fetch(
-        f"SELECT id FROM (SELECT jobs.id, jobs.finished_at FROM jobs {_INDEX['failed']}"
+    return store.fetch(
+        f"SELECT id, finished_at FROM (SELECT jobs.id, jobs.finished_at FROM jobs {_INDEX['failed']}"
         f" WHERE {where} ORDER BY jobs.id DESC LIMIT {FAILED}) ORDER BY finished_at DESC, id DESC LIMIT :most",
         {**named, "most": most},
     )
-    return [id for (id,) in rows]
 
 
 def ended(store: Store, run: int) -> list[int]:
