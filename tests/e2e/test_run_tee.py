@@ -185,7 +185,7 @@ def test_a_full_device_is_reported_once_and_is_74(batchq: Shell) -> None:
 def test_it_is_for_one_job_and_not_with_other_documents_on_stdout(batchq: Shell) -> None:
     assert "--tee is for a run of one job: put a command after --" in batchq("run", "--tee", code=2).err
     two = batchq("run", "--tee", "--each", "--", "echo", "{}", stdin="a\nb\n", code=2)
-    assert two.err == "batchq: --tee is for a run of one job, and this one would add 2\n"
+    assert two.err.startswith("batchq: --tee is for a run of one job, and this one would add 2; --output passes on")
     for other in (("--json",), ("--no-tee",), ("--events", "-")):
         assert "--tee and" in batchq("run", "--tee", *other, "--", "true", code=2).err
     assert batchq.rows("SELECT id FROM jobs") == []
@@ -202,6 +202,23 @@ def test_on_a_terminal_the_output_comes_through_and_nothing_else(batchq: Shell) 
         assert it.wait() == 0 and it.screen() == ""
     with on_terminal(batchq, "run", "--no-tee", "--", "echo", "hidden") as it:
         assert it.wait() == 0 and "hidden" not in it.screen()
+
+
+def test_on_a_terminal_a_failure_is_reported_once_and_a_retry_when_it_happens(batchq: Shell) -> None:
+    with on_terminal(batchq, "run", "--max-attempts", "2", "--backoff", "1ms", "-c", "echo try; exit 3") as it:
+        assert it.wait() == 1
+        lines = it.scrolled().split("\n")
+    assert [lines[0], lines[2]] == ["try", "try"] and lines[1].startswith("job 1: exit 3: try; ")
+    assert lines[3] == "batchq: 1 job failed"
+    assert "Run it again" in "\n".join(lines[-2:]), "and nothing after it"
+
+
+def test_on_a_terminal_a_key_that_has_succeeded_is_named(batchq: Shell) -> None:
+    batchq("run", "--key", "k", "--", "true")
+
+    with on_terminal(batchq, "run", "--key", "k", "--", "true") as it:
+        assert it.wait() == 0
+        assert it.screen() == "batchq: 0 jobs to run: job 1, which has this key, has succeeded before"
 
 
 def test_a_terminal_that_is_stopped_or_wants_no_background_output_loses_nothing(batchq: Shell) -> None:

@@ -60,7 +60,8 @@ def jobs_of(request: Request) -> "Jobs":
     specs = sources.specs_of(request, "run")
     intake.find_keys(specs)
     if (number := len(specs)) != 1 and (option := _of_one_job(request)):
-        raise UsageError(f"{option} is for a run of one job, and this one would add {number:,}")
+        for_many = "; --output passes on the output of several" if option == "--tee" else ""
+        raise UsageError(f"{option} is for a run of one job, and this one would add {number:,}{for_many}")
     return specs
 
 

@@ -115,10 +115,11 @@ def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None
     from batchq.cli.run.live import sentences
     from batchq.report.program import program
 
-    if options.is_teed and tally.succeeded and not tally.failed:
-        return  # its output has the last word
+    if options.is_teed and (tally.succeeded or tally.failed):
+        return  # the output of the job, or the digest, has the last word
     if _is_idle(tally):
-        note(sentences.nothing(tally.left_alone, program(options.db)))
+        known = [] if tally.asked is None or tally.before else sorted(tally.asked.before)
+        note(sentences.nothing(tally.left_alone, known, program(options.db)))
         return
     left = 0
     if tally.signal is not None or tally.stopped_at is not None:

@@ -95,9 +95,14 @@ def ended(tally: Tally, reasons: int | None, left: int) -> str:
     return text
 
 
-def nothing(left: dict[str, int], program: str) -> str:
-    """The one line of a run that found no job to run, with those that it left alone, and why."""
+def nothing(left: dict[str, int], known: Sequence[int], program: str) -> str:
+    """The one line of a run that found no job to run: the jobs that it left alone, and why; or those that were ``known`` by
+    their keys, and had succeeded before."""
     alone = {why: jobs for why, jobs in sorted(left.items()) if jobs}
+    if not alone and known:
+        ids = [*map(str, known)]
+        they = "which has this key, has" if len(ids) == 1 else "which have these keys, have"
+        return f"0 jobs to run: job{'s' * (len(ids) > 1)} {listed(ids)}, {they} succeeded before"
     if not alone:
         return "0 jobs to run"
     parts = [f"{jobs:,} {_ALONE[why]}" for why, jobs in alone.items()]

@@ -46,11 +46,15 @@ def watched(store: Store, tee: "Tee | None", *, verbose: bool) -> Iterator[Obser
         Screen(sys.stderr.fileno(), draws=can_draw) as screen,
         nullcontext() if sharing is None else sharing(screen),
     ):
-        yield Watcher(store, screen, tee, verbose=verbose, colour=layout.look(sys.stderr, "auto", environ).colour)
+        watcher = Watcher(store, screen, tee, verbose=verbose, colour=layout.look(sys.stderr, "auto", environ).colour)
+        watcher.has_one_job = tee is not None and sharing is None
+        yield watcher
 
 
 class Watcher(Explainer):
-    """Shows a run on ``screen``."""
+    """Shows a run on ``screen``. If it ``has_one_job``, whose output is passed on, only the digest reports its failure."""
+
+    has_one_job = False
 
     def __init__(self, store: Store, screen: Screen, tee: "Tee | None", *, verbose: bool, colour: bool) -> None:
         super().__init__(tee)
@@ -101,7 +105,9 @@ class Watcher(Explainer):
         now = clock.now()
         for one in settled:
             if one.settlement.state != "succeeded" and (found := self._failures.add(one, now)) is not None:
-                self._print(line((found[0], "red" if found[1] else "yellow"), crop=True))
+                text, is_final = found
+                if not (self.has_one_job and is_final):
+                    self._print(line((text, "red" if is_final else "yellow"), crop=True))
 
     def step(self) -> None:
         """Report a stop, and draw if it is time and the terminal takes it. Raises BatchqError."""
