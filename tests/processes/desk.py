@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from batchq.processes import machine
 from batchq.processes.signals import Inbox
 
 SLOTS = 2
+POOLS = Path(__file__).parents[1] / "engines"  #: the folder of the factories that ``afar`` may name
 HANDLED = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
     signal.SIGTSTP,
@@ -47,7 +49,7 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
         shared.mkdir()
         setup = {
             "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
-            "cookie": "contract.0", "perform": None, "home": str(Path(__file__).parent), "grace": 0.2, "worker_jobs": 0,
+            "cookie": "contract.0", "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
             "lease": None, "end": ["contract.0"], "listens": bool(listeners), "engine": engine, "run": "contract.0",
             "folder": str(shared), "keep_output": KEPT,
         }  # fmt: skip
@@ -56,13 +58,7 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
     return made
 
 
-EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {
-    "local": local,
-    "site": afar(None),
-    "threads": afar("pools:threads"),
-    "forkserver": afar("pools:forkserver"),
-    "fork": afar("pools:fork"),
-}
+EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {"local": local, "site": afar(None)}
 
 
 class Notebook:
@@ -104,13 +100,22 @@ def listeners() -> list[Listener]:
 
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest, tmp_path: Path, listeners: list[Listener]) -> Iterator[Executor]:
-    """An executor that is closed afterwards; signals and the working directory are as before."""
+    """An executor that is closed afterwards."""
+    with opened(EXECUTORS[request.param], tmp_path, listeners) as made:
+        yield made
+
+
+@contextmanager
+def opened(
+    make: Callable[[Path, Sequence[Listener]], Executor], folder: Path, listeners: Sequence[Listener] = ()
+) -> Iterator[Executor]:
+    """Make an executor and close it afterwards; signals and the working directory are as before."""
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     here = Path.cwd()
-    opened = EXECUTORS[request.param](tmp_path, listeners)
+    made = make(folder, listeners)
     try:
-        yield opened
-        opened.close()
+        yield made
+        made.close()
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():
