@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 LOOK = 0.2  #: seconds between looks into the folder
 REBUILDS = 3  #: broken pools in a row that are replaced, if no job ended meanwhile
-SAME = 0.2  #: seconds in which several failures are those of one broken pool
 SETTLE = (
     1.0  #: seconds after which the site of a worker that has died has ended: it checks for its parent twice a second
 )
@@ -49,6 +48,7 @@ class Flight:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.future: Any = None
+        self.pool: Any = None
         self.has_begun = claim.started_at is not None
 
 
@@ -84,7 +84,7 @@ class FuturesExecutor:
         self._reports: list[Report] = []
         self._look_at = 0.0
         self._dying: list[tuple[float, Flight]] = []
-        self._rebuilds, self._rebuilt_at = 0, -math.inf
+        self._rebuilds = 0
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
@@ -176,6 +176,7 @@ class FuturesExecutor:
             flight = self._flights[claim.token] = Flight(claim)
             try:
                 invocation = json.dumps([self._setup, protocol.packed(claim)])
+                flight.pool = self._pool
                 flight.future = self._pool.submit(at_worker.perform, invocation)
             except Exception as error:  # the pool is broken
                 self._note_done(claim.token, error)
@@ -242,7 +243,7 @@ class FuturesExecutor:
             return
         self._dying.append((time.monotonic() + SETTLE, flight))
         if isinstance(error, BrokenExecutor) or "Executor" in type(error).__name__:
-            self._rebuild(error)
+            self._rebuild(flight.pool, error)
 
     def _bury(self) -> None:
         """Report the attempts whose workers have died, when surely nothing of them runs any more.
@@ -256,11 +257,11 @@ class FuturesExecutor:
             remains.end(Marks(begun, "", {}, lambda _: False))
         self._reports += [Lost(flight.claim, started=flight.has_begun) for flight in due]
 
-    def _rebuild(self, error: BaseException) -> None:
-        now = time.monotonic()
-        if now - self._rebuilt_at < SAME:
+    def _rebuild(self, broken: "Any", error: BaseException) -> None:
+        """Replace a broken pool, once for all attempts that it had."""
+        if broken is not self._pool:
             return
-        self._rebuilds, self._rebuilt_at = self._rebuilds + 1, now
+        self._rebuilds += 1
         self._shut_down()
         if self._rebuilds > REBUILDS:
             self._reports.append(Refused(f"the pool breaks again and again: {in_one_line(error)}", 74))
