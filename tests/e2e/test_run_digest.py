@@ -131,7 +131,8 @@ def test_the_digest_compares_with_last_time_in_one_line(batchq: Shell) -> None:
 
     _, _, since, *_ = second.splitlines()
     assert re.fullmatch(
-        r"since last time, 2[-\d]+ [\d:]+: 1 newly failed, 1 failed again, 1 recovered(, 1 much slower)?", since
+        r"since last time, 2[-\d]+ [\d:]+ [-+]\d{4}: 1 newly failed, 1 failed again, 1 recovered(, 1 much slower)?",
+        since,
     )
     assert "job 5 (b), attempt 1 of 1: exit code 3" in second and "(last time 1)\n" in second
     assert "job 6 (c), attempt 1 of 1: exit code 1" in second
