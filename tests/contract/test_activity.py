@@ -166,9 +166,9 @@ def test_queues_count_the_selected_jobs_as_a_full_count_does(store: Store) -> No
 def test_a_job_that_fails_again_for_another_reason_shows_that(store: Store) -> None:
     (job,) = add(store, "a")
     reader = Reader(store, EVERY)
-    for cause in ("11111111 exit 3 | one", "22222222 exit 3 | two"):
-        play(store, FAILED._replace(cause=cause), now=NOW + int(cause[0]))
-        assert [one.causes for one in reader.read("", "").reasons] == [(cause[:8],)]
+    for second, why in enumerate(("no route to host", "checksum mismatch")):
+        play(store, FAILED._replace(stderr=out(f"error: {why}\n".encode())), now=NOW + second)
+        assert [one.title for one in reader.read("", "").reasons] == [f"error: {why}"]
         control.retry(store, of_ids([job]))
 
 
