@@ -7,7 +7,7 @@ from batchq.executors.seam import Refused
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.jobs.lifecycle import is_snooze
 from batchq.named import NamedTuple
-from batchq.runner.passing import passed
+from batchq.runner.status import passed
 from batchq.store.answering.answers import Asked, Before, Last
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.names import Unknown

@@ -6,7 +6,7 @@ import signal
 import pytest
 from conftest import Shell, eventually, finish
 
-from batchq.runner.passing import passed
+from batchq.runner.status import passed
 from batchq.store.answering.answers import Last
 
 
