@@ -165,10 +165,10 @@ class Piped:
         out, err = self.pipes[0].take(), self.pipes[1].take()
         if out is None and err is None:
             return SILENCE
-        printout = Printout(out, err, self._turns.text())
-        self._turns = Turns(*ends_of(self._kept))
+        turns = None if out is None or err is None else self._turns.text()
+        self._turns.clear()
         self._quiet_until = 0.0
-        return printout
+        return Printout(out, err, turns)
 
     def _pump(self, fd: int) -> bool:
         return self.pipes[fd != self.pipes[0].reader].pump()

@@ -22,6 +22,12 @@ class Turns:
     def __init__(self, head: int, tail: int) -> None:
         self._head, self._tail = head, tail
         self._lengths = array("Q")
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with the next attempt."""
+        if self._lengths:
+            self._lengths = array("Q")
         self._is_stderr = False
         self._size = 0
         self._limit = _FEW
