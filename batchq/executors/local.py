@@ -72,7 +72,7 @@ class LocalExecutor:
         self._context = ExecutorContext(Spawner(), scratch, db, cookie, logs, mark, listeners, keep_output)
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ, None)
-        self._pipes = Pipes(self._selector)
+        self._pipes = Pipes(self._selector, slots)
         attach(listeners, self._selector, self._pipes)
         self._commands = Commands(self._context, self._pipes)
         self._pool = Pool(

@@ -2,15 +2,22 @@
 
 import selectors
 
+from batchq.processes import machine
 from batchq.processes.capture import Output, Piped
 from batchq.processes.spawn import Refusal, machine_refusal
+
+_ROOMY, _ROOMY_SLOT = (
+    64,
+    20,
+)  #: descriptors, in all and for each slot, from which a pair gets one that it can do without
 
 
 class Pipes:
     """Pairs of pipes, for stdout and stderr, which ``selector`` watches from the first use to ``discard``."""
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
+    def __init__(self, selector: selectors.BaseSelector, slots: int) -> None:
         self._selector = selector
+        self._is_roomy = machine.free_descriptors() > _ROOMY + _ROOMY_SLOT * slots
         self._free: list[Piped] = []
         self._open: set[Piped] = set()
         self._is_held = False
@@ -20,7 +27,7 @@ class Pipes:
         if self._free:
             return self._free.pop()
         try:
-            piped = Piped()
+            piped = Piped(knows_first=self._is_roomy)
         except OSError as error:
             return machine_refusal(error)
         self._open.add(piped)
@@ -63,9 +70,9 @@ class Pipes:
         self._is_held = False
 
     def _register(self, piped: Piped) -> None:
-        for pipe in piped.pipes:
-            self._selector.register(pipe.reader, selectors.EVENT_READ, pipe)
+        for reader in piped.readers:
+            self._selector.register(reader, selectors.EVENT_READ, piped)
 
     def _unregister(self, piped: Piped) -> None:
-        for pipe in piped.pipes:
-            self._selector.unregister(pipe.reader)
+        for reader in piped.readers:
+            self._selector.unregister(reader)

@@ -3,9 +3,11 @@
 import os
 import select
 import stat
+import sys
 import time
 
 from batchq.jobs.attempt import KEPT, SILENCE, Printout, Stream, ends_of
+from batchq.processes.pipe import ROOM, Pipe
 from batchq.processes.turns import Turns
 
 TYPE_CHECKING = False
@@ -14,12 +16,8 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-_CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
-_CHUNKS = 16  #: that are read of one pipe before the other gets its turn
+_ROUNDS = 4  #: in which both are read before everything else gets its turn
 _NEWS = 1024 * 1024  #: bytes of a running job that are reported in a second: each report has all that is kept
-_SLACK = 192 * 1024  #: bytes beyond the tail after which it is cut
-# One buffer for all reads: to allocate that much for each, and free most of it, fragments the memory of a long run.
-_ROOM = memoryview(bytearray(_CHUNK))
 
 
 class Sink(Protocol):
@@ -35,97 +33,39 @@ class Sink(Protocol):
         """Close it, because nothing will be written."""
 
 
-class Pipe:
-    """One of the two pipes of ``Piped``, and what is kept of its stream."""
-
-    def __init__(self, owner: "Piped", stream: str) -> None:
-        self.stream = stream
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.reader, False)
-        self._owner = owner
-        self._is_stderr = stream == "stderr"
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._total = 0
-        self._reported = 0
-        self.keep(*ends_of(KEPT))
-
-    def keep(self, head: int, tail: int) -> None:
-        """Keep that many bytes of its beginning and its end."""
-        self._of_head, self._of_tail = head, tail
-
-    def close(self) -> None:
-        """Close both ends."""
-        os.close(self.reader)
-        os.close(self.writer)
-
-    def pump(self) -> bool:
-        """Read what has been printed so far, without waiting; return whether there was anything."""
-        got = False
-        for _ in range(_CHUNKS):
-            try:
-                size = os.readv(self.reader, [_ROOM])
-            except BlockingIOError:
-                return got
-            got = True
-            self._take(_ROOM[:size])
-            if size < _CHUNK // 2:
-                return got
-        return got
-
-    def _take(self, data: memoryview) -> None:
-        self._total += len(data)
-        self._owner.note(self.stream, data, is_stderr=self._is_stderr)
-        if room := self._of_head - len(self._head):
-            self._head += data[:room]
-            data = data[room:]
-        if data and self._of_tail:
-            self._tail += data[-self._of_tail :]
-            if len(self._tail) > self._of_tail + _SLACK:
-                del self._tail[: -self._of_tail]
-
-    def news(self) -> Stream | None:
-        """Return what the running job has printed so far; None if nothing is new."""
-        if self._total == self._reported:
-            return None
-        self._reported = self._total
-        return self._stream()
-
-    def take(self) -> Stream | None:
-        """Return all that was read, None for nothing; nothing is kept afterwards."""
-        if not self._total:
-            return None
-        stream = self._stream()
-        self._head.clear()
-        self._tail.clear()
-        self._total = self._reported = 0
-        return stream
-
-    def _stream(self) -> Stream:
-        return Stream(bytes(self._head), bytes(self._tail[-self._of_tail :] if self._of_tail else b""), self._total)
-
-
 class Piped:
     """The two pipes of one slot, reused for the next job while no process of an earlier job holds them.
 
-    ``sinks`` receive all that is captured.
+    ``sinks`` receive all that is captured. ``readers`` are the descriptors to watch: when one is readable, ``pump`` reads.
+    If it ``knows_first``, for which it needs one more descriptor, it reads the pipe first that was printed to first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, knows_first: bool = False) -> None:
         self.sinks: tuple[Sink, ...] = ()
         self._kept = KEPT
         self._quiet_until = 0.0
         self._turns = Turns(*ends_of(KEPT))
-        out = Pipe(self, "stdout")
+        self._epoll: select.epoll | None = None
+        out = Pipe(self.note, "stdout")
         try:
-            self.pipes = out, Pipe(self, "stderr")
+            self.pipes = out, Pipe(self.note, "stderr")
         except OSError:
             out.close()
             raise
         # Most commands print nothing, and a poll takes a third of the time of a read that finds nothing.
-        self._ready = select.poll()
-        for pipe in self.pipes:
-            self._ready.register(pipe.reader, select.POLLIN)
+        self.readers = [pipe.reader for pipe in self.pipes]
+        ready: select.poll | select.epoll = select.poll()
+        if sys.platform == "linux" and knows_first:
+            try:
+                ready = self._epoll = select.epoll()  # which returns them in the order in which they became readable
+            except OSError:
+                self.close()
+                raise
+        for reader in self.readers:
+            ready.register(reader, select.POLLIN)
+        if self._epoll is not None:
+            self.readers = [self._epoll.fileno()]
+        self._ready = ready
 
     def writers(self) -> tuple[int, int]:
         """Return the descriptors to print to."""
@@ -139,9 +79,9 @@ class Piped:
             for pipe in self.pipes:
                 pipe.keep(*ends_of(kept))
 
-    def note(self, stream: str, data: memoryview, *, is_stderr: bool) -> None:
+    def note(self, stream: str, data: memoryview) -> None:
         """Note which stream these bytes came from, and pass them on."""
-        self._turns.add(len(data), is_stderr=is_stderr)
+        self._turns.add(len(data), is_stderr=stream == "stderr")
         for sink in self.sinks:
             sink.write(stream, data)
 
@@ -158,9 +98,23 @@ class Piped:
         self._quiet_until = _next_news(out, err)
         return Printout(out, err, self._turns.text())
 
+    def pump(self) -> bool:
+        """Read what has been printed so far, without waiting, the pipe first that was first to be readable; return whether
+        there was anything."""
+        got = False
+        for _ in range(_ROUNDS):
+            ready = self._ready.poll(
+                0
+            )  # also after a read: it must find the pipes empty to know which is first next time
+            if not ready:
+                break
+            for fd, _event in ready:
+                got = self.pipes[fd != self.pipes[0].reader].pump() or got
+        return got
+
     def take(self) -> Printout:
         """Return all output of the ended job; nothing is kept afterwards."""
-        while (ready := self._ready.poll(0)) and any([self._pump(fd) for fd, _ in ready]):
+        while self.pump():
             pass
         out, err = self.pipes[0].take(), self.pipes[1].take()
         if out is None and err is None:
@@ -170,9 +124,6 @@ class Piped:
         self._quiet_until = 0.0
         return Printout(out, err, turns)
 
-    def _pump(self, fd: int) -> bool:
-        return self.pipes[fd != self.pipes[0].reader].pump()
-
     def reset(self) -> None:
         """Make writers block again: a job that set O_NONBLOCK has set it for all later holders of this pipe."""
         for pipe in self.pipes:
@@ -180,6 +131,8 @@ class Piped:
 
     def close(self) -> None:
         """Close the pipes."""
+        if self._epoll is not None:
+            self._epoll.close()
         for pipe in self.pipes:
             pipe.close()
 
@@ -236,10 +189,10 @@ class Filed:
     def _pass_on(self) -> None:
         """Pass what was printed since the last call to the sinks that do not have it anyway."""
         for stream, fd in self._files.items() if len(self.sinks) > self._closers else ():
-            while size := os.preadv(fd, [_ROOM], self._passed_on[stream]):
+            while size := os.preadv(fd, [ROOM], self._passed_on[stream]):
                 self._passed_on[stream] += size
                 for sink in self.sinks[self._closers :]:
-                    sink.write(stream, _ROOM[:size])
+                    sink.write(stream, ROOM[:size])
 
 
 Output = Piped | Filed  #: where the output of an attempt goes

@@ -148,3 +148,12 @@ def test_of_an_earlier_attempt_the_order_is_kept_too(scene: Scene) -> None:
 
     for attempt in (1, 2):
         assert pieces(scene, 1, attempt) == [Piece("stderr", b"E%d\n" % attempt), Piece("stdout", b"o\n")]
+
+
+def test_which_stream_was_first_is_known_even_if_the_run_reads_both_at_the_end(scene: Scene) -> None:
+    """Most of these have ended before the run reads anything. The kernel tells which pipe was readable first."""
+    scene.add(*[{"command": "echo B >&2; echo a"}, {"command": "echo a; echo B >&2"}] * 60)
+    scene.run("-j", "4")
+
+    for job in range(1, 121):
+        assert pieces(scene, job) == (alternating("B", "a") if job % 2 else alternating("a", "B")), job
