@@ -47,10 +47,11 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
     def made(folder: Path, listeners: Sequence[Listener]) -> Executor:
         shared = folder / "shared"
         shared.mkdir()
+        cookie = f"contract.{os.urandom(8).hex()}"  # a site ends what carries it, also of tests that run meanwhile
         setup = {
             "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
-            "cookie": "contract.0", "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
-            "lease": None, "end": ["contract.0"], "listens": bool(listeners), "engine": engine, "run": "contract.0",
+            "cookie": cookie, "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
+            "lease": None, "end": [cookie], "listens": bool(listeners), "engine": engine, "run": cookie,
             "folder": str(shared), "keep_output": KEPT,
         }  # fmt: skip
         return Afar([Place("here", site_words(), setup, listeners)], Inbox(), None)
