@@ -175,6 +175,15 @@ def test_a_selection_narrows_everything(batchq: Shell) -> None:
         assert "1 queued" in text and ("q  " in text) == (seen == "mine")
 
 
+def test_the_list_of_a_selected_state_comes_first(batchq: Shell) -> None:
+    batchq("add", "-q", "--name", "broken", "-c", "echo no disk >&2; exit 3")
+    batchq("run", "-q", code=1)
+    with top(batchq, "--failed") as terminal:
+        terminal.wait_for("[failed 1]", "broken", "exit code 3: no disk")
+    assert "exit code 3: no disk" in batchq("top", "--once", "--failed").out
+    assert "broken" not in batchq("top", "--once", "--running").out
+
+
 def test_the_help_lists_the_keys_and_a_key_leads_back(batchq: Shell) -> None:
     with top(batchq) as terminal:
         terminal.type("?")

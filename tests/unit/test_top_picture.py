@@ -128,11 +128,11 @@ def test_what_has_no_room_is_counted() -> None:
     lines = drawn(contents()._replace(queues=queues), Focus(), 80, 24)
     shown = sum(line.startswith("q") for line in lines)
     assert f"… {500 - shown} more" in lines
-    assert "…" not in picture.whole(contents()._replace(queues=queues), Look())
+    assert "…" not in picture.whole(contents()._replace(queues=queues), "running", Look())
 
 
 def test_off_a_terminal_everything_is_whole() -> None:
-    text = picture.whole(a_busy_store("n" * 300), Look())
+    text = picture.whole(a_busy_store("n" * 300), "running", Look())
     assert text.count(f"{'n' * 300}-") == 59 and "…" not in text and "\x1b" not in text
     assert text.count("checksum mismatch") == 4
     assert "3.2 jobs/s" in text.splitlines()[0] and "59 running" in text.splitlines()[1]

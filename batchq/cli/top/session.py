@@ -20,12 +20,13 @@ from batchq.report.digest import title
 from batchq.report.ending import nth
 from batchq.report.top import focus as looked_at
 from batchq.report.top import picture
-from batchq.report.top.contents import Contents, Reader
+from batchq.report.top.contents import MOST, Contents, Reader
 from batchq.report.top.focus import CONFIRM, HELP, LIST, LOG, Focus
 from batchq.report.top.pager import Page
 from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at, require_known_schema
 from batchq.store.looking import queries
+from batchq.store.looking.activity import STATES
 
 SHORTEST = 0.1  #: seconds between two pictures,
 PART = 10  #: and at least this many times what it took to read the store
@@ -42,8 +43,9 @@ def top(selection: Selection, *, interval: str, once: bool, color: str, db: str 
     try:
         queries.require(store, watch.selection)
         if once or not _has_screen():
-            reader = Reader(store, watch.selection)
-            print_text(picture.whole(reader.read("running", "", -1), look_of_stdout(color)))
+            state = _first_list(watch.selection)
+            contents = Reader(store, watch.selection).read(state, "", -1 if state == "running" else MOST)
+            print_text(picture.whole(contents, state, look_of_stdout(color)))
             return 0
         with Terminal(color) as screen:
             watch.run(screen)
@@ -59,6 +61,13 @@ def _has_screen() -> bool:
     return is_able and sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def _first_list(selection: Selection) -> str:
+    """The list that is shown first: that of the only state that is selected, else that of the running jobs."""
+    if len(selection.states) != 1:
+        return "running"
+    return selection.states[0] if selection.states[0] in STATES else ""
+
+
 class _Watch:
     """One session: the store, which is opened again if another file takes its place, and what is looked at."""
 
@@ -66,7 +75,7 @@ class _Watch:
         self.store = store
         self.selection = selection
         self._seconds = seconds
-        self._focus = Focus()
+        self._focus = Focus(_first_list(selection))
         self._log: tuple[str, Sequence[str]] = ("", ())
         self._trouble = ""
         self._due_at = 0.0

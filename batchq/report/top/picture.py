@@ -24,12 +24,12 @@ _LONGEST_MESSAGE = 4  #: lines
 _KEYS = "? help  q quit  h hold/release  c cancel  r retry  l log  / filter  s sort"
 
 
-def whole(contents: Contents, look: Look) -> str:
-    """Everything at once: all queues, runs, running jobs, and why jobs failed."""
+def whole(contents: Contents, state: str, look: Look) -> str:
+    """Everything at once: all queues, all runs, the list of the jobs in ``state``, and why jobs failed."""
     every = len(contents.queues) + len(contents.runs) + len(contents.reasons)
     parts = [[_title(contents), _counts(contents)], _queues(contents, every), _runs(contents, every)]
     if contents.jobs:
-        parts.append(listing.lines(contents.jobs, "running", contents.at, look.width))
+        parts.append(listing.lines(contents.jobs, state, contents.at, look.width))
     parts.append(_reasons(contents, every))
     lines = [row for part in parts if part for row in (line(), *part)]
     return render(lines[1:], look)
