@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import ceil, inf
 
 from batchq.cli.run.live.frame import whole
-from batchq.clock import local, show_duration
+from batchq.clock import bare, show_duration
 from batchq.report.layout import count
 from batchq.runner.tally import Tally
 from batchq.store.running.waits import MOST, QueueWait, Waits
@@ -49,7 +49,7 @@ def stopping(why: str, jobs: Sequence[str], seconds: float, now: int) -> list[st
         return [f"{why}: stopping {running}"]
     if seconds == inf:
         return [f"{why}: no more jobs start; waiting for {running}"]
-    until = local(now + round(seconds * 1000)).split(" ")[1]
+    until = bare(now + round(seconds * 1000)).split(" ")[1]
     them = "it" if len(jobs) == 1 else "them"
     return [
         f"{why}: no more jobs start; waiting until {until} ({whole(ceil(seconds))}) for {running}",
@@ -120,7 +120,7 @@ def _at(moment: int | None, now: int) -> str:
     if moment is None or moment <= now:
         return "now"
     ahead = moment - now
-    return f"in {whole((ahead + 999) // 1000)}" if ahead < 3_600_000 else f"at {local(moment)}"
+    return f"in {whole((ahead + 999) // 1000)}" if ahead < 3_600_000 else f"at {bare(moment)}"
 
 
 def _queue(one: QueueWait, now: int) -> str:

@@ -201,7 +201,7 @@ class Watcher(Explainer):
         self._screen.draw(render(lines, Look(columns - 1, self._colour)).split("\n")[:-1])
 
     def _log(self, text: str) -> None:
-        self._print(line((clock.local(clock.now()).split(" ")[1], "dim"), f" {text}"))
+        self._print(line((clock.bare(clock.now()).split(" ")[1], "dim"), f" {text}"))
 
     def _print(self, one: Line) -> None:
         self._screen.print(render([one], Look(self._screen.size().columns - 1, self._colour)))
