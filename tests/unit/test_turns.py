@@ -139,3 +139,14 @@ def test_of_two_stored_orders_the_newer_one_counts() -> None:
     assert longest(["[2,2]", None, "[2,2,1]"]) == "[2,2,1]"
     assert longest([]) is None
     assert longest([None, None]) is None
+
+
+@pytest.mark.parametrize("broken", ["no order", "turns of the end lost", "streams swapped"])
+def test_a_broken_order_is_noticed(broken: str) -> None:
+    printer = Printer(4, 4)
+    printer.print([(False, 2), (True, 3), (False, 9), (True, 2), (False, 2)])
+    lengths = json.loads(printer.turns.text() or "")
+    turns = {"no order": None, "turns of the end lost": lengths[:2], "streams swapped": [0, *lengths]}[broken]
+
+    text = None if turns is None else json.dumps(turns)
+    assert bytes_of([*in_order(printer.outputs(), text)]) != [(name, at % 251) for name, at in printer.kept()]
