@@ -61,7 +61,6 @@ class Watcher(Explainer):
         self._store = store
         self._screen = screen
         self._colour = colour
-        self._is_single = tee is not None and not hasattr(tee, "sharing")  # then the digest alone reports its failure
         self._failures = Failures()
         self._journal = Journal(write=self._log) if verbose else None
         self._scene: Scene | None = None
@@ -100,7 +99,6 @@ class Watcher(Explainer):
         super().settled(settled)
         if self._journal is not None:
             self._journal.settled(settled)
-        if self._journal is not None or self._is_single:
             return
         now = clock.now()
         for one in settled:
