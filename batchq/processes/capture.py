@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-_ROUNDS = 4  #: in which both are read before everything else gets its turn
 _NEWS = 1024 * 1024  #: bytes of a running job that are reported in a second: each report has all that is kept
 
 
@@ -102,14 +101,10 @@ class Piped:
         """Read what has been printed so far, without waiting, the pipe first that was first to be readable; return whether
         there was anything."""
         got = False
-        for _ in range(_ROUNDS):
-            ready = self._ready.poll(
-                0
-            )  # also after a read: it must find the pipes empty to know which is first next time
-            if not ready:
-                break
-            for fd, _event in ready:
-                got = self.pipes[fd != self.pipes[0].reader].pump() or got
+        for fd, _ in self._ready.poll(0):
+            got = self.pipes[fd != self.pipes[0].reader].pump() or got
+        if got:
+            self._ready.poll(0)  # it must find the pipes empty to know which is first next time
         return got
 
     def take(self) -> Printout:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from batchq.jobs.attempt import KEPT, Stream, ends_of
 
 _CHUNK = 64 * 1024  #: bytes: as much as a pipe holds
-_CHUNKS = 16  #: that are read of one pipe before the other gets its turn
+_CHUNKS = 4  #: that are read of one pipe before the other, and everything else, gets its turn
 _SLACK = 192 * 1024  #: bytes beyond the tail after which it is cut
 # One buffer for all reads: to allocate that much for each, and free most of it, fragments the memory of a long run.
 ROOM = memoryview(bytearray(_CHUNK))
