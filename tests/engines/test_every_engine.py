@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import test_every_executor as contract
+from daskcluster import cluster
 from desk import afar, opened
 
 from batchq.executors.seam import Executor
@@ -15,8 +16,16 @@ ENGINES = {"threads": "pools:threads", "forkserver": "pools:forkserver", "fork":
 globals().update({name: test for name, test in vars(contract).items() if name.startswith("test_")})
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two workers."""
+    with cluster(tmp_path_factory.mktemp("dask")) as made:
+        yield made.address
+
+
+@pytest.fixture(params=[*ENGINES, "dask"])
 def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
     """A bridge with the client of an engine."""
-    with opened(afar(ENGINES[request.param]), tmp_path) as made:
+    engine = ENGINES.get(request.param) or f"dask:{request.getfixturevalue('dask')}"
+    with opened(afar(engine), tmp_path) as made:
         yield made

@@ -29,8 +29,8 @@ def check(request: Request) -> None:
     from batchq.executors.afar import choosing
 
     choosing.check(request.executor)
-    if request.lease is not None:
-        duration("--lease", request.lease)
+    duration("--lease", request.lease)
+    duration("--reconnect", request.reconnect)
     for option, name in _HERE:
         if getattr(request, name) not in (None, False):
             raise UsageError(
@@ -90,6 +90,7 @@ def executor(
         "worker_jobs": request.worker_jobs,
         "keep_output": keep_output,
         "folder": None if request.executor_folder is None else folder.absolute(request.executor_folder),
+        "reconnect": duration("--reconnect", request.reconnect) / 1000,
         "lease": duration("--lease", request.lease) / 1000,
     }
     return choosing.executor(request.executor, setup, inbox, listeners)

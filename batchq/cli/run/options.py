@@ -31,12 +31,15 @@ _OWN = (
     ),
     Option(
         "--executor", "WHERE",
-        "Where to run them: local, ssh:HOST,HOST, srun:NODE,NODE (srun: for all) or a pool, MODULE:FACTORY.",
+        "Where to run them: local, ssh:HOST,HOST, srun:NODE,NODE, dask:ADDRESS or a pool, MODULE:FACTORY.",
         default="local", group=_HOW,
     ),
     Option(
         "--lease", "DURATION", "How long a place elsewhere works on when it hears nothing of this run.",
         default="60s", group=_HOW,
+    ),
+    Option(
+        "--reconnect", "DURATION", "How long to wait for a scheduler of Dask that is gone.", default="60s", group=_HOW,
     ),
     Option(
         "--executor-folder", "DIR", "A folder that this machine and the workers of a pool share, for orders to them.",

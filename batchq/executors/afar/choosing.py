@@ -41,6 +41,11 @@ def engine(chosen: str) -> str | None:
     return None if chosen.partition(":")[0] in _CARRIERS else chosen
 
 
+def can_confirm(chosen: str) -> bool:
+    """Whether a later run can end what a dead run has left there, and know that it has; a pool offers no way."""
+    return engine(chosen) is None or chosen.startswith("dask:")
+
+
 def commands(chosen: str) -> dict[str, list[str]]:
     """Map the places that ``chosen`` names to the words that start a site there. Raises UsageError."""
     carrier, colon, text = chosen.partition(":")
@@ -86,7 +91,14 @@ def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
         "home": "/",
         "grace": 0.0,
     }
-    nothing |= {"worker_jobs": 0, "lease": None, "listens": False, "keep_output": KEPT, "folder": None}
+    nothing |= {
+        "worker_jobs": 0,
+        "lease": None,
+        "listens": False,
+        "keep_output": KEPT,
+        "folder": None,
+        "reconnect": 0.0,
+    }
     return nothing | {"run": f"{cookie}.end", "engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
 
 

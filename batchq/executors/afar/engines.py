@@ -4,9 +4,12 @@ Never in the runner: a pool that forks there would inherit the lock that shows t
 hangs would keep the loop from timeouts and signals.
 """
 
+import json
+import os
 import tempfile
 
-from batchq.executors.afar.unfit import Unfit
+from batchq.executors.afar.futures import FuturesExecutor, made_by
+from batchq.executors.afar.unfit import Unfit, in_one_line
 from batchq.executors.seam import Executor
 from batchq.processes import machine
 from batchq.processes.scratch import Scratch
@@ -20,11 +23,35 @@ if TYPE_CHECKING:
 def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     """Make the executor that ``chosen`` names. Raises Unfit."""
     if chosen.startswith("dask:"):
-        raise Unfit(f"--executor {chosen}: no such engine")
-    from batchq.executors.afar.futures import FuturesExecutor, made_by
-
+        return _dask(chosen, inbox, setup)
     slots = setup["slots"] or machine.cores()
     return FuturesExecutor(made_by(chosen, setup["home"]), slots, inbox, setup, _folder(chosen, setup))
+
+
+def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
+    """Connect to a scheduler: by its address, its file, or ``pkg.mod:make``, which returns a cluster. Raises Unfit."""
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        raise Unfit(f"--executor {chosen} needs distributed: pip install 'batchq[dask]'") from None
+    from batchq.executors.afar.dask.cluster import Cluster
+    from batchq.executors.afar.dask.executor import DaskExecutor
+
+    address: Any = chosen.partition(":")[2]
+    if "://" not in address:
+        address = _address_in(address) if os.path.exists(address) else made_by(address, setup["home"])()
+    cluster = Cluster(address, setup["run"])
+    if setup["end"] != [setup["run"]]:
+        cluster.end(setup["end"])
+    return DaskExecutor(cluster, inbox, setup, setup["reconnect"])
+
+
+def _address_in(path: str) -> str:
+    try:
+        with open(path) as file:
+            return str(json.load(file)["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unfit(f"{path} is not the file of a scheduler: {in_one_line(error)}") from None
 
 
 def _folder(chosen: str, setup: "dict[str, Any]") -> str:

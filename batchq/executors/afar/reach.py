@@ -18,11 +18,11 @@ class Reach:
         try:
             commands = choosing.commands(executor)
         except UsageError:  # it was run by a newer version, or in an allocation that is gone
-            self._open: dict[Place, None] = {}
-            self._is_known = False
-            return
-        self._is_known = True
-        self._open = {
+            commands = {}
+        self._is_known = bool(commands) and choosing.can_confirm(executor)
+        if not self._is_known:
+            commands = {}
+        self._open: dict[Place, None] = {
             Place(name, words, choosing.setup_to_end(executor, f"{cookie}.{number}")): None
             for number, (name, words) in enumerate(commands.items())
         }

@@ -1,0 +1,182 @@
+"""The connection to a Dask cluster: its threads wait for it, and pass what happens to the one thread of the bridge."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+
+from distributed import Client, as_completed
+
+from batchq.executors.afar import perform as at_worker
+from batchq.executors.afar.dask import task
+from batchq.executors.afar.unfit import Unfit, in_one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONNECT = 10.0  #: seconds that a connection may take
+CLOSE = 3.0  #: seconds that the goodbye may take
+ORDERS = 8  #: orders that are on their way at once: one to a worker that does not answer holds up no other
+
+
+class Cluster:
+    """``address`` is that of a scheduler, or a ``LocalCluster``-like object. ``run`` names the run at the workers.
+
+    ``happenings`` has what came: (name, values). ``fileno`` is readable when there is something.
+    """
+
+    def __init__(self, address: "Any", run: str) -> None:
+        """Connect. Raises Unfit."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+        self.happenings: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._run = run
+        self._read, self._write = os.pipe()
+        for end in (self._read, self._write):
+            os.set_blocking(end, False)
+        self._is_closed = False
+        try:
+            self._client = Client(
+                address, timeout=CONNECT, set_as_default=False, name="batchq", direct_to_workers=False
+            )
+            if self._client.run_on_scheduler(importlib.util.find_spec, "batchq") is None:
+                raise Unfit("batchq is not installed where the scheduler runs, which reads what the workers are sent")
+        except (OSError, TypeError, ValueError, RuntimeError) as error:
+            raise Unfit(f"cannot connect to the scheduler at {address}: {in_one_line(error)}") from None
+        self._completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
+        self._is_more = threading.Event()
+        self._orders = ThreadPoolExecutor(ORDERS, "batchq-orders")
+        self._client.subscribe_topic(task.topic(run), lambda event: self._note("started", *event[1]))
+        self._client.subscribe_topic("all", self._note_worker)
+        threading.Thread(target=self._collect, daemon=True, name="batchq-collect").start()
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch."""
+        return self._read
+
+    def take(self) -> "list[tuple[str, tuple[Any, ...]]]":
+        """Return what has happened since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read, 65536):
+                pass
+        found = []
+        while self.happenings:
+            found.append(self.happenings.popleft())
+        return found
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the scheduler can be reached now."""
+        return bool(self._client.status == "running")
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the client does not try to reach it again."""
+        return bool(self._client.status == "closed")
+
+    def submit(self, address: str, tokens: Sequence[str], invocations: Sequence[str]) -> "list[Any]":
+        """Send attempts to one worker, and to no other; return their futures. Raises what Dask raises: nothing was sent."""
+        futures: list[Any] = self._client.map(
+            task.perform,
+            invocations,
+            key=[("batchq", token) for token in tokens],
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+        self._completed.update(futures)
+        self._is_more.set()
+        return futures
+
+    def withdraw(self, futures: "Sequence[Any]") -> None:
+        """Forget tasks; in the background, because the scheduler may be gone."""
+        if futures:
+            self._orders.submit(self._client.cancel, [*futures], force=True)
+
+    def order(self, address: str, message: "list[Any]") -> None:
+        """Send an order to the site at a worker; its answer comes as the happening ``answered``."""
+
+        def send() -> object:
+            text = json.dumps(message)
+            answers = self._client.run(at_worker.order, self._run, text, workers=[address], on_error="return")
+            answer = answers.get(address)
+            return json.loads(answer) if isinstance(answer, str) else None
+
+        self._in_background("answered", (address, message[0]), send)
+
+    def ask_version(self, address: str) -> None:
+        """Ask which batchq a worker has, with functions of the standard library: one that lacks our task dies of it."""
+
+        def ask() -> object:
+            return self._client.run(metadata.version, "batchq", workers=[address], on_error="return").get(address)
+
+        self._in_background("greeted", (address,), ask)
+
+    def look(self) -> None:
+        """Ask for the workers; they come as the happening ``workers``: None if the scheduler does not answer."""
+        self._in_background("workers", (), lambda: self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def close(self) -> None:
+        """End the sites of this run, and disconnect."""
+        self._is_closed = True
+        closing = threading.Thread(target=self._close, daemon=True)
+        closing.start()
+        closing.join(CLOSE)
+        self._orders.shutdown(wait=False, cancel_futures=True)
+
+    def end(self, runs: Sequence[str]) -> None:
+        """End what dead runs have left at the workers. Raises Unfit unless all workers confirm it."""
+        try:
+            for run in runs:
+                self._client.run(at_worker.order, run, '["close"]', on_error="raise")
+        except Exception as error:
+            raise Unfit(f"a worker does not confirm that it ended what a dead run left: {in_one_line(error)}") from None
+
+    # --- in other threads ----------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, *values: "Any") -> None:
+        self.happenings.append((name, values))
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"!")
+
+    def _note_worker(self, event: "tuple[float, Any]") -> None:
+        message = event[1]
+        if isinstance(message, dict) and message.get("action") in ("add-worker", "remove-worker"):
+            self._note("worker", message["action"], message["worker"], bool(message.get("expected")))
+
+    def _collect(self) -> None:
+        while not self._is_closed:
+            try:
+                batch = self._completed.next_batch(block=True)
+            except StopIteration:
+                self._is_more.wait(0.5)
+                self._is_more.clear()
+                continue
+            except Exception:  # the client was closed
+                return
+            self._note("done", batch)
+
+    def _in_background(self, name: str, values: "tuple[Any, ...]", function: "Callable[[], Any]") -> None:
+        def run() -> None:
+            try:
+                found = function()
+            except Exception:
+                found = None
+            self._note(name, *values, found)
+
+        with contextlib.suppress(RuntimeError):  # shut down
+            self._orders.submit(run)
+
+    def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            if self.is_connected:
+                self._client.run(at_worker.order, self._run, '["close"]', on_error="ignore")
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=1)
