@@ -48,6 +48,10 @@ def run(
     halt: str | None = None,
     if_running: str | None = None,
     watch: bool = False,
+    executor: str | None = None,
+    lease: "Duration | None" = None,
+    reconnect: "Duration | None" = None,
+    executor_folder: "Path | None" = None,
     perform: str | None = None,
     events: "Path | None" = None,
     handler: str | Iterable[str] = (),
@@ -73,6 +77,10 @@ def run(
     halt              "soon" or "now" when a job has failed, as --halt
     if_running        if another run is at work: "join" (the default), "skip", "fail", "wait" or "wait=60s"
     watch             stay, and run new jobs as soon as they are added
+    executor          where jobs run: "local" (the default), "ssh:HOST,HOST", "dask:ADDRESS" …, as --executor
+    lease             how long jobs elsewhere go on when they hear nothing of the run
+    reconnect         how long to wait for a scheduler of Dask that is gone
+    executor_folder   a folder that the workers of a pool share with this machine
     perform           the "module:function" that performs payload jobs
     events            a file to which events are appended
     handler           one or more "module:function" that are called with each event
@@ -103,7 +111,9 @@ def run(
         raise errors.UsageError("events cannot go to stdout from Python: name a file")
     given = plain({
         "--jobs": slots, "--queue": queue, "--batch": batch, "--max-jobs": max_jobs, "--max-time": max_time,
-        "--halt": halt, "--if-running": if_running, "--perform": perform, "--events": events, "--grace": grace,
+        "--halt": halt, "--if-running": if_running, "--executor": executor, "--lease": lease,
+        "--reconnect": reconnect, "--executor-folder": executor_folder, "--perform": perform,
+        "--events": events, "--grace": grace,
         "--log-dir": log_dir, "--worker-jobs": worker_jobs, "--limit-processes": limit_processes,
         "--mail-on": mail_on, "--notify": notify,
     })  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 from conftest import Shell, eventually, finish
 
 import batchq
-from batchq.cli.run.options import RUN
+from batchq.cli.run.options import FOR_JOBS, RUN
 
 TESTS = Path(__file__).parent.parent
 
@@ -79,9 +79,10 @@ def test_a_run_takes_what_its_options_say(project: Path) -> None:
 
 def test_the_options_are_those_of_the_command() -> None:
     renamed = {"jobs": "slots", "db": "store"}
-    # JSON is always asked for, the variable serves for the network, jobs are added with Store.add, and another user's
-    # store is only for those who say so where they can be seen.
-    only_there = {"json", "allow_network_fs", "trust_owner", "files"}
+    # JSON is always asked for, the variable serves for the network, jobs are added with Store.add, their output is that of
+    # a command, and another user's store is only for those who say so where they can be seen.
+    only_there = {"json", "allow_network_fs", "trust_owner", "files"} | (FOR_JOBS.keys() - {"slots"})
+    only_there |= {"tee", "no_tee", "pass_exit_code", "pass_on", "keep_order"}
     there = {renamed.get(name, name) for name in (one.name for one in RUN.parameters)} - only_there
 
     assert set(inspect.signature(batchq.run).parameters) == there

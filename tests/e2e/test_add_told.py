@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_jobs_and_stores_nothing(batchq: Shell) -> None:
     assert done.out.splitlines() == [
         "WOULD BE  ID  BATCH    QUEUE    NAME  COMMAND",
         "skipped    1  default  default  -     true",  # it stays as it is stored
-        "added      -  default  img      -     convert b.png '\\x1b'",
+        "added      -  default  img      -     convert b.png $'\\033'",
     ]
     assert done.err == "batchq: add: 1 added, 1 skipped; this is a dry run, and nothing was stored\n"
     assert batchq.rows("SELECT id FROM jobs") == [(1,)]

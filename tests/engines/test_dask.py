@@ -1,0 +1,95 @@
+"""Jobs at the workers of a real Dask cluster: workers, the scheduler and the run are killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import eventually
+from daskcluster import Cluster, cluster
+from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from scene import Scene, end, ended
+
+pytest_plugins = ("scene",)
+
+
+@pytest.fixture
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with two workers of one thread; its folder is not that of the scene, which looks for its own processes."""
+    with cluster(tmp_path_factory.mktemp("dask")) as made:
+        yield made
+
+
+def parents_of(pid: int) -> list[int]:
+    """The processes above one, nearest first."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
+
+
+def test_jobs_run_at_the_workers_and_nothing_is_left_there(scene: Scene, dask: Cluster) -> None:
+    scene.add(
+        *[{"command": f"echo {n}; exit {n % 2}"} for n in range(4)],
+        *[{"call": "os.path:join", "args": {"a": str(n)}} for n in range(20)],
+        {"command": "sleep 60", "timeout": "500ms"},
+    )
+    scene.run("-q", "--executor", f"dask:{dask.file}", code=1)
+
+    assert scene.attempts() == [("succeeded",), ("failed",)] * 2 + [("succeeded",)] * 20 + [("timed_out",)]
+    assert [scene.output(job) for job in (1, 4)] == [b"0\n", b"3\n"]
+    assert scene.survivors() == []
+
+
+def test_a_job_of_a_killed_worker_has_crashed_and_runs_again_elsewhere(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 2)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 2)
+    above = parents_of(int((scene.folder / "pid-1").read_text()))
+    victim = next(name for name, process in dask.workers.items() if process.pid in above)
+    dask.kill(victim)
+    eventually(lambda: scene.rows("SELECT 1 FROM attempts WHERE outcome = 'crashed'"), 60)
+    let_end(scene)
+
+    assert ended(run) == 0
+    assert scene.attempts() == [("crashed",), ("succeeded",), ("succeeded",)]
+    assert_none_overlapped(scene)
+
+
+@pytest.mark.parametrize("victims", ["runner", "both"])
+def test_nothing_is_left_at_the_workers_of_a_killed_run(scene: Scene, dask: Cluster, victims: str) -> None:
+    add_waiting(scene, 2)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 2)
+    runner = scene.runner()
+    for pid in [runner] if victims == "runner" else [run.pid, runner]:
+        end(pid)
+    ended(run)
+    eventually(lambda: scene.survivors() == [], 60)
+    let_end(scene)
+    scene.run("-q", "--executor", f"dask:{dask.address}")
+
+    assert scene.attempts() == [("crashed",), ("succeeded",)] * 2
+    assert_none_overlapped(scene)
+
+
+def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 2)
+    run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "1s")
+    eventually(lambda: len(starts(scene)) == 2)
+    os.kill(dask.scheduler.pid, signal.SIGKILL)
+
+    assert ended(run) == 74
+    assert "the scheduler of Dask is gone" in scene.said()
+    assert scene.attempts() == [("crashed",)] * 2
+    eventually(lambda: scene.survivors() == [], 60)
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(scene: Scene) -> None:
+    scene.add({"command": "true"})
+    done = scene.run("--executor", "dask:tcp://127.0.0.1:1", code=78)
+
+    assert "cannot connect to the scheduler at tcp://127.0.0.1:1" in done.err
+    assert scene.jobs() == [("queued",)]
