@@ -208,7 +208,7 @@ def test_on_a_terminal_a_failure_is_reported_once_and_a_retry_when_it_happens(ba
     with on_terminal(batchq, "run", "--max-attempts", "2", "--backoff", "1ms", "-c", "echo try; exit 3") as it:
         assert it.wait() == 1
         lines = it.scrolled().split("\n")
-    assert [lines[0], lines[2]] == ["try", "try"] and lines[1].startswith("job 1: exit 3: try; ")
+    assert [lines[0], lines[2]] == ["try", "try"] and lines[1].startswith("job 1: exit 3: try; "), lines
     assert lines[3] == "batchq: 1 job failed"
     assert "Run it again" in "\n".join(lines[-2:]), "and nothing after it"
 
