@@ -7,11 +7,14 @@ import pytest
 import test_every_executor as contract
 from daskcluster import cluster
 from desk import afar, opened
+from scene import SOAK
 
 from batchq.executors.seam import Executor
 
 pytest_plugins = ("desk",)
-ENGINES = {"threads": "pools:threads", "forkserver": "pools:forkserver", "fork": "pools:fork"}
+ENGINES = {"forkserver": "pools:forkserver"}
+if SOAK:
+    ENGINES |= {"threads": "pools:threads", "fork": "pools:fork"}
 
 globals().update({name: test for name, test in vars(contract).items() if name.startswith("test_")})
 
