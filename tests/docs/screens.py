@@ -1,20 +1,23 @@
-"""The screens of docs/terminal.md, made by real runs on a terminal of 80 columns."""
+"""The screens of the pages in docs, made by real commands on a terminal of 80 columns."""
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from conftest import Shell
 from terminal import CTRL_C, Terminal, on_terminal
 
-PAGE = Path(__file__).parents[2] / "docs" / "terminal.md"
+PAGES = Path(__file__).parents[2] / "docs"
 UNTIL_GO = "until [ -e go ]; do sleep 0.02; done"
 _VARYING = (
     (re.compile(r"[━╸─]+"), "BAR"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"\s+[+-]\d{4}$", re.M), ""),
     (re.compile(r"\s+on \S+, store \S+$", re.M), " on HOST, store PATH"),
-    (re.compile(r"\b\d+(\.\d)?/(s|min|h)\b"), "RATE"),
+    (re.compile(r"^store \S+$", re.M), "store PATH"),
+    (re.compile(r"\b\d+(\.\d)?( jobs)?/(s|min|h)\b"), "RATE"),
     (re.compile(r"\b(\d+ m \d\d s|\d+(\.\d)? (m?s|m))\b"), "SPAN"),
     (re.compile(r"(, RATE)?(, SPAN)?(, SPAN left)?$", re.M), ""),
     (re.compile(r" +"), " "),
@@ -29,9 +32,9 @@ def masked(screen: str) -> str:
 
 
 def documented() -> dict[str, str]:
-    """The screens of the page, by name."""
-    found = re.findall(r"^<!-- screen: (\S+) -->\n```text\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    return dict(found)
+    """The screens of all pages, by name."""
+    pattern = re.compile(r"^<!-- screen: (\S+) -->\n```text\n(.*?)^```$", re.M | re.S)
+    return dict(screen for page in PAGES.glob("*.md") for screen in pattern.findall(page.read_text()))
 
 
 def end(terminal: Terminal, shell: Shell) -> None:
@@ -102,7 +105,21 @@ def last_lines(batchq: Shell) -> Iterator[str]:
     yield "\n".join(seen)
 
 
+def looking(batchq: Shell, command: str) -> Iterator[str]:
+    """A command that looks at a short night with one failure."""
+    batchq("add", "--name", "extract", "--", "sleep", "0.4")
+    script = batchq.folder / "load.sh"
+    script.write_text("#!/bin/sh\nsleep 0.1; echo disk full >&2; exit 4\n")
+    script.chmod(0o755)
+    batchq("add", "--name", "load", "./load.sh")
+    batchq("add", "--name", "mail", "--hold", "--", "true")
+    batchq("run", "-q", code=1)
+    with on_terminal(batchq, command, rows=40) as terminal:
+        terminal.wait()
+        yield terminal.screen()
+
+
 SCREENS: dict[str, Callable[[Shell], Iterator[str]]] = {
     "working": working, "failures": failures, "waiting": waiting, "stopping": stopping, "verbose": verbose,
-    "last": last_lines,
+    "last": last_lines, "list": partial(looking, command="list"), "report": partial(looking, command="report"),
 }  # fmt: skip

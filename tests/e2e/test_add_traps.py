@@ -1,6 +1,7 @@
 """Command lines that are valid and probably not meant as they are: each gets a line with what to type instead."""
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,27 @@ def test_without_input_or_with_braces_of_its_own_there_is_no_warning(batchq: She
     stdin = "a\n" if words[0] != "gzip" else ""
 
     assert batchq("add", "--", *words, stdin=stdin).err == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--", "echo", "{}", ":::", "a b", "c"),
+        ("-c", "echo $1", "--", ":::", "a b", "c"),
+        ("echo", "{}", ":::", "a b", "c"),
+    ],
+)
+def test_values_without_each_are_a_warning_with_the_line_that_works(batchq: Shell, words: tuple[str, ...]) -> None:
+    told = batchq("add", *words, stdin="").err
+    assert told.startswith(
+        "batchq: warning: this is one job, with ::: as it is; for a job for each value, write: batchq "
+    )
+    assert "::: " not in batchq("add", "--hold", "--", "parallel", "echo", ":::", "a", stdin="").err
+
+    meant = shlex.split(told.partition("write: batchq ")[2])
+    assert batchq(*meant, stdin="").out == "3\n4\n"
+    batchq("run", "-q")
+    assert batchq("logs", "3", "4", "--raw").out == "a b\nc\n"
 
 
 @pytest.mark.parametrize("line", ["echo a && echo b", "echo hello", "ls | wc -l", "echo 'a b'"])

@@ -22,12 +22,18 @@ _AFTER_COMMAND = (
 )  # fmt: skip
 
 
-def for_command(words: "Sequence[str]", verb: str, *, is_script: bool) -> None:
+def for_command(words: "Sequence[str]", verb: str, *, script: str | None) -> None:
     """Warn of a single command that was meant for a shell, or as the template of many jobs.
 
-    ``is_script``: the words are those of a script of ``-c``.
+    ``script``: that of ``-c``, whose words these are.
     """
-    if is_script or not words:
+    if ":::" in words and os.path.basename(words[0]) not in _OWN_BRACES:
+        line = f"-- {shellwords.joined(words)}"
+        line = line if script is None else f"-c {shellwords.joined([script])} {line}"
+        note(
+            f"warning: this is one job, with ::: as it is; for a job for each value, write: batchq {verb} --each {line}"
+        )
+    if script is not None or not words:
         return
     if len(words) == 1 and shellwords.needs_shell(words[0]) and not os.path.exists(words[0]):
         meant = shellwords.joined([words[0]])

@@ -63,11 +63,11 @@ def specs_of(request: "Request", verb: str = "add") -> "Jobs":
 def _hint(request: "Request", verb: str) -> None:
     """Warn of a command that is probably not meant as it is; most commands cannot be such."""
     words = request.words or []
-    is_odd = any("{" in word for word in words) or (len(words) == 1 and not words[0].isidentifier())
+    is_odd = any("{" in word or word == ":::" for word in words) or (len(words) == 1 and not words[0].isidentifier())
     if not request.quiet and (is_odd or sys.stderr.isatty()):
         from batchq.cli.add import hints
 
-        hints.for_command(words, verb, is_script=request.command is not None)
+        hints.for_command(words, verb, script=request.command)
 
 
 def reads_stdin(request: "Request") -> bool:

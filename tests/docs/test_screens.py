@@ -1,4 +1,4 @@
-"""docs/terminal.md shows what a terminal shows."""
+"""The screens in docs are what a terminal shows."""
 
 import pytest
 from conftest import Shell
@@ -6,7 +6,7 @@ from screens import SCREENS, documented, masked
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_a_screen_of_the_page_is_what_a_terminal_shows(batchq: Shell, name: str) -> None:
+def test_a_screen_in_docs_is_what_a_terminal_shows(batchq: Shell, name: str) -> None:
     shown = list(SCREENS[name](batchq))
 
     for number, screen in enumerate(shown, 1):
@@ -14,7 +14,7 @@ def test_a_screen_of_the_page_is_what_a_terminal_shows(batchq: Shell, name: str)
         assert masked(documented()[key]) == masked(screen), f"{key}:\n{screen}"
 
 
-def test_the_page_has_no_other_screens() -> None:
+def test_docs_have_no_other_screens() -> None:
     assert {key.partition("-")[0] for key in documented()} == set(SCREENS)
 
 
