@@ -1,4 +1,4 @@
-"""The screens of the pages in docs, made by real commands on a terminal of 80 columns."""
+"""The screens of the pages in docs, made by real commands on a terminal, of 80 columns where nothing else is said."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -105,8 +105,8 @@ def last_lines(batchq: Shell) -> Iterator[str]:
     yield "\n".join(seen)
 
 
-def looking(batchq: Shell, command: str) -> Iterator[str]:
-    """A command that looks at a short night with one failure."""
+def looking(batchq: Shell, command: str, widths: tuple[int, ...] = (80,)) -> Iterator[str]:
+    """A command that looks at a short night with one failure, in windows of some widths."""
     batchq("add", "--name", "extract", "--", "sleep", "0.4")
     script = batchq.folder / "load.sh"
     script.write_text("#!/bin/sh\nsleep 0.1; echo disk full >&2; exit 4\n")
@@ -114,12 +114,13 @@ def looking(batchq: Shell, command: str) -> Iterator[str]:
     batchq("add", "--name", "load", "./load.sh")
     batchq("add", "--name", "mail", "--hold", "--", "true")
     batchq("run", "-q", code=1)
-    with on_terminal(batchq, command, rows=40) as terminal:
-        terminal.wait()
-        yield terminal.screen()
+    for columns in widths:
+        with on_terminal(batchq, command, columns=columns, rows=40) as terminal:
+            terminal.wait()
+            yield terminal.screen()
 
 
 SCREENS: dict[str, Callable[[Shell], Iterator[str]]] = {
     "working": working, "failures": failures, "waiting": waiting, "stopping": stopping, "verbose": verbose,
-    "last": last_lines, "list": partial(looking, command="list"), "report": partial(looking, command="report"),
+    "last": last_lines, "list": partial(looking, command="list", widths=(80, 40)), "report": partial(looking, command="report"),
 }  # fmt: skip
