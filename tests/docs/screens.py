@@ -122,5 +122,6 @@ def looking(batchq: Shell, command: str, widths: tuple[int, ...] = (80,)) -> Ite
 
 SCREENS: dict[str, Callable[[Shell], Iterator[str]]] = {
     "working": working, "failures": failures, "waiting": waiting, "stopping": stopping, "verbose": verbose,
-    "last": last_lines, "list": partial(looking, command="list", widths=(80, 40)), "report": partial(looking, command="report"),
+    "last": last_lines, "list": partial(looking, command="list", widths=(80, 40)),
+    "report": partial(looking, command="report"),
 }  # fmt: skip
