@@ -12,6 +12,7 @@ from history import add
 from others import ENVIRONMENT
 
 from batchq.errors import CreateError, MissingError
+from batchq.store.file import location
 from batchq.store.file.opening import open_at
 
 MAKERS = """
@@ -69,15 +70,18 @@ def test_a_creation_that_fails_leaves_no_store_and_says_why(folder: Path) -> Non
     assert os.listdir(folder) == ["batchq.db-lock"]
 
 
-def test_a_store_is_private_whatever_the_umask(folder: Path) -> None:
+def test_a_store_is_private_whatever_the_umask(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store in the home folder, whose folder is made with it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    path = Path(location.own())
     previous = os.umask(0)
-    with open_at(str(folder / "new" / "batchq.db"), create=True) as store:
+    with open_at(str(path), create=True) as store:
         add(store, "true")
-        modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in (folder / "new").iterdir()}
+        modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
     os.umask(previous)
 
     assert modes == {f"batchq.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-lock")}
-    assert stat.S_IMODE((folder / "new").stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_a_missing_store_is_not_made_by_looking(folder: Path) -> None:

@@ -64,7 +64,7 @@ def test_nothing_is_left_at_the_workers_of_a_killed_run(scene: Scene, dask: Clus
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 2)
     runner = scene.runner()
-    for pid in [runner] if victims == "runner" else [run.pid, runner]:
+    for pid in [runner] if victims == "runner" else [runner, run.pid]:
         end(pid)
     ended(run)
     eventually(lambda: scene.survivors() == [], 60)
@@ -83,7 +83,9 @@ def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cl
 
     assert ended(run) == 74
     assert "the scheduler of Dask is gone" in scene.said()
-    assert scene.attempts() == [("crashed",)] * 2
+    assert set(scene.attempts()) <= {("crashed",), ("interrupted",)}  # their sites end them, and may still say so
+    assert set(scene.jobs()) <= {("queued",), ("scheduled",)}
+    assert_none_overlapped(scene)
     eventually(lambda: scene.survivors() == [], 60)
 
 

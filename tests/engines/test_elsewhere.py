@@ -80,7 +80,7 @@ def test_nothing_is_left_at_places_of_a_killed_run_and_the_next_run_goes_on(afar
     add_waiting(afar, 4)
     run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
     eventually(lambda: len(starts(afar)) == 4)
-    for pid in {"runner": [afar.runner()], "guardian": [run.pid], "both": [run.pid, afar.runner()]}[victims]:
+    for pid in {"runner": [afar.runner()], "guardian": [run.pid], "both": [afar.runner(), run.pid]}[victims]:
         end(pid)
     ended(run)
     next_run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
@@ -97,8 +97,8 @@ def test_a_local_run_ends_what_a_dead_run_left_at_its_places(afar: Scene) -> Non
     run = afar.start("-q", "-j", "2", "--executor", "ssh:h1")
     eventually(lambda: len(starts(afar)) == 2)
     runner = afar.runner()
-    end(run.pid)
     end(runner)
+    end(run.pid)
     ended(run)
     let_end(afar)
     afar.run("-q")
@@ -113,8 +113,8 @@ def test_a_run_waits_for_the_lease_if_the_places_of_a_dead_run_cannot_be_reached
     run = afar.start("-q", "--executor", "ssh:h1", "--lease", "3s")
     eventually(lambda: len(starts(afar)) == 1)
     runner = afar.runner()
-    end(run.pid)
     end(runner)
+    end(run.pid)
     ended(run)
     let_end(afar)
     afar.shell.env["BATCHQ_SSH"] = "false"

@@ -83,8 +83,10 @@ class DaskExecutor:
         for one in (cluster.fileno(), inbox.fileno()):
             self._poller.register(one, select.POLLIN)
         until = time.monotonic() + 2.0
-        while not self._workers and time.monotonic() < until and not self._reports and not inbox.received:
+        while time.monotonic() < until and not self._reports and not inbox.received:
             self._step(until)
+            if self._workers and not self._strangers:
+                break
 
     @property
     def slots(self) -> int:
