@@ -233,7 +233,7 @@ def test_a_list_has_one_whole_line_for_each_job_off_a_terminal(store: Store) -> 
         *("2", "failed", "3", "2.0", "s", *clock.local(added).split(), "night", "default", "load"),
         *("exit", "code", "3:", "refused", "psql", "-f", "load.sql"),
     ]
-    assert lines[4].endswith("x" * 500 + r"\necho two")
+    assert lines[4].endswith("x" * 500 + r"\necho two'")
     assert len(lines) == 5
 
 
