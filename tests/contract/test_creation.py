@@ -75,10 +75,12 @@ def test_a_store_is_private_whatever_the_umask(folder: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
     path = Path(location.own())
     previous = os.umask(0)
-    with open_at(str(path), create=True) as store:
-        add(store, "true")
-        modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
-    os.umask(previous)
+    try:
+        with open_at(str(path), create=True) as store:
+            add(store, "true")
+            modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
+    finally:
+        os.umask(previous)  # or all tests after this one would fail
 
     assert modes == {f"batchq.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-lock")}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

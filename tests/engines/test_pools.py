@@ -33,6 +33,18 @@ def test_jobs_run_on_a_pool_with_output_results_and_timeouts(pools: Scene, pool:
     assert [pools.output(job) for job in (1, 4)] == [b"0\n", b"3\n"]
 
 
+def semaphores() -> set[str]:
+    return {entry.name for entry in Path("/dev/shm").glob("sem.mp-*")}
+
+
+def test_a_run_on_a_pool_leaves_no_semaphores(pools: Scene) -> None:
+    pools.add({"command": "true"})
+    before = semaphores()
+    pools.run("-q", "-j", "2", "--executor", "pools:forkserver")
+
+    eventually(lambda: not semaphores() - before)  # those that other tests have made meanwhile go, too
+
+
 @pytest.mark.parametrize("pool", ["forkserver", "fork"])
 def test_jobs_of_a_killed_worker_crash_and_run_again_on_a_new_pool(pools: Scene, pool: str) -> None:
     add_waiting(pools, 2)

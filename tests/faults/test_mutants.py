@@ -8,12 +8,17 @@ import mutants
 import pytest
 import sizes
 from figures import record_caught
+from history import SUCCEEDED, play
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from ledger_machine import LedgerMachine
 from order_machine import OrderMachine
 
 from batchq.errors import BatchqError
+from batchq.jobs.reading import jobfile
+from batchq.jobs.selection import of_ids
+from batchq.store.adding import intake
+from batchq.store.changing import control
 from batchq.store.file.connection import Store
 
 pytest_plugins = ("figures",)
@@ -47,6 +52,25 @@ def test_a_walk_catches(
         )  # fmt: skip
     print(f"caught after {time.monotonic() - began:.1f} s")
     record_caught(suite)
+
+
+def is_unneeded_brought_back(store: Store) -> bool:
+    """Whether a retry of the last of three parents that succeeded lets the job after their failure wait again."""
+    lines = b"".join(b'{"name": "%s", "command": "true"}\n' % name for name in (b"a", b"b", b"c"))
+    lines += b'{"name": "d", "command": "true", "after_failed": ["a", "b", "c"]}\n'
+    intake.add(store, jobfile.read(lines, "jsonl", "test", {}, "/", "/bin"))
+    play(store, SUCCEEDED, SUCCEEDED, SUCCEEDED)
+    control.retry(store, of_ids([3]))
+    return store.fetch("SELECT state FROM jobs WHERE name = 'd'") == [("blocked",)]
+
+
+@pytest.mark.parametrize("name", [None, *mutants.RARE])
+def test_an_unneeded_job_is_brought_back_by_each_parent(
+    store: Store, name: str | None, broken: Callable[[str], None]
+) -> None:
+    if name is not None:
+        broken(name)
+    assert is_unneeded_brought_back(store) == (name is None)
 
 
 def test_a_mutant_leaves_no_trace(broken: Callable[[str], None]) -> None:

@@ -153,7 +153,7 @@ class FuturesExecutor:
     def close(self) -> None:
         """Shut the pool down, and end the sites of its workers."""
         self._order(["close"])
-        closing = threading.Thread(target=self._shut_down, daemon=True)
+        closing = threading.Thread(target=self._finish, daemon=True)
         closing.start()
         closing.join(PATIENCE)
         at_worker.order(self._setup["run"], '["close"]')  # of a pool of threads the workers are this process
@@ -270,6 +270,13 @@ class FuturesExecutor:
             self._pool = self._make()
         except Exception as failed:
             self._reports.append(Refused(f"the pool broke, and its factory failed: {in_one_line(failed)}", 74))
+
+    def _finish(self) -> None:
+        """Shut the pool down, and remove its semaphores: a bridge ends without the exit handlers of Python."""
+        self._shut_down()
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            with contextlib.suppress(Exception):
+                util._exit_function()
 
     def _shut_down(self) -> None:
         with contextlib.suppress(Exception):
