@@ -12,9 +12,8 @@ from scene import SOAK
 from batchq.executors.seam import Executor
 
 pytest_plugins = ("desk",)
-ENGINES = {"forkserver": "pools:forkserver"}
-if SOAK:
-    ENGINES |= {"threads": "pools:threads", "fork": "pools:fork"}
+POOLS = {"threads": "pools:threads", "forkserver": "pools:forkserver", "fork": "pools:fork"}
+ENGINES = POOLS if SOAK else {}
 
 globals().update({name: test for name, test in vars(contract).items() if name.startswith("test_")})
 
