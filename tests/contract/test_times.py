@@ -87,7 +87,7 @@ def test_the_time_between_runs_does_not_count() -> None:
 
 def test_the_rate_of_a_report_is_that_of_the_time_in_which_runs_worked(batchq: Shell) -> None:
     for _ in range(2):
-        batchq("add", "-q", "--", "sleep", "0.05")
+        batchq("add", "-q", "--", "sleep", "0.06")  # a start and an end are each rounded to milliseconds
         batchq("run", "-q")
     with open_at(str(batchq.db())) as store, store.writing() as db:  # a day passed between the two
         db.execute(
