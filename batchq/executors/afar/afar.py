@@ -3,11 +3,11 @@
 import math
 import select
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 
+from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.place import Place
-from batchq.executors.seam import Lost, Noted, Refused, Report
+from batchq.executors.seam import Noted, Refused
 from batchq.jobs.attempt import Claim
 from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
@@ -18,18 +18,16 @@ SUSPENDED = 1.0  #: seconds within which places have suspended their jobs
 BEATS = 6  #: signs of life in the time of a lease
 
 
-class Afar:
+class Afar(Elsewhere):
     """``places`` run the claims. ``lease`` is how many seconds a place works on without a sign of life of the run."""
 
     def __init__(self, places: Sequence[Place], inbox: Inbox, lease: float | None, *, name: str = "afar") -> None:
         self.name = name
         self.lease = lease
         self.places = places
-        self._inbox = inbox
+        super().__init__(inbox)
         self._beat = math.inf if lease is None else lease / BEATS
         self._beat_at = time.monotonic() + self._beat
-        self._backlog: deque[Claim] = deque()
-        self._reports: list[Report] = []
         self._is_refused = False
 
         self._poller = select.poll()
@@ -52,9 +50,6 @@ class Afar:
         """What the largest place has: a job cannot be spread over several."""
         return max([1, *(place.widest for place in self.places)])
 
-    def prepare(self) -> None:
-        """Do nothing: the places get ready by themselves."""
-
     def free(self) -> int:
         """Count the claims that would start at once."""
         waiting = sum(claim.slots for claim in self._backlog)
@@ -64,46 +59,13 @@ class Afar:
         """Count the claims that the places would take in advance."""
         return max(0, sum(place.ahead for place in self.places) - len(self._backlog))
 
-    def start(self, claims: Sequence[Claim]) -> None:
-        """Send the claims to places with room; the rest waits here."""
-        self._backlog += claims
-        self._fill()
-
-    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
-        """Wait for reports of the places."""
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._reports and not self._is_awaited():
-            self._step(until)
-            if time.monotonic() >= until:
-                break
-        until = min(until, time.monotonic() + gather)
-        while (
-            time.monotonic() < until
-            and self._reports
-            and not self.free()
-            and not self.ahead()
-            and not self._is_awaited()
-        ):
-            self._step(until)
-        reports, self._reports = self._reports, []
-        return reports
-
-    def processes(self) -> dict[str, int]:
-        """Return nothing: all processes of attempts are elsewhere."""
-        return {}
-
-    def listening(self, number: int) -> set[str]:
-        """Return nothing: a signal to all processes here reaches no job."""
-        return set()
-
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Pass the order on; requeue what waits here.
 
         A claim of a lost place ends when nothing of it can run any more, which may take the time of the lease.
         """
         chosen = set(tokens)
-        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
-        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+        self._requeue(chosen)
         for place in self.places:
             if mine := [token for token in place.claims if token in chosen]:
                 place.send(["stop", mine, status, grace])
@@ -130,9 +92,6 @@ class Afar:
     def _send_all(self, kind: str) -> None:
         for place in self.places:
             place.send([kind])
-
-    def _is_awaited(self) -> bool:
-        return bool(self._inbox.received) or self._inbox.was_notified
 
     def _fill(self) -> None:
         """Give claims to places: those that start at once first, then those ahead, to the place with the most room."""

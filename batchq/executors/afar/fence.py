@@ -1,6 +1,6 @@
 """A folder that a run and the workers of a pool share: what the pool itself cannot do goes through it.
 
-The fence: whoever first makes the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
+The fence: the first to make the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
 begins twice, however often the pool runs it. A run that makes it has prevented the attempt for certain. ``orders`` grows by
 one line for each order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, whose end removes the folder.
 """

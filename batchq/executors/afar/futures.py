@@ -17,14 +17,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, CancelledError
 
 from batchq.executors.afar import perform as at_worker
 from batchq.executors.afar import protocol
+from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.fence import Fence
 from batchq.executors.afar.unfit import Unfit, in_one_line, is_of_setup
-from batchq.executors.seam import Lost, Refused, Report, Started
+from batchq.executors.seam import Lost, Refused, Started
 from batchq.jobs.attempt import Claim, Ended
 from batchq.processes import remains
 from batchq.processes.remains import Marks
@@ -62,7 +63,7 @@ def made_by(chosen: str, home: str) -> "Callable[[], Any]":
         raise Unfit(f"--executor {chosen}: {in_one_line(error)}") from None
 
 
-class FuturesExecutor:
+class FuturesExecutor(Elsewhere):
     """``make`` makes a pool, in which ``slots`` attempts run at once. ``folder`` is what its workers share, if they do."""
 
     name = "futures"
@@ -73,15 +74,13 @@ class FuturesExecutor:
         self.slots = self.widest = slots
         self.lease: float | None = setup["lease"]
         self._make = make
-        self._inbox = inbox
+        super().__init__(inbox)
         self._setup = setup | {"folder": folder}
         self._fence = Fence(folder) if folder else None
         if self._fence is not None:
             self._fence.open(setup["run"])
-        self._backlog: deque[Claim] = deque()
         self._flights: dict[str, Flight] = {}
         self._done: deque[tuple[str, Any]] = deque()
-        self._reports: list[Report] = []
         self._look_at = 0.0
         self._dying: list[tuple[float, Flight]] = []
         self._rebuilds = 0
@@ -96,9 +95,6 @@ class FuturesExecutor:
         except Exception as error:
             raise Unfit(f"the factory of the pool failed: {in_one_line(error)}") from None
 
-    def prepare(self) -> None:
-        """Do nothing: the workers get ready by themselves."""
-
     def free(self) -> int:
         """Count the claims that would start at once."""
         return max(0, self.slots - self._used() - sum(claim.slots for claim in self._backlog))
@@ -107,37 +103,10 @@ class FuturesExecutor:
         """Return 0: a pool cannot give back what waits there."""
         return 0
 
-    def start(self, claims: Sequence[Claim]) -> None:
-        """Submit the claims for which there is room; the rest waits here."""
-        self._backlog += claims
-        self._fill()
-
-    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
-        """Wait for ends, starts and output."""
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._reports:
-            self._step(until)
-            if self._is_awaited() or time.monotonic() >= until:
-                break
-        until = min(until, time.monotonic() + gather)
-        while time.monotonic() < until and self._reports and not self.free() and not self._is_awaited():
-            self._step(until)
-        reports, self._reports = self._reports, []
-        return reports
-
-    def processes(self) -> dict[str, int]:
-        """Return nothing: the processes of attempts belong to their sites."""
-        return {}
-
-    def listening(self, number: int) -> set[str]:
-        """Return nothing: a signal to the processes here reaches no job."""
-        return set()
-
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Stop those that have begun, if there is a folder, and prevent the others."""
         chosen = set(tokens)
-        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
-        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+        self._requeue(chosen)
         running = [token for token in chosen if token in self._flights and not self._prevent(self._flights[token])]
         if running:
             self._order(["stop", running, status, grace])
@@ -166,9 +135,6 @@ class FuturesExecutor:
 
     def _used(self) -> int:
         return sum(flight.claim.slots for flight in self._flights.values())
-
-    def _is_awaited(self) -> bool:
-        return bool(self._inbox.received) or self._inbox.was_notified
 
     def _fill(self) -> None:
         while self._backlog and self._used() + self._backlog[0].slots <= self.slots:

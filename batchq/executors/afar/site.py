@@ -33,7 +33,7 @@ LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of jobs when the site itself is stopped by a signal
-_MOST = 4 * 1024 * 1024  #: unsent bytes from which output of running jobs is no longer reported: its end has it all
+_MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
 
 def main() -> None:

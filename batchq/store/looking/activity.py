@@ -13,7 +13,7 @@ from batchq.store.looking.pieces import STREAMS
 from batchq.store.selecting import condition
 
 FILTERED = 5_000  #: jobs among which a text is searched,
-NEWEST = 20_000  #: ids among which blocked and held jobs are searched, for which there is no index,
+NEWEST = 20_000  #: blocked and held jobs have no index: they are searched among so many of the newest ids,
 FAILED = 1_000  #: failed jobs with the highest ids among which the ones that failed last are searched,
 ENDED = 1_000  #: attempts of a run from which its pace is estimated
 LINE = 600  #: last bytes of a stream that are read for its last line

@@ -31,7 +31,7 @@ def printed(store: Store, id: int, attempt: int | None) -> Transcript:
 
 
 def transcript(store: Store, id: int, number: int) -> Transcript:
-    """What an attempt of a job printed so far; nothing if there is no such attempt."""
+    """What an attempt of a job has printed so far; nothing if the attempt does not exist."""
     found, turns = {stream: Output(number, b"", b"", 0) for stream in STREAMS}, []
     for stream, head, tail, total, order in store.fetch(
         "SELECT stream, head, tail, total, turns FROM outputs WHERE job = ? AND number = ?", (id, number)

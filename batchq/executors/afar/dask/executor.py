@@ -8,16 +8,17 @@ import json
 import math
 import select
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import metadata
 
 from batchq import clock
 from batchq.executors.afar import protocol
 from batchq.executors.afar.dask.cluster import Cluster
+from batchq.executors.afar.dask.workers import Flight, Worker, roomiest
+from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.unfit import in_one_line, is_of_setup
-from batchq.executors.seam import Lost, Noted, Refused, Report, Started
-from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Outcome
+from batchq.executors.seam import Lost, Noted, Refused, Started
+from batchq.jobs.attempt import INTERRUPTED, Ended, Outcome
 from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
@@ -32,31 +33,7 @@ LOOK = 5.0  #: seconds between looks at which workers there are
 ALONE = 10.0  #: seconds without a worker after which that is noted
 
 
-class Flight:
-    """One claim at a worker."""
-
-    def __init__(self, claim: Claim, worker: "Worker") -> None:
-        self.claim = claim
-        self.worker = worker
-        self.future: Any = None
-        self.has_begun = claim.started_at is not None
-
-
-class Worker:
-    """One worker: its threads are its slots."""
-
-    def __init__(self, address: str, threads: int) -> None:
-        self.address = address
-        self.threads = threads
-        self.flights: dict[str, Flight] = {}
-        self.is_asked = False  # for news, without an answer yet
-
-    def used(self) -> int:
-        """Count the threads that its claims take."""
-        return sum(flight.claim.slots for flight in self.flights.values())
-
-
-class DaskExecutor:
+class DaskExecutor(Elsewhere):
     """Runs claims at the workers of ``cluster``; a scheduler that is gone is waited for ``reconnect`` seconds."""
 
     name = "dask"
@@ -64,15 +41,13 @@ class DaskExecutor:
     def __init__(self, cluster: Cluster, inbox: Inbox, setup: "dict[str, Any]", reconnect: float) -> None:
         self.lease: float | None = setup["lease"]
         self._cluster = cluster
-        self._inbox = inbox
+        super().__init__(inbox)
         self._head = json.dumps(setup | {"folder": None})
         self._reconnect = reconnect
         self._workers: dict[str, Worker] = {}
         self._strangers: dict[str, int] = {}  # threads of workers that have not been found fit yet
         self._unfit: dict[str, str] = {}
         self._flights: dict[str, Flight] = {}
-        self._backlog: deque[Claim] = deque()
-        self._reports: list[Report] = []
         self._dying: list[tuple[float, Worker, bool]] = []
         self._pace: float | None = None
         self._adrift_since: float | None = None
@@ -98,9 +73,6 @@ class DaskExecutor:
         """The threads of the largest worker."""
         return max([1, *(one.threads for one in self._workers.values())])
 
-    def prepare(self) -> None:
-        """Do nothing: the workers get ready by themselves."""
-
     def free(self) -> int:
         """Count the claims that would start at once."""
         if self._adrift_since is not None or not self._workers:
@@ -115,37 +87,10 @@ class DaskExecutor:
         waiting = max(0, self._used() - self.slots)
         return wanted - waiting if waiting <= wanted // 2 else 0
 
-    def start(self, claims: Sequence[Claim]) -> None:
-        """Send the claims to workers with room; the rest waits here."""
-        self._backlog += claims
-        self._fill()
-
-    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
-        """Wait for reports of the workers."""
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._reports:
-            self._step(until)
-            if self._is_awaited() or time.monotonic() >= until:
-                break
-        until = min(until, time.monotonic() + gather)
-        while time.monotonic() < until and self._reports and not self.free() and not self._is_awaited():
-            self._step(until)
-        reports, self._reports = self._reports, []
-        return reports
-
-    def processes(self) -> dict[str, int]:
-        """Return nothing: the processes of attempts belong to their sites."""
-        return {}
-
-    def listening(self, number: int) -> set[str]:
-        """Return nothing: a signal to the processes here reaches no job."""
-        return set()
-
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Have the sites stop these attempts; those that have not begun are refused there, and come back as Lost."""
         chosen = set(tokens)
-        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
-        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+        self._requeue(chosen)
         for worker in self._workers.values():
             if mine := [token for token in worker.flights if token in chosen]:
                 self._cluster.order(worker.address, ["stop", mine, status, grace])
@@ -169,13 +114,10 @@ class DaskExecutor:
     def _used(self) -> int:
         return sum(one.claim.slots for one in self._flights.values()) + sum(claim.slots for claim in self._backlog)
 
-    def _is_awaited(self) -> bool:
-        return bool(self._inbox.received) or self._inbox.was_notified
-
     def _fill(self) -> None:
         depth = 1.0 if self._pace is None else 1 + min(MOST_AHEAD, AT_HAND / max(self._pace, 1e-6))
         parcels: dict[str, list[Flight]] = {}
-        while self._backlog and (worker := self._roomiest(self._backlog[0], depth)) is not None:
+        while self._backlog and (worker := roomiest(self._workers.values(), self._backlog[0], depth)) is not None:
             claim = self._backlog.popleft()
             flight = Flight(claim, worker)
             self._flights[claim.token] = worker.flights[claim.token] = flight
@@ -191,16 +133,6 @@ class DaskExecutor:
                 return
             for one, future in zip(flights, futures, strict=True):
                 one.future = future
-
-    def _roomiest(self, claim: Claim, depth: float) -> Worker | None:
-        """Find the worker with the smallest load that has room for a claim: only claims of one slot wait at workers."""
-        best, least = None, math.inf
-        for worker in self._workers.values():
-            used = worker.used()
-            room = worker.threads * depth if claim.slots == 1 else worker.threads
-            if used + claim.slots <= room and used / worker.threads < least:
-                best, least = worker, used / worker.threads
-        return best
 
     def _forget(self, flight: Flight) -> None:
         self._flights.pop(flight.claim.token, None)

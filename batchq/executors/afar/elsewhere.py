@@ -1,0 +1,74 @@
+"""What all executors share whose jobs run elsewhere: a backlog, the wait for reports, and no process on this machine."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from batchq.executors.seam import Lost, Report
+from batchq.jobs.attempt import Claim
+from batchq.processes.signals import Inbox
+
+
+class Elsewhere:
+    """``_fill`` sends what there is room for; ``_step`` waits for one event and adds to ``_reports``."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._backlog: deque[Claim] = deque()
+        self._reports: list[Report] = []
+
+    def prepare(self) -> None:
+        """Do nothing: the places get ready by themselves."""
+
+    def free(self) -> int:
+        """Count the claims that would start at once."""
+        raise NotImplementedError
+
+    def ahead(self) -> int:
+        """Count the claims that would be taken in advance."""
+        raise NotImplementedError
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Send the claims for which there is room; the rest waits here."""
+        self._backlog += claims
+        self._fill()
+
+    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
+        """Wait for reports."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._reports and not self._is_awaited():
+            self._step(until)
+            if time.monotonic() >= until:
+                break
+        until = min(until, time.monotonic() + gather)
+        while time.monotonic() < until and self._reports and self._is_full() and not self._is_awaited():
+            self._step(until)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def processes(self) -> dict[str, int]:
+        """Return nothing: the processes of attempts belong to their sites."""
+        return {}
+
+    def listening(self, number: int) -> set[str]:
+        """Return nothing: a signal to all processes here reaches no job."""
+        return set()
+
+    def _is_full(self) -> bool:
+        return not self.free() and not self.ahead()
+
+    def _is_awaited(self) -> bool:
+        """Whether the caller must have its turn: a signal, or something to read on the descriptor that it watches."""
+        return bool(self._inbox.received) or self._inbox.was_notified
+
+    def _requeue(self, chosen: Collection[str]) -> None:
+        """Return those claims that still wait here."""
+        self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
+        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+
+    def _fill(self) -> None:
+        raise NotImplementedError
+
+    def _step(self, until: float) -> None:
+        raise NotImplementedError
