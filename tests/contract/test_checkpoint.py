@@ -1,6 +1,10 @@
 """The log stays short, is emptied only under the mutex, and a crash on the way loses nothing."""
 
 import os
+import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +15,7 @@ from history import add
 from others import FOREIGN_READER, MUTEX_HOLDER, another, end
 
 from batchq.errors import BusyError, LedgerError
-from batchq.store.file import checkpoints, patience
+from batchq.store.file import checkpoints, log, patience
 from batchq.store.file.connection import LONG_LOG, Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
@@ -160,3 +164,41 @@ def test_a_crash_between_copying_and_emptying_loses_nothing(batchq: Shell) -> No
     assert killed.code == -9
     assert Path(f"{batchq.db()}-wal").exists()
     assert batchq.rows("SELECT count(*) FROM jobs") == [(100,)]
+
+
+def torn(store: Store, *, killed: bool) -> None:
+    """Another process copies a part of the log into the file, and is killed there or told that the disk is full.
+
+    The first page, which counts the pages, was copied then, and the last ones were not.
+    """
+    write(store, 3)
+    size = Path(store.path).stat().st_size
+    script = f"""if True:
+        import resource, signal
+        from batchq.errors import LedgerError
+        from batchq.store.file import checkpoints
+        from batchq.store.file.opening import open_at
+        store = open_at({store.path!r})
+        signal.signal(signal.SIGXFSZ, signal.{"SIG_DFL" if killed else "SIG_IGN"})
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({size} + 40960, resource.RLIM_INFINITY))
+        try:
+            checkpoints.checkpoint(store, truncate=False)
+        except LedgerError:
+            import os
+            os._exit(3)
+    """
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == (-signal.SIGXFSZ if killed else 3)
+    with pytest.raises(sqlite3.Error):
+        log.Marks(store.path)
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "disk full"])
+def test_a_checkpoint_that_stops_on_its_way_is_not_taken_for_an_overwritten_store(store: Store, killed: bool) -> None:
+    torn(store, killed=killed)
+
+    add(store, "echo still here")
+    with open_at(store.path) as beside:
+        add(beside, "echo and here")
+        assert checkpoints.checkpoint(store, truncate=True).is_complete
+        assert beside.fetch("PRAGMA integrity_check") == [("ok",)]
+    assert store.fetch("SELECT count(*) FROM jobs") == [(5,)]

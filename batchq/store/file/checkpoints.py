@@ -38,6 +38,7 @@ def checkpoint(store: Store, *, truncate: bool) -> Checkpoint:
     store.lock.acquire_mutex(store.patience, store.interrupted)
     try:
         store.require_same_files()
+        store.files.begin_checkpoint()
         done = _run(store, "PASSIVE")
         failpoints.hit("in_checkpoint")
         if truncate and done.is_complete:

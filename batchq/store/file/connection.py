@@ -112,6 +112,7 @@ class Store:
             self.files.require_same_content(self.db)
             if self.lock.try_mutex() and log.log_bytes(self.path) > LONG_LOG:
                 # Left by a large add: a runner at work would not shorten it.
+                self.files.begin_checkpoint()
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self.files.note_checkpoint(self.db, is_restart=False)
         except LedgerError:

@@ -2,7 +2,8 @@
 
 Between two checkpoints nobody writes the file itself. So each checkpoint records in the lock file how it left the file
 (size and time). A file that differs was overwritten, or checkpointed by another program: its mark (``log.py``) shows
-which.
+which. A checkpoint that was killed or failed on the way leaves a file that has no readable mark, so each records first
+that it is under way.
 """
 
 import _sqlite3 as sqlite3
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from batchq.store.file.locks import LockFile
 
     Facts = tuple[int, int, int, int]  # device, inode, size, and when it was written last (in ns)
+
+
+_UNDER_WAY = 2**64 - 1  #: in place of the file's size, from the begin of a checkpoint to its end
 
 
 class Files:
@@ -42,8 +46,9 @@ class Files:
         now = _same(self._path, self._store)
         if now == self._store or self._log is None:
             return
-        if now != self._lock.noted():
-            if not log.is_ours(self._path, db):
+        noted = self._lock.noted()
+        if now != noted:
+            if noted != _under_way(now) and not log.is_ours(self._path, db):
                 raise LedgerError(f"{self._path} was overwritten while it was in use; nothing more is written")
             self._lock.note(now)
         self._store = now
@@ -57,6 +62,10 @@ class Files:
         """In a transaction: if it begins a log, mark the log as belonging to this file."""
         if self._log_is_empty:
             log.mark(db)
+
+    def begin_checkpoint(self) -> None:
+        """Before a checkpoint, under the mutex: record that the file is about to change."""
+        self._lock.note(_under_way(self._store))
 
     def note_checkpoint(self, db: sqlite3.Connection, *, is_restart: bool) -> None:
         """After a checkpoint, under the mutex: record how it left the store, and mark a log that begins anew."""
@@ -99,7 +108,9 @@ def join(path: str, facts: os.stat_result, lock: "LockFile", db: sqlite3.Connect
     """Share the store with the processes that have it open; LedgerError if it was overwritten under them."""
     if alone:
         lock.note(_of(facts))
-    elif lock.noted() not in (None, _of(facts)) and not (log.is_ours(path, db) or _is_ours_at_rest(path, lock, db)):
+    elif lock.noted() not in (None, _of(facts), _under_way(_of(facts))) and not (
+        log.is_ours(path, db) or _is_ours_at_rest(path, lock, db)
+    ):
         raise LedgerError(f"{path} was overwritten while others use it; try again when they have ended")
     lock.enter()
 
@@ -125,6 +136,10 @@ def _at(path: str) -> "Facts | None":
         return _of(os.stat(path))
     except OSError:
         return None
+
+
+def _under_way(file: "Facts") -> "Facts":
+    return (*file[:2], _UNDER_WAY, 0)
 
 
 def _of(facts: os.stat_result) -> "Facts":
