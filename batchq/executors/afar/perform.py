@@ -148,10 +148,11 @@ class NextDoor:
                     flight.printed = None
         return found
 
-    def close(self) -> None:
-        """End the site and everything that it runs, and wait for that."""
+    def close(self) -> bool:
+        """End the site and everything that it runs; return whether that has happened."""
         self.order(["close"])
-        self._reader.join(PATIENCE)
+        self._reader.join(2 * PATIENCE)
+        return self.is_gone
 
     # --- the thread that reads -----------------------------------------------------------------------------------------
 
@@ -238,13 +239,11 @@ def order(run: str, message: str) -> str:
     kind, *rest = json.loads(message)
     if kind == "stop":
         return json.dumps(dict.fromkeys(rest[0], "refused") if site is None else site.stop(*rest))
-    if site is None:
-        return "null"
     if kind == "news":
-        return json.dumps(site.news())
-    if kind == "close":
+        return json.dumps([] if site is None else site.news())
+    if site is not None and kind == "close":
         _sites.pop(run, None)
-        site.close()
-    else:
+        return json.dumps(site.close() or None)
+    if site is not None:
         site.order([kind, *rest])
-    return "null"
+    return "true"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONNECT = 10.0  #: seconds that a connection may take
 CLOSE = 3.0  #: seconds that the goodbye may take
+_CLOSE = '["close"]'
 ORDERS = 8  #: orders that are on their way at once: one to a worker that does not answer holds up no other
 
 
@@ -112,10 +113,14 @@ class Cluster:
         self._in_background("answered", (address, message[0]), send)
 
     def ask_version(self, address: str) -> None:
-        """Ask which batchq a worker has, with functions of the standard library: one that lacks our task dies of it."""
+        """Ask which batchq a worker has, with functions of the standard library: one that lacks our task dies of it.
+
+        The answer comes as the happening ``greeted``: None if the worker cannot be reached.
+        """
 
         def ask() -> object:
-            return self._client.run(metadata.version, "batchq", workers=[address], on_error="return").get(address)
+            found = self._client.run(metadata.version, "batchq", workers=[address], on_error="return").get(address)
+            return None if isinstance(found, OSError) else found
 
         self._in_background("greeted", (address,), ask)
 
@@ -135,7 +140,9 @@ class Cluster:
         """End what dead runs have left at the workers. Raises Unfit unless all workers confirm it."""
         try:
             for run in runs:
-                self._client.run(at_worker.order, run, '["close"]', on_error="raise")
+                answers = self._client.run(at_worker.order, run, _CLOSE, on_error="raise")
+                if open_at := [address for address, answer in answers.items() if answer != "true"]:
+                    raise TimeoutError(open_at[0])
         except Exception as error:
             raise Unfit(f"a worker does not confirm that it ended what a dead run left: {in_one_line(error)}") from None
 
@@ -177,6 +184,6 @@ class Cluster:
     def _close(self) -> None:
         with contextlib.suppress(Exception):
             if self.is_connected:
-                self._client.run(at_worker.order, self._run, '["close"]', on_error="ignore")
+                self._client.run(at_worker.order, self._run, _CLOSE, on_error="ignore")
         with contextlib.suppress(Exception):
             self._client.close(timeout=1)

@@ -1,6 +1,10 @@
-"""The workers of a cluster, with the claims that each has."""
+"""The workers of a cluster, with the claims that each has: where the next claim goes, and what the end of a worker means.
+
+Decisions only: nothing here speaks with the cluster.
+"""
 
 import math
+from collections import deque
 from collections.abc import Iterable
 
 from batchq.jobs.attempt import Claim
@@ -8,6 +12,12 @@ from batchq.jobs.attempt import Claim
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+AT_HAND = 0.1  #: seconds of work that wait at a worker, so that it never waits for the run
+MOST_AHEAD = 16  #: claims for each thread of a worker that wait there at most
+SETTLE = 0.1  #: seconds after the end of a worker in which results that are on their way still count
+SILENT = 3.0  #: seconds without an answer after which a worker that leaves may only be stalled
+TO_END = 2.0  #: seconds that a site may take to end its jobs after its lease
 
 
 class Flight:
@@ -21,17 +31,150 @@ class Flight:
 
 
 class Worker:
-    """One worker: its threads are its slots."""
+    """One worker: its threads are its slots. ``is_asked`` for news while no answer has come."""
 
     def __init__(self, address: str, threads: int) -> None:
         self.address = address
         self.threads = threads
         self.flights: dict[str, Flight] = {}
-        self.is_asked = False  # for news, without an answer yet
+        self.is_asked = False
+        self._spoken_at = 0.0
+        self._silent_since: float | None = None
 
     def used(self) -> int:
         """Count the threads that its claims take."""
         return sum(flight.claim.slots for flight in self.flights.values())
+
+    def speak(self, now: float, *, asks: bool = False) -> None:
+        """Note that it is sent something, which is a sign of life for its site; ``asks`` if it has to answer."""
+        self._spoken_at = now
+        if asks:
+            self.is_asked = True
+            if self._silent_since is None:
+                self._silent_since = now
+
+    def hear(self, *, is_alive: bool) -> None:
+        """Note that the question was answered, or by somebody else: it ``is_alive`` no longer, or cannot be reached."""
+        self.is_asked = False
+        if is_alive:
+            self._silent_since = None
+
+    def over_at(self, now: float, lease: float) -> float:
+        """Return when surely nothing of a worker that leaves the cluster at ``now`` runs any more.
+
+        The jobs of a process that has ended are killed at once. A stalled process (SIGSTOP, a machine that hangs) leaves
+        the cluster, too, and its site works on until its lease ends, which began with the last sign of life from here.
+        """
+        if self._silent_since is None or now - self._silent_since < SILENT:
+            return now + SETTLE
+        return max(now + SETTLE, self._spoken_at + lease + TO_END)
+
+
+class Workers:
+    """All workers by address. ``strangers`` have not been found fit yet; ``unfit`` are those with another batchq."""
+
+    def __init__(self) -> None:
+        self.fit: dict[str, Worker] = {}
+        self.strangers: dict[str, int] = {}  # their threads
+        self.flights: dict[str, Flight] = {}
+        self._unfit: dict[str, str] = {}
+        self._pace: float | None = None
+
+    # --- room ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> int:
+        """The threads of all workers, at least 1."""
+        return max(1, sum(one.threads for one in self.fit.values()))
+
+    @property
+    def widest(self) -> int:
+        """The threads of the largest worker."""
+        return max([1, *(one.threads for one in self.fit.values())])
+
+    def used(self) -> int:
+        """Count the threads that all claims at workers take."""
+        return sum(one.used() for one in self.fit.values())
+
+    def ahead(self, waiting: int) -> int:
+        """Count the claims that the workers would take in advance: of short jobs, next to those that are ``waiting``."""
+        if self._pace is None or not self.fit:
+            return 0
+        wanted = int(self.slots * (self._depth() - 1))
+        return wanted - waiting if waiting <= wanted // 2 else 0
+
+    def learn(self, seconds: float) -> None:
+        """Learn how long jobs take from one more of them."""
+        self._pace = seconds if self._pace is None else max(seconds, 0.7 * self._pace + 0.3 * seconds)
+
+    def place(self, backlog: deque[Claim]) -> dict[str, list[Flight]]:
+        """Take what there is room for from the backlog; return the new flights by the address of their worker."""
+        parcels: dict[str, list[Flight]] = {}
+        depth = self._depth()
+        while backlog and (worker := roomiest(self.fit.values(), backlog[0], depth)) is not None:
+            claim = backlog.popleft()
+            flight = Flight(claim, worker)
+            self.flights[claim.token] = worker.flights[claim.token] = flight
+            parcels.setdefault(worker.address, []).append(flight)
+        return parcels
+
+    def forget(self, flight: Flight) -> None:
+        """Forget a claim that has come back."""
+        self.flights.pop(flight.claim.token, None)
+        flight.worker.flights.pop(flight.claim.token, None)
+
+    def _depth(self) -> float:
+        """Return how many claims of one slot each thread may have."""
+        return 1.0 if self._pace is None else 1 + min(MOST_AHEAD, AT_HAND / max(self._pace, 1e-6))
+
+    # --- come and go ---------------------------------------------------------------------------------------------------
+
+    def find(self, found: "dict[str, Any]") -> tuple[list[str], list[Worker]]:
+        """Compare with those that the scheduler knows; return the addresses of new ones, and those that are gone."""
+        self.strangers = {address: threads for address, threads in self.strangers.items() if address in found}
+        new = [address for address in found if address not in self.fit and address not in self.strangers]
+        self.strangers |= {address: found[address]["nthreads"] for address in new}
+        return new, [one for one in self.fit.values() if one.address not in found]
+
+    def admit(self, address: str, *, is_fit: bool) -> None:
+        """Let a stranger have claims if it was found fit; one that did not answer is met anew at the next look."""
+        if (threads := self.strangers.pop(address, None)) is not None and is_fit:
+            self.fit[address] = Worker(address, threads)
+
+    def reject(self, address: str, version: "Any", mine: str) -> str | None:
+        """Note that a stranger has another batchq than ``mine``, or none; return why no worker at all can be used."""
+        self._unfit[address] = f"batchq {version}" if isinstance(version, str) else "no batchq"
+        if self.fit or not self.strangers.keys() <= self._unfit.keys():
+            return None
+        return f"no worker of the cluster has batchq {mine}: {address} has {self._unfit[address]}"
+
+    def lose(self, worker: Worker) -> bool:
+        """Note that a worker is gone; False if that is known."""
+        if self.fit.get(worker.address) is not worker:
+            return False
+        del self.fit[worker.address]
+        return True
+
+
+class Dying:
+    """Workers that are gone, each until its claims can be settled."""
+
+    def __init__(self) -> None:
+        self._workers: list[tuple[float, Worker, bool]] = []
+
+    def add(self, worker: Worker, at: float, *, is_expected: bool) -> None:
+        """Keep a worker until ``at``; ``is_expected`` if somebody took it from the cluster."""
+        self._workers.append((at, worker, is_expected))
+
+    def first(self) -> float:
+        """Return when the next one is due."""
+        return min((at for at, _, _ in self._workers), default=math.inf)
+
+    def due(self, now: float = math.inf) -> "list[tuple[Worker, bool]]":
+        """Return those that are due, and whether that was expected; without ``now`` all."""
+        due = [(worker, is_expected) for at, worker, is_expected in self._workers if at <= now]
+        self._workers = [one for one in self._workers if one[0] > now]
+        return due
 
 
 def roomiest(workers: Iterable[Worker], claim: Claim, depth: float) -> Worker | None:
