@@ -18,11 +18,15 @@ _TICK = 0.005  #: seconds between checks whether it has ended
 
 
 class Companion:
-    """A child process with its link. ``pid`` leads its own session, so a signal from the terminal does not reach it."""
+    """A child process with its link. ``pid`` leads its own session, so a signal from the terminal does not reach it.
+
+    ``code`` is its exit code once it has ended, negative for a signal, None if that is unknown.
+    """
 
     def __init__(self, pid: int, link: Link) -> None:
         self.pid = pid
         self.link = link
+        self.code: int | None = None
         self._has_ended = False
 
     @classmethod
@@ -65,7 +69,9 @@ class Companion:
         """Whether the process has ended; it is then reaped."""
         if not self._has_ended:
             try:
-                self._has_ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid == self.pid:
+                    self._has_ended, self.code = True, os.waitstatus_to_exitcode(status)
             except ChildProcessError:  # somebody else has reaped it
                 self._has_ended = True
         return self._has_ended

@@ -77,7 +77,15 @@ class Link:
             pass
         except OSError:
             is_over = True
-        found = [json.loads(line) for line in lines if line.startswith(b"[") and line.endswith(b"]")]
+        found: list[Message] = []
+        for line in lines:
+            if line.startswith(b"[") and line.endswith(b"]"):
+                try:
+                    message = json.loads(line)
+                except ValueError:  # of a greeting: "[ OK ]"
+                    continue
+                if message and isinstance(message[0], str):
+                    found.append(message)
         if is_over and not found:
             raise Closed
         return found

@@ -11,7 +11,7 @@ from daskcluster import Cluster, cluster
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from scene import Scene, end, ended
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 
 
 @pytest.fixture

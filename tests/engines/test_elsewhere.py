@@ -11,7 +11,7 @@ from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from scene import Scene, children_of, end, ended, status_of
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 
 #: In the place of ssh: notes its process, and starts the site on this machine.
 CARRIER = """\
@@ -171,7 +171,7 @@ def test_a_broken_line_ends_jobs_before_they_run_again(afar: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("carrier", "code", "why"),
-    [("no-such-carrier", 78, "cannot start no-such-carrier"), ("false", 74, "its connection has broken")],
+    [("no-such-carrier", 78, "cannot start no-such-carrier"), ("false", 74, "no connection")],
 )
 def test_a_run_without_a_place_says_so_and_costs_no_job_anything(
     afar: Scene, carrier: str, code: int, why: str

@@ -11,7 +11,7 @@ from scene import SOAK
 
 from batchq.executors.seam import Executor
 
-pytest_plugins = ("desk",)
+pytest_plugins = ("desk", "openports")
 POOLS = {"threads": "pools:threads", "forkserver": "pools:forkserver", "fork": "pools:fork"}
 ENGINES = POOLS if SOAK else {}
 

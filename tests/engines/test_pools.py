@@ -9,7 +9,7 @@ from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from scene import Scene, end, ended
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 POOLS = ["threads", "forkserver", "fork"]
 
 

@@ -82,6 +82,8 @@ def test_run_loads_no_parser_and_nothing_that_draws(batchq: Shell, words: tuple[
     assert modules & ({*HEAVY, "tomllib", "random"} - NEEDED_BY_A_RUN) == set()
     assert "batchq.jobs.causes.signature" not in modules, "only failures have a cause"
     assert "batchq.cli.add.sources" not in modules, "only a run that adds jobs needs to know which"
+    assert modules & {"distributed", "asyncio", "subprocess"} == set(), "only what runs jobs elsewhere needs them"
+    assert not [one for one in modules if one.startswith("batchq.executors.afar")]
 
 
 def test_a_run_of_one_command_loads_what_an_add_and_a_run_load_and_no_more(batchq: Shell) -> None:

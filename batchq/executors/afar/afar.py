@@ -137,6 +137,8 @@ class Afar(Elsewhere):
         place.lose()
         if not place.is_given_up():
             self._reports.append(Noted(f"lost {place.name} ({place.why_lost()}): starting it again"))
+        elif not all(one.is_given_up() for one in self.places):
+            self._reports.append(Noted(f"gave {place.name} up ({place.why_lost()}): going on without it"))
 
     def _start_places(self) -> None:
         for place in self.places:

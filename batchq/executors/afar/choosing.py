@@ -26,7 +26,9 @@ FORMS = "local, ssh:HOST,HOST, srun:NODE,NODE, dask:ADDRESS or MODULE:FACTORY"
 _CARRIERS = ("ssh", "srun")
 _SITE = "batchq-site"  #: the program of a site, which must be on the PATH there
 #: A broken line is noticed within 15 seconds. $BATCHQ_SSH replaces all of it, as $GIT_SSH_COMMAND does for git.
-_SSH = "ssh -T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+_SSH = (
+    "ssh -T -o BatchMode=yes -o LogLevel=ERROR -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+)
 _SRUN = "srun --nodes=1 --ntasks=1 --overlap --unbuffered --kill-on-bad-exit=0"
 
 

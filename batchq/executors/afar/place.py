@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 AGAIN = 1.0  #: seconds before a place that is gone is started again; doubled each time
 ATTEMPTS = 5  #: starts in a row that may fail
 FIRST_ATTEMPTS = 2  #: the same for a place that has never been up
+_FIRST = ("up", "refused", "noted")  #: kinds of messages before it is up; anything else is of a greeting
+_NOT_THERE = (126, 127)  #: exit codes of a shell whose program is missing or cannot be executed
 PATIENCE = 3.0  #: seconds that a place has to end when it is told to
 
 
@@ -96,7 +98,7 @@ class Place:
         reports: list[Report] = []
         for message in self.companion.link.receive():
             self.received_at = time.monotonic()
-            if message[0] == "alive":
+            if message[0] == "alive" or not (self.is_up or message[0] in _FIRST):
                 pass
             elif message[0] == "suspended":
                 self.is_suspended = True
@@ -154,8 +156,10 @@ class Place:
 
     def lose(self) -> None:
         """Note that its link has closed: nobody knows how its claims end."""
+        code = None
         if self.companion is not None:
             self.companion.end(PATIENCE)
+            code = self.companion.code
             self.companion = None
         for token in [*self._heard]:
             self._fall_silent(token)
@@ -163,7 +167,11 @@ class Place:
         self.ghosts_until = time.monotonic() + self._lease
         self.claims.clear()
         self.begun.clear()
-        self._fail("its connection has broken")
+        if code in _NOT_THERE and not self._was_up:
+            self.is_unfit = True
+            self._fail(f"it has no program {self._words[-1]}: install batchq there, or write HOST:/path/of/batchq-site")
+        else:
+            self._fail("its connection has broken" if self._was_up else "no connection, or it ended at once")
 
     def is_silent(self, now: float) -> bool:
         """Whether a place that was up has not been heard for the time of its lease: its jobs are ended by then."""
