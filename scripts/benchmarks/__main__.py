@@ -14,6 +14,7 @@ import add
 import callables
 import commands
 import control
+import elsewhere
 
 SECTIONS = {
     "add": add.one_add,
@@ -21,6 +22,7 @@ SECTIONS = {
     "commands": commands.commands,
     "callables": callables.callables,
     "control": control.control,
+    "elsewhere": elsewhere.elsewhere,
 }
 
 

@@ -10,6 +10,11 @@ def nothing(number: int) -> None:
     """The callable of the benchmark."""
 
 
+def nap(number: int) -> None:
+    """The callable that takes 10 ms, and no processor."""
+    time.sleep(0.01)
+
+
 def spawn(count: int, slots: int) -> None:
     """Start ``true`` as often as asked, so many at a time: what the system itself needs for it."""
     program = shutil.which("true")

@@ -31,16 +31,17 @@ class Work(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A whole process that must exit with 0; ``stdin`` is the file that it reads."""
+    """A whole process that must exit with 0; ``stdin`` is the file that it reads, ``env`` is added to the environment."""
 
     argv: list[str]
     prepare: Callable[[], object] = nothing
     stdin: Path | None = None
+    env: Mapping[str, str] = {}
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start it; what it prints is dropped, but for its complaints."""
         with (self.stdin or Path(os.devnull)).open("rb") as stdin:
-            return subprocess.Popen(self.argv, stdin=stdin, stdout=subprocess.DEVNULL, env=_ENV)
+            return subprocess.Popen(self.argv, stdin=stdin, stdout=subprocess.DEVNULL, env=_ENV | dict(self.env))
 
     def run(self) -> None:
         """Run it to its end."""
