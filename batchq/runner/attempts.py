@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from batchq.executors.seam import Executor, Lost, Noted, Report, Started
+from batchq.executors.struck import Struck
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
 from batchq.notes import note
 from batchq.runner.books import Books
@@ -11,7 +12,6 @@ from batchq.runner.cancellations import Cancellations
 from batchq.runner.emitter import Emitter
 from batchq.runner.observer import Observer
 from batchq.runner.stopping import Stopping
-from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 
 

@@ -12,6 +12,7 @@ from batchq import clock
 from batchq.errors import BatchqError, BusyError
 from batchq.events import Handler
 from batchq.executors.seam import Executor
+from batchq.executors.struck import Struck
 from batchq.jobs.attempt import Claim
 from batchq.jobs.reading.spool import Jobs
 from batchq.processes.signals import Inbox
@@ -24,7 +25,6 @@ from batchq.runner.observer import Observer, Scene
 from batchq.runner.pacing import NEVER, Pace, Room, State
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
-from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 from batchq.store.answering import asking
 from batchq.store.file.bell import Bell

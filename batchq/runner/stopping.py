@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from batchq.executors.seam import Executor
+from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim
 from batchq.notes import note
 from batchq.processes import tree
 from batchq.processes.signals import STOPPING, Inbox
-from batchq.runner.struck import Struck
 from batchq.runner.tally import Plan, Tally
 
 TERM_TO_KILL = 1.5  #: seconds between TERM and KILL of a job that is requeued

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import Scene, children_of, end, ended, status_of
+from scene import Scene, children_of, end, ended, signal_one, status_of
 
 pytest_plugins = ("scene", "openports")
 
@@ -136,6 +136,24 @@ def test_a_stop_reaches_the_jobs_elsewhere(afar: Scene) -> None:
     assert ended(run) == 143
     assert afar.attempts() == [("interrupted",)] * 2
     assert afar.jobs() == [("queued",)] * 2
+
+
+def test_a_signal_to_all_processes_of_a_place_interrupts_its_jobs(afar: Scene) -> None:
+    """Slurm ends a step in this way, and systemd a worker of an engine. The site then takes no more claims."""
+    add_waiting(afar, 2)
+    run = afar.start("-q", "-j", "2", "--executor", "ssh:h1")
+    eventually(lambda: len(starts(afar)) == 2)
+    (guardian,) = carriers(afar)
+    jobs = [int((afar.folder / f"pid-{job}").read_text()) for job in (1, 2)]
+    for pid in (*jobs, *children_of(guardian), guardian):
+        signal_one(pid, signal.SIGTERM)
+    eventually(lambda: len(starts(afar)) == 4)
+    let_end(afar)
+
+    assert ended(run) == 0
+    assert afar.attempts() == [("interrupted",), ("succeeded",)] * 2
+    assert len(carriers(afar)) == 2
+    assert_none_overlapped(afar)
 
 
 def test_cancels_and_timeouts_reach_the_jobs_elsewhere(afar: Scene) -> None:

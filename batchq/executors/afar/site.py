@@ -3,7 +3,8 @@
 So session, timeout, kill of the whole tree, output, results and tracebacks are the same code everywhere. A site is started
 by exec: next to the worker of an engine, or through ``ssh HOST`` or ``srun``. It reads stdin and writes stdout as
 ``protocol`` describes. It ends with all that it runs when the pipe closes, when its parent is gone, when it has heard
-nothing for the time of its lease, or when it is told to.
+nothing for the time of its lease, or when it is told to. A signal stops it in order: Slurm sends one to all processes of a
+step before it kills them, so jobs that die of it have been interrupted.
 """
 
 import contextlib
@@ -15,13 +16,14 @@ import time
 from batchq.executors.afar import protocol
 from batchq.executors.afar.unfit import Unfit
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Lost, Refused
+from batchq.executors.seam import Executor, Lost, Refused, Report
+from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended
 from batchq.processes import guardian, machine, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
 from batchq.processes.remains import Marks
-from batchq.processes.signals import STOPPING, Inbox
+from batchq.processes.signals import SAME, STOPPING, STOPPING_NOW, Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
 TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of jobs when the site itself is stopped by a signal
+NO_ROOM = (0, 0, 0)
 _MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
 
@@ -74,6 +77,7 @@ class Site:
         self._lease: float | None = setup["lease"]
         self._running: dict[str, Claim] = {}
         self._is_leaving = self._is_suspended = False
+        self._stopped_at: float | None = None
         self._received_at = time.monotonic()
         self._said: list[Message] = []
         self._inbox = Inbox()
@@ -88,23 +92,23 @@ class Site:
         """Work until there is nothing more to do here; return the exit status."""
         try:
             self._executor = executor = self._made()
+            struck = Struck(executor, self._inbox, delays=False)
             self._link.send(["up", greeting(executor)])
             room = _room(executor)
             while not self._is_leaving:
                 self._receive(executor)
-                reports = executor.poll(LOOK if self._link.push() else SOON)
-                for report in reports:
-                    if isinstance(report, Ended | Lost):
-                        self._running.pop(report.claim.token, None)
+                timeout = LOOK if self._link.push() else SOON
+                reports = executor.poll(max(0.0, min(timeout, struck.next_at() - time.monotonic())))
+                self._check_signals(executor, struck)
+                reports = self._as_they_count(reports, struck)
                 said, self._said = self._said, []
                 messages = [*said, *map(protocol.message, reports)]
                 if self._link.unsent > _MOST:
                     messages = [one for one in messages if one[0] not in protocol.SPARED]
-                if room != (room := _room(executor)):
+                if room != (room := _room(executor) if self._stopped_at is None else NO_ROOM):
                     messages.append(["room", *room])
                 self._link.send(*messages)
                 self._inbox.was_notified = False
-                self._check_signals(executor)
                 self._check_life()
         except Unfit as problem:
             with contextlib.suppress(Closed):
@@ -153,6 +157,9 @@ class Site:
             self._received_at = time.monotonic()
             if kind == "run":
                 claims = [protocol.unpacked(values) for values in rest[0]]
+                if self._stopped_at is not None:
+                    self._link.send(*(protocol.message(Lost(claim, started=False)) for claim in claims))
+                    continue
                 self._running |= {claim.token: claim for claim in claims}
                 executor.start(claims)
             elif kind == "alive":
@@ -169,21 +176,41 @@ class Site:
             elif kind == "close":
                 self._is_leaving = True
 
-    def _check_signals(self, executor: Executor) -> None:
-        """Stop the jobs after a signal to this site: the first time with grace, then at once; then leave."""
+    def _as_they_count(self, reports: list[Report], struck: Struck) -> list[Report]:
+        """Return the reports to pass on now; the end of an attempt may have to wait until it is clear how it counts."""
+        counted: list[Report] = []
+        for report in reports:
+            if not isinstance(report, Ended):
+                counted.append(report)
+            elif (ended := struck.judge(report)) is not None:
+                counted.append(ended)
+        counted += struck.resolved()
+        for report in counted:
+            if isinstance(report, Ended | Lost):
+                self._running.pop(report.claim.token, None)
+        return counted
+
+    def _check_signals(self, executor: Executor, struck: Struck) -> None:
+        """Stop the jobs after a signal to this site: the first time with grace, then at once. Take no more claims."""
         while self._inbox.received:
             number = self._inbox.received.pop(0)
-            grace = TERM_TO_KILL if number in STOPPING else 0
-            executor.stop(list(self._running), INTERRUPTED, grace)
-            self._is_leaving = not grace or not self._running
+            if number not in (*STOPPING, *STOPPING_NOW):
+                continue
+            is_orderly = number in STOPPING and self._stopped_at is None
+            self._stopped_at = self._stopped_at or time.monotonic()
+            struck.numbers |= {number} & {*STOPPING}
+            executor.stop(list(self._running), INTERRUPTED, TERM_TO_KILL if is_orderly else 0)
+        struck.check_signals()
 
     def _check_life(self) -> None:
         """Leave if the parent is gone, or if the run has not been heard for the time of the lease.
 
         The run then counts these jobs as lost, and runs them elsewhere. A forked child of the engine's worker may keep the
-        pipe open, so its end alone is not enough.
+        pipe open, so its end alone is not enough. A site that is stopped leaves a moment later: claims may be under way.
         """
-        if os.getppid() != self._guardian or (proc.CAN_TRACE and proc.parent(self._guardian) != self._parent):
+        if self._stopped_at is not None and not self._running:
+            self._is_leaving = time.monotonic() - self._stopped_at > SAME
+        elif os.getppid() != self._guardian or (proc.CAN_TRACE and proc.parent(self._guardian) != self._parent):
             self._is_leaving = True
         elif self._lease is not None and self._running and not self._is_suspended:
             self._is_leaving = self._is_leaving or time.monotonic() - self._received_at > self._lease

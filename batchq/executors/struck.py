@@ -6,7 +6,8 @@ code 0 after half of its work. If the signal went to all, nobody can tell, so it
 that ends within a moment, because programs remove their handlers when they end.
 
 The signal may also reach a job first and kill a command in a script that continues without it. So an end waits for a small
-part of the time that its attempt took, and counts as interrupted if the stop comes meanwhile.
+part of the time that its attempt took, and counts as interrupted if the stop comes meanwhile. A site, which Slurm stops in
+this way, does not wait for that: a slot would be empty meanwhile.
 """
 
 import math
@@ -43,10 +44,11 @@ class Held(NamedTuple):
 
 
 class Struck:
-    """``numbers`` are the signals that stop the run."""
+    """``numbers`` are the signals that stop the run, or the site. With ``delays`` every end waits if it may be new."""
 
-    def __init__(self, executor: Executor, inbox: Inbox) -> None:
+    def __init__(self, executor: Executor, inbox: Inbox, *, delays: bool = True) -> None:
         self.numbers: set[int] = set()
+        self._delays = delays
         self._inbox = inbox
         self._executor = executor
         self._reached: set[str] = set()
@@ -84,7 +86,7 @@ class Struck:
         is_doubtful = claim.token in self._reached or dies_of(outcome, STOPPING)
         if is_doubtful and self.numbers:
             return self._in_a_stop(ended)
-        new_until = now + _newness(ended)
+        new_until = now + _newness(ended) * self._delays
         if not is_doubtful and new_until == now:
             return ended
         self._held.append(Held(ended, new_until, now + SAME if is_doubtful else new_until))
