@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from batchq.executors.afar import protocol
+from batchq import clock
+from batchq.executors.afar import clocks, protocol
 from batchq.executors.listener import Listener
 from batchq.executors.seam import Lost, Refused, Report, Started
 from batchq.jobs.attempt import Claim, Ended
@@ -50,6 +51,8 @@ class Place:
         self.ghosts_until = 0.0
         self.refusal = ""
         self.received_at = 0.0
+        self._clock_ahead = 0  # milliseconds
+        self._since: dict[str, int] = {}  # when claims ahead were sent
         self._listeners = listeners
         self._heard: set[str] = set()  # the attempts of which listeners have output, and wait for the end
         self._words, self._setup = words, setup
@@ -74,6 +77,8 @@ class Place:
         """Send claims."""
         self.claims |= {claim.token: claim for claim in claims}
         self.begun |= {claim.token for claim in claims if claim.started_at is not None}
+        if waiting := [claim.token for claim in claims if claim.started_at is None]:
+            self._since |= dict.fromkeys(waiting, clock.now())
         self.send(["run", [protocol.packed(claim) for claim in claims]])
 
     def send(self, message: "Message") -> None:
@@ -111,7 +116,7 @@ class Place:
             elif message[0] == "silent":
                 self._fall_silent(message[1])
             elif (report := protocol.report(message, self.claims)) is not None:
-                reports.append(report)
+                reports.append(report := self._on_our_clock(report))
                 if isinstance(report, Started):
                     self.begun.add(report.claim.token)
                 elif isinstance(report, Refused):
@@ -121,7 +126,18 @@ class Place:
                         self._pass_on_late(report)
                     del self.claims[report.claim.token]
                     self.begun.discard(report.claim.token)
+                    self._since.pop(report.claim.token, None)
         return reports
+
+    def _on_our_clock(self, report: Report) -> Report:
+        if isinstance(report, Started):
+            since = self._since[report.claim.token]
+            return report._replace(at=clocks.moment(report.at, self._clock_ahead, since))
+        if isinstance(report, Ended):
+            claimed = report.claim.started_at
+            since = self._since[report.claim.token] if claimed is None else claimed
+            return report._replace(outcome=clocks.outcome(report.outcome, self._clock_ahead, since))
+        return report
 
     def _pass_on(self, token: str, stream: str, data: bytes) -> None:
         if (claim := self.claims.get(token)) is not None:
@@ -148,6 +164,7 @@ class Place:
             self.refusal = f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
             self.is_unfit = True
             raise Closed
+        self._clock_ahead = clocks.ahead(greeting["now"])
         self.slots, self.ahead, self.widest = greeting["room"]
         self.is_up = self._was_up = True
         self.failures = 0
@@ -167,6 +184,7 @@ class Place:
         self.ghosts_until = time.monotonic() + self._lease
         self.claims.clear()
         self.begun.clear()
+        self._since.clear()
         if code in _NOT_THERE and not self._was_up:
             self.is_unfit = True
             self._fail(f"it has no program {self._words[-1]}: install batchq there, or write HOST:/path/of/batchq-site")
