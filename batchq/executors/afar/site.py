@@ -206,13 +206,14 @@ class Site:
         """Leave if the parent is gone, or if the run has not been heard for the time of the lease.
 
         The run then counts these jobs as lost, and runs them elsewhere. A forked child of the engine's worker may keep the
-        pipe open, so its end alone is not enough. A site that is stopped leaves a moment later: claims may be under way.
+        pipe open, and so does Slurm if srun is killed, so its end alone is not enough. A site that is stopped leaves a
+        moment later: claims may be under way.
         """
         if self._stopped_at is not None and not self._running:
             self._is_leaving = time.monotonic() - self._stopped_at > SAME
         elif os.getppid() != self._guardian or (proc.CAN_TRACE and proc.parent(self._guardian) != self._parent):
             self._is_leaving = True
-        elif self._lease is not None and self._running and not self._is_suspended:
+        elif self._lease is not None and not self._is_suspended:
             self._is_leaving = self._is_leaving or time.monotonic() - self._received_at > self._lease
 
 
