@@ -1,6 +1,7 @@
 """A Dask cluster that is encrypted, with certificates of its own authority: all of it is configuration of Dask."""
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from daskcluster import Cluster, cluster
 from scene import Scene
 
 pytest_plugins = ("scene",)
+pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
 CERTIFICATES = """\
 set -e
@@ -52,17 +54,15 @@ def test_a_run_with_the_configuration_takes_part_and_others_are_refused_in_one_s
     scene: Scene, dask: Cluster, configuration: Path
 ) -> None:
     assert dask.address.startswith("tls://")
-    scene.add(*[{"command": "true"}] * 2)
+    scene.add({"command": "true"})
     stranger = scene.run("--executor", f"dask:{dask.address}", code=78)
-    plain = scene.run("--executor", f"dask:tcp://{dask.address.removeprefix('tls://')}", code=78)
     scene.shell.env["DASK_CONFIG"] = str(configuration)
     careless = scene.run("--executor", f"dask:tcp://{dask.address.removeprefix('tls://')}", code=78)
 
-    for refused in (stranger, plain, careless):
+    for refused in (stranger, careless):
         assert "cannot connect to the scheduler at" in refused.err
         assert "Traceback" not in refused.err
     assert scene.jobs() == [("queued",)]
 
-    scene.run("-q", "-n", "1", "--executor", f"dask:{dask.address}")
     scene.run("-q", "--executor", f"dask:{dask.file}")
-    assert scene.attempts() == [("succeeded",)] * 2
+    assert scene.attempts() == [("succeeded",)]
