@@ -154,6 +154,7 @@ def test_there_are_sessions_to_run() -> None:
         "page.md",
         "python.md",
         "reports.md",
+        "scale.md",
         "terminal.md",
         "top.md",
     ]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from daskcluster import Cluster, cluster
-from scene import Scene
+from scene import SOAK, Scene
 
 pytest_plugins = ("scene",)
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+pytestmark = pytest.mark.skipif(not SOAK or not shutil.which("openssl"), reason="for scripts/soak, with openssl")
 
 CERTIFICATES = """\
 set -e
