@@ -95,3 +95,13 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(scene: Scene) -> None:
 
     assert "cannot connect to the scheduler at tcp://127.0.0.1:1" in done.err
     assert scene.jobs() == [("queued",)]
+
+
+def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene) -> None:
+    (scene.folder / "mycluster.py").write_text("def make():\n    raise ValueError('no\\nqueue')\n")
+    scene.add({"command": "true"})
+    done = scene.run("--executor", "dask:mycluster:make", code=78)
+
+    assert "the function that makes the cluster failed: ValueError: no queue" in done.err
+    assert "Traceback" not in done.err
+    assert scene.attempts() == []

@@ -90,6 +90,15 @@ def test_jobs_run_at_all_nodes_of_the_allocation(nodes: Scene) -> None:
     assert nodes.output(6).split()[0].decode() in slurmcluster.NODES
 
 
+def test_a_node_runs_as_many_jobs_at_once_as_the_allocation_has_cores_there(nodes: Scene) -> None:
+    """This Slurm confines nothing, so the site sees more."""
+    nodes.add(*[{"command": "exec 9>>lock; flock -n 9 || touch overlap; sleep 0.1"}] * 4)
+    run = nodes.start_program("salloc", "-Q", "-N1", "-n1", *words(nodes))
+
+    assert ended(run) == 0, nodes.said()
+    assert not (nodes.folder / "overlap").exists()
+
+
 def test_jobs_of_a_stopped_step_are_interrupted(nodes: Scene, slurm: Slurm) -> None:
     """Slurm signals all processes of the step: the site and its jobs."""
     add_waiting(nodes, 2)

@@ -17,6 +17,7 @@ from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -39,11 +40,18 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
 
     address: Any = chosen.partition(":")[2]
     if "://" not in address:
-        address = _address_in(address) if os.path.exists(address) else made_by(address, setup["home"])()
+        address = _address_in(address) if os.path.exists(address) else _made(chosen, made_by(address, setup["home"]))
     cluster = Cluster(address, setup["run"])
     if setup["end"] != [setup["run"]]:
         cluster.end(setup["end"])
     return DaskExecutor(cluster, inbox, setup, setup["reconnect"])
+
+
+def _made(chosen: str, make: "Callable[[], Any]") -> "Any":
+    try:
+        return make()
+    except Exception as error:
+        raise Unfit(f"--executor {chosen}: the function that makes the cluster failed: {in_one_line(error)}") from None
 
 
 def _address_in(path: str) -> str:

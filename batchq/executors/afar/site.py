@@ -130,7 +130,7 @@ class Site:
 
             return engines.engine(setup["engine"], self._inbox, setup)
         return LocalExecutor(
-            setup["slots"] or machine.cores(),
+            setup["slots"] or _cores(),
             self._inbox,
             db=_store_as_seen_here(setup),
             cookie=setup["cookie"],
@@ -221,6 +221,12 @@ def _store_as_seen_here(setup: "dict[str, Any]") -> str:
     """Return the path of the store for the jobs; on another machine it names the host, so that nothing makes one there."""
     is_here = setup["boot_id"] == machine.boot_id()
     return str(setup["db"]) if is_here else f"{setup['host']}:{setup['db']}"
+
+
+def _cores() -> int:
+    """Count the cores for jobs: at a node of Slurm those of the allocation, which not every Slurm enforces."""
+    allocated = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(machine.cores(), max(1, int(allocated))) if allocated.isdecimal() else machine.cores()
 
 
 def _room(executor: Executor) -> tuple[int, int, int]:
