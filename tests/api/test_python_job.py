@@ -263,7 +263,7 @@ def test_a_function_of_a_session_is_refused(folder: Path) -> None:
 
 def test_a_program_without_the_guard_of_main_does_not_add_for_ever(folder: Path) -> None:
     shell = Shell(folder)
-    shell("init")
+    shell.make_store()
     said = program(shell, text=PROGRAM.replace('if __name__ == "__main__":', "if True:"))
 
     assert (

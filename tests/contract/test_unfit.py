@@ -163,7 +163,7 @@ def test_what_a_retry_needs_is_imported_before_the_store_is_locked(batchq: Shell
 
 def test_a_store_without_its_settings_is_reported_as_damaged(folder: Path) -> None:
     shell = Shell(folder)
-    shell("init")
+    shell.make_store()
     shell("add", "--", "true")
     disturb(shell, "DELETE FROM settings")
 

@@ -77,7 +77,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("nights")
     with nothing_left(folder):
         shell = Shell(folder)
-        shell("init")
+        shell.make_store()
         (folder / "mine.py").write_text(MODULE)
         for n, text in enumerate(HARMFUL):
             (folder / f"harm{n}").write_bytes(b"first\n" + text.encode("utf-8", "surrogatepass") + b"\xff\xfe\n")

@@ -37,7 +37,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("markdown")
     with nothing_left(folder):
         shell = Shell(folder)
-        shell("init")
+        shell.make_store()
         (folder / "mine.py").write_text(MODULE)
         jobs: list[dict[str, Any]] = [{"command": "true"}]
         for n, text in enumerate(HARMFUL):

@@ -34,7 +34,7 @@ def browser() -> Iterator[Any]:
 def shell_in(folder: Path) -> Iterator[Shell]:
     with nothing_left(folder):
         shell = Shell(folder)
-        shell("init")
+        shell.make_store()
         yield shell
 
 

@@ -130,7 +130,7 @@ def test_chaos_catches(mutant: str, tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         shell = Shell(folder)
-        shell("init")
+        shell.make_store()
         try:
             _, evidence = fought(shell, f"{mutant}/{number}", 12, mutant, blows={both: 1, runner: 1})
         finally:

@@ -44,7 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store in which jobs have succeeded, failed, and wait."""
     folder = tmp_path_factory.mktemp("prepared")
     shell = Shell(folder)
-    shell("init")
+    shell.make_store()
     shell("add", "-q", "-", stdin="echo hello\nexit 3\n")
     shell("run", code=1)
     shell("add", "-q", "-", stdin="echo one\necho two\n")

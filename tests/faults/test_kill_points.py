@@ -181,7 +181,7 @@ def kill_command_at_each(
     def lay_out(name: str) -> Shell:
         (tmp_path / name).mkdir()
         shell = Shell(tmp_path / name)
-        shell("init")
+        shell.make_store()
         prepare(shell)
         return shell
 

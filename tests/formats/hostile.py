@@ -83,7 +83,7 @@ def store_of(folder: Path) -> tuple[Shell, Done]:
     shell = Shell(folder / "<b>&'\u202e\x1b[31m`")
     shell.folder.mkdir()
     shell.env["HOME"] = str(folder)
-    shell("init")
+    shell.make_store()
     (shell.folder / "evil.py").write_text(MODULE.format(texts=ascii(TEXTS)))
     jobs: list[dict[str, object]] = []
     for n, text in enumerate(TEXTS):

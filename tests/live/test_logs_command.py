@@ -21,7 +21,7 @@ HOSTILE = b"\x1b]0;pwned\x07\x1b[2J\x1b[6n\x9b31m\xe2\x80\xae\x08\x1b[8mhidden \
 def printed(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A store in which job 1 (load) has printed three lines, job 2 nothing, job 3 no newline, and job 4 was retried."""
     batchq = Shell(tmp_path_factory.mktemp("printed"))
-    batchq("init")
+    batchq.make_store()
     batchq("add", "-q", "--name", "load", "-c", "echo one; echo two; echo three")
     batchq("add", "-q", "--", "true")
     batchq("add", "-q", "-c", "printf 'no newline'")
@@ -186,7 +186,7 @@ def test_the_check_would_notice_what_is_hostile() -> None:
 def colourful(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """Jobs that print colours, a progress bar, and what must never reach a terminal."""
     batchq = Shell(tmp_path_factory.mktemp("colourful"))
-    batchq("init")
+    batchq.make_store()
     (batchq.folder / "hostile").write_bytes(HOSTILE)
     batchq("add", "-q", "--name", "bar", "-c", r"printf '\033[31mred\033[0m\n 10%%\r 50%%\r100%%\n\033[32mgreen'")
     batchq("add", "-q", "--", "cat", "hostile")

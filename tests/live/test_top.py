@@ -332,7 +332,7 @@ def test_a_store_that_is_removed_ends_it_with_a_sentence(batchq: Shell) -> None:
             Path(f"{batchq.db()}{end}").unlink(missing_ok=True)
         assert terminal.wait() == 66
         assert b"batchq: there is no store at" in terminal.raw[terminal.raw.rfind(NORMAL) :]
-    batchq("init")
+    batchq.make_store()
 
 
 def test_a_store_that_was_replaced_is_shown_from_then_on(batchq: Shell) -> None:
