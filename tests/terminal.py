@@ -46,6 +46,7 @@ class Terminal:
         self.raw = b""  #: all that was read
         self._screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
+        self._shown: str | None = None  #: the window as text, until more is read
         self._process = PtyProcess.spawn(
             list(words), cwd=str(cwd), env=environment | dict(env or {}), dimensions=(rows, columns)
         )
@@ -75,13 +76,16 @@ class Terminal:
         self._is_closed = not data
         self.raw += data
         self._stream.feed(data)
+        self._shown = None
         return bool(data)
 
     def screen(self) -> str:
         """The lines in the window after all that was written, without blanks at their ends and empty lines at the end."""
         while self.read():
             pass
-        return _text(self._screen.display)
+        if self._shown is None:  # it takes milliseconds, and waits ask for it again and again
+            self._shown = _text(self._screen.display)
+        return self._shown
 
     def scrolled(self) -> str:
         """The lines that have left the window at its top, and those in it."""
@@ -148,6 +152,7 @@ class Terminal:
         """Change the size of the window; the kernel sends SIGWINCH."""
         self.read()
         self._screen.resize(rows, columns)
+        self._shown = None
         self._process.setwinsize(rows, columns)
 
     def signal(self, number: int) -> None:
