@@ -14,7 +14,7 @@ def _size(small: int, large: int) -> int:
     return large if SOAK else small
 
 
-MODEL_EXAMPLES = _size(400, 8_000)  #: S1: walks of up to 40 steps over the ledger
+MODEL_EXAMPLES = _size(250, 8_000)  #: S1: walks of up to 40 steps over the ledger
 ORDER_EXAMPLES = _size(150, 3_000)  #: S22: walks of up to 40 steps over order, keys and limits
 LIMITED_JOBS = _size(16, 300)  #: S17: jobs of each queue for eight runs with limits
 DIAMOND = _size(2_000, 10_000)  #: S18: jobs between one that they wait for and one that waits for them
@@ -22,10 +22,10 @@ MINUTES = _size(60, 1_440)  #: S19: minutes of a crontab
 WAKE_UPS = _size(12, 500)  #: S20: times that each of two shells adds a job and skips its run
 CANCELLED = _size(1, 30)  #: S21: rounds of cancelling jobs of each kind that run
 MUTANT_EXAMPLES = _size(1_000, 3_000)  #: S1: walks in which a mutant must be caught
-KILL_POINTS = _size(600, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
+KILL_POINTS = _size(400, 1 << 30)  #: S2: system calls at which the script is killed, evenly spread
 SECOND_KILLS = _size(10, 300)  #: S2: killed once more, while the next process recovers
 KILLED_COMMANDS = _size(8, 250)  #: S2: system calls at which run, prune, backup and report are killed, evenly spread
-ERROR_POINTS = _size(20, 1 << 30)  #: S3: system calls that fail, for each error and command, evenly spread
+ERROR_POINTS = _size(14, 1 << 30)  #: S3: system calls that fail, for each error and command, evenly spread
 RANDOM_KILLS = _size(60, 2_000)  #: S4: kill -9 of running `batchq run`
 KILLED_ADDS = _size(15, 300)  #: S4: kill -9 of `batchq add`
 POWER_LOSSES = _size(1_000, 20_000)  #: S5: states after a power loss at synchronous = FULL
