@@ -12,6 +12,7 @@ import slurmcluster
 import survivors
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from openports import OpenPorts, watching
 from scene import SOAK, Scene, end, ended, signal_one, status_of
 from slurmcluster import Slurm
 
@@ -24,8 +25,11 @@ thorough = pytest.mark.skipif(not SOAK, reason="waits for Slurm: in scripts/soak
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    with slurmcluster.slurm(tmp_path_factory.mktemp("slurm")) as started:
+    folder = tmp_path_factory.mktemp("slurm")
+    ports = OpenPorts(folder)
+    with slurmcluster.slurm(folder) as started, watching(ports):
         yield started
+    assert ports.found == []
 
 
 @pytest.fixture
