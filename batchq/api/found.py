@@ -27,7 +27,7 @@ class JobInfo(NamedTuple):
     while one runs.
 
     ``stdout`` and ``stderr`` are the kept output as text; bytes that are not UTF-8 are shown as ``\\xff``. ``Store.logs``
-    returns the bytes.
+    returns the bytes. ``host`` is where the last attempt ran, or runs now; None on the machine of its run.
     """
 
     id: int
@@ -52,6 +52,7 @@ class JobInfo(NamedTuple):
     result: Any
     stdout: str
     stderr: str
+    host: str | None
 
 
 class Logs(NamedTuple):
@@ -118,6 +119,7 @@ def _job_info(job: rows.Job, result: str | None, printed: Mapping[str, rows.Outp
         None if result is None else json.loads(result),
         stdout.decode("utf-8", "backslashreplace"),
         stderr.decode("utf-8", "backslashreplace"),
+        job.host,
     )
 
 

@@ -153,7 +153,7 @@ class LocalExecutor:
         """Whether the runner must return now: a signal, a bell, or an end that must be recorded at once."""
         return bool(self._inbox.received) or self._inbox.was_notified or self._watch.is_urgent
 
-    def processes(self) -> dict[str, int]:
+    def whereabouts(self) -> dict[str, int]:
         """Map tokens to a command's own process, or a callable's worker."""
         return {claim.token: pid for pid, claim in self._watch.running().items()}
 

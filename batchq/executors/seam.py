@@ -4,7 +4,7 @@ It follows ``concurrent.futures``, reduced to what a ledger needs: work is passe
 exactly once, as ``Ended`` or ``Lost``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
 from batchq.named import NamedTuple
@@ -24,10 +24,14 @@ class Started(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A claim that its executor cannot finish. One that never ``started`` costs its job nothing."""
+    """A claim that its executor cannot finish. One that never ``started`` costs its job nothing.
+
+    ``host`` is where it ran, as in Outcome.
+    """
 
     claim: Claim
     started: bool
+    host: str | None = None
 
 
 class Refused(NamedTuple):
@@ -86,8 +90,8 @@ class Executor(Protocol):
         perhaps with nothing, when a signal came in.
         """
 
-    def processes(self) -> dict[str, int]:
-        """Map tokens to the first process of each attempt that runs now, except those that run elsewhere."""
+    def whereabouts(self) -> Mapping[str, int | str]:
+        """Map the token of each attempt that runs now to its first process, or to its host if it runs elsewhere."""
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Stop these attempts: TERM now, KILL after ``grace`` seconds; they end with ``status``, reported by ``poll``.

@@ -124,7 +124,7 @@ class Outcome(NamedTuple):
     ``matched`` are the regular expressions of the job's rules that were found on stderr; None: not searched yet.
     ``started_at`` is None if its work never began. ``cause`` is why it failed, as the store keeps it
     (``causes/signature.py``); None for what did not fail, and until the exchange has computed it. ``turns`` is the order
-    of printing, as in Printout.
+    of printing, as in Printout. ``host`` is the machine that ran it, and which worker there; None: that of the run.
     """
 
     status: str
@@ -146,6 +146,7 @@ class Outcome(NamedTuple):
     threads: int = 0
     cause: str | None = None
     turns: str | None = None
+    host: str | None = None
 
 
 class Printed(NamedTuple):
@@ -158,11 +159,15 @@ class Printed(NamedTuple):
 
 
 class Leader(NamedTuple):
-    """The first process of a running attempt, the leader of its session: its pid and start time (clock ticks)."""
+    """The first process of a running attempt, the leader of its session: its pid and start time (clock ticks).
+
+    Of one that runs elsewhere only the ``host`` is known.
+    """
 
     claim: Claim
-    pid: int
+    pid: int | None
     born: int | None
+    host: str | None = None
 
 
 class Logged(NamedTuple):

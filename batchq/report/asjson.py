@@ -182,6 +182,7 @@ def _job(job: Job) -> "dict[str, Any]":
         "seconds": job.seconds,
         "cpu_seconds": job.cpu_seconds,
         "peak_kib": job.peak_kib,
+        "host": job.host,
         "logs": _logs(job.logs),
     } | _end(job.end)
 
@@ -209,6 +210,7 @@ def _attempt(attempt: Attempt) -> "dict[str, Any]":
         "result": parsed(attempt.result) if attempt.result else None,
         "traceback": attempt.traceback,
         "runner": attempt.runner,
+        "host": attempt.host,
         "stdout_bytes": attempt.stdout_bytes,
         "stderr_bytes": attempt.stderr_bytes,
         "logs": _logs(attempt.logs),

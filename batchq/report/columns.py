@@ -140,6 +140,7 @@ _ALL = (
     Column("due", "due_at", lambda job, _: iso(job.due_at), lambda job, _: _moment(job.due_at)),
     Column("batch", "batch", lambda job, _: job.batch, is_label=True),
     Column("queue", "queue", lambda job, _: job.queue, is_label=True),
+    Column("host", "host", lambda job, _: job.host, is_label=True),
     Column("priority", "priority", lambda job, _: job.priority, is_right=True),
     Column("name", "name", lambda job, _: job.name, is_label=True),
     Column("key", "key", lambda job, _: job.key, is_label=True),
@@ -164,7 +165,7 @@ COLUMNS = {column.name: column for column in _ALL}
 _KNOWN = COLUMNS | {column.field: column for column in _ALL}
 
 #: What a table shows if nothing is asked for: to a person now, and to all who may read it later
-ON_SCREEN = ("id", "state", "tries", "took", "age", "batch", "queue", "name", "reason", "command")
+ON_SCREEN = ("id", "state", "tries", "took", "age", "batch", "queue", "host", "name", "reason", "command")
 IN_FULL = ("id", "state", "tries", "took", "since", "batch", "queue", "name", "reason", "command")
 
 

@@ -23,6 +23,7 @@ _OUTCOME = {
     "result": "what a callable returned, as JSON",
     "seconds": f"how long it took, {_SECONDS}",
     "cpu_seconds": f"time of the processor, {_SECONDS}",
+    "host": "the machine that ran it, and which worker there; NULL if it was that of the run",
     "peak_kib": "peak of memory, in KiB; NULL if it is not above that of batchq",
 }
 _STARTED = {"started_at": f"start; {_TIME}", "finished_at": f"end; {_TIME}"}

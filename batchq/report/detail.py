@@ -131,13 +131,20 @@ def _attempts(detail: Detail) -> list[Line]:
     if not detail.attempts:
         return []
     shown = detail.attempts[-ATTEMPTS:]
+    host = ["HOST"] if any(attempt.host for attempt in shown) else []
     columns = Columns(
-        ("TRY", "STARTED", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR", "HOW"),
+        ("TRY", "STARTED", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR", *host, "HOW"),
         right=("TRY", "TOOK", "CPU", "PEAK", "STDOUT", "STDERR"),
     )
-    rows = columns.rows([_attempt(attempt, detail.job.standing) for attempt in shown], indent=2)
+    rows = [_attempt(attempt, detail.job.standing, with_host=bool(host)) for attempt in shown]
     more = f" (the last {ATTEMPTS} of {len(detail.attempts):,})" if len(shown) < len(detail.attempts) else ""
-    return [line(), line(("ATTEMPTS", "bold"), more), columns.head(indent=2), *rows, *_result(detail)]
+    return [
+        line(),
+        line(("ATTEMPTS", "bold"), more),
+        columns.head(indent=2),
+        *columns.rows(rows, indent=2),
+        *_result(detail),
+    ]
 
 
 def _result(detail: Detail) -> list[Line]:
@@ -148,7 +155,7 @@ def _result(detail: Detail) -> list[Line]:
     return [line(), line(("RESULT", "bold")), line(visible(str(result), one_line=True), indent=2)]
 
 
-def _attempt(attempt: Attempt, standing: str) -> list[Part]:
+def _attempt(attempt: Attempt, standing: str, *, with_host: bool) -> list[Part]:
     how = standing if attempt.end is None else visible(ending(attempt.end), one_line=True)
     left = [count(attempt.leftovers, "process", "processes")] if attempt.leftovers else []
     left += [count(attempt.threads, "thread", "threads")] if attempt.threads else []
@@ -163,6 +170,7 @@ def _attempt(attempt: Attempt, standing: str) -> list[Part]:
         _or_none(attempt.peak_kib is not None and size(attempt.peak_kib * 1024)),
         _or_none(attempt.stdout_bytes and size(attempt.stdout_bytes)),
         _or_none(attempt.stderr_bytes and size(attempt.stderr_bytes)),
+        *([_or_none(visible(attempt.host or "", one_line=True))] if with_host else []),
         (how, style.get(attempt.end.outcome, "") if attempt.end else "cyan"),
     ]
 

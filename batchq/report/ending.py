@@ -2,6 +2,7 @@
 
 from batchq.clock import show_duration
 from batchq.store.looking.rows import End, Job
+from batchq.visible import visible
 
 _LONGEST_MESSAGE = 300
 _KNOWN_CODES = {126: "not executable", 127: "command not found"}
@@ -34,12 +35,21 @@ def ending(end: End, longest: int | None = _LONGEST_MESSAGE) -> str:
 
 
 def nth(job: Job) -> str:
-    """The number of the last attempt: ``attempt 2 of 3``, or ``attempt 5, failure 3 of 3`` if not every attempt counted."""
+    """The number of the last attempt: ``attempt 2 of 3``, or ``attempt 5, failure 3 of 3`` if not every attempt counted.
+
+    With the host if that was another than that of the run: ``attempt 1 of 3 on alpha``.
+    """
+    number = f"attempt {job.attempt}"
     if job.attempt <= job.max_attempts:
-        return f"attempt {job.attempt} of {job.max_attempts}"
-    if job.failures:
-        return f"attempt {job.attempt}, failure {job.failures} of {job.max_attempts}"
-    return f"attempt {job.attempt}"
+        number += f" of {job.max_attempts}"
+    elif job.failures:
+        number += f", failure {job.failures} of {job.max_attempts}"
+    return f"{number}{at(job.host)}"
+
+
+def at(host: str | None) -> str:
+    """Where an attempt ran, made safe, as the end of a text: `` on alpha``; nothing if that was the machine of its run."""
+    return f" on {visible(host, one_line=True)}" if host else ""
 
 
 def _status(end: End) -> str | None:

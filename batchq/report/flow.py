@@ -1,12 +1,13 @@
 """What happened when, in numbers small enough to draw, however many attempts there are: pure."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from batchq.named import NamedTuple
 from batchq.report.slots import Slots
 from batchq.store.looking.sample import Sample, Try
 
+HERE = "local"  #: the host of a lane whose attempts ran on the machine of their run
 LANES = 32  #: slots that are drawn one by one; more are only counted
 _BINS = 240  #: parts of the time in which lanes and busy slots are averaged
 _BARS = 60  #: of the attempts that ended, at most,
@@ -15,6 +16,7 @@ _PER_DECADE = 8  #: bars of the durations; the scale is logarithmic
 _SHORTEST = 1e-4  #: seconds; shorter attempts count as this long
 _QUARTERS = 4  #: shares in lanes are rounded, so that most neighbours are equal and become one piece
 
+_Lane = list[tuple[Try, float]]  #: attempts, with the time from which each had the slot
 _OK, _BAD, _OFF = range(3)
 _KINDS = {"succeeded": _OK, "interrupted": _OFF, "cancelled": _OFF}  # all others failed
 
@@ -39,7 +41,8 @@ class Flow(NamedTuple):
     sample (one job in ``step``, step > 1) there are no lanes: attempts that are missing would look like idle slots.
     ``busy`` is how many slots were busy, ``durations`` how many attempts took that long, and ``ended`` how many ended
     per second; these three are estimates for all attempts if they come from a sample.
-    ``attempts`` is how many were read.
+    ``attempts`` is how many were read. If any ran on another host than its run, lanes are those of hosts: ``hosts`` names
+    them, each with how many of the lanes are its own.
     """
 
     start: int
@@ -51,6 +54,7 @@ class Flow(NamedTuple):
     ended: list[Bar]
     step: int
     attempts: int
+    hosts: list[tuple[str, int]] = []  # noqa: RUF012 - a field of a tuple
 
 
 def flow(sample: Sample) -> Flow | None:
@@ -61,7 +65,12 @@ def flow(sample: Sample) -> Flow | None:
     start = attempts[0].started_at
     span = max((one.started_at - start) / 1000 + max(one.seconds, _SHORTEST) for one in attempts)
     timeline = _Timeline(start, span)
-    lanes = _lanes(sample) if sample.step == 1 else {}
+    lanes: dict[int, _Lane] = {}
+    named: list[tuple[str, int]] = []
+    if sample.step == 1 and any(one.host for one in attempts):
+        lanes, named = _lanes_by_host(attempts)
+    elif sample.step == 1:
+        lanes = _lanes(attempts, sample.slots)
     busy = timeline.shares((one, one.started_at) for one in attempts)
     shown = sorted(lanes)[:LANES]
     return Flow(
@@ -74,14 +83,36 @@ def flow(sample: Sample) -> Flow | None:
         _ended(attempts, start, span, sample.step),
         sample.step,
         len(attempts),
+        named,
     )
 
 
-def _lanes(sample: Sample) -> "dict[int, list[tuple[Try, float]]]":
-    """Return the attempts of each slot, with the time from which they had it. Runs one after another share slots."""
-    slots = Slots(sample.slots)
+def _lanes_by_host(attempts: list[Try]) -> "tuple[dict[int, _Lane], list[tuple[str, int]]]":
+    """Return the attempts of each slot of each host, and the hosts with the number of their slots, of those that are shown.
+
+    How many slots a host has is not stored: as many as it used at once. Its clock counts whole milliseconds.
+    """
+    lanes: dict[int, _Lane] = {}
+    named = []
+    for host in sorted({one.host or "" for one in attempts}):
+        there = [one for one in attempts if (one.host or "") == host]
+        slots = dict.fromkeys((one.run for one in there), len(there))
+        own = _lanes(there, slots, at_least=1)
+        if (shown := min(len(own), LANES - len(lanes))) > 0:
+            named.append((host or HERE, shown))
+        lanes |= {len(lanes) + place: own[slot] for place, slot in enumerate(sorted(own))}
+    return lanes, named
+
+
+def _lanes(attempts: list[Try], sizes: Mapping[int, int], *, at_least: int = 0) -> "dict[int, _Lane]":
+    """Return the attempts of each slot, with the time from which they had it. Runs one after another share slots.
+
+    Attempts that overlap by ``at_least`` milliseconds had different slots, if there are enough.
+    """
+    slots = Slots(sizes)
     taken = [
-        (one, *slots.take(one.run, one.started_at, one.started_at + one.seconds * 1000)) for one in sample.attempts
+        (one, *slots.take(one.run, one.started_at, one.started_at + max(0, one.seconds * 1000 - at_least)))
+        for one in attempts
     ]
     spans: dict[int, tuple[int, float, int]] = {}  # of a run: its first start, its last end, and the slots that it used
     for one, slot, begin in taken:
@@ -92,7 +123,7 @@ def _lanes(sample: Sample) -> "dict[int, list[tuple[Try, float]]]":
         lowest[run] = max(
             (low + spans[other][2] for other, low in lowest.items() if spans[other][1] > first), default=0
         )
-    lanes: dict[int, list[tuple[Try, float]]] = {}
+    lanes: dict[int, _Lane] = {}
     for one, slot, begin in taken:
         lanes.setdefault(lowest[one.run] + slot, []).append((one, begin))
     return lanes

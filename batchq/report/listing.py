@@ -9,9 +9,9 @@ from batchq.store.looking.queries import PAGE
 from batchq.store.looking.rows import Job
 
 _IF_THEY_DIFFER = ("batch", "queue")
-_IF_ANY = ("tries", "name", "reason")  #: if any job has one, or was tried more than once
+_IF_ANY = ("tries", "host", "name", "reason")  #: if any job has one, or was tried more than once
 _READ = ("reason", "command")  #: columns that people read: others go, in this order, until these have ENOUGH columns
-_FIRST_TO_GO = ("tries", "age", "queue", "batch", "took")
+_FIRST_TO_GO = ("tries", "host", "age", "queue", "batch", "took")
 _ENOUGH = 20
 _PADDED = 50  #: off a terminal, a longer label pushes the rest of its own line only
 

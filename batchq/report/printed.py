@@ -64,12 +64,13 @@ def last(pieces: Sequence[Piece], most: int) -> list[Piece]:
     return kept[::-1]
 
 
-def heading(job: Job, attempt: int, streams: Iterable[str]) -> str:
-    """``==> job 3 (load), attempt 2 <==``, with the stream if only one is shown."""
+def heading(job: Job, attempt: int, host: str | None, streams: Iterable[str]) -> str:
+    """``==> job 3 (load), attempt 2 on alpha <==``, with the stream if only one is shown."""
     from batchq.report.digest import title  # one job has no heading
+    from batchq.report.ending import at
 
     only = [*streams]
-    return f"==> {title(job)}, attempt {attempt}{f': {only[0]}' if len(only) == 1 else ''} <=="
+    return f"==> {title(job)}, attempt {attempt}{at(host)}{f': {only[0]}' if len(only) == 1 else ''} <=="
 
 
 def label(id: int, name: str | None) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "id", "name", "batch", "queue", "state", "why", "outcome", "exit_code", "signal", "error_type", "error", "cause",
     "attempt", "max_attempts", "key", "command", "created_at", "started_at", "finished_at", "seconds", "cpu_seconds",
-    "peak_kib",
+    "peak_kib", "host",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  #: how a text begins that a spreadsheet would compute
 _LONGEST = 32_000  #: characters of a text; spreadsheets hold 32,767 in a cell, and Python's csv reads 131,072

@@ -79,7 +79,8 @@ def _slice(one: Slice, slot: int, begin: int, length: int) -> "Event":
         "dur": length,
         "pid": one.run,
         "tid": slot + 1,
-        "args": {"job": one.job, "attempt": one.attempt},
+        "args": {"job": one.job, "attempt": one.attempt}
+        | ({"host": visible(one.host, one_line=True)} if one.host else {}),
     }
     return event | {"cname": "terrible"} if one.outcome in _FAILED else event
 

@@ -50,7 +50,7 @@ class Cancellations:
     def outcome(self, lost: Lost) -> Outcome:
         """The outcome of an attempt whose process was lost, or that never started."""
         if lost.claim.token in self._tokens:
-            return Outcome(CANCELLED)
+            return Outcome(CANCELLED, host=lost.host)
         if not lost.started:
             return Outcome(INTERRUPTED)
-        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"))
+        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"), host=lost.host)

@@ -1,4 +1,5 @@
-"""The first processes of attempts, recorded so that a rescue also finds processes that hide their environment.
+"""The first processes of attempts, recorded so that a rescue also finds processes that hide their environment; of attempts
+elsewhere the host, so that their ends name it even if this run dies.
 
 A process that overwrites its title, or starts with an empty environment, cannot be recognized by its variables. Jobs that
 end at once are not recorded: that would cost more than it is worth.
@@ -14,6 +15,7 @@ from batchq.jobs.attempt import Claim, Ended, Leader
 from batchq.processes import proc
 
 YOUTH = 0.03  #: seconds that a job must have run to be recorded
+AFAR = 0.5  #: seconds until the host of a job elsewhere may be known
 
 
 class Leaders:
@@ -40,11 +42,13 @@ class Leaders:
         now = time.monotonic()
         if self.next_at() > now:
             return []
-        pids = self._executor.processes()
+        known = self._executor.whereabouts()
         found = []
         for at, token in self._young:
-            if at <= now and token in self._running and token in pids:
-                found.append(Leader(self._running[token], pids[token], proc.started_ticks(pids[token])))
+            if at <= now and token in self._running and token in known:
+                where = known[token]
+                process = (where, proc.started_ticks(where)) if isinstance(where, int) else (None, None, where)
+                found.append(Leader(self._running[token], *process))
         return found
 
     def recorded(self, leaders: Sequence[Leader]) -> None:
@@ -55,7 +59,7 @@ class Leaders:
         while self._young and self._young[0][0] <= now:
             _, token = self._young.popleft()
             if token not in known and token in self._running:
-                self._young.append((now + YOUTH, token))
+                self._young.append((now + (YOUTH if self._executor.lease is None else AFAR), token))
 
     def finished(self, ended: Sequence[Ended]) -> list[Claim]:
         """The attempts among these that have a recorded process."""

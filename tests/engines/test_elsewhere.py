@@ -3,38 +3,14 @@
 import os
 import shlex
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from places import SITE, carriers
 from scene import Scene, children_of, end, ended, signal_one, status_of
 
-pytest_plugins = ("scene", "openports")
-
-#: In the place of ssh: notes its process, and starts the site on this machine.
-CARRIER = """\
-#!/bin/sh
-echo $$ >> {folder}/carriers
-shift 2
-exec {site} "$@"
-"""
-SITE = shlex.quote(str(Path(sys.executable).parent / "batchq-site"))
-
-
-@pytest.fixture
-def afar(scene: Scene) -> Scene:
-    """A scene whose runs reach the hosts ``h1`` and ``h2``, which are this machine."""
-    carrier = scene.folder / "carrier"
-    carrier.write_text(CARRIER.format(folder=shlex.quote(str(scene.folder)), site=SITE))
-    carrier.chmod(0o755)
-    scene.shell.env["BATCHQ_SSH"] = shlex.quote(str(carrier))
-    return scene
-
-
-def carriers(scene: Scene) -> list[int]:
-    return [int(line) for line in (scene.folder / "carriers").read_text().split()]
+pytest_plugins = ("scene", "places", "openports")
 
 
 def test_jobs_run_at_all_places_with_output_and_results(afar: Scene) -> None:

@@ -25,6 +25,8 @@ class Afar(Elsewhere):
         self.name = name
         self.lease = lease
         self.places = places
+        for place in places:
+            place.is_one_of_several = len(places) > 1
         super().__init__(inbox)
         self._beat = math.inf if lease is None else lease / BEATS
         self._beat_at = time.monotonic() + self._beat
@@ -58,6 +60,10 @@ class Afar(Elsewhere):
     def ahead(self) -> int:
         """Count the claims that the places would take in advance."""
         return max(0, sum(place.ahead for place in self.places) - len(self._backlog))
+
+    def whereabouts(self) -> dict[str, str]:
+        """Map the token of each attempt that runs now to its host, as far as that is known."""
+        return {token: host for place in self.places for token, host in place.whereabouts().items()}
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Pass the order on; requeue what waits here.

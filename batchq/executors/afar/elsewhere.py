@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from batchq.executors.seam import Lost, Report
 from batchq.jobs.attempt import Claim
@@ -47,9 +47,9 @@ class Elsewhere:
         reports, self._reports = self._reports, []
         return reports
 
-    def processes(self) -> dict[str, int]:
-        """Return nothing: the processes of attempts belong to their sites."""
-        return {}
+    def whereabouts(self) -> Mapping[str, str]:
+        """Map the token of each attempt that runs now to its host, as far as that is known."""
+        raise NotImplementedError
 
     def listening(self, number: int) -> set[str]:
         """Return nothing: a signal to all processes here reaches no job."""

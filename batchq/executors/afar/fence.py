@@ -11,7 +11,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from batchq.processes.link import Message
 
@@ -33,10 +33,14 @@ class Fence:
         except OSError:
             return False
 
-    def begin(self, token: str) -> bool:
+    def begin(self, token: str, host: str = "") -> bool:
         """Begin an attempt; False if it has begun, or was prevented. A folder that is gone prevents nothing."""
         try:
-            os.close(os.open(self._path("begun", token), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            file = os.open(self._path("begun", token), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            try:
+                os.write(file, host.encode())
+            finally:
+                os.close(file)
         except FileExistsError:
             return False
         except OSError:
@@ -77,14 +81,17 @@ class Fence:
         with open(self._path("orders"), "ab") as file:
             file.write(json.dumps(message).encode() + b"\n")
 
-    def begun(self) -> dict[str, int]:
-        """Map the tokens of attempts that have begun to when they did (milliseconds since 1970)."""
+    def begun(self, known: "Container[str]" = ()) -> "dict[str, tuple[int, str]]":
+        """Map the tokens of attempts that have begun to when they did (milliseconds since 1970) and at which host.
+
+        Those that are ``known`` are left out.
+        """
         found = {}
         with contextlib.suppress(OSError):
             for one in os.scandir(self.folder):
-                if one.name.startswith("begun-"):
-                    with contextlib.suppress(OSError):
-                        found[one.name[6:]] = one.stat().st_mtime_ns // 1_000_000
+                if one.name.startswith("begun-") and one.name[6:] not in known:
+                    with contextlib.suppress(OSError), open(one.path) as file:
+                        found[one.name[6:]] = one.stat().st_mtime_ns // 1_000_000, file.read()
         return found
 
     def printed(self) -> "Iterator[Message]":

@@ -51,6 +51,7 @@ class Flight:
         self.future: Any = None
         self.pool: Any = None
         self.has_begun = claim.started_at is not None
+        self.host: str | None = None
 
 
 def made_by(chosen: str, home: str) -> "Callable[[], Any]":
@@ -102,6 +103,10 @@ class FuturesExecutor(Elsewhere):
     def ahead(self) -> int:
         """Return 0: a pool cannot give back what waits there."""
         return 0
+
+    def whereabouts(self) -> dict[str, str]:
+        """Map the tokens of attempts to their hosts, if there is a folder; else these are known at the end only."""
+        return {token: flight.host for token, flight in self._flights.items() if flight.host}
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Stop those that have begun, if there is a folder, and prevent the others."""
@@ -180,6 +185,8 @@ class FuturesExecutor(Elsewhere):
             answer = future if isinstance(future, BaseException) else future.result()
         except (Exception, CancelledError) as error:
             answer = error
+            if self._fence is not None:
+                self._look(self._fence)  # for its host
         del self._flights[token]
         if self._fence is not None:
             self._fence.forget(token)
@@ -221,7 +228,7 @@ class FuturesExecutor(Elsewhere):
         self._dying = [one for one in self._dying if one[0] > now]
         if begun := {flight.claim.token for flight in due if flight.has_begun}:
             remains.end(Marks(begun, "", {}, lambda _: False))
-        self._reports += [Lost(flight.claim, started=flight.has_begun) for flight in due]
+        self._reports += [Lost(flight.claim, flight.has_begun, flight.host) for flight in due]
 
     def _rebuild(self, broken: "Any", error: BaseException) -> None:
         """Replace a broken pool, once for all attempts that it had."""
@@ -254,9 +261,11 @@ class FuturesExecutor(Elsewhere):
     # --- the folder ----------------------------------------------------------------------------------------------------
 
     def _look(self, fence: Fence) -> None:
-        for token, at in fence.begun().items():
-            if token in self._flights:
-                self._begin(self._flights[token], at)
+        known = {token for token, flight in self._flights.items() if flight.host}
+        for token, (at, host) in fence.begun(known).items():
+            if (flight := self._flights.get(token)) is not None:
+                flight.host = host or None
+                self._begin(flight, at)
         claims = {token: flight.claim for token, flight in self._flights.items()}
         self._reports += filter(None, (protocol.report(message, claims) for message in fence.printed()))
 

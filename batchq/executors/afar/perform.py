@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from batchq.executors.afar import protocol
 from batchq.executors.afar.fence import Fence
 from batchq.jobs.attempt import INTERRUPTED
+from batchq.processes import machine
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
 from batchq.processes.spawn import Refusal
@@ -91,7 +93,7 @@ class NextDoor:
         ``began`` is called once when the attempt has begun. One that ``is_withdrawn`` is stopped: nobody waits for it.
         """
         token = claim[1]
-        if self._fence is not None and not self._fence.begin(token):
+        if self._fence is not None and not self._fence.begin(token, machine.host()):
             return ["lost", token, True]  # the engine runs it a second time: nobody knows how the first time ended
         flight = _Flight()
         with self._lock:
@@ -112,6 +114,8 @@ class NextDoor:
                 if not is_stopped and is_withdrawn():
                     is_stopped = True
                     self.order(["stop", [token], INTERRUPTED, 0])
+            if self.greeting is not None:
+                protocol.name_host(flight.end, self.greeting["host"])
             return flight.end
         finally:
             with self._lock:

@@ -7,7 +7,7 @@ from batchq import clock
 from batchq.executors.afar import clocks, protocol
 from batchq.executors.listener import Listener
 from batchq.executors.seam import Lost, Refused, Report, Started
-from batchq.jobs.attempt import Claim, Ended
+from batchq.jobs.attempt import Claim, Ended, Outcome
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
 from batchq.processes.spawn import Refusal
@@ -31,6 +31,8 @@ class Place:
 
     ``claims`` are with it, by token, and of these ``begun`` are at work. ``slots``, ``ahead`` and ``widest`` (as of
     an executor) are 0 until it is up; it ``is_unfit`` if another version of batchq is there, or nothing leads there.
+    ``host`` is where its attempts run: the machine, with the name of the place if it ``is_one_of_several`` and has another
+    name than that machine. A bridge has none; its attempts run at the workers of the engine.
 
     If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
     ends everything left of it, or until ``ghosts_until``, when its lease has run out.
@@ -43,6 +45,9 @@ class Place:
         self.claims: dict[str, Claim] = {}
         self.begun: set[str] = set()
         self.slots = self.ahead = self.widest = 0
+        self.host: str | None = None
+        self.is_one_of_several = False
+        self._at: dict[str, str] = {}  # hosts of attempts, as a bridge has reported them
         self._was_up = False
         self.is_up = self.is_unfit = self.is_suspended = False
         self.failures = 0
@@ -115,8 +120,10 @@ class Place:
                 self._pass_on(*protocol.said(message))
             elif message[0] == "silent":
                 self._fall_silent(message[1])
+            elif message[0] == "at":
+                self._at = {token: host for token, host in (self._at | message[1]).items() if token in self.claims}
             elif (report := protocol.report(message, self.claims)) is not None:
-                reports.append(report := self._on_our_clock(report))
+                reports.append(report := self._placed(self._on_our_clock(report)))
                 if isinstance(report, Started):
                     self.begun.add(report.claim.token)
                 elif isinstance(report, Refused):
@@ -138,6 +145,22 @@ class Place:
             since = self._since[report.claim.token] if claimed is None else claimed
             return report._replace(outcome=clocks.outcome(report.outcome, self._clock_ahead, since))
         return report
+
+    def _placed(self, report: Report) -> Report:
+        """Return the report with the host, if it ends an attempt; a bridge has named that already."""
+        if isinstance(report, Ended) and report.outcome.host is None and (host := self._where(report.claim)):
+            return Ended(report.claim, Outcome(*report.outcome[:-1], host))
+        if isinstance(report, Lost) and report.host is None:
+            return report._replace(host=self._where(report.claim))
+        return report
+
+    def _where(self, claim: Claim) -> str | None:
+        return self._at.get(claim.token, self.host)
+
+    def whereabouts(self) -> dict[str, str]:
+        """Map the tokens of the attempts at work to their hosts, as far as these are known."""
+        known = {token: self._where(self.claims[token]) for token in self.begun}
+        return {token: host for token, host in known.items() if host is not None}
 
     def _pass_on(self, token: str, stream: str, data: bytes) -> None:
         if (claim := self.claims.get(token)) is not None:
@@ -166,6 +189,8 @@ class Place:
             raise Closed
         self._clock_ahead = clocks.ahead(greeting["now"])
         self.slots, self.ahead, self.widest = greeting["room"]
+        if self._setup["engine"] is None:
+            self.host = _named(greeting["host"], self.name if self.is_one_of_several else "")
         self.is_up = self._was_up = True
         self.failures = 0
         self.refusal = ""
@@ -180,7 +205,7 @@ class Place:
             self.companion = None
         for token in [*self._heard]:
             self._fall_silent(token)
-        self.ghosts += [Lost(claim, token in self.begun) for token, claim in self.claims.items()]
+        self.ghosts += [Lost(claim, token in self.begun, self._where(claim)) for token, claim in self.claims.items()]
         self.ghosts_until = time.monotonic() + self._lease
         self.claims.clear()
         self.begun.clear()
@@ -227,3 +252,9 @@ class Place:
         self.failures += 1
         self.refusal = self.refusal or why
         self.again_at = time.monotonic() + AGAIN * 2 ** (self.failures - 1)
+
+
+def _named(machine: str, name: str) -> str:
+    """Name a machine as reached by this name: ``me@alpha`` for ``alpha.example`` adds nothing, ``10.0.0.5`` does."""
+    short = name.rpartition("@")[2].partition(".")[0]
+    return machine if short in ("", machine.partition(".")[0]) else f"{machine}/{name}"

@@ -2,8 +2,8 @@
 
 To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["suspend"]``,
 ``["resume"]``, ``["alive"]``, which it sends back, and ``["close"]``. From it: ``["up", {…}]`` once it can work,
-``["room", slots, ahead, widest]`` when that changes, ``["suspended"]``, one message for each report, and if the run has
-listeners ``["said", token, stream, text]`` and ``["silent", token]``.
+``["room", slots, ahead, widest]`` when that changes, ``["suspended"]``, one message for each report, from a bridge also
+``["at", {token: host}]``, and if the run has listeners ``["said", token, stream, text]`` and ``["silent", token]``.
 """
 
 import binascii
@@ -23,7 +23,7 @@ PROTOCOL = f"1-{crc32(repr((Claim._fields, Outcome._fields, Failure._fields)).en
 #: Kinds of messages that a run can do without, if it does not read them fast enough: the end of an attempt has its output
 SPARED = frozenset(("printed",))
 _STDIN = Claim._fields.index("stdin")
-_OUT, _ERR, _FAILURE = map(Outcome._fields.index, ("stdout", "stderr", "failure"))
+_OUT, _ERR, _FAILURE, _HOST = map(Outcome._fields.index, ("stdout", "stderr", "failure", "host"))
 
 
 def packed(claim: Claim) -> "list[Any]":
@@ -52,7 +52,7 @@ def message(report: Report) -> "Message":
     if isinstance(report, Logged):
         return ["logged", report.claim.token, report.stream, report.path, report.trouble]
     if isinstance(report, Lost):
-        return ["lost", report.claim.token, report.started]
+        return ["lost", report.claim.token, report.started, report.host]
     return ["noted", report.text] if isinstance(report, Noted) else ["refused", *report]
 
 
@@ -65,6 +65,12 @@ def said(message: "Message") -> tuple[str, str, bytes]:
     """Return the token, the stream and the bytes of such a message."""
     _, token, stream, text = message
     return token, stream, binascii.a2b_base64(text)
+
+
+def name_host(message: "Message", host: str) -> None:
+    """Put the host into a message with the end of an attempt."""
+    if message[0] == "ended":
+        message[2][_HOST] = host
 
 
 def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
@@ -83,7 +89,7 @@ def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
         return Started(claim, rest[1])
     if kind == "printed":
         return Printed(claim, _unpacked_stream(rest[1]), _unpacked_stream(rest[2]), rest[3])
-    return Logged(claim, *rest[1:]) if kind == "logged" else Lost(claim, rest[1])
+    return Logged(claim, *rest[1:]) if kind == "logged" else Lost(claim, *rest[1:])
 
 
 def _packed_outcome(outcome: Outcome) -> "list[Any]":

@@ -80,6 +80,8 @@ class Site:
         self._stopped_at: float | None = None
         self._received_at = time.monotonic()
         self._said: list[Message] = []
+        self._hosts: dict[str, object] = {}
+        self._look_at = 0.0
         self._inbox = Inbox()
         self._inbox.listen(link.fileno())
         for cookie in setup["end"]:
@@ -107,6 +109,8 @@ class Site:
                     messages = [one for one in messages if one[0] not in protocol.SPARED]
                 if room != (room := _room(executor) if self._stopped_at is None else NO_ROOM):
                     messages.append(["room", *room])
+                if self._setup["engine"] is not None and (at := self._news_of_hosts(executor)):
+                    messages.append(["at", at])
                 self._link.send(*messages)
                 self._inbox.was_notified = False
                 self._check_life()
@@ -150,6 +154,15 @@ class Site:
     def ended(self, claim: Claim) -> None:
         """Pass on that nothing more comes of an attempt."""
         self._said.append(["silent", claim.token])
+
+    def _news_of_hosts(self, executor: Executor) -> "dict[str, object]":
+        """Return the hosts of attempts, by token, that are known since the last call; looks only now and then."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return {}
+        self._look_at = now + LOOK
+        before, self._hosts = self._hosts, {**executor.whereabouts()}
+        return {token: host for token, host in self._hosts.items() if token not in before}
 
     def _receive(self, executor: Executor) -> None:
         messages, self._early = [*self._early, *self._link.receive()], []

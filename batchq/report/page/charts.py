@@ -1,12 +1,15 @@
-"""The figures of the page: a Flow as SVG, by Vega-Lite. They contain numbers and times, and never text of a job.
+"""The figures of the page: a Flow as SVG, by Vega-Lite. They contain numbers, times and names of hosts, and never text of
+a job.
 
 Colours are CSS variables of the page, so dark mode and paper need no second drawing.
 """
 
+import json
 import re
 from collections.abc import Sequence
 
 from batchq.report.flow import Bar, Flow
+from batchq.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ _VERSION = "5.20"  #: of Vega-Lite; each vl-convert contains several
 _WIDE, _HALF = 960, 520  #: pixels, which the page scales to its width
 _LANE, _HEIGHT = 18, 190
 _EVERY_LANE = 16  #: with more lanes than that, only every fourth gets its number
+_NAME = 28  #: characters of the name of a host
 _TAG = re.compile(r"<[^>]*>")
 _LONG_DECIMALS = re.compile(r"(\.\d)\d+")
 _CONFIG = {
@@ -88,14 +92,27 @@ def _lanes(flow: Flow, clock: _Clock) -> str:
                 top = n + 0.92 - 0.84 * piece.bad
                 values.append({"a": start, "b": end, "y": top, "z": n + 0.92, "o": 1, "kind": "bad"})
     values.sort(key=lambda value: value["kind"] == "bad")  # failures are drawn last, on top of the rest
-    few = len(flow.lanes) <= _EVERY_LANE
+    labels = _labels(flow)
     axis = {
-        "values": [n + 0.5 for n in range(len(flow.lanes)) if few or n % 4 == 0],
-        "labelExpr": "datum.value + .5", "grid": False, "ticks": False, "domain": False,
+        "values": [n + 0.5 for n, label in enumerate(labels) if label],
+        "labelExpr": f"{json.dumps(labels)}[datum.value - .5]", "grid": False, "ticks": False, "domain": False,
     }  # fmt: skip
     y = {"title": None, "scale": {"domain": [len(flow.lanes), 0], "nice": False}, "axis": axis}
     opacity = {"field": "o", "type": "quantitative", "scale": None, "legend": None}
     return _svg(values, {"type": "rect"}, clock.x(), y, {"opacity": opacity}, _WIDE, _LANE * len(flow.lanes) + 30)
+
+
+def _labels(flow: Flow) -> list[str]:
+    """The label of each lane: the number of its slot, after the name of its host at the first one; empty for no label."""
+    few = len(flow.lanes) <= _EVERY_LANE
+    if not flow.hosts:
+        return [str(n + 1) if few or n % 4 == 0 else "" for n in range(len(flow.lanes))]
+    labels = []
+    for host, slots in flow.hosts:
+        name = visible(host, one_line=True)
+        name = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+        labels += [f"{name}  1" if few else name, *(str(n + 1) if few else "" for n in range(1, slots))]
+    return labels
 
 
 def _stacked(bars: Sequence[Bar], x: "dict[str, Any]", width: int, least: float = 0) -> str:

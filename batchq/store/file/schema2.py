@@ -7,7 +7,11 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The runner's parent process, by its pid in their namespace: if that is 1, the namespace has died with it.
     # And how long (ms) its jobs elsewhere may live after it; NULL if all ran on its machine.
     "runners": ("ended_at INTEGER", ("guardian INTEGER", "lease INTEGER")),
-    "attempts": ("leftovers INTEGER NOT NULL DEFAULT 0", ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT")),
+    # The machine that ran it, and which worker there; NULL if it was that of the run.
+    "attempts": (
+        "leftovers INTEGER NOT NULL DEFAULT 0",
+        ("threads INTEGER NOT NULL DEFAULT 0", "cause TEXT", "host TEXT"),
+    ),
     # How many bytes each stream printed in turn, as a JSON list that begins with stdout: '[2,2,2]' is stdout, stderr,
     # stdout. NULL if only one printed, or if the order is unknown. If both rows have one, the one with more bytes counts.
     "outputs": ("total INTEGER NOT NULL", ("turns TEXT",)),
@@ -99,8 +103,11 @@ CREATE TABLE processes (
     job INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
     token TEXT NOT NULL,
     -- the first process of the attempt, which leads its session, and when that started (clock ticks since boot)
-    pid INTEGER NOT NULL,
-    born INTEGER
+    pid INTEGER,
+    born INTEGER,
+    -- where the attempt runs if it runs elsewhere: then nothing else is known
+    host TEXT,
+    CHECK (pid IS NOT NULL OR host IS NOT NULL)
 ) STRICT""",
     # The queues and batches of jobs that were removed, so that their names stay known.
     """

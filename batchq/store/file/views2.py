@@ -49,6 +49,7 @@ VIEWS = (
 CREATE VIEW attempt_report AS
 SELECT a.job, a.number AS attempt, j.name, j.batch, j.queue, a.outcome, a.exit_code, a.signal,
     a.error_type, a.error, a.traceback, a.cause, a.result, a.seconds, a.cpu_seconds, a.peak_kib, a.leftovers, a.runner,
+    a.host,
     {_time("a.started_at", "started_at")},
     {_time("a.finished_at", "finished_at")}
 FROM attempts AS a JOIN jobs AS j ON j.id = a.job""",
@@ -66,6 +67,7 @@ SELECT j.id, j.name, j.batch, j.queue, j.state, j.why, j.kind,
     {_text("SELECT c.cwd AS data FROM contexts AS c WHERE c.id = j.context")} AS cwd,
     j.priority, j.attempt, j.failures, j.max_attempts, j.crashes, j.key, j.tags,
     a.outcome, a.exit_code, a.signal, a.error_type, a.error, a.cause, a.result, a.seconds, a.cpu_seconds, a.peak_kib,
+    a.host,
     max(0, coalesce((SELECT min(f.started_at) FROM attempts AS f WHERE f.job = j.id), j.started_at) - j.created_at) / 1000.0
         AS waited,
     CASE WHEN j.state <> 'succeeded' THEN {_LAST_LINE} END AS last_line,

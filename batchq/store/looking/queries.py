@@ -26,7 +26,7 @@ JOB_COLUMNS = """
 jobs.id, jobs.name, jobs.batch, jobs.queue, jobs.state, jobs.why, jobs.kind, jobs.work, jobs.priority, jobs.attempt,
 jobs.max_attempts, jobs.failures, jobs.crashes, jobs.key, jobs.tags, jobs.created_at, jobs.started_at,
 jobs.finished_at, jobs.due_at, a.seconds, a.traceback, a.outcome, a.exit_code, a.signal, a.error_type, a.error,
-jobs.timeout, a.cause, jobs.due_from, a.cpu_seconds, a.peak_kib"""
+jobs.timeout, a.cause, jobs.due_from, a.cpu_seconds, a.peak_kib, a.host"""
 LAST_ATTEMPT = "LEFT JOIN attempts AS a ON a.job = jobs.id AND a.number = jobs.attempt"
 
 
@@ -102,6 +102,12 @@ def results(store: Store, ids: list[int]) -> dict[int, str]:
         {"ids": json.dumps(ids)},
     )
     return {job: result for job, result in rows}
+
+
+def host(store: Store, job: int, attempt: int) -> str | None:
+    """Where an attempt that has ended ran; None on the machine of its run."""
+    rows = store.fetch("SELECT host FROM attempts WHERE job = ? AND number = ?", (job, attempt))
+    return rows[0][0] if rows else None
 
 
 def names(store: Store, ids: Iterable[int]) -> dict[int, str]:
@@ -192,9 +198,22 @@ def _jobs(store: Store, selection: Selection, rest: str, limit: int, after: int 
     found = _with_logs(store, found)
     if running := [job.id for job in found if job.state == "running"]:
         lost_ids = runners.lost_jobs(store, running)
-        passed = ages.of_running(store, running)
-        found = [job._replace(is_lost=job.id in lost_ids, age=passed.get(job.id)) for job in found]
+        passed, hosts = ages.of_running(store, running), _hosts(store, running)
+        found = [
+            job._replace(is_lost=job.id in lost_ids, age=passed.get(job.id), host=hosts.get(job.id, job.host))
+            for job in found
+        ]
     return found
+
+
+def _hosts(store: Store, running: list[int]) -> dict[int, str]:
+    """Where those of the running jobs run that run elsewhere, if that is known yet."""
+    rows = store.fetch(
+        "SELECT jobs.id, p.host FROM json_each(?) AS wanted JOIN jobs ON jobs.id = wanted.value"
+        " JOIN processes AS p ON p.job = jobs.id AND p.token = jobs.token WHERE p.host IS NOT NULL",
+        (json.dumps(running),),
+    )
+    return dict(rows)
 
 
 def lost(store: Store, selection: Selection) -> int:
@@ -235,11 +254,12 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
         logs.setdefault(number, []).append(_filed(*log))
     rows = store.fetch(
         "SELECT number, started_at, finished_at, seconds, cpu_seconds, peak_kib, leftovers, threads, result, traceback,"
-        " runner, outcome, exit_code, signal, error_type, error, cause FROM attempts WHERE job = :id ORDER BY number",
+        " runner, outcome, exit_code, signal, error_type, error, cause, host FROM attempts WHERE job = :id"
+        " ORDER BY number",
         {"id": job.id},
     )
     if job.state == "running":
-        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 9))
+        rows.append((job.attempt, job.started_at, *(None,) * 4, 0, 0, *(None,) * 9, job.host))
     return tuple(
         Attempt._make(
             (
@@ -247,6 +267,7 @@ def _attempts(store: Store, job: Job, timeout: int | None) -> tuple[Attempt, ...
                 printed.get((row[0], "stdout"), 0),
                 printed.get((row[0], "stderr"), 0),
                 None if row[11] is None else End._make((*row[11:16], timeout, row[16])),
+                row[17],
                 tuple(logs.get(row[0], ())),
             )
         )

@@ -42,7 +42,8 @@ class Job(NamedTuple):
 
     ``attempt`` counts all attempts so far, ``failures`` those that count for ``max_attempts``. ``is_lost``: it is
     ``running`` in the store, but its run has died, and the next one takes it back. ``logs`` are those of the last
-    attempt; ``age`` is how long it has been running (ms), if that is known better than from ``started_at``.
+    attempt; ``age`` is how long it has been running (ms), if that is known better than from ``started_at``. ``host`` is
+    where the last attempt ran, or runs; None on the machine of its run.
     """
 
     id: int
@@ -72,6 +73,7 @@ class Job(NamedTuple):
     age: int | None = None
     cpu_seconds: float | None = None
     peak_kib: int | None = None
+    host: str | None = None
 
     def running_for(self, at: int) -> int:
         """How many milliseconds a running job has been running; ``at`` is now."""
@@ -104,7 +106,7 @@ class Failure(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempt; while it runs (``end`` is None) only its start and its output so far are known."""
+    """One attempt; while it runs (``end`` is None) only its start, its host and its output so far are known."""
 
     number: int
     started_at: int | None
@@ -120,6 +122,7 @@ class Attempt(NamedTuple):
     stdout_bytes: int
     stderr_bytes: int
     end: End | None
+    host: str | None = None
     logs: tuple[Filed, ...] = ()
 
 

@@ -13,12 +13,14 @@ _SPREAD = 2_654_435_769
 
 
 class Try(NamedTuple):
-    """One attempt that has ended: the run that made it, when it started (ms), and how long it took."""
+    """One attempt that has ended: the run that made it, when it started (ms), how long it took, and the host if that was
+    another than that of its run."""
 
     run: int
     started_at: int
     seconds: float
     outcome: str
+    host: str | None = None
 
 
 class Sample(NamedTuple):
@@ -42,7 +44,7 @@ def sample(store: Store, selection: Selection, attempts: int) -> Sample:
     picked = f" AND {evenly('a.job')}" if step > 1 else ""
     source = "attempts AS a" if where == "1" else "jobs JOIN attempts AS a ON a.job = jobs.id"
     rows = store.fetch(
-        f"SELECT a.runner, a.started_at, a.seconds, a.outcome FROM {source}"
+        f"SELECT a.runner, a.started_at, a.seconds, a.outcome, a.host FROM {source}"
         f" WHERE {where}{window}{picked} ORDER BY a.started_at LIMIT {2 * MOST}",
         {**named, "step": step},
     )

@@ -28,6 +28,7 @@ KEYS = {
     "due": "jobs.due_at",
     "batch": "jobs.batch",
     "queue": "jobs.queue",
+    "host": "a.host",
     "priority": "jobs.priority",
     "name": "jobs.name",
     "key": "jobs.key",

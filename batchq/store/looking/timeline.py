@@ -22,13 +22,15 @@ class Slice(NamedTuple):
     job: int
     attempt: int
     name: str | None
+    host: str | None
 
 
 _ENDED = """
-SELECT a.runner, a.started_at, a.seconds, a.outcome, jobs.id, a.number, jobs.name
+SELECT a.runner, a.started_at, a.seconds, a.outcome, jobs.id, a.number, jobs.name, a.host
 FROM jobs JOIN attempts AS a ON a.job = jobs.id WHERE a.started_at IS NOT NULL AND"""
 _RUNNING = """
-SELECT jobs.runner, jobs.started_at, max(0, :now - jobs.started_at) / 1000.0, 'running', jobs.id, jobs.attempt, jobs.name
+SELECT jobs.runner, jobs.started_at, max(0, :now - jobs.started_at) / 1000.0, 'running', jobs.id, jobs.attempt, jobs.name,
+    NULL
 FROM jobs WHERE jobs.started_at IS NOT NULL AND"""
 
 

@@ -53,7 +53,7 @@ INSERT INTO attempts
     (job, number, token, runner, outcome, started_at, finished_at, seconds, cpu_seconds, peak_kib, exit_code, result)
 VALUES {}"""
 _NOTED = "(?, ?, ?, {}, 'succeeded', ?, ?, ?, ?, ?, nullif(?, -1), ?)"
-_NOTE = f"INSERT INTO attempts VALUES ({', '.join('?' * 19)})"
+_NOTE = f"INSERT INTO attempts VALUES ({', '.join('?' * 20)})"
 
 
 def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int) -> tuple[list[Settled], list[Ended]]:
@@ -152,7 +152,7 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
             out.peak, -1 if out.exit_code is None else out.exit_code, out.result,
         )
         for claim, out, to in accepted
-        if to is SUCCESS and not out.leftovers and not out.threads
+        if to is SUCCESS and not (out.leftovers or out.threads or out.host)
     ]  # fmt: skip
     row, first = _NOTED.format(runner), 0
     for size in _AT_ONCE:
@@ -163,16 +163,18 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
             first = end
     if len(plain) < len(accepted):
         others = [
-            one for one in accepted if one.settlement is not SUCCESS or one.outcome.leftovers or one.outcome.threads
+            _attempt_row(one, runner, now)
+            for one in accepted
+            if one.settlement is not SUCCESS or one.outcome.leftovers or one.outcome.threads or one.outcome.host
         ]
-        db.executemany(_NOTE, [_attempt_row(one, runner, now) for one in others])
+        db.executemany(_NOTE, others)
 
 
 def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
-    """Store the first processes of attempts that run."""
+    """Store the first processes of attempts that run, or where they run."""
     db.executemany(
-        "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4 FROM jobs WHERE id = ?1 AND token = ?2",
-        [(claim.id, claim.token, pid, born) for claim, pid, born in leaders],
+        "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4, ?5 FROM jobs WHERE id = ?1 AND token = ?2",
+        [(claim.id, claim.token, *where) for claim, *where in leaders],
     )
 
 
@@ -248,7 +250,7 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
     return (
         claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
         out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
-        out.leftovers, out.threads, out.cause,
+        out.leftovers, out.threads, out.cause, out.host,
     )  # fmt: skip
 
 

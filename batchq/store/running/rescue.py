@@ -4,7 +4,7 @@ The kernel decides which are dead: a runner whose liveness byte is free is, what
 processes may live out of sight: in another container, or on another machine that shares a network file system.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from batchq import failpoints
 from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Outcome
@@ -30,7 +30,8 @@ class Lost(NamedTuple):
     pid, and start in clock ticks since boot), as they are numbered in its ``namespace``.
 
     With a ``lease`` its jobs ran elsewhere, in the places that its ``executor`` names, and may outlive it for that many
-    milliseconds. ``hidden_in`` is where its processes lived if they cannot be seen from here: some may still be alive.
+    milliseconds; ``hosts`` are those that are known, by token. ``hidden_in`` is where its processes lived if they cannot be
+    seen from here: some may still be alive.
     """
 
     runner: int
@@ -44,6 +45,7 @@ class Lost(NamedTuple):
     is_of_a_copy: bool = False  # processes with these tokens belong to the store from which this one was copied
     executor: str = "local"
     lease: int | None = None
+    hosts: Mapping[str, str] = {}
 
 
 class Here(NamedTuple):
@@ -110,6 +112,7 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
                 is_copy,
                 row.executor,
                 row.lease,
+                {} if row.lease is None else _hosts(store, row.id),
             )
         )
     return lost
@@ -151,10 +154,19 @@ def _claims_of(store: Store, runner: int) -> list[Claim]:
 def _leaders(store: Store, runner: int) -> dict[str, tuple[int, int | None]]:
     rows = store.fetch(
         "SELECT p.token, p.pid, p.born FROM jobs JOIN processes AS p ON p.job = jobs.id AND p.token = jobs.token"
-        " WHERE jobs.state = 'running' AND jobs.runner = ?",
+        " WHERE jobs.state = 'running' AND jobs.runner = ? AND p.pid IS NOT NULL",
         (runner,),
     )
     return {token: (pid, born) for token, pid, born in rows}
+
+
+def _hosts(store: Store, runner: int) -> dict[str, str]:
+    rows = store.fetch(
+        "SELECT p.token, p.host FROM jobs JOIN processes AS p ON p.job = jobs.id AND p.token = jobs.token"
+        " WHERE jobs.state = 'running' AND jobs.runner = ? AND p.host IS NOT NULL",
+        (runner,),
+    )
+    return dict(rows)
 
 
 def was_to_stay(store: Store, token: str) -> bool:
@@ -171,10 +183,11 @@ def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> lis
     checked again, so of two rescuers only one settles an attempt.
     """
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
+    died = Outcome(CRASHED, failure=failure, finished_at=now)
     ended: Sequence[Ended] = [
         Ended(claim, Outcome(INTERRUPTED, finished_at=now))
         if claim.started_at is None
-        else Ended(claim, Outcome(CRASHED, failure=failure, started_at=claim.started_at, finished_at=now))
+        else Ended(claim, died._replace(started_at=claim.started_at, host=lost.hosts.get(claim.token)))
         for claim in lost.claims
         if claim.token not in but
     ]

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import os
+import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -113,14 +114,18 @@ class Cluster:
         self._in_background("answered", (address, message[0]), send)
 
     def ask_version(self, address: str) -> None:
-        """Ask which batchq a worker has, with functions of the standard library: one that lacks our task dies of it.
+        """Ask which batchq a worker has, and its machine, with functions of the standard library: one that lacks our task
+        dies of it.
 
-        The answer comes as the happening ``greeted``: None if the worker cannot be reached.
+        The answer comes as the happening ``greeted``, as both of them: None if the worker cannot be reached.
         """
 
         def ask() -> object:
-            found = self._client.run(metadata.version, "batchq", workers=[address], on_error="return").get(address)
-            return None if isinstance(found, OSError) else found
+            version, machine = (
+                self._client.run(*asked, workers=[address], on_error="return").get(address)
+                for asked in ((metadata.version, "batchq"), (platform.node,))
+            )
+            return None if isinstance(version, OSError) else (version, str(machine))
 
         self._in_background("greeted", (address,), ask)
 

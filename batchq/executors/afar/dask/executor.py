@@ -74,6 +74,10 @@ class DaskExecutor(Elsewhere):
         """Count the claims that the workers would take in advance: of short jobs."""
         return 0 if self._adrift_since is not None else self._workers.ahead(max(0, self._used() - self.slots))
 
+    def whereabouts(self) -> dict[str, str]:
+        """Map the token of each attempt that runs now to its host."""
+        return {token: one.worker.host for token, one in self._workers.flights.items() if one.has_begun}
+
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Have the sites stop these attempts; those that have not begun are refused there, and come back as Lost."""
         chosen = set(tokens)
@@ -222,9 +226,10 @@ class DaskExecutor(Elsewhere):
         for worker in gone:
             self._lose(worker, is_expected=False)
 
-    def _on_greeted(self, address: str, version: "Any") -> None:
-        if address not in self._workers.strangers:
+    def _on_greeted(self, address: str, greeting: "tuple[Any, str] | None") -> None:
+        if (worker := self._workers.strangers.get(address)) is None:
             return
+        version, worker.machine = greeting or (None, "")
         mine = metadata.version("batchq")
         if version == mine:
             self._cluster.order(address, ["close"])  # of an earlier bridge of this run: nothing of it may go on

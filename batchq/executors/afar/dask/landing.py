@@ -20,7 +20,8 @@ def begun(flight: Flight, at: int) -> list[Report]:
 
 def landed(flight: Flight, answer: str) -> list[Report]:
     """Report what the task of a claim returned."""
-    report = protocol.report(json.loads(answer), {flight.claim.token: flight.claim})
+    protocol.name_host(message := json.loads(answer), flight.worker.host)
+    report = protocol.report(message, {flight.claim.token: flight.claim})
     if report is None:
         return []
     if isinstance(report, Ended) and report.outcome.started_at is not None:
@@ -33,12 +34,14 @@ def failed(flight: Flight, error: BaseException) -> list[Report]:
     if is_of_setup(error):
         why = f"the workers cannot run jobs: {in_one_line(error)}"
         return [Lost(flight.claim, started=False), Refused(why)]
-    return [Lost(flight.claim, started=flight.has_begun)]
+    return [Lost(flight.claim, flight.has_begun, flight.worker.host)]
 
 
 def left_over(flight: Flight, *, is_expected: bool) -> Report:
     """Report a claim whose worker is gone; if that ``is_expected``, somebody took it from the cluster."""
     if not (flight.has_begun and is_expected):
-        return Lost(flight.claim, started=flight.has_begun)
+        return Lost(flight.claim, flight.has_begun, flight.worker.host)
     now = clock.now()
-    return Ended(flight.claim, Outcome(INTERRUPTED, started_at=flight.claim.started_at or now, finished_at=now))
+    started_at = flight.claim.started_at or now
+    outcome = Outcome(INTERRUPTED, started_at=started_at, finished_at=now, host=flight.worker.host)
+    return Ended(flight.claim, outcome)

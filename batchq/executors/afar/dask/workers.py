@@ -31,11 +31,17 @@ class Flight:
 
 
 class Worker:
-    """One worker: its threads are its slots. ``is_asked`` for news while no answer has come."""
+    """One worker: its threads are its slots. ``is_asked`` for news while no answer has come.
 
-    def __init__(self, address: str, threads: int) -> None:
+    ``name`` is what Dask calls it, by default its address; ``machine`` is known when it has answered, and ``host`` is where
+    its attempts run, named when it gets the first.
+    """
+
+    def __init__(self, address: str, threads: int, name: str) -> None:
         self.address = address
         self.threads = threads
+        self.name = name
+        self.machine = self.host = ""
         self.flights: dict[str, Flight] = {}
         self.is_asked = False
         self._spoken_at = 0.0
@@ -75,7 +81,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.fit: dict[str, Worker] = {}
-        self.strangers: dict[str, int] = {}  # their threads
+        self.strangers: dict[str, Worker] = {}
         self.flights: dict[str, Flight] = {}
         self._unfit: dict[str, str] = {}
         self._pace: float | None = None
@@ -114,6 +120,7 @@ class Workers:
         while backlog and (worker := roomiest(self.fit.values(), backlog[0], depth)) is not None:
             claim = backlog.popleft()
             flight = Flight(claim, worker)
+            worker.host = worker.host or host_of(worker, self.fit.values())
             self.flights[claim.token] = worker.flights[claim.token] = flight
             parcels.setdefault(worker.address, []).append(flight)
         return parcels
@@ -131,15 +138,16 @@ class Workers:
 
     def find(self, found: "dict[str, Any]") -> tuple[list[str], list[Worker]]:
         """Compare with those that the scheduler knows; return the addresses of new ones, and those that are gone."""
-        self.strangers = {address: threads for address, threads in self.strangers.items() if address in found}
+        self.strangers = {address: one for address, one in self.strangers.items() if address in found}
         new = [address for address in found if address not in self.fit and address not in self.strangers]
-        self.strangers |= {address: found[address]["nthreads"] for address in new}
+        for address in new:
+            self.strangers[address] = Worker(address, found[address]["nthreads"], str(found[address]["name"]))
         return new, [one for one in self.fit.values() if one.address not in found]
 
     def admit(self, address: str, *, is_fit: bool) -> None:
         """Let a stranger have claims if it was found fit; one that did not answer is met anew at the next look."""
-        if (threads := self.strangers.pop(address, None)) is not None and is_fit:
-            self.fit[address] = Worker(address, threads)
+        if (worker := self.strangers.pop(address, None)) is not None and is_fit:
+            self.fit[address] = worker
 
     def reject(self, address: str, version: "Any", mine: str) -> str | None:
         """Note that a stranger has another batchq than ``mine``, or none; return why no worker at all can be used."""
@@ -175,6 +183,14 @@ class Dying:
         due = [(worker, is_expected) for at, worker, is_expected in self._workers if at <= now]
         self._workers = [one for one in self._workers if one[0] > now]
         return due
+
+
+def host_of(worker: Worker, workers: Iterable[Worker]) -> str:
+    """Name where attempts run: the machine, and which worker there unless it is the only one of that machine."""
+    if all(one is worker or one.machine != worker.machine for one in workers):
+        return worker.machine
+    port = worker.address.rpartition(":")[2]
+    return f"{worker.machine}:{port}" if worker.name == worker.address else f"{worker.machine}/{worker.name}"
 
 
 def roomiest(workers: Iterable[Worker], claim: Claim, depth: float) -> Worker | None:
