@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from batchq.report.flow import Bar, Flow
+from batchq.report.widths import width as width_of
 from batchq.visible import visible
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ _WIDE, _HALF = 960, 520  #: pixels, which the page scales to its width
 _LANE, _HEIGHT = 18, 190
 _EVERY_LANE = 16  #: with more lanes than that, only every fourth gets its number
 _NAME = 28  #: characters of the name of a host
+_LETTER = 7.5  #: pixels of a character; browsers have wider letters than those by which Vega leaves room
 _TAG = re.compile(r"<[^>]*>")
 _LONG_DECIMALS = re.compile(r"(\.\d)\d+")
 _CONFIG = {
@@ -96,6 +98,7 @@ def _lanes(flow: Flow, clock: _Clock) -> str:
     axis = {
         "values": [n + 0.5 for n, label in enumerate(labels) if label],
         "labelExpr": f"{json.dumps(labels)}[datum.value - .5]", "grid": False, "ticks": False, "domain": False,
+        "labelLimit": 400, "minExtent": _LETTER * max(map(width_of, labels)) if flow.hosts else 0,
     }  # fmt: skip
     y = {"title": None, "scale": {"domain": [len(flow.lanes), 0], "nice": False}, "axis": axis}
     opacity = {"field": "o", "type": "quantitative", "scale": None, "legend": None}
@@ -110,7 +113,7 @@ def _labels(flow: Flow) -> list[str]:
     labels = []
     for host, slots in flow.hosts:
         name = visible(host, one_line=True)
-        name = name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+        name = name if len(name) <= _NAME else f"{name[:9]}…{name[10 - _NAME :]}"  # workers differ at the end
         labels += [f"{name}  1" if few else name, *(str(n + 1) if few else "" for n in range(1, slots))]
     return labels
 
