@@ -10,6 +10,7 @@ from batchq.store.looking.rows import Job
 
 _IF_THEY_DIFFER = ("batch", "queue")
 _IF_ANY = ("tries", "host", "name", "reason")  #: if any job has one, or was tried more than once
+_RARE = "host"  #: most runs are on one machine, so later pages are not expected to need it
 _READ = ("reason", "command")  #: columns that people read: others go, in this order, until these have ENOUGH columns
 _FIRST_TO_GO = ("tries", "host", "age", "queue", "batch", "took")
 _ENOUGH = 20
@@ -58,7 +59,9 @@ def _layout(shown: Sequence[Column]) -> Columns:
 def _worth_it(shown: list[Column], rows: list[Row], is_long: bool, columns: int) -> list[int]:
     """The places of the columns that a window shows: without those that distinguish nothing, then as many as fit."""
     kept = [
-        index for index, column in enumerate(shown) if is_long or _is_worth_it(column, {row[index][0] for row in rows})
+        index
+        for index, column in enumerate(shown)
+        if (is_long and column.name != _RARE) or _is_worth_it(column, {row[index][0] for row in rows})
     ]
     for name in _FIRST_TO_GO:
         room = dict(zip(kept, _rooms([shown[index] for index in kept], _of(rows, kept), columns), strict=True))

@@ -55,6 +55,9 @@ def test_a_job_of_a_killed_worker_has_crashed_and_runs_again_elsewhere(scene: Sc
 
     assert ended(run) == 0
     assert scene.attempts() == [("crashed",), ("succeeded",), ("succeeded",)]
+    machine = os.uname().nodename
+    assert scene.rows("SELECT host FROM attempts WHERE outcome = 'crashed'") == [(f"{machine}/{victim}",)]
+    assert {host for (host,) in scene.attempts("host")} == {f"{machine}/{name}" for name in dask.workers}
     assert_none_overlapped(scene)
 
 
