@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from scene import Scene
 
-#: In the place of ssh: notes its process, and starts the site on this machine.
+#: In the place of ssh: notes its process and the host, and starts the site on this machine.
 CARRIER = """\
 #!/bin/sh
-echo $$ >> {folder}/carriers
+echo $$ $1 >> {folder}/carriers
 shift 2
 exec {site} "$@"
 """
@@ -32,4 +32,10 @@ def afar(scene: Scene) -> Scene:
 
 def carriers(scene: Scene) -> list[int]:
     """The processes that lead to the places, in the order of their starts."""
-    return [int(line) for line in (scene.folder / "carriers").read_text().split()]
+    return [int(line.split()[0]) for line in (scene.folder / "carriers").read_text().splitlines()]
+
+
+def carrier_to(scene: Scene, host: str) -> int:
+    """The process that leads to a host, and first led there."""
+    lines = [line.split() for line in (scene.folder / "carriers").read_text().splitlines()]
+    return next(int(pid) for pid, name in lines if name == host)

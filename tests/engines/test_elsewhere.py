@@ -7,7 +7,7 @@ import signal
 import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from places import SITE, carriers
+from places import SITE, carrier_to, carriers
 from scene import Scene, children_of, end, ended, signal_one, status_of
 
 pytest_plugins = ("scene", "places", "openports")
@@ -35,7 +35,7 @@ def test_jobs_of_a_killed_place_crash_and_run_again(afar: Scene, victims: str) -
     add_waiting(afar, 3)
     run = afar.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
     eventually(lambda: len(starts(afar)) == 3)
-    guardian = carriers(afar)[0]
+    guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
     for pid in {"site": [inner], "guardian": [guardian], "both": [guardian, inner]}[victims]:
         end(pid)

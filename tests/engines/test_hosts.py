@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import eventually
 from elsewhere import add_waiting, let_end, starts
-from places import carriers
+from places import carrier_to
 from scene import Scene, children_of, end, ended
 
 pytest_plugins = ("scene", "places")
@@ -75,7 +75,7 @@ def test_a_crashed_attempt_names_the_place_that_was_lost(afar: Scene) -> None:
     add_waiting(afar, 2)
     run = afar.start("-q", "-j", "1", "--executor", "ssh:h1,h2")
     eventually(lambda: len(starts(afar)) == 2)
-    guardian = carriers(afar)[0]
+    guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
     end(guardian)
     end(inner)
