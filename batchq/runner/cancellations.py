@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from batchq import clock
 from batchq.executors.seam import Executor, Lost
 from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
 from batchq.store.file.connection import Store
@@ -53,4 +54,6 @@ class Cancellations:
             return Outcome(CANCELLED, host=lost.host)
         if not lost.started:
             return Outcome(INTERRUPTED)
-        return Outcome(CRASHED, failure=Failure("WorkerLost", "the place where it ran is gone"), host=lost.host)
+        failure = Failure("WorkerLost", "the place where it ran is gone")
+        started, now = lost.claim.started_at, clock.now()
+        return Outcome(CRASHED, failure=failure, started_at=started, finished_at=now, host=lost.host)

@@ -1,6 +1,7 @@
 """Factories of pools, as users name them with --executor."""
 
 import multiprocessing
+import os
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 
@@ -14,3 +15,77 @@ def forkserver() -> Executor:
 
 def fork() -> Executor:
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+
+
+def loky() -> Executor:
+    from loky import ProcessPoolExecutor as LokyExecutor
+
+    pool: Executor = LokyExecutor(2)
+    return pool
+
+
+def executorlib() -> Executor:
+    """Its client listens on all addresses, so it has a network of its own."""
+    import alone
+    from executorlib import SingleNodeExecutor
+
+    alone.enter()
+    pool: Executor = SingleNodeExecutor(max_workers=2, block_allocation=True, hostname_localhost=True)
+    return pool
+
+
+def unfenced() -> Executor:
+    """A broken variant, which must fail: the workers begin an attempt whether or not it has begun."""
+    os.environ["PYTHONPATH"] = "unfenced"
+    return executorlib()
+
+
+def number() -> int:
+    return 7
+
+
+def wants(an_argument: int) -> Executor:
+    raise AssertionError(an_argument)
+
+
+def leaves() -> Executor:
+    raise SystemExit("goodbye")
+
+
+class Odd(ThreadPoolExecutor):
+    """Runs each task twice, cannot cancel, and cannot be shut down."""
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        super().submit(function, *values)
+        future = super().submit(function, *values)
+        future.cancel = _not_here  # type: ignore[method-assign]
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        _not_here()
+
+
+def _not_here() -> bool:
+    raise NotImplementedError("not here")
+
+
+def odd() -> Executor:
+    return Odd(8)
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Runs each task in ``submit``, which returns when it has ended."""
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        future = super().submit(function, *values)
+        future.exception()
+        return future
+
+
+def at_once() -> Executor:
+    return AtOnce(2)
+
+
+def never() -> Executor:
+    multiprocessing.Event().wait()
+    raise AssertionError

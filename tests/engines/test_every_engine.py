@@ -12,7 +12,13 @@ from scene import SOAK
 from batchq.executors.seam import Executor
 
 pytest_plugins = ("desk", "openports")
-POOLS = {"threads": "pools:threads", "forkserver": "pools:forkserver", "fork": "pools:fork"}
+POOLS = {
+    "threads": "pools:threads",
+    "forkserver": "pools:forkserver",
+    "fork": "pools:fork",
+    "loky": "pools:loky",
+    "executorlib": "pools:executorlib",
+}
 ENGINES = POOLS if SOAK else {}
 
 globals().update({name: test for name, test in vars(contract).items() if name.startswith("test_")})

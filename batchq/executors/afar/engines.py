@@ -8,7 +8,8 @@ import json
 import os
 import tempfile
 
-from batchq.executors.afar.futures import FuturesExecutor, made_by
+from batchq.executors.afar.futures.executor import FuturesExecutor
+from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
 from batchq.executors.seam import Executor
 from batchq.processes import machine
@@ -26,7 +27,7 @@ def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     if chosen.startswith("dask:"):
         return _dask(chosen, inbox, setup)
     slots = setup["slots"] or machine.cores()
-    return FuturesExecutor(made_by(chosen, setup["home"]), slots, inbox, setup, _folder(chosen, setup))
+    return FuturesExecutor(factory(chosen, setup["home"]), slots, inbox, setup, _folder(chosen, setup))
 
 
 def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:

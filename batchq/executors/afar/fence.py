@@ -1,13 +1,18 @@
 """A folder that a run and the workers of a pool share: what the pool itself cannot do goes through it.
 
 The fence: the first to make the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
-begins twice, however often the pool runs it. A run that makes it has prevented the attempt for certain. ``orders`` grows by
-one line for each order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, whose end removes the folder.
+begins twice, however often the pool runs it; it notes its host and its process there, because some pools do not notice that a worker has
+died. A run that makes it has prevented the attempt for certain. ``orders`` grows by one line for each order,
+``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life. The end of the run
+removes the folder.
 """
 
 import contextlib
+import functools
 import json
 import os
+
+from batchq.processes import machine, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +21,20 @@ if TYPE_CHECKING:
     from batchq.processes.link import Message
 
 
+@functools.cache
+def _here() -> str:
+    """Return what identifies this machine and its process numbers."""
+    return f"{machine.boot_id()} {machine.namespace()}"
+
+
 class Fence:
     """One such folder, from either side."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._read = 0  # bytes of the orders
+        self._beaten = 0  # when the run last gave a sign of life
+        self._beginners: dict[str, tuple[int, int] | None] = {}  # pid and birth; None: of another machine
 
     # --- for workers ---------------------------------------------------------------------------------------------------
 
@@ -33,18 +46,26 @@ class Fence:
         except OSError:
             return False
 
+    def has_beaten(self) -> bool:
+        """Whether the run has given a sign of life since the last call."""
+        try:
+            with open(self._path("alive")) as file:  # opened, because network file systems remember times of files
+                last, self._beaten = self._beaten, os.fstat(file.fileno()).st_mtime_ns
+        except OSError:
+            return False
+        return last != self._beaten
+
     def begin(self, token: str, host: str = "") -> bool:
         """Begin an attempt; False if it has begun, or was prevented. A folder that is gone prevents nothing."""
-        try:
-            file = os.open(self._path("begun", token), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with contextlib.suppress(OSError):
             try:
-                os.write(file, host.encode())
+                file = os.open(self._path("begun", token), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            except FileExistsError:
+                return False
+            try:
+                os.write(file, f"{host}\n{_here()} {os.getpid()} {proc.started_ticks(os.getpid())}\n".encode())
             finally:
                 os.close(file)
-        except FileExistsError:
-            return False
-        except OSError:
-            pass
         return True
 
     def orders(self) -> "Iterator[Message]":
@@ -76,6 +97,11 @@ class Fence:
         with open(self._path("alive"), "w") as file:
             file.write(run)
 
+    def beat(self) -> None:
+        """Give a sign of life. A folder that is gone ends the jobs, which their workers see for themselves."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path("alive"))
+
     def order(self, message: "Message") -> None:
         """Give an order. Raises OSError."""
         with open(self._path("orders"), "ab") as file:
@@ -91,8 +117,19 @@ class Fence:
             for one in os.scandir(self.folder):
                 if one.name.startswith("begun-") and one.name[6:] not in known:
                     with contextlib.suppress(OSError), open(one.path) as file:
-                        found[one.name[6:]] = one.stat().st_mtime_ns // 1_000_000, file.read()
+                        found[one.name[6:]] = one.stat().st_mtime_ns // 1_000_000, file.readline().rstrip("\n")
         return found
+
+    def is_abandoned(self, token: str) -> bool:
+        """Whether the process that has begun an attempt is gone, as far as that can be seen from this machine."""
+        if token not in self._beginners:
+            with contextlib.suppress(OSError, ValueError), open(self._path("begun", token)) as file:
+                file.readline()
+                *here, pid, born = file.readline().split()
+                is_here = " ".join(here) == _here() and born.isdigit()
+                self._beginners[token] = (int(pid), int(born)) if is_here else None
+        beginner = self._beginners.get(token)
+        return beginner is not None and (proc.started_ticks(beginner[0]) != beginner[1] or proc.is_zombie(beginner[0]))
 
     def printed(self) -> "Iterator[Message]":
         """Yield the output that attempts have left since the last call."""
@@ -103,7 +140,8 @@ class Fence:
                     yield json.load(file)
 
     def forget(self, token: str) -> None:
-        """Remove the files of an attempt that has ended."""
+        """Remove the files of an attempt whose result has come: no pool runs it again."""
+        self._beginners.pop(token, None)
         for kind in ("begun", "printed"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path(kind, token))

@@ -32,6 +32,7 @@ ORDERS = 0.1  #: seconds between looks into the folder of orders
 UP = 30.0  #: seconds that a site may take to start
 MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
+UNSHARED = ["unshared"]  #: the answer of a worker that does not see the folder of the run: nothing has begun
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 #: The site takes batchq from where this process has it, and everything else from its own installation
@@ -200,7 +201,9 @@ class NextDoor:
             flight.changed.set()
 
     def _follow(self, fence: Fence) -> None:
-        """Follow the orders in the folder."""
+        """Follow the orders in the folder, and pass on that the run is alive."""
+        if fence.has_beaten():
+            self.order(["alive"])
         for message in fence.orders():
             kind, *rest = message
             if kind == "stop":
@@ -220,15 +223,18 @@ def next_door(setup: "dict[str, Any]") -> NextDoor:
         site = _sites.get(setup["run"])
         if site is None or site.is_gone:
             number = _counts[setup["run"]] = _counts.get(setup["run"], 0) + 1
-            if setup["folder"] and not Fence(setup["folder"]).is_shared(setup["run"]):
-                setup = setup | {"folder": None}
             site = _sites[setup["run"]] = NextDoor(setup, number)
         return site
 
 
 def perform(invocation: str) -> str:
-    """Run one attempt next to this process. Raises RuntimeError if no site can be had here."""
+    """Run one attempt next to this process; without the folder of the run only if the run knows that it is not shared.
+
+    Raises RuntimeError if no site can be had here.
+    """
     setup, claim = json.loads(invocation)
+    if setup["folder"] and not Fence(setup["folder"]).is_shared(setup["run"]):
+        return json.dumps(UNSHARED)
     for _ in range(3):
         try:
             return json.dumps(next_door(setup).perform(claim))

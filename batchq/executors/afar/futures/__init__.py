@@ -1,0 +1,1 @@
+"""Any ``concurrent.futures.Executor`` as an engine."""
