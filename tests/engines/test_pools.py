@@ -13,9 +13,10 @@ from scene import SOAK, Scene, end, ended, is_gone
 
 pytest_plugins = ("scene", "openports")
 needs_a_network_of_its_own = pytest.mark.skipif(not alone.is_possible(), reason="executorlib listens on all addresses")
-FEW = ["threads", "fork", "executorlib"]
-POOLS = [*FEW, "forkserver", "loky"] if SOAK else FEW
-BREAKING = ["forkserver", "loky", "fork", "executorlib"] if SOAK else ["forkserver", "executorlib"]
+ALL = ["threads", "forkserver", "fork", "loky", "executorlib"]
+POOLS = ALL if SOAK else ["threads", "loky"]
+FORKING = ALL if SOAK else ["fork"]
+BREAKING = ALL[1:] if SOAK else ["forkserver"]
 
 #: In the workers of a pool: what begins an attempt does not notice that it has begun.
 UNFENCED = """\
@@ -128,7 +129,7 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", FORKING)
 def test_nothing_is_left_of_a_killed_run_and_the_next_run_goes_on(pools: Scene, pool: str) -> None:
     add_waiting(pools, 2)
     run = pools.start("-q", "-j", "2", "--executor", f"pools:{pool}", "--lease", "3s")
