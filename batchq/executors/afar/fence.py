@@ -1,10 +1,10 @@
 """A folder that a run and the workers of a pool share: what the pool itself cannot do goes through it.
 
 The fence: the first to make the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
-begins twice, however often the pool runs it; it notes its host and its process there, because some pools do not notice that a worker has
-died. A run that makes it has prevented the attempt for certain. ``orders`` grows by one line for each order,
-``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life. The end of the run
-removes the folder.
+begins twice, however often the pool runs it; it notes its host there, and its process, because some pools do not notice
+that a worker has died. A run that makes it has prevented the attempt for certain. ``orders`` grows by one line for each
+order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life. The end of
+the run removes the folder.
 """
 
 import contextlib
