@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from batchq import errors
@@ -52,6 +52,7 @@ def run(
     lease: "Duration | None" = None,
     reconnect: "Duration | None" = None,
     executor_folder: "Path | None" = None,
+    cwd_map: "Mapping[str, str] | None" = None,
     perform: str | None = None,
     events: "Path | None" = None,
     handler: str | Iterable[str] = (),
@@ -81,6 +82,7 @@ def run(
     lease             how long jobs elsewhere go on when they hear nothing of the run
     reconnect         how long to wait for a scheduler of Dask that is gone
     executor_folder   a folder that the workers of a pool share with this machine
+    cwd_map           paths of folders where the jobs run, by their paths here, as --cwd-map
     perform           the "module:function" that performs payload jobs
     events            a file to which events are appended
     handler           one or more "module:function" that are called with each event
@@ -119,6 +121,7 @@ def run(
     })  # fmt: skip
     words = [f"{option}={value}" for option, value in given.items() if value is not None]
     words += [f"--handler={target}" for target in ([handler] if isinstance(handler, str) else handler)]
+    words += [f"--cwd-map={here}={there}" for here, there in (cwd_map or {}).items()]
     words += ["--watch"] * watch + ["--quiet"] * quiet + ["--verbose"] * verbose
     return _result(*run_to_end(["run", f"--db={path}", "--json", *words]))
 

@@ -25,9 +25,12 @@ _HERE = (
 def check(request: Request) -> None:
     """Raise UsageError unless the options name an executor and fit together."""
     if request.executor == "local":
+        if request.cwd_map:
+            raise UsageError("--cwd-map is for jobs that run elsewhere: name an --executor, or leave it out")
         return
-    from batchq.executors.afar import choosing
+    from batchq.executors.afar import choosing, mapping
 
+    mapping.pairs(request.cwd_map)
     choosing.check(request.executor)
     duration("--lease", request.lease)
     duration("--reconnect", request.reconnect)
@@ -75,7 +78,7 @@ def executor(
             keep_output=keep_output,
             prepare=prepare,
         )
-    from batchq.executors.afar import choosing
+    from batchq.executors.afar import choosing, mapping
 
     prepare()
     setup = {
@@ -90,6 +93,7 @@ def executor(
         "worker_jobs": request.worker_jobs,
         "keep_output": keep_output,
         "folder": None if request.executor_folder is None else folder.absolute(request.executor_folder),
+        "cwd_map": mapping.pairs(request.cwd_map),
         "reconnect": duration("--reconnect", request.reconnect) / 1000,
         "lease": duration("--lease", request.lease) / 1000,
     }

@@ -45,6 +45,10 @@ _OWN = (
         "--executor-folder", "DIR", "A folder that this machine and the workers of a pool share, for orders to them.",
         group=_HOW,
     ),
+    Option(
+        "--cwd-map", "LOCAL=REMOTE", "The folder LOCAL has the path REMOTE where the jobs run; may be repeated.",
+        form=LIST, group=_HOW,
+    ),
     Option("--perform", "MODULE:FUNCTION", "The function that runs jobs with a payload.", group=_HOW),
     Option(
         "--worker-jobs", "N", "Replace a worker after N callables; 0: never.",

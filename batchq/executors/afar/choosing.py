@@ -100,6 +100,7 @@ def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
         "keep_output": KEPT,
         "folder": None,
         "reconnect": 0.0,
+        "cwd_map": [],
     }
     return nothing | {"run": f"{cookie}.end", "engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
 

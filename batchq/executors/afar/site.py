@@ -14,6 +14,7 @@ import sys
 import time
 
 from batchq.executors.afar import protocol
+from batchq.executors.afar.mapping import mapped
 from batchq.executors.afar.unfit import Unfit
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Lost, Refused, Report
@@ -139,13 +140,24 @@ class Site:
             db=_store_as_seen_here(setup),
             cookie=setup["cookie"],
             perform=setup["perform"],
-            home=setup["home"],
+            home=mapped(setup["home"], setup["cwd_map"]),
             grace=setup["grace"],
             worker_jobs=setup["worker_jobs"],
             kept=self._kept,
             listeners=[self] if setup["listens"] else [],
             keep_output=setup["keep_output"],
         )
+
+    def _as_here(self, claim: Claim) -> Claim:
+        """Return the claim with the path of its folder here, and on another machine with the PATH of this one.
+
+        A bridge passes claims on as they are: the sites at the workers do this.
+        """
+        if self._setup["engine"] is not None:
+            return claim
+        if self._setup["cwd_map"]:
+            claim = claim._replace(cwd=mapped(claim.cwd, self._setup["cwd_map"]))
+        return claim if _is_of_this_machine(self._setup) else claim._replace(path=os.environ.get("PATH", os.defpath))
 
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:
         """Pass on what an attempt has just printed."""
@@ -169,7 +181,7 @@ class Site:
         for kind, *rest in messages:
             self._received_at = time.monotonic()
             if kind == "run":
-                claims = [protocol.unpacked(values) for values in rest[0]]
+                claims = [self._as_here(protocol.unpacked(values)) for values in rest[0]]
                 if self._stopped_at is not None:
                     self._link.send(*(protocol.message(Lost(claim, started=False)) for claim in claims))
                     continue
@@ -232,8 +244,12 @@ class Site:
 
 def _store_as_seen_here(setup: "dict[str, Any]") -> str:
     """Return the path of the store for the jobs; on another machine it names the host, so that nothing makes one there."""
-    is_here = setup["boot_id"] == machine.boot_id()
-    return str(setup["db"]) if is_here else f"{setup['host']}:{setup['db']}"
+    return str(setup["db"]) if _is_of_this_machine(setup) else f"{setup['host']}:{setup['db']}"
+
+
+def _is_of_this_machine(setup: "dict[str, Any]") -> bool:
+    """Whether the run is on this machine, too."""
+    return bool(setup["boot_id"] == machine.boot_id())
 
 
 def _cores() -> int:
