@@ -1,7 +1,7 @@
 """The interface between the runner and every executor, and what an executor may report.
 
 It follows ``concurrent.futures``, reduced to what a ledger needs: work is passed as a claim, and each claim comes back
-exactly once, as ``Ended`` or ``Lost``.
+exactly once, as ``Ended``, ``Lost`` or ``Left``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +34,15 @@ class Lost(NamedTuple):
     host: str | None = None
 
 
+class Left(NamedTuple):
+    """A claim of a stopped run that may still be at work where nobody answers.
+
+    The next run settles it, after it has made sure that nothing of it is left.
+    """
+
+    claim: Claim
+
+
 class Refused(NamedTuple):
     """The run cannot go on (no such scheduler, a module missing there): it stops, and that costs no job anything.
 
@@ -50,7 +59,7 @@ class Noted(NamedTuple):
     text: str
 
 
-Report = Started | Printed | Logged | Ended | Lost | Refused | Noted
+Report = Started | Printed | Logged | Ended | Lost | Left | Refused | Noted
 
 
 class Executor(Protocol):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from batchq.executors.seam import Executor, Lost, Noted, Report, Started
+from batchq.executors.seam import Executor, Left, Lost, Noted, Report, Started
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
 from batchq.notes import note
@@ -67,6 +67,8 @@ class Attempts:
                     self._end(ended, now)
             elif isinstance(report, Lost):
                 self._end(Ended(report.claim, self._cancellations.outcome(report)), now)
+            elif isinstance(report, Left):
+                self._leave(report.claim)
             elif isinstance(report, Started):
                 claim = self.running[report.claim.token] = self._books.begin(report)
                 self._emitter.job_starts(claim)
@@ -84,6 +86,13 @@ class Attempts:
         for ended in self._struck.resolved():
             self._end(ended, since=0.0)  # it has waited long enough already
         self._tally.running = len(self.running)
+
+    def _leave(self, claim: Claim) -> None:
+        """Drop an attempt that stays marked as running, so that the next run makes sure of its end."""
+        self.running.pop(claim.token, None)
+        if not self.running:
+            self.idle_since = time.monotonic()
+        self._tally.left.append(claim.id)
 
     def _end(self, ended: Ended, since: float) -> None:
         self.running.pop(ended.claim.token, None)

@@ -64,6 +64,7 @@ class Tally:
     ``seconds`` is how long it took. ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that
     ended it with work left.
     ``beyond_reach`` are dead runners with processes that are alive, or may be alive unseen: their jobs stay as they are.
+    ``left`` are jobs that may still run elsewhere where nobody answers: the next run makes sure of their end.
     ``unrecorded`` are results that could not be recorded, and ``trouble`` is why the store did not answer at the end;
     ``unlogged`` are jobs whose logs are incomplete. ``occupied_by`` is the process of an earlier run that kept this one
     from starting; ``occupied_job`` is its job that has the key of the only job that was wanted. ``is_stuck``: it runs
@@ -95,6 +96,7 @@ class Tally:
         self.refusal: Refused | None = None
         self.trouble: BatchqError | None = None
         self.beyond_reach: list[int] = []
+        self.left: list[int] = []
         self.unlogged: dict[int, None] = {}
         self.signal: int | None = None
         self.left_alone: dict[str, int] = {}
@@ -123,7 +125,7 @@ class Tally:
             return own
         if self.failed or self.held or self.before or self.stopped_at == "--halt":
             return 1
-        return 3 if self.not_run or self.beyond_reach else 0
+        return 3 if self.not_run or self.beyond_reach or self.left else 0
 
     def take(self, settled: Sequence[Settled]) -> None:
         """Count accepted outcomes."""

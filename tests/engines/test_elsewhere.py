@@ -114,6 +114,46 @@ def test_a_stop_reaches_the_jobs_elsewhere(afar: Scene) -> None:
     assert afar.jobs() == [("queued",)] * 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_leaves_jobs_at_a_place_that_hangs_to_the_next_run(afar: Scene, number: int) -> None:
+    """With a lease of ten minutes: neither the stop nor the next run, which reaches the place, waits for it."""
+    add_waiting(afar, 4)
+    run = afar.start("-q", "-j", "2", "--grace", "1s", "--executor", "ssh:h1,h2", "--lease", "10m")
+    eventually(lambda: len(starts(afar)) == 4)
+    guardian = carrier_to(afar, "h1")
+    for pid in (guardian, *children_of(guardian)):
+        signal_one(pid, signal.SIGSTOP)
+    os.kill(run.pid, number)
+
+    assert ended(run) == 128 + number
+    assert "h1 does not confirm that 2 jobs ended" in afar.said()
+    assert sorted(afar.jobs()) == [("queued",)] * 2 + [("running",)] * 2
+    let_end(afar)
+    afar.run("-q", "-j", "2", "--executor", "ssh:h1,h2")
+    assert afar.attempts() == [("interrupted",), ("succeeded",)] * 4
+    assert_none_overlapped(afar)
+
+
+def test_a_stop_leaves_jobs_at_a_lost_place_to_the_next_run(afar: Scene) -> None:
+    carrier = afar.folder / "carrier"
+    add_waiting(afar, 2)
+    run = afar.start("-q", "-j", "2", "--grace", "1s", "--executor", "ssh:h1", "--lease", "10m")
+    eventually(lambda: len(starts(afar)) == 2)
+    leading = carrier.read_text()
+    carrier.write_text("#!/bin/sh\nexec sleep 1000\n")
+    end(carrier_to(afar, "h1"))
+    eventually(lambda: "lost h1" in afar.said())
+    os.kill(run.pid, signal.SIGTERM)
+
+    assert ended(run) == 143
+    assert afar.jobs() == [("running",)] * 2
+    carrier.write_text(leading)
+    let_end(afar)
+    afar.run("-q", "-j", "2", "--executor", "ssh:h1")
+    assert afar.attempts() == [("interrupted",), ("succeeded",)] * 2
+    assert_none_overlapped(afar)
+
+
 def test_a_signal_to_all_processes_of_a_place_interrupts_its_jobs(afar: Scene) -> None:
     """Slurm ends a step in this way, and systemd a worker of an engine. The site then takes no more claims."""
     add_waiting(afar, 2)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from batchq.executors.afar.elsewhere import Elsewhere
-from batchq.executors.afar.place import Place
+from batchq.executors.afar.place import PATIENCE, Place
 from batchq.executors.seam import Noted, Refused
 from batchq.jobs.attempt import Claim
 from batchq.processes.link import Closed
@@ -68,13 +68,12 @@ class Afar(Elsewhere):
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Pass the order on; requeue what waits here.
 
-        A claim of a lost place ends when nothing of it can run any more, which may take the time of the lease.
+        What the run is to end at a place that is lost or does not answer is reported as Left a moment later.
         """
         chosen = set(tokens)
         self._requeue(chosen)
         for place in self.places:
-            if mine := [token for token in place.claims if token in chosen]:
-                place.send(["stop", mine, status, grace])
+            place.stop(chosen, status, grace)
 
     def suspend(self) -> None:
         """Have all places suspend their jobs, and wait a moment until they have: this process may be stopped next."""
@@ -92,8 +91,9 @@ class Afar(Elsewhere):
     def close(self) -> None:
         """End all places."""
         self._send_all("close")
+        until = time.monotonic() + PATIENCE  # for all together
         for place in self.places:
-            place.close()
+            place.close(max(0.0, until - time.monotonic()))
 
     def _send_all(self, kind: str) -> None:
         for place in self.places:
@@ -119,7 +119,7 @@ class Afar(Elsewhere):
 
     def _step(self, until: float) -> None:
         now = time.monotonic()
-        due = [until, self._beat_at]
+        due = [until, self._beat_at, *(place.answer_by for place in self.places)]
         due += [place.again_at for place in self.places if place.companion is None and not place.is_given_up()]
         due += [place.ghosts_until for place in self.places if place.ghosts]
         if not all([place.push() for place in self.places]):
@@ -137,10 +137,10 @@ class Afar(Elsewhere):
         self._keep_time()
         self._fill()
 
-    def _lose(self, fd: int, place: Place) -> None:
+    def _lose(self, fd: int, place: Place, patience: float = PATIENCE) -> None:
         self._poller.unregister(fd)
         del self._by_fd[fd]
-        place.lose()
+        place.lose(patience)
         if not place.is_given_up():
             self._reports.append(Noted(f"lost {place.name} ({place.why_lost()}): starting it again"))
         elif not all(one.is_given_up() for one in self.places):
@@ -161,10 +161,12 @@ class Afar(Elsewhere):
             self._send_all("alive")
         for fd, place in [*self._by_fd.items()]:
             if place.is_silent(now):
-                self._lose(fd, place)
+                self._lose(fd, place, 0.0)
         for place in self.places:
             if place.ghosts and now >= place.ghosts_until:
                 self._reports += place.settle()
+            if now >= place.answer_by:
+                self._reports += place.leave()
         if not self._is_refused and all(place.is_given_up() for place in self.places):
             self._is_refused = True
             if any(isinstance(one, Refused) for one in self._reports):

@@ -1,13 +1,14 @@
 """One place of work at the other end of a pipe, as the run sees it: its process, its room, and the claims it has."""
 
+import math
 import time
 from collections.abc import Sequence
 
 from batchq import clock
 from batchq.executors.afar import clocks, protocol
 from batchq.executors.listener import Listener
-from batchq.executors.seam import Lost, Refused, Report, Started
-from batchq.jobs.attempt import Claim, Ended, Outcome
+from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
+from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Outcome
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
 from batchq.processes.spawn import Refusal
@@ -24,6 +25,7 @@ FIRST_ATTEMPTS = 2  #: the same for a place that has never been up
 _FIRST = ("up", "refused", "noted")  #: kinds of messages before it is up; anything else is of a greeting
 _NOT_THERE = (126, 127)  #: exit codes of a shell whose program is missing or cannot be executed
 PATIENCE = 3.0  #: seconds that a place has to end when it is told to
+ANSWER = 2.0  #: seconds that a place has to answer when the run is stopped
 
 
 class Place:
@@ -35,7 +37,8 @@ class Place:
     name than that machine. A bridge has none; its attempts run at the workers of the engine.
 
     If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
-    ends everything left of it, or until ``ghosts_until``, when its lease has run out.
+    ends everything left of it, or until ``ghosts_until``, when its lease has run out. A run that is stopped does not wait
+    for that: it leaves what it wants to end at a place that has not answered by ``answer_by``.
     """
 
     def __init__(
@@ -56,6 +59,10 @@ class Place:
         self.ghosts_until = 0.0
         self.refusal = ""
         self.received_at = 0.0
+        self.answer_by = math.inf
+        self._asked_at = 0.0
+        self._told: set[str] = set()  # tokens of attempts that the stopped run wants to end
+        self._is_mute = False
         self._clock_ahead = 0  # milliseconds
         self._since: dict[str, int] = {}  # when claims ahead were sent
         self._listeners = listeners
@@ -94,6 +101,38 @@ class Place:
             except Closed:
                 pass
 
+    def stop(self, chosen: set[str], status: str, grace: float) -> None:
+        """Pass the order on for those of the claims that it has; ask for a sign of life if the run is stopped."""
+        mine = [token for token in self.claims if token in chosen]
+        ghosts = [one.claim.token for one in self.ghosts if one.claim.token in chosen]
+        if mine:
+            self.send(["stop", mine, status, grace])
+        if (mine or ghosts) and status == INTERRUPTED:
+            self._told.update(mine, ghosts)
+            if self.answer_by == math.inf:
+                self.send(["alive"])
+                self._asked_at = time.monotonic()
+                self.answer_by = self._asked_at + ANSWER
+
+    def leave(self) -> list[Report]:
+        """Return the claims that must be left to the next run, once the time to answer is over."""
+        told, self._told, self.answer_by = self._told, set(), math.inf
+        left: list[Report] = [Left(one.claim) for one in self.ghosts if one.claim.token in told]
+        self.ghosts = [one for one in self.ghosts if one.claim.token not in told]
+        if self.received_at < self._asked_at:
+            self._is_mute = True
+            for token in told.intersection(self.claims):
+                left.append(Left(self.claims.pop(token)))
+                self.begun.discard(token)
+                self._since.pop(token, None)
+                self._fall_silent(token)
+        if left:
+            jobs = "1 job" if len(left) == 1 else f"{len(left)} jobs"
+            left.append(
+                Noted(f"{self.name} does not confirm that {jobs} ended: left to the next run, which makes sure")
+            )
+        return left
+
     def push(self) -> bool:
         """Send what had no room before; return whether that was all."""
         try:
@@ -108,6 +147,7 @@ class Place:
         reports: list[Report] = []
         for message in self.companion.link.receive():
             self.received_at = time.monotonic()
+            self._is_mute = False
             if message[0] == "alive" or not (self.is_up or message[0] in _FIRST):
                 pass
             elif message[0] == "suspended":
@@ -196,11 +236,11 @@ class Place:
         self.refusal = ""
         return self.settle()
 
-    def lose(self) -> None:
-        """Note that its link has closed: nobody knows how its claims end."""
+    def lose(self, patience: float = PATIENCE) -> None:
+        """Note that its link has closed, or that it is silent: nobody knows how its claims end."""
         code = None
         if self.companion is not None:
-            self.companion.end(PATIENCE)
+            self.companion.end(patience)
             code = self.companion.code
             self.companion = None
         for token in [*self._heard]:
@@ -231,11 +271,11 @@ class Place:
         self.ghosts = []
         return settled
 
-    def close(self) -> None:
-        """End the place, whose jobs are killed if any are left."""
+    def close(self, patience: float = PATIENCE) -> None:
+        """End the place, whose jobs are killed if any are left; one that does not answer is killed at once."""
         self.send(["close"])
         if self.companion is not None:
-            self.companion.end(PATIENCE)
+            self.companion.end(0.0 if self._is_mute else patience)
             self.companion = None
 
     def may_start(self, now: float) -> bool:

@@ -30,8 +30,9 @@ class Lost(NamedTuple):
     pid, and start in clock ticks since boot), as they are numbered in its ``namespace``.
 
     With a ``lease`` its jobs ran elsewhere, in the places that its ``executor`` names, and may outlive it for that many
-    milliseconds; ``hosts`` are those that are known, by token. ``hidden_in`` is where its processes lived if they cannot be
-    seen from here: some may still be alive.
+    milliseconds; ``hosts`` are those that are known, by token, and if it ``was_stopping``, it has left them at places that
+    did not answer, or died meanwhile. ``hidden_in`` is where its processes lived if they cannot be seen from here: some may
+    still be alive.
     """
 
     runner: int
@@ -46,6 +47,7 @@ class Lost(NamedTuple):
     executor: str = "local"
     lease: int | None = None
     hosts: Mapping[str, str] = {}
+    was_stopping: bool = False
 
 
 class Here(NamedTuple):
@@ -71,6 +73,7 @@ class _Row(NamedTuple):
     guardian: int | None
     executor: str
     lease: int | None
+    state: str
 
 
 # Also those that recorded their end, or whose row is missing, while a job is still marked running under them.
@@ -113,6 +116,7 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
                 row.executor,
                 row.lease,
                 {} if row.lease is None else _hosts(store, row.id),
+                row.lease is not None and row.state == "stopping",
             )
         )
     return lost
@@ -179,11 +183,15 @@ def was_to_stay(store: Store, token: str) -> bool:
 def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> list[Settled]:
     """Settle the attempts of a dead runner: crashed if they had started, else requeued.
 
+    Those that were elsewhere when it was stopping are interrupted: it may have left them on purpose.
+
     Attempts whose token is in ``but`` are skipped, and the runner then stays open: processes of theirs live. The token is
     checked again, so of two rescuers only one settles an attempt.
     """
     failure = Failure("RunnerDied", f"its runner (pid {lost.pid}) died while it ran")
     died = Outcome(CRASHED, failure=failure, finished_at=now)
+    if lost.was_stopping:
+        died = Outcome(INTERRUPTED, finished_at=now)
     ended: Sequence[Ended] = [
         Ended(claim, Outcome(INTERRUPTED, finished_at=now))
         if claim.started_at is None

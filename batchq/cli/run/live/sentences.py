@@ -89,6 +89,7 @@ def ended(tally: Tally, reasons: int | None, left: int) -> str:
     parts += [f"{tally.other:,} cancelled"] if tally.other else []
     parts += [count(tally.retried, "retry", "retries")] if tally.retried else []
     parts += [f"{tally.interrupted:,} queued again"] if tally.interrupted else []
+    parts += [f"{len(tally.left):,} left to the next run"] if tally.left else []
     text = f"{count(jobs, 'job')} in {show_duration(tally.seconds * 1000)}: {', '.join(parts)}"
     if tally.signal is not None or tally.stopped_at is not None:
         text += f"; stopped by {cause(tally)}" + (f", {left:,} left to run" if left else "")
