@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from distributed import Client, as_completed
@@ -64,7 +64,10 @@ def by_submit(client: Client, function: object, work: list[tuple[str, object]], 
 def main(how: str, address: str, path: str, workers: str, window: str) -> None:
     run = f"bare.{os.getpid()}"
     work = invocations(path, run)
-    function, given = (abs, [(token, 1) for token, _ in work]) if how == "abs" else (task.perform, work)
+    function: Callable[..., object] = task.perform
+    given: list[tuple[str, object]] = [*work]
+    if how == "abs":
+        function, given = abs, [(token, 1) for token, _ in work]
     with Client(address) as client:
         client.wait_for_workers(int(workers))
         batches = (
