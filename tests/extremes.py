@@ -61,7 +61,9 @@ def make(path: Path) -> None:
             )
             db.execute("INSERT INTO seen VALUES ('queue', 'old'), ('batch', 'old')")
             db.execute("INSERT INTO endings VALUES (2, 0)")
-            db.execute("INSERT INTO processes SELECT 6, token, 999999, 5 FROM jobs WHERE id = 6")
+            db.execute(
+                "INSERT INTO processes (job, token, pid, born) SELECT 6, token, 999999, 5 FROM jobs WHERE id = 6"
+            )
             db.execute("INSERT INTO logs VALUES (2, 1, 'both', ?, NULL)", (os.fsencode(path.parent / "2-1-x.log"),))
             db.execute("UPDATE contexts SET cwd = ?, path = ?", (os.fsencode(path.parent), os.environb[b"PATH"]))
             db.execute("UPDATE adds SET again = '[1]', files = '[\"/f\"]' WHERE id = 4")

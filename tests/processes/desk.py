@@ -52,7 +52,7 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
             "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
             "cookie": cookie, "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
             "lease": None, "end": [cookie], "listens": bool(listeners), "engine": engine, "run": cookie,
-            "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0,
+            "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0, "cwd_map": [],
         }  # fmt: skip
         return Afar([Place("here", site_words(), setup, listeners)], Inbox(), None)
 
