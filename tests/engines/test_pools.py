@@ -97,7 +97,8 @@ def unfetched(pools: Scene, factory: str) -> list[str]:
     let_end(pools)
     eventually(lambda: is_gone(job))
     end(worker)
-    eventually(lambda: is_gone(worker))
+    # Only when its last thread is gone can the pool see that it has ended, and only then it drops the result.
+    eventually(lambda: is_gone(worker) and len(os.listdir(f"/proc/{worker}/task")) == 1)
     os.kill(bridge, signal.SIGCONT)
 
     assert ended(run) == 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 BEATS = 6  #: signs of life in the time of a lease
 LOOK = 0.2  #: seconds between looks into the folder
+READY = 2.0  #: seconds that a factory has before its run goes on without slots
 SLOW = 10.0  #: seconds after which it is noted that a factory has not returned
 REBUILDS = 3  #: broken pools in a row that are replaced, if no job ended meanwhile
 FAILURES = 30  #: the same for claims that a pool has failed before they began
@@ -75,6 +76,9 @@ class FuturesExecutor(Elsewhere):
         self._poller = select.poll()
         self._poller.register(self._pool.fileno(), select.POLLIN)
         self._poller.register(inbox.fileno(), select.POLLIN)
+        until = time.monotonic() + READY
+        while not self._made and not self._reports and not inbox.received and time.monotonic() < until:
+            self._step(until)
 
     @property
     def slots(self) -> int:
