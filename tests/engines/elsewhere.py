@@ -25,6 +25,11 @@ def starts(scene: Scene) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def process_of(scene: Scene, job: int) -> int:
+    """The process of the newest attempt of a job."""
+    return int((scene.folder / f"pid-{job}").read_text())
+
+
 def assert_none_overlapped(scene: Scene) -> None:
     assert not (scene.folder / "overlaps").exists()
     assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"

@@ -1,33 +1,12 @@
 """Jobs at the workers of a real Dask cluster: workers, the scheduler and the run are killed."""
 
-import os
-import signal
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from conftest import eventually
-from daskcluster import Cluster, cluster
-from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import Scene, end, ended
+from daskcluster import Cluster
+from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
+from scene import Scene, end, ended, is_gone
 
-pytest_plugins = ("scene", "openports")
-
-
-@pytest.fixture
-def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster with two workers of one thread; its folder is not that of the scene, which looks for its own processes."""
-    with cluster(tmp_path_factory.mktemp("dask")) as made:
-        yield made
-
-
-def parents_of(pid: int) -> list[int]:
-    """The processes above one, nearest first."""
-    found = []
-    while pid > 1:
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        found.append(pid)
-    return found
+pytest_plugins = ("scene", "openports", "daskcluster")
 
 
 def test_jobs_run_at_the_workers_and_nothing_is_left_there(scene: Scene, dask: Cluster) -> None:
@@ -47,9 +26,7 @@ def test_a_job_of_a_killed_worker_has_crashed_and_runs_again_elsewhere(scene: Sc
     add_waiting(scene, 2)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 2)
-    above = parents_of(int((scene.folder / "pid-1").read_text()))
-    victim = next(name for name, process in dask.workers.items() if process.pid in above)
-    dask.kill(victim)
+    dask.kill(dask.above(process_of(scene, 1)))
     eventually(lambda: scene.rows("SELECT 1 FROM attempts WHERE outcome = 'crashed'"), 60)
     let_end(scene)
 
@@ -82,7 +59,9 @@ def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cl
     add_waiting(scene, 2)
     run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "1s")
     eventually(lambda: len(starts(scene)) == 2)
-    os.kill(dask.scheduler.pid, signal.SIGKILL)
+    first = [process_of(scene, job) for job in (1, 2)]
+    dask.kill_scheduler()
+    eventually(lambda: all(is_gone(pid) for pid in first), 5)  # a second, and what a busy machine adds
 
     assert ended(run) == 74
     assert "the scheduler of Dask is gone" in scene.said()
@@ -90,6 +69,23 @@ def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cl
     assert set(scene.jobs()) <= {("queued",), ("scheduled",)}
     assert_none_overlapped(scene)
     eventually(lambda: scene.survivors() == [], 60)
+
+
+def test_a_run_goes_on_when_its_scheduler_comes_back(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 3)
+    run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "60s")
+    eventually(lambda: len(starts(scene)) == 2)
+    first = [process_of(scene, job) for job in (1, 2)]
+    dask.kill_scheduler()
+    eventually(lambda: all(is_gone(pid) for pid in first))
+    dask.heal()
+    eventually(lambda: len(starts(scene)) == 4, 60)
+    let_end(scene)
+
+    assert ended(run) == 0
+    assert "the scheduler of Dask does not answer; waiting for it" in scene.said()
+    assert set(scene.jobs()) == {("succeeded",)}
+    assert_none_overlapped(scene)
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(scene: Scene) -> None:

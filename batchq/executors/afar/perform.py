@@ -16,9 +16,10 @@ from collections.abc import Callable
 from batchq.executors.afar import protocol
 from batchq.executors.afar.fence import Fence
 from batchq.jobs.attempt import INTERRUPTED
-from batchq.processes import machine
+from batchq.processes import machine, remains
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
+from batchq.processes.remains import Marks
 from batchq.processes.spawn import Refusal
 
 TYPE_CHECKING = False
@@ -74,7 +75,8 @@ class NextDoor:
         if isinstance(started, Refusal):
             raise RuntimeError(started.message)
         self._companion = started
-        mine = {"slots": MANY, "engine": None, "cookie": f"{name}.{number}", "end": [f"{name}.{number - 1}"]}
+        self._cookie = f"{name}.{number}"
+        mine: dict[str, Any] = {"slots": MANY, "engine": None, "cookie": self._cookie, "end": []}
         self._companion.link.send(["setup", setup | mine])
         self._reader = threading.Thread(target=self._read, name="batchq-site", daemon=True)
         self._reader.start()
@@ -176,6 +178,9 @@ class NextDoor:
         except Closed:
             pass
         self._companion.end(PATIENCE)
+        remains.end(
+            Marks((), self._cookie, {}, lambda _: False)
+        )  # of a site that was killed; soon its jobs run elsewhere
         with self._lock:
             self.is_gone = True
             for token, flight in self._flights.items():

@@ -56,7 +56,7 @@ class DaskExecutor(Elsewhere):
 
     @property
     def slots(self) -> int:
-        """The threads of all workers, at least 1."""
+        """The threads of all workers; 0 while there is none, so that the run claims nothing that would wait here."""
         return self._workers.slots
 
     @property
@@ -106,6 +106,8 @@ class DaskExecutor(Elsewhere):
         return self._workers.used() + sum(claim.slots for claim in self._backlog)
 
     def _fill(self) -> None:
+        if self._is_over:
+            self._requeue({claim.token for claim in self._backlog})
         for address, flights in self._workers.place(self._backlog).items():
             flights[0].worker.speak(time.monotonic())
             invocations = [f"[{self._head},{json.dumps(protocol.packed(one.claim))}]" for one in flights]
@@ -184,8 +186,11 @@ class DaskExecutor(Elsewhere):
 
     def _land(self, flight: Flight, reports: list[Report]) -> None:
         self._forget(flight)
-        self._reports += reports
         for report in reports:
+            if isinstance(report, Refused):
+                self._refuse(report)
+                continue
+            self._reports.append(report)
             if isinstance(report, Ended):
                 self._workers.learn(report.outcome.seconds)
 
@@ -236,7 +241,13 @@ class DaskExecutor(Elsewhere):
         elif version is None:
             self._workers.admit(address, is_fit=False)
         elif (why := self._workers.reject(address, version, mine)) is not None:
-            self._reports.append(Refused(why))
+            self._refuse(Refused(why))
+
+    def _refuse(self, why: Refused) -> None:
+        """End the run, with the claims that wait here; those at workers come back as they end."""
+        self._is_over = True
+        self._reports.append(why)
+        self._fill()
 
     def _lose(self, worker: Worker, *, is_expected: bool) -> None:
         """Note that a worker is gone; its results that are on their way still count for a moment."""
@@ -261,9 +272,6 @@ class DaskExecutor(Elsewhere):
         for worker in [*self._workers.fit.values()]:
             self._lose(worker, is_expected=False)
         if not self._is_over and (now - self._adrift_since > self._reconnect or self._cluster.is_given_up):
-            self._is_over = True
             for worker, is_expected in self._dying.due():
                 self._settle(worker, is_expected=is_expected)
-            self._reports += [Lost(claim, started=False) for claim in self._backlog]
-            self._backlog.clear()
-            self._reports.append(Refused("the scheduler of Dask is gone", 74))
+            self._refuse(Refused("the scheduler of Dask is gone", 74))

@@ -90,8 +90,8 @@ class Workers:
 
     @property
     def slots(self) -> int:
-        """The threads of all workers, at least 1."""
-        return max(1, sum(one.threads for one in self.fit.values()))
+        """The threads of all workers."""
+        return sum(one.threads for one in self.fit.values())
 
     @property
     def widest(self) -> int:

@@ -1,0 +1,172 @@
+"""What stalls or dies at a real Dask cluster in the worst moment; and the same with planted faults, which must be caught.
+
+A scenario returns what went wrong, judged from what the jobs wrote and from /proc.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+import planted
+import pytest
+from conftest import eventually
+from daskcluster import Cluster, without_batchq
+from elsewhere import add_waiting, let_end, process_of, starts
+from scene import SOAK, Scene, children_of, end, ended, is_gone
+
+pytest_plugins = ("scene", "daskcluster")
+
+Scenario = Callable[[Scene, Cluster], set[str]]
+
+
+def bridge_of(runner: int) -> int:
+    """The process with the client of Dask, below the guardian that the runner started."""
+    (guardian,) = children_of(runner)
+    (bridge,) = children_of(guardian)
+    return bridge
+
+
+def wrong_starts(scene: Scene) -> set[str]:
+    """What the jobs themselves noted."""
+    found = set()
+    if (scene.folder / "overlaps").exists():
+        found.add("two attempts of a job at once")
+    if len(set(starts(scene))) < len(starts(scene)):
+        found.add("an attempt that began twice")
+    return found
+
+
+def unfetched(scene: Scene, dask: Cluster) -> set[str]:
+    """A worker dies after the end of a job, before the run has fetched the result: Dask would compute it again."""
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 1)
+    bridge, victim = bridge_of(scene.runner()), dask.above(process_of(scene, 1))
+    os.kill(bridge, signal.SIGSTOP)
+    let_end(scene)
+    eventually(lambda: set(dask.tasks().values()) == {"memory"})
+    dask.kill(victim)
+    eventually(lambda: victim not in dask.registered())
+    eventually(lambda: set(dask.tasks().values()) in ({"memory"}, {"no-worker"}))
+    os.kill(bridge, signal.SIGCONT)
+
+    wrong = wrong_starts(scene) if ended(run) == 0 else {"the run failed"}
+    if scene.attempts() != [("crashed",), ("succeeded",)]:
+        wrong.add("the attempt of the dead worker counts")
+    return wrong
+
+
+def one_stalls(scene: Scene, dask: Cluster) -> set[str]:
+    """One of two workers stalls: the lease of its site ends, and that of the other does not."""
+    add_waiting(scene, 2)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "2s")
+    eventually(lambda: len(starts(scene)) == 2)
+    stalled, other = process_of(scene, 1), process_of(scene, 2)
+    victim = dask.above(stalled)
+    dask.kill(victim, signal.SIGSTOP)
+    eventually(lambda: is_gone(stalled))
+    since = time.monotonic()
+    eventually(lambda: is_gone(other) or time.monotonic() - since > 1.5)
+    wrong = {"the other worker has lost its lease"} if is_gone(other) else set()
+    dask.kill(victim)
+    let_end(scene)
+
+    return wrong | (wrong_starts(scene) if ended(run) == 0 else {"the run failed"})
+
+
+def stalled_and_removed(scene: Scene, dask: Cluster) -> set[str]:
+    """The scheduler gives a stalled worker up before the lease of its site has passed."""
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "7s")
+    eventually(lambda: len(starts(scene)) == 1)
+    stalled = process_of(scene, 1)
+    victim = dask.above(stalled)
+    dask.kill(victim, signal.SIGSTOP)
+    since = time.monotonic()
+    eventually(lambda: time.monotonic() - since > 5)  # the shortest worker-ttl of Dask
+    assert not is_gone(stalled)
+    dask.remove(victim)
+    eventually(lambda: len(starts(scene)) == 2)
+    let_end(scene)
+    code = ended(run)
+    dask.kill(victim)
+
+    return wrong_starts(scene) if code == 0 else {"the run failed"}
+
+
+def rescued(scene: Scene, dask: Cluster) -> set[str]:
+    """A run and then its worker's way to its site die: the site works on until its lease ends, and the next run waits."""
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
+    eventually(lambda: len(starts(scene)) == 1)
+    victim = dask.above(process_of(scene, 1))
+    dask.kill(victim, signal.SIGSTOP)
+    end(scene.runner())
+    end(run.pid)
+    ended(run)
+    again = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 2)
+    let_end(scene)
+    code = ended(again)
+    dask.kill(victim)
+
+    return wrong_starts(scene) if code == 0 else {"the run failed"}
+
+
+def with_a_stranger(scene: Scene, dask: Cluster) -> set[str]:
+    """A worker without batchq is in the cluster."""
+    packages = dask.folder / "packages"
+    packages.mkdir(exist_ok=True)
+    stranger = dask.add_worker(1, *without_batchq(packages))
+    process = dask.workers[stranger]
+    add_waiting(scene, 3)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 2 or run.poll() is not None or process.poll() is not None)
+    let_end(scene)
+    wrong = wrong_starts(scene) if ended(run) == 0 else {"the run failed"}
+    if process.poll() is not None or stranger not in dask.registered():
+        wrong.add("the worker without batchq died")
+    return wrong
+
+
+LONG = [
+    (rescued, [planted.BLIND], None),
+    (rescued, [planted.BLIND, planted.WITHOUT_REACH], "two attempts of a job at once"),
+] if SOAK else []  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scenario", "faults", "wrong"),
+    [
+        (unfetched, [], None),
+        (unfetched, [planted.WITHOUT_WORKERS], "an attempt that began twice"),
+        (one_stalls, [], None),
+        (one_stalls, [planted.BROADCAST], "the other worker has lost its lease"),
+        (stalled_and_removed, [], None),
+        (stalled_and_removed, [planted.WITHOUT_THE_LEASE], "two attempts of a job at once"),
+        (with_a_stranger, [], None),
+        (with_a_stranger, [planted.WITHOUT_GREETING], "the worker without batchq died"),
+        *LONG,
+    ],
+)
+def test_nothing_goes_wrong_unless_a_fault_is_planted(
+    scene: Scene, dask: Cluster, scenario: Scenario, faults: Sequence[str], wrong: str | None
+) -> None:
+    was_planted = planted.plant(scene, faults)
+    found = scenario(scene, dask)
+
+    assert was_planted() == bool(faults)
+    assert wrong in found if wrong else not found, found
+
+
+def test_a_bridge_that_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 2)
+    run = scene.start("--executor", f"dask:{dask.address}", "--lease", "3s", "--grace", "0")
+    eventually(lambda: len(starts(scene)) == 2)
+    os.kill(bridge_of(scene.runner()), signal.SIGSTOP)
+    os.kill(run.pid, signal.SIGINT)
+
+    assert ended(run) == 130, scene.said()
+    assert set(scene.jobs()) <= {("queued",), ("scheduled",)}
+    assert wrong_starts(scene) == set()
