@@ -141,7 +141,8 @@ class Cluster:
         if self.scheduler.poll() is not None:
             self.start_scheduler()
             self._end(self.alive())
-        self._end([name for name in self.alive() if name not in self._usual()])
+        usual = self._usual()
+        self._end([name for name in self.workers if name not in usual])
         for _ in range(2 - len(self.alive())):
             self.add_worker()
 

@@ -1,5 +1,7 @@
 """Jobs at the workers of a real Dask cluster: workers, the scheduler and the run are killed."""
 
+import os
+
 import pytest
 from conftest import eventually
 from daskcluster import Cluster
@@ -26,7 +28,8 @@ def test_a_job_of_a_killed_worker_has_crashed_and_runs_again_elsewhere(scene: Sc
     add_waiting(scene, 2)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 2)
-    dask.kill(dask.above(process_of(scene, 1)))
+    victim = dask.above(process_of(scene, 1))
+    dask.kill(victim)
     eventually(lambda: scene.rows("SELECT 1 FROM attempts WHERE outcome = 'crashed'"), 60)
     let_end(scene)
 
