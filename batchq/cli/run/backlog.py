@@ -63,7 +63,7 @@ class Waiting:
         return bool(self._pieces)
 
     def put(self, stream: str, data: bytes) -> None:
-        """Add a piece. If there is no room, it is dropped. Raises OSError then."""
+        """Add a piece. Raises OSError, and drops the piece, if there is no room for it."""
         last = self._pieces[-1] if self._pieces else None
         if self._backlog.room(len(data)):
             self._backlog.in_memory += len(data)
