@@ -30,7 +30,7 @@ PIPE = f"sh -c {shlex.quote(f'exec {shlex.quote(SITE)}')}"
 #: Of each kind: the job, how many, and the seconds that one takes
 KINDS: Mapping[str, tuple[Mapping[str, object], int, float]] = {
     "a function that does nothing": ({"call": "loops:nothing", "args": {"number": 1}}, 600, 0.0),
-    "a function that takes 10 ms": ({"call": "loops:nap", "args": {"number": 1}}, 300, 0.01),
+    "a function that takes 10 ms": ({"call": "loops:nap", "args": {"number": 1}}, 800, 0.01),
     "true": ({"command": ["true"]}, 600, 0.002),
 }
 SUBMIT, MAP = "bare Client.submit, same window", "bare Client.map"

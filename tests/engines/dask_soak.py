@@ -15,23 +15,22 @@ from typing import NamedTuple
 
 from conftest import eventually
 from daskcluster import Cluster
-from scene import Scene, children_of, ended
+from scene import Scene, children_of, ended, is_gone
 
 WORKERS, THREADS = 3, 2
-SLOTS = WORKERS * THREADS
 
-#: Notes its start, whether another attempt of the job is at work, and its end.
+#: Notes whether another attempt of the job is at work, its start and worker, and its end.
 JOB = """\
 exec 9>>{folder}/lock-$BATCHQ_JOB_ID
 flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
-echo $BATCHQ_JOB_ID.$BATCHQ_ATTEMPT >> {folder}/starts
+echo $BATCHQ_JOB_ID.$BATCHQ_ATTEMPT $SOAK_WORKER >> {folder}/starts
 sleep 0.05
 echo $BATCHQ_JOB_ID.$BATCHQ_ATTEMPT >> {folder}/ends
 """
 
 
 class Toll(NamedTuple):
-    """What a soak did and what came of it; ``bound`` is how many extra starts the kills explain."""
+    """What a soak did and what came of it. ``bound``: how many attempts the kills have taken, by the notes of the jobs."""
 
     jobs: int
     kills: Counter[str]
@@ -53,71 +52,105 @@ class Toll(NamedTuple):
             "attempts begun twice": self.begun_twice,
             "overlaps": self.overlaps,
             "extra starts beyond the bound": max(0, self.extra_starts - self.bound),
+            "crashes charged beyond the bound": max(0, self.crashes - self.bound),
             "processes left": self.left,
         }
 
 
 def soak(scene: Scene, dask: Cluster, jobs: int, chance: random.Random, most: float) -> Toll:
-    """Run ``jobs`` jobs of 50 ms, with a kill every 0.4 to 1.6 seconds for at most ``most`` seconds."""
+    """Run ``jobs`` jobs of 50 ms, with a kill within 0.3 s after one has begun, for at most ``most`` seconds.
+
+    ``dask`` is without workers; those of a soak tell its jobs their names.
+    """
     script = JOB.format(folder=shlex.quote(str(scene.folder)))
     scene.add(*[{"command": script, "max_crashes": 1000, "backoff": "50ms"}] * jobs)
+    for _ in range(WORKERS):
+        _start_worker(dask)
     kills: Counter[str] = Counter()
-    bound = 0
+    taken: set[str] = set()
     began = time.monotonic()
     run = _start(scene, dask)
     while time.monotonic() - began < most:
-        time.sleep(chance.uniform(0.4, 1.6))
+        begun = len(_starts(scene))
+        while run.poll() is None and len(_starts(scene)) == begun:
+            time.sleep(0.02)  # a kill that takes nothing shows nothing
+        time.sleep(chance.uniform(0.0, 0.3))
         if run.poll() is not None:
             if not _unfinished(scene):
                 break
             run = _start(scene, dask)
             continue
-        kind = chance.choice(["worker", "worker", "worker", "site", "run", "pair"])
-        lost = _kill(kind, scene, dask, run, chance)
-        if lost:
+        kind = chance.choice(["worker", "worker", "worker", "site", "whole site", "run", "pair"])
+        recorded = _recorded(scene)
+        workers = _kill(kind, dask, run, chance)
+        if workers:
             kills[kind] += 1
-            bound += lost
+            taken.update(attempt for attempt, worker in _starts(scene) if worker in workers and attempt not in recorded)
     while _unfinished(scene):
         if run.poll() is not None:
             run = _start(scene, dask)
         ended(run, 600)
     ended(run, 600)
-    return _judge(scene, dask, jobs, kills, bound, time.monotonic() - began)
+    return _judge(scene, dask, jobs, kills, len(taken), time.monotonic() - began)
 
 
 def _start(scene: Scene, dask: Cluster) -> "subprocess.Popen[bytes]":
     return scene.start("-q", "--executor", f"dask:{dask.address}")
 
 
-def _kill(kind: str, scene: Scene, dask: Cluster, run: "subprocess.Popen[bytes]", chance: random.Random) -> int:
-    """Kill one process or two; return how many attempts may have to begin again: those begun or undelivered there."""
+def _start_worker(dask: Cluster) -> None:
+    dask.start_worker(THREADS, env={"SOAK_WORKER": dask.next_name()})
+
+
+def _kill(kind: str, dask: Cluster, run: "subprocess.Popen[bytes]", chance: random.Random) -> set[str]:
+    """Kill one process or two, and wait until their jobs have ended; return the workers that these ran at."""
     if kind == "worker":
         name = chance.choice(dask.alive())
-        lost = _undelivered(scene, THREADS)
+        sites = _family(dask, name)
         dask.kill(name)
         dask.workers.pop(name).wait()
-        dask.start_worker(THREADS)
-        return lost
-    if kind == "site":
-        guardians = [pid for pids in dask.sites().values() for pid in pids]
-        sites = [one for pid in guardians for one in (pid, *_children(pid))]
-        lost = _undelivered(scene, THREADS)
-        return lost if sites and _end(chance.choice(sites)) else 0
+        _start_worker(dask)
+        eventually(lambda: all(map(is_gone, sites)))
+        return {name}
+    if kind in ("site", "whole site"):
+        name = chance.choice(dask.alive())
+        family = _family(dask, name)
+        chosen = family if kind == "whole site" else family and [chance.choice(family)]
+        if not any([_end(pid) for pid in chosen]):
+            return set()
+        eventually(lambda: all(map(is_gone, family)))
+        return {name}
     runners = _children(run.pid)
     if not runners:
-        return 0
-    lost = _undelivered(scene, SLOTS)
+        return set()
     if kind == "pair":
         os.kill(run.pid, signal.SIGKILL)
     is_ended = _end(runners[0])
     run.wait()
-    return lost if is_ended or kind == "pair" else 0
+    eventually(lambda: _is_idle(dask))
+    return set(dask.workers) if is_ended or kind == "pair" else set()
 
 
-def _undelivered(scene: Scene, slots: int) -> int:
-    """Bound the attempts that begun or have ended where something is killed, and that the store has as running."""
-    running = int(str(_rows(scene, "SELECT count(*) FROM jobs WHERE state = 'running'")[0][0]))
-    return max(slots, running)
+def _is_idle(dask: Cluster) -> bool:
+    """Whether the scheduler and the workers have no task: sites that nobody asks for may stay until their lease ends."""
+    state = dask.state()
+    return not state.tasks and not any(one.startswith("task ") for one in state.at_workers)
+
+
+def _family(dask: Cluster, name: str) -> list[int]:
+    """The guardian of the site at a worker, and the site itself."""
+    return [one for pid in dask.sites().get(name, ()) for one in (pid, *_children(pid))]
+
+
+def _recorded(scene: Scene) -> set[str]:
+    """The attempts whose end is in the store: what a kill takes is not among these."""
+    return {f"{job}.{number}" for job, number in _rows(scene, "SELECT job, number FROM attempts")}
+
+
+def _starts(scene: Scene) -> list[list[str]]:
+    """Each attempt that has begun, with its worker."""
+    file = scene.folder / "starts"
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def _children(pid: int) -> list[int]:
@@ -149,7 +182,7 @@ def _rows(scene: Scene, sql: str) -> list[tuple[object, ...]]:
 
 def _judge(scene: Scene, dask: Cluster, jobs: int, kills: Counter[str], bound: int, seconds: float) -> Toll:
     eventually(lambda: not any(dask.sites().values()))
-    starts = (scene.folder / "starts").read_text().split()
+    starts = [attempt for attempt, _ in _starts(scene)]
     overlaps = scene.folder / "overlaps"
     accepted = Counter(job for (job,) in _rows(scene, "SELECT job FROM attempts WHERE outcome = 'succeeded'"))
     return Toll(

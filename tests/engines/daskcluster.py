@@ -54,14 +54,18 @@ class Cluster:
         self, threads: int = 1, words: list[str] = DASK, env: Mapping[str, str] | None = None, *options: str
     ) -> str:
         """Start a worker; return its name."""
+        name = self.next_name()
         self._number += 1
-        name = f"w{self._number}"
         given = ["--nthreads", str(threads), "--nworkers", "1", "--name", name, "--no-nanny", *options]
         folder = ["--local-directory", str(self.folder)]
         self.workers[name] = self._start(
             name, [*words, "worker", self.address, *given, *folder, *HERE], {**self._env, **(env or {})}
         )
         return name
+
+    def next_name(self) -> str:
+        """The name of the next worker."""
+        return f"w{self._number + 1}"
 
     def add_worker(self, threads: int = 1, words: list[str] = DASK, env: Mapping[str, str] | None = None) -> str:
         """Start a worker and wait until it is registered; return its name."""

@@ -4,7 +4,7 @@ import os
 import random
 
 import pytest
-from dask_soak import THREADS, WORKERS, Toll, soak
+from dask_soak import Toll, soak
 from daskcluster import cluster
 from scene import SOAK, Scene, tell
 
@@ -30,7 +30,7 @@ def told(toll: Toll, seed: int) -> str:
 def test_random_kills_lose_nothing_and_double_nothing(
     scene: Scene, tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
-    with cluster(tmp_path_factory.mktemp("dask"), WORKERS, THREADS) as dask:
+    with cluster(tmp_path_factory.mktemp("dask"), workers=0) as dask:
         toll = soak(scene, dask, JOBS, random.Random(seed), SECONDS)
         tell(told(toll, seed))
 
