@@ -166,7 +166,7 @@ _KNOWN = COLUMNS | {column.field: column for column in _ALL}
 
 #: What a table shows if nothing is asked for: to a person now, and to all who may read it later
 ON_SCREEN = ("id", "state", "tries", "took", "age", "batch", "queue", "host", "name", "reason", "command")
-IN_FULL = ("id", "state", "tries", "took", "since", "batch", "queue", "name", "reason", "command")
+IN_FULL = ("id", "state", "tries", "took", "since", "batch", "queue", "host", "name", "reason", "command")
 
 
 class Chosen(NamedTuple):

@@ -25,7 +25,7 @@ def listing(
     """One line per job, page by page; ``at`` is now, in milliseconds.
 
     On a terminal lines are fitted into the window, and without ``columns`` those are left out that all show the same, or
-    have no room. Off a terminal and with ``wide`` there is everything.
+    have no room. Off a terminal and with ``wide`` there is everything, of hosts only if a job of the first page has one.
     """
     is_fitted = look.width is not None and not wide
     now = Now(at, is_fitted)
@@ -36,11 +36,10 @@ def listing(
     for page in pages:
         rows = [[column.cell(job, now) for column in shown] for job in page]
         if layout is None:
-            if look.width is not None:
-                kept = range(len(shown)) if columns else _worth_it(shown, rows, len(page) == PAGE, look.width)
-                shown = [shown[index] for index in kept]
-                rows = _of(rows, kept)
-                room = _rooms(shown, rows, look.width)
+            kept = range(len(shown)) if columns else _worth_it(shown, rows, len(page) == PAGE, look.width)
+            shown = [shown[index] for index in kept]
+            rows = _of(rows, kept)
+            room = [] if look.width is None else _rooms(shown, rows, look.width)
             layout = _layout(shown)
             lines = layout.rows(_clipped(rows, room))
             yield render([layout.head(), *lines], look)
@@ -56,12 +55,16 @@ def _layout(shown: Sequence[Column]) -> Columns:
     )
 
 
-def _worth_it(shown: list[Column], rows: list[Row], is_long: bool, columns: int) -> list[int]:
+def _worth_it(shown: list[Column], rows: list[Row], is_long: bool, columns: int | None) -> list[int]:
     """The places of the columns that a window shows: without those that distinguish nothing, then as many as fit."""
+    if columns is None:
+        return [
+            index for index, column in enumerate(shown) if column.name != _RARE or _is_worth_it(column, rows, index)
+        ]
     kept = [
         index
         for index, column in enumerate(shown)
-        if (is_long and column.name != _RARE) or _is_worth_it(column, {row[index][0] for row in rows})
+        if (is_long and column.name != _RARE) or _is_worth_it(column, rows, index)
     ]
     for name in _FIRST_TO_GO:
         room = dict(zip(kept, _rooms([shown[index] for index in kept], _of(rows, kept), columns), strict=True))
@@ -75,7 +78,8 @@ def _worth_it(shown: list[Column], rows: list[Row], is_long: bool, columns: int)
     return kept
 
 
-def _is_worth_it(column: Column, texts: set[str]) -> bool:
+def _is_worth_it(column: Column, rows: list[Row], index: int) -> bool:
+    texts = {row[index][0] for row in rows}
     if column.name in _IF_THEY_DIFFER:
         return len(texts) > 1
     return column.name not in _IF_ANY or not texts <= {"-", "1"}

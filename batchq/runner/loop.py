@@ -29,7 +29,7 @@ from batchq.runner.tally import Plan, Tally
 from batchq.store.answering import asking
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
-from batchq.store.running import forecast
+from batchq.store.running import forecast, runners
 from batchq.store.running.runners import Runner
 
 
@@ -94,9 +94,9 @@ class _Run:
         store.check_references(on=False)  # they are to itself and jobs it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
-        self.tally.slots = self.executor.widest
+        self.tally.slots = self.me.widest
         self.emitter.run_starts(self.executor.slots, self.executor.name)
-        self.observer.begin(Scene(self.me, self.plan, self.tally, self.running, self.stopping))
+        self.observer.begin(Scene(self.me, self.plan, self.tally, self.running, self.stopping, self.executor))
         while True:
             self.stopping.receive(self.inbox)
             self.stopping.keep_time()
@@ -187,6 +187,10 @@ class _Run:
                 self.me = self.me._replace(lost=tuple(self.tally.beyond_reach))
             if self.running:
                 self.cancellations.stop_cancelled()
+            slots, widest = self.executor.slots, self.executor.widest
+            if slots != self.me.slots or widest > self.me.widest:
+                self.me = runners.resized(self.store, self.me, slots, widest)
+                self.tally.slots = self.me.widest
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self.books.outage.meet(error)

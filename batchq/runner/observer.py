@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from batchq.executors.seam import Executor
 from batchq.jobs.attempt import Claim, Printed
 from batchq.named import NamedTuple
 from batchq.runner.stopping import Stopping
@@ -18,6 +19,7 @@ class Scene(NamedTuple):
     tally: Tally
     running: Mapping[str, Claim]
     stopping: Stopping
+    executor: Executor
 
 
 class Observer:

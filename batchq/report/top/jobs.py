@@ -12,17 +12,19 @@ from batchq.report.widths import clipped
 from batchq.visible import visible
 
 _COLUMNS = {  # of each list, with what the last one is called
-    "running": ("ID", "AGE", "CPU", "MEMORY", "QUEUE", "JOB", "LAST LINE"),
+    "running": ("ID", "AGE", "CPU", "MEMORY", "HOST", "QUEUE", "JOB", "LAST LINE"),
     "queued": ("ID", "WAITS", "QUEUE", "JOB", ""),
     "scheduled": ("ID", "DUE IN", "QUEUE", "JOB", "WHY"),
     "blocked": ("ID", "WAITS", "QUEUE", "JOB", ""),
     "held": ("ID", "WAITS", "QUEUE", "JOB", "WHY"),
-    "failed": ("ID", "AGO", "QUEUE", "JOB", "HOW"),
-    "": ("ID", "STATE", "QUEUE", "JOB", "HOW"),
+    "failed": ("ID", "AGO", "HOST", "QUEUE", "JOB", "HOW"),
+    "": ("ID", "STATE", "HOST", "QUEUE", "JOB", "HOW"),
 }
 _RIGHT = ("ID", "AGE", "WAITS", "DUE IN", "AGO", "CPU", "MEMORY")
-_ONLY_FROM = {"MEMORY": 60, "QUEUE": 80}  #: narrower terminals do not have these columns
+_ONLY_FROM = {"MEMORY": 60, "HOST": 60, "QUEUE": 80}  #: narrower terminals do not have these columns
+_HERE, _ELSEWHERE = ("CPU", "MEMORY"), "HOST"  #: columns of jobs that run on this machine, and of others
 _LONGEST_QUEUE = 20
+_LONGEST_HOST = 30  #: at most, and at most a quarter of the window
 _NONE: Part = ("-", "dim")
 
 
@@ -31,7 +33,12 @@ def lines(rows: Sequence[Row], shown: str, at: int, columns: int | None, marked:
 
     The job ``marked`` is the selected one. If none is (0), no room is left for the mark.
     """
-    titles = [title for title in _COLUMNS[shown] if columns is None or columns >= _ONLY_FROM.get(title, 0)]
+    hidden = _without_values(rows)
+    titles = [
+        title
+        for title in _COLUMNS[shown]
+        if title not in hidden and (columns is None or columns >= _ONLY_FROM.get(title, 0))
+    ]
     table = Columns([" ", *titles] if marked else titles, right=_RIGHT)
     cells = []
     for row in rows:
@@ -44,6 +51,13 @@ def lines(rows: Sequence[Row], shown: str, at: int, columns: int | None, marked:
         for row, line in zip(rows, below, strict=True)
     ]
     return [table.head(), *below]
+
+
+def _without_values(rows: Sequence[Row]) -> Sequence[str]:
+    """The columns that say nothing: of all jobs elsewhere no processor and memory are known, and jobs here name no host."""
+    if not any(row.job.host for row in rows):
+        return (_ELSEWHERE,)
+    return _HERE if all(row.cpu is None and row.memory is None for row in rows) else ()
 
 
 def _cells(row: Row, shown: str, at: int, columns: int | None) -> dict[str, Part]:
@@ -59,6 +73,9 @@ def _cells(row: Row, shown: str, at: int, columns: int | None) -> dict[str, Part
         "AGO": _NONE if job.finished_at is None else (show_duration(at - job.finished_at), ""),
         "CPU": _NONE if row.cpu is None else (f"{row.cpu * 100:.0f} %", ""),
         "MEMORY": _NONE if row.memory is None else (size(row.memory), ""),
+        "HOST": _NONE
+        if job.host is None
+        else (_safe(job.host, None if columns is None else min(_LONGEST_HOST, columns // 4)), ""),
         "QUEUE": (_safe(job.queue, None if columns is None else _LONGEST_QUEUE), ""),
         "JOB": (_safe(job.name or job.command, longest), "bold" if job.name else ""),
         _COLUMNS[shown][-1]: about,

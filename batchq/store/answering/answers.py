@@ -135,7 +135,7 @@ def not_run(store: Store, runner: Runner, asked: Asked, *, is_stuck: bool = Fals
     """The asked jobs that have not been run, by reason, except those that were cancelled before they were asked for, or
     because one of them failed. ``is_stuck``: the run ended because all running jobs wait for each other."""
     where, named = condition(Selection(asked.ids or NO_JOB))
-    found = obstacles.by_reason(store, where, named, slots=runner.slots, payloads=runner.wanted.payloads)
+    found = obstacles.by_reason(store, where, named, slots=runner.widest, payloads=runner.wanted.payloads)
     found.append(obstacles.removed(store, asked.ids))
     reported = set(asked.before)
     if any(one.reason == "dropped" for one in found):
@@ -194,7 +194,7 @@ def too_wide(store: Store, runner: Runner) -> list[int]:
     rows = store.fetch(
         "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
         f" WHERE name = jobs.queue AND (paused OR running_limit <= 0)) AND {wanted.condition()} ORDER BY id",
-        wanted.named() | {"slots": runner.slots},
+        wanted.named() | {"slots": runner.widest},
     )
     if not rows:
         return []

@@ -52,7 +52,7 @@ def is_anyone_free(store: Store, ids: Sequence[Range]) -> bool:
         if store.fetch(
             f"SELECT 1 FROM jobs WHERE jobs.state IN ('queued', 'scheduled') AND jobs.slots <= :room AND {kinds}"
             f" AND {IN_AN_OPEN_QUEUE} AND {where} AND {wanted.condition()} LIMIT 1",
-            named | wanted.named() | {"room": one.slots - used},
+            named | wanted.named() | {"room": min(one.widest, one.slots - used)},
         ):
             return True
     return False
@@ -65,7 +65,7 @@ def is_anything_startable(store: Store, runner: Runner) -> bool:
         store.fetch(
             f"SELECT 1 FROM jobs WHERE jobs.state = 'queued' AND jobs.slots <= :slots AND {kinds} AND {IN_AN_OPEN_QUEUE}"
             f" AND {wanted.condition()} LIMIT 1",
-            wanted.named() | {"slots": runner.slots},
+            wanted.named() | {"slots": runner.widest},
         )
     )
 

@@ -5,8 +5,9 @@ from batchq.store.file.views2 import VIEWS
 #: For each table that gets columns: the last column that it had, and the new ones, which SQLite puts after that one.
 COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     # The runner's parent process, by its pid in their namespace: if that is 1, the namespace has died with it.
-    # And how long (ms) its jobs elsewhere may live after it; NULL if all ran on its machine.
-    "runners": ("ended_at INTEGER", ("guardian INTEGER", "lease INTEGER")),
+    # And how long (ms) its jobs elsewhere may live after it; NULL if all ran on its machine. And how many slots a job can
+    # have at most, if these are not all: of several machines those of the largest.
+    "runners": ("ended_at INTEGER", ("guardian INTEGER", "lease INTEGER", "widest INTEGER")),
     # The machine that ran it, and which worker there; NULL if it was that of the run.
     "attempts": (
         "leftovers INTEGER NOT NULL DEFAULT 0",

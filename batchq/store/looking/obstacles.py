@@ -90,7 +90,7 @@ def in_the_way(store: Store, ids: Sequence[Range], here: Here | None = None) -> 
         store,
         f"jobs.id IN ({_WITH_PARENTS.format(where)})",
         named,
-        slots=max((one.slots for one in living), default=_ANY),
+        slots=max((one.widest for one in living), default=_ANY),
         payloads=any(one.wanted.payloads for one in living),
     )
     idle = {"running", "blocked", "cancelled", "dropped"}
@@ -125,7 +125,7 @@ def without_taken(store: Store, one: NotRun, living: Sequence[Living]) -> NotRun
         rows = store.fetch(
             f"SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:chosen)) AND {kinds} AND slots <= :slots"
             f" AND {runner.wanted.condition()}",
-            runner.wanted.named() | {"chosen": json.dumps(one.jobs), "slots": runner.slots},
+            runner.wanted.named() | {"chosen": json.dumps(one.jobs), "slots": runner.widest},
         )
         taken.update(id for (id,) in rows)
     return one.without(taken)

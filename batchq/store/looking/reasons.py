@@ -80,6 +80,6 @@ def _before(store: Store, job: Job) -> int:
 
 def _takes(store: Store, runner: Living, id: int, needs: int, kind: str) -> bool:
     wanted = runner.wanted
-    if needs > runner.slots or (kind == "payload" and not wanted.payloads):
+    if needs > runner.widest or (kind == "payload" and not wanted.payloads):
         return False
     return bool(store.fetch(f"SELECT 1 FROM jobs WHERE id = :id AND {wanted.condition()}", wanted.named() | {"id": id}))

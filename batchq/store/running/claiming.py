@@ -146,7 +146,7 @@ def _take(
     """Claim up to ``most`` jobs that fill up to ``free`` slots, and from a bounded queue at most its ``room``."""
     wanted = runner.wanted
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
-    named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.slots}
+    named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.widest}
     named["random"] = os.urandom(8).hex() + "."
     is_any_wide = started_at is not None and _is_any_wide(store)
     if room or is_any_wide:

@@ -31,7 +31,7 @@ def look(store: Store, runner: Runner) -> Forecast:
     The jobs of other runs are checked only if nothing else is left: that may take long.
     """
     wanted = runner.wanted
-    named = wanted.named() | {"runner": runner.id, "slots": runner.slots}
+    named = wanted.named() | {"runner": runner.id, "slots": runner.widest}
     shut = {queue.name for queue in claiming.bounded(store, wanted) if queue.is_shut}
     queued = order.is_unfinished(store.db) or any(
         _exists(
@@ -87,7 +87,7 @@ def left_alone(store: Store, runner: Runner) -> dict[str, int]:
     """Count the jobs of its selection that a runner leaves, by reason: held, scheduled for later, blocked, in a paused
     queue (``paused``), payload without --perform, more ``slots`` than it has. It counts rows: call it once, at the end."""
     wanted = runner.wanted
-    named = wanted.named() | {"slots": runner.slots}
+    named = wanted.named() | {"slots": runner.widest}
     number, table, where = _counted(wanted)
     states = "state IN ('held', 'scheduled', 'blocked')"
     left = dict(store.fetch(f"SELECT state, {number} FROM {table} WHERE {states} AND {where} GROUP BY state", named))

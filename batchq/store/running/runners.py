@@ -80,13 +80,14 @@ class RunSelection(NamedTuple):
 class Runner(NamedTuple):
     """One ``batchq run`` process in the store; ``liveness`` is its byte in the lock file. ``inside`` are the jobs that
     called it, which cannot finish before it does; ``lost`` are dead runners whose jobs stay as they are until a person
-    decides.
+    decides. Of its ``slots`` a job can have at most the ``widest``: it cannot be spread over several machines.
     """
 
     id: int
     liveness: int
     wanted: RunSelection
     slots: int = 1
+    widest: int = 1
     inside: tuple[int, ...] = ()
     lost: tuple[int, ...] = ()
 
@@ -121,6 +122,7 @@ def register(
     host: str,
     boot_id: str,
     slots: int,
+    widest: int | None = None,
     executor: str,
     now: int,
     namespace: str = "",
@@ -132,30 +134,42 @@ def register(
     adding: "Callable[[sqlite3.Connection], tuple[Range, ...]] | None" = None,
 ) -> Runner:
     """Store a runner whose liveness byte is already locked; ``born`` distinguishes its process from a later one with that
-    pid, and ``guardian`` is the process above it. ``lease`` is how many milliseconds its jobs elsewhere may outlive it.
+    pid, and ``guardian`` is the process above it. ``lease`` is how many milliseconds its jobs elsewhere may outlive it. A
+    job can have at most the ``widest`` of its ``slots``; None: all.
 
     With ``alone`` it raises Occupied while another runner of the same selection claims all that this one could. The
     runners of the jobs ``inside`` which it was called do not count: they would wait for each other. ``adding`` adds jobs
     in the same transaction and returns their ids, which the runner then takes.
     """
     callers = {one.runner for one in inside}
+    widest = slots if widest is None else widest
     with store.writing() as db:
         if alone:
             for other in (one for one in living(store) if one.id not in callers):
-                if other.wanted.is_same_as(wanted) and not _is_left_by(store, other, wanted, slots):
+                if other.wanted.is_same_as(wanted) and not _is_left_by(store, other, wanted, widest):
                     raise Occupied(other.pid)
         if adding is not None:
             wanted = wanted._replace(ids=adding(db))
         elif wanted.is_selective:
             _remember_failed(db, wanted)
-        (row,) = db.execute(
-            "INSERT INTO runners (state, pid, host, boot_id, namespace, born, guardian, lease, liveness, slots,"
-            " executor, selection, started_at) VALUES ('running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (pid, host, boot_id, namespace, born, guardian, lease, liveness, slots, executor, wanted.text(), now),
-        ).fetchall()
+        row = {
+            "state": "running", "pid": pid, "host": host, "boot_id": boot_id, "namespace": namespace, "born": born,
+            "guardian": guardian, "lease": lease, "liveness": liveness, "slots": slots, "widest": widest,
+            "executor": executor, "selection": wanted.text(), "started_at": now,
+        }  # fmt: skip
+        marks = ", ".join(f":{name}" for name in row)
+        ((id,),) = db.execute(f"INSERT INTO runners ({', '.join(row)}) VALUES ({marks}) RETURNING id", row).fetchall()
     if wanted.ids is not None and len(wanted.ids) > 1:
-        wanted = _entered(store.db, row[0], wanted)
-    return Runner(row[0], liveness, wanted, slots, tuple(one.id for one in inside))
+        wanted = _entered(store.db, id, wanted)
+    return Runner(id, liveness, wanted, slots, widest, tuple(one.id for one in inside))
+
+
+def resized(store: Store, runner: Runner, slots: int, widest: int) -> Runner:
+    """Record how many slots a runner has now, as machines come and go. Its widest jobs still wait for one that has gone."""
+    widest = max(runner.widest, widest)
+    with store.writing() as db:
+        db.execute("UPDATE runners SET slots = ?, widest = ? WHERE id = ?", (slots, widest, runner.id))
+    return runner._replace(slots=slots, widest=widest)
 
 
 def _remember_failed(db: "sqlite3.Connection", wanted: RunSelection) -> None:
@@ -180,6 +194,7 @@ class Living(NamedTuple):
     id: int
     pid: int
     slots: int
+    widest: int
     selection: str
 
     @property
@@ -196,24 +211,25 @@ class Living(NamedTuple):
 def living(store: Store) -> list[Living]:
     """The runners that claim jobs now: those that are stopping do not count, nor those that the kernel shows dead."""
     rows = store.fetch(
-        "SELECT id, pid, slots, selection, liveness FROM runners WHERE ended_at IS NULL AND state = 'running'"
+        "SELECT id, pid, slots, coalesce(widest, slots), selection, liveness FROM runners"
+        " WHERE ended_at IS NULL AND state = 'running'"
     )
-    return [Living._make(row[:4]) for row in rows if store.lock.is_held(row[4])]
+    return [Living._make(row[:5]) for row in rows if store.lock.is_held(row[5])]
 
 
-def _is_left_by(store: Store, other: Living, wanted: RunSelection, slots: int) -> bool:
-    """Whether a job waits that needs more slots than the other runner has, but at most ``slots``.
+def _is_left_by(store: Store, other: Living, wanted: RunSelection, widest: int) -> bool:
+    """Whether a job waits that needs more slots than the other runner can give it, but at most the ``widest`` of this one.
 
     Never with files: a second run would add, and run, all of their jobs once more.
     """
-    if slots <= other.slots or wanted.files:
+    if widest <= other.widest or wanted.files:
         return False
     # One query for each state: there is an index of the wide queued jobs, and one of the wide scheduled jobs.
     return any(
         store.fetch(
             f"SELECT 1 FROM jobs WHERE state = '{state}' AND slots > 1 AND slots > :theirs AND slots <= :mine"
             f" AND {wanted.condition()} LIMIT 1",
-            wanted.named() | {"theirs": other.slots, "mine": slots},
+            wanted.named() | {"theirs": other.widest, "mine": widest},
         )
         for state in ("queued", "scheduled", "blocked")
         if store.fetch("SELECT 1 FROM counters WHERE state = ? LIMIT 1", (state,))

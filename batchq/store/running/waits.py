@@ -42,7 +42,7 @@ class Waits(NamedTuple):
 def waits(store: Store, runner: Runner, mine: int) -> Waits:
     """Find what the runner waits for, which itself runs ``mine`` jobs."""
     wanted = runner.wanted
-    named = wanted.named() | {"runner": runner.id, "slots": runner.slots, "most": MOST}
+    named = wanted.named() | {"runner": runner.id, "slots": runner.widest, "most": MOST}
     where = wanted.condition()
 
     def due(why: str) -> tuple[int, int | None]:

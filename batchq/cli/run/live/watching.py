@@ -152,8 +152,9 @@ class Watcher(Explainer):
         if now < self._look_at:
             return
         running = sum(claim.slots for claim in scene.running.values())
-        if running < scene.me.slots and scene.stopping.at is None:
-            found = waits.waits(self._store, scene.me, len(scene.running))
+        if running < scene.executor.slots and scene.stopping.at is None:
+            me = scene.me._replace(widest=max(scene.me.widest, scene.executor.widest))  # a machine may have come
+            found = waits.waits(self._store, me, len(scene.running))
             self._waits = sentences.waiting(found, clock.now(), is_idle=not running, watches=scene.plan.watch)
         else:
             self._waits = []
@@ -175,7 +176,7 @@ class Watcher(Explainer):
         return View(
             ended,
             ended + len(scene.running) + waiting,
-            min(len(begun), scene.me.slots),  # one that has just ended may still be among them
+            min(len(begun), scene.executor.slots),  # one that has just ended may still be among them
             len(tally.failed),
             now - self._began,
             rate,
