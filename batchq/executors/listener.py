@@ -7,17 +7,25 @@ if TYPE_CHECKING:
     import selectors
     from collections.abc import Sequence
     from typing import Protocol
-
-    from batchq.executors.pipes import Pipes
 else:
     Protocol = object
+
+
+class Flow(Protocol):
+    """What jobs print, until it reaches the listeners."""
+
+    def hold(self) -> None:
+        """Stop reading: jobs that print have to wait."""
+
+    def resume(self) -> None:
+        """Read again."""
 
 
 class Listener(Protocol):
     """A receiver of the output of all attempts, called in the runner's one thread: it must neither wait nor raise.
 
-    One that passes output on, and may have to wait for a reader, has a method ``attach(selector, pipes)``: it is called
-    once, with the selector of the executor's loop and the pipes of the jobs, which it may ``hold`` and ``resume``.
+    One that passes output on, and may have to wait for a reader, has a method ``attach(selector, flow)``: it is called
+    once, with the selector of the executor's loop, and with what it may ``hold`` and ``resume``.
 
     With a listener each callable gets a message of its own, so that its output goes through the pipes while it runs. The
     output of a job with ``leftovers = "keep"`` goes to files and comes about once a second.
@@ -30,11 +38,11 @@ class Listener(Protocol):
         """Note that nothing more will come of an attempt, which is reported as ended only after this."""
 
 
-def attach(listeners: "Sequence[Listener]", selector: "selectors.BaseSelector", pipes: "Pipes") -> None:
+def attach(listeners: "Sequence[Listener]", selector: "selectors.BaseSelector", flow: Flow) -> None:
     """Attach those listeners that pass output on to the loop of their executor."""
     for one in listeners:
         if hasattr(one, "attach"):
-            one.attach(selector, pipes)
+            one.attach(selector, flow)
 
 
 class Relay:

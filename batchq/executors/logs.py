@@ -27,7 +27,7 @@ class Log:
             while data:
                 data = data[os.write(self.fd, data) :]
         except OSError as error:
-            self._note(error.strerror)
+            self.note(error.strerror)
 
     def close(self) -> None:
         """Close the file after the attempt; report it if it was removed meanwhile."""
@@ -35,9 +35,9 @@ class Log:
             is_gone = os.fstat(self.fd).st_nlink == 0
             os.close(self.fd)
             if is_gone:
-                self._note("it was removed while the job ran")
+                self.note("it was removed while the job ran")
         except OSError as error:  # some file systems report only now that they are full
-            self._note(error.strerror)
+            self.note(error.strerror)
 
     def discard(self) -> None:
         """Remove the file of an attempt that did not begin."""
@@ -49,7 +49,8 @@ class Log:
         finally:
             self._logs.forget(self._entry.claim)
 
-    def _note(self, trouble: str | None) -> None:
+    def note(self, trouble: str | None) -> None:
+        """Report why some of it is missing, once."""
         if self._entry.trouble is None:
             self._entry = self._entry._replace(trouble=trouble or "it cannot be written")
             self._logs.news.append(self._entry)

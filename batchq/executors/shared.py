@@ -44,7 +44,7 @@ class ExecutorContext:
         self.scratch = Scratch(cookie, scratch)
         self.cookie = cookie
         self.package = Package()
-        self.logs = Logs(logs, f"{db}-logs", mark)
+        self.logs = Logs(logs, _own_logs(db), mark)
         self.listeners = listeners
         self._keep_output = keep_output
         self._oom_kills = machine.oom_kills()
@@ -153,3 +153,10 @@ class ExecutorContext:
         if claim.parents is not None:
             own["BATCHQ_PARENTS_FILE"] = self.parents_file(claim)
         return own
+
+
+def _own_logs(db: str) -> str:
+    """Name the folder of logs next to the store; where that is on another machine, one in the data folder of the user."""
+    if db.startswith("/"):
+        return f"{db}-logs"
+    return os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "batchq", "logs")

@@ -3,8 +3,8 @@
 import selectors
 from collections.abc import Sequence
 
+from batchq.executors.listener import Flow
 from batchq.executors.outlet import Outlet, drain, trouble
-from batchq.executors.pipes import Pipes
 from batchq.jobs.attempt import Claim
 from batchq.processes.signals import Inbox
 from batchq.store.running.recording import Settled
@@ -20,11 +20,11 @@ class Tee:
 
     def __init__(self) -> None:
         self._outlets: dict[str, Outlet] = {}
-        self._pipes: Pipes | None = None
+        self._flow: Flow | None = None
 
-    def attach(self, selector: selectors.BaseSelector, pipes: Pipes) -> None:
-        """Begin; ``pipes`` are those of the jobs, which ``selector`` watches."""
-        self._pipes = pipes
+    def attach(self, selector: selectors.BaseSelector, flow: Flow) -> None:
+        """Begin; ``selector`` is that of the loop, which brings the ``flow``."""
+        self._flow = flow
         out, err = Outlet(1, selector, self._relax), Outlet(2, selector, self._relax)
         if out.identity == err.identity:  # 2>&1: else pieces of lines would change places when the reader is slow
             err = out
@@ -39,15 +39,15 @@ class Tee:
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:
         """Pass it on."""
         self._outlets[stream].write(data)
-        if self._pipes is not None and len(self._outlets[stream].waiting) >= FULL:
-            self._pipes.hold()
+        if self._flow is not None and len(self._outlets[stream].waiting) >= FULL:
+            self._flow.hold()
 
     def ended(self, claim: Claim) -> None:
         """Nothing more will come of this attempt; the next one prints to the same places."""
 
     def _relax(self) -> None:
-        if self._pipes is not None and all(len(one.waiting) < FULL for one in self._outlets.values()):
-            self._pipes.resume()
+        if self._flow is not None and all(len(one.waiting) < FULL for one in self._outlets.values()):
+            self._flow.resume()
 
     def drain(self, inbox: Inbox) -> None:
         """Wait until the readers have taken everything, or a signal comes."""

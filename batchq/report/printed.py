@@ -81,7 +81,7 @@ def label(id: int, name: str | None) -> str:
 def gap(piece: Piece, file: str | None) -> str:
     """Say how many bytes are missing, and where they are, or how to keep them next time."""
     where = f"all of it is in {file}" if file else "keep more with --keep-output or run --log-dir"
-    return f"[batchq: {piece.missing:,} bytes of {piece.stream} are missing here: {where}]"
+    return piece.gap(where)
 
 
 def on_a_terminal(line: bytes, *, colour: bool) -> str:

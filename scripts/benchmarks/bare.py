@@ -26,7 +26,8 @@ def invocations(path: str, run: str) -> list[tuple[str, str]]:
     setup = {
         "run": run, "slots": 0, "db": path, "host": machine.host(), "boot_id": machine.boot_id(), "cookie": run,
         "perform": None, "home": "/", "grace": 1.0, "worker_jobs": 0, "keep_output": 131072, "folder": None,
-        "reconnect": 0.0, "cwd_map": [], "lease": 60.0, "listens": False, "engine": None, "end": [run],
+        "reconnect": 0.0, "cwd_map": [], "mark": "", "limit_processes": None,
+        "lease": 60.0, "listens": False, "engine": None, "end": [run],
     }  # fmt: skip
     with open_at(path) as store:
         claims = claiming.claims_of(store, store.fetch(f"SELECT {claiming.COLUMNS} FROM jobs ORDER BY id"))

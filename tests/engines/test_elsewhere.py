@@ -245,7 +245,6 @@ def test_another_version_of_batchq_is_refused_by_name(afar: Scene) -> None:
         (["--executor", "moon"], "names no executor"),
         (["--executor", "ssh:"], "is not a host"),
         (["--executor", "ssh:-oProxyCommand=x"], "is not a host"),
-        (["--executor", "ssh:h1", "--log-dir", "logs"], "--log-dir has no effect"),
         (["--executor", "ssh:h1", "--lease", "soon"], "--lease"),
     ],
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.perform import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
@@ -52,9 +53,11 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
             "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
             "cookie": cookie, "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
             "lease": None, "end": [cookie], "listens": bool(listeners), "engine": engine, "run": cookie,
-            "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0, "cwd_map": [],
+            "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0, "cwd_map": [], "mark": "",
+            "limit_processes": None,
         }  # fmt: skip
-        return Afar([Place("here", site_words(), setup, listeners)], Inbox(), None)
+        hearing = Hearing(listeners, brings_news=engine is not None)
+        return Afar([Place("here", site_words(), setup, hearing)], Inbox(), None, hearing)
 
     return made
 

@@ -82,7 +82,7 @@ def is_teed(request: Request) -> bool:
         return False
     is_command = adds(request) and not request.files and not request.each
     on_terminal = sys.stdout.isatty() or sys.stderr.isatty()
-    return bool(request.tee) or (is_command and on_terminal and not request.quiet and request.executor == "local")
+    return bool(request.tee) or (is_command and on_terminal and not request.quiet)
 
 
 def known_as(plan: "Plan", request: Request, specs: "Jobs") -> "Plan":

@@ -12,7 +12,7 @@ from batchq.errors import BatchqError, BusyError, CreateError, LedgerError, Miss
 from batchq.events import Handler
 from batchq.executors.seam import Executor
 from batchq.notes import note, note_outer_store, warn
-from batchq.processes import enclosing, guardian, machine, proc
+from batchq.processes import enclosing, guardian, proc
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 from batchq.runner import Plan
@@ -85,8 +85,6 @@ def run(**given: "Any") -> int:
         try:
             called = handlers.made_of(request.events, request.handler, home)
             called += [] if notifier is None else [notifier]
-            if request.limit_processes is not None:
-                machine.limit_processes(request.limit_processes)
             tee = audience.tee(request, is_teed=is_teed)
             executor = executing.executor(
                 request,

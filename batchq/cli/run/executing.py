@@ -12,15 +12,6 @@ from batchq.processes import machine
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 
-#: What concerns this machine only
-_HERE = (
-    ("--limit-processes", "limit_processes"),
-    ("--log-dir", "log_dir"),
-    ("--tee", "tee"),
-    ("--output", "pass_on"),
-    ("--keep-order", "keep_order"),
-)
-
 
 def check(request: Request) -> None:
     """Raise UsageError unless the options name an executor and fit together."""
@@ -34,11 +25,6 @@ def check(request: Request) -> None:
     choosing.check(request.executor)
     duration("--lease", request.lease)
     duration("--reconnect", request.reconnect)
-    for option, name in _HERE:
-        if getattr(request, name) not in (None, False):
-            raise UsageError(
-                f"{option} has no effect where the jobs of --executor {request.executor} run; leave it out"
-            )
 
 
 def executor(
@@ -57,11 +43,10 @@ def executor(
     keep_output: int,
     prepare: Callable[[], None],
 ) -> Executor:
-    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store.
-
-    Of jobs at an engine the ``listeners`` receive what is kept of their output, when they end.
-    """
+    """Make the executor. ``mark`` distinguishes this store from others, ``liveness`` this run from others of the store."""
     if request.executor == "local":
+        if request.limit_processes is not None:
+            machine.limit_processes(request.limit_processes)
         return LocalExecutor(
             slots,
             inbox,
@@ -79,6 +64,7 @@ def executor(
             prepare=prepare,
         )
     from batchq.executors.afar import choosing, mapping
+    from batchq.executors.logs import Logs
 
     prepare()
     setup = {
@@ -96,5 +82,8 @@ def executor(
         "cwd_map": mapping.pairs(request.cwd_map),
         "reconnect": duration("--reconnect", request.reconnect) / 1000,
         "lease": duration("--lease", request.lease) / 1000,
+        "mark": mark,
+        "limit_processes": request.limit_processes,
     }
-    return choosing.executor(request.executor, setup, inbox, listeners)
+    files = None if logs is None else Logs(logs, logs, mark)
+    return choosing.executor(request.executor, setup, inbox, listeners, files)

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from batchq.cli.run.backlog import Backlog, Waiting
-from batchq.executors.pipes import Pipes
+from batchq.executors.listener import Flow
 from batchq.executors.tee import FULL, Tee
 from batchq.jobs.attempt import Claim
 from batchq.processes.signals import Inbox
@@ -54,9 +54,9 @@ class Passing(Tee):
         self._screen: Screen | None = None
         self._error: OSError | None = None
 
-    def attach(self, selector: selectors.BaseSelector, pipes: Pipes) -> None:
+    def attach(self, selector: selectors.BaseSelector, flow: Flow) -> None:
         """Begin. If both streams go to one place, one outlet writes to it, so that no line is written into another."""
-        super().attach(selector, pipes)
+        super().attach(selector, flow)
         out, err = self._outlets["stdout"], self._outlets["stderr"]
         self._outlets["stderr"] = out if out.identity == err.identity else err
 
@@ -107,8 +107,8 @@ class Passing(Tee):
     def _pass_on(self, job: _Job, shown: Iterable[tuple[str, bytes]]) -> None:
         for stream, data in shown:
             self._write(stream, data)
-        if self._pipes is not None and self._is_full():
-            self._pipes.hold()
+        if self._flow is not None and self._is_full():
+            self._flow.hold()
 
     def _write(self, stream: str, data: bytes) -> None:
         if self._screen is not None and stream in self._looks:
@@ -122,8 +122,8 @@ class Passing(Tee):
         return any(len(one.waiting) >= FULL for one in self._outlets.values())
 
     def _relax(self) -> None:
-        if self._pipes is not None and not self._is_full():
-            self._pipes.resume()
+        if self._flow is not None and not self._is_full():
+            self._flow.resume()
 
     def trouble(self) -> OSError | None:
         """Why some of it could not be written; None if all was, or if its reader has gone."""

@@ -1,13 +1,14 @@
 """The executor of a run whose jobs run elsewhere: places of work, each at the other end of a pipe."""
 
 import math
-import select
+import selectors
 import time
 from collections.abc import Iterable, Sequence
 
 from batchq.executors.afar.elsewhere import Elsewhere
+from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.place import PATIENCE, Place
-from batchq.executors.seam import Noted, Refused
+from batchq.executors.seam import Noted, Refused, Report
 from batchq.jobs.attempt import Claim
 from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
@@ -19,9 +20,20 @@ BEATS = 6  #: signs of life in the time of a lease
 
 
 class Afar(Elsewhere):
-    """``places`` run the claims. ``lease`` is how many seconds a place works on without a sign of life of the run."""
+    """``places`` run the claims. ``lease`` is how many seconds a place works on without a sign of life of the run.
 
-    def __init__(self, places: Sequence[Place], inbox: Inbox, lease: float | None, *, name: str = "afar") -> None:
+    The places have the same ``hearing``.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        inbox: Inbox,
+        lease: float | None,
+        hearing: Hearing | None = None,
+        *,
+        name: str = "afar",
+    ) -> None:
         self.name = name
         self.lease = lease
         self.places = places
@@ -32,9 +44,10 @@ class Afar(Elsewhere):
         self._beat_at = time.monotonic() + self._beat
         self._is_refused = False
 
-        self._poller = select.poll()
-        self._poller.register(inbox.fileno(), select.POLLIN)
-        self._by_fd: dict[int, Place] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(inbox.fileno(), selectors.EVENT_READ)
+        self._hearing = Hearing() if hearing is None else hearing
+        self._hearing.attach(self._selector, self._send_all)
         self._start_places()
         until = time.monotonic() + UP
         while not any(one.is_up for one in places) and not self._reports and not inbox.received:
@@ -54,12 +67,23 @@ class Afar(Elsewhere):
 
     def free(self) -> int:
         """Count the claims that would start at once."""
+        if self._hearing.is_full():
+            return 0
         waiting = sum(claim.slots for claim in self._backlog)
         return max(0, sum(max(0, place.slots - place.used()) for place in self.places) - waiting)
 
     def ahead(self) -> int:
         """Count the claims that the places would take in advance."""
-        return max(0, sum(place.ahead for place in self.places) - len(self._backlog))
+        return 0 if self._hearing.is_full() else max(0, sum(place.ahead for place in self.places) - len(self._backlog))
+
+    def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
+        """Wait for reports."""
+        self._hearing.was_released = False
+        reports = super().poll(timeout, gather)
+        return [*self._hearing.logged(), *reports]  # logs are reported before ends
+
+    def _is_awaited(self) -> bool:
+        return self._hearing.was_released or super()._is_awaited()
 
     def whereabouts(self) -> dict[str, str]:
         """Map the token of each attempt that runs now to its host, as far as that is known."""
@@ -94,6 +118,7 @@ class Afar(Elsewhere):
         until = time.monotonic() + PATIENCE  # for all together
         for place in self.places:
             place.close(max(0.0, until - time.monotonic()))
+        self._selector.close()
 
     def _send_all(self, kind: str) -> None:
         for place in self.places:
@@ -125,21 +150,23 @@ class Afar(Elsewhere):
         if not all([place.push() for place in self.places]):
             due.append(now + SOON)
         first = min(due)
-        for fd, _ in self._poller.poll(None if first == math.inf else max(0.0, first - now) * 1000):
-            if (place := self._by_fd.get(fd)) is None:
+        for key, _ in self._selector.select(None if first == math.inf else max(0.0, first - now)):
+            if key.data is None:
                 self._inbox.drain()
-                continue
-            try:
-                self._reports += place.receive()
-            except Closed:
-                self._lose(fd, place)
+            elif not isinstance(key.data, Place):
+                key.data.pump()
+            else:
+                try:
+                    self._reports += key.data.receive()
+                except Closed:
+                    self._lose(key.data)
         self._start_places()
         self._keep_time()
         self._fill()
 
-    def _lose(self, fd: int, place: Place, patience: float = PATIENCE) -> None:
-        self._poller.unregister(fd)
-        del self._by_fd[fd]
+    def _lose(self, place: Place, patience: float = PATIENCE) -> None:
+        if place.companion is not None:
+            self._selector.unregister(place.companion.link.fileno())
         place.lose(patience)
         if not place.is_given_up():
             self._reports.append(Noted(f"lost {place.name} ({place.why_lost()}): starting it again"))
@@ -151,18 +178,16 @@ class Afar(Elsewhere):
             if place.may_start(time.monotonic()):
                 place.start()
                 if place.companion is not None:
-                    self._by_fd[place.companion.link.fileno()] = place
-                    self._poller.register(place.companion.link.fileno(), select.POLLIN)
+                    self._selector.register(place.companion.link.fileno(), selectors.EVENT_READ, place)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._beat
             self._send_all("alive")
-        for fd, place in [*self._by_fd.items()]:
-            if place.is_silent(now):
-                self._lose(fd, place, 0.0)
         for place in self.places:
+            if place.companion is not None and place.is_silent(now):
+                self._lose(place, 0.0)
             if place.ghosts and now >= place.ghosts_until:
                 self._reports += place.settle()
             if now >= place.answer_by:

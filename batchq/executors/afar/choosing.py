@@ -12,9 +12,11 @@ from collections.abc import Sequence
 
 from batchq.errors import UsageError
 from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.perform import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
+from batchq.executors.logs import Logs
 from batchq.jobs.attempt import KEPT
 from batchq.processes.signals import Inbox
 
@@ -101,18 +103,23 @@ def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
         "folder": None,
         "reconnect": 0.0,
         "cwd_map": [],
+        "mark": "",
+        "limit_processes": None,
     }
     return nothing | {"run": f"{cookie}.end", "engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
 
 
-def executor(chosen: str, setup: "dict[str, Any]", inbox: Inbox, listeners: Sequence[Listener] = ()) -> Afar:
+def executor(
+    chosen: str, setup: "dict[str, Any]", inbox: Inbox, listeners: Sequence[Listener] = (), logs: Logs | None = None
+) -> Afar:
     """Make the executor, and start its places. ``setup`` is what they all get; each has a cookie of its own.
 
     At the workers of an engine the cookie of the bridge is the name of the run.
     """
+    hearing = Hearing(listeners, logs, brings_news=engine(chosen) is not None)
     places = []
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
-        own = {"cookie": cookie, "end": [cookie], "listens": bool(listeners), "engine": engine(chosen), "run": cookie}
-        places.append(Place(name, words, setup | own, listeners))
-    return Afar(places, inbox, setup["lease"], name=chosen)
+        own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
+        places.append(Place(name, words, setup | own, hearing))
+    return Afar(places, inbox, setup["lease"], hearing, name=chosen)

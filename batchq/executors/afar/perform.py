@@ -33,7 +33,7 @@ ORDERS = 0.1  #: seconds between looks into the folder of orders
 UP = 30.0  #: seconds that a site may take to start
 MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
-UNSHARED = ["unshared"]  #: the answer of a worker that does not see the folder of the run: nothing has begun
+UNSHARED = [["unshared"]]  #: the answer of a worker that does not see the folder of the run: nothing has begun
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 #: The site takes batchq from where this process has it, and everything else from its own installation
@@ -56,6 +56,7 @@ class _Flight:
         self.started_at: int | None = None
         self.end: Message | None = None
         self.printed: Message | None = None
+        self.logged: list[Message] = []
 
 
 class NextDoor:
@@ -76,7 +77,7 @@ class NextDoor:
             raise RuntimeError(started.message)
         self._companion = started
         self._cookie = f"{name}.{number}"
-        mine: dict[str, Any] = {"slots": MANY, "engine": None, "cookie": self._cookie, "end": []}
+        mine: dict[str, Any] = {"slots": MANY, "engine": None, "cookie": self._cookie, "end": [], "listens": False}
         self._companion.link.send(["setup", setup | mine])
         self._reader = threading.Thread(target=self._read, name="batchq-site", daemon=True)
         self._reader.start()
@@ -90,18 +91,20 @@ class NextDoor:
         claim: "list[Any]",
         is_withdrawn: Callable[[], bool] = lambda: False,
         began: Callable[[str, int], None] | None = None,
-    ) -> "Message":
-        """Run one claim to its end; return the message ``ended`` or ``lost``. Raises Closed if the site is gone.
+    ) -> "list[Message]":
+        """Run one claim to its end; return the messages about its log files, and ``ended`` or ``lost``.
+
+        Raises Closed if the site is gone.
 
         ``began`` is called once when the attempt has begun. One that ``is_withdrawn`` is stopped: nobody waits for it.
         """
         token = claim[1]
         if self._fence is not None and not self._fence.begin(token, machine.host()):
-            return ["lost", token, True]  # the engine runs it a second time: nobody knows how the first time ended
+            return [["lost", token, True]]  # the engine runs it a second time: nobody knows how the first time ended
         flight = _Flight()
         with self._lock:
             if token in self._refused:
-                return ["lost", token, False]
+                return [["lost", token, False]]
             if self.is_gone:
                 raise Closed
             self._flights[token] = flight
@@ -119,7 +122,7 @@ class NextDoor:
                     self.order(["stop", [token], INTERRUPTED, 0])
             if self.greeting is not None:
                 protocol.name_host(flight.end, self.greeting["host"])
-            return flight.end
+            return [*flight.logged, flight.end]
         finally:
             with self._lock:
                 self._flights.pop(token, None)
@@ -193,9 +196,15 @@ class NextDoor:
         if kind == "up":
             self.greeting = rest[0]
             self._is_up.set()
-        elif kind in ("started", "printed", "ended", "lost") and (flight := self._flights.get(rest[0])) is not None:
+        elif (
+            kind in ("started", "printed", "logged", "ended", "lost")
+            and (flight := self._flights.get(rest[0])) is not None
+        ):
             if kind == "started":
                 flight.started_at = rest[1]
+            elif kind == "logged":
+                flight.logged.append(message)
+                return
             elif kind == "printed":
                 flight.printed = message
                 if self._fence is not None:

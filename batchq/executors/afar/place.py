@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Sequence
 
 from batchq import clock
 from batchq.executors.afar import clocks, protocol
-from batchq.executors.listener import Listener
+from batchq.executors.afar.hearing import Hearing
 from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
-from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Outcome
+from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Outcome, Printed
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
 from batchq.processes.spawn import Refusal
@@ -41,9 +40,7 @@ class Place:
     for that: it leaves what it wants to end at a place that has not answered by ``answer_by``.
     """
 
-    def __init__(
-        self, name: str, words: list[str], setup: "dict[str, Any]", listeners: Sequence[Listener] = ()
-    ) -> None:
+    def __init__(self, name: str, words: list[str], setup: "dict[str, Any]", hearing: Hearing | None = None) -> None:
         self.name = name
         self.claims: dict[str, Claim] = {}
         self.begun: set[str] = set()
@@ -65,8 +62,7 @@ class Place:
         self._is_mute = False
         self._clock_ahead = 0  # milliseconds
         self._since: dict[str, int] = {}  # when claims ahead were sent
-        self._listeners = listeners
-        self._heard: set[str] = set()  # the attempts of which listeners have output, and wait for the end
+        self._hearing = Hearing() if hearing is None else hearing
         self._words, self._setup = words, setup
         self._lease: float = setup["lease"] or 0.0
         self.companion: Companion | None = None
@@ -80,6 +76,8 @@ class Place:
             return
         self.companion = started
         self.send(["setup", self._setup])
+        if self._hearing.is_held:
+            self.send(["hold"])
 
     def used(self) -> int:
         """Count the slots that its claims take."""
@@ -122,10 +120,11 @@ class Place:
         if self.received_at < self._asked_at:
             self._is_mute = True
             for token in told.intersection(self.claims):
-                left.append(Left(self.claims.pop(token)))
+                left.append(Left(claim := self.claims.pop(token)))
+                if token in self.begun:
+                    self._hearing.lost(claim, self._where(claim) or self.name)
                 self.begun.discard(token)
                 self._since.pop(token, None)
-                self._fall_silent(token)
         if left:
             jobs = "1 job" if len(left) == 1 else f"{len(left)} jobs"
             left.append(
@@ -157,9 +156,12 @@ class Place:
             elif message[0] == "room":
                 self.slots, self.ahead, self.widest = message[1:]
             elif message[0] == "said":
-                self._pass_on(*protocol.said(message))
+                token, stream, data = protocol.said(message)
+                if (claim := self.claims.get(token)) is not None:
+                    self._hearing.said(claim, stream, data)
             elif message[0] == "silent":
-                self._fall_silent(message[1])
+                if (claim := self.claims.get(message[1])) is not None:
+                    self._hearing.silent(claim)
             elif message[0] == "at":
                 self._at = {token: host for token, host in (self._at | message[1]).items() if token in self.claims}
             elif (report := protocol.report(message, self.claims)) is not None:
@@ -168,9 +170,13 @@ class Place:
                     self.begun.add(report.claim.token)
                 elif isinstance(report, Refused):
                     self.is_unfit = True
+                elif isinstance(report, Printed):
+                    self._hearing.printed(report)
                 elif isinstance(report, Ended | Lost):
-                    if self._setup["engine"] is not None and isinstance(report, Ended):
-                        self._pass_on_late(report)
+                    if isinstance(report, Ended):
+                        self._hearing.over(report)
+                    elif report.started:
+                        self._hearing.lost(report.claim, report.host or self.name)
                     del self.claims[report.claim.token]
                     self.begun.discard(report.claim.token)
                     self._since.pop(report.claim.token, None)
@@ -202,26 +208,6 @@ class Place:
         known = {token: self._where(self.claims[token]) for token in self.begun}
         return {token: host for token, host in known.items() if host is not None}
 
-    def _pass_on(self, token: str, stream: str, data: bytes) -> None:
-        if (claim := self.claims.get(token)) is not None:
-            for one in self._listeners:
-                one.printed(claim, stream, data)
-            self._heard.add(token)
-
-    def _pass_on_late(self, report: Ended) -> None:
-        """Pass on what was kept of an attempt at an engine, which does not carry the output of running ones this far."""
-        for stream in ("stdout", "stderr"):
-            if (kept := getattr(report.outcome, stream)) is not None:
-                self._pass_on(report.claim.token, stream, kept.head + kept.tail)
-        if report.claim.token in self._heard:
-            self._fall_silent(report.claim.token)
-
-    def _fall_silent(self, token: str) -> None:
-        self._heard.discard(token)
-        if (claim := self.claims.get(token)) is not None:
-            for one in self._listeners:
-                one.ended(claim)
-
     def _come_up(self, greeting: "dict[str, Any]") -> list[Report]:
         if greeting["protocol"] != protocol.PROTOCOL:
             self.refusal = f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
@@ -243,8 +229,8 @@ class Place:
             self.companion.end(patience)
             code = self.companion.code
             self.companion = None
-        for token in [*self._heard]:
-            self._fall_silent(token)
+        for token in self.begun:
+            self._hearing.lost(self.claims[token], self._where(self.claims[token]) or self.name)
         self.ghosts += [Lost(claim, token in self.begun, self._where(claim)) for token, claim in self.claims.items()]
         self.ghosts_until = time.monotonic() + self._lease
         self.claims.clear()

@@ -10,16 +10,18 @@ step before it kills them, so jobs that die of it have been interrupted.
 import contextlib
 import os
 import select
+import selectors
 import sys
 import time
 
 from batchq.executors.afar import protocol
 from batchq.executors.afar.mapping import mapped
 from batchq.executors.afar.unfit import Unfit
+from batchq.executors.listener import Flow
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Lost, Refused, Report
 from batchq.executors.struck import Struck
-from batchq.jobs.attempt import INTERRUPTED, Claim, Ended
+from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
 from batchq.processes import guardian, machine, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
@@ -90,6 +92,8 @@ class Site:
         self._setup = setup
         self._kept = kept
         self._executor: Executor | None = None
+        self._flow: Flow | None = None
+        self._is_held = False  # by the run
 
     def serve(self) -> int:
         """Work until there is nothing more to do here; return the exit status."""
@@ -101,6 +105,7 @@ class Site:
             while not self._is_leaving:
                 self._receive(executor)
                 timeout = LOOK if self._link.push() else SOON
+                self._hold_back()
                 reports = executor.poll(max(0.0, min(timeout, struck.next_at() - time.monotonic())))
                 self._check_signals(executor, struck)
                 reports = self._as_they_count(reports, struck)
@@ -134,6 +139,8 @@ class Site:
             from batchq.executors.afar import engines
 
             return engines.engine(setup["engine"], self._inbox, setup)
+        if setup["limit_processes"] is not None:
+            machine.limit_processes(setup["limit_processes"])
         return LocalExecutor(
             setup["slots"] or _cores(),
             self._inbox,
@@ -146,6 +153,7 @@ class Site:
             kept=self._kept,
             listeners=[self] if setup["listens"] else [],
             keep_output=setup["keep_output"],
+            mark=setup["mark"],
         )
 
     def _as_here(self, claim: Claim) -> Claim:
@@ -158,6 +166,18 @@ class Site:
         if self._setup["cwd_map"]:
             claim = claim._replace(cwd=mapped(claim.cwd, self._setup["cwd_map"]))
         return claim if _is_of_this_machine(self._setup) else claim._replace(path=os.environ.get("PATH", os.defpath))
+
+    def attach(self, selector: selectors.BaseSelector, flow: Flow) -> None:
+        """Be able to hold what attempts print."""
+        self._flow = flow
+
+    def _hold_back(self) -> None:
+        """Let the attempts wait that print, while the run or the connection does not take it."""
+        if self._flow is not None:
+            if self._is_held or self._link.unsent > _MOST:
+                self._flow.hold()
+            else:
+                self._flow.resume()
 
     def printed(self, claim: Claim, stream: str, data: bytes) -> None:
         """Pass on what an attempt has just printed."""
@@ -198,6 +218,8 @@ class Site:
             elif kind == "resume":
                 self._is_suspended = False
                 executor.resume()
+            elif kind in ("hold", "release"):
+                self._is_held = kind == "hold"
             elif kind == "close":
                 self._is_leaving = True
 
@@ -205,7 +227,9 @@ class Site:
         """Return the reports to pass on now; the end of an attempt may have to wait until it is clear how it counts."""
         counted: list[Report] = []
         for report in reports:
-            if not isinstance(report, Ended):
+            if isinstance(report, Logged):
+                counted.append(report._replace(path=self._path(report.path)))
+            elif not isinstance(report, Ended):
                 counted.append(report)
             elif (ended := struck.judge(report)) is not None:
                 counted.append(ended)
@@ -214,6 +238,11 @@ class Site:
             if isinstance(report, Ended | Lost):
                 self._running.pop(report.claim.token, None)
         return counted
+
+    def _path(self, path: str) -> str:
+        """Return a path as the run should name it."""
+        is_here = self._setup["engine"] is not None or _is_of_this_machine(self._setup)
+        return path if is_here else f"{machine.host()}:{path}"
 
     def _check_signals(self, executor: Executor, struck: Struck) -> None:
         """Stop the jobs after a signal to this site: the first time with grace, then at once. Take no more claims."""

@@ -16,6 +16,10 @@ class Piece(NamedTuple):
     data: bytes
     missing: int = 0
 
+    def gap(self, advice: str) -> str:
+        """Say how many bytes are missing here."""
+        return f"[batchq: {self.missing:,} bytes of {self.stream} are missing here: {advice}]"
+
 
 class Transcript(NamedTuple):
     """What an attempt printed: ``outputs`` by stream, and the ``turns`` of the streams as stored, if they are known."""

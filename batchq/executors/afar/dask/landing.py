@@ -20,13 +20,14 @@ def begun(flight: Flight, at: int) -> list[Report]:
 
 def landed(flight: Flight, answer: str) -> list[Report]:
     """Report what the task of a claim returned."""
-    protocol.name_host(message := json.loads(answer), flight.worker.host)
-    report = protocol.report(message, {flight.claim.token: flight.claim})
-    if report is None:
-        return []
-    if isinstance(report, Ended) and report.outcome.started_at is not None:
-        return [*begun(flight, report.outcome.started_at), report]
-    return [report]
+    *logged, end = json.loads(answer)
+    protocol.name_host(end, flight.worker.host)
+    claims = {flight.claim.token: flight.claim}
+    reports = [report for one in (*logged, end) if (report := protocol.report(one, claims)) is not None]
+    last = reports[-1] if reports else None
+    if isinstance(last, Ended) and last.outcome.started_at is not None:
+        return [*begun(flight, last.outcome.started_at), *reports]
+    return reports
 
 
 def failed(flight: Flight, error: BaseException) -> list[Report]:

@@ -176,8 +176,10 @@ class FuturesExecutor(Elsewhere):
             self._fail(flight, one)
             return
         try:
-            message = json.loads(one.answer)
-            report = protocol.report(message, {one.token: flight.claim}) if message != at_worker.UNSHARED else None
+            *logged, message = messages = json.loads(one.answer)
+            claims = {one.token: flight.claim}
+            report = protocol.report(message, claims) if messages != at_worker.UNSHARED else None
+            self._reports += filter(None, [protocol.report(found, claims) for found in logged])
         except (TypeError, ValueError, LookupError):
             kind = type(one.answer).__name__
             self._give_up(flight, f"the pool returned {kind} instead of what came of the job")
