@@ -123,6 +123,18 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
+def is_resource_tracker(pid: int) -> bool:
+    """Whether this is the process of Python's multiprocessing (or of loky) that removes named semaphores and memory.
+
+    It does that, and ends, when all other processes of its program have ended. If it is killed with them, the names stay
+    until the machine starts again.
+    """
+    try:
+        return b"resource_tracker import main" in read(f"/proc/{pid}/cmdline")
+    except OSError:
+        return False
+
+
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped by a signal."""
     try:

@@ -29,27 +29,32 @@ def end(dead: Marks) -> set[str]:
     """SIGKILL the processes of a dead run; return the tokens of its attempts that still have a living process.
 
     All are stopped before the first is killed, so that none starts another unseen. Those that survive belong to another
-    user, hang in a system call, or are ancestors of this process.
+    user, hang in a system call, or are ancestors of this process. Resource trackers have the time of a sweep to end by
+    themselves.
     """
     seen: dict[int, str] = {}
     mine: set[int] = set()
+    trackers: set[int] = set()
     while True:
         processes = census.table()
         mine = mine or census.lineage(processes)
         found = _with_all_below(_roots(dead, processes), processes, mine)
         new = found.keys() - seen.keys()
         seen |= found
-        for pid in new - mine:
+        trackers |= {pid for pid in new if proc.is_resource_tracker(pid)}
+        for pid in new - mine - trackers:
             tree.kill(pid, signal.SIGSTOP)
         if not new:
             break
-    for pid in seen.keys() - mine:
+    for pid in seen.keys() - mine - trackers:
         tree.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + SWEEP
     while (left := [pid for pid in seen if not proc.is_zombie(pid)]) and time.monotonic() < deadline:
         if mine.issuperset(left):
             break
         time.sleep(0.002)
+    for pid in trackers.intersection(left):
+        tree.kill(pid, signal.SIGKILL)
     tokens = {seen[pid] for pid in left}
     return set(dead.tokens) if "" in tokens else tokens  # it may belong to any attempt
 

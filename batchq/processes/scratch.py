@@ -68,7 +68,11 @@ class Scratch:
 
 
 def remove(cookie: str) -> None:
-    """Remove the folders of a run that has finished or died, and abandoned folders of all runs of this user."""
+    """Remove the folders of a run that has finished or died, and abandoned folders of all runs of this user.
+
+    Those of its places of work on this machine, ``COOKIE.…``, are among the first.
+    """
+    mine = (_prefix(cookie), f"batchq-{cookie}.") if "." in cookie else (_prefix(cookie),)
     for base in _bases():
         try:
             names = os.listdir(base)
@@ -76,13 +80,25 @@ def remove(cookie: str) -> None:
             continue
         for name in names:
             path = os.path.join(base, name)
-            if name.startswith(_prefix(cookie)) or (_is_of_a_run(name) and _is_abandoned(path)):
+            if name.startswith(mine) or (_is_of_a_run(name) and _is_abandoned(path)):
                 _remove(path)
 
 
 def _is_of_a_run(name: str) -> bool:
     first, *rest = name.split("-")
-    return first == "batchq" and len(rest) == 2 and rest[0].isdigit() and len(rest[1]) == 12
+    return first == "batchq" and len(rest) == 2 and _is_cookie(rest[0]) and len(rest[1]) == 12 and _is_hex(rest[1])
+
+
+def _is_cookie(text: str) -> bool:
+    """Whether this marks a run: a number, or at a place of work MARK.NUMBER.PLACE, and next to a worker there two more."""
+    first, *more = text.split(".")
+    if not more:
+        return first.isdigit()
+    return len(first) == 8 and _is_hex(first) and len(more) in (2, 4) and all(map(str.isdigit, more))
+
+
+def _is_hex(text: str) -> bool:
+    return not text.strip("0123456789abcdef")
 
 
 def _is_abandoned(path: str) -> bool:

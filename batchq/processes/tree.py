@@ -15,6 +15,7 @@ from batchq.processes import proc
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+TRACKERS = 2.0  #: seconds in which resource trackers remove what killed processes have left
 
 
 def become_subreaper() -> None:
@@ -113,18 +114,22 @@ def _user(uid: int) -> str:
 def end_descendants(patience: float, is_spared: Callable[[int], bool] = lambda _: False) -> list[int]:
     """SIGKILL and reap all descendants of this process until none is left, for ``patience`` seconds at most.
 
-    Spared children are left alone with their descendants. Returns the processes that could not be killed: one in an
-    uninterruptible system call dies only when that ends, and one of another user is not waited for.
+    Spared children are left alone with their descendants. Resource trackers have a moment to end by themselves. Returns
+    the processes that could not be killed: one in an uninterruptible system call dies only when that ends, and one of
+    another user is not waited for.
     """
-    deadline = time.monotonic() + patience
+    now = time.monotonic()
+    deadline, last_for_trackers = now + patience, now + TRACKERS
     while True:
         reap_all()
         left = [child for child in proc.own_children() if not is_spared(child)]
         if not left or time.monotonic() > deadline:
             return left
+        is_last = time.monotonic() > last_for_trackers
         for child in left:
             for pid in (child, *proc.descendants(child)):
-                kill(pid, signal.SIGKILL)
+                if is_last or not proc.is_resource_tracker(pid):
+                    kill(pid, signal.SIGKILL)
         if not any(map(may_end, left)):
             return left
         time.sleep(0.002)

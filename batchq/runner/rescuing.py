@@ -79,7 +79,7 @@ class Rescuer:
             if len(living) == len(one.claims):
                 return []
         elif not one.is_of_a_copy:
-            scratch.remove(str(one.liveness))
+            scratch.remove(str(one.liveness) if one.lease is None else self._cookie_elsewhere(one))
         return rescue.rescue(self._store, one, clock.now(), living)
 
     def _is_over_elsewhere(self, one: Lost) -> bool:
@@ -89,7 +89,7 @@ class Rescuer:
         if one.runner not in self._reached:
             from batchq.executors.afar.reach import Reach
 
-            self._reached[one.runner] = Reach(one.executor, f"{filed.mark(self._store)}.{one.liveness}")
+            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one))
         since = self._since.setdefault(one.runner, time.monotonic())
         if self._reached[one.runner].is_over():
             return True
@@ -97,6 +97,10 @@ class Rescuer:
             return False
         self._reached[one.runner].close()
         return True
+
+    def _cookie_elsewhere(self, one: Lost) -> str:
+        """Return what marks the places of a run whose jobs ran elsewhere."""
+        return f"{filed.mark(self._store)}.{one.liveness}"
 
     @property
     def is_busy(self) -> bool:

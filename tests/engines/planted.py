@@ -1,4 +1,4 @@
-"""Broken variants of what a run does with a Dask cluster, planted into the real processes of the run.
+"""Broken variants of what a run does with an engine, planted into the real processes of the run.
 
 A mutant changes one place in the source text of modules, where it must occur exactly once; ``sitecustomize`` in a folder on
 PYTHONPATH does that in every Python that the run starts.
@@ -25,6 +25,7 @@ BROADCAST = "one broadcast for the leases of all workers"
 WITHOUT_REACH = "a rescue that does not ask the places of the dead run"
 BLIND = "a rescue that cannot see processes of other machines"  # not a fault: here all are on one
 WITHOUT_THE_LEASE = "the claims of a stalled worker are settled before its lease has passed"
+WITHOUT_A_BRIDGE = "the client of an engine is in the runner"
 
 MUTANTS = {
     WITHOUT_WORKERS: Mutant(
@@ -56,6 +57,14 @@ MUTANTS = {
         "batchq.executors.afar.dask.workers",
         "now - self._silent_since < SILENT",
         "True",
+    ),
+    WITHOUT_A_BRIDGE: Mutant(
+        "batchq.executors.afar.choosing",
+        "    places = []\n",
+        "    if engine(chosen) is not None:\n"
+        "        from batchq.executors.afar import engines\n"
+        "        return engines.engine(chosen, inbox, setup | {'run': setup['cookie'], 'end': [], 'listens': False})\n"
+        "    places = []\n",
     ),
 }
 

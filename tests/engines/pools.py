@@ -13,6 +13,10 @@ def forkserver() -> Executor:
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver"))
 
 
+def spawn() -> Executor:
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+
+
 def fork() -> Executor:
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
 

@@ -3,36 +3,19 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 import alone
 import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from poolscene import parent_of, worker_of_a_job
 from scene import SOAK, Scene, end, ended, is_gone
 
-pytest_plugins = ("scene", "openports")
+pytest_plugins = ("scene", "poolscene", "openports")
 needs_a_network_of_its_own = pytest.mark.skipif(not alone.is_possible(), reason="executorlib listens on all addresses")
 ALL = ["threads", "forkserver", "fork", "loky", "executorlib"]
 POOLS = ALL if SOAK else ["threads", "loky"]
-FORKING = ALL if SOAK else ["fork"]
 BREAKING = ALL[1:] if SOAK else ["forkserver"]
-
-#: In the workers of a pool: what begins an attempt does not notice that it has begun.
-UNFENCED = """\
-from batchq.executors.afar.fence import Fence
-Fence.begin = lambda self, token, host='': True
-"""
-
-
-@pytest.fixture
-def pools(scene: Scene) -> Scene:
-    """A scene with factories of pools in its folder, which jobs and runs import."""
-    for name in ("pools.py", "alone.py"):
-        (scene.folder / name).write_text((Path(__file__).parent / name).read_text())
-    (scene.folder / "unfenced").mkdir()
-    (scene.folder / "unfenced" / "sitecustomize.py").write_text(UNFENCED)
-    return scene
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -46,24 +29,6 @@ def test_jobs_run_on_a_pool_with_output_results_and_timeouts(pools: Scene, pool:
 
     assert pools.attempts() == [("succeeded",), ("failed",)] * 2 + [("succeeded",), ("timed_out",)]
     assert [pools.output(job) for job in (1, 4)] == [b"0\n", b"3\n"]
-
-
-def is_locked(store: Path) -> bool:
-    """Whether any process holds a lock on the store."""
-    inode = f":{store.stat().st_ino} "
-    return any(inode in line for line in Path("/proc/locks").read_text().splitlines())
-
-
-def semaphores() -> set[str]:
-    return {entry.name for entry in Path("/dev/shm").glob("sem.mp-*")}
-
-
-def test_a_run_on_a_pool_leaves_no_semaphores(pools: Scene) -> None:
-    pools.add({"command": "true"})
-    before = semaphores()
-    pools.run("-q", "-j", "2", "--executor", "pools:forkserver")
-
-    eventually(lambda: not semaphores() - before)  # those that other tests have made meanwhile go, too
 
 
 @pytest.mark.parametrize("pool", BREAKING)
@@ -116,36 +81,6 @@ def test_an_attempt_whose_result_was_not_read_is_never_begun_again(pools: Scene)
 @needs_a_network_of_its_own
 def test_workers_without_a_fence_are_caught(pools: Scene) -> None:
     assert unfetched(pools, "unfenced") == ["1 1", "1 1"]
-
-
-def worker_of_a_job(scene: Scene, job: int = 1) -> int:
-    """The worker of the pool above a job: job, site, guardian, worker."""
-    pid = int((scene.folder / f"pid-{job}").read_text())
-    for _ in range(3):
-        pid = parent_of(pid)
-    return pid
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-@pytest.mark.parametrize("pool", FORKING)
-def test_nothing_is_left_of_a_killed_run_and_the_next_run_goes_on(pools: Scene, pool: str) -> None:
-    add_waiting(pools, 2)
-    run = pools.start("-q", "-j", "2", "--executor", f"pools:{pool}", "--lease", "3s")
-    eventually(lambda: len(starts(pools)) == 2)
-    runner = pools.runner()
-    end(runner)
-    end(run.pid)
-    ended(run)
-    eventually(lambda: pools.survivors() == [])
-    assert not is_locked(pools.shell.db()), "what a pool forks must not hold the lock that shows that the run is alive"
-    let_end(pools)
-    pools.run("-q")
-
-    assert pools.attempts() == [("crashed",), ("succeeded",)] * 2
-    assert_none_overlapped(pools)
 
 
 def test_a_stop_and_a_cancel_reach_jobs_on_a_pool(pools: Scene) -> None:

@@ -111,19 +111,22 @@ def test_each_run_removes_what_dead_ones_left_whose_store_is_gone_and_nothing_el
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scratch, "_bases", lambda: [str(tmp_path)])  # not the folders of other runs at work
-    dead, alive, linked, file, other, strangers, longer = (
+    dead, bridge, site, alive, linked, file, other, strangers, longer, alike = (
         tmp_path / name
         for name in (
             "batchq-1-0123456789ab",
+            "batchq-0123abcd.1.0-0123456789ab",
+            "batchq-0123abcd.1.0.777.1-0123456789ab",
             "batchq-2-0123456789ab",
             "batchq-3-0123456789ab",
             "batchq-4-0123456789ab",
             "batchq-5-012345678",
             "batchq-6-0123456789ab",
             "batchq-7-0123456789ab-x",
+            "batchq-results.1.0-202611290000",
         )
     )
-    for folder in (dead, alive, other, strangers, longer):
+    for folder in (dead, bridge, site, alive, other, strangers, longer, alike):
         (folder / "deep").mkdir(parents=True)
         (folder / "result-1-1").touch()
     file.touch()
@@ -138,7 +141,7 @@ def test_each_run_removes_what_dead_ones_left_whose_store_is_gone_and_nothing_el
     assert set(tmp_path.iterdir()) == there  # too new
     monkeypatch.setattr(scratch, "NEW", 0.0)
     scratch.remove("8")
-    assert set(tmp_path.iterdir()) == there - {dead, *([] if os.geteuid() == 0 else [strangers])}
+    assert set(tmp_path.iterdir()) == there - {dead, bridge, site, *([] if os.geteuid() == 0 else [strangers])}
     assert len(list(other.iterdir())) == 2
     os.close(held)
 

@@ -6,8 +6,8 @@ hangs would keep the loop from timeouts and signals.
 
 import json
 import os
-import tempfile
 
+from batchq.executors.afar import fence
 from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
@@ -70,6 +70,6 @@ def _folder(chosen: str, setup: "dict[str, Any]") -> str:
         scratch.renew()
         return scratch.path
     try:
-        return tempfile.mkdtemp(prefix=f"batchq-{setup['cookie']}-", dir=setup["folder"])
+        return fence.made(setup["folder"], setup["cookie"])
     except OSError as error:
         raise Unfit(f"--executor {chosen}: cannot make a folder in {setup['folder']}: {error.strerror}") from None

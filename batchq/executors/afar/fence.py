@@ -3,22 +3,54 @@
 The fence: the first to make the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
 begins twice, however often the pool runs it; it notes its host there, and its process, because some pools do not notice
 that a worker has died. A run that makes it has prevented the attempt for certain. ``orders`` grows by one line for each
-order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life. The end of
-the run removes the folder.
+order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life and holds a
+lock on it. The end of the run removes the folder; if the run was killed, a later one of its store does (``clear``).
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
+import shutil
+import tempfile
+import time
 
 from batchq.processes import machine, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from typing import TextIO
 
     from batchq.processes.link import Message
+
+NEW = 60.0  #: seconds after its last sign of life in which a run without a lock is not taken for dead
+
+
+def made(base: str, cookie: str) -> str:
+    """Make such a folder in ``base``, after clearing that; return its path. ``cookie`` marks the run. Raises OSError."""
+    clear(base, cookie)
+    return tempfile.mkdtemp(prefix=f"batchq-{cookie}-", dir=base)
+
+
+def clear(base: str, cookie: str) -> None:
+    """Remove what dead runs of this store have left in ``base``, and what an earlier bridge of this run has."""
+    store = cookie.partition(".")[0]
+    for one in os.scandir(base):
+        is_mine = one.name.startswith(f"batchq-{cookie}-")
+        if is_mine or (one.name.startswith(f"batchq-{store}.") and _is_dead(f"{one.path}/alive")):
+            shutil.rmtree(one.path, ignore_errors=True)
+
+
+def _is_dead(alive: str) -> bool:
+    """Whether the run of this file gives no sign of life and holds no lock; False where there are no locks."""
+    try:
+        with open(alive, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return time.time() - os.fstat(file.fileno()).st_mtime >= NEW
+    except OSError:
+        return False
 
 
 @functools.cache
@@ -34,6 +66,7 @@ class Fence:
         self.folder = folder
         self._read = 0  # bytes of the orders
         self._beaten = 0  # when the run last gave a sign of life
+        self._lock: TextIO | None = None
         self._beginners: dict[str, tuple[int, int] | None] = {}  # pid and birth; None: of another machine
 
     # --- for workers ---------------------------------------------------------------------------------------------------
@@ -94,8 +127,11 @@ class Fence:
 
     def open(self, run: str) -> None:
         """Say whose folder it is. Raises OSError."""
-        with open(self._path("alive"), "w") as file:
-            file.write(run)
+        self._lock = open(self._path("alive"), "w")
+        self._lock.write(run)
+        self._lock.flush()
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     def beat(self) -> None:
         """Give a sign of life. A folder that is gone ends the jobs, which their workers see for themselves."""

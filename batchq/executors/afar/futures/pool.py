@@ -43,6 +43,8 @@ class Pool:
     """``make`` makes the pool, and makes it anew on request. ``fileno`` is readable when there are ``news``."""
 
     def __init__(self, make: "Callable[[], Any]") -> None:
+        # Resource trackers say so when they remove what a killed pool has left: nobody could do anything about that.
+        sys.warnoptions.append("ignore:resource_tracker:UserWarning")
         self._make = make
         self._news: deque[Made | Answered] = deque()
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
