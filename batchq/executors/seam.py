@@ -65,8 +65,8 @@ Report = Started | Printed | Logged | Ended | Lost | Left | Refused | Noted
 class Executor(Protocol):
     """A place that runs jobs in ``slots`` slots. All calls come from the runner's one thread.
 
-    ``slots`` may change, as machines come and go. ``lease`` is how many seconds jobs elsewhere may outlive the run; None:
-    all run on this machine, where the end of the run is seen.
+    ``slots`` and ``widest`` may change, as machines come and go. ``lease`` is how many seconds jobs elsewhere may
+    outlive the run; None: all run on this machine, where the end of the run is seen.
     """
 
     name: str

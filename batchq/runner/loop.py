@@ -188,7 +188,7 @@ class _Run:
             if self.running:
                 self.cancellations.stop_cancelled()
             slots, widest = self.executor.slots, self.executor.widest
-            if slots != self.me.slots or widest > self.me.widest:
+            if (slots, widest) != (self.me.slots, self.me.widest):
                 self.me = runners.resized(self.store, self.me, slots, widest)
                 self.tally.slots = self.me.widest
         except BatchqError as error:

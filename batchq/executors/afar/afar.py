@@ -126,6 +126,7 @@ class Afar(Elsewhere):
 
     def _fill(self) -> None:
         """Give claims to places: those that start at once first, then those ahead, to the place with the most room."""
+        self._requeue({claim.token for claim in self._backlog if claim.slots > self.widest})
         parcels: dict[int, list[Claim]] = {}
         room = [place.slots - place.used() for place in self.places]
         while self._backlog:

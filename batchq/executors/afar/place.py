@@ -154,7 +154,8 @@ class Place:
             elif message[0] == "up":
                 reports += self._come_up(message[1])
             elif message[0] == "room":
-                self.slots, self.ahead, self.widest = message[1:]
+                self.slots, self.ahead, widest = message[1:]
+                self.widest = widest or self.widest  # 0: it is leaving, and will be started again
             elif message[0] == "said":
                 token, stream, data = protocol.said(message)
                 if (claim := self.claims.get(token)) is not None:
@@ -274,8 +275,10 @@ class Place:
 
     def _fail(self, why: str) -> None:
         self.is_up = False
-        self.slots = self.ahead = self.widest = 0
+        self.slots = self.ahead = 0
         self.failures += 1
+        if self.is_given_up():
+            self.widest = 0
         self.refusal = self.refusal or why
         self.again_at = time.monotonic() + AGAIN * 2 ** (self.failures - 1)
 

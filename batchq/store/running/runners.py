@@ -165,8 +165,7 @@ def register(
 
 
 def resized(store: Store, runner: Runner, slots: int, widest: int) -> Runner:
-    """Record how many slots a runner has now, as machines come and go. Its widest jobs still wait for one that has gone."""
-    widest = max(runner.widest, widest)
+    """Record how many slots a runner has now, as machines come and go."""
     with store.writing() as db:
         db.execute("UPDATE runners SET slots = ?, widest = ? WHERE id = ?", (slots, widest, runner.id))
     return runner._replace(slots=slots, widest=widest)
