@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.hearing import Hearing
+from batchq.executors.afar.missing import Here, returned
 from batchq.executors.afar.place import PATIENCE, Place
 from batchq.executors.seam import Noted, Refused, Report
-from batchq.jobs.attempt import Claim
+from batchq.jobs.attempt import Claim, Ended
 from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
 
@@ -22,7 +23,7 @@ BEATS = 6  #: signs of life in the time of a lease
 class Afar(Elsewhere):
     """``places`` run the claims. ``lease`` is how many seconds a place works on without a sign of life of the run.
 
-    The places have the same ``hearing``.
+    The places have the same ``hearing``. ``home`` is the folder of the run.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Afar(Elsewhere):
         hearing: Hearing | None = None,
         *,
         name: str = "afar",
+        home: str = "/",
     ) -> None:
         self.name = name
+        self._here = Here(home)
         self.lease = lease
         self.places = places
         for place in places:
@@ -158,12 +161,24 @@ class Afar(Elsewhere):
                 key.data.pump()
             else:
                 try:
-                    self._reports += key.data.receive()
+                    for report in key.data.receive():
+                        self._take(report)
                 except Closed:
                     self._lose(key.data)
         self._start_places()
         self._keep_time()
         self._fill()
+
+    def _take(self, report: Report) -> None:
+        """Keep a report. If an attempt lacked there what is here, the run ends, and no place gets what waits here."""
+        if not isinstance(report, Ended) or (why := self._here.contradiction(report)) is None:
+            self._reports.append(report)
+            return
+        self._reports.append(returned(report, why))
+        if not self._is_refused:
+            self._is_refused = True
+            self._reports.append(Refused(why))
+            self._requeue({claim.token for claim in self._backlog})
 
     def _lose(self, place: Place, patience: float = PATIENCE) -> None:
         if place.companion is not None:
