@@ -32,15 +32,11 @@ OF_A_JOB = frozenset(
 
 
 class Refusal(NamedTuple):
-    """Why a process could not be started; ``of_machine``: the machine lacks memory, processes or descriptors.
-
-    ``missing`` as in a Failure.
-    """
+    """Why a process could not be started; ``of_machine``: the machine lacks memory, processes or descriptors."""
 
     type: str
     message: str
     of_machine: bool = False
-    missing: str = ""
 
 
 class Spawner:
@@ -129,8 +125,7 @@ class Spawner:
         try:
             os.chdir(cwd)  # each time: the folder of that name may be another one by now
         except OSError as error:
-            problem = f"cannot enter the working directory {cwd!r}: {error.strerror}"
-            return Refusal("NoSuchFolder", problem, missing=cwd)
+            return Refusal("NoSuchFolder", f"cannot enter the working directory {cwd!r}: {error.strerror}")
         return None
 
     def _return(self) -> None:
