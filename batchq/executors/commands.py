@@ -134,7 +134,7 @@ def unbegun(claim: Claim, refusal: Refusal) -> Ended:
         claim,
         Outcome(
             INTERRUPTED if refusal.of_machine else FAILED,
-            failure=Failure(refusal.type, refusal.message),
+            failure=Failure(refusal.type, refusal.message, missing=refusal.missing),
             started_at=None if refusal.of_machine else now,
             finished_at=now,
         ),

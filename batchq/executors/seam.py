@@ -65,8 +65,8 @@ Report = Started | Printed | Logged | Ended | Lost | Left | Refused | Noted
 class Executor(Protocol):
     """A place that runs jobs in ``slots`` slots. All calls come from the runner's one thread.
 
-    ``slots`` may change, as machines come and go. ``lease`` is how many seconds jobs elsewhere may outlive the run; None:
-    all run on this machine, where the end of the run is seen.
+    ``slots`` and ``widest`` may change, as machines come and go. ``lease`` is how many seconds jobs elsewhere may
+    outlive the run; None: all run on this machine, where the end of the run is seen.
     """
 
     name: str
@@ -78,11 +78,7 @@ class Executor(Protocol):
 
     @property
     def widest(self) -> int:
-        """How many slots a job can have at most; it changes as machines come and go."""
-
-    @property
-    def hoped(self) -> int:
-        """What ``widest`` may become again: it is more while machines are away that may come back."""
+        """How many slots a job can have at most."""
 
     def prepare(self) -> None:
         """Get ready before the first claim, if there is time for it."""

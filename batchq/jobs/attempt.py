@@ -105,12 +105,14 @@ class Failure(NamedTuple):
     """Why an attempt did not succeed, in the terms of an exception; ``traceback`` is empty for commands.
 
     ``kinds`` are the names of the exception's class and its bases, followed by those of each leaf if it is a group.
+    ``missing`` is the folder, the module or the Python without which the work could not begin; else it is empty.
     """
 
     type: str
     message: str
     traceback: str = ""
     kinds: Sequence[Sequence[str]] = ()
+    missing: str = ""
 
 
 class Outcome(NamedTuple):

@@ -8,6 +8,7 @@ refused.
 import sys
 
 from batchq.errors import InputError
+from batchq.jobs import locating
 from batchq.jobs.definitions import is_generator, names_of
 from batchq.jobs.work import did_you_mean
 
@@ -93,7 +94,10 @@ def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
         paths = json.loads(spec.terms.env).get("PYTHONPATH", "").split(os.pathsep)
         folders += [os.path.join(spec.terms.cwd, path) for path in paths]
     name, _, rest = module.partition(".")
-    found = _top(name, folders, is_ours=_is_ours(spec))
+    try:
+        found = locating.top(name, [*folders, *sys.path] if _is_ours(spec) else folders, by_all=_is_ours(spec))
+    except Exception:  # a finder of another library
+        raise _Unknown from None
     if found is None:
         if not _is_ours(spec):
             raise _Unknown
@@ -101,7 +105,7 @@ def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
         raise _Missing(f"no module {name!r} in {spec.terms.cwd}, nor in {spec.terms.python}{near}")
     for part in rest.split(".") if rest else ():
         inside = found.submodule_search_locations
-        below = None if inside is None else _by_path(f"{found.name}.{part}", list(inside))
+        below = None if inside is None else locating.by_path(f"{found.name}.{part}", list(inside))
         if below is None:
             if inside is not None and found.origin is None:  # other folders may hold parts of a namespace package
                 raise _Unknown
@@ -110,30 +114,6 @@ def _found(module: str, spec: "JobSpec") -> "ModuleSpec":
             near = did_you_mean(part, [one for folder in inside or () for one in _modules_of(folder)])
             raise _Missing(f"no module {part!r} in {found.origin}{near}")
         found = below
-    return found
-
-
-def _top(name: str, folders: list[str], *, is_ours: bool) -> "ModuleSpec | None":
-    if not is_ours:
-        return _by_path(name, folders)
-    path = [*folders, *sys.path]
-    for finder in sys.meta_path:
-        is_path = getattr(finder, "__name__", "") == "PathFinder"
-        try:
-            found = _by_path(name, path) if is_path else finder.find_spec(name, None)
-        except Exception:  # a finder of another library
-            raise _Unknown from None
-        if found is not None:
-            return found
-    return None
-
-
-def _by_path(name: str, folders: list[str]) -> "ModuleSpec | None":
-    finder: Any = sys.modules["_frozen_importlib_external"].PathFinder
-    found: ModuleSpec | None = finder.find_spec(name, folders)
-    if found is None:
-        finder.invalidate_caches()  # the file may be brand-new
-        found = finder.find_spec(name, folders)
     return found
 
 

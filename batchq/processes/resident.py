@@ -85,7 +85,7 @@ class Resident:
         _close(task, answer, rope)
         if isinstance(pid, Refusal):
             _close(tasks, answers, bell, *files)
-            return _without_python(pid, is_own=words[0] == sys.executable)
+            return _without_python(pid, words[0])
         return cls(pid, (tasks, answers, bell), home, (files[0], files[1]), is_outlasting=is_outlasting)
 
     def fileno(self) -> int:
@@ -162,13 +162,14 @@ class Resident:
         _close(self._tasks, self._answers, self.bell, *self._spill)
 
 
-def _without_python(refusal: Refusal, *, is_own: bool) -> Refusal:
+def _without_python(refusal: Refusal, python: str) -> Refusal:
     """Make a refusal that blames the machine, not the job, if the run's own Python was removed."""
     if refusal.of_machine or refusal.type == "NoSuchFolder":
         return refusal
-    if is_own:
+    if python == sys.executable:
         return Refusal(MACHINE_BUSY, f"cannot start the Python of this run: {refusal.message}", of_machine=True)
-    return refusal._replace(message=f"its Python: {refusal.message}")
+    missing = python if refusal.type in ("NoSuchProgram", "NotExecutable") else ""
+    return refusal._replace(message=f"its Python: {refusal.message}", missing=missing)
 
 
 def _close(*descriptors: int) -> None:

@@ -32,11 +32,15 @@ OF_A_JOB = frozenset(
 
 
 class Refusal(NamedTuple):
-    """Why a process could not be started; ``of_machine``: the machine lacks memory, processes or descriptors."""
+    """Why a process could not be started; ``of_machine``: the machine lacks memory, processes or descriptors.
+
+    ``missing`` as in a Failure.
+    """
 
     type: str
     message: str
     of_machine: bool = False
+    missing: str = ""
 
 
 class Spawner:
@@ -125,7 +129,8 @@ class Spawner:
         try:
             os.chdir(cwd)  # each time: the folder of that name may be another one by now
         except OSError as error:
-            return Refusal("NoSuchFolder", f"cannot enter the working directory {cwd!r}: {error.strerror}")
+            problem = f"cannot enter the working directory {cwd!r}: {error.strerror}"
+            return Refusal("NoSuchFolder", problem, missing=cwd)
         return None
 
     def _return(self) -> None:

@@ -62,7 +62,7 @@ def _about(claim: Claim) -> dict[str, object]:
 
 
 def _error(outcome: Outcome) -> dict[str, object]:
-    kind, message, trace, _ = outcome.failure or (None, None, None, ())
+    kind, message, trace, *_ = outcome.failure or (None, None, None)
     return {
         "type": kind,
         "message": message,

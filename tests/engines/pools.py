@@ -93,3 +93,9 @@ def at_once() -> Executor:
 def never() -> Executor:
     multiprocessing.Event().wait()
     raise AssertionError
+
+
+def apart() -> Executor:
+    """Its workers do not see the folder of the run."""
+    os.environ["PYTHONPATH"] = "apart"
+    return forkserver()

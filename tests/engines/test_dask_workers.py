@@ -37,6 +37,19 @@ def test_jobs_of_a_worker_that_is_terminated_run_again_elsewhere(scene: Scene, d
     assert_none_overlapped(scene)
 
 
+def test_a_wide_job_runs_as_soon_as_a_worker_has_so_many_threads(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 1)
+    add_waiting(scene, 1, slots=2)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 1)
+    dask.add_worker(2)
+    eventually(lambda: len(starts(scene)) == 2)
+    let_end(scene)
+
+    assert ended(run) == 0
+    assert scene.rows("SELECT slots, widest FROM runners") == [(4, 2)]
+
+
 @pytest.mark.parametrize("victim", ["site", "guardian", "both"])
 def test_jobs_of_a_killed_site_run_again_and_the_worker_has_a_new_one(scene: Scene, dask: Cluster, victim: str) -> None:
     add_waiting(scene, 2)

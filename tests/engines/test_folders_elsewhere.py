@@ -39,13 +39,13 @@ def test_a_job_runs_in_the_folder_that_is_mapped_and_imports_from_there(afar: Sc
     assert '"cwd":"' + str(here / "deep") in afar.shell("show", "1", "--json").out.replace(" ", ""), "the ledger's own"
 
 
-def test_a_folder_that_is_not_there_fails_its_job_as_it_does_here(afar: Scene) -> None:
-    afar.add({"command": "true"}, {"command": "true", "cwd": "/"})
-    afar.run("-q", "--executor", "ssh:h1", "--cwd-map", f"{afar.folder}=/no/such/folder", code=1)
+def test_a_folder_that_is_neither_here_nor_there_fails_its_job(afar: Scene) -> None:
+    afar.add({"command": "true", "cwd": str(afar.folder / "of-nobody")}, {"command": "true", "cwd": "/"})
+    afar.run("-q", "--executor", "ssh:h1", "--cwd-map", f"{afar.folder}=/no/such", code=1)
 
     assert afar.attempts() == [("failed",), ("succeeded",)]
     assert afar.rows("SELECT error FROM attempts WHERE job = 1") == [
-        ("cannot enter the working directory '/no/such/folder': No such file or directory",)
+        ("cannot enter the working directory '/no/such/of-nobody': No such file or directory",)
     ]
 
 

@@ -122,4 +122,4 @@ def executor(
         cookie = f"{setup['cookie']}.{number}"
         own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
         places.append(Place(name, words, setup | own, hearing))
-    return Afar(places, inbox, setup["lease"], hearing, name=chosen)
+    return Afar(places, inbox, setup["lease"], hearing, name=chosen, home=setup["home"])

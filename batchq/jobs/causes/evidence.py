@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
 
 def of_outcome(kind: str, work: str, outcome: Outcome) -> Evidence:
     """The evidence of an attempt that has just ended; ``kind`` and ``work`` are those of its job."""
-    raised, message, traceback, _ = outcome.failure or (None, None, None, ())
+    raised, message, traceback, *_ = outcome.failure or (None, None, None)
     return Evidence(
         outcome.status, outcome.exit_code, outcome.signal, raised, message, traceback,
         end_of(outcome.stderr), end_of(outcome.stdout), program_of(kind, work),

@@ -49,9 +49,9 @@ def returned(value: object) -> "Ending":
     return RESULT, text.encode(), NONE, NONE
 
 
-def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "") -> "Ending":
-    """Return the ending of a task that failed without raising anything itself."""
-    return how, as_json([kind, _clean(message), _clean(trace)]).encode(), NONE, NONE
+def wrong(kind: str, message: str, how: bytes = ERROR, trace: str = "", missing: str = "") -> "Ending":
+    """Return the ending of a task that failed without raising anything itself; ``missing`` as in a Failure."""
+    return how, as_json([kind, _clean(message), _clean(trace), [], _clean(missing)]).encode(), NONE, NONE
 
 
 def by(error: BaseException) -> "Ending":
@@ -104,15 +104,16 @@ def text_of(error: BaseException) -> str:
         return f"<unreadable message: {type(broken).__name__}>"
 
 
-def described(error: BaseException, message: str) -> bytes:
+def described(error: BaseException, message: str, missing: str = "") -> bytes:
     """Return in JSON: the type of an exception, ``message``, the traceback, and the names of its class and bases, then
-    those of each leaf of a group."""
+    those of each leaf of a group; at last ``missing``, as in a Failure."""
     kinds = {type(leaf): None for leaf in _leaves(error)}
     classes = [_names(type(error))]
     if isinstance(error, BaseExceptionGroup):
         classes += [_names(kind) for kind in list(kinds)[:KINDS]]
     name = _clean(_name_of(type(error)))
-    return as_json([name, _clean(message[:TRACEBACK_LIMIT]), _clean(trace_of(error)), classes]).encode()
+    values = [name, _clean(message[:TRACEBACK_LIMIT]), _clean(trace_of(error)), classes, _clean(missing)]
+    return as_json(values).encode()
 
 
 def _names(kind: type) -> list[str]:

@@ -77,7 +77,14 @@ def _failed(module: str, attribute: str, error: BaseException) -> "Ending":
         problem = f"importing {module} ended with sys.exit({code}) before {attribute} could be called"
         return endings.wrong("ImportExited", problem, trace=endings.trace_of(error))
     message = f"{endings.text_of(error)} (while importing {module} with {sys.executable})"
-    return ERROR, endings.described(error, message), NONE, NONE
+    return ERROR, endings.described(error, message, _missing(error)), NONE, NONE
+
+
+def _missing(error: BaseException) -> str:
+    """Return the name of the module that was not found; empty if the import failed for another reason."""
+    if not isinstance(error, ModuleNotFoundError) or type(error.name) is not str or error.name in sys.modules:
+        return ""
+    return error.name
 
 
 def _is_own(name: str) -> bool:

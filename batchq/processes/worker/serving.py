@@ -152,7 +152,7 @@ class _Worker:
                 os.chdir(self._folder)
         except OSError as error:
             problem = f"cannot enter the working directory {error.filename!r}: {error.strerror}"
-            ending = endings.wrong("NoSuchFolder", problem)
+            ending = endings.wrong("NoSuchFolder", problem, missing=self._home if error.filename == self._home else "")
         except functions.NotReady as problem:
             ending, is_whole = problem.ending, problem.is_whole
         else:

@@ -246,7 +246,7 @@ def printed_rules(store: Store, jobs: Sequence[int]) -> dict[int, list[str]]:
 
 def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
     claim, out = one.claim, one.outcome
-    kind, message, trace, _ = out.failure or (None, None, None, ())
+    kind, message, trace, *_ = out.failure or (None, None, None)
     return (
         claim.id, claim.attempt, claim.token, runner, out.status, out.started_at or now, out.finished_at or now,
         out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,

@@ -61,7 +61,7 @@ class DaskExecutor(Elsewhere):
 
     @property
     def widest(self) -> int:
-        """The threads of the largest worker."""
+        """The threads of the largest worker; more than any job needs as long as that is unknown."""
         return self._workers.widest
 
     def free(self) -> int:
@@ -108,6 +108,7 @@ class DaskExecutor(Elsewhere):
     def _fill(self) -> None:
         if self._is_over:
             self._requeue({claim.token for claim in self._backlog})
+        self._requeue({claim.token for claim in self._backlog if claim.slots > self.widest})
         for address, flights in self._workers.place(self._backlog).items():
             flights[0].worker.speak(time.monotonic())
             invocations = [f"[{self._head},{json.dumps(protocol.packed(one.claim))}]" for one in flights]
@@ -142,10 +143,11 @@ class DaskExecutor(Elsewhere):
         for name, values in self._cluster.take():
             getattr(self, f"_on_{name}")(*values)
         self._keep_time()
-        self._send()
+        self._fill()
 
     def _keep_time(self) -> None:
         now = time.monotonic()
+        self._workers.narrow(now)
         for worker, is_expected in self._dying.due(now):
             self._settle(worker, is_expected=is_expected)
         if not self._cluster.is_connected:
@@ -251,8 +253,8 @@ class DaskExecutor(Elsewhere):
 
     def _lose(self, worker: Worker, *, is_expected: bool) -> None:
         """Note that a worker is gone; its results that are on their way still count for a moment."""
-        if self._workers.lose(worker):
-            now = time.monotonic()
+        now = time.monotonic()
+        if self._workers.lose(worker, now):
             self._dying.add(worker, worker.over_at(now, self.lease or 0.0), is_expected=is_expected)
 
     def _settle(self, worker: Worker, *, is_expected: bool) -> None:
