@@ -36,7 +36,7 @@ MUTANTS = {
     WITHOUT_GREETING: Mutant(
         "batchq.executors.afar.dask.executor",
         "            self._cluster.ask_version(address)",
-        "            self._workers.admit(address, is_fit=True)",
+        "            self._workers.admit(address, '')",
     ),
     BROADCAST: Mutant(
         "batchq.executors.afar.dask.cluster",

@@ -5,13 +5,14 @@ A scenario returns what went wrong, judged from what the jobs wrote and from /pr
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 
 import planted
 import pytest
 from conftest import eventually
-from daskcluster import Cluster, without_batchq
+from daskcluster import DASK, Cluster, without_batchq
 from elsewhere import add_waiting, let_end, process_of, starts
 from scene import SOAK, Scene, children_of, end, ended, is_gone
 
@@ -53,6 +54,31 @@ def unfetched(scene: Scene, dask: Cluster) -> set[str]:
 
     wrong = wrong_starts(scene) if ended(run) == 0 else {"the run failed"}
     if scene.attempts() != [("crashed",), ("succeeded",)]:
+        wrong.add("the attempt of the dead worker counts")
+    return wrong
+
+
+def reborn(scene: Scene, dask: Cluster) -> set[str]:
+    """The same, and the worker has come back to its address, as under a nanny, before the run hears that it died."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        fixed = ["--worker-port", str(server.getsockname()[1])]
+    victim = dask.start_worker(1, DASK, None, *fixed)
+    eventually(lambda: victim in dask.registered(), 60)
+    add_waiting(scene, 3)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 3)
+    bridge = bridge_of(scene.runner())
+    os.kill(bridge, signal.SIGSTOP)
+    let_end(scene)
+    eventually(lambda: [*dask.tasks().values()] == ["memory"] * 3)
+    dask.kill(victim)
+    eventually(lambda: victim not in dask.registered())
+    dask.start_worker(1, DASK, None, *fixed)
+    eventually(lambda: [*dask.tasks().values()] == ["memory"] * 3, 60)  # of that worker again
+    os.kill(bridge, signal.SIGCONT)
+
+    wrong = wrong_starts(scene) if ended(run) == 0 else {"the run failed"}
+    if sorted(scene.attempts()) != [("crashed",), *[("succeeded",)] * 3]:
         wrong.add("the attempt of the dead worker counts")
     return wrong
 
@@ -145,7 +171,8 @@ LONG = [
     ("scenario", "faults", "wrong"),
     [
         (unfetched, [], None),
-        (unfetched, [planted.WITHOUT_WORKERS], "an attempt that began twice"),
+        (unfetched, [planted.WITHOUT_WORKERS], "the run failed"),
+        (reborn, [], None),
         (with_a_stranger, [], None),
         (with_a_stranger, [planted.WITHOUT_GREETING], "the worker without batchq died"),
         *LONG,

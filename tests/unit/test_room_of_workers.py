@@ -5,7 +5,7 @@ from batchq.executors.afar.dask.workers import ANY, WIDE, Workers
 
 def come(workers: Workers, address: str, threads: int) -> None:
     workers.find({name: {"nthreads": threads, "name": name} for name in (*workers.fit, address)})
-    workers.admit(address, is_fit=True)
+    workers.admit(address, address)
 
 
 def test_the_widest_job_is_that_of_the_largest_worker_which_has_a_while_to_come_back() -> None:

@@ -33,6 +33,7 @@ ORDERS = 0.1  #: seconds between looks into the folder of orders
 UP = 30.0  #: seconds that a site may take to start
 MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
+ME = os.urandom(8).hex()  #: names this process: another one may come to have its address
 UNSHARED = [["unshared"]]  #: the answer of a worker that does not see the folder of the run: nothing has begun
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -265,9 +266,10 @@ def order(run: str, message: str) -> str:
         return json.dumps(dict.fromkeys(rest[0], "refused") if site is None else site.stop(*rest))
     if kind == "news":
         return json.dumps([] if site is None else site.news())
-    if site is not None and kind == "close":
+    if kind in ("meet", "close"):  # a bridge that meets this worker is a new one: nothing of an earlier one may go on
         _sites.pop(run, None)
-        return json.dumps(site.close() or None)
+        is_over = site is None or site.close()
+        return json.dumps((ME if kind == "meet" else True) if is_over else None)
     if site is not None:
         site.order([kind, *rest])
     return "true"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import metadata
 
 from batchq.executors.afar import protocol
-from batchq.executors.afar.dask import landing
+from batchq.executors.afar.dask import landing, task
 from batchq.executors.afar.dask.cluster import Cluster
 from batchq.executors.afar.dask.workers import SETTLE, Dying, Flight, Worker, Workers
 from batchq.executors.afar.elsewhere import Elsewhere
@@ -111,7 +111,8 @@ class DaskExecutor(Elsewhere):
         self._requeue({claim.token for claim in self._backlog if claim.slots > self.widest})
         for address, flights in self._workers.place(self._backlog).items():
             flights[0].worker.speak(time.monotonic())
-            invocations = [f"[{self._head},{json.dumps(protocol.packed(one.claim))}]" for one in flights]
+            chosen = json.dumps(flights[0].worker.process)
+            invocations = [f"[{self._head},{json.dumps(protocol.packed(one.claim))},{chosen}]" for one in flights]
             try:
                 futures = self._cluster.submit(address, [one.claim.token for one in flights], invocations)
             except Exception:  # the client has lost its scheduler; nothing was sent
@@ -177,7 +178,9 @@ class DaskExecutor(Elsewhere):
         for future, result in batch:
             if (flight := self._workers.flights.get(future.key[1])) is None:
                 continue
-            if isinstance(result, str):
+            if result == task.ANOTHER:
+                self._lose(flight.worker, is_expected=False)
+            elif isinstance(result, str):
                 self._land(flight, landing.landed(flight, result))
             elif future.status != "cancelled":  # those are of a scheduler that is gone, or were forgotten
                 error = result[1] if isinstance(result, tuple) else result
@@ -206,8 +209,8 @@ class DaskExecutor(Elsewhere):
                 worker.hear(is_alive=answer is not None)
             claims = {token: flight.claim for token, flight in self._workers.flights.items()}
             self._reports += filter(None, (protocol.report(message, claims) for message in answer or ()))
-        elif kind == "close":
-            self._workers.admit(address, is_fit=answer is not None)
+        elif kind == "meet":
+            self._workers.admit(address, answer)
         elif kind == "stop":
             for token, fate in (answer or {}).items():
                 flight = self._workers.flights.get(token)
@@ -239,9 +242,9 @@ class DaskExecutor(Elsewhere):
         version, worker.machine = greeting or (None, "")
         mine = metadata.version("batchq")
         if version == mine:
-            self._cluster.order(address, ["close"])  # of an earlier bridge of this run: nothing of it may go on
+            self._cluster.order(address, ["meet"])
         elif version is None:
-            self._workers.admit(address, is_fit=False)
+            self._workers.admit(address, None)
         elif (why := self._workers.reject(address, version, mine)) is not None:
             self._refuse(Refused(why))
 

@@ -9,6 +9,7 @@ from batchq.executors.afar import perform as at_worker
 from batchq.jobs.attempt import Claim
 from batchq.processes.link import Closed
 
+ANOTHER = "another"  #: the answer of a process that was not chosen
 _STARTED_AT = Claim._fields.index("started_at")
 _WITHDRAWN = frozenset(("cancelled", "resumed", "released", "forgotten"))
 _ALIVE = frozenset(("running", "paused", "closing_gracefully"))
@@ -22,12 +23,15 @@ def topic(run: str) -> str:
 def perform(invocation: str) -> str:
     """Run one attempt at the site next to this worker, and stop it when its task is withdrawn.
 
-    The start of a claim ahead is reported as an event; of the others the run knows enough. Raises RuntimeError if no site
-    can be had here.
+    Only the process that was chosen runs it: if a worker dies before its result was fetched, and another one comes to have
+    its address, Dask runs the task again. The start of a claim ahead is reported as an event; of the others the run knows
+    enough. Raises RuntimeError if no site can be had here.
     """
     worker = get_worker()
     key = worker.get_current_task()
-    setup, claim = json.loads(invocation)
+    setup, claim, chosen = json.loads(invocation)
+    if chosen != at_worker.ME:
+        return ANOTHER
     if claim[_STARTED_AT] is None:
         worker.log_event(topic(setup["run"]), [claim[1], time.time_ns() // 1_000_000])
 

@@ -35,15 +35,15 @@ class Flight:
 class Worker:
     """One worker: its threads are its slots. ``is_asked`` for news while no answer has come.
 
-    ``name`` is what Dask calls it, by default its address; ``machine`` is known when it has answered, and ``host`` is where
-    its attempts run, named when it gets the first.
+    ``name`` is what Dask calls it, by default its address; ``machine`` and ``process`` are known when it has answered, and
+    ``host`` is where its attempts run, named when it gets the first.
     """
 
     def __init__(self, address: str, threads: int, name: str) -> None:
         self.address = address
         self.threads = threads
         self.name = name
-        self.machine = self.host = ""
+        self.machine = self.process = self.host = ""
         self.flights: dict[str, Flight] = {}
         self.is_asked = False
         self._spoken_at = 0.0
@@ -147,9 +147,10 @@ class Workers:
             self.strangers[address] = Worker(address, found[address]["nthreads"], str(found[address]["name"]))
         return new, [one for one in self.fit.values() if one.address not in found]
 
-    def admit(self, address: str, *, is_fit: bool) -> None:
-        """Let a stranger have claims if it was found fit; one that did not answer is met anew at the next look."""
-        if (worker := self.strangers.pop(address, None)) is not None and is_fit:
+    def admit(self, address: str, process: str | None) -> None:
+        """Let a stranger have claims that was met in this process; one that did not answer is met anew at the next look."""
+        if (worker := self.strangers.pop(address, None)) is not None and process is not None:
+            worker.process = process
             self.fit[address] = worker
 
     def reject(self, address: str, version: "Any", mine: str) -> str | None:
