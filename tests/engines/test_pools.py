@@ -1,6 +1,7 @@
 """Jobs on pools of ``concurrent.futures``: their workers, the bridge and the run are killed."""
 
 import os
+import shlex
 import signal
 import time
 
@@ -104,6 +105,20 @@ def test_a_pool_that_runs_each_task_twice_begins_no_attempt_twice(pools: Scene) 
 
     assert ended(run) == 0
     assert_none_overlapped(pools)
+
+
+def test_a_pool_that_repeats_a_task_after_its_result_was_read_begins_no_attempt_again(pools: Scene) -> None:
+    script = f"echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {shlex.quote(str(pools.folder / 'starts'))}"
+    temporary = pools.folder / "tmp"
+    temporary.mkdir()
+    pools.shell.env["TMPDIR"] = str(temporary)
+    pools.add(*[{"command": script}] * 2, {"command": f"{script}; ls {shlex.quote(str(temporary))}/* > listing"})
+    pools.run("-q", "-j", "1", "--executor", "pools:late")
+    listed = (pools.folder / "listing").read_text()
+
+    assert (listed.count("begun-"), listed.count("may-")) == (1, 0), "nothing is kept of those that have ended"
+    assert starts(pools) == ["1 1", "2 1", "3 1"]
+    assert pools.attempts() == [("succeeded",)] * 3
 
 
 def test_a_pool_that_runs_a_task_in_submit_keeps_its_bridge_alive(pools: Scene) -> None:

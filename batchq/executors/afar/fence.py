@@ -1,10 +1,12 @@
 """A folder that a run and the workers of a pool share: what the pool itself cannot do goes through it.
 
-The fence: the first to make the file ``begun-TOKEN`` decides. A worker that makes it begins the attempt, so no attempt
-begins twice, however often the pool runs it; it notes its host there, and its process, because some pools do not notice
-that a worker has died. A run that makes it has prevented the attempt for certain. ``orders`` grows by one line for each
-order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of life and holds a
-lock on it. The end of the run removes the folder; if the run was killed, a later one of its store does (``clear``).
+The fence: the run makes the file ``may-TOKEN`` before it gives a claim to the pool, and only the one that removes it may
+go on. A worker begins the attempt then, so none begins twice, however often and however late the pool runs it, and nothing
+has to be remembered of those that have ended. The run has prevented the attempt for certain. A worker that begins makes
+``begun-TOKEN`` with its host and its process, because some pools do not notice that a worker has died. ``orders`` grows by
+one line for each order, ``printed-TOKEN`` is the newest output, and ``alive`` names the run, which touches it as a sign of
+life and holds a lock on it. The end of the run removes the folder; if the run was killed, a later one of its store does
+(``clear``).
 """
 
 import contextlib
@@ -88,17 +90,12 @@ class Fence:
             return False
         return last != self._beaten
 
-    def begin(self, token: str, host: str = "") -> bool:
-        """Begin an attempt; False if it has begun, or was prevented. A folder that is gone prevents nothing."""
-        with contextlib.suppress(OSError):
-            try:
-                file = os.open(self._path("begun", token), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            except FileExistsError:
-                return False
-            try:
-                os.write(file, f"{host}\n{_here()} {os.getpid()} {proc.started_ticks(os.getpid())}\n".encode())
-            finally:
-                os.close(file)
+    def begin(self, token: str, host: str) -> bool:
+        """Begin an attempt; False if it has begun before, or was prevented. A folder that is gone prevents nothing."""
+        if not self.prevent(token) and os.path.isdir(self.folder):
+            return False
+        with contextlib.suppress(OSError), open(self._path("begun", token), "w") as file:
+            file.write(f"{host}\n{_here()} {os.getpid()} {proc.started_ticks(os.getpid())}\n")
         return True
 
     def orders(self) -> "Iterator[Message]":
@@ -139,9 +136,22 @@ class Fence:
             os.utime(self._path("alive"))
 
     def order(self, message: "Message") -> None:
-        """Give an order. Raises OSError."""
-        with open(self._path("orders"), "ab") as file:
+        """Give an order; without the folder the workers end their jobs by themselves. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError), open(self._path("orders"), "ab") as file:
             file.write(json.dumps(message).encode() + b"\n")
+
+    def allow(self, token: str) -> None:
+        """Allow that an attempt begins, once. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):  # of the folder
+            os.close(os.open(self._path("may", token), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+    def prevent(self, token: str) -> bool:
+        """Take back that an attempt may begin; return False if it may have begun."""
+        try:
+            os.unlink(self._path("may", token))
+        except OSError:
+            return False
+        return True
 
     def begun(self, known: "Container[str]" = ()) -> "dict[str, tuple[int, str]]":
         """Map the tokens of attempts that have begun to when they did (milliseconds since 1970) and at which host.
@@ -176,9 +186,9 @@ class Fence:
                     yield json.load(file)
 
     def forget(self, token: str) -> None:
-        """Remove the files of an attempt whose result has come: no pool runs it again."""
+        """Remove the files of an attempt that is over. No pool can begin it again: it may not."""
         self._beginners.pop(token, None)
-        for kind in ("begun", "printed"):
+        for kind in ("may", "begun", "printed"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path(kind, token))
 

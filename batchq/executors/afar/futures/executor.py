@@ -133,7 +133,13 @@ class FuturesExecutor(Elsewhere):
     def _fill(self) -> None:
         while self._made and self._backlog and self._used() + self._backlog[0].slots <= self.slots:
             claim = self._backlog.popleft()
-            self._flights[claim.token] = Flight(claim)
+            self._flights[claim.token] = flight = Flight(claim)
+            if self._fence is not None:
+                try:
+                    self._fence.allow(claim.token)
+                except OSError as error:
+                    self._give_up(flight, f"cannot write to {self._folder}: {error.strerror}", 74)
+                    continue
             self._pool.submit(claim.token, json.dumps([self._setup, protocol.packed(claim)]))
 
     def _step(self, until: float) -> None:
@@ -211,7 +217,7 @@ class FuturesExecutor(Elsewhere):
             self._look(self._fence)  # for its host
             if one.token not in self._flights:
                 return
-            flight.has_begun = not self._fence.begin(one.token)
+            flight.has_begun = not self._fence.prevent(one.token)
         elif isinstance(one.answer, CancelledError):
             flight.has_begun = False
         self._end(flight)
@@ -220,9 +226,9 @@ class FuturesExecutor(Elsewhere):
             self._failures = 0
             self._reports.append(Refused(f"the pool fails again and again: {in_one_line(one.answer)}", 74))
 
-    def _give_up(self, flight: Flight, why: str) -> None:
+    def _give_up(self, flight: Flight, why: str, code: int = 78) -> None:
         del self._flights[flight.claim.token]
-        self._reports += [Lost(flight.claim, started=False), Refused(why)]
+        self._reports += [Lost(flight.claim, started=False), Refused(why, code)]
 
     def _replace(self, error: BaseException) -> None:
         """Replace a broken pool, once for all attempts that it had."""
@@ -252,6 +258,9 @@ class FuturesExecutor(Elsewhere):
             self._dying = [one for one in self._dying if one[0] > now]
             remains.end(Marks({flight.claim.token for flight in due}, "", {}, lambda _: False))
             self._reports += [Lost(flight.claim, flight.has_begun, flight.host) for flight in due]
+            for flight in due:
+                if self._fence is not None:
+                    self._fence.forget(flight.claim.token)
 
     # --- the folder ----------------------------------------------------------------------------------------------------
 
@@ -281,7 +290,7 @@ class FuturesExecutor(Elsewhere):
 
     def _is_prevented(self, flight: Flight, fence: Fence) -> bool:
         """Keep an attempt from beginning, and report that; False if it has begun."""
-        if not fence.begin(flight.claim.token):
+        if not fence.prevent(flight.claim.token):
             return False
         del self._flights[flight.claim.token]
         self._reports.append(Lost(flight.claim, started=False))
