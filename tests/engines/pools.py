@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 
 def threads() -> Executor:
@@ -91,6 +92,51 @@ class Late(ThreadPoolExecutor):
 
 def late() -> Executor:
     return Late(2)
+
+
+def _note(line: str) -> None:
+    with Path(__file__).with_name("noted").open("a") as file:
+        file.write(f"{line}\n")
+
+
+def breaking() -> Executor:
+    """Its workers end as soon as they have started."""
+    _note("made")
+    return ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("forkserver"), initializer=os._exit, initargs=(1,)
+    )
+
+
+class Failing(ThreadPoolExecutor):
+    """The first tasks fail before anything of them has begun."""
+
+    left = 0
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        self.left -= 1
+        if self.left >= 0:
+            _note("failed")
+            return super().submit(_not_here)
+        return super().submit(function, *values)
+
+
+def failing() -> Executor:
+    pool = Failing(2)
+    pool.left = 1_000_000
+    return pool
+
+
+def failing_at_first() -> Executor:
+    pool = Failing(2)
+    pool.left = 30
+    return pool
+
+
+def apart() -> Executor:
+    """Its workers are in another folder: what leads through the current one they do not see."""
+    return ProcessPoolExecutor(
+        2, mp_context=multiprocessing.get_context("forkserver"), initializer=os.chdir, initargs=("/",)
+    )
 
 
 class AtOnce(ThreadPoolExecutor):

@@ -4,12 +4,13 @@ import os
 import shlex
 import signal
 import time
+from pathlib import Path
 
 import alone
 import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from poolscene import parent_of, worker_of_a_job
+from poolscene import bridge_above, worker_of_a_job
 from scene import SOAK, Scene, end, ended, is_gone
 
 pytest_plugins = ("scene", "poolscene", "openports")
@@ -58,13 +59,13 @@ def unfetched(pools: Scene, factory: str) -> list[str]:
     run = pools.start("-q", "-j", "2", "--executor", f"pools:{factory}")
     eventually(lambda: starts(pools))
     job, worker = int((pools.folder / "pid-1").read_text()), worker_of_a_job(pools)
-    bridge = parent_of(worker)
+    bridge = bridge_above(worker)
     os.kill(bridge, signal.SIGSTOP)
     let_end(pools)
     eventually(lambda: is_gone(job))
     end(worker)
     # Only when its last thread is gone can the pool see that it has ended, and only then it drops the result.
-    eventually(lambda: is_gone(worker) and len(os.listdir(f"/proc/{worker}/task")) == 1)
+    eventually(lambda: is_gone(worker) and len([*Path("/proc").glob(f"{worker}/task/*")]) <= 1)
     os.kill(bridge, signal.SIGCONT)
 
     assert ended(run) == 0
@@ -77,6 +78,16 @@ def test_an_attempt_whose_result_was_not_read_is_never_begun_again(pools: Scene)
     """The pool itself runs it again, on another worker: the fence prevents that."""
     assert unfetched(pools, "executorlib") == ["1 1", "1 2"]
     assert [outcome for (outcome,) in pools.attempts() if outcome != "interrupted"] == ["crashed", "succeeded"]
+
+
+@pytest.mark.parametrize("pool", BREAKING)
+def test_the_same_at_a_pool_that_breaks_as_a_whole(pools: Scene, pool: str) -> None:
+    """Whether it still reads the result depends on the pool."""
+    begun = unfetched(pools, pool)
+    outcomes = [outcome for (outcome,) in pools.attempts() if outcome != "interrupted"]
+
+    assert len(set(begun)) == len(begun) == len(outcomes)
+    assert outcomes in (["succeeded"], ["crashed", "succeeded"])
 
 
 @needs_a_network_of_its_own

@@ -1,0 +1,52 @@
+"""Pools that cannot run what they are given: how long a run tries, what that costs, and how it ends."""
+
+from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from scene import Scene
+
+pytest_plugins = ("scene", "poolscene", "openports")
+
+
+def noted(pools: Scene) -> list[str]:
+    return (pools.folder / "noted").read_text().splitlines()
+
+
+def test_a_pool_that_always_breaks_is_made_anew_three_times_and_costs_no_job_anything(pools: Scene) -> None:
+    pools.add({"command": "true", "max_attempts": 1, "max_crashes": 1})
+    done = pools.run("-j", "1", "--executor", "pools:breaking", code=74)
+
+    assert "the pool breaks again and again: BrokenProcessPool" in done.err
+    assert noted(pools) == ["made"] * 4
+    assert pools.jobs("state, failures, crashes") == [("queued", 0, 0)]
+    assert [outcome for (outcome,) in pools.attempts() if outcome != "interrupted"] == []
+
+
+def test_a_pool_that_fails_more_than_thirty_claims_in_a_row_ends_the_run_and_costs_no_job_anything(
+    pools: Scene,
+) -> None:
+    pools.add(*[{"command": "true", "max_attempts": 1, "max_crashes": 1}] * 31)
+    done = pools.run("-j", "31", "--executor", "pools:failing", code=74)
+
+    assert "the pool fails again and again: NotImplementedError: not here" in done.err
+    assert len(noted(pools)) == 31
+    assert set(pools.jobs("state, failures, crashes")) == {("queued", 0, 0)}
+
+
+def test_a_pool_that_fails_thirty_claims_and_then_works_runs_them_all(pools: Scene) -> None:
+    pools.add(*[{"command": "true", "max_attempts": 1, "max_crashes": 1}] * 31)
+    pools.run("-j", "31", "--executor", "pools:failing_at_first")
+
+    assert len(noted(pools)) == 30
+    assert set(pools.jobs("state, failures, crashes")) == {("succeeded", 0, 0)}
+
+
+def test_workers_that_do_not_see_the_folder_work_without_it_and_the_run_notes_that(pools: Scene) -> None:
+    (pools.folder / "shared").mkdir()
+    add_waiting(pools, 4)
+    let_end(pools)
+    done = pools.run("-j", "2", "--executor", "pools:apart", "--executor-folder", "/proc/self/cwd/shared")
+
+    assert done.err.count("name a folder that all see with --executor-folder") == 1
+    assert sorted(starts(pools)) == ["1 1", "2 1", "3 1", "4 1"]
+    assert pools.attempts() == [("succeeded",)] * 4
+    assert_none_overlapped(pools)
+    assert [*(pools.folder / "shared").iterdir()] == []
