@@ -132,7 +132,7 @@ def failing_at_first() -> Executor:
     return pool
 
 
-def apart() -> Executor:
+def roaming() -> Executor:
     """Its workers are in another folder: what leads through the current one they do not see."""
     return ProcessPoolExecutor(
         2, mp_context=multiprocessing.get_context("forkserver"), initializer=os.chdir, initargs=("/",)

@@ -43,7 +43,7 @@ def test_workers_that_do_not_see_the_folder_work_without_it_and_the_run_notes_th
     (pools.folder / "shared").mkdir()
     add_waiting(pools, 4)
     let_end(pools)
-    done = pools.run("-j", "2", "--executor", "pools:apart", "--executor-folder", "/proc/self/cwd/shared")
+    done = pools.run("-j", "2", "--executor", "pools:roaming", "--executor-folder", "/proc/self/cwd/shared")
 
     assert done.err.count("name a folder that all see with --executor-folder") == 1
     assert sorted(starts(pools)) == ["1 1", "2 1", "3 1", "4 1"]
