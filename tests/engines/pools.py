@@ -61,8 +61,8 @@ class Odd(ThreadPoolExecutor):
     """Runs each task twice, cannot cancel, and cannot be shut down."""
 
     def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        future = super().submit(function, *values)  # nearly always the one that begins, so the job soon succeeds
         super().submit(function, *values)
-        future = super().submit(function, *values)
         future.cancel = _not_here  # type: ignore[method-assign]
         return future
 
