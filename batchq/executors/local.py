@@ -94,6 +94,11 @@ class LocalExecutor:
         """All slots."""
         return self.slots
 
+    @property
+    def hoped(self) -> int:
+        """The same."""
+        return self.slots
+
     # --- how much ------------------------------------------------------------------------------------------------------
 
     def free(self) -> int:

@@ -78,7 +78,11 @@ class Executor(Protocol):
 
     @property
     def widest(self) -> int:
-        """How many slots a job can have at most."""
+        """How many slots a job can have at most; it changes as machines come and go."""
+
+    @property
+    def hoped(self) -> int:
+        """What ``widest`` may become again: it is more while machines are away that may come back."""
 
     def prepare(self) -> None:
         """Get ready before the first claim, if there is time for it."""

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+KILLED = 2.0  #: seconds after SIGKILL in which a process ends, unless it hangs in a system call
 _TICK = 0.005  #: seconds between checks whether it has ended
 
 
@@ -28,6 +29,7 @@ class Companion:
         self.link = link
         self.code: int | None = None
         self._has_ended = False
+        self._kill_at = float("inf")
 
     @classmethod
     def start(cls, words: Sequence[str], environment: "Mapping[str, str] | None" = None) -> "Companion | Refusal":
@@ -54,15 +56,27 @@ class Companion:
             end = ours.detach()
         return cls(pid, Link(end, end))
 
-    def end(self, patience: float) -> None:
-        """Close the link, wait ``patience`` seconds for the end, then kill the process and the rest of its session."""
+    def part(self, patience: float) -> None:
+        """Close the link; the process has ``patience`` seconds to end."""
         self.link.close()
-        until = time.monotonic() + patience
-        while not self.has_ended():
-            if time.monotonic() >= until:
-                with contextlib.suppress(OSError):
-                    os.killpg(self.pid, signal.SIGKILL)
-                until = float("inf")
+        self._kill_at = time.monotonic() + patience
+
+    def has_gone(self) -> bool:
+        """Whether the process has ended after ``part``; kills it and the rest of its session when its time is over."""
+        if not self.has_ended() and time.monotonic() >= self._kill_at:
+            self._kill_at = float("inf")
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return self.has_ended()
+
+    def end(self, patience: float) -> None:
+        """Close the link, wait ``patience`` seconds for the end, then kill the process and the rest of its session.
+
+        One that hangs in a system call survives even that for a while, and is left.
+        """
+        self.part(patience)
+        until = self._kill_at + KILLED
+        while not self.has_gone() and time.monotonic() < until:
             time.sleep(_TICK)
 
     def has_ended(self) -> bool:

@@ -93,10 +93,11 @@ def left_open(ids: Sequence[int], names: Mapping[int, str], program: str, source
     )
 
 
-def too_wide(ids: Sequence[int], slots: int, program: str) -> str:
-    """The line for jobs that need more slots than the run had."""
+def too_wide(ids: Sequence[int], slots: int, program: str, *, is_elsewhere: bool) -> str:
+    """The line for jobs that need more slots than the run had at its end."""
+    had = f"any place had at the end ({slots})" if is_elsewhere else f"this run had (-j {slots})"
     return (
-        f"{labelled(ids, {})} {_them(ids, 'needs', 'need')} more slots than this run had (-j {slots});"
+        f"{labelled(ids, {})} {_them(ids, 'needs', 'need')} more slots than {had};"
         f" '{program} explain {ids[0]}' shows how many"
     )
 

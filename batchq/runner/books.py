@@ -77,7 +77,7 @@ class Books:
         """Whether all results are successes."""
         return all(one.outcome.status == SUCCEEDED for one in self.ended)
 
-    def exchange(self, me: Runner, state: State, *, closing: bool) -> Exchange | None:
+    def exchange(self, me: Runner, state: State, *, closing: bool, resized: bool) -> Exchange | None:
         """Record all news and claim what ``state`` has room for; None, and no change, if the store does not answer."""
         leaders = self.leaders.due()
         later: list[Ended] = []
@@ -98,6 +98,7 @@ class Books:
                 printed=list(self.printed.values()),
                 logged=self.logbook.news(),
                 closing=closing,
+                resized=resized,
                 leaders=leaders,
                 over=self.leaders.finished(judged),
             )

@@ -21,7 +21,7 @@ TIDY = 1.0  #: seconds that a run may spend at its end on removing old jobs
 def leave(store: Store, me: Runner, plan: Plan, tally: Tally, *, is_stopped: bool) -> None:
     """End a run in order; if it ``is_stopped``, without tidying."""
     try:
-        if tally.stopped_at == "--max-time" and not forecast.look(store, me).is_work_left:
+        if tally.stopped_at == "--max-time" and not tally.left and not forecast.look(store, me).is_work_left:
             tally.stopped_at = None
         _answer(store, me, tally)
         if plan.is_passing and tally.asked is not None:
@@ -40,7 +40,7 @@ def _answer(store: Store, me: Runner, tally: Tally) -> None:
     if tally.asked is None:
         if me.wanted.is_selective:
             tally.failed |= dict.fromkeys(forecast.failed_since(store, me.wanted))
-        tally.too_wide = answers.too_wide(store, me)
+        tally.too_wide, tally.slots = answers.too_wide(store, me), me.widest
     else:
         tally.failed = dict.fromkeys(answers.failed(store, tally.asked)) | tally.failed
         tally.before = answers.unsuccessful_before(store, tally.asked)

@@ -26,10 +26,11 @@ from batchq.runner.pacing import NEVER, Pace, Room, State
 from batchq.runner.rescuing import Rescuer
 from batchq.runner.stopping import Stopping
 from batchq.runner.tally import Plan, Tally
+from batchq.runner.widest import Widest
 from batchq.store.answering import asking
 from batchq.store.file.bell import Bell
 from batchq.store.file.connection import Store
-from batchq.store.running import forecast, runners
+from batchq.store.running import forecast
 from batchq.store.running.runners import Runner
 
 
@@ -82,6 +83,7 @@ class _Run:
         self.began = time.monotonic()
         self.bell: Bell | None = None
         self.rescuer = Rescuer(store, me)
+        self.widest = Widest(store, executor)
         self.struck = Struck(executor, inbox)
         self.stopping = Stopping(executor, plan, tally, self.running, self.struck, observer.pause)
         self.cancellations = Cancellations(store, me, executor, plan.grace)
@@ -94,7 +96,7 @@ class _Run:
         store.check_references(on=False)  # they are to itself and jobs it holds: checking takes a tenth of an exchange
 
     def drain(self) -> Tally:
-        self.tally.slots = self.me.widest
+        self.tally.is_elsewhere = self.executor.lease is not None
         self.emitter.run_starts(self.executor.slots, self.executor.name)
         self.observer.begin(Scene(self.me, self.plan, self.tally, self.running, self.stopping, self.executor))
         while True:
@@ -131,7 +133,10 @@ class _Run:
             since=books.since,
             has_output=bool(books.printed),
             has_begun=bool(books.begun),
-            is_urgent=books.is_urgent or stop.is_unannounced or (books.is_unfinished and stop.at is None),
+            is_urgent=books.is_urgent
+            or stop.is_unannounced
+            or self.widest.is_new
+            or (books.is_unfinished and stop.at is None),
             retry_at=books.outage.again_at,
             report_at=min(books.leaders.next_at(), books.logbook.due_at()),
             wake_at=min(stop.next_at(), self.struck.next_at(), self.cancellations.look_at if self.running else NEVER),
@@ -152,11 +157,12 @@ class _Run:
 
     def _exchange(self) -> None:
         """Record and claim, if an exchange is due."""
+        self.me = self.widest.now(self.me)
         state = self._state()
         if not pacing.due(state, self.pace):
             return
         self.store.patience = pacing.patience(state)
-        done = self.books.exchange(self.me, state, closing=self.stopping.is_unannounced)
+        done = self.books.exchange(self.me, state, closing=self.stopping.is_unannounced, resized=self.widest.is_new)
         if done is None:
             return
         self.pace = self.pace.exchanged(state, time.monotonic(), done.claims, clock.seconds_to(done.again_at))
@@ -170,6 +176,8 @@ class _Run:
         self.attempts.start(done.claims)
         self.books.checkpoint()
         self.stopping.count_failures()
+        with contextlib.suppress(BatchqError):  # tells people; another exchange meets the trouble
+            self.widest.recorded(self.me)
 
     def _look_after_others(self) -> None:
         """Settle the jobs of dead runners, and stop those of our jobs that were cancelled."""
@@ -187,10 +195,6 @@ class _Run:
                 self.me = self.me._replace(lost=tuple(self.tally.beyond_reach))
             if self.running:
                 self.cancellations.stop_cancelled()
-            slots, widest = self.executor.slots, self.executor.widest
-            if (slots, widest) != (self.me.slots, self.me.widest):
-                self.me = runners.resized(self.store, self.me, slots, widest)
-                self.tally.slots = self.me.widest
         except BatchqError as error:
             if not isinstance(error, BusyError):
                 self.books.outage.meet(error)
@@ -219,7 +223,7 @@ class _Run:
         if self.books.outage.error is not None:
             return self._gives_up()
         try:
-            return self._is_drained(forecast.look(self.store, self.me))
+            return self._is_drained(forecast.look(self.store, self.widest.hoped(self.me)))
         except BatchqError as error:
             self.books.outage.meet(error)
             return False
@@ -235,11 +239,13 @@ class _Run:
         now = time.monotonic()
         if left.is_work_left or self.plan.watch or self.rescuer.is_busy:
             self.pace = self.pace.looking_by(now + pacing.LOOK)  # held up by a limit, or added since the last look
+            if self.executor.hoped > self.me.widest:
+                self.widest.tell(self.me)
             if (due_in := clock.seconds_to(left.next_due)) is not None:
                 self.pace = self.pace.looking_by(now + due_in)
             return False
         self.pace = self.pace.looking_by(now)
-        return forecast.retire(self.store, self.me)
+        return forecast.retire(self.store, self.widest.hoped(self.me))
 
     def _waits_for_itself(self, left: forecast.Forecast) -> bool:
         """Whether the remaining jobs cannot start while this run waits, because jobs wait for each other's commands."""

@@ -51,12 +51,14 @@ class Rescuer:
         self._since: dict[int, float] = {}
         self._reported: set[int] = set()
         self._reached: dict[int, Reach] = {}
+        self._leaving: list[Reach] = []
 
     def rescue(self) -> Iterator[list[Settled]]:
         """Settle the attempts of one dead runner after the other. Raises BusyError, LedgerError.
 
         They are settled after all their processes have been killed, so that no job runs twice at once.
         """
+        self._leaving = [reach for reach in self._leaving if not reach.has_left()]
         dead = rescue.lost_runners(self._store, self._me, self._here)
         self.beyond_reach = {one.runner: one for one in dead if one.hidden_in is not None and one.claims}
         for one in dead:
@@ -90,12 +92,14 @@ class Rescuer:
             from batchq.executors.afar.reach import Reach
 
             self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one))
+        reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())
-        if self._reached[one.runner].is_over():
-            return True
-        if time.monotonic() - since < one.lease / 1000:
-            return False
-        self._reached[one.runner].close()
+        if not reach.is_over():
+            if time.monotonic() - since < one.lease / 1000:
+                return False
+            reach.give_up()
+        if reach not in self._leaving:
+            self._leaving.append(reach)
         return True
 
     def _cookie_elsewhere(self, one: Lost) -> str:

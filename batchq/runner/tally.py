@@ -58,7 +58,8 @@ class Tally:
     ``run`` is its id, None if it did not begin. For jobs ``asked`` for by name it answers whichever run ran them:
     ``last`` is the only one, if its exit code is wanted; ``before`` are those that were known by key and had not
     succeeded, ``not_run`` those that did not run, and why. It
-    does not answer for jobs ``on_hold`` (since an earlier run), ``too_wide`` (for its slots) or ``left_open`` (by an
+    does not answer for jobs ``on_hold`` (since an earlier run), ``too_wide`` (for the ``slots`` that a job can have at its
+    end; one that ``is_elsewhere`` says so by its exit code, because ``-j`` does not decide there) or ``left_open`` (by an
     earlier run of the same files).
 
     ``seconds`` is how long it took. ``stopped_at`` names the option (``--max-jobs``, ``--max-time``, ``--halt``) that
@@ -85,6 +86,7 @@ class Tally:
         self.never_seen: list[Unknown] = []
         self.too_wide: list[int] = []
         self.slots = 0
+        self.is_elsewhere = False
         self.seconds = 0.0
         self.retried = 0
         self.interrupted = 0
@@ -125,7 +127,8 @@ class Tally:
             return own
         if self.failed or self.held or self.before or self.stopped_at == "--halt":
             return 1
-        return 3 if self.not_run or self.beyond_reach or self.left else 0
+        is_short = self.is_elsewhere and self.too_wide
+        return 3 if self.not_run or self.beyond_reach or self.left or is_short else 0
 
     def take(self, settled: Sequence[Settled]) -> None:
         """Count accepted outcomes."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import eventually
+from elsewhere import parents_of
 from scene import is_gone
 
 DASK = [sys.executable, "-P", "-m", "dask"]
@@ -201,15 +202,6 @@ async def _remove(name: str, dask_scheduler: Any) -> None:
 
 def _of_worker(dask_worker: Any) -> list[str]:
     return [*map(str, dask_worker.plugins), *(f"task {key}" for key in dask_worker.state.tasks)]
-
-
-def parents_of(pid: int) -> list[int]:
-    """The processes above one, nearest first."""
-    found = []
-    while pid > 1:
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        found.append(pid)
-    return found
 
 
 def without_batchq(folder: Path, version: str = "") -> tuple[list[str], dict[str, str]]:

@@ -1,6 +1,7 @@
 """Jobs that note each start and each overlap, whoever runs them where."""
 
 import shlex
+from pathlib import Path
 
 from scene import Scene
 
@@ -28,6 +29,15 @@ def starts(scene: Scene) -> list[str]:
 def process_of(scene: Scene, job: int) -> int:
     """The process of the newest attempt of a job."""
     return int((scene.folder / f"pid-{job}").read_text())
+
+
+def parents_of(pid: int) -> list[int]:
+    """The processes above one, nearest first."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
 
 
 def assert_none_overlapped(scene: Scene) -> None:

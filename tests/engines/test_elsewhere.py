@@ -1,14 +1,17 @@
 """Jobs that run elsewhere: what happens to them when a place, its carrier, the run or the line between them dies."""
 
+import json
 import os
 import shlex
 import signal
+from contextlib import ExitStack
 
 import pytest
 from conftest import eventually
-from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
+from elsewhere import add_waiting, assert_none_overlapped, let_end, parents_of, process_of, starts
 from places import SITE, carrier_to, carriers
 from scene import Scene, children_of, end, ended, signal_one, status_of
+from terminal import on_terminal
 
 pytest_plugins = ("scene", "places", "openports")
 
@@ -132,6 +135,49 @@ def test_a_stop_leaves_jobs_at_a_place_that_hangs_to_the_next_run(afar: Scene, n
     afar.run("-q", "-j", "2", "--executor", "ssh:h1,h2")
     assert afar.attempts() == [("interrupted",), ("succeeded",)] * 4
     assert_none_overlapped(afar)
+
+
+@pytest.mark.parametrize("form", ["json", "terminal"])
+def test_jobs_that_a_run_without_a_signal_leaves_are_told_at_its_end(afar: Scene, form: str) -> None:
+    add_waiting(afar, 2)
+    words = ("-j", "2", "--grace", "1s", "--executor", "ssh:h1", "--lease", "10m", "--max-time", "10s")
+    with ExitStack() as after:
+        if form == "terminal":
+            shown = after.enter_context(on_terminal(afar.shell, "run", *words, columns=120))
+        else:
+            run = afar.start(*words, "--json")
+        eventually(lambda: len(starts(afar)) == 2)
+        guardian = carrier_to(afar, "h1")
+        for pid in (guardian, *children_of(guardian)):
+            signal_one(pid, signal.SIGSTOP)
+        if form == "terminal":
+            assert shown.wait() == 3
+            assert "0 succeeded, 2 left to the next run; stopped by --max-time" in " ".join(shown.scrolled().split())
+        else:
+            assert ended(run) == 3
+            (found,) = [json.loads(line) for line in afar.said().splitlines() if line.startswith("{")]
+            assert (found["status"], found["unconfirmed"]) == (3, [1, 2])
+    assert afar.jobs() == [("running",)] * 2
+    let_end(afar)
+    afar.run("-q", "--executor", "ssh:h1")
+    assert afar.attempts() == [("interrupted",), ("succeeded",)] * 2
+
+
+def test_a_run_says_for_which_host_it_waits_after_a_halt(afar: Scene) -> None:
+    add_waiting(afar, 1)
+    run = afar.start("-j", "1", "--halt", "soon", "--executor", "ssh:h1,h2", "--lease", "20s")
+    eventually(lambda: len(starts(afar)) == 1)
+    afar.add({"command": "exit 1"})
+    hanging = next(pid for pid in carriers(afar) if pid in parents_of(process_of(afar, 1)))
+    (site,) = children_of(hanging)
+    signal_one(site, signal.SIGSTOP)
+    eventually(lambda: "does not answer: waiting for 1 job there; in " in afar.said())
+    signal_one(site, signal.SIGCONT)
+    eventually(lambda: "answers again" in afar.said())
+    let_end(afar)
+
+    assert ended(run) == 1
+    assert afar.attempts() == [("succeeded",), ("failed",)]
 
 
 def test_a_stop_leaves_jobs_at_a_lost_place_to_the_next_run(afar: Scene) -> None:

@@ -61,7 +61,7 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
             "rescued": tally.rescued, "stopped_at": tally.stopped_at, "left_alone": tally.left_alone,
             "held_by_batchq": list(tally.held), "on_hold": tally.on_hold, "too_wide": tally.too_wide,
             "left_open": tally.left_open, "never_seen": [{one.kind: one.name} for one in tally.never_seen],
-            "beyond_reach": tally.beyond_reach,
+            "beyond_reach": tally.beyond_reach, "unconfirmed": sorted(tally.left),
             "failed_before": [one.id for one in tally.before],
             "incomplete_logs": list(tally.unlogged),
             "not_run": [{"reason": one.reason, "queue": one.queue, "jobs": one.jobs} for one in tally.not_run],
@@ -179,7 +179,8 @@ def _note_undone(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         lines += undone.not_run(tally.not_run, names, batchq, tally.stopped_at)
     lines += [undone.on_hold(tally.on_hold, batchq)] if tally.on_hold else []
     lines += [undone.left_open(tally.left_open, names, batchq, plan.wanted.source)] if tally.left_open else []
-    lines += [undone.too_wide(tally.too_wide, tally.slots, batchq)] if tally.too_wide else []
+    if tally.too_wide:
+        lines.append(undone.too_wide(tally.too_wide, tally.slots, batchq, is_elsewhere=tally.is_elsewhere))
     for line in lines:
         note(line)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.missing import Here, returned
-from batchq.executors.afar.place import PATIENCE, Place
+from batchq.executors.afar.place import Place
+from batchq.executors.afar.way import PATIENCE
 from batchq.executors.seam import Noted, Refused, Report
 from batchq.jobs.attempt import Claim, Ended
 from batchq.processes.link import Closed
@@ -17,7 +18,9 @@ from batchq.processes.signals import Inbox
 SOON = 0.01  #: seconds after which a pipe without room is tried again
 UP = 30.0  #: seconds that the places have to come up before a run without any begins to wait for them
 SUSPENDED = 1.0  #: seconds within which places have suspended their jobs
-BEATS = 6  #: signs of life in the time of a lease
+BEATS = 6  #: signs of life in the time of a lease,
+BEAT = 10.0  #: at most so many seconds apart
+TICK = 0.01  #: seconds between looks whether the process of a lost place has ended
 
 
 class Afar(Elsewhere):
@@ -43,7 +46,7 @@ class Afar(Elsewhere):
         for place in places:
             place.is_one_of_several = len(places) > 1
         super().__init__(inbox)
-        self._beat = math.inf if lease is None else lease / BEATS
+        self._beat = math.inf if lease is None else min(lease / BEATS, BEAT)
         self._beat_at = time.monotonic() + self._beat
         self._is_refused = False
 
@@ -61,23 +64,30 @@ class Afar(Elsewhere):
     @property
     def slots(self) -> int:
         """How many slots all places have now; it changes as they come and go, and is at least 1."""
-        return max(1, sum(place.slots for place in self.places))
+        return max(1, sum(place.room.slots for place in self.places))
 
     @property
     def widest(self) -> int:
         """What the largest place has: a job cannot be spread over several."""
-        return max([1, *(place.widest for place in self.places)])
+        return max([1, *(place.room.widest for place in self.places)])
+
+    @property
+    def hoped(self) -> int:
+        """What the largest place may have once those are up that may come up, or come back."""
+        return max([self.widest, *(place.hoped() for place in self.places)])
 
     def free(self) -> int:
         """Count the claims that would start at once."""
         if self._hearing.is_full():
             return 0
         waiting = sum(claim.slots for claim in self._backlog)
-        return max(0, sum(max(0, place.slots - place.used()) for place in self.places) - waiting)
+        return max(0, sum(max(0, place.room.slots - place.used()) for place in self.places) - waiting)
 
     def ahead(self) -> int:
         """Count the claims that the places would take in advance."""
-        return 0 if self._hearing.is_full() else max(0, sum(place.ahead for place in self.places) - len(self._backlog))
+        if self._hearing.is_full():
+            return 0
+        return max(0, sum(place.room.ahead for place in self.places) - len(self._backlog))
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for reports."""
@@ -104,7 +114,8 @@ class Afar(Elsewhere):
 
     def suspend(self) -> None:
         """Have all places suspend their jobs, and wait a moment until they have: this process may be stopped next."""
-        self._send_all("suspend")
+        for place in self.places:
+            place.suspend(is_on=True)
         until = time.monotonic() + SUSPENDED
         while time.monotonic() < until and any(place.is_up and not place.is_suspended for place in self.places):
             self._step(until)
@@ -112,8 +123,7 @@ class Afar(Elsewhere):
     def resume(self) -> None:
         """Have all places continue their jobs."""
         for place in self.places:
-            place.is_suspended = False
-        self._send_all("resume")
+            place.suspend(is_on=False)
 
     def close(self) -> None:
         """End all places."""
@@ -125,33 +135,33 @@ class Afar(Elsewhere):
 
     def _send_all(self, kind: str) -> None:
         for place in self.places:
-            place.send([kind])
+            place.way.send([kind])
 
     def _fill(self) -> None:
         """Give claims to places: those that start at once first, then those ahead, to the place with the most room."""
-        self._requeue({claim.token for claim in self._backlog if claim.slots > self.widest})
         parcels: dict[int, list[Claim]] = {}
-        room = [place.slots - place.used() for place in self.places]
+        room = [place.room.slots - place.used() for place in self.places]
         while self._backlog:
             claim = self._backlog[0]
             number = max(range(len(room)), key=room.__getitem__)
             if room[number] >= claim.slots:
                 room[number] -= claim.slots
             else:
-                number = max(range(len(room)), key=lambda one: self.places[one].ahead)
-                if self.places[number].ahead <= 0 or claim.slots > 1:
+                number = max(range(len(room)), key=lambda one: self.places[one].room.ahead)
+                if self.places[number].room.ahead <= 0 or claim.slots > 1:
                     break
-                self.places[number].ahead -= 1
+                self.places[number].room.ahead -= 1
             parcels.setdefault(number, []).append(self._backlog.popleft())
         for number, claims in parcels.items():
             self.places[number].give(claims)
 
     def _step(self, until: float) -> None:
         now = time.monotonic()
-        due = [until, self._beat_at, *(place.answer_by for place in self.places)]
-        due += [place.again_at for place in self.places if place.companion is None and not place.is_given_up()]
-        due += [place.ghosts_until for place in self.places if place.ghosts]
-        if not all([place.push() for place in self.places]):
+        due = [until, self._beat_at]
+        for place in self.places:
+            due += [place.pulse.answer_by, place.quiet_at(), place.way.starts_at()]
+            due += [place.ghosts_until] * bool(place.ghosts) + [now + TICK] * place.way.is_leaving
+        if not all([place.way.push() for place in self.places]):
             due.append(now + SOON)
         first = min(due)
         for key, _ in self._selector.select(None if first == math.inf else max(0.0, first - now)):
@@ -167,7 +177,11 @@ class Afar(Elsewhere):
                     self._lose(key.data)
         self._start_places()
         self._keep_time()
-        self._fill()
+        self._send()
+
+    def _lose(self, place: Place, why: str = "", patience: float = PATIENCE) -> None:
+        self._selector.unregister(place.way.fileno())
+        place.lose(why, patience)
 
     def _take(self, report: Report) -> None:
         """Keep a report. If an attempt lacked there what is here, the run ends, and no place gets what waits here."""
@@ -180,38 +194,41 @@ class Afar(Elsewhere):
             self._reports.append(Refused(why))
             self._requeue({claim.token for claim in self._backlog})
 
-    def _lose(self, place: Place, patience: float = PATIENCE) -> None:
-        if place.companion is not None:
-            self._selector.unregister(place.companion.link.fileno())
-        place.lose(patience)
-        if not place.is_given_up():
+    def _note_lost(self, place: Place) -> None:
+        if not place.way.is_given_up():
             self._reports.append(Noted(f"lost {place.name} ({place.why_lost()}): starting it again"))
-        elif not all(one.is_given_up() for one in self.places):
+        elif not all(one.way.is_given_up() for one in self.places):
             self._reports.append(Noted(f"gave {place.name} up ({place.why_lost()}): going on without it"))
 
     def _start_places(self) -> None:
         for place in self.places:
-            if place.may_start(time.monotonic()):
+            if time.monotonic() >= place.way.starts_at():
                 place.start()
-                if place.companion is not None:
-                    self._selector.register(place.companion.link.fileno(), selectors.EVENT_READ, place)
+                if place.way.is_open:
+                    self._selector.register(place.way.fileno(), selectors.EVENT_READ, place)
 
     def _keep_time(self) -> None:
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat_at = now + self._beat
-            self._send_all("alive")
+            for place in self.places:
+                place.ask()
         for place in self.places:
-            if place.companion is not None and place.is_silent(now):
-                self._lose(place, 0.0)
+            if place.is_up and now >= place.pulse.lost_at():
+                self._lose(place, f"it has not answered for {self.lease or 0:g} s", 0.0)
+            if place.way.has_left():
+                self._note_lost(place)
+            if now >= place.quiet_at():
+                self._reports.append(place.fall_quiet())
             if place.ghosts and now >= place.ghosts_until:
                 self._reports += place.settle()
-            if now >= place.answer_by:
+            if now >= place.pulse.answer_by:
                 self._reports += place.leave()
-        if not self._is_refused and all(place.is_given_up() for place in self.places):
+        ways = [place.way for place in self.places]
+        if not self._is_refused and all(way.is_given_up() and not way.is_leaving for way in ways):
             self._is_refused = True
             if any(isinstance(one, Refused) for one in self._reports):
                 return
-            why = "; ".join(f"{place.name}: {place.refusal}" for place in self.places)
-            code = 78 if any(place.is_unfit for place in self.places) else 74
+            why = "; ".join(f"{place.name}: {place.way.trouble}" for place in self.places)
+            code = 78 if any(way.is_unfit for way in ways) else 74
             self._reports.append(Refused(f"no place of work can be reached ({why})", code))

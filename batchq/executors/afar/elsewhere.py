@@ -18,6 +18,16 @@ class Elsewhere:
         self._backlog: deque[Claim] = deque()
         self._reports: list[Report] = []
 
+    @property
+    def widest(self) -> int:
+        """How many slots a job can have at most."""
+        raise NotImplementedError
+
+    @property
+    def hoped(self) -> int:
+        """What that may become again."""
+        return self.widest
+
     def prepare(self) -> None:
         """Do nothing: the places get ready by themselves."""
 
@@ -30,9 +40,9 @@ class Elsewhere:
         raise NotImplementedError
 
     def start(self, claims: Sequence[Claim]) -> None:
-        """Send the claims for which there is room; the rest waits here."""
+        """Send the claims for which there is room; the rest waits here, except what has become too wide."""
         self._backlog += claims
-        self._fill()
+        self._send()
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for reports."""
@@ -66,6 +76,11 @@ class Elsewhere:
         """Return those claims that still wait here."""
         self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
         self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+
+    def _send(self) -> None:
+        """Send what there is room for; return what no place can have any more: it would keep all others waiting."""
+        self._requeue({claim.token for claim in self._backlog if claim.slots > max(1, self.widest)})
+        self._fill()
 
     def _fill(self) -> None:
         raise NotImplementedError

@@ -5,6 +5,7 @@ import time
 from batchq.errors import UsageError
 from batchq.executors.afar import choosing
 from batchq.executors.afar.place import Place
+from batchq.executors.afar.way import Way
 from batchq.processes.link import Closed
 
 
@@ -26,23 +27,33 @@ class Reach:
             Place(name, words, choosing.setup_to_end(executor, f"{cookie}.{number}")): None
             for number, (name, words) in enumerate(commands.items())
         }
+        self._leaving: list[Way] = []
 
     def is_over(self) -> bool:
         """Whether surely nothing of the dead run is left at any of its places."""
         for place in [*self._open]:
-            if place.may_start(time.monotonic()):
+            place.way.has_left()
+            if time.monotonic() >= place.way.starts_at():
                 place.start()
             try:
                 place.receive()
             except Closed:
                 place.lose()
             if place.is_up:
-                place.close()
                 del self._open[place]
+                place.way.send(["close"])
+                place.way.part()
+                self._leaving.append(place.way)
         return self._is_known and not self._open
 
-    def close(self) -> None:
-        """Give up."""
+    def has_left(self) -> bool:
+        """Whether what led there has ended."""
+        self._leaving = [way for way in self._leaving if way.is_leaving and not way.has_left()]
+        return not self._leaving
+
+    def give_up(self) -> None:
+        """Ask no more."""
         for place in self._open:
-            place.close()
+            place.way.part(0.0)
+        self._leaving += [place.way for place in self._open]
         self._open.clear()

@@ -189,17 +189,22 @@ def chosen_on_hold(store: Store, selection: Selection) -> list[int]:
 
 
 def too_wide(store: Store, runner: Runner) -> list[int]:
-    """The queued jobs of the selection that need more slots than this runner, or any other that takes them, has."""
+    """The jobs of the selection, queued or due for a retry, that need more slots than this runner, or any other that
+    takes them, has."""
     wanted = runner.wanted
-    rows = store.fetch(
-        "SELECT id FROM jobs WHERE state = 'queued' AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
-        f" WHERE name = jobs.queue AND (paused OR running_limit <= 0)) AND {wanted.condition()} ORDER BY id",
-        wanted.named() | {"slots": runner.widest},
-    )
-    if not rows:
+    found = [
+        id
+        for state in ("state = 'queued'", "state = 'scheduled' AND why = 'retry'")
+        for (id,) in store.fetch(
+            f"SELECT id FROM jobs WHERE {state} AND slots > 1 AND slots > :slots AND NOT EXISTS (SELECT 1 FROM queues"
+            f" WHERE name = jobs.queue AND (paused OR running_limit <= 0)) AND {wanted.condition()}",
+            wanted.named() | {"slots": runner.widest},
+        )
+    ]
+    if not found:
         return []
     others = [one for one in runners.living(store) if one.id != runner.id]
-    return obstacles.without_taken(store, NotRun("free", None, 0, [id for (id,) in rows]), others).jobs
+    return obstacles.without_taken(store, NotRun("free", None, 0, sorted(found)), others).jobs
 
 
 def _below(store: Store, ids: list[int]) -> set[int]:

@@ -48,6 +48,7 @@ def exchange(
     printed: Sequence[Printed] = (),
     logged: Sequence[Logged] = (),
     closing: bool = False,
+    resized: bool = False,
     leaders: Sequence[Leader] = (),
     over: Sequence[Claim] = (),
 ) -> Exchange:
@@ -60,7 +61,7 @@ def exchange(
 
     ``printed`` is output of jobs that still run; ``logged`` are files with output, also of attempts that ended;
     ``leaders`` are processes of running attempts, to be stored, and ``over`` are ended attempts whose stored processes
-    are to be removed; ``closing`` records that the runner claims no more.
+    are to be removed; ``closing`` records that the runner claims no more, ``resized`` how many slots a job can have in it.
 
     ``now`` (milliseconds) defaults to the time when the transaction begins: with a time from before the wait for the
     store, a rate would be charged for starts that it does not allow yet.
@@ -97,6 +98,8 @@ def exchange(
                 recording.forget(db, over)
             if closing:
                 runners.stop_claiming(db, runner)
+            if resized:
+                runners.resize(db, runner)
             if ended:
                 failpoints.hit("before_finish")
     except (ValueError, TypeError, ArithmeticError, LedgerError) as error:
@@ -105,7 +108,7 @@ def exchange(
             raise
         return exchange(
             store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
-            logged=logged, closing=closing, leaders=leaders, over=over,
+            logged=logged, closing=closing, resized=resized, leaders=leaders, over=over,
         )  # fmt: skip
     if claims:
         failpoints.hit("after_claim")

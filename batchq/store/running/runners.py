@@ -164,13 +164,6 @@ def register(
     return Runner(id, liveness, wanted, slots, widest, tuple(one.id for one in inside))
 
 
-def resized(store: Store, runner: Runner, slots: int, widest: int) -> Runner:
-    """Record how many slots a runner has now, as machines come and go."""
-    with store.writing() as db:
-        db.execute("UPDATE runners SET slots = ?, widest = ? WHERE id = ?", (slots, widest, runner.id))
-    return runner._replace(slots=slots, widest=widest)
-
-
 def _remember_failed(db: "sqlite3.Connection", wanted: RunSelection) -> None:
     """Keep for this connection which of the jobs have failed already, by attempt: no clock can be trusted for that."""
     db.execute("DROP TABLE IF EXISTS temp.failed_before")
@@ -278,6 +271,11 @@ def lost_jobs(store: Store, running: Collection[int]) -> set[int]:
 def stop_claiming(db: sqlite3.Connection, runner: Runner) -> None:
     """Record, inside a transaction, that a runner claims no more."""
     db.execute("UPDATE runners SET state = 'stopping' WHERE id = ? AND ended_at IS NULL", (runner.id,))
+
+
+def resize(db: sqlite3.Connection, runner: Runner) -> None:
+    """Record, inside a transaction, how many slots a runner has now, as machines come and go."""
+    db.execute("UPDATE runners SET slots = ?, widest = ? WHERE id = ?", (runner.slots, runner.widest, runner.id))
 
 
 def leave(store: Store, runner: Runner, now: int) -> bool:

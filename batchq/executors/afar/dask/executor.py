@@ -61,7 +61,7 @@ class DaskExecutor(Elsewhere):
 
     @property
     def widest(self) -> int:
-        """The threads of the largest worker; more than any job needs as long as that is unknown."""
+        """The threads of the largest worker."""
         return self._workers.widest
 
     def free(self) -> int:
@@ -108,7 +108,6 @@ class DaskExecutor(Elsewhere):
     def _fill(self) -> None:
         if self._is_over:
             self._requeue({claim.token for claim in self._backlog})
-        self._requeue({claim.token for claim in self._backlog if claim.slots > self.widest})
         for address, flights in self._workers.place(self._backlog).items():
             flights[0].worker.speak(time.monotonic())
             chosen = json.dumps(flights[0].worker.process)
@@ -144,11 +143,10 @@ class DaskExecutor(Elsewhere):
         for name, values in self._cluster.take():
             getattr(self, f"_on_{name}")(*values)
         self._keep_time()
-        self._fill()
+        self._send()
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        self._workers.narrow(now)
         for worker, is_expected in self._dying.due(now):
             self._settle(worker, is_expected=is_expected)
         if not self._cluster.is_connected:
@@ -256,8 +254,8 @@ class DaskExecutor(Elsewhere):
 
     def _lose(self, worker: Worker, *, is_expected: bool) -> None:
         """Note that a worker is gone; its results that are on their way still count for a moment."""
-        now = time.monotonic()
-        if self._workers.lose(worker, now):
+        if self._workers.lose(worker):
+            now = time.monotonic()
             self._dying.add(worker, worker.over_at(now, self.lease or 0.0), is_expected=is_expected)
 
     def _settle(self, worker: Worker, *, is_expected: bool) -> None:

@@ -17,8 +17,6 @@ AT_HAND = 0.1  #: seconds of work that wait at a worker, so that it never waits 
 MOST_AHEAD = 16  #: claims for each thread of a worker that wait there at most
 SETTLE = 0.1  #: seconds after the end of a worker in which results that are on their way still count
 SILENT = 3.0  #: seconds without an answer after which a worker that leaves may only be stalled
-WIDE = 30.0  #: seconds in which jobs as wide as a worker that has gone wait for another one
-ANY = 10_000  #: slots of the widest job that there can be: nobody knows how large workers are before the first is there
 TO_END = 2.0  #: seconds that a site may take to end its jobs after its lease
 
 
@@ -86,7 +84,6 @@ class Workers:
         self.strangers: dict[str, Worker] = {}
         self.flights: dict[str, Flight] = {}
         self._unfit: dict[str, str] = {}
-        self._gone: list[tuple[float, int]] = []  # the threads of workers that have gone, and until when they count
         self._pace: float | None = None
 
     # --- room ----------------------------------------------------------------------------------------------------------
@@ -98,8 +95,8 @@ class Workers:
 
     @property
     def widest(self) -> int:
-        """The threads of the largest worker; one that has just gone may come back."""
-        return max([*(one.threads for one in self.fit.values()), *(threads for _, threads in self._gone)], default=ANY)
+        """The threads of the largest worker."""
+        return max([1, *(one.threads for one in self.fit.values())])
 
     def used(self) -> int:
         """Count the threads that all claims at workers take."""
@@ -160,18 +157,12 @@ class Workers:
             return None
         return f"no worker of the cluster has batchq {mine}: {address} has {self._unfit[address]}"
 
-    def lose(self, worker: Worker, now: float) -> bool:
+    def lose(self, worker: Worker) -> bool:
         """Note that a worker is gone; False if that is known."""
         if self.fit.get(worker.address) is not worker:
             return False
         del self.fit[worker.address]
-        self._gone.append((now + WIDE, worker.threads))
         return True
-
-    def narrow(self, now: float) -> None:
-        """Forget how large workers were that have not come back in time, as soon as there are others."""
-        if self.fit:
-            self._gone = [one for one in self._gone if one[0] > now]
 
 
 class Dying:

@@ -58,7 +58,7 @@ class FuturesExecutor(Elsewhere):
     def __init__(
         self, make: "Callable[[], Any]", slots: int, inbox: Inbox, setup: "dict[str, Any]", folder: str | None
     ) -> None:
-        self.widest = slots
+        self._most = slots
         self.lease: float | None = setup["lease"]
         super().__init__(inbox)
         self._setup = setup | {"folder": folder}
@@ -83,7 +83,12 @@ class FuturesExecutor(Elsewhere):
     @property
     def slots(self) -> int:
         """How many attempts run at once: none before the first pool has been made."""
-        return self.widest if self._made or self._breaks else 0
+        return self._most if self._made or self._breaks else 0
+
+    @property
+    def widest(self) -> int:
+        """All of them."""
+        return self._most
 
     def free(self) -> int:
         """Count the claims that would start at once."""
