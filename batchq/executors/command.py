@@ -9,66 +9,25 @@ import time
 from collections.abc import Sequence
 
 from batchq import clock
+from batchq.executors.kill import Kill, overrun, unkillable
 from batchq.executors.plainwords import may_do_without, plain_words
 from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import (
-    CANCELLED,
     FAILED,
     INTERRUPTED,
     MACHINE_BUSY,
     SUCCEEDED,
     TIMED_OUT,
-    UNKILLABLE,
     Claim,
     Ended,
     Failure,
     Outcome,
 )
 from batchq.jobs.model import SHELL
-from batchq.processes import proc, tree
+from batchq.processes import tree
 from batchq.processes.capture import Output
 from batchq.processes.spawn import Refusal, machine_refusal
 from batchq.processes.unnamed import unnamed_file
-
-PATIENCE = 60.0  #: seconds that a process may survive SIGKILL before its slot is given up (as in Slurm)
-
-
-class Kill:
-    """The kill of an attempt: the status that it ends with, and when KILL follows TERM."""
-
-    def __init__(self) -> None:
-        self.status: str | None = None
-        self.is_killed = False
-
-    def enforce(self, pid: int, status: str, grace: float) -> float:
-        """Send TERM to the group first, later KILL to it and all descendants; return when (monotonic) to call again."""
-        first = self.status is None
-        self.status = self.status or status
-        if first and grace > 0:
-            tree.kill_group(pid, signal.SIGTERM)
-            tree.kill_group(pid, signal.SIGCONT)  # a stopped process would not see the TERM
-            return time.monotonic() + grace
-        below = proc.descendants(pid)
-        tree.kill_group(pid, signal.SIGKILL)
-        for child in below:
-            tree.kill(child, signal.SIGKILL)
-        self.is_killed = True
-        return time.monotonic() + (PATIENCE if tree.may_end(pid) else 0)
-
-
-def overrun(claim: Claim) -> Failure:
-    """Make the failure of an attempt that exceeded its timeout."""
-    assert claim.timeout is not None
-    return Failure("TimedOut", f"ran longer than its timeout of {clock.show_duration(claim.timeout)}")
-
-
-def unkillable(outcome: Outcome, why: str) -> Outcome:
-    """Make the outcome of an attempt with a surviving process: unless it succeeded, no other may begin next to that."""
-    if outcome.status in (SUCCEEDED, CANCELLED):
-        return outcome
-    status = TIMED_OUT if outcome.status == TIMED_OUT else FAILED
-    failure = Failure(UNKILLABLE, f"{why}; it is still alive, so the job is not tried again")
-    return outcome._replace(status=status, result=None, failure=failure, is_final=True)
 
 
 class Command:

@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Sequence
 
-from batchq.executors.command import Kill
 from batchq.executors.handle import WorkerHandle
+from batchq.executors.kill import Kill
 from batchq.jobs.attempt import INTERRUPTED
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from batchq import clock
 from batchq.executors import outcomes
-from batchq.executors.command import Kill, overrun, unkillable
 from batchq.executors.exits import ExitResult
+from batchq.executors.kill import TaskKill, overrun, unkillable
 from batchq.executors.message import Hook, message
 from batchq.executors.shared import ExecutorContext
 from batchq.jobs.attempt import INTERRUPTED, SILENCE, TIMED_OUT, Claim, Ended, Failure, Outcome, Printed, Printout
@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.processes.resident import Answer
 
-SURVIVED = 10  #: milliseconds after a signal in which a worker ends because of it
 MESSAGES = 3  #: in flight at once, so that a worker has work while an exchange takes place
 
 
@@ -49,10 +48,9 @@ class WorkerHandle:
         self._hook = hook
         self._context = context
         self._sizes: deque[int] = deque()
-        self._kill = Kill()
+        self._kill = TaskKill()
         self._exit_result: ExitResult | None = None
         self._single = True
-        self._signalled_at: int | None = None
         self._began = 0.0
         self._reported = (0, 0)
 
@@ -134,7 +132,6 @@ class WorkerHandle:
             return
         if self._exit_result is not None and status == TIMED_OUT:
             grace = 0
-        self._signalled_at = clock.now()
         self.deadline = self._kill.enforce(self.pid, status, grace)
 
     def is_killed(self) -> bool:
@@ -180,15 +177,9 @@ class WorkerHandle:
     def _outcome(self, claim: Claim, answer: "Answer") -> Outcome:
         printout = self._printed(answer[1]) if answer[1] or self._single else SILENCE
         outcome = outcomes.answered(answer, printout)
-        if self._signalled_at is None:
+        if self._kill.signalled_at is None:
             return outcome
-        status, ended_at, signalled_at = self._kill.status, answer[0][2], self._signalled_at
-        self._kill = Kill()  # not meant for the tasks after this one
-        if ended_at > signalled_at + SURVIVED:
-            self._signalled_at = None
-        if status is None or ended_at < signalled_at:
-            return outcome
-        return outcomes.imposed(outcome, status, self._overrun(claim))
+        return self._kill.judged(outcome, answer[0][2], self._overrun(claim))
 
     def _printed(self, output: str) -> Printout:
         """Return what a task printed to the pipes or files; for a fresh process it is known only at its exit."""
@@ -214,7 +205,7 @@ class WorkerHandle:
             death = outcomes.Death(
                 code,
                 self._kill.status,
-                is_late=self._signalled_at is not None,
+                is_late=self._kill.signalled_at is not None,
                 has_reported=self.resident.has_reported,
                 is_garbled=self.resident.is_garbled,
                 python=self.home.python,
@@ -251,10 +242,7 @@ class WorkerHandle:
         return claims
 
     def _overrun(self, claim: Claim) -> Failure | None:
-        if claim.timeout is None:
-            return None
-        failure = overrun(claim)
-        return failure._replace(message=failure.message + self._meanwhile())
+        return None if claim.timeout is None else overrun(claim, self._meanwhile())
 
     def _meanwhile(self) -> str:
         return f" while it imported {self.resident.imports}" if self.resident.imports else ""

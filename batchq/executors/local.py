@@ -9,25 +9,24 @@ import math
 import selectors
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from batchq.executors.aftermath import Aftermath
-from batchq.executors.commands import CALLABLE, Commands, unbegun
+from batchq.executors.commands import Commands
 from batchq.executors.handle import WorkerHandle
 from batchq.executors.listener import Listener, attach
 from batchq.executors.message import Hook
-from batchq.executors.pace import Pace, Rest
 from batchq.executors.pipes import Pipes
 from batchq.executors.pool import Pool
-from batchq.executors.seam import Lost, Report, Started
+from batchq.executors.seam import Lost, Report
 from batchq.executors.shared import ExecutorContext
+from batchq.executors.starting import Starting
 from batchq.executors.watch import NEWS, Watch
-from batchq.jobs.attempt import KEPT, MACHINE_BUSY, Claim, Ended
+from batchq.jobs.attempt import KEPT, Claim, Ended
 from batchq.processes import proc, tree
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
-from batchq.processes.spawn import Refusal, Spawner
+from batchq.processes.spawn import Spawner
 
 KEEP = 0.1  #: seconds after which a run reads the rest of batchq's files, which its workers may need
 TURN = 0.005  #: seconds for reaping and starting commands before everything else gets a turn
@@ -80,13 +79,9 @@ class LocalExecutor:
         )
         self._aftermath = Aftermath(Kept() if kept is None else kept)
         self._watch = Watch(self._commands, self._pool, self._aftermath, self._pipes, grace)
-        self._backlog: deque[Claim] = deque()
-        self._reports: list[Report] = []
-        self._pace = Pace()
-        self._rest = Rest()
+        self._starting = Starting(slots, self._context, self._commands, self._pool, self._watch)
         self._output_at, self._keep_at = time.monotonic() + NEWS, time.monotonic() + KEEP
         self._is_new = True
-        self._any_wide = False  # whether any claim took more than one slot
         self._prepare = prepare
 
     @property
@@ -103,15 +98,11 @@ class LocalExecutor:
 
     def free(self) -> int:
         """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
-        if self._rest.is_on():
-            return 0
-        waiting = sum(claim.slots for claim in self._backlog) if self._any_wide else len(self._backlog)
-        return max(0, self.slots - self._watch.used() - waiting)
+        return self._starting.free()
 
     def ahead(self) -> int:
         """Count the claims that keep all slots busy for a moment at the present pace; 0 for longer jobs."""
-        waiting = len(self._backlog) + sum(len(worker.tasks) for worker in self._pool.workers.values())
-        return self._pace.ahead(self.slots, waiting)
+        return self._starting.ahead()
 
     # --- the work ------------------------------------------------------------------------------------------------------
 
@@ -125,34 +116,20 @@ class LocalExecutor:
     def start(self, claims: Sequence[Claim]) -> None:
         """Start the claims that find an empty slot; the rest waits here."""
         self.prepare()
-        self._pool.note_claims()
-        self._any_wide = self._any_wide or any(claim.slots > 1 for claim in claims)
-        for claim in claims:
-            refusal = self._context.write_parents(claim) or self._commands.make_ready(claim)
-            if refusal is None:
-                self._backlog.append(claim)
-            else:
-                self._refuse(claim, refusal)
-        self._fill()
+        self._starting.add(claims)
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
         """Wait for output, answers, endings and deadlines."""
         until = math.inf if timeout is None else time.monotonic() + timeout
-        self._step(0.0 if self._reports else until)
+        self._step(0.0 if self._starting.reports else until)
         until = min(until, time.monotonic() + gather)
-        while time.monotonic() < until and self._has_enough() and not self._is_awaited():
+        while time.monotonic() < until and self._starting.has_enough() and not self._is_awaited():
             self._step(until)
         self._watch.conclude()
-        self._collect()
-        reports = [*self._context.logs.take_news(), *self._reports]  # logs are reported before ends
-        self._context.remove_parents(report.claim for report in self._reports if isinstance(report, (Ended, Lost)))
-        self._reports = []
+        reports = self._starting.take()
+        self._context.remove_parents(report.claim for report in reports if isinstance(report, (Ended, Lost)))
         self._watch.is_urgent = False
-        return reports
-
-    def _has_enough(self) -> bool:
-        """Whether every slot is busy and more work is waiting."""
-        return bool(self._backlog) and not self.ahead() and not self._rest.is_on()
+        return [*self._context.logs.take_news(), *reports]  # logs are reported before ends
 
     def _is_awaited(self) -> bool:
         """Whether the runner must return now: a signal, a bell, or an end that must be recorded at once."""
@@ -170,11 +147,8 @@ class LocalExecutor:
         """Stop attempts; requeue those that wait here."""
         chosen = set(tokens)
         self._watch.read_all_answers()
-        self._collect()
-        waiting = [claim for claim in self._backlog if claim.token in chosen]
-        self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
-        self._commands.drop(waiting)
-        self._reports += [Lost(claim, started=False) for claim in waiting]
+        self._starting.collect()
+        self._starting.drop(chosen)
         self._commands.stop(chosen, status, grace)
         self._pool.stop(chosen, status, grace)
         if not grace:
@@ -203,46 +177,6 @@ class LocalExecutor:
         self._pipes.close()
         self._selector.close()
 
-    # --- starting ------------------------------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        """Start claims while there are empty slots, in the order of the backlog."""
-        self._collect()
-        if self._backlog and self._backlog[0].kind in CALLABLE:
-            self._context.package.check(rarely=self._pool.is_fast(self._pace) and bool(self._pool.busy()))
-        self._pool.retire()
-        while self._backlog and not self._rest.is_on():
-            claim, empty = self._backlog[0], self.slots - self._watch.used()
-            if claim.kind in CALLABLE:
-                given = self._pool.give(self._backlog, empty, self._pace, self._watch.choose_numbers)
-                if given is None:
-                    return
-                if isinstance(given, Refusal):
-                    self._refuse(self._backlog.popleft(), given)
-                    continue
-                self._reports += given.begun
-                if given.is_new:
-                    self._rest.forget()
-            elif empty >= claim.slots:
-                self._start_command(self._backlog.popleft())
-            else:
-                return
-
-    def _start_command(self, claim: Claim) -> None:
-        command = self._commands.start(claim, self._watch.choose_numbers(claim.slots))
-        if isinstance(command, Refusal):
-            self._refuse(claim, command)
-            return
-        self._rest.forget()
-        if claim.started_at is None:
-            self._reports.append(Started(claim, command.started_at))
-
-    def _refuse(self, claim: Claim, refusal: Refusal) -> None:
-        """Report an attempt that could not begin; if the machine refused it, start nothing for a while."""
-        if refusal.of_machine:
-            self._reports += self._rest.begin(refusal.message)
-        self._reports.append(unbegun(claim, refusal))
-
     # --- the loop ------------------------------------------------------------------------------------------------------
 
     def _step(self, until: float) -> None:
@@ -254,14 +188,14 @@ class LocalExecutor:
         self._watch.sweep_when_due()
         self._watch.read_overdue_answers()
         self._watch.enforce()
-        self._fill()
+        self._starting.fill()
         now = time.monotonic()
         if now >= self._keep_at:
             self._keep()
         if now >= self._output_at:
             self._output_at = now + NEWS
             self._watch.report_output()
-        self._collect()
+        self._starting.collect()
 
     def _select(self, until: float) -> None:
         """Wait for signals, output and answers, and read them."""
@@ -277,26 +211,14 @@ class LocalExecutor:
 
     def _patience(self, until: float) -> float | None:
         now = time.monotonic()
-        rest = self._rest.until if self._backlog and self._rest.is_on() else math.inf
-        first = min(until, rest, self._keep_at, self._watch.due(now))
+        first = min(until, self._starting.rests_until(), self._keep_at, self._watch.due(now))
         return None if first == math.inf else max(0.0, first - now)
 
     def _reap(self) -> None:
         """Reap ended processes and start others in their place; repeat while commands end, for ``TURN`` at most."""
         soon = time.monotonic() + TURN
         while self._watch.reap() and time.monotonic() < soon and not self._inbox.received and not self._watch.is_urgent:
-            self._fill()
-
-    def _collect(self) -> None:
-        """Collect reports, and the claims that another worker has to take."""
-        reports, again = self._watch.take()
-        self._backlog.extendleft(reversed(again))
-        ended = [one for one in reports if isinstance(one, Ended)]
-        self._pace.note(ended)
-        self._reports += reports
-        for claim, outcome in ended:
-            if outcome.failure is not None and outcome.failure.type == MACHINE_BUSY and claim.kind not in CALLABLE:
-                self._reports += self._rest.begin(outcome.failure.message)
+            self._starting.fill()
 
     def _keep(self) -> None:
         """Read what workers need of batchq, in case its files are taken away."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from batchq.executors.aftermath import Cleared
-from batchq.executors.command import unkillable
 from batchq.executors.departures import Departures
 from batchq.executors.handle import WorkerHandle
 from batchq.executors.homes import alike, home_of
+from batchq.executors.kill import unkillable
 from batchq.executors.message import Hook
 from batchq.executors.pace import MOST_AHEAD, Pace
 from batchq.executors.pipes import Pipes

@@ -15,7 +15,7 @@ import pytest
 
 from batchq.executors.afar.afar import Afar
 from batchq.executors.afar.hearing import Hearing
-from batchq.executors.afar.perform import site_words
+from batchq.executors.afar.nextdoor import site_words
 from batchq.executors.afar.place import Place
 from batchq.executors.listener import Listener
 from batchq.executors.local import LocalExecutor

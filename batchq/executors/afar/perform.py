@@ -1,231 +1,25 @@
 """What an engine is given to run: ``perform(invocation)``, one attempt, in a worker process of the engine.
 
-That process may have many threads and belongs to somebody else, so nothing is started or signalled from it but one *site*
-for each run, which runs the jobs. ``perform`` hands it a claim and waits. All values are JSON, so that nothing of batchq
-is pickled.
+It hands the claim to the site of its run next to this process, and waits. All values are JSON, so that nothing of batchq is
+pickled.
 """
 
 import json
 import os
-import select
-import sys
 import threading
 import time
 from collections.abc import Callable
 
-from batchq.executors.afar import protocol
 from batchq.executors.afar.fence import Fence
-from batchq.jobs.attempt import INTERRUPTED
-from batchq.processes import machine, remains
-from batchq.processes.companion import Companion
+from batchq.executors.afar.nextdoor import CHECK, NextDoor
 from batchq.processes.link import Closed
-from batchq.processes.remains import Marks
-from batchq.processes.spawn import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.processes.link import Message
-
-CHECK = 0.05  #: seconds between checks whether the engine has withdrawn a task
-ORDERS = 0.1  #: seconds between looks into the folder of orders
-UP = 30.0  #: seconds that a site may take to start
-MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
-PATIENCE = 5.0  #: seconds that a site may take to end
 ME = os.urandom(8).hex()  #: names this process: another one may come to have its address
 UNSHARED = [["unshared"]]  #: the answer of a worker that does not see the folder of the run: nothing has begun
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-#: The site takes batchq from where this process has it, and everything else from its own installation
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import batchq; sys.path.append(sys.path.pop(0));"
-    " from batchq.executors.afar.site import main; main()"
-)
-
-
-def site_words() -> list[str]:
-    """Return the words that start a site with the Python and the batchq of this process."""
-    return [sys.executable, "-P", "-c", _START, _ROOT]
-
-
-class _Flight:
-    """One attempt at the site: ``changed`` is set when there is something new."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Event()
-        self.started_at: int | None = None
-        self.end: Message | None = None
-        self.printed: Message | None = None
-        self.logged: list[Message] = []
-
-
-class NextDoor:
-    """The site of one run next to this process. Its calls may come from any thread."""
-
-    def __init__(self, setup: "dict[str, Any]", number: int) -> None:
-        """Start it; ``number`` counts the sites of this run here. Raises RuntimeError if it does not come up."""
-        self.greeting: dict[str, Any] | None = None
-        self.is_gone = False
-        self._fence = Fence(setup["folder"]) if setup["folder"] else None
-        self._lock = threading.Lock()
-        self._flights: dict[str, _Flight] = {}
-        self._refused: set[str] = set()
-        self._is_up = threading.Event()
-        name = f"{setup['run']}.{os.getpid()}"
-        started = Companion.start(site_words())
-        if isinstance(started, Refusal):
-            raise RuntimeError(started.message)
-        self._companion = started
-        self._cookie = f"{name}.{number}"
-        mine: dict[str, Any] = {"slots": MANY, "engine": None, "cookie": self._cookie, "end": [], "listens": False}
-        self._companion.link.send(["setup", setup | mine])
-        self._reader = threading.Thread(target=self._read, name="batchq-site", daemon=True)
-        self._reader.start()
-        if not self._is_up.wait(UP) or self.is_gone:
-            raise RuntimeError("the site next to this worker, which runs the jobs, did not start")
-
-    # --- for the threads that perform ----------------------------------------------------------------------------------
-
-    def perform(
-        self,
-        claim: "list[Any]",
-        is_withdrawn: Callable[[], bool] = lambda: False,
-        began: Callable[[str, int], None] | None = None,
-    ) -> "list[Message]":
-        """Run one claim to its end; return the messages about its log files, and ``ended`` or ``lost``.
-
-        Raises Closed if the site is gone.
-
-        ``began`` is called once when the attempt has begun. One that ``is_withdrawn`` is stopped: nobody waits for it.
-        """
-        token = claim[1]
-        if self._fence is not None and not self._fence.begin(token, machine.host()):
-            return [["lost", token, True]]  # the engine runs it a second time: nobody knows how the first time ended
-        flight = _Flight()
-        with self._lock:
-            if token in self._refused:
-                return [["lost", token, False]]
-            if self.is_gone:
-                raise Closed
-            self._flights[token] = flight
-            self._companion.link.send(["run", [claim]])
-        is_stopped = False
-        try:
-            while flight.end is None:
-                flight.changed.wait(CHECK)
-                flight.changed.clear()
-                if began is not None and flight.started_at is not None:
-                    began(token, flight.started_at)
-                    began = None
-                if not is_stopped and is_withdrawn():
-                    is_stopped = True
-                    self.order(["stop", [token], INTERRUPTED, 0])
-            if self.greeting is not None:
-                protocol.name_host(flight.end, self.greeting["host"])
-            return [*flight.logged, flight.end]
-        finally:
-            with self._lock:
-                self._flights.pop(token, None)
-
-    # --- orders --------------------------------------------------------------------------------------------------------
-
-    def order(self, message: "Message") -> None:
-        """Pass an order on."""
-        with self._lock:
-            if not self.is_gone:
-                try:
-                    self._companion.link.send(message)
-                except Closed:
-                    pass  # the reader sees it, too
-
-    def stop(self, tokens: list[str], status: str, grace: float) -> dict[str, str]:
-        """Stop those that run here, and refuse the others if they come; return which of both, by token."""
-        with self._lock:
-            mine = [token for token in tokens if token in self._flights]
-            self._refused.update(token for token in tokens if token not in self._flights)
-        if mine:
-            self.order(["stop", mine, status, grace])
-        return {token: "stopping" if token in mine else "refused" for token in tokens}
-
-    def news(self) -> "list[Message]":
-        """Return what running attempts have printed since the last call; this is also a sign of life of the run."""
-        self.order(["alive"])
-        found = []
-        with self._lock:
-            for flight in self._flights.values():
-                if flight.printed is not None:
-                    found.append(flight.printed)
-                    flight.printed = None
-        return found
-
-    def close(self) -> bool:
-        """End the site and everything that it runs; return whether that has happened."""
-        self.order(["close"])
-        self._reader.join(2 * PATIENCE)
-        return self.is_gone
-
-    # --- the thread that reads -----------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        poller = select.poll()
-        poller.register(self._companion.link.fileno(), select.POLLIN)
-        try:
-            while True:
-                poller.poll((ORDERS if self._fence else 1.0) * 1000)
-                with self._lock:
-                    self._companion.link.push()
-                for message in self._companion.link.receive():
-                    self._take(message)
-                if self._fence is not None:
-                    self._follow(self._fence)
-        except Closed:
-            pass
-        self._companion.end(PATIENCE)
-        remains.end(
-            Marks((), self._cookie, {}, lambda _: False)
-        )  # of a site that was killed; soon its jobs run elsewhere
-        with self._lock:
-            self.is_gone = True
-            for token, flight in self._flights.items():
-                flight.end = flight.end or ["lost", token, flight.started_at is not None]
-                flight.changed.set()
-        self._is_up.set()
-
-    def _take(self, message: "Message") -> None:
-        kind, *rest = message
-        if kind == "up":
-            self.greeting = rest[0]
-            self._is_up.set()
-        elif (
-            kind in ("started", "printed", "logged", "ended", "lost")
-            and (flight := self._flights.get(rest[0])) is not None
-        ):
-            if kind == "started":
-                flight.started_at = rest[1]
-            elif kind == "logged":
-                flight.logged.append(message)
-                return
-            elif kind == "printed":
-                flight.printed = message
-                if self._fence is not None:
-                    self._fence.print(message)
-                return
-            else:
-                flight.end = message
-            flight.changed.set()
-
-    def _follow(self, fence: Fence) -> None:
-        """Follow the orders in the folder, and pass on that the run is alive."""
-        if fence.has_beaten():
-            self.order(["alive"])
-        for message in fence.orders():
-            kind, *rest = message
-            if kind == "stop":
-                self.stop(*rest)
-            else:
-                self.order(message)
-
 
 _sites: dict[str, NextDoor] = {}
 _counts: dict[str, int] = {}
@@ -250,9 +44,17 @@ def perform(invocation: str) -> str:
     setup, claim = json.loads(invocation)
     if setup["folder"] and not Fence(setup["folder"]).is_shared(setup["run"]):
         return json.dumps(UNSHARED)
+    return performed(setup, claim, lambda: False)
+
+
+def performed(setup: "dict[str, Any]", claim: "list[Any]", is_withdrawn: Callable[[], bool]) -> str:
+    """Run one attempt at the site next to this process, and stop it when it ``is_withdrawn``.
+
+    Raises RuntimeError if no site can be had here.
+    """
     for _ in range(3):
         try:
-            return json.dumps(next_door(setup).perform(claim))
+            return json.dumps(next_door(setup).perform(claim, is_withdrawn))
         except Closed:
             time.sleep(CHECK)
     raise RuntimeError("the site next to this worker, which runs the jobs, ends at once")

@@ -7,7 +7,6 @@ from distributed import get_worker
 
 from batchq.executors.afar import perform as at_worker
 from batchq.jobs.attempt import Claim
-from batchq.processes.link import Closed
 
 ANOTHER = "another"  #: the answer of a process that was not chosen
 _STARTED_AT = Claim._fields.index("started_at")
@@ -39,9 +38,4 @@ def perform(invocation: str) -> str:
         task = worker.state.tasks.get(key)
         return task is None or task.state in _WITHDRAWN or worker.status.name not in _ALIVE
 
-    for _ in range(3):
-        try:
-            return json.dumps(at_worker.next_door(setup).perform(claim, is_withdrawn))
-        except Closed:
-            time.sleep(at_worker.CHECK)
-    raise RuntimeError("the site next to this worker, which runs the jobs, ends at once")
+    return at_worker.performed(setup, claim, is_withdrawn)
