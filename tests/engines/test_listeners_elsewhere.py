@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import Started, eventually
+from daskcluster import Cluster
 from places import SITE, carrier_to
 from scene import Scene, end
 from test_folders_elsewhere import ANOTHER_MACHINE
@@ -236,6 +237,24 @@ def test_after_the_loss_of_a_host_output_and_log_say_that_something_is_missing(a
     assert re.search(r"^\[1\] \[batchq: what came after this is missing: .* was lost\]$", err, re.MULTILINE)
     assert re.fullmatch(r"begun\n\[batchq: what came after this is missing: .* was lost\]\n", first.read().decode())
     assert str(first.trouble).startswith("what came after this is missing")
+    assert (second.read(), second.trouble) == (b"begun\n", None)
+
+
+@pytest.mark.parametrize("how", ["killed", "retired"])
+def test_after_the_loss_of_a_worker_they_say_so_too(afar: Scene, dask: Cluster, how: str) -> None:
+    afar.add({"command": f"echo begun; test $BATCHQ_ATTEMPT = 2 || exec {shlex.quote(str(afar.rest))}"})
+    with started(afar, "--output", "-q", "--log-dir", "logs", "--executor", f"dask:{dask.address}") as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"[1] begun\n"
+        worker = dask.above(int(afar.pids.read_text()))
+        dask.kill(worker) if how == "killed" else dask.retire(worker)
+        out, err = rest_of(run)
+    first, second = logs(afar)
+
+    assert (run.returncode, out) == (74, "[1] begun\n")
+    assert afar.attempts() == [("crashed" if how == "killed" else "interrupted",), ("succeeded",)]
+    assert re.search(r"^\[1\] \[batchq: what came after this is missing: .* was lost\]$", err, re.MULTILINE)
+    assert re.fullmatch(rb"begun\n\[batchq: what came after this is missing: .* was lost\]\n", first.read())
     assert (second.read(), second.trouble) == (b"begun\n", None)
 
 

@@ -119,10 +119,10 @@ def test_survivors_of_a_timeout_are_found(scene: Scene) -> None:
 
 WEAK = """
 import signal
-from batchq.executors import command, leftovers
+from batchq.executors import kill, leftovers
 from batchq.processes import guardian
-assert command.PATIENCE and leftovers.SWEEP and guardian.PATIENCE
-command.PATIENCE = leftovers.SWEEP = guardian.PATIENCE = 0.2
+assert kill.PATIENCE and leftovers.SWEEP and guardian.PATIENCE
+kill.PATIENCE = leftovers.SWEEP = guardian.PATIENCE = 0.2
 strong, strong_group = tree.kill, tree.kill_group
 tree.kill = lambda pid, number: number == signal.SIGKILL or strong(pid, number)
 tree.kill_group = lambda pid, number: number == signal.SIGKILL or strong_group(pid, number)
