@@ -114,6 +114,13 @@ CONTRAST = """(() => {
 })()"""
 
 
+#: The text and the edges of each label of the figure of slots
+LABELS = """[...document.querySelectorAll('section[aria-labelledby=slots] svg text')].filter(one => one.textContent.trim()
+    && getComputedStyle(one).opacity != '0')
+  .map(one => { const box = one.getBoundingClientRect();
+    return [one.textContent.replace(/ +/g, ' '), box.left, box.top, box.right, box.bottom] })"""
+
+
 @contextmanager
 def server() -> Iterator[tuple[str, list[str]]]:
     """A server that lists what it was asked for."""

@@ -31,8 +31,9 @@ class Summary(NamedTuple):
     of those; ``next_due`` is when the first waiting job is due, in milliseconds; ``lost`` counts the running jobs whose
     run died. ``program``, ``retry`` and ``all_failed`` are commands to continue with, the last two only if jobs failed.
     ``reasons`` are those of all failures. ``took`` is how long attempts took, ``waited`` how long jobs waited from their
-    add to their first start; ``flaky`` counts the jobs that succeeded after an attempt that did not. ``change`` is what is
-    different from last time; None if there is no last time. ``sample`` is how many jobs ``took`` and ``waited`` were
+    add to their first start; ``unneeded`` counts the cancelled jobs that were for a failure which did not come, ``flaky``
+    the jobs that succeeded after an attempt that did not. ``change`` is what is different from last time; None if there is
+    no last time. ``sample`` is how many jobs ``took`` and ``waited`` were
     computed from if not from all, else 0; if ``is_estimated``, ``timing`` and ``flaky`` are scaled up from these, too, and
     there are no ``slowest``. ``runs`` has the stretch of time in which each run worked on the jobs. Only there if they were
     asked for: ``flow``, the course of the attempts (None if none has ended); ``briefs``, the jobs in brief; and ``names``
@@ -51,6 +52,7 @@ class Summary(NamedTuple):
     running: list[Job]
     next_due: int | None
     lost: int = 0
+    unneeded: int = 0
     reasons: list[Reason] = []  # noqa: RUF012 - a field of a tuple
     took: Spread | None = None
     waited: Spread | None = None
@@ -145,6 +147,7 @@ def build(
             slowest=[] if ran.sample and estimated else tallies.slowest(store, selection, SLOWEST),
             running=queries.jobs(store, selection.in_state("running"), RUNNING) if counts.get("running") else [],
             lost=queries.lost(store, selection) if counts.get("running") else 0,
+            unneeded=tallies.unneeded(store, selection.in_state("cancelled")) if counts.get("cancelled") else 0,
             next_due=tallies.next_due(store, selection) if counts.get("scheduled") else None,
             reasons=found,
             took=ran.took,

@@ -34,6 +34,8 @@ def _headline(report: Summary) -> Iterator[Line]:
     parts: list[Part] = [(f"{count(report.jobs, 'job')}: ", "bold")]
     for name, number in sorted(report.standings.items(), key=lambda item: _ORDER.get(item[0], 9)):
         why = f" for {count(len(report.reasons), 'reason')}" if name == "failed" and number > 1 else ""
+        if name == "cancelled" and report.unneeded:
+            why = " as not needed" if report.unneeded == number else f" ({report.unneeded:,} as not needed)"
         parts += [(f"{number:,} {name}{why}", f"bold {STYLES.get(name, '')}"), (", ", "")]
     if report.span is None:
         yield line(*parts[:-1], "; nothing has run yet")

@@ -9,8 +9,10 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from commands import run
 from conftest import Shell, eventually
 from history import FAILED, NOW, SUCCEEDED, a_night, add, claim, out, play, play_together
+from test_order import jobs
 
 from batchq import clock
 from batchq.errors import UsageError
@@ -86,6 +88,19 @@ def test_the_headline_names_the_worst(store: Store) -> None:
         "1 of 5 jobs failed",
         "2 of 7 jobs failed, for 2 reasons; 1 is not finished",
     ]
+
+
+def test_jobs_that_were_not_needed_are_no_trouble(store: Store) -> None:
+    jobs(store, {"name": "a"}, {"name": "alarm", "after_failed": ["a"]}, {"name": "then", "after": ["alarm"]})
+    play(store, SUCCEEDED)
+    found = built(store)
+
+    assert headline(found) == "1 job succeeded, 2 were not needed"
+    assert "not needed, because nothing failed for which they were: 2 jobs." in text_of(page_of(store))
+    assert "1 succeeded, 2 cancelled as not needed, in " in run(store, "report").out
+    control.cancel(store, of_ids(add(store, "b")))
+    assert headline(built(store)) == "1 of 4 jobs was cancelled"
+    assert "1 succeeded, 3 cancelled (2 as not needed), in " in run(store, "report").out
 
 
 def test_the_page_of_a_night_says_what_to_do(store: Store) -> None:

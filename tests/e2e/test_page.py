@@ -1,9 +1,13 @@
 """The page of a report in a real browser: it loads nothing, it works, and text of jobs stays text."""
 
+import itertools
 import json
 import os
 import re
+import shlex
 import shutil
+import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import Shell, nothing_left
-from pages import CONTRAST, FAILED, REFUSED, STRANGE, add_hostile, add_night, server
+from pages import CONTRAST, FAILED, LABELS, REFUSED, STRANGE, add_hostile, add_night, server
 
 from batchq import clock
 from batchq.jobs.selection import Selection
@@ -227,6 +231,46 @@ def test_the_check_would_notice_a_page_that_does_not_escape(
     browser.open(path)
 
     assert {"IMG", "scripts"} & {*browser.value(STRANGE)}
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_lanes_of_hosts_are_named_and_no_label_touches_another(browser: Any, tmp_path: Path, width: int) -> None:
+    """A real run on two places, and one here; times are labelled in seconds or hours."""
+    site = Path(sys.executable).with_name("batchq-site")
+    with shell_in(tmp_path) as shell:
+        shell.env["BATCHQ_SSH"] = f"sh -c {shlex.quote(f'exec {shlex.quote(str(site))}')}"
+        for _ in range(4):
+            shell("add", "-q", "-c", "echo >> begun; until test $(wc -l < begun) = 4; do sleep 0.01; done")
+        shell("run", "-q", "-j", "2", "--executor", "ssh:h1,a-host-with-a-rather-long-name.example.org")
+        shell("add", "-q", "--", "true")
+        shell("run", "-q")
+        machine = os.uname().nodename
+        names = ["local", f"{machine}/a-host-with-a-rather-long-name.example.org", f"{machine}/h1"]
+        for span in (14.6, 90_000.0):
+            with sqlite3.connect(shell.db()) as db:  # as if each attempt had taken so long
+                db.execute(
+                    "UPDATE attempts SET seconds = ?, finished_at = started_at + ? WHERE job < 5",
+                    (span, int(span * 1000)),
+                )
+            db.close()
+            browser.open(report(shell), width)
+            found = browser.value(LABELS)
+            downwards = sorted(found, key=lambda one: one[2])
+            lanes = [text for text, *_ in downwards if text.endswith((" 1", "2")) and ":" not in text]
+
+            assert len(lanes) == 5 and [lanes[2], lanes[4]] == ["2", "2"]
+            first = [lanes[0], lanes[1], lanes[3]]
+            assert [(lane[:5], lane[-6:]) for lane in first] == [(name[:5], f"{name} 1"[-6:]) for name in names]
+            assert touching(found) == []
+
+
+def touching(labels: list[tuple[str, float, float, float, float]]) -> list[tuple[str, str]]:
+    """The pairs of labels of a figure that are less than a blank apart, by their left, top, right and bottom edges."""
+    return [
+        (one[0], other[0])
+        for one, other in itertools.combinations(labels, 2)
+        if one[1] < other[3] + 3 and other[1] < one[3] + 3 and one[2] < other[4] - 3 and other[2] < one[4] - 3
+    ]
 
 
 @pytest.mark.parametrize("width", [400, 800, 1600])

@@ -1,4 +1,4 @@
-"""What jobs elsewhere print is seen while they run, by other programs: ``logs -f``."""
+"""What jobs elsewhere print is seen while they run, by other programs; and however much it is, it takes little memory."""
 
 import os
 import shlex
@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import survivors
 from conftest import eventually
 from daskcluster import cluster
-from scene import Scene, ended
+from elsewhere import parents_of
+from scene import Scene, ended, status_of
+from terminal import on_terminal
 
 pytest_plugins = ("scene", "places")
+
+MB = 1_000_000
 
 
 @pytest.fixture(params=["ssh:h1", "pools:forkserver", "dask"])
@@ -35,3 +40,63 @@ def test_logs_follow_a_job_that_waits_until_its_output_was_seen(afar: Scene, exe
 
     assert (ended(run), ended(logs)) == (0, 0)
     assert afar.said() == "begun\nover\n"
+
+
+def test_logs_and_top_show_a_line_of_a_job_before_it_ends(afar: Scene, executor: str) -> None:
+    gate = shlex.quote(str(afar.folder / "gate"))
+    says = "for n in 1 2 3 4 5; do echo line $n; sleep 0.2; done"
+    afar.add({"command": f"{says}; until test -e {gate}; do sleep 0.02; done", "name": "says"})
+    with on_terminal(afar.shell, "run", "-j", "1", "--executor", executor) as bar:
+        bar.wait_for("1 (says)  line 5", seconds=60)
+        with on_terminal(afar.shell, "top") as top:
+            top.wait_for("says  line 5")
+        assert afar.shell("top", "--once").out.count("line 5") == 1
+        assert afar.shell("logs", "1").out.endswith("line 5\n")
+        assert afar.jobs() == [("running",)]
+        (afar.folder / "gate").touch()
+        assert bar.wait() == 0
+
+
+@pytest.fixture
+def printing(afar: Scene) -> str:
+    """A job that prints 100 MB when it may, and then waits."""
+    folder = shlex.quote(str(afar.folder))
+    wait = f"until test -e {folder}/%s; do sleep 0.02; done"
+    prints = f"yes | head -c 100000000; touch {folder}/printed"
+    return f"echo $$ > {folder}/pid; echo begun; {wait % 'go'}; {prints}; {wait % 'gate'}"
+
+
+def test_what_a_job_prints_elsewhere_takes_little_memory_and_few_messages(
+    afar: Scene, executor: str, printing: str
+) -> None:
+    afar.add({"command": printing})
+    run = afar.start("-q", "-j", "1", "--executor", executor)
+    eventually(lambda: afar.output() == b"begun\n", 60)
+    memory, heard = {pid: peak(pid) for pid in on_the_way(afar)}, received(afar.runner())
+    (afar.folder / "go").touch()
+    eventually((afar.folder / "printed").exists, 60)
+    eventually(lambda: len(afar.output()) > 100_000, 60)  # its head and its tail, as of any job that still runs
+
+    assert {pid: grown for pid, before in memory.items() if (grown := peak(pid) - before) > 8 * MB} == {}
+    assert received(afar.runner()) - heard < 4 * MB
+    (afar.folder / "gate").touch()
+    assert ended(run) == 0
+    assert afar.rows("SELECT sum(total) FROM outputs") == [(100_000_006,)]
+
+
+def on_the_way(scene: Scene) -> list[int]:
+    """The processes between the job and the store: those above the job (its site, the worker), the run, and its bridge."""
+    above = parents_of(int((scene.folder / "pid").read_text()))
+    above = above[: above.index(os.getpid())]
+    assert len(above) >= 3
+    return sorted({*above, *(pid for pid, words in survivors.living(scene.folder) if "batchq" in words)})
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    return int(status_of(pid)["VmHWM"].split()[0]) * 1024
+
+
+def received(pid: int) -> int:
+    """How many bytes a process has read so far, from pipes and files."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])

@@ -65,7 +65,7 @@ def test_failures_are_printed_when_they_happen_and_equal_ones_counted(batchq: Sh
         terminal.wait_for("waiting until", ", 59 m ")  # the same signal within half a second is one
         terminal.type(CTRL_C)
         assert terminal.wait() == 130
-        last = "".join(terminal.screen().split("\n")[-2:])
+        last = " ".join(terminal.screen().split("\n")[-2:])
         assert re.search(r"6 jobs in .*s: 6 failed for 2 reasons, 1 queued again; stopped by Ctrl-C", last)
 
 
@@ -234,3 +234,13 @@ def test_the_last_line_that_a_job_printed_is_next_to_it(batchq: Shell) -> None:
         terminal.wait_for("1 (load)  part 2\\x07")
         terminal.signal(signal.SIGQUIT)
         assert terminal.wait() == 131
+
+
+def test_the_last_line_is_wrapped_between_words(batchq: Shell) -> None:
+    for script in ("true", "true", "exit 3", "exit 4"):
+        batchq("add", "-c", script)
+    with on_terminal(batchq, "run", columns=40) as terminal:
+        assert terminal.wait() == 1
+        assert re.search(
+            r"batchq: 4 jobs in [0-9.]+ m?s: 2 succeeded, 2 failed for 2 reasons$", " ".join(terminal.screen().split())
+        )

@@ -365,7 +365,8 @@ def test_a_change_waits_for_a_locked_store_and_then_says_so(batchq: Shell) -> No
         terminal.wait_for("[queued 1]")
         with open_at(str(batchq.db())) as store, store.writing():
             terminal.type("h")
-            terminal.wait_for("is busy: process", str(os.getpid()))
+            said = f"is busy: process {os.getpid()}"  # in one line or two: the path before it may be long
+            terminal.wait_until(lambda screen: said in " ".join(screen.split()), said)
         terminal.type("h")
         terminal.wait_for("hold: 1 job held")
 

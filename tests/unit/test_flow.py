@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.report.flow import LANES, Bar, Flow, flow
@@ -17,6 +17,14 @@ tries = st.lists(
         Try, st.integers(1, 3), st.integers(START, START + 90_000), st.floats(0, 200), st.sampled_from(OUTCOMES)
     ),
     min_size=1, max_size=60,
+)  # fmt: skip
+
+afar = st.lists(
+    st.builds(
+        Try, st.integers(1, 3), st.integers(START, START + 90_000), st.floats(0.01, 200), st.just("succeeded"),
+        st.sampled_from(("alpha", "beta/w1", "beta/w2", None)),
+    ),
+    min_size=1, max_size=40,
 )  # fmt: skip
 
 
@@ -81,6 +89,42 @@ def test_more_slots_than_can_be_drawn_are_counted() -> None:
 
     assert (len(found.lanes), found.hidden) == (LANES, 50 - LANES)
     assert max(bar.ok for bar in found.busy) == pytest.approx(50, abs=1)
+
+
+@settings(deadline=None, max_examples=30)
+@given(afar)
+def test_a_lane_has_attempts_of_one_host_only(attempts: list[Try]) -> None:
+    """All of one host failed, and nothing else did: so lanes that were mixed up have both colours."""
+    attempts.append(Try(1, START, 1.0, "succeeded", "alpha"))
+    for bad in sorted({one.host or "local" for one in attempts}):
+        mixed = [one._replace(outcome="failed") if (one.host or "local") == bad else one for one in attempts]
+        found = flow_of(mixed)
+
+        hosts = [host or "local" for host in sorted({one.host or "" for one in attempts})]
+        assert [host for host, _ in found.hosts] == hosts or found.hidden
+        owners = [host for host, lanes in found.hosts for _ in range(lanes)]
+        assert len(owners) == len(found.lanes)
+        for owner, lane in zip(owners, found.lanes, strict=True):
+            assert {bool(bar.ok) for bar in lane} == {owner != bad}
+            assert {bool(bar.bad) for bar in lane} == {owner == bad}
+
+
+def test_a_host_has_as_many_lanes_as_it_used_at_once() -> None:
+    def attempts(host: str, *starts: int) -> list[Try]:
+        return [Try(1, START + start, 1.0, "succeeded", host) for start in starts]
+
+    one = attempts("alpha", 0, 1000, 2000)  # one after the other
+    two = attempts("beta", 0, 500, 1000, 1500)
+    assert flow_of([*one, *two]).hosts == [("alpha", 1), ("beta", 2)]
+
+
+def test_lanes_of_hosts_that_do_not_fit_are_counted() -> None:
+    many = [Try(1, START, 5.0, "succeeded", f"node{n // 10}") for n in range(50)]
+
+    found = flow_of(many)
+
+    assert (len(found.lanes), found.hidden) == (LANES, 50 - LANES)
+    assert found.hosts == [("node0", 10), ("node1", 10), ("node2", 10), ("node3", 2)]
 
 
 def test_a_sample_has_no_lanes_because_missing_attempts_would_look_like_idle_slots() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 
 from batchq.errors import BatchqError
@@ -113,6 +114,7 @@ def _is_idle(tally: Tally) -> bool:
 
 def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None, options: OutputOptions) -> None:
     from batchq.cli.run.live import sentences
+    from batchq.report.layout import line, look, render
     from batchq.report.program import program
 
     if options.is_teed and (tally.succeeded or tally.failed):
@@ -125,7 +127,10 @@ def _print_last_line(store: Store, plan: Plan, tally: Tally, reasons: int | None
     if tally.signal is not None or tally.stopped_at is not None:
         with contextlib.suppress(BatchqError):
             left = forecast.waiting(store, plan.wanted._replace(ids=None if tally.asked is None else tally.asked.ids))
-    note(sentences.ended(tally, reasons, left))
+    # wrapped between words; the line above it may have commands, which must stay whole to be copied
+    text = render([line(f"batchq: {sentences.ended(tally, reasons, left)}")], look(sys.stderr, "never", os.environ))
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
 
 
 def _print_failures(found: "Aftermath", options: OutputOptions) -> None:

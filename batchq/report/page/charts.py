@@ -23,6 +23,7 @@ _LANE, _HEIGHT = 18, 190
 _EVERY_LANE = 16  #: with more lanes than that, only every fourth gets its number
 _NAME = 28  #: characters of the name of a host
 _LETTER = 7.5  #: pixels of a character; browsers have wider letters than those by which Vega leaves room
+_APART = 16  #: pixels between labels of times, at least; for the same reason
 _TAG = re.compile(r"<[^>]*>")
 _LONG_DECIMALS = re.compile(r"(\.\d)\d+")
 _CONFIG = {
@@ -71,7 +72,14 @@ class _Clock:
 
     def x(self) -> "dict[str, Any]":
         scale = {"type": "utc", "domain": [self._zero, self._end], "nice": False}
-        axis = {"format": _CLOCK, "grid": False, "title": None, "labelOverlap": True, "tickCount": 8}
+        axis = {
+            "format": _CLOCK,
+            "grid": False,
+            "title": None,
+            "labelOverlap": True,
+            "labelSeparation": _APART,
+            "tickCount": 8,
+        }
         return {"type": "temporal", "scale": scale, "axis": axis, "at": self.at}
 
 

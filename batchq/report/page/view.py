@@ -74,8 +74,12 @@ def headline(summary: "Summary") -> str:
         return f"{failed:,} of {count(jobs, 'job')} failed{reasons}{rest}"
     if unfinished:
         return f"{unfinished:,} of {count(jobs, 'job')} {are} not finished"
-    if cancelled := summary.counts.get("cancelled", 0):
+    if cancelled := summary.counts.get("cancelled", 0) - summary.unneeded:
         return f"{cancelled:,} of {count(jobs, 'job')} {'was' if cancelled == 1 else 'were'} cancelled"
+    if summary.unneeded:
+        needed = jobs - summary.unneeded
+        ended = f"{count(needed, 'job')} succeeded, " if needed else ""
+        return f"{ended}{summary.unneeded:,} {'was' if summary.unneeded == 1 else 'were'} not needed"
     return "No jobs" if not jobs else "The job succeeded" if jobs == 1 else f"All {jobs:,} jobs succeeded"
 
 
@@ -120,11 +124,13 @@ def _facts(summary: "Summary") -> list[Part]:
 
 
 def _notes(summary: "Summary", zone: Zone) -> Iterator[str]:
-    """Yield what to know about jobs that have not finished."""
+    """Yield what to know about jobs that have not finished, or were not needed."""
     if lost := summary.standings.get("lost", 0):
         yield f"{count(lost, 'job')} lost: {LOST}."
     if summary.next_due is not None:
         yield f"The next scheduled job is due at {zone.second(summary.next_due)}."
+    if summary.unneeded:
+        yield f"Cancelled as not needed, because nothing failed for which they were: {count(summary.unneeded, 'job')}."
 
 
 def _since_last_time(change: "Change | None") -> str:
