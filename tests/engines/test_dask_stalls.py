@@ -188,15 +188,23 @@ def test_nothing_goes_wrong_unless_a_fault_is_planted(
     assert wrong in found if wrong else not found, found
 
 
-def test_a_bridge_that_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster) -> None:
+@pytest.mark.parametrize("stalls", ["bridge", "worker", *(["site"] if SOAK else [])])
+def test_what_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster, stalls: str) -> None:
     add_waiting(scene, 2)
     run = scene.start("--executor", f"dask:{dask.address}", "--lease", "3s", "--grace", "0")
     eventually(lambda: len(starts(scene)) == 2)
-    os.kill(bridge_of(scene.runner()), signal.SIGSTOP)
+    worker = dask.above(process_of(scene, 1))
+    (guardian,) = dask.sites()[worker]
+    victims = {
+        "bridge": bridge_of(scene.runner()), "worker": dask.workers[worker].pid, "site": children_of(guardian)[0]
+    }  # fmt: skip
+    os.kill(victims[stalls], signal.SIGSTOP)
     os.kill(run.pid, signal.SIGINT)
 
     assert ended(run) == 130, scene.said()
+    assert "left to the next run, which makes sure" in scene.said()
     let_end(scene)
     scene.run("-q", "--executor", f"dask:{dask.address}")
+    end(victims[stalls])
     assert set(scene.jobs()) == {("succeeded",)}
     assert wrong_starts(scene) == set()

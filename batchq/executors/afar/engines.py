@@ -35,7 +35,7 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     try:
         import distributed  # noqa: F401
     except ImportError:
-        raise Unfit(f"--executor {chosen} needs distributed: pip install 'batchq[dask]'") from None
+        raise Unfit(f"--executor {chosen} needs distributed: pip install distributed") from None
     from batchq.executors.afar.dask.cluster import Cluster
     from batchq.executors.afar.dask.executor import DaskExecutor
 

@@ -148,6 +148,8 @@ class Place:
             self.way.is_unfit = True
         elif isinstance(report, Printed):
             self._hearing.printed(report)
+        elif isinstance(report, Left):
+            self._abandon(report.claim)
         elif isinstance(report, Ended | Lost):
             if isinstance(report, Ended):
                 self._hearing.over(report)

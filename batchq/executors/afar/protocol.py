@@ -9,7 +9,7 @@ To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop"
 import binascii
 from binascii import crc32
 
-from batchq.executors.seam import Lost, Noted, Refused, Report, Started
+from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
 from batchq.jobs.attempt import Claim, Ended, Failure, Logged, Outcome, Printed, Stream
 
 TYPE_CHECKING = False
@@ -53,6 +53,8 @@ def message(report: Report) -> "Message":
         return ["logged", report.claim.token, report.stream, report.path, report.trouble]
     if isinstance(report, Lost):
         return ["lost", report.claim.token, report.started, report.host]
+    if isinstance(report, Left):
+        return ["left", report.claim.token]
     return ["noted", report.text] if isinstance(report, Noted) else ["refused", *report]
 
 
@@ -89,6 +91,8 @@ def report(message: "Message", claims: dict[str, Claim]) -> Report | None:
         return Started(claim, rest[1])
     if kind == "printed":
         return Printed(claim, _unpacked_stream(rest[1]), _unpacked_stream(rest[2]), rest[3])
+    if kind == "left":
+        return Left(claim)
     return Logged(claim, *rest[1:]) if kind == "logged" else Lost(claim, *rest[1:])
 
 

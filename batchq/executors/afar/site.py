@@ -19,7 +19,7 @@ from batchq.executors.afar.mapping import mapped
 from batchq.executors.afar.unfit import Unfit
 from batchq.executors.listener import Flow
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Lost, Refused, Report
+from batchq.executors.seam import Executor, Left, Lost, Refused, Report
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
 from batchq.processes import guardian, machine, proc, remains
@@ -235,7 +235,7 @@ class Site:
                 counted.append(ended)
         counted += struck.resolved()
         for report in counted:
-            if isinstance(report, Ended | Lost):
+            if isinstance(report, Ended | Lost | Left):
                 self._running.pop(report.claim.token, None)
         return counted
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONNECT = 10.0  #: seconds that a connection may take
 CLOSE = 3.0  #: seconds that the goodbye may take
 _CLOSE = '["close"]'
-ORDERS = 8  #: orders that are on their way at once: one to a worker that does not answer holds up no other
+ORDERS = 64  #: orders that are on their way at once: one to a worker that does not answer holds up no other
 
 
 class Cluster:

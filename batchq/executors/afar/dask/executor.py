@@ -13,10 +13,11 @@ from importlib import metadata
 from batchq.executors.afar import protocol
 from batchq.executors.afar.dask import landing, task
 from batchq.executors.afar.dask.cluster import Cluster
+from batchq.executors.afar.dask.told import Told
 from batchq.executors.afar.dask.workers import SETTLE, Dying, Flight, Worker, Workers
 from batchq.executors.afar.elsewhere import Elsewhere
-from batchq.executors.seam import Lost, Noted, Refused, Report
-from batchq.jobs.attempt import Ended
+from batchq.executors.seam import Left, Lost, Noted, Refused, Report
+from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ class DaskExecutor(Elsewhere):
         self._reconnect = reconnect
         self._workers = Workers()
         self._dying = Dying()
+        self._told = Told()
         self._adrift_since: float | None = None
         self._is_over = False
         self._look_at = self._news_at = 0.0
@@ -79,12 +81,17 @@ class DaskExecutor(Elsewhere):
         return {token: one.worker.host for token, one in self._workers.flights.items() if one.has_begun}
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
-        """Have the sites stop these attempts; those that have not begun are refused there, and come back as Lost."""
+        """Have the sites stop these attempts; those that have not begun are refused there, and come back as Lost.
+
+        What a stopped run is to end at a worker that does not answer is reported as Left a moment later.
+        """
         chosen = set(tokens)
         self._requeue(chosen)
         for worker in self._workers.fit.values():
             if mine := [token for token in worker.flights if token in chosen]:
                 self._cluster.order(worker.address, ["stop", mine, status, grace])
+        if status == INTERRUPTED:
+            self._told.tell(chosen & self._workers.flights.keys(), time.monotonic(), grace)
 
     def suspend(self) -> None:
         """Have all sites suspend their jobs."""
@@ -132,7 +139,7 @@ class DaskExecutor(Elsewhere):
 
     def _step(self, until: float) -> None:
         now = time.monotonic()
-        due = [until, self._look_at, self._dying.first()]
+        due = [until, self._look_at, self._dying.first(), self._told.first()]
         if self._workers.flights:
             due.append(self._news_at)
         if self._adrift_since is not None:
@@ -149,6 +156,8 @@ class DaskExecutor(Elsewhere):
         now = time.monotonic()
         for worker, is_expected in self._dying.due(now):
             self._settle(worker, is_expected=is_expected)
+        if late := self._told.late(now, self._workers.flights):
+            self._leave([self._workers.flights[token] for token in late])
         if not self._cluster.is_connected:
             self._drift()
         elif self._adrift_since is not None:
@@ -210,6 +219,7 @@ class DaskExecutor(Elsewhere):
         elif kind == "meet":
             self._workers.admit(address, answer)
         elif kind == "stop":
+            self._told.confirm(answer or ())
             for token, fate in (answer or {}).items():
                 flight = self._workers.flights.get(token)
                 if flight is not None and fate == "refused" and flight.claim.started_at is None:
@@ -265,6 +275,19 @@ class DaskExecutor(Elsewhere):
         for flight in flights:
             self._forget(flight)
             self._reports.append(landing.left_over(flight, is_expected=is_expected))
+
+    def _leave(self, flights: list[Flight]) -> None:
+        """Leave attempts to the next run, which makes sure of their end."""
+        self._cluster.withdraw([one.future for one in flights if one.future is not None])
+        for one in flights:
+            self._forget(one)
+            self._reports.append(Left(one.claim))
+        for host in sorted({one.worker.host for one in flights}):
+            number = sum(one.worker.host == host for one in flights)
+            jobs = "1 job" if number == 1 else f"{number} jobs"
+            self._reports.append(
+                Noted(f"{host} does not confirm that {jobs} ended: left to the next run, which makes sure")
+            )
 
     def _drift(self) -> None:
         """Without a scheduler: its workers end what they run; after a while so does the run."""
