@@ -40,6 +40,16 @@ def parents_of(pid: int) -> list[int]:
     return found
 
 
+def wrong_starts(scene: Scene) -> set[str]:
+    """What the jobs themselves noted."""
+    found = set()
+    if (scene.folder / "overlaps").exists():
+        found.add("two attempts of a job at once")
+    if len(set(starts(scene))) < len(starts(scene)):
+        found.add("an attempt that began twice")
+    return found
+
+
 def assert_none_overlapped(scene: Scene) -> None:
     assert not (scene.folder / "overlaps").exists()
     assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"

@@ -13,7 +13,7 @@ import planted
 import pytest
 from conftest import eventually
 from daskcluster import DASK, Cluster, without_batchq
-from elsewhere import add_waiting, let_end, process_of, starts
+from elsewhere import add_waiting, let_end, process_of, starts, wrong_starts
 from scene import SOAK, Scene, children_of, end, ended, is_gone
 
 pytest_plugins = ("scene", "daskcluster")
@@ -26,16 +26,6 @@ def bridge_of(runner: int) -> int:
     (guardian,) = children_of(runner)
     (bridge,) = children_of(guardian)
     return bridge
-
-
-def wrong_starts(scene: Scene) -> set[str]:
-    """What the jobs themselves noted."""
-    found = set()
-    if (scene.folder / "overlaps").exists():
-        found.add("two attempts of a job at once")
-    if len(set(starts(scene))) < len(starts(scene)):
-        found.add("an attempt that began twice")
-    return found
 
 
 def unfetched(scene: Scene, dask: Cluster) -> set[str]:
