@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -27,11 +27,12 @@ HERE = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashb
 class Cluster:
     """``workers`` maps names to processes; ``address`` is that of the scheduler."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, words: Sequence[str] = DASK) -> None:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._env = {**os.environ, **(env or {})}
+        self._words = words
         self._number = 0
         self.address = ""
         self.start_scheduler()
@@ -40,8 +41,8 @@ class Cluster:
         """Start the scheduler; if there was one, the new one has the address of that."""
         port = self.address.rpartition(":")[2] or "0"
         self.file.unlink(missing_ok=True)
-        words = ["scheduler", "--port", port, "--no-jupyter", "--scheduler-file", str(self.file)]
-        self.scheduler = self._start("scheduler", [*DASK, *words, *HERE], self._env)
+        options = ["scheduler", "--port", port, "--no-jupyter", "--scheduler-file", str(self.file)]
+        self.scheduler = self._start("scheduler", [*self._words, *options, *HERE], self._env)
         eventually(self._has_address, 60)
         self.address = str(json.loads(self.file.read_text())["address"])
 
@@ -221,10 +222,10 @@ def without_batchq(folder: Path, version: str = "") -> tuple[list[str], dict[str
 
 @contextmanager
 def cluster(
-    folder: Path, workers: int = 2, threads: int = 1, env: Mapping[str, str] | None = None
+    folder: Path, workers: int = 2, threads: int = 1, env: Mapping[str, str] | None = None, words: Sequence[str] = DASK
 ) -> Iterator[Cluster]:
     """A cluster that is killed afterwards."""
-    made = Cluster(folder, env)
+    made = Cluster(folder, env, words)
     try:
         names = [made.start_worker(threads) for _ in range(workers)]
         eventually(lambda: all("Registered to" in made.log(name) for name in names), 60)

@@ -8,7 +8,7 @@ from dask_soak import Toll, soak
 from daskcluster import cluster
 from scene import SOAK, Scene, tell
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 
 JOBS, SECONDS = (2_000, 600.0) if SOAK else (60, 5.0)
 SEED = int(os.environ.get("BATCHQ_SEED", "") or random.SystemRandom().randrange(1 << 31))

@@ -16,7 +16,7 @@ from daskcluster import DASK, Cluster, without_batchq
 from elsewhere import add_waiting, let_end, process_of, starts, wrong_starts
 from scene import SOAK, Scene, children_of, end, ended, is_gone
 
-pytest_plugins = ("scene", "daskcluster")
+pytest_plugins = ("scene", "daskcluster", "openports")
 
 Scenario = Callable[[Scene, Cluster], set[str]]
 

@@ -10,7 +10,7 @@ import pytest
 from daskcluster import Cluster, cluster
 from scene import SOAK, Scene
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 pytestmark = pytest.mark.skipif(not SOAK or not shutil.which("openssl"), reason="for scripts/soak, with openssl")
 
 CERTIFICATES = """\

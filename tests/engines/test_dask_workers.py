@@ -8,7 +8,7 @@ from daskcluster import Cluster, cluster, without_batchq
 from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
 from scene import Scene, children_of, end, ended, is_gone
 
-pytest_plugins = ("scene", "daskcluster")
+pytest_plugins = ("scene", "daskcluster", "openports")
 
 
 def test_jobs_of_a_worker_that_retires_are_interrupted_and_free(scene: Scene, dask: Cluster) -> None:

@@ -13,7 +13,7 @@ from elsewhere import add_waiting, let_end, starts
 from places import carrier_to
 from scene import Scene, children_of, end, ended
 
-pytest_plugins = ("scene", "places")
+pytest_plugins = ("scene", "places", "openports")
 
 MACHINE = os.uname().nodename
 H1, H2 = f"{MACHINE}/h1", f"{MACHINE}/h2"

@@ -19,7 +19,7 @@ from test_folders_elsewhere import ANOTHER_MACHINE
 
 from batchq.processes import machine
 
-pytest_plugins = ("scene", "places", "daskcluster")
+pytest_plugins = ("scene", "places", "daskcluster", "openports")
 
 SITES = "ssh:h1"
 ENGINES = ("pools:forkserver", "dask")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scene import Scene
 
-pytest_plugins = ("scene",)
+pytest_plugins = ("scene", "openports")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "elsewhere.md").read_text()
 #: The module and the entry points that docs/elsewhere.md shows

@@ -13,7 +13,7 @@ from elsewhere import parents_of
 from scene import Scene, ended, status_of
 from terminal import on_terminal
 
-pytest_plugins = ("scene", "places")
+pytest_plugins = ("scene", "places", "openports")
 
 MB = 1_000_000
 

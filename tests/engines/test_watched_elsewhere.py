@@ -11,7 +11,7 @@ from places import carrier_to
 from scene import Scene, children_of, end, ended
 from terminal import on_terminal
 
-pytest_plugins = ("scene", "places")
+pytest_plugins = ("scene", "places", "openports")
 
 MACHINE = os.uname().nodename
 TWO_SITES = ("--executor", "ssh:h1,h2", "-j", "2")
