@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from batchq.api.functions import Job, job
     from batchq.api.mapping import Jobs, map
     from batchq.api.runs import RunResult, run
-    from batchq.api.stores import Store, open
+    from batchq.api.stores import Store
+    from batchq.api.using import open
     from batchq.api.waiting import Waited
     from batchq.context import Context, Discard, ParentJob, Retry, Snooze, current_job, parents
     from batchq.errors import BatchqError
@@ -46,7 +47,8 @@ _HOMES = {
     "batchq.api.found": ("JobInfo", "Logs"),
     "batchq.api.mapping": ("Jobs", "map"),
     "batchq.api.runs": ("RunResult", "run"),
-    "batchq.api.stores": ("Store", "open"),
+    "batchq.api.stores": ("Store",),
+    "batchq.api.using": ("open",),
     "batchq.api.waiting": ("Waited",),
     "batchq.context": ("Context", "Discard", "ParentJob", "Retry", "Snooze", "current_job", "parents"),
     "batchq.errors": ("BatchqError",),

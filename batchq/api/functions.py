@@ -135,7 +135,7 @@ class Job(Generic[P, R]):
         return named
 
     def _stored(self, jobs: list[dict[str, Any]]) -> list[int]:
-        from batchq.api import stores
+        from batchq.api import stores, using
 
-        with stores.usual(stacklevel=5) as store:
+        with using.usual(stacklevel=5) as store:
             return stores.add_calls(store, jobs)

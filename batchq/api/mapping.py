@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from batchq.api import stores
+from batchq.api import stores, using
 from batchq.api.functions import Job
 from batchq.errors import ResultError
 
@@ -29,7 +29,7 @@ def map(function: "Callable[[T], R] | Job[[T], R]", items: Iterable[T], **option
     job: Job[..., R] = function if isinstance(function, Job) else Job(function, {})
     called = job.options(**options)
     calls = [called.job(item) for item in items]
-    with stores.usual(stacklevel=4) as store:
+    with using.usual(stacklevel=4) as store:
         return Jobs(store.path, stores.add_calls(store, calls))
 
 
@@ -55,12 +55,12 @@ class Jobs(Generic[R]):
 
         ``timeout`` is seconds, text such as ``"10m"``, or a timedelta; by default there is none.
         """
-        with stores.open(self.path, create=False) as store:
+        with using.open(self.path, create=False) as store:
             return store.wait(self.ids, timeout=timeout)
 
     def jobs(self) -> "list[JobInfo]":
         """Return each job as it is now, in the order of the items. Raises MissingError if one was pruned."""
-        with stores.open(self.path, create=False) as store:
+        with using.open(self.path, create=False) as store:
             found = {job.id: job for job in store.jobs(self.ids)}
             return [found[id] if id in found else store.job(id) for id in self.ids]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchq import errors
 from batchq.api.options import plain
-from batchq.api.stores import Store, around, open_with_warnings
+from batchq.api.stores import Store
+from batchq.api.using import around, open_with_warnings
 from batchq.processes.offspring import run_to_end
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""``batchq.open``: a store to add jobs to, to change and to read."""
+"""An open store, to add jobs to, to change and to read."""
 
 import os
 import warnings
@@ -11,11 +11,10 @@ from batchq.api.described import described, missing
 from batchq.api.options import seconds
 from batchq.errors import InputError
 from batchq.store.adding import intake
-from batchq.store.file import connection, opening
+from batchq.store.file import connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from typing import Unpack
 
     from batchq.api.choosing import Choice, Which
@@ -26,52 +25,7 @@ if TYPE_CHECKING:
     from batchq.store.changing.control import Changed
 
 _FAILURES = 100  #: failures that a report describes in full, as with --json
-_in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: the store of the innermost with block
-
-
-def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> "Store":
-    """Open a store, and return it as a context manager that closes it.
-
-    Without a ``path`` it is the store that the command line would use: ``$BATCHQ_DB``, the nearest ``batchq.db`` here or
-    in a folder above, or the user's own. A missing store is created, readable by its owner alone; with ``create=False``
-    that is a MissingError. Raises StoreError for a file that is not a store or that others could write, and other
-    BatchqErrors (see ``batchq.errors``) if it cannot be opened. Warnings go through the module ``warnings``.
-    """
-    return open_with_warnings(path, create=create, stacklevel=3)
-
-
-def usual(stacklevel: int) -> "AbstractContextManager[Store]":
-    """Return the store for added functions: that of the enclosing ``with`` block, else that of the command line.
-
-    In another thread or a forked child, the store of the block is opened again.
-    """
-    from contextlib import nullcontext
-
-    around = _in_use.get()
-    if around is not None:
-        return (
-            nullcontext(around)
-            if around.is_ours
-            else open_with_warnings(around.path, create=True, stacklevel=stacklevel)
-        )
-    return open_with_warnings(None, create=True, stacklevel=stacklevel)
-
-
-def around() -> "Store | None":
-    """The store of the enclosing ``with`` block; it may belong to another thread."""
-    return _in_use.get()
-
-
-def open_with_warnings(path: str | os.PathLike[str] | None, *, create: bool, stacklevel: int) -> "Store":
-    """Open a store as ``open`` does; ``stacklevel`` is that of ``warnings.warn``: the line that a warning names."""
-    opened = opening.open_store(None if path is None else os.fsdecode(path), create=create, trust_owner=False)
-    try:
-        for warning in opened.warnings:
-            warnings.warn(warning, stacklevel=stacklevel)
-    except Warning:  # if warnings are errors
-        opened.close()
-        raise
-    return Store(opened)
+in_use: "ContextVar[Store | None]" = ContextVar("batchq_store", default=None)  #: the store of the innermost with block
 
 
 class Store:
@@ -227,12 +181,12 @@ class Store:
             opened.close()
 
     def __enter__(self) -> "Store":
-        self._around = _in_use.get()
-        _in_use.set(self)
+        self._around = in_use.get()
+        in_use.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _in_use.set(self._around)
+        in_use.set(self._around)
         self.close()
 
     def __repr__(self) -> str:

@@ -7,8 +7,9 @@ from batchq.jobs.asciijson import dump
 from batchq.jobs.fields import FIELDS
 from batchq.jobs.model import JobSpec
 from batchq.jobs.selection import in_words, merged
-from batchq.report.asjson import SCHEMA, parsed, stored
+from batchq.report.asjson import SCHEMA
 from batchq.report.layout import Columns, Look, Part, render
+from batchq.report.objects import parsed, stored
 from batchq.store.adding.intake import Added
 from batchq.store.adding.keys import ADDED, REPLACED, RERUN, RUNNING, SKIPPED
 from batchq.store.looking.rows import command

@@ -110,7 +110,7 @@ def _printed(job: Job) -> str:
 
 
 def _tags(job: Job) -> list[str]:
-    from batchq.report.asjson import parsed
+    from batchq.report.objects import parsed
 
     tags = parsed(job.tags) if job.tags else []
     return [str(tag) for tag in tags] if isinstance(tags, list) else [str(tags)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from batchq import clock
 from batchq.clock import show_duration
 from batchq.jobs.fields import FIELDS, Field
-from batchq.report import asjson
+from batchq.report import objects
 from batchq.report.digest import LINES, last_lines, log_line, shortened, title
 from batchq.report.ending import ending, nth
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
@@ -103,7 +103,7 @@ def _as_text(field: Field, value: "Any") -> str:
     if field.stored_as == "ms" and isinstance(value, (int, float)):
         return show_duration(value)
     if field.stored_as == "json":
-        listed = asjson.parsed(value)
+        listed = objects.parsed(value)
         return ", ".join(map(str, listed)) if isinstance(listed, list) else str(listed)
     return ("yes" if value else "no") if field.form == "flag" else str(value)
 
