@@ -61,8 +61,8 @@ MUTANTS = {
         "True",
     ),
     IGNORES_ITS_LEASE: Mutant(
-        "batchq.executors.afar.site",
-        "time.monotonic() - self._received_at > self._lease",
+        "batchq.executors.afar.lifetime",
+        "now - self._heard_at > self._lease",
         "False",
     ),
     WITHOUT_GHOSTS: Mutant(

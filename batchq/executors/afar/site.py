@@ -10,14 +10,14 @@ step before it kills them, so jobs that die of it have been interrupted.
 import contextlib
 import os
 import select
-import selectors
 import sys
 import time
 
 from batchq.executors.afar import protocol
-from batchq.executors.afar.mapping import mapped
+from batchq.executors.afar.lifetime import Lifetime
+from batchq.executors.afar.saying import Saying
 from batchq.executors.afar.unfit import Unfit
-from batchq.executors.listener import Flow
+from batchq.executors.afar.viewpoint import Viewpoint
 from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Left, Lost, Refused, Report
 from batchq.executors.struck import Struck
@@ -26,7 +26,7 @@ from batchq.processes import guardian, machine, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
 from batchq.processes.remains import Marks
-from batchq.processes.signals import SAME, STOPPING, STOPPING_NOW, Inbox
+from batchq.processes.signals import STOPPING, Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
-TERM_TO_KILL = 2.0  #: seconds between TERM and KILL of jobs when the site itself is stopped by a signal
 NO_ROOM = (0, 0, 0)
 _MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
@@ -77,12 +76,10 @@ class Site:
         self._early = early
         self._parent = parent
         self._guardian = os.getppid()
-        self._lease: float | None = setup["lease"]
+        self._life = Lifetime(setup["lease"], time.monotonic())
+        self._view = Viewpoint(setup)
         self._running: dict[str, Claim] = {}
-        self._is_leaving = self._is_suspended = False
-        self._stopped_at: float | None = None
-        self._received_at = time.monotonic()
-        self._said: list[Message] = []
+        self._saying = Saying()
         self._hosts: dict[str, object] = {}
         self._look_at = 0.0
         self._inbox = Inbox()
@@ -92,8 +89,6 @@ class Site:
         self._setup = setup
         self._kept = kept
         self._executor: Executor | None = None
-        self._flow: Flow | None = None
-        self._is_held = False  # by the run
 
     def serve(self) -> int:
         """Work until there is nothing more to do here; return the exit status."""
@@ -102,24 +97,23 @@ class Site:
             struck = Struck(executor, self._inbox, delays=False)
             self._link.send(["up", greeting(executor)])
             room = _room(executor)
-            while not self._is_leaving:
+            while not self._life.is_over:
                 self._receive(executor)
                 timeout = LOOK if self._link.push() else SOON
-                self._hold_back()
+                self._saying.hold_back(is_full=self._link.unsent > _MOST)
                 reports = executor.poll(max(0.0, min(timeout, struck.next_at() - time.monotonic())))
                 self._check_signals(executor, struck)
                 reports = self._as_they_count(reports, struck)
-                said, self._said = self._said, []
-                messages = [*said, *map(protocol.message, reports)]
+                messages = [*self._saying.take(), *map(protocol.message, reports)]
                 if self._link.unsent > _MOST:
                     messages = [one for one in messages if one[0] not in protocol.SPARED]
-                if room != (room := _room(executor) if self._stopped_at is None else NO_ROOM):
+                if room != (room := NO_ROOM if self._life.is_stopped else _room(executor)):
                     messages.append(["room", *room])
                 if self._setup["engine"] is not None and (at := self._news_of_hosts(executor)):
                     messages.append(["at", at])
                 self._link.send(*messages)
                 self._inbox.was_notified = False
-                self._check_life()
+                self._life.check(time.monotonic(), is_idle=not self._running, has_parent=self._has_parent())
         except Unfit as problem:
             with contextlib.suppress(Closed):
                 self._link.send(protocol.message(Refused(str(problem))))
@@ -142,50 +136,19 @@ class Site:
         if setup["limit_processes"] is not None:
             machine.limit_processes(setup["limit_processes"])
         return LocalExecutor(
-            setup["slots"] or _cores(),
+            self._view.slots(),
             self._inbox,
-            db=_store_as_seen_here(setup),
+            db=self._view.store(),
             cookie=setup["cookie"],
             perform=setup["perform"],
-            home=mapped(setup["home"], setup["cwd_map"]),
+            home=self._view.home(),
             grace=setup["grace"],
             worker_jobs=setup["worker_jobs"],
             kept=self._kept,
-            listeners=[self] if setup["listens"] else [],
+            listeners=[self._saying] if setup["listens"] else [],
             keep_output=setup["keep_output"],
             mark=setup["mark"],
         )
-
-    def _as_here(self, claim: Claim) -> Claim:
-        """Return the claim with the path of its folder here, and on another machine with the PATH of this one.
-
-        A bridge passes claims on as they are: the sites at the workers do this.
-        """
-        if self._setup["engine"] is not None:
-            return claim
-        if self._setup["cwd_map"]:
-            claim = claim._replace(cwd=mapped(claim.cwd, self._setup["cwd_map"]))
-        return claim if _is_of_this_machine(self._setup) else claim._replace(path=os.environ.get("PATH", os.defpath))
-
-    def attach(self, selector: selectors.BaseSelector, flow: Flow) -> None:
-        """Be able to hold what attempts print."""
-        self._flow = flow
-
-    def _hold_back(self) -> None:
-        """Let the attempts wait that print, while the run or the connection does not take it."""
-        if self._flow is not None:
-            if self._is_held or self._link.unsent > _MOST:
-                self._flow.hold()
-            else:
-                self._flow.resume()
-
-    def printed(self, claim: Claim, stream: str, data: bytes) -> None:
-        """Pass on what an attempt has just printed."""
-        self._said.append(protocol.piece(claim, stream, data))
-
-    def ended(self, claim: Claim) -> None:
-        """Pass on that nothing more comes of an attempt."""
-        self._said.append(["silent", claim.token])
 
     def _news_of_hosts(self, executor: Executor) -> "dict[str, object]":
         """Return the hosts of attempts, by token, that are known since the last call; looks only now and then."""
@@ -199,10 +162,10 @@ class Site:
     def _receive(self, executor: Executor) -> None:
         messages, self._early = [*self._early, *self._link.receive()], []
         for kind, *rest in messages:
-            self._received_at = time.monotonic()
+            self._life.hear(time.monotonic())
             if kind == "run":
-                claims = [self._as_here(protocol.unpacked(values)) for values in rest[0]]
-                if self._stopped_at is not None:
+                claims = [self._view.claim(protocol.unpacked(values)) for values in rest[0]]
+                if self._life.is_stopped:
                     self._link.send(*(protocol.message(Lost(claim, started=False)) for claim in claims))
                     continue
                 self._running |= {claim.token: claim for claim in claims}
@@ -212,23 +175,23 @@ class Site:
             elif kind == "stop":
                 executor.stop(*rest)
             elif kind == "suspend":
-                self._is_suspended = True
+                self._life.is_suspended = True
                 executor.suspend()
                 self._link.send(["suspended"])
             elif kind == "resume":
-                self._is_suspended = False
+                self._life.is_suspended = False
                 executor.resume()
             elif kind in ("hold", "release"):
-                self._is_held = kind == "hold"
+                self._saying.is_held = kind == "hold"
             elif kind == "close":
-                self._is_leaving = True
+                self._life.is_over = True
 
     def _as_they_count(self, reports: list[Report], struck: Struck) -> list[Report]:
         """Return the reports to pass on now; the end of an attempt may have to wait until it is clear how it counts."""
         counted: list[Report] = []
         for report in reports:
             if isinstance(report, Logged):
-                counted.append(report._replace(path=self._path(report.path)))
+                counted.append(report._replace(path=self._view.path_for_the_run(report.path)))
             elif not isinstance(report, Ended):
                 counted.append(report)
             elif (ended := struck.judge(report)) is not None:
@@ -239,52 +202,20 @@ class Site:
                 self._running.pop(report.claim.token, None)
         return counted
 
-    def _path(self, path: str) -> str:
-        """Return a path as the run should name it."""
-        is_here = self._setup["engine"] is not None or _is_of_this_machine(self._setup)
-        return path if is_here else f"{machine.host()}:{path}"
-
     def _check_signals(self, executor: Executor, struck: Struck) -> None:
-        """Stop the jobs after a signal to this site: the first time with grace, then at once. Take no more claims."""
+        """Stop the jobs after a signal to this site."""
         while self._inbox.received:
             number = self._inbox.received.pop(0)
-            if number not in (*STOPPING, *STOPPING_NOW):
-                continue
-            is_orderly = number in STOPPING and self._stopped_at is None
-            self._stopped_at = self._stopped_at or time.monotonic()
-            struck.numbers |= {number} & {*STOPPING}
-            executor.stop(list(self._running), INTERRUPTED, TERM_TO_KILL if is_orderly else 0)
+            if (grace := self._life.strike(number, time.monotonic())) is not None:
+                struck.numbers |= {number} & {*STOPPING}
+                executor.stop(list(self._running), INTERRUPTED, grace)
         struck.check_signals()
 
-    def _check_life(self) -> None:
-        """Leave if the parent is gone, or if the run has not been heard for the time of the lease.
-
-        The run then counts these jobs as lost, and runs them elsewhere. A forked child of the engine's worker may keep the
-        pipe open, and so does Slurm if srun is killed, so its end alone is not enough. A site that is stopped leaves a
-        moment later: claims may be under way.
-        """
-        if self._stopped_at is not None and not self._running:
-            self._is_leaving = time.monotonic() - self._stopped_at > SAME
-        elif os.getppid() != self._guardian or (proc.CAN_TRACE and proc.parent(self._guardian) != self._parent):
-            self._is_leaving = True
-        elif self._lease is not None and not self._is_suspended:
-            self._is_leaving = self._is_leaving or time.monotonic() - self._received_at > self._lease
-
-
-def _store_as_seen_here(setup: "dict[str, Any]") -> str:
-    """Return the path of the store for the jobs; on another machine it names the host, so that nothing makes one there."""
-    return str(setup["db"]) if _is_of_this_machine(setup) else f"{setup['host']}:{setup['db']}"
-
-
-def _is_of_this_machine(setup: "dict[str, Any]") -> bool:
-    """Whether the run is on this machine, too."""
-    return bool(setup["boot_id"] == machine.boot_id())
-
-
-def _cores() -> int:
-    """Count the cores for jobs: at a node of Slurm those of the allocation, which not every Slurm enforces."""
-    allocated = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return min(machine.cores(), max(1, int(allocated))) if allocated.isdecimal() else machine.cores()
+    def _has_parent(self) -> bool:
+        """Whether the guardian of this site is alive, and what started that."""
+        if os.getppid() != self._guardian:
+            return False
+        return not proc.CAN_TRACE or proc.parent(self._guardian) == self._parent
 
 
 def _room(executor: Executor) -> tuple[int, int, int]:

@@ -11,22 +11,19 @@ from collections.abc import Iterable
 from importlib import metadata
 
 from batchq.executors.afar import protocol
-from batchq.executors.afar.dask import landing, task
+from batchq.executors.afar.dask import landing
 from batchq.executors.afar.dask.cluster import Cluster
+from batchq.executors.afar.dask.timetable import Timetable
 from batchq.executors.afar.dask.told import Told
-from batchq.executors.afar.dask.workers import SETTLE, Dying, Flight, Worker, Workers
+from batchq.executors.afar.dask.workers import Dying, Flight, Worker, Workers
 from batchq.executors.afar.elsewhere import Elsewhere
-from batchq.executors.seam import Left, Lost, Noted, Refused, Report
+from batchq.executors.seam import Lost, Noted, Refused, Report
 from batchq.jobs.attempt import INTERRUPTED, Ended
 from batchq.processes.signals import Inbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-NEWS = 1.0  #: seconds between requests for the output of running jobs, which are also the sign of life for the lease
-LOOK = 5.0  #: seconds between looks at which workers there are
-ALONE = 10.0  #: seconds without a worker after which that is noted
 
 
 class DaskExecutor(Elsewhere):
@@ -39,14 +36,11 @@ class DaskExecutor(Elsewhere):
         self._cluster = cluster
         super().__init__(inbox)
         self._head = json.dumps(setup | {"folder": None})
-        self._reconnect = reconnect
         self._workers = Workers()
         self._dying = Dying()
         self._told = Told()
-        self._adrift_since: float | None = None
         self._is_over = False
-        self._look_at = self._news_at = 0.0
-        self._alone_at = time.monotonic() + ALONE
+        self._times = Timetable(time.monotonic(), reconnect)
         self._poller = select.poll()
         for one in (cluster.fileno(), inbox.fileno()):
             self._poller.register(one, select.POLLIN)
@@ -68,13 +62,13 @@ class DaskExecutor(Elsewhere):
 
     def free(self) -> int:
         """Count the claims that would start at once."""
-        if self._adrift_since is not None or not self._workers.fit:
+        if self._times.is_adrift or not self._workers.fit:
             return 0
         return max(0, self.slots - self._used())
 
     def ahead(self) -> int:
         """Count the claims that the workers would take in advance: of short jobs."""
-        return 0 if self._adrift_since is not None else self._workers.ahead(max(0, self._used() - self.slots))
+        return 0 if self._times.is_adrift else self._workers.ahead(max(0, self._used() - self.slots))
 
     def whereabouts(self) -> dict[str, str]:
         """Map the token of each attempt that runs now to its host."""
@@ -139,12 +133,10 @@ class DaskExecutor(Elsewhere):
 
     def _step(self, until: float) -> None:
         now = time.monotonic()
-        due = [until, self._look_at, self._dying.first(), self._told.first()]
-        if self._workers.flights:
-            due.append(self._news_at)
-        if self._adrift_since is not None:
-            due.append(now + SETTLE)
-        wait = 0.0 if self._cluster.happenings else max(0.0, min(due) - now)
+        due = min(
+            until, self._dying.first(), self._told.first(), self._times.first(now, is_busy=bool(self._workers.flights))
+        )
+        wait = 0.0 if self._cluster.happenings else max(0.0, due - now)
         self._poller.poll(wait * 1000)
         self._inbox.drain()
         for name, values in self._cluster.take():
@@ -158,25 +150,18 @@ class DaskExecutor(Elsewhere):
             self._settle(worker, is_expected=is_expected)
         if late := self._told.late(now, self._workers.flights):
             self._leave([self._workers.flights[token] for token in late])
-        if not self._cluster.is_connected:
-            self._drift()
-        elif self._adrift_since is not None:
-            self._adrift_since = None
-            self._look_at = now
-        if now >= self._look_at:
-            self._look_at = now + LOOK
-            if self._adrift_since is None:
-                self._cluster.look()
-        if now >= self._news_at:
-            self._news_at = now + NEWS
+        if self._times.drifts_off(now, is_connected=self._cluster.is_connected):
+            self._reports.append(Noted("the scheduler of Dask does not answer; waiting for it"))
+        if self._times.is_adrift:
+            self._drift(now)
+        if self._times.looks(now):
+            self._cluster.look()
+        if self._times.asks(now):
             for worker in self._workers.fit.values():
                 if worker.flights and not worker.is_asked:
                     worker.speak(now, asks=True)
                     self._cluster.order(worker.address, ["news"])
-        if self._workers.fit:
-            self._alone_at = now + ALONE
-        elif now >= self._alone_at:
-            self._alone_at = float("inf")
+        if self._times.feels_alone(now, has_workers=bool(self._workers.fit)):
             self._reports.append(Noted("the cluster has no worker that can take a job; waiting for one"))
 
     # --- what happens at the cluster -----------------------------------------------------------------------------------
@@ -185,24 +170,18 @@ class DaskExecutor(Elsewhere):
         for future, result in batch:
             if (flight := self._workers.flights.get(future.key[1])) is None:
                 continue
-            if result == task.ANOTHER:
+            if landing.is_of_a_lost_worker(result):
                 self._lose(flight.worker, is_expected=False)
-            elif isinstance(result, str):
-                self._land(flight, landing.landed(flight, result))
-            elif future.status != "cancelled":  # those are of a scheduler that is gone, or were forgotten
-                error = result[1] if isinstance(result, tuple) else result
-                if type(error).__name__ == "KilledWorker":
-                    self._lose(flight.worker, is_expected=False)
-                else:
-                    self._land(flight, landing.failed(flight, error))
+            elif isinstance(result, str) or future.status != "cancelled":  # by a scheduler that is gone, or by us
+                self._land(flight, landing.came_back(flight, result))
 
     def _land(self, flight: Flight, reports: list[Report]) -> None:
         self._forget(flight)
         for report in reports:
             if isinstance(report, Refused):
                 self._refuse(report)
-                continue
-            self._reports.append(report)
+            else:
+                self._reports.append(report)
             if isinstance(report, Ended):
                 self._workers.learn(report.outcome.seconds)
 
@@ -214,18 +193,15 @@ class DaskExecutor(Elsewhere):
         if kind == "news":
             if (worker := self._workers.fit.get(address)) is not None:
                 worker.hear(is_alive=answer is not None)
-            claims = {token: flight.claim for token, flight in self._workers.flights.items()}
-            self._reports += filter(None, (protocol.report(message, claims) for message in answer or ()))
+            self._reports += landing.news(self._workers.flights, answer or ())
         elif kind == "meet":
             self._workers.admit(address, answer)
         elif kind == "stop":
             self._told.confirm(answer or ())
-            for token, fate in (answer or {}).items():
-                flight = self._workers.flights.get(token)
-                if flight is not None and fate == "refused" and flight.claim.started_at is None:
-                    self._cluster.withdraw([flight.future])
-                    self._forget(flight)
-                    self._reports.append(Lost(flight.claim, started=False))
+            for flight in landing.refused(self._workers.flights, answer or {}):
+                self._cluster.withdraw([flight.future])
+                self._forget(flight)
+                self._reports.append(Lost(flight.claim, started=False))
 
     # --- workers come and go -------------------------------------------------------------------------------------------
 
@@ -265,8 +241,7 @@ class DaskExecutor(Elsewhere):
     def _lose(self, worker: Worker, *, is_expected: bool) -> None:
         """Note that a worker is gone; its results that are on their way still count for a moment."""
         if self._workers.lose(worker):
-            now = time.monotonic()
-            self._dying.add(worker, worker.over_at(now, self.lease or 0.0), is_expected=is_expected)
+            self._dying.add(worker, worker.over_at(time.monotonic(), self.lease or 0.0), is_expected=is_expected)
 
     def _settle(self, worker: Worker, *, is_expected: bool) -> None:
         """Settle what a worker had: nobody may run it again under the same token, so its tasks are withdrawn."""
@@ -281,23 +256,13 @@ class DaskExecutor(Elsewhere):
         self._cluster.withdraw([one.future for one in flights if one.future is not None])
         for one in flights:
             self._forget(one)
-            self._reports.append(Left(one.claim))
-        for host in sorted({one.worker.host for one in flights}):
-            number = sum(one.worker.host == host for one in flights)
-            jobs = "1 job" if number == 1 else f"{number} jobs"
-            self._reports.append(
-                Noted(f"{host} does not confirm that {jobs} ended: left to the next run, which makes sure")
-            )
+        self._reports += landing.left(flights)
 
-    def _drift(self) -> None:
+    def _drift(self, now: float) -> None:
         """Without a scheduler: its workers end what they run; after a while so does the run."""
-        now = time.monotonic()
-        if self._adrift_since is None:
-            self._adrift_since = now
-            self._reports.append(Noted("the scheduler of Dask does not answer; waiting for it"))
         for worker in [*self._workers.fit.values()]:
             self._lose(worker, is_expected=False)
-        if not self._is_over and (now - self._adrift_since > self._reconnect or self._cluster.is_given_up):
+        if not self._is_over and (self._times.gives_up(now) or self._cluster.is_given_up):
             for worker, is_expected in self._dying.due():
                 self._settle(worker, is_expected=is_expected)
             self._refuse(Refused("the scheduler of Dask is gone", 74))

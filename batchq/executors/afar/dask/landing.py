@@ -1,13 +1,21 @@
 """What comes back of a claim at a worker, as reports."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 
 from batchq import clock
 from batchq.executors.afar import protocol
+from batchq.executors.afar.dask import task
 from batchq.executors.afar.dask.workers import Flight
 from batchq.executors.afar.unfit import in_one_line, is_of_setup
-from batchq.executors.seam import Lost, Refused, Report, Started
+from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
 from batchq.jobs.attempt import INTERRUPTED, Ended, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from batchq.processes.link import Message
 
 
 def begun(flight: Flight, at: int) -> list[Report]:
@@ -18,8 +26,33 @@ def begun(flight: Flight, at: int) -> list[Report]:
     return [Started(flight.claim, at)]
 
 
-def landed(flight: Flight, answer: str) -> list[Report]:
-    """Report what the task of a claim returned."""
+def news(flights: Mapping[str, Flight], messages: "Iterable[Message]") -> list[Report]:
+    """Report what a worker says of running attempts."""
+    claims = {token: flight.claim for token, flight in flights.items()}
+    return [report for message in messages if (report := protocol.report(message, claims)) is not None]
+
+
+def refused(flights: Mapping[str, Flight], fates: Mapping[str, str]) -> list[Flight]:
+    """Return those of the claims to stop that had not begun: their worker will not begin them."""
+    found = [flights[token] for token, fate in fates.items() if fate == "refused" and token in flights]
+    return [flight for flight in found if flight.claim.started_at is None]
+
+
+def is_of_a_lost_worker(result: "Any") -> bool:
+    """Whether this says not what came of a claim, but that its worker is gone; another one may have its address."""
+    return result == task.ANOTHER or type(_error(result)).__name__ == "KilledWorker"
+
+
+def came_back(flight: Flight, result: "Any") -> list[Report]:
+    """Report what came back of a claim: what its task returned, or what it raised."""
+    return _landed(flight, result) if isinstance(result, str) else _failed(flight, _error(result))
+
+
+def _error(result: "Any") -> "Any":
+    return result[1] if isinstance(result, tuple) else result
+
+
+def _landed(flight: Flight, answer: str) -> list[Report]:
     *logged, end = json.loads(answer)
     protocol.name_host(end, flight.worker.host)
     claims = {flight.claim.token: flight.claim}
@@ -30,8 +63,8 @@ def landed(flight: Flight, answer: str) -> list[Report]:
     return reports
 
 
-def failed(flight: Flight, error: BaseException) -> list[Report]:
-    """Report a claim whose task has raised: no worker can run it, or its site ends at once."""
+def _failed(flight: Flight, error: BaseException) -> list[Report]:
+    """Report a claim that no worker can run, or whose site ends at once."""
     if is_of_setup(error):
         why = f"the workers cannot run jobs: {in_one_line(error)}"
         return [Lost(flight.claim, started=False), Refused(why)]
@@ -46,3 +79,13 @@ def left_over(flight: Flight, *, is_expected: bool) -> Report:
     started_at = flight.claim.started_at or now
     outcome = Outcome(INTERRUPTED, started_at=started_at, finished_at=now, host=flight.worker.host)
     return Ended(flight.claim, outcome)
+
+
+def left(flights: Sequence[Flight]) -> list[Report]:
+    """Report claims that are left to the next run, because their workers do not answer."""
+    reports: list[Report] = [Left(one.claim) for one in flights]
+    for host in sorted({one.worker.host for one in flights}):
+        number = sum(one.worker.host == host for one in flights)
+        jobs = "1 job" if number == 1 else f"{number} jobs"
+        reports.append(Noted(f"{host} does not confirm that {jobs} ended: left to the next run, which makes sure"))
+    return reports
