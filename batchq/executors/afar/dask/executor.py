@@ -4,15 +4,14 @@ The run itself chooses the worker of each claim. So it knows what the end of a w
 runs an attempt twice, and a worker that retires takes nothing elsewhere.
 """
 
-import json
 import select
 import time
 from collections.abc import Iterable
 from importlib import metadata
 
-from batchq.executors.afar import protocol
 from batchq.executors.afar.dask import landing
 from batchq.executors.afar.dask.cluster import Cluster
+from batchq.executors.afar.dask.courier import Courier
 from batchq.executors.afar.dask.timetable import Timetable
 from batchq.executors.afar.dask.told import Told
 from batchq.executors.afar.dask.workers import Dying, Flight, Worker, Workers
@@ -35,8 +34,8 @@ class DaskExecutor(Elsewhere):
         self.lease: float | None = setup["lease"]
         self._cluster = cluster
         super().__init__(inbox)
-        self._head = json.dumps(setup | {"folder": None})
         self._workers = Workers()
+        self._courier = Courier(cluster, self._workers, setup)
         self._dying = Dying()
         self._told = Told()
         self._is_over = False
@@ -109,25 +108,7 @@ class DaskExecutor(Elsewhere):
     def _fill(self) -> None:
         if self._is_over:
             self._requeue({claim.token for claim in self._backlog})
-        for address, flights in self._workers.place(self._backlog).items():
-            flights[0].worker.speak(time.monotonic())
-            chosen = json.dumps(flights[0].worker.process)
-            invocations = [f"[{self._head},{json.dumps(protocol.packed(one.claim))},{chosen}]" for one in flights]
-            try:
-                futures = self._cluster.submit(address, [one.claim.token for one in flights], invocations)
-            except Exception:  # the client has lost its scheduler; nothing was sent
-                for one in flights:
-                    self._forget(one)
-                    self._reports.append(Lost(one.claim, started=False))
-                return
-            for one, future in zip(flights, futures, strict=True):
-                one.future = future
-
-    def _forget(self, flight: Flight) -> None:
-        self._workers.forget(flight)
-        if flight.future is not None:
-            flight.future.release()
-            flight.future = None
+        self._reports += [Lost(claim, started=False) for claim in self._courier.send(self._backlog)]
 
     # --- the loop ------------------------------------------------------------------------------------------------------
 
@@ -176,7 +157,7 @@ class DaskExecutor(Elsewhere):
                 self._land(flight, landing.came_back(flight, result))
 
     def _land(self, flight: Flight, reports: list[Report]) -> None:
-        self._forget(flight)
+        self._courier.forget(flight)
         for report in reports:
             if isinstance(report, Refused):
                 self._refuse(report)
@@ -198,10 +179,9 @@ class DaskExecutor(Elsewhere):
             self._workers.admit(address, answer)
         elif kind == "stop":
             self._told.confirm(answer or ())
-            for flight in landing.refused(self._workers.flights, answer or {}):
-                self._cluster.withdraw([flight.future])
-                self._forget(flight)
-                self._reports.append(Lost(flight.claim, started=False))
+            refused = landing.refused(self._workers.flights, answer or {})
+            self._courier.withdraw(refused)
+            self._reports += [Lost(flight.claim, started=False) for flight in refused]
 
     # --- workers come and go -------------------------------------------------------------------------------------------
 
@@ -246,16 +226,12 @@ class DaskExecutor(Elsewhere):
     def _settle(self, worker: Worker, *, is_expected: bool) -> None:
         """Settle what a worker had: nobody may run it again under the same token, so its tasks are withdrawn."""
         flights = [*worker.flights.values()]
-        self._cluster.withdraw([one.future for one in flights if one.future is not None])
-        for flight in flights:
-            self._forget(flight)
-            self._reports.append(landing.left_over(flight, is_expected=is_expected))
+        self._courier.withdraw(flights)
+        self._reports += [landing.left_over(flight, is_expected=is_expected) for flight in flights]
 
     def _leave(self, flights: list[Flight]) -> None:
         """Leave attempts to the next run, which makes sure of their end."""
-        self._cluster.withdraw([one.future for one in flights if one.future is not None])
-        for one in flights:
-            self._forget(one)
+        self._courier.withdraw(flights)
         self._reports += landing.left(flights)
 
     def _drift(self, now: float) -> None:
