@@ -8,7 +8,8 @@ from batchq.store import states
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 NOW = 1_700_000_000_000
 SUCCEEDED = Outcome("succeeded", exit_code=0, seconds=1.0)

@@ -13,7 +13,8 @@ from batchq.store.answering import answers
 from batchq.store.file.connection import Store
 from batchq.store.keeping import retention
 from batchq.store.running import forecast, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 TIDY = 1.0  #: seconds that a run may spend at its end on removing old jobs
 

@@ -12,7 +12,7 @@ from batchq.store.answering.answers import Asked, Before, Last
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.names import Unknown
 from batchq.store.running.recording import Settled
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 
 class Halt(NamedTuple):

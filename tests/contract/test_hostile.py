@@ -20,7 +20,7 @@ from batchq.store.file.opening import open_at
 from batchq.store.keeping.examination import examine
 from batchq.store.looking import queries, tallies
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 JOB = (
     "INSERT OR IGNORE INTO jobs (id, add_id, state, batch, queue, kind, work, context, priority, max_attempts, backoff,"

@@ -13,7 +13,8 @@ from batchq.store.changing import queues
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.running import claiming, exchange, forecast, limits, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 
 def a_runner(store: Store, slots: int = 4) -> Runner:

@@ -12,7 +12,7 @@ from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection, of_ids, parse
 from batchq.store.adding import intake
 from batchq.store.file.connection import Store
-from batchq.store.looking import outputs, queries, tallies
+from batchq.store.looking import details, outputs, queries, tallies
 from batchq.store.looking.rows import End, command
 from batchq.store.selecting import condition
 from batchq.store.snapshots import snapshot
@@ -99,7 +99,7 @@ def test_a_job_in_detail_shows_every_attempt_and_the_one_that_runs(store: Store)
     add(store, "make", max_attempts=2, env={"TOKEN": "secret"}, stdin="abc", timeout="5s", umask="022")
     play(store, FAILED._replace(cpu=0.5, peak=1000, stderr=out(b"boom"), leftovers=2))
     claim(store, now=NOW + 86_400_000)
-    detail = queries.job(store, 1)
+    detail = details.job(store, 1)
 
     assert (detail.cwd, detail.path, detail.env, detail.stdin_bytes) == ("/srv/shop", "/usr/bin", ("TOKEN",), 3)
     assert (detail.timeout, detail.umask, detail.backoff, detail.on_crash) == (5000, 0o22, 1000, "retry")
@@ -114,14 +114,14 @@ def test_a_folder_whose_name_is_not_utf8_comes_back(store: Store) -> None:
     folder = os.fsdecode(b"/srv/\xff")
     intake.add(store, [job_spec({"command": "true"}, "test", folder, "/bin")])
 
-    assert queries.job(store, 1).cwd == folder
+    assert details.job(store, 1).cwd == folder
 
 
 def test_what_does_not_exist_is_missing(store: Store) -> None:
     add(store, "true", "true")
     play(store, SUCCEEDED)
 
-    for ask in (lambda: queries.job(store, 17), lambda: outputs.read(store, 17, None, "stdout")):
+    for ask in (lambda: details.job(store, 17), lambda: outputs.read(store, 17, None, "stdout")):
         with pytest.raises(MissingError, match=r"there is no job 17 in /.*batchq\.db"):
             ask()
     with pytest.raises(MissingError, match="there is no job from 5 to 9 in"):

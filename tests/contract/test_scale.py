@@ -21,7 +21,8 @@ from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
 from batchq.store.looking import reasons
 from batchq.store.running import exchange, forecast, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from history import FAILED, NOW, SUCCEEDED, a_past, add, play
 from batchq.jobs.attempt import Failure
 from batchq.report.spreadsheet import COLUMNS
 from batchq.store.file.connection import Store
-from batchq.store.looking import queries
+from batchq.store.looking import details, queries
 
 HOSTILE = (
     '=HYPERLINK("http://evil","x")', "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "a,b;c\td", 'a"b""c', "a'b", "a\nb\r\nc",
@@ -102,7 +102,7 @@ def test_each_json_line_is_the_object_of_list_with_its_schema(hostile: Store) ->
     jobs = run(hostile, "list", "--all", "--json").json["jobs"]
 
     assert [json.loads(line) for line in lines] == [{"schema": 1} | job for job in jobs]
-    assert [job["error"] for job in jobs] == [queries.job(hostile, n + 1).job.end.error for n in range(len(HOSTILE))]  # type: ignore[union-attr]
+    assert [job["error"] for job in jobs] == [details.job(hostile, n + 1).job.end.error for n in range(len(HOSTILE))]  # type: ignore[union-attr]
     assert run(hostile, "list", "--all", "--format", "jsonl").raw == data
 
 

@@ -26,7 +26,6 @@ WITHOUT_REACH = "a rescue that does not ask the places of the dead run"
 BLIND = "a rescue that cannot see processes of other machines"  # not a fault: here all are on one
 WITHOUT_THE_LEASE = "the claims of a stalled worker are settled before its lease has passed"
 IGNORES_ITS_LEASE = "a site that works on although it has not heard the run for the time of its lease"
-WITHOUT_GHOSTS = "the claims of a lost host are settled at once"
 WITHOUT_A_BRIDGE = "the client of an engine is in the runner"
 
 MUTANTS = {
@@ -64,11 +63,6 @@ MUTANTS = {
         "batchq.executors.afar.lifetime",
         "now - self._heard_at > self._lease",
         "False",
-    ),
-    WITHOUT_GHOSTS: Mutant(
-        "batchq.executors.afar.place",
-        'self.ghosts_until = time.monotonic() + (self._setup["lease"] or 0.0)',
-        "self.ghosts_until = 0.0",
     ),
     WITHOUT_A_BRIDGE: Mutant(
         "batchq.executors.afar.choosing",

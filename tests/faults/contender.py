@@ -14,7 +14,7 @@ from batchq.jobs.attempt import SUCCEEDED, Ended, Outcome
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 
 def main(path: str, mutant: str | None = None) -> None:

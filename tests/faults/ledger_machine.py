@@ -21,7 +21,7 @@ from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.running import exchange, rescue, runners
 from batchq.store.running.rescue import Lost
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 T = TypeVar("T")
 Rule = TypeVar("Rule", bound=Callable[..., None])

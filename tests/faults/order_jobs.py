@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 
 from batchq.jobs.attempt import CANCELLED, CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT
 from batchq.jobs.selection import NO_JOB
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 WAITING = ("held", "blocked", "scheduled", "queued")

@@ -26,7 +26,7 @@ from batchq.store.file.locks import LockFile
 from batchq.store.keeping import pruning
 from batchq.store.keeping.pruning import Policy
 from batchq.store.running import rescue, runners
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 
 class OrderMachine(OrderWalk):

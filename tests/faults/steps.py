@@ -22,7 +22,8 @@ from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
 from batchq.store.running import exchange, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 NOW = 1_700_000_000_000
 

@@ -26,7 +26,7 @@ from steps import Dump
 
 from batchq.store.file.opening import open_at
 from batchq.store.running import rescue, runners
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 pytest_plugins = ("figures",)
 

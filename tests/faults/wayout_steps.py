@@ -17,7 +17,8 @@ from batchq.store.keeping.pruning import Policy
 from batchq.store.running import exchange as ledger
 from batchq.store.running import rescue as dead
 from batchq.store.running import runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 STATUSES = (SUCCEEDED, SUCCEEDED, FAILED, FAILED, TIMED_OUT, CRASHED, INTERRUPTED, CANCELLED)
 Fields = dict[str, Any]

@@ -10,7 +10,7 @@ from batchq.report import printed
 from batchq.report.layout import count
 from batchq.report.printed import Lines
 from batchq.store.file.connection import Store
-from batchq.store.looking import outputs, queries
+from batchq.store.looking import details, outputs
 from batchq.store.looking.pieces import STREAMS, Piece, in_order
 from batchq.store.looking.rows import Job
 from batchq.visible import visible
@@ -79,7 +79,7 @@ class Printer:
             return
         self._jobs += 1
         if self.manner.titled:
-            host = job.host if attempt == job.attempt else queries.host(self._store, job.id, attempt)
+            host = job.host if attempt == job.attempt else details.host(self._store, job.id, attempt)
             self._writer.text(printed.heading(job, attempt, host, self.manner.streams))
         if self.manner.lines is not None and self.pattern is not None:
             found = self._wanted(job, printed.lines(pieces))

@@ -9,7 +9,7 @@ from batchq.cli.look.printing import look_of_stdout, print_text, print_texts
 from batchq.errors import UsageError
 from batchq.jobs.selection import Selection
 from batchq.store.file.connection import Store
-from batchq.store.looking import outputs, queries
+from batchq.store.looking import details, outputs, queries
 from batchq.store.snapshots import snapshot
 from batchq.visible import visible
 
@@ -21,14 +21,14 @@ def show(selection: Selection, *, json: bool, color: str, db: str | None) -> Non
 
     one = only(selection)
     with store_for(db, reading=True) as store, snapshot(store):
-        jobs = (queries.job(store, id) for id in _ids(store, selection, "show"))
+        jobs = (details.job(store, id) for id in _ids(store, selection, "show"))
         if json:
             print_texts([asjson.detail(next(jobs))] if one else asjson.details(jobs), is_utf8=True)
             return
         look, batchq = look_of_stdout(color), program(_named(store, db))
         for number, found in enumerate(jobs):
             printed = {stream: outputs.read(store, found.job.id, None, stream) for stream in ("stdout", "stderr")}
-            parents = queries.parents_of(store, found.job.id, detail.PARENTS + 1)
+            parents = details.parents_of(store, found.job.id, detail.PARENTS + 1)
             print_text("\n" * bool(number) + detail.detail(found, parents, printed, look, batchq))
 
 

@@ -8,7 +8,7 @@ from batchq.errors import ScarceError, UsageError
 from batchq.notes import note
 from batchq.processes import machine
 from batchq.runner.tally import Halt, Plan
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 RUN_NEEDS = 18  #: descriptors that a run without jobs needs: the store, locks, signals, starting a process
 SLOT_NEEDS = 10  #: descriptors that each slot needs: two pipes, a worker's three and two files, a log

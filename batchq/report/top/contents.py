@@ -15,7 +15,7 @@ from batchq.report.top import rates
 from batchq.store.changing import queues
 from batchq.store.changing.queues import Queue
 from batchq.store.file.connection import Store
-from batchq.store.looking import activity, outputs, queries
+from batchq.store.looking import activity, details, outputs, queries
 from batchq.store.looking.activity import Leader, Run
 from batchq.store.looking.rows import Detail, Job
 from batchq.store.snapshots import snapshot
@@ -88,7 +88,7 @@ class Reader:
     def log(self, id: int) -> tuple[Detail, list[str]]:
         """Read a job, and the lines that its last attempt has printed so far. Raises MissingError."""
         with snapshot(self._store):
-            detail = queries.job(self._store, id)
+            detail = details.job(self._store, id)
             found = outputs.printed(self._store, id, None)
         return detail, [
             gap(one, None) if one.missing else on_a_terminal(one.data, colour=False) for one in lines(found.pieces())

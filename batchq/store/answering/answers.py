@@ -13,7 +13,8 @@ from batchq.store.file.connection import Store
 from batchq.store.looking import obstacles
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.running import runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 from batchq.store.selecting import condition, resolved
 from batchq.store.states import ON_HOLD
 

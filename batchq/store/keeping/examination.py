@@ -17,7 +17,7 @@ from batchq.store.keeping import filed, notice, repair
 from batchq.store.keeping.breaches import BREACHES, LAST, ORDER, OTHERS
 from batchq.store.keeping.retention import retention
 from batchq.store.running.rescue import ELSEWHERE, Here, Lost, lost_runners
-from batchq.store.running.runners import RunSelection
+from batchq.store.running.wanted import RunSelection
 
 Level = Literal["ok", "warning", "problem"]
 

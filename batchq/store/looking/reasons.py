@@ -2,7 +2,7 @@
 
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
-from batchq.store.looking import obstacles, queries
+from batchq.store.looking import details, obstacles, queries
 from batchq.store.looking.obstacles import NotRun
 from batchq.store.looking.rows import Detail, Job, Parent
 from batchq.store.running import claiming, rescue, runners
@@ -38,7 +38,7 @@ class Facts(NamedTuple):
 def gather(store: Store, id: int, here: Here | None = None) -> Facts:
     """Collect the facts in one snapshot, as seen from ``here``. Raises MissingError."""
     with snapshot(store):
-        detail = queries.job(store, id)
+        detail = details.job(store, id)
         job = detail.job
         rows = store.fetch("SELECT open_parents, slots, cause FROM jobs WHERE id = ?", (id,))
         ((open_parents, needs, cause),) = rows
@@ -48,10 +48,10 @@ def gather(store: Store, id: int, here: Here | None = None) -> Facts:
         above = [left for one in found if (left := one.without({id})).jobs]
         return Facts(
             detail,
-            queries.parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
+            details.parents(store, "d.child = ? AND p.finished_at IS NULL ORDER BY p.id LIMIT ?", (id, PARENTS)),
             open_parents,
             needs,
-            next(iter(queries.parents(store, "d.child = ? AND p.id = ?", (id, cause))), None)
+            next(iter(details.parents(store, "d.child = ? AND p.id = ?", (id, cause))), None)
             if cause is not None
             else None,
             claiming.limits_of(store, job.queue),

@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from batchq.store.running.runners import Runner, RunSelection
+    from batchq.store.running.runners import Runner
+    from batchq.store.running.wanted import RunSelection
 
 PASSED_OVER = 2_000  #: queued jobs of bounded queues that a claim reads on its way to jobs of other queues
 ENTRIES = 100  #: index entries that are read in the time of one query

@@ -14,7 +14,7 @@ from batchq.jobs.causes.recent import explained
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
-from batchq.store.running import claiming, parents, recording, runners
+from batchq.store.running import claiming, news, parents, recording, runners
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
@@ -74,10 +74,10 @@ def exchange(
         with store.writing() as db:
             now = clock.now() if now is None else now
             if logged:
-                db.executemany(_LOG, [recording.log_row(*one) for one in logged])
+                news.log(db, logged)
             settled, refused = recording.record(db, runner.id, ended, now)
-            db.executemany(_BEGIN, [(claim.started_at or now, claim.id, claim.token) for claim in started])
-            db.executemany(_PRINT, [row for one in printed for row in recording.output_rows(*one)])
+            news.begin(db, started, now)
+            news.print(db, printed)
             if is_unfinished := order.is_unfinished(db):
                 order.proceed(db, now)
                 is_unfinished = order.is_unfinished(db)
@@ -93,9 +93,9 @@ def exchange(
                 claims = [claim for claim in claims if claim.cwd]
             claims = parents.attached(store, claims)
             if leaders:
-                recording.note(db, leaders)
+                news.note(db, leaders)
             if over:
-                recording.forget(db, over)
+                news.forget(db, over)
             if closing:
                 runners.stop_claiming(db, runner)
             if resized:
@@ -129,15 +129,6 @@ def _unfit(claim: Claim, now: int) -> Ended:
     why = "the store has lost the folder in which it is to run, or its work is not valid JSON"
     failure = Failure("Unreadable", f"{why}; add it again")
     return Ended(claim, Outcome(FAILED, failure=failure, started_at=now, finished_at=now))
-
-
-_BEGIN = "UPDATE jobs SET started_at = ? WHERE id = ? AND token = ?"
-_PRINT = """
-INSERT OR REPLACE INTO outputs SELECT ?1, ?2, ?4, ?5, ?6, ?7, ?8
-WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
-_LOG = """
-INSERT OR REPLACE INTO logs SELECT ?1, ?2, ?4, ?5, ?6
-WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND token = ?3)"""
 
 
 _BEGIN_ANEW = """

@@ -7,7 +7,8 @@ from batchq.named import NamedTuple
 from batchq.store import order
 from batchq.store.file.connection import Store
 from batchq.store.running import claiming, runners
-from batchq.store.running.runners import Runner, RunSelection
+from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 
 class Forecast(NamedTuple):

@@ -3,7 +3,6 @@
 import _sqlite3 as sqlite3
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -18,14 +17,13 @@ from batchq.jobs.attempt import (
     Claim,
     Ended,
     Failure,
-    Leader,
     Outcome,
-    Stream,
 )
 from batchq.jobs.lifecycle import FINAL, SUCCESS, Settlement, is_snooze, settle, withdrawn
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
+from batchq.store.running import news
 
 
 class Settled(NamedTuple):
@@ -86,7 +84,7 @@ def record(db: sqlite3.Connection, runner: int, ended: Sequence[Ended], now: int
             row
             for claim, outcome, _ in accepted
             if outcome.stdout or outcome.stderr
-            for row in output_rows(claim, outcome.stdout, outcome.stderr, outcome.turns)
+            for row in news.output_rows(claim, outcome.stdout, outcome.stderr, outcome.turns)
         ],
     )
     states.count(db, states.tally_moves(("running", to.state, claim.queue, claim.batch) for claim, _, to in accepted))
@@ -170,19 +168,6 @@ def _note(db: sqlite3.Connection, runner: int, accepted: list[Settled], now: int
         db.executemany(_NOTE, others)
 
 
-def note(db: sqlite3.Connection, leaders: Sequence[Leader]) -> None:
-    """Store the first processes of attempts that run, or where they run."""
-    db.executemany(
-        "INSERT OR REPLACE INTO processes SELECT ?1, ?2, ?3, ?4, ?5 FROM jobs WHERE id = ?1 AND token = ?2",
-        [(claim.id, claim.token, *where) for claim, *where in leaders],
-    )
-
-
-def forget(db: sqlite3.Connection, over: Sequence[Claim]) -> None:
-    """Remove the stored processes of attempts that do not run any more."""
-    db.executemany("DELETE FROM processes WHERE job = ? AND token = ?", [(one.id, one.token) for one in over])
-
-
 def get_ready(store: Store, ended: Sequence[Ended]) -> None:
     """Import what a retry needs before the store is locked: else nobody could write for the 50 ms that it takes."""
     if "tenacity" in sys.modules:
@@ -252,24 +237,3 @@ def _attempt_row(one: Settled, runner: int, now: int) -> tuple[object, ...]:
         out.seconds, out.cpu, out.peak, out.exit_code, out.signal, kind, message, trace or None, out.result,
         out.leftovers, out.threads, out.cause, out.host,
     )  # fmt: skip
-
-
-def output_rows(
-    claim: Claim, stdout: Stream | None, stderr: Stream | None, turns: str | None
-) -> list[tuple[object, ...]]:
-    """The output of an attempt as rows of ``outputs`` with its token: job, number, token, stream, head, tail, total, turns.
-
-    The turns are in the last row alone. While the job runs perhaps only one stream is new, so the other row may have older
-    ones: those that count most bytes are the current ones.
-    """
-    rows: list[tuple[object, ...]] = []
-    if stdout is not None and stdout.total:
-        rows.append((claim.id, claim.attempt, claim.token, "stdout", *stdout, turns if stderr is None else None))
-    if stderr is not None and stderr.total:
-        rows.append((claim.id, claim.attempt, claim.token, "stderr", *stderr, turns))
-    return rows
-
-
-def log_row(claim: Claim, stream: str, path: str, trouble: str | None) -> tuple[object, ...]:
-    """A log as a row of ``logs`` with its token: job, number, token, stream, path, trouble."""
-    return claim.id, claim.attempt, claim.token, stream, os.fsencode(path), trouble

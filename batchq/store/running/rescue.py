@@ -11,7 +11,7 @@ from batchq.jobs.attempt import CRASHED, INTERRUPTED, Claim, Ended, Failure, Out
 from batchq.jobs.causes.recent import explained
 from batchq.named import NamedTuple
 from batchq.store.file.connection import Store
-from batchq.store.running import claiming, recording, runners
+from batchq.store.running import claiming, news, recording, runners
 from batchq.store.running.recording import Settled
 from batchq.store.running.runners import Runner
 
@@ -204,7 +204,7 @@ def rescue(store: Store, lost: Lost, now: int, but: Collection[str] = ()) -> lis
     with store.writing() as db:
         db.execute(_RESTORED, (lost.runner, now))
         settled, _ = recording.record(db, lost.runner, ended, now)
-        recording.forget(db, [one.claim for one in settled])
+        news.forget(db, [one.claim for one in settled])
         if not but:
             db.execute(
                 "UPDATE runners SET state = 'dead', ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, lost.runner)
