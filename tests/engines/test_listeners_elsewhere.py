@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -154,22 +155,37 @@ def test_a_reader_that_does_not_read_makes_a_job_at_a_site_wait_and_gets_everyth
     assert (len(out), err, run.returncode) == (40_000_000, "", 0)
 
 
+def test_a_run_that_does_not_read_makes_a_job_at_a_site_wait_and_gets_everything(afar: Scene) -> None:
+    command = "until test -e gate; do sleep 0.02; done; head -c 40000000 /dev/zero & echo $! > writer; wait $!; : > end"
+    command = f"touch up; {command}"
+    with started(afar, "--tee", "--executor", SITES, "-c", command) as run:
+        eventually((afar.folder / "up").exists)
+        os.kill(runner := afar.runner(), signal.SIGSTOP)
+        try:
+            (afar.folder / "gate").touch()
+            eventually(lambda: (afar.folder / "writer").exists() and (afar.folder / "writer").read_text() != "")
+            writer = int((afar.folder / "writer").read_text())
+            eventually(lambda: (afar.folder / "end").exists() or is_blocked(writer), 60)
+            assert not (afar.folder / "end").exists(), "the memory of the site is bounded"
+        finally:
+            os.kill(runner, signal.SIGCONT)
+        out, err = rest_of(run)
+
+    assert (len(out), err, run.returncode) == (40_000_000, "", 0)
+
+
 def is_blocked(pid: int) -> bool:
-    """Whether a process does nothing at all while it is looked at again and again."""
-
-    def used() -> list[str]:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return [state, *rest[10:14]]
-
+    """Whether a process has begun to write and writes nothing while it is looked at again and again."""
+    io = Path(f"/proc/{pid}/io")
     try:
-        first = used()
+        first = io.read_text()
         for _ in range(50):
-            time.sleep(0.01)
-            if used() != first:
+            time.sleep(0.02)
+            if io.read_text() != first:
                 return False
     except OSError:
         return False
-    return first[0] == "S"
+    return "wchar: 0\n" not in first
 
 
 @pytest.mark.parametrize("executor", ENGINES, indirect=True)

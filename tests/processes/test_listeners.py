@@ -9,7 +9,9 @@ from batchq.executors.listener import Listener
 from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED, TIMED_OUT, Claim, Ended
 
 pytest_plugins = ("desk",)
-pytestmark = pytest.mark.parametrize("executor", ["local", "site"], indirect=True)  # engines pass output on at the end
+pytestmark = pytest.mark.parametrize(
+    "executor", ["local", "site"], indirect=True
+)  # of an engine comes what it has kept
 
 PRINTER = """\
 import os, sys, time
