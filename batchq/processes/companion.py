@@ -5,14 +5,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from batchq.processes.link import Link
 from batchq.processes.spawn import OF_A_JOB, Refusal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 KILLED = 2.0  #: seconds after SIGKILL in which a process ends, unless it hangs in a system call
 _TICK = 0.005  #: seconds between checks whether it has ended
@@ -32,12 +28,12 @@ class Companion:
         self._kill_at = float("inf")
 
     @classmethod
-    def start(cls, words: Sequence[str], environment: "Mapping[str, str] | None" = None) -> "Companion | Refusal":
+    def start(cls, words: Sequence[str], without: Collection[str] = ()) -> "Companion | Refusal":
         """Start a program whose stdin and stdout are the link; return why, if that is not possible.
 
-        It has the environment of this process, without what describes a job, and these variables.
+        It has the environment of this process ``without`` these variables, and without what describes a job.
         """
-        variables = {name: value for name, value in os.environ.items() if name not in OF_A_JOB}
+        variables = {name: value for name, value in os.environ.items() if name not in OF_A_JOB and name not in without}
         ours, theirs = socket.socketpair()
         with ours, theirs:
             inside = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 1)]
@@ -45,7 +41,7 @@ class Companion:
                 pid = os.posix_spawnp(
                     words[0],
                     [*words],
-                    {**variables, **(environment or {})},
+                    variables,
                     file_actions=inside,
                     setsid=True,
                     setsigmask=(),

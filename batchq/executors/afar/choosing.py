@@ -32,6 +32,11 @@ _SSH = (
     "ssh -T -o BatchMode=yes -o LogLevel=ERROR -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 )
 _SRUN = "srun --nodes=1 --ntasks=1 --overlap --unbuffered --kill-on-bad-exit=0"
+#: Variables that srun obeys: labels before each line, files in the place of stdin and stdout, a list of programs
+_OF_SRUN = (
+    *("SLURM_LABELIO", "SLURM_STDINMODE", "SLURM_STDOUTMODE", "SLURM_STDERRMODE", "SLURM_SRUN_MULTI"),
+    *("SRUN_INPUT", "SRUN_OUTPUT", "SRUN_ERROR"),
+)
 
 
 def check(chosen: str) -> None:
@@ -43,6 +48,11 @@ def check(chosen: str) -> None:
 def engine(chosen: str) -> str | None:
     """Return the engine whose client a bridge is to have; None if sites run the jobs themselves."""
     return None if chosen.partition(":")[0] in _CARRIERS else chosen
+
+
+def unwanted(chosen: str) -> tuple[str, ...]:
+    """List the variables that would disturb what leads to a place: nothing but the protocol may pass there."""
+    return _OF_SRUN if chosen.startswith("srun:") else ()
 
 
 def can_confirm(chosen: str) -> bool:
@@ -121,5 +131,5 @@ def executor(
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
         own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
-        places.append(Place(name, words, setup | own, hearing))
+        places.append(Place(name, words, setup | own, hearing, unwanted(chosen)))
     return Afar(places, inbox, setup["lease"], hearing, name=chosen, home=setup["home"])

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sized
+from collections.abc import Collection, Iterable, Sized
 
 from batchq.executors.afar import hosts, protocol
 from batchq.executors.afar.clocks import Clock
@@ -25,7 +25,8 @@ _FIRST = ("up", "refused", "noted")  #: kinds of messages before it is up; anyth
 
 
 class Place:
-    """``words`` start what leads to the site, ``setup`` is its first message; ``name`` is what people call it.
+    """``words`` start what leads to the site (``without`` these variables), ``setup`` is its first message; ``name`` is
+    what people call it.
 
     ``claims`` are with it, by token, and of these ``begun`` are at work. It ``is_one_of_several`` if its name must
     distinguish its attempts from those of others. A bridge is a place, too: its attempts run at the workers of the engine.
@@ -35,9 +36,16 @@ class Place:
     for that: it leaves what it wants to end at a place that has not answered in time.
     """
 
-    def __init__(self, name: str, words: list[str], setup: "dict[str, Any]", hearing: Hearing | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: list[str],
+        setup: "dict[str, Any]",
+        hearing: Hearing | None = None,
+        without: Collection[str] = (),
+    ) -> None:
         self.name = name
-        self.way = Way(words)
+        self.way = Way(words, without)
         self.pulse = Pulse(setup["lease"] or 0.0)
         self.room = Room(*_bounds(setup), is_of_many=setup["engine"] is not None)
         self.claims: dict[str, Claim] = {}

@@ -24,7 +24,12 @@ class Reach:
         if not self._is_known:
             commands = {}
         self._open: dict[Place, None] = {
-            Place(name, words, choosing.setup_to_end(executor, f"{cookie}.{number}")): None
+            Place(
+                name,
+                words,
+                choosing.setup_to_end(executor, f"{cookie}.{number}"),
+                without=choosing.unwanted(executor),
+            ): None
             for number, (name, words) in enumerate(commands.items())
         }
         self._leaving: list[Way] = []

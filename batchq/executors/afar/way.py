@@ -1,6 +1,7 @@
 """The way to a place: the process that leads there, and whether it is worth another try."""
 
 import time
+from collections.abc import Collection
 
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
@@ -18,13 +19,17 @@ _NOT_THERE = (126, 127)  #: exit codes of a shell whose program is missing or ca
 
 
 class Way:
-    """``words`` start what leads there. It ``is_unfit`` if no other try can help; ``trouble`` is why it failed."""
+    """``words`` start what leads there, ``without`` these variables.
 
-    def __init__(self, words: list[str]) -> None:
+    It ``is_unfit`` if no other try can help; ``trouble`` is why it failed.
+    """
+
+    def __init__(self, words: list[str], without: Collection[str] = ()) -> None:
         self.is_unfit = False
         self.trouble = ""
         self.again_at = 0.0
         self._words = words
+        self._without = without
         self._was_up = False
         self._failures = 0
         self._companion: Companion | None = None
@@ -32,7 +37,7 @@ class Way:
 
     def start(self, setup: "Message") -> None:
         """Start it with this first message; a failure counts like a process that ends at once."""
-        started = Companion.start(self._words)
+        started = Companion.start(self._words, self._without)
         if isinstance(started, Refusal):
             self.is_unfit = True
             self._fail(started.message)
