@@ -9,7 +9,7 @@ import math
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from batchq.executors.aftermath import Aftermath
 from batchq.executors.commands import Commands
@@ -142,6 +142,11 @@ class LocalExecutor:
     def listening(self, number: int) -> set[str]:
         """Find the tokens of attempts that have a handler, or whose descendants have one, according to /proc."""
         return {claim.token for pid, claim in self._watch.running().items() if proc.listens(pid, number)}
+
+    def give_back(self, tokens: Collection[str]) -> None:
+        """Report those as Lost that still wait here."""
+        self._starting.collect()
+        self._starting.drop(tokens)
 
     def stop(self, tokens: Iterable[str], status: str, grace: float) -> None:
         """Stop attempts; requeue those that wait here."""

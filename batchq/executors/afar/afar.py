@@ -213,6 +213,9 @@ class Afar(Elsewhere):
             self._beat_at = now + self._beat
             for place in self.places:
                 place.ask()
+            if not self._backlog and any(place.is_up and place.used() < place.room.slots for place in self.places):
+                for place in self.places:
+                    place.take_back()  # what was claimed ahead may wait for a long job
         for place in self.places:
             if place.is_up and now >= place.pulse.lost_at():
                 self._lose(place, f"it has not answered for {self.lease or 0:g} s", 0.0)

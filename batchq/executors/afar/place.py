@@ -55,6 +55,7 @@ class Place:
         self.is_up = self.is_suspended = self.is_one_of_several = False
         self._setup = setup
         self._told: set[str] = set()  # tokens of attempts that the stopped run wants to end
+        self._waited: set[str] = set()  # tokens of claims that have waited there for a while
         self._clock = Clock()
         self._hosts = Hosts()
         self._hearing = Hearing() if hearing is None else hearing
@@ -79,6 +80,13 @@ class Place:
         self.begun |= {claim.token for claim in claims if claim.started_at is not None}
         self._clock.give(claims)
         self.way.send(["run", [protocol.packed(claim) for claim in claims]])
+
+    def take_back(self) -> None:
+        """Have those claims returned that have waited there since the last call: another place has room for them."""
+        waiting = self.claims.keys() - self.begun
+        if late := waiting & self._waited:
+            self.way.send(["back", sorted(late)])
+        self._waited = waiting
 
     def ask(self) -> None:
         """Ask for a sign of life, and give one."""

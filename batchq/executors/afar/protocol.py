@@ -1,7 +1,8 @@
 """What a run and a site send each other: claims and reports as plain JSON values.
 
-To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["suspend"]``,
-``["resume"]``, ``["alive"]``, which it sends back, and ``["close"]``. From it: ``["up", {…}]`` once it can work,
+To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["back",
+[token, …]]`` for claims that have not begun, ``["suspend"]``, ``["resume"]``, ``["alive"]``, which it sends back, and
+``["close"]``. From it: ``["up", {…}]`` once it can work,
 ``["room", slots, ahead, widest]`` when that changes, ``["suspended"]``, one message for each report, from a bridge also
 ``["at", {token: host}]``, and if the run has listeners ``["said", token, stream, text]`` and ``["silent", token]``.
 """

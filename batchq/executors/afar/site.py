@@ -174,6 +174,8 @@ class Site:
                 self._link.send(["alive"])
             elif kind == "stop":
                 executor.stop(*rest)
+            elif kind == "back" and isinstance(executor, LocalExecutor):
+                executor.give_back(set(rest[0]))
             elif kind == "suspend":
                 self._life.is_suspended = True
                 executor.suspend()
