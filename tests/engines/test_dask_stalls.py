@@ -198,3 +198,33 @@ def test_what_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster, s
     end(victims[stalls])
     assert set(scene.jobs()) == {("succeeded",)}
     assert wrong_starts(scene) == set()
+
+
+def test_a_job_is_ended_in_time_while_the_bridge_stalls(scene: Scene, dask: Cluster) -> None:
+    add_waiting(scene, 1, timeout="1s")
+    run = scene.start("--executor", f"dask:{dask.address}", "--lease", "10m", "--grace", "0")
+    eventually(lambda: len(starts(scene)) == 1)
+    bridge = bridge_of(scene.runner())
+    os.kill(bridge, signal.SIGSTOP)
+    eventually(lambda: is_gone(process_of(scene, 1)))
+    assert scene.jobs() == [("running",)]
+    os.kill(bridge, signal.SIGCONT)
+
+    assert ended(run) == 1
+    assert scene.attempts() == [("timed_out",)]
+
+
+def test_jobs_behind_a_bridge_that_stalls_for_longer_than_the_lease_end_before_they_run_again(
+    scene: Scene, dask: Cluster
+) -> None:
+    add_waiting(scene, 1)
+    run = scene.start("--executor", f"dask:{dask.address}", "--lease", "4s")
+    eventually(lambda: len(starts(scene)) == 1)
+    os.kill(bridge_of(scene.runner()), signal.SIGSTOP)
+    eventually(lambda: "it has not answered for 4 s" in scene.said())
+    eventually(lambda: len(starts(scene)) == 2, 60)
+    let_end(scene)
+
+    assert ended(run) == 0
+    assert scene.attempts() == [("crashed",), ("succeeded",)]
+    assert wrong_starts(scene) == set()

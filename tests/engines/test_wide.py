@@ -94,6 +94,14 @@ def test_a_run_that_can_never_have_a_wide_job_ends_and_says_so(uneven: Scene) ->
     assert uneven.attempts() == [("crashed",)]
 
 
+def test_a_run_that_never_had_such_a_place_says_so_at_once(afar: Scene) -> None:
+    afar.add({"command": "true", "slots": 2}, {"command": "true"})
+    done = afar.run("-j", "1", "--executor", "ssh:h1,h2", code=3)
+
+    assert "job 1 needs more slots than any place had at the end (1); '" in done.err
+    assert afar.jobs() == [("queued",), ("succeeded",)]
+
+
 def test_a_wide_job_at_dask_waits_for_a_worker_that_may_come_back(scene: Scene, dask: Cluster) -> None:
     wide = dask.add_worker(2)
     add_waiting(scene, 1, slots=2)
