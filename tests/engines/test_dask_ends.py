@@ -70,6 +70,27 @@ def test_a_run_at_work_takes_the_jobs_of_a_killed_one(scene: Scene, dask: Cluste
     assert_none_overlapped(scene)
 
 
+def test_the_next_run_makes_no_cluster_to_ask_about_the_last_one(scene: Scene, dask: Cluster) -> None:
+    """It waits for the lease: the cluster that the function made then may be another one than it makes now."""
+    made = scene.folder / "made"
+    script = f"def make():\n    open({str(made)!r}, 'a').write('made\\n')\n    return {dask.address!r}\n"
+    (scene.folder / "mycluster.py").write_text(script)
+    scene.shell.env["PYTHONPATH"] += f"{os.pathsep}{scene.folder}"
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", "dask:mycluster:make", "--lease", "3s")
+    eventually(lambda: len(starts(scene)) == 1)
+    runner = scene.runner()
+    for pid in (run.pid, runner):
+        end(pid)
+    ended(run)
+    let_end(scene)
+    scene.run("-q")
+
+    assert made.read_text() == "made\n"
+    assert scene.jobs() == [("succeeded",)]
+    assert_none_overlapped(scene)
+
+
 @pytest.fixture
 def network(dask: Cluster) -> Iterator["tuple[int, subprocess.Popen[bytes]]"]:
     """The port of a network that leads to the scheduler, and its process."""

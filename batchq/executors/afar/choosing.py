@@ -56,8 +56,16 @@ def unwanted(chosen: str) -> tuple[str, ...]:
 
 
 def can_confirm(chosen: str) -> bool:
-    """Whether a later run can end what a dead run has left there, and know that it has; a pool offers no way."""
-    return engine(chosen) is None or chosen.startswith("dask:")
+    """Whether a later run can end what a dead run has left there, and know that it has.
+
+    A pool offers no way, and a function that makes a cluster of Dask would make another one.
+    """
+    return engine(chosen) is None or (chosen.startswith("dask:") and is_address(chosen.partition(":")[2]))
+
+
+def is_address(text: str) -> bool:
+    """Whether this names a scheduler of Dask, itself or by its file; else it names a function that makes a cluster."""
+    return "://" in text or os.path.exists(text)
 
 
 def commands(chosen: str) -> dict[str, list[str]]:

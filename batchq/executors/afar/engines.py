@@ -5,9 +5,8 @@ hangs would keep the loop from timeouts and signals.
 """
 
 import json
-import os
 
-from batchq.executors.afar import fence
+from batchq.executors.afar import choosing, fence
 from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
@@ -40,8 +39,10 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     from batchq.executors.afar.dask.executor import DaskExecutor
 
     address: Any = chosen.partition(":")[2]
-    if "://" not in address:
-        address = _address_in(address) if os.path.exists(address) else _made(chosen, made_by(address, setup["home"]))
+    if not choosing.is_address(address):
+        address = _made(chosen, made_by(address, setup["home"]))
+    elif "://" not in address:
+        address = _address_in(address)
     cluster = Cluster(address, setup["run"])
     if setup["end"] != [setup["run"]]:
         cluster.end(setup["end"])
