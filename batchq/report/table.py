@@ -8,6 +8,7 @@ from batchq.paths import from_home
 from batchq.report import change, whylines
 from batchq.report.columns import COLUMNS, Now
 from batchq.report.digest import shortened, title
+from batchq.report.ending import at
 from batchq.report.layout import Columns, Line, Look, Part, count, line, render
 from batchq.report.program import place
 from batchq.report.states import STYLES, state
@@ -131,7 +132,8 @@ def _about(report: Summary, name: str) -> str:
         return f"the run died; '{report.program} run' takes it back or reports why not"
     if name == "running":
         titles = [
-            f"{title(job)}{_for(job.running_for(report.at)) if job.started_at is not None else ', not started'}"
+            f"{title(job)}{at(job.host)}"
+            f"{_for(job.running_for(report.at)) if job.started_at is not None else ', not started'}"
             for job in report.running
             if not job.is_lost
         ]

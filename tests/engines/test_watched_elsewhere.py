@@ -43,6 +43,7 @@ def test_top_counts_the_slots_of_all_places_and_names_the_host_of_each_job(afar:
                 == [f"{MACHINE}/h1"] * 2 + [f"{MACHINE}/h2"] * 2
             )
         assert "CPU" not in screen and "MEMORY" not in screen
+    assert f"job 1 (work) on {MACHINE}/h" in afar.shell("report").out
     once = afar.shell("top", "--once").out
     assert once.count(f"{MACHINE}/h1") == once.count(f"{MACHINE}/h2") == 2
     let_end(afar)
