@@ -13,6 +13,7 @@ import stat
 import time
 
 NEW = 60.0  #: seconds during which an unlocked folder is kept: its run may be about to lock it
+TO_RESCUE = 86_400.0  #: the same for a folder that a pool shared: the next run of its store looks into it
 
 
 class Scratch:
@@ -67,6 +68,17 @@ class Scratch:
         self._lock = _locked(self.path, fcntl.LOCK_SH)
 
 
+def found(cookie: str) -> list[str]:
+    """Return the folders of a run, or of a place of work, on this machine."""
+    folders = []
+    for base in _bases():
+        try:
+            folders += [os.path.join(base, name) for name in os.listdir(base) if name.startswith(_prefix(cookie))]
+        except OSError:
+            continue
+    return [path for path in folders if _identity(path) is not None]
+
+
 def remove(cookie: str) -> None:
     """Remove the folders of a run that has finished or died, and abandoned folders of all runs of this user.
 
@@ -80,7 +92,9 @@ def remove(cookie: str) -> None:
             continue
         for name in names:
             path = os.path.join(base, name)
-            if name.startswith(mine) or (_is_of_a_run(name) and _is_abandoned(path)):
+            if name.startswith(mine) or (
+                _is_of_a_run(name) and _is_abandoned(path, TO_RESCUE if name.count(".") == 1 else NEW)
+            ):
                 _remove(path)
 
 
@@ -90,24 +104,24 @@ def _is_of_a_run(name: str) -> bool:
 
 
 def _is_cookie(text: str) -> bool:
-    """Whether this marks a run: a number, or at a place of work MARK.NUMBER.PLACE, and next to a worker there two more."""
+    """Whether this marks a run: a number, elsewhere MARK.NUMBER, at a place of work a third, next to a worker two more."""
     first, *more = text.split(".")
     if not more:
         return first.isdigit()
-    return len(first) == 8 and _is_hex(first) and len(more) in (2, 4) and all(map(str.isdigit, more))
+    return len(first) == 8 and _is_hex(first) and len(more) in (1, 2, 4) and all(map(str.isdigit, more))
 
 
 def _is_hex(text: str) -> bool:
     return not text.strip("0123456789abcdef")
 
 
-def _is_abandoned(path: str) -> bool:
-    """Whether a folder of ours is not new and nobody holds its lock; False if unknown."""
+def _is_abandoned(path: str, age: float) -> bool:
+    """Whether a folder of ours is that many seconds old and nobody holds its lock; False if unknown."""
     try:
-        age = time.time() - os.lstat(path).st_ctime
+        is_new = time.time() - os.lstat(path).st_ctime < age
     except OSError:
         return False
-    if age < NEW or _identity(path) is None or (lock := _locked(path, fcntl.LOCK_EX)) is None:
+    if is_new or _identity(path) is None or (lock := _locked(path, fcntl.LOCK_EX)) is None:
         return False
     os.close(lock)
     return True

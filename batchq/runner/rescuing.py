@@ -91,7 +91,8 @@ class Rescuer:
         if one.runner not in self._reached:
             from batchq.executors.afar.reach import Reach
 
-            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one))
+            tokens = [claim.token for claim in one.claims]
+            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one), tokens)
         reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())
         if not reach.is_over():

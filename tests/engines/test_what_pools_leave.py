@@ -26,7 +26,16 @@ fence.NEW = scratch.NEW = 0.0
 def started(pools: Scene, pool: str, *options: str) -> "tuple[int, int, int]":
     """Start a run with two jobs at a pool; return its guardian, its runner and its bridge."""
     add_waiting(pools, 2)
-    run = pools.start("-q", "-j", "2", "--lease", "3s", "--executor", f"pools:{pool}", *options)
+    run = pools.start(
+        "-q",
+        "-j",
+        "2",
+        "--lease",
+        "3s" if "--executor-folder" in options else "1h",
+        "--executor",
+        f"pools:{pool}",
+        *options,
+    )
     eventually(lambda: len(starts(pools)) == 2, 60)
     return run.pid, pools.runner(), bridge_above(worker_of_a_job(pools))
 
@@ -83,7 +92,7 @@ def test_nothing_is_left_of_a_killed_run_and_the_next_run_goes_on(pools: Scene, 
     guardian, runner, bridge = started(pools, pool)
     names = semaphores(bridge)
     assert is_held(pools)
-    end_all(guardian, runner)
+    end_all(runner, guardian)
     killed_at = time.monotonic()
 
     assert not is_held(pools), "what a pool forks must not hold the lock that shows that the run is alive"
@@ -99,8 +108,8 @@ def test_nothing_is_left_of_a_killed_run_and_the_next_run_goes_on(pools: Scene, 
     ((begun,),) = pools.rows("SELECT max(started_at) FROM runners")
     assert isinstance(rescued, int) and isinstance(begun, int)
     tell(
-        f"{pool}: all processes of a killed run gone after {gone_at - killed_at:.2f} s; the next run, which waits for the"
-        f" lease of 3 s, has begun its jobs again after {(rescued - begun) / 1000:.2f} s"
+        f"{pool}: all processes of a killed run gone after {gone_at - killed_at:.2f} s; the next run,"
+        f" whose lease is an hour, has begun its jobs again after {(rescued - begun) / 1000:.2f} s"
     )
     assert pools.attempts() == [("crashed",), ("succeeded",)] * 2
     assert_none_overlapped(pools)
@@ -113,7 +122,7 @@ def test_a_pool_that_inherits_the_lock_of_its_run_is_caught(pools: Scene) -> Non
     run = pools.start("-q", "-j", "2", "--lease", "3s", "--executor", "pools:fork")
     eventually(lambda: len(starts(pools)) == 2, 60)
     assert was_planted()
-    end_all(run.pid, pools.runner())
+    end_all(pools.runner(), run.pid)
 
     assert is_held(pools)
     eventually(lambda: all(is_gone(process_of(pools, job)) for job in (1, 2)), 60)
@@ -129,7 +138,7 @@ def test_the_folder_of_a_killed_bridge_is_removed_by_the_next_run(pools: Scene, 
     pools.shell.env["TMPDIR"] = str(temporary)
     (pools.folder / "unfenced" / "sitecustomize.py").write_text(HASTY)
     guardian, runner, bridge = started(pools, "threads", *options)
-    end_all(guardian, runner, parent_of(bridge), bridge)
+    end_all(runner, guardian, parent_of(bridge), bridge)
     eventually(lambda: pools.survivors() == [], 60)
     left = [*temporary.iterdir(), *shared.iterdir()]
     assert left

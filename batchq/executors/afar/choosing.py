@@ -55,8 +55,8 @@ def unwanted(chosen: str) -> tuple[str, ...]:
     return _OF_SRUN if chosen.startswith("srun:") else ()
 
 
-def can_confirm(chosen: str) -> bool:
-    """Whether a later run can end what a dead run has left there, and know that it has.
+def can_be_reached(chosen: str) -> bool:
+    """Whether a later run can reach the places of a dead run, and end what that has left there.
 
     A pool offers no way, and a function that makes a cluster of Dask would make another one.
     """

@@ -11,7 +11,7 @@ from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
 from batchq.executors.seam import Executor
-from batchq.processes import machine
+from batchq.processes import machine, scratch
 from batchq.processes.scratch import Scratch
 from batchq.processes.signals import Inbox
 
@@ -67,9 +67,11 @@ def _address_in(path: str) -> str:
 def _folder(chosen: str, setup: "dict[str, Any]") -> str:
     """Make a folder that the workers of a pool share: below the one that was named, or the bridge's own. Raises Unfit."""
     if setup["folder"] is None:
-        scratch = Scratch(setup["cookie"])
-        scratch.renew()
-        return scratch.path
+        run = setup["cookie"].rpartition(".")[0]  # that of the place would go with it, when the run is killed
+        scratch.remove(run)
+        private = Scratch(run)
+        private.renew()
+        return private.path
     try:
         return fence.made(setup["folder"], setup["cookie"])
     except OSError as error:

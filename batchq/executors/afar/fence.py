@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from batchq.processes.link import Message
 
+_UNSEEN = "unseen"
 NEW = 60.0  #: seconds after its last sign of life in which a run without a lock is not taken for dead
 
 
@@ -129,6 +130,15 @@ class Fence:
         self._lock.flush()
         with contextlib.suppress(OSError):  # some network file systems have no locks
             fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def give_up(self) -> None:
+        """Note that some workers do not see the folder: they begin attempts without it."""
+        with contextlib.suppress(OSError):
+            open(self._path(_UNSEEN), "w").close()
+
+    def is_seen_by_all(self) -> bool:
+        """Whether all workers that have begun an attempt have done so here, as far as is known."""
+        return not os.path.exists(self._path(_UNSEEN))
 
     def beat(self) -> None:
         """Give a sign of life. A folder that is gone ends the jobs, which their workers see for themselves."""

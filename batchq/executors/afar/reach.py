@@ -1,9 +1,11 @@
 """End what a dead run has left at its places: only then its jobs may be run again."""
 
 import time
+from collections.abc import Collection
 
 from batchq.errors import UsageError
 from batchq.executors.afar import choosing
+from batchq.executors.afar.futures.abandoned import Abandoned
 from batchq.executors.afar.place import Place
 from batchq.executors.afar.way import Way
 from batchq.processes.link import Closed
@@ -12,16 +14,19 @@ from batchq.processes.link import Closed
 class Reach:
     """Starts a site at each place of the dead run ``cookie``, whose first act is to kill what carries that cookie.
 
+    A pool cannot be reached; there the folder that its workers shared prevents the attempts that have not begun.
     Nothing here waits: ``is_over`` is asked again and again.
     """
 
-    def __init__(self, executor: str, cookie: str) -> None:
+    def __init__(self, executor: str, cookie: str, tokens: Collection[str]) -> None:
         try:
             commands = choosing.commands(executor)
         except UsageError:  # it was run by a newer version, or in an allocation that is gone
             commands = {}
-        self._is_known = bool(commands) and choosing.can_confirm(executor)
-        if not self._is_known:
+        self._is_known = bool(commands)
+        self._pool: Abandoned | None = None
+        if commands and not choosing.can_be_reached(executor):
+            self._pool = Abandoned(cookie, tokens)
             commands = {}
         self._open: dict[Place, None] = {
             Place(
@@ -36,6 +41,8 @@ class Reach:
 
     def is_over(self) -> bool:
         """Whether surely nothing of the dead run is left at any of its places."""
+        if self._pool is not None:
+            return self._pool.is_over()
         for place in [*self._open]:
             place.way.has_left()
             if time.monotonic() >= place.way.starts_at():

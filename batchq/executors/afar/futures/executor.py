@@ -107,11 +107,15 @@ class FuturesExecutor(Elsewhere):
         self._order(["resume"])
 
     def close(self) -> None:
-        """Shut the pool down, and end the sites of its workers."""
+        """Shut the pool down, and end the sites of its workers.
+
+        The folder stays if attempts may still run there: the run is gone, and the next one looks into it (``abandoned``).
+        """
         self._order(["close"])
         self._pool.close(PATIENCE)
         perform.order(self._setup["run"], '["close"]')  # of a pool of threads the workers are this process
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._flights and not self._flights.next_at():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- at the pool ---------------------------------------------------------------------------------------------------
 
@@ -238,6 +242,7 @@ class FuturesExecutor(Elsewhere):
     def _do_without_folder(self, flight: Flight) -> None:
         """Submit a claim again whose worker does not see the folder; from now on all go without."""
         if self._fence is not None:
+            self._fence.give_up()
             self._fence = None
             self._setup |= {"folder": None, "lease": None}  # they see no sign of life either: the pool must end them
             self._reports.append(
