@@ -50,7 +50,7 @@ def test_hosts_that_hang_are_asked_at_the_same_time(tmp_path: Path, monkeypatch:
     carrier.write_text(f"#!/bin/sh\n{HANGING.format(folder=shlex.quote(str(tmp_path)))}\n")
     carrier.chmod(0o755)
     monkeypatch.setenv("BATCHQ_SSH", shlex.quote(str(carrier)))
-    reach = Reach("ssh:h1,h2,h3", f"test.{os.getpid()}")
+    reach = Reach("ssh:h1,h2,h3", f"test.{os.getpid()}", ())
     assert not reach.is_over()
     eventually(lambda: len(hanging(tmp_path)) == 3)
     assert not reach.is_over()
