@@ -29,8 +29,7 @@ def end(dead: Marks) -> set[str]:
     """SIGKILL the processes of a dead run; return the tokens of its attempts that still have a living process.
 
     All are stopped before the first is killed, so that none starts another unseen. Those that survive belong to another
-    user, hang in a system call, or are ancestors of this process. Resource trackers have the time of a sweep to end by
-    themselves.
+    user, hang in a system call, or are ancestors of this process. Resource trackers have a moment to end by themselves.
     """
     seen: dict[int, str] = {}
     mine: set[int] = set()
@@ -48,9 +47,10 @@ def end(dead: Marks) -> set[str]:
             break
     for pid in seen.keys() - mine - trackers:
         tree.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + SWEEP
-    while (left := [pid for pid in seen if not proc.is_zombie(pid)]) and time.monotonic() < deadline:
-        if mine.issuperset(left):
+    now = time.monotonic()
+    deadline, last_for_trackers = now + SWEEP, now + tree.TRACKERS
+    while left := [pid for pid in seen if not proc.is_zombie(pid)]:
+        if time.monotonic() > (last_for_trackers if trackers.issuperset(left) else deadline) or mine.issuperset(left):
             break
         time.sleep(0.002)
     for pid in trackers.intersection(left):

@@ -73,6 +73,8 @@ class Rescuer:
             self.beyond_reach[one.runner] = one
             return []
         living = set() if one.is_of_a_copy else remains.end(self._marks(one))
+        if one.lease is not None and not one.is_of_a_copy:  # the workers of a pool of which nobody was left
+            remains.end(Marks((), f"{self._cookie_elsewhere(one)}.0", {}, lambda _: False))
         if living:
             self.beyond_reach[one.runner] = one
             since = self._since.setdefault(one.runner, time.monotonic())

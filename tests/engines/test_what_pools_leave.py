@@ -1,6 +1,7 @@
 """What is left of a pool when its run, its bridge or both are killed: no process, lock, semaphore or folder."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
 from planted import WITHOUT_A_BRIDGE, plant
 from poolscene import bridge_above, parent_of, worker_of_a_job
-from scene import SOAK, Scene, end, is_gone, tell
+from scene import SOAK, Scene, end, is_gone, signal_one, tell
 
 pytest_plugins = ("scene", "poolscene", "openports")
 FORKING = ["threads", "fork", "forkserver", "spawn", "loky", "executorlib"] if SOAK else ["fork"]
@@ -41,8 +42,9 @@ def started(pools: Scene, pool: str, *options: str) -> "tuple[int, int, int]":
 
 
 def end_all(*processes: int) -> None:
-    for one in processes:
-        end(one)
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # none may see that another is gone
+        for one in processes:
+            signal_one(one, number)
     eventually(lambda: all(map(is_gone, processes)))
 
 
@@ -128,6 +130,20 @@ def test_a_pool_that_inherits_the_lock_of_its_run_is_caught(pools: Scene) -> Non
     eventually(lambda: all(is_gone(process_of(pools, job)) for job in (1, 2)), 60)
     assert is_held(pools), "nothing of the run is rescued while its pool lives"
     pools.end_survivors()
+
+
+@pytest.mark.parametrize("pool", TRACKED)
+def test_workers_of_which_nobody_is_left_are_ended_by_the_next_run(pools: Scene, pool: str) -> None:
+    """Those of some pools wait for ever if their bridge and its guardian are killed together with the run."""
+    guardian, runner, bridge = started(pools, pool)
+    names = semaphores(bridge)
+    end_all(guardian, runner, parent_of(bridge), bridge)
+    let_end(pools)
+    pools.run("-q")
+
+    assert pools.survivors() == []
+    assert not any(name.exists() for name in names)
+    assert pools.attempts() == [("crashed",), ("succeeded",)] * 2
 
 
 @pytest.mark.parametrize("options", [[], ["--executor-folder", "shared"]])

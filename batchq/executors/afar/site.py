@@ -22,7 +22,7 @@ from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Left, Lost, Refused, Report
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
-from batchq.processes import guardian, machine, proc, remains
+from batchq.processes import guardian, machine, marks, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
 from batchq.processes.remains import Marks
@@ -132,6 +132,10 @@ class Site:
         if setup["engine"] is not None:
             from batchq.executors.afar import engines
 
+            if marks.can_mark():
+                marks.put(
+                    setup["cookie"]
+                )  # workers of some pools do not end if this bridge and its guardian are killed
             return engines.engine(setup["engine"], self._inbox, setup)
         if setup["limit_processes"] is not None:
             machine.limit_processes(setup["limit_processes"])
