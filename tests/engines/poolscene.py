@@ -39,6 +39,9 @@ def parent_of(pid: int) -> int:
 
 def bridge_above(pid: int) -> int:
     """The bridge above a worker of a pool; of a pool of threads it is the worker."""
-    while b"executors.afar.site" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-        pid = parent_of(pid)
-    return pid
+    above = [pid]
+    while above[-1] > 1:
+        above.append(parent_of(above[-1]))
+    # Its guardian is the highest with these words, and what it has forked has them, too.
+    words = [Path(f"/proc/{one}/cmdline").read_bytes() if one > 1 else b"" for one in above]
+    return above[max(number for number, one in enumerate(words) if b"executors.afar.site" in one) - 1]
