@@ -83,6 +83,27 @@ ATTACKS = (
         "processes/test_one_stop.py",
         "processes/test_signals_to_a_run.py",
     )),
+    Attack("S62 workers, sites, bridges, schedulers of Dask", (
+        "engines/test_cut_lines.py",
+        "engines/test_dask.py",
+        "engines/test_dask_ends.py",
+        "engines/test_dask_stalls.py",
+        "engines/test_dask_workers.py",
+    )),
+    Attack("S63 random kills on a cluster of Dask", ("engines/test_dask_soak.py",)),
+    Attack("S64 hosts and carriers that die, hang or lie", (
+        "engines/test_clocks.py",
+        "engines/test_elsewhere.py",
+        "engines/test_hanging_ways.py",
+        "engines/test_slurm.py",
+        "engines/test_ssh.py",
+        "engines/test_stalls_elsewhere.py",
+    )),
+    Attack("S65 pools that break, repeat, hang or are killed", (
+        "engines/test_broken_pools.py",
+        "engines/test_pools.py",
+        "engines/test_what_pools_leave.py",
+    )),
 )  # fmt: skip
 
 
