@@ -98,7 +98,7 @@ class Pool:
 
     def _renew(self) -> None:
         if self._pool is not None:
-            self._shut_down()
+            self._shut_down(wait=False)
         self._number += 1
         problem: Unfit | None = None
         try:
@@ -134,18 +134,21 @@ class Pool:
                 future.cancel()
 
     def _finish(self) -> None:
-        """Shut the pool down, and remove its semaphores: a bridge ends without the exit handlers of Python."""
-        self._shut_down()
+        """Shut the pool down, then remove its semaphores: a bridge ends without the exit handlers of Python.
+
+        These close the queue of a pool: before its workers have ended they would never be told to.
+        """
+        self._shut_down(wait=True)
         if (util := sys.modules.get("multiprocessing.util")) is not None:
             with contextlib.suppress(Exception):
                 util._exit_function()
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, *, wait: bool) -> None:
         with contextlib.suppress(Exception):
             try:
-                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool.shutdown(wait=wait, cancel_futures=True)
             except TypeError:
-                self._pool.shutdown(wait=False)
+                self._pool.shutdown(wait=wait)
 
     def _note(self, one: "Made | Answered") -> None:
         self._news.append(one)
