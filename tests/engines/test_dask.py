@@ -107,3 +107,15 @@ def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene) -> 
     assert "the function that makes the cluster failed: ValueError: no queue" in done.err
     assert "Traceback" not in done.err
     assert scene.attempts() == []
+
+
+def test_short_jobs_behind_a_long_one_run_at_an_idle_worker(scene: Scene, dask: Cluster) -> None:
+    """The long job waits for all short ones, of which some were claimed ahead, for the worker where it runs."""
+    ends = "echo >> ended"
+    waits = "until test $(wc -l < ended) = 199; do sleep 0.02; done"
+    scene.add(*[{"command": ends}] * 100, {"command": waits}, *[{"command": ends}] * 99)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}")
+
+    assert ended(run) == 0
+    assert scene.rows("SELECT count(*) FROM attempts WHERE outcome = 'succeeded'") == [(200,)]
+    assert len((scene.folder / "ended").read_text().splitlines()) == 199, "each began once"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CHECK = 0.05  #: seconds between checks whether the engine has withdrawn a task
 ORDERS = 0.1  #: seconds between looks into the folder of orders
 UP = 30.0  #: seconds that a site may take to start
+RECENT = 10_000  #: attempts that are remembered: the results of some may still be on their way to the run
 MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
 _OF_ATTEMPTS = ("started", "printed", "logged", "ended", "lost")  #: kinds of messages
@@ -66,6 +67,7 @@ class NextDoor:
         self._lock = threading.Lock()
         self._flights: dict[str, _Flight] = {}
         self._refused: set[str] = set()
+        self._came: dict[str, None] = {}
         self._is_up = threading.Event()
         name = f"{setup['run']}.{os.getpid()}"
         started = Companion.start(site_words())
@@ -96,6 +98,9 @@ class NextDoor:
                 return [["lost", token, False]]
             if self.is_gone:
                 raise Closed
+            self._came[token] = None
+            if len(self._came) > RECENT:
+                del self._came[next(iter(self._came))]
             self._flights[token] = flight
             self._companion.link.send(["run", [claim]])
         is_stopped = False
@@ -125,13 +130,23 @@ class NextDoor:
                     pass  # the reader sees it, too
 
     def stop(self, tokens: list[str], status: str, grace: float) -> dict[str, str]:
-        """Stop those that run here, and refuse the others if they come; return which of both, by token."""
+        """Stop those that run here, and refuse those that have not come; return which of both, or "over", by token."""
         with self._lock:
             mine = [token for token in tokens if token in self._flights]
-            self._refused.update(token for token in tokens if token not in self._flights)
+            refused = self._refuse(tokens)
         if mine:
             self.order(["stop", mine, status, grace])
-        return {token: "stopping" if token in mine else "refused" for token in tokens}
+        return dict.fromkeys(tokens, "over") | dict.fromkeys(mine, "stopping") | refused
+
+    def refuse(self, tokens: list[str]) -> dict[str, str]:
+        """Refuse those that have not come, should they come; return only these, by token."""
+        with self._lock:
+            return self._refuse(tokens)
+
+    def _refuse(self, tokens: list[str]) -> dict[str, str]:
+        fresh = [token for token in tokens if token not in self._came]
+        self._refused.update(fresh)
+        return dict.fromkeys(fresh, "refused")
 
     def news(self) -> "list[Message]":
         """Return what running attempts have printed since the last call; this is also a sign of life of the run."""

@@ -66,6 +66,8 @@ def order(run: str, message: str) -> str:
     kind, *rest = json.loads(message)
     if kind == "stop":
         return json.dumps(dict.fromkeys(rest[0], "refused") if site is None else site.stop(*rest))
+    if kind == "back":
+        return json.dumps({} if site is None else site.refuse(*rest))
     if kind == "news":
         return json.dumps([] if site is None else site.news())
     if kind in ("meet", "close"):  # a bridge that meets this worker is a new one: nothing of an earlier one may go on

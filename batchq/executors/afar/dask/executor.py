@@ -137,6 +137,8 @@ class DaskExecutor(Elsewhere):
             self._drift(now)
         if self._times.looks(now):
             self._cluster.look()
+            for address, tokens in self._workers.late().items():
+                self._cluster.order(address, ["back", tokens])
         if self._times.asks(now):
             for worker in self._workers.fit.values():
                 if worker.flights and not worker.is_asked:
@@ -177,8 +179,9 @@ class DaskExecutor(Elsewhere):
             self._reports += landing.news(self._workers.flights, answer or ())
         elif kind == "meet":
             self._workers.admit(address, answer)
-        elif kind == "stop":
-            self._told.confirm(answer or ())
+        elif kind in ("stop", "back"):
+            if kind == "stop":
+                self._told.confirm(answer or ())
             refused = landing.refused(self._workers.flights, answer or {})
             self._courier.withdraw(refused)
             self._reports += [Lost(flight.claim, started=False) for flight in refused]

@@ -85,6 +85,7 @@ class Workers:
         self.flights: dict[str, Flight] = {}
         self._unfit: dict[str, str] = {}
         self._pace: float | None = None
+        self._waiting: set[str] = set()
 
     # --- room ----------------------------------------------------------------------------------------------------------
 
@@ -124,6 +125,15 @@ class Workers:
             self.flights[claim.token] = worker.flights[claim.token] = flight
             parcels.setdefault(worker.address, []).append(flight)
         return parcels
+
+    def late(self) -> dict[str, list[str]]:
+        """Return the claims that have waited since the last call while now a worker is idle, by the address of theirs."""
+        before, self._waiting = self._waiting, {token for token, one in self.flights.items() if not one.has_begun}
+        found: dict[str, list[str]] = {}
+        if any(worker.used() < worker.threads for worker in self.fit.values()):
+            for token in sorted(before & self._waiting):
+                found.setdefault(self.flights[token].worker.address, []).append(token)
+        return found
 
     def forget(self, flight: Flight) -> None:
         """Forget a claim that has come back."""
