@@ -48,6 +48,17 @@ def unfetched(scene: Scene, dask: Cluster) -> set[str]:
     return wrong
 
 
+def many(scene: Scene, dask: Cluster) -> set[str]:
+    """Short jobs at both workers: each begins where it was sent, because another process refuses it."""
+    scene.add(*[{"command": "true"}] * 30)
+    run = scene.start("-q", "--grace", "0", "--executor", f"dask:{dask.address}")
+    eventually(lambda: run.poll() is not None or ("crashed",) in scene.attempts(), 60)
+    refused = {"a worker refused an attempt"} if ("crashed",) in scene.attempts() else set()
+    run.terminate()
+    ended(run)
+    return refused
+
+
 def reborn(scene: Scene, dask: Cluster) -> set[str]:
     """The same, and the worker has come back to its address, as under a nanny, before the run hears that it died."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -161,7 +172,8 @@ LONG = [
     ("scenario", "faults", "wrong"),
     [
         (unfetched, [], None),
-        (unfetched, [planted.WITHOUT_WORKERS], "the run failed"),
+        (many, [], None),
+        (many, [planted.WITHOUT_WORKERS], "a worker refused an attempt"),
         (reborn, [], None),
         (with_a_stranger, [], None),
         (with_a_stranger, [planted.WITHOUT_GREETING], "the worker without batchq died"),
