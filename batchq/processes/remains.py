@@ -53,8 +53,9 @@ def end(dead: Marks) -> set[str]:
         if time.monotonic() > (last_for_trackers if trackers.issuperset(left) else deadline) or mine.issuperset(left):
             break
         time.sleep(0.002)
-    for pid in trackers.intersection(left):
-        tree.kill(pid, signal.SIGKILL)
+    if trackers.issuperset(left):  # else they still wait for the others
+        for pid in left:
+            tree.kill(pid, signal.SIGKILL)
     tokens = {seen[pid] for pid in left}
     return set(dead.tokens) if "" in tokens else tokens  # it may belong to any attempt
 
