@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from batchq.executors.seam import Executor, Left, Lost, Noted, Report, Started
+from batchq.executors.seam import Executor, Left, Lost, Noted, Refused, Report, Started
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import Claim, Ended, Logged, Printed
 from batchq.notes import note
@@ -61,12 +61,13 @@ class Attempts:
     def take_in(self, reports: Sequence[Report]) -> None:
         """Pass on the reports of the executor."""
         now = time.monotonic()
+        refusal = next((one for one in reports if isinstance(one, Refused)), self._tally.refusal)
         for report in reports:
             if isinstance(report, Ended):
                 if (ended := self._struck.judge(report)) is not None:
                     self._end(ended, now)
             elif isinstance(report, Lost):
-                self._end(Ended(report.claim, self._cancellations.outcome(report)), now)
+                self._end(Ended(report.claim, self._cancellations.outcome(report, refusal)), now)
             elif isinstance(report, Left):
                 self._leave(report.claim)
             elif isinstance(report, Started):

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 
 from batchq import clock
-from batchq.executors.seam import Executor, Lost
-from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, Failure, Outcome
+from batchq.executors.seam import Executor, Lost, Refused
+from batchq.jobs.attempt import CANCELLED, CRASHED, INTERRUPTED, MACHINE_BUSY, Failure, Outcome
 from batchq.store.file.connection import Store
 from batchq.store.running import forecast
 from batchq.store.running.recording import Settled
@@ -48,10 +48,12 @@ class Cancellations:
         if self._tokens:
             self._tokens.difference_update(one.claim.token for one in settled)
 
-    def outcome(self, lost: Lost) -> Outcome:
-        """The outcome of an attempt whose process was lost, or that never started."""
+    def outcome(self, lost: Lost, refusal: Refused | None) -> Outcome:
+        """The outcome of an attempt whose process was lost, or that never started; because of a ``refusal`` at no cost."""
         if lost.claim.token in self._tokens:
             return Outcome(CANCELLED, host=lost.host)
+        if not lost.started and refusal is not None:
+            return Outcome(INTERRUPTED, failure=Failure(MACHINE_BUSY, refusal.reason))
         if not lost.started:
             return Outcome(INTERRUPTED)
         failure = Failure("WorkerLost", "the place where it ran is gone")

@@ -132,6 +132,21 @@ def failing_at_first() -> Executor:
     return pool
 
 
+class Strange(ThreadPoolExecutor):
+    """Its workers have another batchq, as it were."""
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        return super().submit(_other_version)
+
+
+def _other_version() -> None:
+    raise ImportError("cannot import name 'perform'")
+
+
+def strange() -> Executor:
+    return Strange(2)
+
+
 def roaming() -> Executor:
     """Its workers are in another folder: what leads through the current one they do not see."""
     return ProcessPoolExecutor(

@@ -3,6 +3,8 @@
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from scene import Scene
 
+from batchq.jobs import lifecycle
+
 pytest_plugins = ("scene", "poolscene", "openports")
 
 
@@ -37,6 +39,15 @@ def test_a_pool_that_fails_thirty_claims_and_then_works_runs_them_all(pools: Sce
 
     assert len(noted(pools)) == 30
     assert set(pools.jobs("state, failures, crashes")) == {("succeeded", 0, 0)}
+
+
+def test_many_runs_whose_workers_cannot_run_jobs_hold_no_job(pools: Scene) -> None:
+    pools.add({"command": "true", "max_attempts": 1, "max_crashes": 1})
+    for _ in range(lifecycle.INTERRUPTION_LIMIT + 1):
+        done = pools.run("-j", "1", "--executor", "pools:strange", code=78)
+
+    assert "the workers of the pool cannot run jobs: ImportError: cannot import name 'perform'" in done.err
+    assert pools.jobs("state, failures, crashes, interruptions") == [("queued", 0, 0, 0)]
 
 
 def test_workers_that_do_not_see_the_folder_work_without_it_and_the_run_notes_that(pools: Scene) -> None:
