@@ -1,11 +1,11 @@
 """``batchq run -- CMD``: add one job, run exactly it, answer for it; and the options of ``add`` that ``run`` takes."""
 
 import json
-import os
 import signal
 
 import pytest
 from conftest import Shell, eventually, finish
+from scene import end
 
 from batchq.cli import commands
 from batchq.cli.options import Argument
@@ -211,8 +211,7 @@ def test_a_key_whose_run_was_killed_is_run_by_the_next(batchq: Shell, gate: "Gat
     with batchq.start(*words) as first:
         eventually(lambda: gate.begun() == 1)
         (runner,) = batchq.rows("SELECT pid FROM runners")[0]
-        os.kill(first.pid, signal.SIGKILL)
-        os.kill(int(str(runner)), signal.SIGKILL)
+        end(first.pid, int(str(runner)))
         first.wait()
     gate.open()
 

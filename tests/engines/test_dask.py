@@ -47,8 +47,7 @@ def test_nothing_is_left_at_the_workers_of_a_killed_run(scene: Scene, dask: Clus
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 2)
     runner = scene.runner()
-    for pid in [runner] if victims == "runner" else [runner, run.pid]:
-        end(pid)
+    end(*[runner] if victims == "runner" else [runner, run.pid])
     ended(run)
     eventually(lambda: scene.survivors() == [], 60)
     let_end(scene)

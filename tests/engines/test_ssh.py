@@ -127,8 +127,7 @@ def test_nothing_of_a_killed_run_is_left_there_and_the_next_run_goes_on(ssh: Sce
     add_waiting(ssh, 4)
     run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
     eventually(lambda: len(starts(ssh)) == 4)
-    for pid in (ssh.runner(), run.pid):
-        end(pid)
+    end(ssh.runner(), run.pid)
     ended(run)
     eventually(lambda: not sites(ssh), 2)
     next_run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1,h2")

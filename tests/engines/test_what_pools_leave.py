@@ -1,7 +1,6 @@
 """What is left of a pool when its run, its bridge or both are killed: no process, lock, semaphore or folder."""
 
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
 from planted import WITHOUT_A_BRIDGE, plant
 from poolscene import bridge_above, parent_of, worker_of_a_job
-from scene import SOAK, Scene, end, is_gone, signal_one, tell
+from scene import SOAK, Scene, end, is_gone, tell
 
 pytest_plugins = ("scene", "poolscene", "openports")
 FORKING = ["threads", "fork", "forkserver", "spawn", "loky", "executorlib"] if SOAK else ["fork"]
@@ -42,9 +41,7 @@ def started(pools: Scene, pool: str, *options: str) -> "tuple[int, int, int]":
 
 
 def end_all(*processes: int) -> None:
-    for number in (signal.SIGSTOP, signal.SIGKILL):  # none may see that another is gone
-        for one in processes:
-            signal_one(one, number)
+    end(*processes)
     eventually(lambda: all(map(is_gone, processes)))
 
 

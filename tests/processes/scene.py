@@ -143,9 +143,11 @@ def ended(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> int:
     return shell_status(process.wait(timeout=seconds))
 
 
-def end(pid: int) -> None:
-    """SIGKILL one process; it may be gone."""
-    signal_one(pid, signal.SIGKILL)
+def end(*pids: int) -> None:
+    """SIGKILL these processes, which may be gone. All are stopped before: none can act when it sees another gone."""
+    for number in (signal.SIGSTOP, signal.SIGKILL)[len(pids) == 1 :]:
+        for pid in pids:
+            signal_one(pid, number)
 
 
 def signal_one(pid: int, number: int) -> None:

@@ -1,8 +1,6 @@
 """Named semaphores of killed jobs: the resource tracker of Python removes them, so it is not killed with the others."""
 
-import os
 import shlex
-import signal
 from pathlib import Path
 
 import pytest
@@ -31,11 +29,7 @@ def test_none_is_left_of_a_killed_run(scene: Scene, killed: str) -> None:
     name = Path("/dev/shm", f"sem.{(scene.folder / 'name').read_text()}")
     assert name.exists()
     (runner,) = children_of(run.pid)
-    if killed == "runner and guardian":
-        os.kill(run.pid, signal.SIGSTOP)  # otherwise it may kill the jobs first
-    end(runner)
-    if killed == "runner and guardian":
-        end(run.pid)
+    end(*[runner, run.pid] if killed == "runner and guardian" else [runner])
     ended(run)
     eventually(lambda: is_gone(runner))
     (scene.folder / "mine.py").write_text("")

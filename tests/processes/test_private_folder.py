@@ -97,8 +97,7 @@ def test_what_a_dead_run_left_there_goes_with_its_rescue(scene: Scene, temporary
     eventually(scene.begun.exists)
     (runner,) = children_of(run.pid)
     os.kill(run.pid, signal.SIGSTOP)
-    end(runner)
-    end(run.pid)
+    end(runner, run.pid)
     ended(run)
     assert len(list(temporary.iterdir())) == 1
     (scene.folder / "go").touch()
