@@ -211,7 +211,7 @@ def test_a_key_whose_run_was_killed_is_run_by_the_next(batchq: Shell, gate: "Gat
     with batchq.start(*words) as first:
         eventually(lambda: gate.begun() == 1)
         (runner,) = batchq.rows("SELECT pid FROM runners")[0]
-        end(first.pid, int(str(runner)))
+        end(int(str(runner)), first.pid)
         first.wait()
     gate.open()
 

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
+from itertools import chain
 from typing import NamedTuple
 
 from conftest import eventually
@@ -106,17 +107,18 @@ def _kill(kind: str, dask: Cluster, run: "subprocess.Popen[bytes]", chance: rand
     """Kill one process or two, and wait until their jobs have ended; return the workers that these ran at."""
     if kind == "worker":
         name = chance.choice(dask.alive())
-        sites = _family(dask, name)
+        families = _families(dask, name)
         dask.kill(name)
         dask.workers.pop(name).wait()
         _start_worker(dask)
-        eventually(lambda: all(map(is_gone, sites)))
+        eventually(lambda: all(map(is_gone, chain(*families))))
         return {name}
     if kind in ("site", "whole site"):
         name = chance.choice(dask.alive())
-        family = _family(dask, name)
-        chosen = family if kind == "whole site" else family and [chance.choice(family)]
-        if not any([_end(pid) for pid in chosen]):
+        if not (families := _families(dask, name)):
+            return set()
+        family = chance.choice(families)
+        if not any([_end(pid) for pid in (family if kind == "whole site" else [chance.choice(family)])]):
             return set()
         eventually(lambda: all(map(is_gone, family)))
         return {name}
@@ -137,9 +139,9 @@ def _is_idle(dask: Cluster) -> bool:
     return not state.tasks and not any(one.startswith("task ") for one in state.at_workers)
 
 
-def _family(dask: Cluster, name: str) -> list[int]:
-    """The guardian of the site at a worker, and the site itself."""
-    return [one for pid in dask.sites().get(name, ()) for one in (pid, *_children(pid))]
+def _families(dask: Cluster, name: str) -> list[list[int]]:
+    """The guardian of each site at a worker, and the site itself. That of a dead run may stay until its lease ends."""
+    return [[pid, *_children(pid)] for pid in dask.sites().get(name, ())]
 
 
 def _recorded(scene: Scene) -> set[str]:

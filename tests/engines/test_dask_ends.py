@@ -57,7 +57,7 @@ def test_a_run_at_work_takes_the_jobs_of_a_killed_one(scene: Scene, dask: Cluste
     runner = scene.runner()
     second = scene.start("-q", "--executor", f"dask:{dask.address}", "--watch")
     eventually(lambda: scene.rows("SELECT count(*) FROM runners WHERE state = 'running'") == [(2,)])
-    end(first.pid, runner)
+    end(runner, first.pid)
     ended(first)
     eventually(lambda: len(starts(scene)) == 4)
     let_end(scene)

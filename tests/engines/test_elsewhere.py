@@ -40,7 +40,7 @@ def test_jobs_of_a_killed_place_crash_and_run_again(afar: Scene, victims: str) -
     eventually(lambda: len(starts(afar)) == 3)
     guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
-    end(*{"site": [inner], "guardian": [guardian], "both": [guardian, inner]}[victims])
+    end(*{"site": [inner], "guardian": [guardian], "both": [inner, guardian]}[victims])
     eventually(lambda: len(carriers(afar)) == 3)
     eventually(lambda: afar.rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL"))
     let_end(afar)

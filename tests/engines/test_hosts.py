@@ -77,7 +77,7 @@ def test_a_crashed_attempt_names_the_place_that_was_lost(afar: Scene) -> None:
     eventually(lambda: len(starts(afar)) == 2)
     guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
-    end(guardian, inner)
+    end(inner, guardian)
     eventually(lambda: afar.rows("SELECT 1 FROM attempts"))
     let_end(afar)
 

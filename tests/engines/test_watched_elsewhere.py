@@ -57,7 +57,7 @@ def test_the_slots_of_a_run_follow_the_places_that_come_and_go(afar: Scene) -> N
     assert afar.rows("SELECT slots, widest FROM runners") == [(4, 2)]
     guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
-    end(guardian, inner)
+    end(inner, guardian)
     eventually(lambda: afar.rows("SELECT slots, widest FROM runners") == [(2, 2)])
     eventually(lambda: afar.rows("SELECT slots, widest FROM runners") == [(4, 2)])
     let_end(afar)

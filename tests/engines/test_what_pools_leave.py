@@ -133,7 +133,7 @@ def test_a_pool_that_inherits_the_lock_of_its_run_is_caught(pools: Scene) -> Non
 def test_workers_of_which_nobody_is_left_are_ended_by_the_next_run(pools: Scene, pool: str) -> None:
     """Those of some pools wait for ever if their bridge and its guardian are killed together with the run."""
     guardian, runner, bridge = started(pools, pool)
-    end_all(guardian, runner, parent_of(bridge), bridge)
+    end_all(bridge, parent_of(bridge), runner, guardian)
     let_end(pools)
     pools.run("-q")
 
@@ -149,7 +149,7 @@ def test_the_folder_of_a_killed_bridge_is_removed_by_the_next_run(pools: Scene, 
     pools.shell.env["TMPDIR"] = str(temporary)
     (pools.folder / "unfenced" / "sitecustomize.py").write_text(HASTY)
     guardian, runner, bridge = started(pools, "threads", *options)
-    end_all(runner, guardian, parent_of(bridge), bridge)
+    end_all(bridge, parent_of(bridge), runner, guardian)
     eventually(lambda: pools.survivors() == [], 60)
     left = [*temporary.iterdir(), *shared.iterdir()]
     assert left

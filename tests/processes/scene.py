@@ -144,7 +144,10 @@ def ended(process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> int:
 
 
 def end(*pids: int) -> None:
-    """SIGKILL these processes, which may be gone. All are stopped before: none can act when it sees another gone."""
+    """SIGKILL these processes, which may be gone. All are stopped before: none can act when it sees another gone.
+
+    Name children before their parents: the kernel wakes the stopped child of a process that dies (SIGHUP, SIGCONT).
+    """
     for number in (signal.SIGSTOP, signal.SIGKILL)[len(pids) == 1 :]:
         for pid in pids:
             signal_one(pid, number)
