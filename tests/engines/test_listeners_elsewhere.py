@@ -190,13 +190,13 @@ def is_blocked(pid: int) -> bool:
 
 @pytest.mark.parametrize("executor", ENGINES, indirect=True)
 def test_while_a_reader_does_not_read_an_engine_gets_no_more_jobs(afar: Scene, executor: str) -> None:
-    afar.add(*[{"command": "head -c 100000 /dev/zero | tr '\\0' x"}] * 40)
+    afar.add(*[{"command": "head -c 100000 /dev/zero | tr '\\0' x"}] * 120)
     with started(afar, "--output", "-j", "2", "--executor", executor) as run:
         eventually(lambda: set(afar.jobs()) == {("succeeded",), ("queued",)} and len(afar.attempts()) >= 3, 60)
         out, err = rest_of(run)
 
     assert (run.returncode, err) == (0, "")
-    assert out.count("x") == 40 * 100_000
+    assert out.count("x") == 120 * 100_000
 
 
 def test_a_log_folder_has_one_whole_file_for_each_attempt(afar: Scene, executor: str) -> None:
