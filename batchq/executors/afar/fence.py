@@ -47,7 +47,7 @@ def clear(base: str, cookie: str) -> None:
 
 
 def _is_dead(alive: str) -> bool:
-    """Whether the run of this file gives no sign of life and holds no lock; False where there are no locks."""
+    """Whether the run of this file gives no sign of life and holds no lock; False if that cannot be known."""
     try:
         with open(alive, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

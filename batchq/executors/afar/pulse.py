@@ -41,7 +41,7 @@ class Pulse:
             self._urgent_at, self.answer_by = now, now + ANSWER
 
     def judge(self) -> bool:
-        """Return whether there was no answer to the urgent question, whose time is over."""
+        """Return whether the urgent question, whose time is over, was not answered."""
         self.answer_by = math.inf
         self.is_mute = self._heard_at < self._urgent_at
         return self.is_mute
