@@ -49,11 +49,16 @@ class Cancellations:
             self._tokens.difference_update(one.claim.token for one in settled)
 
     def outcome(self, lost: Lost, refusal: Refused | None) -> Outcome:
-        """The outcome of an attempt whose process was lost, or that never started; because of a ``refusal`` at no cost."""
+        """The outcome of an attempt whose process was lost, or that never started.
+
+        Elsewhere the latter is not even counted: claims come back when a place goes, when another has room, and when the
+        run has met a ``refusal``, as often as that happens.
+        """
         if lost.claim.token in self._tokens:
             return Outcome(CANCELLED, host=lost.host)
-        if not lost.started and refusal is not None:
-            return Outcome(INTERRUPTED, failure=Failure(MACHINE_BUSY, refusal.reason))
+        if not lost.started and self._executor.lease is not None:
+            why = "it had not begun, and its place gave it back" if refusal is None else refusal.reason
+            return Outcome(INTERRUPTED, failure=Failure(MACHINE_BUSY, why))
         if not lost.started:
             return Outcome(INTERRUPTED)
         failure = Failure("WorkerLost", "the place where it ran is gone")
