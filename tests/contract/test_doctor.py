@@ -1,10 +1,10 @@
 """The doctor finds what is wrong, says it in one line each, and repairs nothing."""
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
+import scene
 from conftest import Done, Shell, eventually, finish
 from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
@@ -158,9 +158,7 @@ def test_a_rescue_by_hand_ends_what_is_alive_before_the_job_can_begin_again(batc
     guardian = batchq.start("run")
     eventually(lambda: (batchq.folder / "pid").exists() and (batchq.folder / "pid").read_text().endswith("\n"))
     (runner,) = Path(f"/proc/{guardian.pid}/task/{guardian.pid}/children").read_text().split()
-    os.kill(int(runner), signal.SIGSTOP)  # or it would end its job when its guardian dies
-    for pid in (guardian.pid, int(runner)):
-        os.kill(pid, signal.SIGKILL)
+    scene.end(int(runner), guardian.pid)
     finish(guardian)
     left = Path("/proc") / (batchq.folder / "pid").read_text().strip() / "stat"
     assert is_running(left), "or there is nothing to end"
