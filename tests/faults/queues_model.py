@@ -17,9 +17,9 @@ class Queues:
         self.set: dict[str, Row] = {}
 
     def change(self, queue: str, what: str, value: Any) -> None:
-        """Set the limit, the rate or the pause of a queue."""
+        """Set the limit, the rate or the pause of a queue. A rate that is set begins anew, as if nothing had started."""
         its = self.set.setdefault(queue, {"paused": False, "limit": None, "rate": None, "left": None, "at": 0})
-        its |= {what: value} | ({"left": None} if what == "rate" else {})
+        its |= {what: value} | ({"left": None, "at": 0} if what == "rate" else {})
         if not its["paused"] and its["limit"] is its["rate"] is None:
             del self.set[queue]
 
