@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,16 @@ def test_nothing_else_loads_what_watches(batchq: Shell, line: str) -> None:
 def test_top_off_a_terminal_loads_nothing_that_draws(batchq: Shell) -> None:
     assert "batchq.report.top.picture" in (modules := loaded(batchq, "top", "--once"))
     assert not modules & {"typer", "rich", "sqlite_utils", "asyncio"}
+
+
+@pytest.mark.parametrize("words", [("--db", "new.db", "init"), ("--db", "new.db", "add", "--", "true")])
+def test_a_new_store_loads_nothing_that_is_only_installed(batchq: Shell, words: tuple[str, ...]) -> None:
+    assert find_spec("pandas"), "a dependency of the tests"
+
+    modules = loaded(batchq, *words)
+
+    assert "batchq.store.file.migrations" in modules
+    assert not modules & {"pandas", "numpy"}
 
 
 def test_help_loads_neither_the_store_tools_nor_rich(batchq: Shell) -> None:

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from sqlite_utils import Database, Migrations
-
 from batchq import failpoints
 from batchq.store.file import schema
+from batchq.store.file.without import without
+
+with without("pandas", "numpy", library="sqlite_utils"):  # it can store their values: half a second of imports
+    from sqlite_utils import Database, Migrations
 
 if TYPE_CHECKING:
     import _sqlite3 as sqlite3
