@@ -14,6 +14,7 @@ from typing import Any
 import invariants
 import pytest
 import survivors
+from newstore import open_new
 
 import batchq
 from batchq.store.file.connection import Store
@@ -62,7 +63,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def store(folder: Path) -> Iterator[Store]:
     """An open, empty store."""
-    with open_at(str(folder / "batchq.db"), create=True) as opened:
+    with open_new(folder / "batchq.db") as opened:
         yield opened
 
 
@@ -137,9 +138,8 @@ class Shell:
         return self.folder / "batchq.db"
 
     def make_store(self) -> None:
-        """Make ``db()`` as ``batchq init`` does, but in this process: a new one would import pandas again (half a second),
-        because sqlite-utils imports it wherever it is installed."""
-        open_at(str(self.db()), create=True, trust_owner=False).close()
+        """``db()`` as ``batchq init`` makes it."""
+        open_new(self.db()).close()
 
     def full(self, text: str) -> str:
         """A text with its commands as they are printed off a terminal: each names the store by its whole path."""

@@ -15,18 +15,26 @@ def living(folder: Path) -> list[tuple[int, str]]:
     """The process ids, with the words of each."""
     mark = os.fsencode(folder.resolve())
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        if int(entry.name) == os.getpid():
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if pid == os.getpid():
             continue
         try:
-            words = (entry / "cmdline").read_bytes()
-            place = os.fsencode((entry / "cwd").readlink())
-            signs = b"\0".join((words, (entry / "environ").read_bytes(), place))
+            words = _read(f"/proc/{pid}/cmdline")
+            place = os.fsencode(Path(f"/proc/{pid}/cwd").readlink())
+            signs = b"\0".join((words, _read(f"/proc/{pid}/environ"), place))
         except OSError:  # gone, or a zombie
             continue
         if mark in signs:
-            found.append((int(entry.name), words.replace(b"\0", b" ").decode(errors="replace")[:200]))
+            found.append((pid, words.replace(b"\0", b" ").decode(errors="replace")[:200]))
     return found
+
+
+def _read(path: str) -> bytes:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(file, 1 << 20), b""))
+    finally:
+        os.close(file)
 
 
 def end_all(folder: Path) -> None:
@@ -42,5 +50,6 @@ def after(folder: Path, seconds: float = 10.0) -> list[tuple[int, str]]:
     deadline = time.monotonic() + seconds
     while (left := living(folder)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    end_all(folder)
+    if left:
+        end_all(folder)
     return left

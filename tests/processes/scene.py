@@ -46,7 +46,7 @@ class Scene:
         os.mkfifo(self.never)
         self.rest.write_text(REST.format(pids=shlex.quote(str(self.pids)), never=shlex.quote(str(self.never))))
         self.rest.chmod(0o755)
-        open_at(str(self.shell.db()), create=True).close()
+        self.shell.make_store()
 
     # --- work ----------------------------------------------------------------------------------------------------------
 
