@@ -1,7 +1,7 @@
 """Pools that cannot run what they are given: how long a run tries, what that costs, and how it ends."""
 
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import Scene
+from scene import Scene, ended
 
 from batchq.jobs import lifecycle
 
@@ -61,3 +61,12 @@ def test_workers_that_do_not_see_the_folder_work_without_it_and_the_run_notes_th
     assert pools.attempts() == [("succeeded",)] * 4
     assert_none_overlapped(pools)
     assert [*(pools.folder / "shared").iterdir()] == []
+
+
+def test_a_job_that_kills_its_site_has_crashed_each_time(pools: Scene) -> None:
+    pools.add({"command": "echo >> began; kill -9 $PPID; sleep 60", "on_crash": "hold"})
+    assert ended(pools.start("-q", "-j", "2", "--executor", "pools:threads")) == 1
+
+    assert pools.attempts() == [("crashed",)]
+    assert pools.jobs() == [("held",)]
+    assert (pools.folder / "began").read_text() == "\n"

@@ -69,6 +69,19 @@ def test_jobs_of_a_killed_site_run_again_and_the_worker_has_a_new_one(scene: Sce
     assert len(dask.alive()) == 2
 
 
+def test_a_job_that_kills_its_site_has_crashed_each_time(scene: Scene, dask: Cluster) -> None:
+    killer = "echo >> began-{}; kill -9 $PPID; sleep 60"
+    scene.add(
+        {"command": killer.format(1), "on_crash": "hold"},
+        {"command": killer.format(2), "max_crashes": 2},
+    )
+    assert ended(scene.start("-q", "--executor", f"dask:{dask.address}")) == 1
+
+    assert scene.attempts() == [("crashed",)] * 3
+    assert scene.jobs() == [("held",), ("failed",)]
+    assert [len((scene.folder / f"began-{job}").read_text().splitlines()) for job in (1, 2)] == [1, 2]
+
+
 def test_a_worker_without_batchq_is_refused_and_left_alone(
     scene: Scene, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -30,7 +30,7 @@ UP = 30.0  #: seconds that a site may take to start
 RECENT = 10_000  #: attempts that are remembered: the results of some may still be on their way to the run
 MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
-_OF_ATTEMPTS = ("started", "printed", "logged", "ended", "lost")  #: kinds of messages
+_OF_ATTEMPTS = ("printed", "logged", "ended", "lost")  #: kinds of messages
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 #: The site takes batchq from where this process has it, and everything else from its own installation
@@ -46,11 +46,10 @@ def site_words() -> list[str]:
 
 
 class _Flight:
-    """One attempt at the site: ``changed`` is set when there is something new."""
+    """One attempt at the site, which begins what it gets at once: ``changed`` is set when there is something new."""
 
     def __init__(self) -> None:
         self.changed = threading.Event()
-        self.started_at: int | None = None
         self.end: Message | None = None
         self.printed: Message | None = None
         self.logged: list[Message] = []
@@ -188,7 +187,7 @@ class NextDoor:
         with self._lock:
             self.is_gone = True
             for token, flight in self._flights.items():
-                flight.end = flight.end or ["lost", token, flight.started_at is not None]
+                flight.end = flight.end or ["lost", token, True]  # in doubt it had begun
                 flight.changed.set()
         self._is_up.set()
 
@@ -197,22 +196,16 @@ class NextDoor:
         if kind == "up":
             self.greeting = rest[0]
             self._is_up.set()
-        elif (
-            kind in ("started", "printed", "logged", "ended", "lost")
-            and (flight := self._flights.get(rest[0])) is not None
-        ):
-            if kind == "started":
-                flight.started_at = rest[1]
-            elif kind == "logged":
+        elif kind in _OF_ATTEMPTS and (flight := self._flights.get(rest[0])) is not None:
+            if kind == "logged":
                 flight.logged.append(message)
                 return
-            elif kind == "printed":
+            if kind == "printed":
                 flight.printed = message
                 if self._fence is not None:
                     self._fence.print(message)
                 return
-            else:
-                flight.end = message
+            flight.end = message
             flight.changed.set()
 
     def _follow(self, fence: Fence) -> None:
