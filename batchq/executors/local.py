@@ -169,6 +169,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let the workers end, within the grace or until another signal comes, and kill everything left below."""
+        self._inbox.stop_listening()
         for worker in list(self._pool.workers.values()):
             self._pool.release(worker)
         while len(self._pool.departures):

@@ -60,6 +60,7 @@ class Inbox:
         self._counted: dict[int, tuple[float, bool]] = {}
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._both = select.epoll() if hasattr(select, "epoll") else None
+        self._heard: list[int] = []
         if self._both is not None:
             self._both.register(self._read, select.EPOLLIN)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
@@ -81,6 +82,12 @@ class Inbox:
         """Become readable when ``fd`` does, too; the caller must read it empty."""
         if self._both is not None:
             self._both.register(fd, select.EPOLLIN)
+            self._heard.append(fd)
+
+    def stop_listening(self) -> None:
+        """Watch nothing but signals from now on: what nobody reads any more would end each wait at once."""
+        while self._both is not None and self._heard:
+            self._both.unregister(self._heard.pop())
 
     def drain(self) -> None:
         """Empty the descriptor; the recorded signals stay."""
