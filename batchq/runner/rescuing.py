@@ -94,7 +94,7 @@ class Rescuer:
             from batchq.executors.afar.reach import Reach
 
             tokens = [claim.token for claim in one.claims]
-            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one), tokens)
+            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one), tokens, one.started_at)
         reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())
         if not reach.is_over():

@@ -140,6 +140,27 @@ def rescued(scene: Scene, dask: Cluster) -> set[str]:
     return wrong_starts(scene) if code == 0 else {"the run failed"}
 
 
+def rescued_by_another_scheduler(scene: Scene, dask: Cluster) -> set[str]:
+    """The same, and the scheduler is replaced by one that does not know the stalled worker."""
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
+    eventually(lambda: len(starts(scene)) == 1)
+    victim = dask.above(process_of(scene, 1))
+    dask.kill(victim, signal.SIGSTOP)
+    end(scene.runner(), run.pid)
+    ended(run)
+    dask.kill_scheduler()
+    dask.start_scheduler()
+    dask.add_worker()
+    again = scene.start("-q", "--executor", f"dask:{dask.address}")
+    eventually(lambda: len(starts(scene)) == 2)
+    let_end(scene)
+    code = ended(again)
+    dask.kill(victim)
+
+    return wrong_starts(scene) if code == 0 else {"the run failed"}
+
+
 def with_a_stranger(scene: Scene, dask: Cluster) -> set[str]:
     """A worker without batchq is in the cluster."""
     packages = dask.folder / "packages"
@@ -174,6 +195,7 @@ LONG = [
         (many, [], None),
         (many, [planted.WITHOUT_WORKERS], "a worker refused an attempt"),
         (reborn, [], None),
+        (rescued_by_another_scheduler, [planted.BLIND], None),
         (with_a_stranger, [], None),
         (with_a_stranger, [planted.WITHOUT_GREETING], "the worker without batchq died"),
         *LONG,

@@ -102,8 +102,11 @@ def _allocated() -> list[str]:
     return found.stdout.split()
 
 
-def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
-    """Return the setup of a site that only ends what carries this cookie, here or at the workers of an engine."""
+def setup_to_end(chosen: str, cookie: str, since: int) -> "dict[str, Any]":
+    """Return the setup of a site that only ends what carries this cookie, here or at the workers of an engine.
+
+    The dead run began at ``since``, in milliseconds.
+    """
     nothing: dict[str, Any] = {
         "slots": 1,
         "db": "",
@@ -124,7 +127,8 @@ def setup_to_end(chosen: str, cookie: str) -> "dict[str, Any]":
         "mark": "",
         "limit_processes": None,
     }
-    return nothing | {"run": f"{cookie}.end", "engine": engine(chosen), "cookie": f"{cookie}.end", "end": [cookie]}
+    own = f"{cookie}.end"
+    return nothing | {"run": own, "engine": engine(chosen), "cookie": own, "end": [cookie], "since": since}
 
 
 def executor(

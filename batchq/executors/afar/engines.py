@@ -45,7 +45,7 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
         address = _address_in(address)
     cluster = Cluster(address, setup["run"])
     if setup["end"] != [setup["run"]]:
-        cluster.end(setup["end"])
+        cluster.end(setup["end"], setup["since"] / 1000)
     return DaskExecutor(cluster, inbox, setup, setup["reconnect"])
 
 

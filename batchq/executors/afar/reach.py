@@ -14,11 +14,13 @@ from batchq.processes.link import Closed
 class Reach:
     """Starts a site at each place of the dead run ``cookie``, whose first act is to kill what carries that cookie.
 
+    The run ``started_at`` that time, in milliseconds: a scheduler that is younger does not know all of its workers.
+
     A pool cannot be reached; there the folder that its workers shared prevents the attempts that have not begun.
     Nothing here waits: ``is_over`` is asked again and again.
     """
 
-    def __init__(self, executor: str, cookie: str, tokens: Collection[str]) -> None:
+    def __init__(self, executor: str, cookie: str, tokens: Collection[str], started_at: int = 0) -> None:
         try:
             commands = choosing.commands(executor)
         except UsageError:  # it was run by a newer version, or in an allocation that is gone
@@ -32,7 +34,7 @@ class Reach:
             Place(
                 name,
                 words,
-                choosing.setup_to_end(executor, f"{cookie}.{number}"),
+                choosing.setup_to_end(executor, f"{cookie}.{number}", started_at),
                 without=choosing.unwanted(executor),
             ): None
             for number, (name, words) in enumerate(commands.items())

@@ -31,8 +31,8 @@ class Lost(NamedTuple):
 
     With a ``lease`` its jobs ran elsewhere, in the places that its ``executor`` names, and may outlive it for that many
     milliseconds; ``hosts`` are those that are known, by token, and if it ``was_stopping``, it has left them at places that
-    did not answer, or died meanwhile. ``hidden_in`` is where its processes lived if they cannot be seen from here: some may
-    still be alive.
+    did not answer, or died meanwhile. It ``started_at`` that time. ``hidden_in`` is where its processes lived if they cannot
+    be seen from here: some may still be alive.
     """
 
     runner: int
@@ -48,6 +48,7 @@ class Lost(NamedTuple):
     lease: int | None = None
     hosts: Mapping[str, str] = {}
     was_stopping: bool = False
+    started_at: int = 0
 
 
 class Here(NamedTuple):
@@ -74,6 +75,7 @@ class _Row(NamedTuple):
     executor: str
     lease: int | None
     state: str
+    started_at: int
 
 
 # Also those that recorded their end, or whose row is missing, while a job is still marked running under them.
@@ -117,6 +119,7 @@ def lost_runners(store: Store, runner: Runner | None = None, here: Here | None =
                 row.lease,
                 {} if row.lease is None else _hosts(store, row.id),
                 row.lease is not None and row.state == "stopping",
+                row.started_at,
             )
         )
     return lost

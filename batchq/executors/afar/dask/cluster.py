@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -141,9 +142,15 @@ class Cluster:
         closing.join(CLOSE)
         self._orders.shutdown(wait=False, cancel_futures=True)
 
-    def end(self, runs: Sequence[str]) -> None:
-        """End what dead runs have left at the workers. Raises Unfit unless all workers confirm it."""
+    def end(self, runs: Sequence[str], since: float) -> None:
+        """End what dead runs, which began at ``since``, have left at the workers. Raises Unfit unless all confirm it.
+
+        A scheduler that is younger than the runs says nothing of the workers of the one before it, which may be stalled.
+        """
         try:
+            age = self._client.run_on_scheduler(time.time) - self._client.scheduler_info(n_workers=0)["started"]
+            if age < time.time() - since:
+                raise TimeoutError("the scheduler is a new one, which does not know them all")
             for run in runs:
                 answers = self._client.run(at_worker.order, run, _CLOSE, on_error="raise")
                 if open_at := [address for address, answer in answers.items() if answer != "true"]:
