@@ -1,12 +1,15 @@
 """Jobs at the workers of a real Dask cluster: workers, the scheduler and the run are killed."""
 
 import os
+from pathlib import Path
 
 import pytest
 from conftest import eventually
 from daskcluster import Cluster
 from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
 from scene import Scene, end, ended, is_gone
+
+from batchq.executors.afar.engines import address_in
 
 pytest_plugins = ("scene", "openports", "daskcluster")
 
@@ -96,6 +99,30 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(scene: Scene) -> None:
 
     assert "cannot connect to the scheduler at tcp://127.0.0.1:1" in done.err
     assert scene.jobs() == [("queued",)]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("", "write dask:tcp://HOST:PORT, FILE or MODULE:FUNCTION"),
+        ("alpha:8786", "write dask:tcp://alpha:8786"),
+        ("127.0.0.1:8786", "write dask:tcp://127.0.0.1:8786"),
+        ("my cluster:make", "write dask:tcp://HOST:PORT, FILE or MODULE:FUNCTION"),
+    ],
+)
+def test_a_wrong_address_says_what_to_write(scene: Scene, address: str, said: str) -> None:
+    done = scene.run("--executor", f"dask:{address}", code=2)
+
+    assert done.err == f"batchq: --executor 'dask:{address}' names no scheduler: {said}\n"
+
+
+def test_the_file_of_a_scheduler_may_still_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a script that starts the scheduler in the background, and then the run."""
+    file = tmp_path / "scheduler.json"
+    texts = iter(["", '{"address": "tc', '{"address": "tcp://alpha:1"}'])
+    monkeypatch.setattr("batchq.executors.afar.engines.time.sleep", lambda _: file.write_text(next(texts)))
+
+    assert address_in(str(file)) == "tcp://alpha:1"
 
 
 def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene) -> None:

@@ -34,3 +34,11 @@ def test_a_run_works_whatever_is_set_for_srun(scene: Scene, name: str) -> None:
 
     assert scene.attempts() == [("succeeded",)]
     assert scene.output() == b"7\n"
+
+
+@pytest.mark.parametrize(("executor", "variable"), [("ssh:alpha", "BATCHQ_SSH"), ("srun:n1", "BATCHQ_SRUN")])
+def test_a_command_with_an_open_quote_is_one_sentence(scene: Scene, executor: str, variable: str) -> None:
+    scene.add({"command": "true"})
+    done = scene.run("--executor", executor, env={variable: "ssh 'x"}, code=2)
+
+    assert done.err == f"batchq: ${variable} is not a command: No closing quotation\n"

@@ -80,6 +80,7 @@ def test_jobs_run_at_all_nodes_of_the_allocation(nodes: Scene) -> None:
     let_end(nodes)
 
     assert ended(run) == 1, nodes.said()
+    assert nodes.rows("SELECT executor FROM runners") == [("srun:n1,n2",)], "a later run may have another allocation"
     assert nodes.attempts("outcome, exit_code")[4:] == [
         ("failed", 7),
         ("failed", 8),

@@ -55,6 +55,18 @@ def unwanted(chosen: str) -> tuple[str, ...]:
     return _OF_SRUN if chosen.startswith("srun:") else ()
 
 
+def commands_back(chosen: str) -> dict[str, list[str]]:
+    """Map the places of a dead run to the words that start a site there; nothing if there is no way from here.
+
+    Outside an allocation srun would ask Slurm for a new one.
+    """
+    try:
+        found = commands(chosen)
+    except UsageError:  # it was run by a newer version
+        return {}
+    return {} if chosen.startswith("srun:") and "SLURM_JOB_NODELIST" not in os.environ else found
+
+
 def can_be_reached(chosen: str) -> bool:
     """Whether a later run can reach the places of a dead run, and end what that has left there.
 
@@ -64,8 +76,11 @@ def can_be_reached(chosen: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether this names a scheduler of Dask, itself or by its file; else it names a function that makes a cluster."""
-    return "://" in text or os.path.exists(text)
+    """Whether this names a scheduler of Dask, itself or by its file; else it names a function that makes a cluster.
+
+    The file need not be there yet.
+    """
+    return "/" in text or ":" not in text or os.path.exists(text)
 
 
 def commands(chosen: str) -> dict[str, list[str]]:
@@ -74,13 +89,15 @@ def commands(chosen: str) -> dict[str, list[str]]:
     if not colon or not carrier:
         raise UsageError(f"--executor {chosen!r} names no executor: write {FORMS}")
     if carrier not in _CARRIERS:
+        if carrier == "dask":
+            _check_dask(chosen, text)
         return {chosen: site_words()}
     if carrier == "srun":
         nodes = text.split(",") if text else _allocated()
-        words = shlex.split(os.environ.get("BATCHQ_SRUN", _SRUN))
+        words = _words("BATCHQ_SRUN", _SRUN)
         found = {node: [*words, f"--nodelist={node}", _SITE] for node in nodes}
     else:
-        words = shlex.split(os.environ.get("BATCHQ_SSH", _SSH))
+        words = _words("BATCHQ_SSH", _SSH)
         found = {}
         for one in text.split(","):
             host, _, site = one.partition(":")
@@ -88,6 +105,25 @@ def commands(chosen: str) -> dict[str, list[str]]:
     if bad := [name for name in found if not name or name.startswith("-")]:
         raise UsageError(f"--executor {chosen!r}: {bad[0]!r} is not a host")
     return found
+
+
+def _check_dask(chosen: str, text: str) -> None:
+    """Raise UsageError unless the text after ``dask:`` names a scheduler, or a function."""
+    host, _, port = text.partition(":")
+    if text and (is_address(text) or all(part.isidentifier() for part in (*host.split("."), port))):
+        return
+    meant = (
+        f": write dask:tcp://{text}" if port.isdecimal() else ": write dask:tcp://HOST:PORT, FILE or MODULE:FUNCTION"
+    )
+    raise UsageError(f"--executor {chosen!r} names no scheduler{meant}")
+
+
+def _words(variable: str, usual: str) -> list[str]:
+    """Return the words of a command that an environment variable may replace. Raises UsageError."""
+    try:
+        return shlex.split(os.environ.get(variable, "")) or shlex.split(usual)
+    except ValueError as error:
+        raise UsageError(f"${variable} is not a command: {error}") from None
 
 
 def _allocated() -> list[str]:
@@ -144,4 +180,6 @@ def executor(
         cookie = f"{setup['cookie']}.{number}"
         own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
         places.append(Place(name, words, setup | own, hearing, unwanted(chosen)))
-    return Afar(places, inbox, setup["lease"], hearing, name=chosen, home=setup["home"])
+    # "srun:" would mean other nodes to the next run, which may be in another allocation
+    name = f"srun:{','.join(one.name for one in places)}" if chosen.startswith("srun:") else chosen
+    return Afar(places, inbox, setup["lease"], hearing, name=name, home=setup["home"])

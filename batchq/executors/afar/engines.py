@@ -5,6 +5,7 @@ hangs would keep the loop from timeouts and signals.
 """
 
 import json
+import time
 
 from batchq.executors.afar import choosing, fence
 from batchq.executors.afar.futures.executor import FuturesExecutor
@@ -19,6 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+FILE = 10.0  #: seconds within which a scheduler that was just started writes its file
+LOOK = 0.1  #: seconds between looks for it
 
 
 def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
@@ -42,7 +46,7 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     if not choosing.is_address(address):
         address = _made(chosen, made_by(address, setup["home"]))
     elif "://" not in address:
-        address = _address_in(address)
+        address = address_in(address)
     cluster = Cluster(address, setup["run"])
     if setup["end"] != [setup["run"]]:
         cluster.end(setup["end"], setup["since"] / 1000)
@@ -56,12 +60,17 @@ def _made(chosen: str, make: "Callable[[], Any]") -> "Any":
         raise Unfit(f"--executor {chosen}: the function that makes the cluster failed: {in_one_line(error)}") from None
 
 
-def _address_in(path: str) -> str:
-    try:
-        with open(path) as file:
-            return str(json.load(file)["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unfit(f"{path} is not the file of a scheduler: {in_one_line(error)}") from None
+def address_in(path: str) -> str:
+    """Return the address in the file of a scheduler, which may be about to write it. Raises Unfit."""
+    until = time.monotonic() + FILE
+    while True:
+        try:
+            with open(path) as file:
+                return str(json.load(file)["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() >= until:
+                raise Unfit(f"{path} is not the file of a scheduler: {in_one_line(error)}") from None
+        time.sleep(LOOK)
 
 
 def _folder(chosen: str, setup: "dict[str, Any]") -> str:

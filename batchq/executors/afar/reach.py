@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection
 
-from batchq.errors import UsageError
 from batchq.executors.afar import choosing
 from batchq.executors.afar.futures.abandoned import Abandoned
 from batchq.executors.afar.place import Place
@@ -21,10 +20,7 @@ class Reach:
     """
 
     def __init__(self, executor: str, cookie: str, tokens: Collection[str], started_at: int = 0) -> None:
-        try:
-            commands = choosing.commands(executor)
-        except UsageError:  # it was run by a newer version, or in an allocation that is gone
-            commands = {}
+        commands = choosing.commands_back(executor)
         self._is_known = bool(commands)
         self._pool: Abandoned | None = None
         if commands and not choosing.can_be_reached(executor):

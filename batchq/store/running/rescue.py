@@ -31,8 +31,8 @@ class Lost(NamedTuple):
 
     With a ``lease`` its jobs ran elsewhere, in the places that its ``executor`` names, and may outlive it for that many
     milliseconds; ``hosts`` are those that are known, by token, and if it ``was_stopping``, it has left them at places that
-    did not answer, or died meanwhile. It ``started_at`` that time. ``hidden_in`` is where its processes lived if they cannot
-    be seen from here: some may still be alive.
+    did not answer, or died meanwhile. It ``started_at`` that time. ``hidden_in`` is where its processes lived if they
+    cannot be seen from here: some may still be alive.
     """
 
     runner: int
