@@ -100,6 +100,9 @@ class LocalExecutor:
         """Count the claims that would start at once; 0 for a while after the machine refused to start a process."""
         return self._starting.free()
 
+    def rooms(self) -> None:
+        """All slots are of one place."""
+
     def ahead(self) -> int:
         """Count the claims that keep all slots busy for a moment at the present pace; 0 for longer jobs."""
         return self._starting.ahead()

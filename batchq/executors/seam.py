@@ -90,6 +90,9 @@ class Executor(Protocol):
     def free(self) -> int:
         """Count the claims that would start at once."""
 
+    def rooms(self) -> list[int] | None:
+        """Return how many slots are free at each place, of which a job of several slots needs one; None: all at one."""
+
     def ahead(self) -> int:
         """Count the claims that it would take in advance, beyond ``free``: more than 0 only for very short jobs."""
 

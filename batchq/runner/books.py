@@ -41,6 +41,7 @@ class Books:
         self.leaders = Leaders(executor, running)
         self.outage = Outage()
         self._store = store
+        self._executor = executor
         self._judge = Judge(store)
         self._is_log_stuck = False
 
@@ -101,6 +102,7 @@ class Books:
                 resized=resized,
                 leaders=leaders,
                 over=self.leaders.finished(judged),
+                rooms=self._executor.rooms,
             )
         except BatchqError as error:
             self.outage.meet(error)

@@ -11,12 +11,12 @@ exec 9>>{folder}/lock-$BATCHQ_JOB_ID
 flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
 echo $$ > {folder}/pid-$BATCHQ_JOB_ID
 echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {folder}/starts
-while [ ! -e {folder}/may-end ]; do sleep 0.02; done
+while [ ! -e {folder}/may-end ] && [ ! -e {folder}/may-end-$BATCHQ_JOB_ID ]; do sleep 0.02; done
 """
 
 
 def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
-    """Add jobs that wait for the file ``may-end``."""
+    """Add jobs that wait for the file ``may-end``, or one of their own."""
     script = JOB.format(folder=shlex.quote(str(scene.folder)))
     scene.add(*[{"command": script, **fields}] * jobs)
 
@@ -55,5 +55,7 @@ def assert_none_overlapped(scene: Scene) -> None:
     assert len(set(starts(scene))) == len(starts(scene)), "no attempt begins twice"
 
 
-def let_end(scene: Scene) -> None:
-    (scene.folder / "may-end").touch()
+def let_end(scene: Scene, *jobs: int) -> None:
+    """Let these jobs end, or all."""
+    for name in [f"may-end-{job}" for job in jobs] or ["may-end"]:
+        (scene.folder / name).touch()

@@ -8,6 +8,7 @@ import textwrap
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from batchq.jobs.vacancy import Vacancy
 from batchq.runner import rescuing
 from batchq.store import levels, order, reopening, states
 from batchq.store.adding import intake, keys, revision
@@ -118,7 +119,7 @@ OF_THE_ORDER = {
         Mutant(limits, "room", "if queue.paused:", "if False:"),
     ],
     "a wide job that is overtaken": [
-        Mutant(claiming, "_choose", "used += slots", "used = slots"),
+        Mutant(Vacancy, "take", "self.free -= slots", "self.free -= 1"),
     ],
     "unique = active for finished jobs, too": [
         Mutant(keys, "known", "spec.terms.unique == ACTIVE and is_over", "False"),

@@ -11,6 +11,7 @@ from batchq.executors.afar.missing import Here, returned
 from batchq.executors.afar.place import Place
 from batchq.executors.afar.way import PATIENCE
 from batchq.executors.seam import Noted, Refused, Report
+from batchq.jobs import vacancy
 from batchq.jobs.attempt import Claim, Ended
 from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
@@ -83,6 +84,10 @@ class Afar(Elsewhere):
         waiting = sum(claim.slots for claim in self._backlog)
         return max(0, sum(max(0, place.room.slots - place.used()) for place in self.places) - waiting)
 
+    def rooms(self) -> list[int]:
+        """Return how many slots are free at each host and at each worker of an engine; none while something waits here."""
+        return [] if self._backlog else [free for one in self.places for free in one.room.vacant(one.used())]
+
     def ahead(self) -> int:
         """Count the claims that the places would take in advance."""
         if self._hearing.is_full():
@@ -138,17 +143,26 @@ class Afar(Elsewhere):
             place.way.send([kind])
 
     def _fill(self) -> None:
-        """Give claims to places: those that start at once first, then those ahead, to the place with the most room."""
+        """Give claims to places: those that start at once first, then those ahead, to the place with the most room.
+
+        Wide ones come before all, because others find room anywhere. One for which no place has room any more comes back:
+        while it waits it has not begun.
+        """
         parcels: dict[int, list[Claim]] = {}
         room = [place.room.slots - place.used() for place in self.places]
+        for claim in self._wide():
+            if (found := vacancy.take(room, claim.slots)) is None:
+                self._requeue({claim.token})
+            else:
+                self._backlog.remove(claim)
+                parcels.setdefault(found, []).append(claim)
         while self._backlog:
-            claim = self._backlog[0]
             number = max(range(len(room)), key=room.__getitem__)
-            if room[number] >= claim.slots:
-                room[number] -= claim.slots
+            if room[number] > 0:
+                room[number] -= 1
             else:
                 number = max(range(len(room)), key=lambda one: self.places[one].room.ahead)
-                if self.places[number].room.ahead <= 0 or claim.slots > 1:
+                if self.places[number].room.ahead <= 0:
                     break
                 self.places[number].room.ahead -= 1
             parcels.setdefault(number, []).append(self._backlog.popleft())

@@ -35,12 +35,16 @@ class Elsewhere:
         """Count the claims that would start at once."""
         raise NotImplementedError
 
+    def rooms(self) -> list[int] | None:
+        """Return how many slots are free at each place; None: all are at one."""
+        return None
+
     def ahead(self) -> int:
         """Count the claims that would be taken in advance."""
         raise NotImplementedError
 
     def start(self, claims: Sequence[Claim]) -> None:
-        """Send the claims for which there is room; the rest waits here, except what has become too wide."""
+        """Send the claims for which there is room; the rest waits here, except what no place can have."""
         self._backlog += claims
         self._send()
 
@@ -76,6 +80,10 @@ class Elsewhere:
         """Return those claims that still wait here."""
         self._reports += [Lost(claim, started=False) for claim in self._backlog if claim.token in chosen]
         self._backlog = deque(claim for claim in self._backlog if claim.token not in chosen)
+
+    def _wide(self) -> list[Claim]:
+        """Return the claims of several slots that wait here, in their order."""
+        return [claim for claim in self._backlog if claim.slots > 1]
 
     def _send(self) -> None:
         """Send what there is room for; return what no place can have any more: it would keep all others waiting."""

@@ -78,6 +78,7 @@ class Place:
         """Send claims."""
         self.claims |= {claim.token: claim for claim in claims}
         self.begun |= {claim.token for claim in claims if claim.started_at is not None}
+        self.room.give(claims)
         self._clock.give(claims)
         self.way.send(["run", [protocol.packed(claim) for claim in claims]])
 
@@ -199,7 +200,7 @@ class Place:
         self.is_up = False
         self.way.part(patience)
         self.way.trouble = self.way.trouble or why
-        self.room.change(0, 0, 0)
+        self.room.restart()
         self.pulse.restart()
         self.ghosts_until = time.monotonic() + (self._setup["lease"] or 0.0)
         for token, claim in [*self.claims.items()]:

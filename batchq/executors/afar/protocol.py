@@ -3,7 +3,8 @@
 To a site: ``["setup", {…}]`` first; then ``["run", [claim, …]]``, ``["stop", [token, …], status, grace]``, ``["back",
 [token, …]]`` for claims that have not begun, ``["suspend"]``, ``["resume"]``, ``["alive"]``, which it sends back, and
 ``["close"]``. From it: ``["up", {…}]`` once it can work,
-``["room", slots, ahead, widest]`` when that changes, ``["suspended"]``, one message for each report, from a bridge also
+``["room", slots, ahead, widest]`` when that changes, from a bridge to workers of several threads with ``[free, …]`` of each
+and how many claims it has received; ``["suspended"]``, one message for each report, from a bridge also
 ``["at", {token: host}]``, and if the run has listeners ``["said", token, stream, text]`` and ``["silent", token]``.
 """
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from batchq.processes.link import Message
 
 #: Both sides must have the same: values travel by position, so another set of fields is another protocol.
-PROTOCOL = f"1-{crc32(repr((Claim._fields, Outcome._fields, Failure._fields)).encode()):08x}"
+PROTOCOL = f"2-{crc32(repr((Claim._fields, Outcome._fields, Failure._fields)).encode()):08x}"
 #: Kinds of messages that a run can do without, if it does not read them fast enough: the end of an attempt has its output
 SPARED = frozenset(("printed",))
 _STDIN = Claim._fields.index("stdin")

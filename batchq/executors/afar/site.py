@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
-NO_ROOM = (0, 0, 0)
+NO_ROOM = [0, 0, 0]
 _MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
 
@@ -82,6 +82,7 @@ class Site:
         self._saying = Saying()
         self._hosts: dict[str, object] = {}
         self._look_at = 0.0
+        self._received = 0
         self._inbox = Inbox()
         self._inbox.listen(link.fileno())
         for cookie in setup["end"]:
@@ -95,8 +96,8 @@ class Site:
         try:
             self._executor = executor = self._made()
             struck = Struck(executor, self._inbox, delays=False)
-            self._link.send(["up", greeting(executor)])
-            room = _room(executor)
+            self._link.send(["up", greeting() | {"room": self._room(executor)}])
+            room = self._room(executor)
             while not self._life.is_over:
                 self._receive(executor)
                 timeout = LOOK if self._link.push() else SOON
@@ -107,7 +108,7 @@ class Site:
                 messages = [*self._saying.take(), *map(protocol.message, reports)]
                 if self._link.unsent > _MOST:
                     messages = [one for one in messages if one[0] not in protocol.SPARED]
-                if room != (room := NO_ROOM if self._life.is_stopped else _room(executor)):
+                if room != (room := NO_ROOM if self._life.is_stopped else self._room(executor)):
                     messages.append(["room", *room])
                 if self._setup["engine"] is not None and (at := self._news_of_hosts(executor)):
                     messages.append(["at", at])
@@ -173,6 +174,7 @@ class Site:
                     self._link.send(*(protocol.message(Lost(claim, started=False)) for claim in claims))
                     continue
                 self._running |= {claim.token: claim for claim in claims}
+                self._received += len(claims)
                 executor.start(claims)
             elif kind == "alive":
                 self._link.send(["alive"])
@@ -217,6 +219,13 @@ class Site:
                 executor.stop(list(self._running), INTERRUPTED, grace)
         struck.check_signals()
 
+    def _room(self, executor: Executor) -> "Message":
+        """Return what there is room for; of workers with several threads each, and of the claims that this takes in."""
+        room: Message = [executor.slots, executor.ahead(), executor.widest]
+        if (rooms := executor.rooms()) is not None:
+            room += [[free for free in rooms if free > 1], self._received]
+        return room
+
     def _has_parent(self) -> bool:
         """Whether the guardian of this site is alive, and what started that."""
         if os.getppid() != self._guardian:
@@ -224,11 +233,7 @@ class Site:
         return not proc.CAN_TRACE or proc.parent(self._guardian) == self._parent
 
 
-def _room(executor: Executor) -> tuple[int, int, int]:
-    return executor.slots, executor.ahead(), executor.widest
-
-
-def greeting(executor: Executor) -> "dict[str, Any]":
+def greeting() -> "dict[str, Any]":
     """Describe this place to the run before any work."""
     from importlib import metadata
 
@@ -242,7 +247,6 @@ def greeting(executor: Executor) -> "dict[str, Any]":
         "cores": machine.cores(),
         "pid": os.getpid(),
         "now": time.time(),
-        "room": _room(executor),
     }
 
 

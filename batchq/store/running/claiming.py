@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from batchq import clock
 from batchq.jobs.attempt import Claim
+from batchq.jobs.vacancy import Vacancy
 from batchq.store import states
 from batchq.store.file.connection import Store
 from batchq.store.running import limits
@@ -47,19 +48,19 @@ _PLAIN, _PAYLOAD = "kind <> 'payload'", "kind = 'payload'"
 
 
 def claim(
-    store: Store, runner: "Runner", free: int, now: int, at_most: int | None = None
+    store: Store, runner: "Runner", vacancy: Vacancy, now: int, at_most: int | None = None
 ) -> tuple[list[Claim], int | None]:
-    """Claim at most ``at_most`` jobs that fill up to ``free`` slots, in the order in which they should start.
+    """Claim at most ``at_most`` jobs for which the ``vacancy`` suffices, in the order in which they should start.
 
     Also returns when (milliseconds) the rate of a queue lets the next job start; None if no rate is in the way.
     """
-    most = free if at_most is None else min(free, at_most)
+    most = vacancy.free if at_most is None else min(vacancy.free, at_most)
     queues = bounded(store, runner.wanted)
     room = {
         queue.name: limits.room(queue, 0 if queue.limit is None else running_in(store, queue.name), most, now)
         for queue in queues
     }
-    claims = _take(store, runner, room, most, free=free, started_at=now)
+    claims = _take(store, runner, room, most, vacancy, started_at=now)
     if not any(queue.rate for queue in queues):
         return claims, None
     taken = Counter(one.queue for one in claims)
@@ -77,7 +78,7 @@ def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Cla
     if _is_any_wide(store):
         return []
     room = {queue.name: 0 for queue in bounded(store, runner.wanted)}
-    return _take(store, runner, room, most, free=most, started_at=None)
+    return _take(store, runner, room, most, Vacancy(most), started_at=None)
 
 
 def bounded(store: Store, wanted: "RunSelection") -> list[QueueLimits]:
@@ -142,9 +143,9 @@ def _is_any_wide(store: Store) -> bool:
 
 
 def _take(
-    store: Store, runner: "Runner", room: dict[str, int], most: int, *, free: int, started_at: int | None
+    store: Store, runner: "Runner", room: dict[str, int], most: int, vacancy: Vacancy, *, started_at: int | None
 ) -> list[Claim]:
-    """Claim up to ``most`` jobs that fill up to ``free`` slots, and from a bounded queue at most its ``room``."""
+    """Claim up to ``most`` jobs for which the ``vacancy`` suffices, and from a bounded queue at most its ``room``."""
     wanted = runner.wanted
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
     named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.widest}
@@ -152,7 +153,7 @@ def _take(
     is_any_wide = started_at is not None and _is_any_wide(store)
     if room or is_any_wide:
         also += " AND slots <= :slots" if is_any_wide else ""
-        named["ids"] = json.dumps(_choose(store, wanted, also, named, room, most, free))
+        named["ids"] = json.dumps(_choose(store, wanted, also, named, room, most, vacancy))
         chosen = _CHOSEN
     else:
         chosen = " UNION ALL ".join(_CANDIDATES.format(_CLAIMED, f"{kind} AND {also}") for kind in kinds(wanted))
@@ -175,7 +176,7 @@ def _choose(
     named: dict[str, object],
     room: dict[str, int],
     most: int,
-    free: int,
+    vacancy: Vacancy,
 ) -> list[int]:
     """Pick the jobs to claim if queues are bounded or jobs need several slots: the first of each queue, in order."""
     found: list[tuple[int, int, int]] = []
@@ -193,10 +194,9 @@ def _choose(
                 )
             ]
             found += sorted(mine, key=_in_order)[:jobs]
-    chosen, used = [], 0
+    chosen = []
     for id, _, slots in sorted(found, key=_in_order)[:most]:
-        used += slots  # a job that does not fit yet keeps its place, or it would starve
-        if used > free:
+        if not vacancy.take(slots):  # a job that does not fit yet keeps its place, or it would starve
             break
         chosen.append(id)
     return chosen

@@ -5,12 +5,13 @@ dead cannot overwrite what happened since.
 """
 
 import _sqlite3 as sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batchq import clock, failpoints
 from batchq.errors import LedgerError
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Leader, Logged, Outcome, Printed
 from batchq.jobs.causes.recent import explained
+from batchq.jobs.vacancy import Vacancy
 from batchq.named import NamedTuple
 from batchq.store import order, states
 from batchq.store.file.connection import Store
@@ -51,6 +52,7 @@ def exchange(
     resized: bool = False,
     leaders: Sequence[Leader] = (),
     over: Sequence[Claim] = (),
+    rooms: Callable[[], list[int] | None] = lambda: None,
 ) -> Exchange:
     """Record results, make due jobs claimable, and claim jobs for ``free`` slots, in one transaction.
 
@@ -62,6 +64,8 @@ def exchange(
     ``printed`` is output of jobs that still run; ``logged`` are files with output, also of attempts that ended;
     ``leaders`` are processes of running attempts, to be stored, and ``over`` are ended attempts whose stored processes
     are to be removed; ``closing`` records that the runner claims no more, ``resized`` how many slots a job can have in it.
+
+    ``rooms`` returns how many of the free slots each place has, as for a Vacancy: a wide job needs them at one.
 
     ``now`` (milliseconds) defaults to the time when the transaction begins: with a time from before the wait for the
     store, a rate would be charged for starts that it does not allow yet.
@@ -85,7 +89,7 @@ def exchange(
             again_at = None
             if free > 0:
                 _promote(db, now)
-                claims, again_at = claiming.claim(store, runner, free, now, at_most)
+                claims, again_at = claiming.claim(store, runner, Vacancy(free, rooms), now, at_most)
             if ahead > 0 and len(claims) == free:
                 claims += claiming.claim_ahead(store, runner, ahead, now)
             if unfit := [_unfit(claim, now) for claim in claims if not claim.cwd]:
@@ -108,7 +112,7 @@ def exchange(
             raise
         return exchange(
             store, runner, tame, free, now, at_most=at_most, ahead=ahead, started=started, printed=printed,
-            logged=logged, closing=closing, resized=resized, leaders=leaders, over=over,
+            logged=logged, closing=closing, resized=resized, leaders=leaders, over=over, rooms=rooms,
         )  # fmt: skip
     if claims:
         failpoints.hit("after_claim")

@@ -65,6 +65,10 @@ class DaskExecutor(Elsewhere):
             return 0
         return max(0, self.slots - self._used())
 
+    def rooms(self) -> list[int] | None:
+        """Return how many threads are free at each worker; None if no job can have several."""
+        return self._workers.rooms() if self.widest > 1 else None
+
     def ahead(self) -> int:
         """Count the claims that the workers would take in advance: of short jobs."""
         return 0 if self._times.is_adrift else self._workers.ahead(max(0, self._used() - self.slots))
@@ -109,6 +113,7 @@ class DaskExecutor(Elsewhere):
         if self._is_over:
             self._requeue({claim.token for claim in self._backlog})
         self._reports += [Lost(claim, started=False) for claim in self._courier.send(self._backlog)]
+        self._requeue({claim.token for claim in self._wide()})  # a worker has gone: while they wait they have not begun
 
     # --- the loop ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from batchq.jobs import vacancy
 from batchq.jobs.attempt import Claim
 
 TYPE_CHECKING = False
@@ -103,6 +104,10 @@ class Workers:
         """Count the threads that all claims at workers take."""
         return sum(one.used() for one in self.fit.values())
 
+    def rooms(self) -> list[int]:
+        """The free threads of each worker."""
+        return [one.threads - one.used() for one in self.fit.values()]
+
     def ahead(self, waiting: int) -> int:
         """Count the claims that the workers would take in advance: of short jobs, next to those that are ``waiting``."""
         if self._pace is None or not self.fit:
@@ -115,16 +120,26 @@ class Workers:
         self._pace = seconds if self._pace is None else max(seconds, 0.7 * self._pace + 0.3 * seconds)
 
     def place(self, backlog: deque[Claim]) -> dict[str, list[Flight]]:
-        """Take what there is room for from the backlog; return the new flights by the address of their worker."""
+        """Take what there is room for from the backlog; return the new flights by the address of their worker.
+
+        Wide claims come first, as whoever made them has counted the ``rooms``: others find room anywhere.
+        """
         parcels: dict[str, list[Flight]] = {}
+        workers, rooms = [*self.fit.values()], self.rooms()
+        for claim in [one for one in backlog if one.slots > 1]:
+            if (number := vacancy.take(rooms, claim.slots)) is not None:
+                backlog.remove(claim)
+                self._board(claim, workers[number], parcels)
         depth = self._depth()
-        while backlog and (worker := roomiest(self.fit.values(), backlog[0], depth)) is not None:
-            claim = backlog.popleft()
-            flight = Flight(claim, worker)
-            worker.host = worker.host or host_of(worker, self.fit.values())
-            self.flights[claim.token] = worker.flights[claim.token] = flight
-            parcels.setdefault(worker.address, []).append(flight)
+        while backlog and backlog[0].slots == 1 and (worker := roomiest(workers, depth)) is not None:
+            self._board(backlog.popleft(), worker, parcels)
         return parcels
+
+    def _board(self, claim: Claim, worker: Worker, parcels: dict[str, list[Flight]]) -> None:
+        flight = Flight(claim, worker)
+        worker.host = worker.host or host_of(worker, self.fit.values())
+        self.flights[claim.token] = worker.flights[claim.token] = flight
+        parcels.setdefault(worker.address, []).append(flight)
 
     def late(self) -> dict[str, list[str]]:
         """Return the claims that have waited since the last call while now a worker is idle, by the address of theirs."""
@@ -204,12 +219,11 @@ def host_of(worker: Worker, workers: Iterable[Worker]) -> str:
     return f"{worker.machine}:{port}" if worker.name == worker.address else f"{worker.machine}/{worker.name}"
 
 
-def roomiest(workers: Iterable[Worker], claim: Claim, depth: float) -> Worker | None:
-    """Find the worker with the smallest load that has room for a claim: only claims of one slot wait at workers."""
+def roomiest(workers: Iterable[Worker], depth: float) -> Worker | None:
+    """Find the worker with the smallest load that has room for a claim of one slot, which may wait there."""
     best, least = None, math.inf
     for worker in workers:
         used = worker.used()
-        room = worker.threads * depth if claim.slots == 1 else worker.threads
-        if used + claim.slots <= room and used / worker.threads < least:
+        if used + 1 <= worker.threads * depth and used / worker.threads < least:
             best, least = worker, used / worker.threads
     return best
