@@ -32,7 +32,8 @@ class Room:
     def give(self, claims: Sequence[Claim]) -> None:
         """Note claims that are sent there."""
         self._given += len(claims)
-        self._on_their_way += [claim.slots for claim in claims]
+        if self._of_each is not None:
+            self._on_their_way += [claim.slots for claim in claims]
 
     def restart(self) -> None:
         """Note that the place is gone; the next one there knows of no claims."""
