@@ -1,16 +1,28 @@
-"""Ways to places whose processes hang when they should end: nobody waits for them, however many there are."""
+"""Ways to places whose processes hang, when they should end or before a site is there: nobody waits for them for ever."""
 
+import math
 import os
 import shlex
 from pathlib import Path
 
 import pytest
 from conftest import eventually
+from desk import Desk, opened, setup
 from scene import is_gone
 
+from batchq.executors.afar import arrival, choosing
+from batchq.executors.afar.afar import Afar
+from batchq.executors.afar.arrival import Arrival
+from batchq.executors.afar.nextdoor import site_words
+from batchq.executors.afar.place import Place
 from batchq.executors.afar.reach import Reach
 from batchq.executors.afar.way import Way
+from batchq.executors.seam import Noted, Refused
+from batchq.jobs.attempt import SUCCEEDED
 from batchq.processes.link import Closed
+from batchq.processes.signals import Inbox
+
+pytest_plugins = ("desk",)
 
 #: Closes its end of the link, and stays.
 HANGING = "echo $$ >> {folder}/hanging; exec <&- >&-; exec sleep 1000"
@@ -59,3 +71,52 @@ def test_hosts_that_hang_are_asked_at_the_same_time(tmp_path: Path, monkeypatch:
     reach.give_up()
     eventually(reach.has_left)
     assert all(is_gone(pid) for pid in hanging(tmp_path))
+
+
+def login_that_hangs(folder: Path, within: float) -> Place:
+    words = ["sh", "-c", f"echo $$ >> {shlex.quote(str(folder))}/hanging; exec sleep 1000"]
+    return Place("h2", words, setup(folder), within=within)
+
+
+def test_a_host_whose_login_hangs_is_tried_again_and_given_up_and_the_others_work(tmp_path: Path) -> None:
+    def made(folder: Path, _: object) -> Afar:
+        return Afar([Place("h1", site_words(), setup(folder)), login_that_hangs(folder, 0.2)], Inbox(), None)
+
+    with opened(made, tmp_path) as executor:
+        desk = Desk(executor, tmp_path)
+        desk.wait(lambda: sum(isinstance(one, Noted) for one in desk.reports) == 2)
+        assert [one.text for one in desk.reports if isinstance(one, Noted)] == [
+            "lost h2 (no answer within 0.2 s): starting it again",
+            "gave h2 up (no answer within 0.2 s): going on without it",
+        ]
+        assert len(hanging(tmp_path)) == 2
+        assert all(map(is_gone, hanging(tmp_path)))
+        desk.wait(lambda: executor.free() == executor.hoped == 2)
+        assert desk.outcomes(desk.shell("true"))[0].status == SUCCEEDED
+
+
+def test_a_run_whose_only_host_hangs_ends_with_74(tmp_path: Path) -> None:
+    with opened(lambda folder, _: Afar([login_that_hangs(folder, 0.2)], Inbox(), None), tmp_path) as executor:
+        desk = Desk(executor, tmp_path)
+        desk.wait(lambda: any(isinstance(one, Refused) for one in desk.reports))
+        assert desk.reports[-1] == Refused("no place of work can be reached (h2: no answer within 0.2 s)", 74)
+
+
+def test_a_run_says_once_which_hosts_have_not_answered_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(folder: Path, _: object) -> Afar:
+        return Afar([Place("h1", site_words(), setup(folder)), login_that_hangs(folder, math.inf)], Inbox(), None)
+
+    with opened(made, tmp_path) as executor:
+        assert isinstance(executor, Afar)
+        desk = Desk(executor, tmp_path)
+        desk.wait(lambda: executor.free() == 2)
+        assert desk.reports == []
+        monkeypatch.setattr(arrival, "UP", 0.0)
+        late = Arrival(executor.places)
+        assert [one.text for one in late.late()] == ["no answer yet from h2: going on without, until they answer"]
+        assert late.late() == []
+
+
+def test_a_login_has_a_minute_but_nodes_and_clusters_may_take_any_time() -> None:
+    assert choosing.within("ssh:h1,h2") == 60.0
+    assert choosing.within("srun:") == choosing.within("dask:made:cluster") == choosing.within("pools:make") == math.inf

@@ -46,20 +46,25 @@ def afar(engine: str | None) -> Callable[[Path, Sequence[Listener]], Executor]:
     """Make a place behind a pipe: a site, or a bridge with the client of an engine."""
 
     def made(folder: Path, listeners: Sequence[Listener]) -> Executor:
-        shared = folder / "shared"
-        shared.mkdir()
-        cookie = f"contract.{os.urandom(8).hex()}"  # a site ends what carries it, also of tests that run meanwhile
-        setup = {
-            "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
-            "cookie": cookie, "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
-            "lease": None, "end": [cookie], "listens": bool(listeners), "engine": engine, "run": cookie,
-            "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0, "cwd_map": [], "mark": "",
-            "limit_processes": None,
-        }  # fmt: skip
         hearing = Hearing(listeners, brings_news=engine is not None)
-        return Afar([Place("here", site_words(), setup, hearing)], Inbox(), None, hearing)
+        given = setup(folder, engine, listens=bool(listeners))
+        return Afar([Place("here", site_words(), given, hearing)], Inbox(), None, hearing)
 
     return made
+
+
+def setup(folder: Path, engine: str | None = None, *, listens: bool = False) -> dict[str, object]:
+    """What a site or a bridge is told first."""
+    shared = folder / "shared"
+    shared.mkdir(exist_ok=True)
+    cookie = f"contract.{os.urandom(8).hex()}"  # a site ends what carries it, also of tests that run meanwhile
+    return {
+        "slots": SLOTS, "db": str(folder / "batchq.db"), "host": "here", "boot_id": machine.boot_id(),
+        "cookie": cookie, "perform": None, "home": str(POOLS), "grace": 0.2, "worker_jobs": 0,
+        "lease": None, "end": [cookie], "listens": listens, "engine": engine, "run": cookie,
+        "folder": str(shared), "keep_output": KEPT, "reconnect": 5.0, "cwd_map": [], "mark": "",
+        "limit_processes": None,
+    }  # fmt: skip
 
 
 EXECUTORS: dict[str, Callable[[Path, Sequence[Listener]], Executor]] = {"local": local, "site": afar(None)}

@@ -5,6 +5,7 @@ import selectors
 import time
 from collections.abc import Iterable, Sequence
 
+from batchq.executors.afar.arrival import Arrival, unreachable
 from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.missing import Here, returned
@@ -17,7 +18,6 @@ from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
 
 SOON = 0.01  #: seconds after which a pipe without room is tried again
-UP = 30.0  #: seconds that the places have to come up before a run without any begins to wait for them
 SUSPENDED = 1.0  #: seconds within which places have suspended their jobs
 BEATS = 6  #: signs of life in the time of a lease,
 BEAT = 10.0  #: at most so many seconds apart
@@ -55,12 +55,10 @@ class Afar(Elsewhere):
         self._selector.register(inbox.fileno(), selectors.EVENT_READ)
         self._hearing = Hearing() if hearing is None else hearing
         self._hearing.attach(self._selector, self._send_all)
+        self._arrival = Arrival(places)
         self._start_places()
-        until = time.monotonic() + UP
         while not any(one.is_up for one in places) and not self._reports and not inbox.received:
-            if time.monotonic() >= until:
-                self._reports.append(Noted(f"no answer yet from {', '.join(one.name for one in places)}: waiting"))
-            self._step(until)
+            self._step(self._arrival.tell_at)
 
     @property
     def slots(self) -> int:
@@ -171,9 +169,9 @@ class Afar(Elsewhere):
 
     def _step(self, until: float) -> None:
         now = time.monotonic()
-        due = [until, self._beat_at]
+        due = [until, self._beat_at, self._arrival.tell_at]
         for place in self.places:
-            due += [place.pulse.answer_by, place.quiet_at(), place.way.starts_at()]
+            due += [place.up_by, place.pulse.answer_by, place.quiet_at(), place.way.starts_at()]
             due += [place.ghosts_until] * bool(place.ghosts) + [now + TICK] * place.way.is_leaving
         if not all([place.way.push() for place in self.places]):
             due.append(now + SOON)
@@ -230,7 +228,10 @@ class Afar(Elsewhere):
             if not self._backlog and any(place.is_up and place.used() < place.room.slots for place in self.places):
                 for place in self.places:
                     place.take_back()  # what was claimed ahead may wait for a long job
+        self._reports += self._arrival.late()
         for place in self.places:
+            if now >= place.up_by:
+                self._lose(place, f"no answer within {place.within:g} s", 0.0)
             if place.is_up and now >= place.pulse.lost_at():
                 self._lose(place, f"it has not answered for {self.lease or 0:g} s", 0.0)
             if place.way.has_left():
@@ -241,11 +242,7 @@ class Afar(Elsewhere):
                 self._reports += place.settle()
             if now >= place.pulse.answer_by:
                 self._reports += place.leave()
-        ways = [place.way for place in self.places]
-        if not self._is_refused and all(way.is_given_up() and not way.is_leaving for way in ways):
+        if not self._is_refused and (refusal := unreachable(self.places)) is not None:
             self._is_refused = True
-            if any(isinstance(one, Refused) for one in self._reports):
-                return
-            why = "; ".join(f"{place.name}: {place.way.trouble}" for place in self.places)
-            code = 78 if any(way.is_unfit for way in ways) else 74
-            self._reports.append(Refused(f"no place of work can be reached ({why})", code))
+            if not any(isinstance(one, Refused) for one in self._reports):
+                self._reports.append(refusal)

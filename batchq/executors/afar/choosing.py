@@ -5,6 +5,7 @@ are carriers, not engines: the run itself decides which host gets which job. ``d
 ``MODULE:FACTORY`` makes, a ``concurrent.futures.Executor``: their client lives in a bridge, a site on this machine.
 """
 
+import math
 import os
 import shlex
 import subprocess
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMS = "local, ssh:HOST,HOST, srun:NODE,NODE, dask:ADDRESS or MODULE:FACTORY"
 _CARRIERS = ("ssh", "srun")
+LOGIN = 60.0  #: seconds from the start of ssh until a host must have answered
 _SITE = "batchq-site"  #: the program of a site, which must be on the PATH there
 #: A broken line is noticed within 15 seconds. $BATCHQ_SSH replaces all of it, as $GIT_SSH_COMMAND does for git.
 _SSH = (
@@ -53,6 +55,11 @@ def engine(chosen: str) -> str | None:
 def unwanted(chosen: str) -> tuple[str, ...]:
     """List the variables that would disturb what leads to a place: nothing but the protocol may pass there."""
     return _OF_SRUN if chosen.startswith("srun:") else ()
+
+
+def within(chosen: str) -> float:
+    """How many seconds a place has to come up: a login does not hang for long, but nodes and clusters may take any time."""
+    return LOGIN if chosen.startswith("ssh:") else math.inf
 
 
 def commands_back(chosen: str) -> dict[str, list[str]]:
@@ -179,7 +186,7 @@ def executor(
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
         own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
-        places.append(Place(name, words, setup | own, hearing, unwanted(chosen)))
+        places.append(Place(name, words, setup | own, hearing, unwanted(chosen), within(chosen)))
     # "srun:" would mean other nodes to the next run, which may be in another allocation
     name = f"srun:{','.join(one.name for one in places)}" if chosen.startswith("srun:") else chosen
     return Afar(places, inbox, setup["lease"], hearing, name=name, home=setup["home"])

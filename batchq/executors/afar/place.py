@@ -26,7 +26,7 @@ _FIRST = ("up", "refused", "noted")  #: kinds of messages before it is up; anyth
 
 class Place:
     """``words`` start what leads to the site (``without`` these variables), ``setup`` is its first message; ``name`` is
-    what people call it.
+    what people call it. It has to come up ``within`` so many seconds, else it is started again; ``up_by`` is that time.
 
     ``claims`` are with it, by token, and of these ``begun`` are at work. It ``is_one_of_several`` if its name must
     distinguish its attempts from those of others. A bridge is a place, too: its attempts run at the workers of the engine.
@@ -43,6 +43,7 @@ class Place:
         setup: "dict[str, Any]",
         hearing: Hearing | None = None,
         without: Collection[str] = (),
+        within: float = math.inf,
     ) -> None:
         self.name = name
         self.way = Way(words, without)
@@ -53,6 +54,8 @@ class Place:
         self.ghosts: list[Lost] = []
         self.ghosts_until = 0.0
         self.is_up = self.is_suspended = self.is_one_of_several = False
+        self.within = within
+        self.up_by = math.inf
         self._setup = setup
         self._told: set[str] = set()  # tokens of attempts that the stopped run wants to end
         self._waited: set[str] = set()  # tokens of claims that have waited there for a while
@@ -63,6 +66,8 @@ class Place:
     def start(self) -> None:
         """Start it."""
         self.way.start(["setup", self._setup])
+        if self.way.is_open:
+            self.up_by = time.monotonic() + self.within
         if self._hearing.is_held:
             self.way.send(["hold"])
 
@@ -184,7 +189,7 @@ class Place:
         self.room.change(*greeting["room"])
         if self._setup["engine"] is None:
             self._hosts.here = hosts.name(greeting["host"], self.name if self.is_one_of_several else "")
-        self.is_up = True
+        self.is_up, self.up_by = True, math.inf
         self.way.succeed()
         return self.settle()
 
@@ -197,7 +202,7 @@ class Place:
 
         Its process has ``patience`` seconds to end; nothing waits for that.
         """
-        self.is_up = False
+        self.is_up, self.up_by = False, math.inf
         self.way.part(patience)
         self.way.trouble = self.way.trouble or why
         self.room.restart()
