@@ -27,6 +27,17 @@ def test_jobs_run_at_the_workers_and_nothing_is_left_there(scene: Scene, dask: C
     assert scene.survivors() == []
 
 
+def test_what_a_job_leaves_running_on_purpose_outlives_the_run(scene: Scene, dask: Cluster) -> None:
+    service = "(until test -e gate; do sleep 0.02; done; touch served) & echo $! > service"
+    scene.add({"command": service, "leftovers": "keep"}, {"command": "sleep 60 & echo $! > other"})
+    scene.run("-q", "--executor", f"dask:{dask.file}")
+    assert is_gone(int((scene.folder / "other").read_text()))
+    (scene.folder / "gate").touch()
+
+    eventually((scene.folder / "served").exists)
+    eventually(lambda: is_gone(int((scene.folder / "service").read_text())))
+
+
 def test_a_job_of_a_killed_worker_has_crashed_and_runs_again_elsewhere(scene: Scene, dask: Cluster) -> None:
     add_waiting(scene, 2)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")

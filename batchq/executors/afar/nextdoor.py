@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from batchq.executors.afar import protocol
 from batchq.executors.afar.fence import Fence
-from batchq.jobs.attempt import INTERRUPTED
+from batchq.jobs.attempt import INTERRUPTED, Claim
 from batchq.processes import machine, remains
 from batchq.processes.companion import Companion
 from batchq.processes.link import Closed
@@ -33,6 +33,7 @@ PATIENCE = 5.0  #: seconds that a site may take to end
 _OF_ATTEMPTS = ("printed", "logged", "ended", "lost")  #: kinds of messages
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+_LEFTOVERS = Claim._fields.index("leftovers")
 #: The site takes batchq from where this process has it, and everything else from its own installation
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); import batchq; sys.path.append(sys.path.pop(0));"
@@ -67,6 +68,7 @@ class NextDoor:
         self._flights: dict[str, _Flight] = {}
         self._refused: set[str] = set()
         self._came: dict[str, None] = {}
+        self._spared: set[str] = set()  # attempts that have ended, and left something running on purpose
         self._is_up = threading.Event()
         name = f"{setup['run']}.{os.getpid()}"
         started = Companion.start(site_words())
@@ -112,6 +114,8 @@ class NextDoor:
                     self.order(["stop", [token], INTERRUPTED, 0])
             if self.greeting is not None:
                 protocol.name_host(flight.end, self.greeting["host"])
+            if claim[_LEFTOVERS] == "keep" and flight.end[0] == "ended":
+                self._spared.add(token)
             return [*flight.logged, flight.end]
         finally:
             with self._lock:
@@ -181,9 +185,8 @@ class NextDoor:
         except Closed:
             pass
         self._companion.end(PATIENCE)
-        remains.end(
-            Marks((), self._cookie, {}, lambda _: False)
-        )  # of a site that was killed; soon its jobs run elsewhere
+        # What a site that was killed has left: soon its jobs run elsewhere
+        remains.end(Marks((), self._cookie, {}, self._spared.__contains__))
         with self._lock:
             self.is_gone = True
             for token, flight in self._flights.items():
