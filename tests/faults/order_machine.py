@@ -5,6 +5,7 @@ counters; and every claim was the right one, in the right order.
 """
 
 import copy
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,14 +54,14 @@ class OrderMachine(OrderWalk):
         self._add(specs)
 
     def _add(self, specs: list[dict[str, Any]]) -> None:
-        before = copy.deepcopy(self.model)
+        before = pickle.dumps(self.model)
         stored = [job_spec(fields_of(spec), "model", "/", "/bin") for spec in specs]
         try:
             ids, fates = self.model.add(specs, self.now)
         except Refused:
             taken["refused add"] += 1
-            self.model = before
-            self.queues.jobs = before.jobs
+            self.model = pickle.loads(before)
+            self.queues.jobs = self.model.jobs
             assert self.is_refused(stored)
             return
         done = intake.add(self.store(), stored)
