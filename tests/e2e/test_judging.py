@@ -22,8 +22,8 @@ def test_an_endless_expression_counts_as_not_matched_and_is_told(batchq: Shell, 
 
 
 def test_an_expression_that_is_decided_is_heeded_beside_one_that_is_not(batchq: Shell) -> None:
-    for _ in range(8):
-        batchq("add", "--max-attempts", "2", "--backoff", "0s", "--retry-on", ENDLESS[0], "-c", PRINT)
+    endless = ("--max-attempts", "2", "--backoff", "0s", "--retry-on", ENDLESS[0])
+    batchq("add", *endless, "-", stdin=f"{PRINT}\n" * 8)
     batchq("add", "--max-attempts", "2", "--backoff", "0s", "--retry-on", "stderr:^try again$", "-c",
            "echo try again >&2; test $BATCHQ_ATTEMPT = 2")  # fmt: skip
 
@@ -37,8 +37,8 @@ def test_an_expression_that_is_decided_is_heeded_beside_one_that_is_not(batchq: 
 def test_timeouts_signals_and_adds_do_not_wait_for_expressions(batchq: Shell) -> None:
     """Twenty jobs of a run end again and again in a text on which their rule would go on for ever."""
     batchq("add", "--timeout", "1s", "-c", "touch begun; exec sleep 100")
-    for _ in range(20):
-        batchq("add", "--max-attempts", "1000", "--backoff", "0s", "--no-retry-on", ENDLESS[0], "-c", PRINT)
+    endless = ("--max-attempts", "1000", "--backoff", "0s", "--no-retry-on", ENDLESS[0])
+    batchq("add", *endless, "-", stdin=f"{PRINT}\n" * 20)
     run = batchq.start("run", "-q", "-j", "21", "--grace", "1s")
     eventually((batchq.folder / "begun").exists)
 
@@ -63,8 +63,7 @@ def test_timeouts_signals_and_adds_do_not_wait_for_expressions(batchq: Shell) ->
 @pytest.mark.parametrize("grace", ["0s", "8s"])
 def test_a_stop_does_not_wait_for_the_expressions_of_many_jobs(batchq: Shell, grace: str) -> None:
     script = "until test -e go; do sleep 0.1; done; yes ab | head -c 4000 | tr -d '\\n' >&2; echo >>ended; exit 1"
-    for _ in range(120):
-        batchq("add", "-q", "--max-attempts", "3", "--retry-on", ENDLESS[0], "-c", script)
+    batchq("add", "-q", "--max-attempts", "3", "--retry-on", ENDLESS[0], "-", stdin=f"{script}\n" * 120)
     run = batchq.start("run", "-j", "120", "--grace", grace)
     eventually(lambda: batchq.rows("SELECT count(*) FROM jobs WHERE state = 'running'") == [(120,)])
     (batchq.folder / "go").touch()
