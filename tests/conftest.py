@@ -171,11 +171,12 @@ def _batchq(folder: Path) -> Shell:
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until ``condition()`` is true; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
+    """Wait until ``condition()`` is true, looking less often the longer it takes; fail after ``seconds``."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.01)
+        waited = time.monotonic() - began
+        assert waited < seconds, "the condition never became true"
+        time.sleep(min(max(0.01, waited / 10), 0.03))
 
 
 def shell_status(code: int) -> int:

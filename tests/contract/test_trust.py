@@ -52,7 +52,7 @@ def stranger_store(place: Path, folder: Path) -> Path:
     made = place / "made"
     made.mkdir()
     shell = in_folder(made)
-    shell("init", "batchq.db")
+    shell.make_store()
     shell("add", "--db", "batchq.db", "-c", f"id -u > {place}/pwned")
     shutil.move(made / "batchq.db", folder / "batchq.db")
     os.chown(folder / "batchq.db", MALLORY, MALLORY)
@@ -84,7 +84,7 @@ def test_root_does_not_use_a_store_of_another_user_that_it_found_on_the_way_up(p
 
 def test_a_link_of_another_user_to_a_store_is_not_followed_on_the_way_up(place: Path) -> None:
     (place / "ours").mkdir()
-    in_folder(place / "ours")("init", "batchq.db")
+    in_folder(place / "ours").make_store()
     (place / "shared" / "work").mkdir(parents=True)
     (place / "shared" / "batchq.db").symlink_to(place / "ours" / "batchq.db")
     os.lchown(place / "shared" / "batchq.db", MALLORY, MALLORY)
@@ -143,7 +143,7 @@ def planted_log(place: Path) -> bytes:
     made = place / "evil"
     made.mkdir()
     shell = in_folder(made)
-    shell("init", "batchq.db")
+    shell.make_store()
     shell("add", "--db", "batchq.db", "-c", f"touch {place}/pwned")
     db = sqlite3.connect(made / "batchq.db", isolation_level=None)
     db.execute("PRAGMA wal_autocheckpoint = 0")
@@ -168,7 +168,7 @@ def test_what_another_user_puts_beside_a_store_is_not_taken_over(place: Path, mo
     folder = place / "victim"
     folder.mkdir()
     shell = in_folder(folder)
-    shell("init", "batchq.db")
+    shell.make_store()
     if suffix == "-lock":
         (folder / "batchq.db-lock").unlink()
     os.chown(folder, -1, MALLORY)
@@ -333,7 +333,7 @@ def test_a_reader_makes_no_files_beside_the_store_of_another_user(place: Path) -
     shared.mkdir()
     shared.chmod(0o1777)
     made = in_folder(shared)
-    made("init", "batchq.db")
+    made.make_store()
     made("add", "--db", "batchq.db", "-c", "true")
     (shared / "batchq.db").chmod(0o644)
     as_mallory(shared, LOOK, shared / "batchq.db")
