@@ -13,7 +13,8 @@ pytest_plugins = ("openports",)
 
 SERVER = """\
 import socket, sys
-with socket.create_server((sys.argv[1], 0)):
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.create_server((sys.argv[1], 0), family=family):
     print(flush=True)
     sys.stdin.read()
 """
@@ -37,6 +38,17 @@ def test_a_process_that_listens_on_another_address_is_noticed(
         ports.look()
 
     assert len(ports.found) == is_noticed
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_addresses_of_ipv6_are_seen(tmp_path: Path) -> None:
+    strict, usual = OpenPorts(tmp_path, ("127.0.0.1",)), OpenPorts(tmp_path)
+    with serve(tmp_path, "::1"):
+        strict.look()
+        usual.look()
+
+    assert [" listens on ::1:" in line for line in strict.found] == [True]
+    assert usual.found == []
 
 
 def test_a_listener_that_is_gone_before_the_end_was_noticed(tmp_path: Path) -> None:
