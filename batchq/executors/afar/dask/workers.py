@@ -32,7 +32,8 @@ class Flight:
 
 
 class Worker:
-    """One worker: its threads are its slots. ``is_asked`` for news while no answer has come.
+    """One worker: its threads are its slots. ``is_asked`` for news while no answer has come. ``is_held_up`` since claims
+    waited there for too long, until one of its jobs ends: none wait there meanwhile.
 
     ``name`` is what Dask calls it, by default its address; ``machine`` and ``process`` are known when it has answered, and
     ``host`` is where its attempts run, named when it gets the first.
@@ -44,13 +45,17 @@ class Worker:
         self.name = name
         self.machine = self.process = self.host = ""
         self.flights: dict[str, Flight] = {}
-        self.is_asked = False
+        self.is_asked = self.is_held_up = False
         self._spoken_at = 0.0
         self._silent_since: float | None = None
 
     def used(self) -> int:
         """Count the threads that its claims take."""
         return sum(flight.claim.slots for flight in self.flights.values())
+
+    def capacity(self, depth: float) -> float:
+        """Return how many claims of one slot it may have, if each thread may have ``depth``."""
+        return self.threads * (1.0 if self.is_held_up else depth)
 
     def speak(self, now: float, *, asks: bool = False) -> None:
         """Note that it is sent something, which is a sign of life for its site; ``asks`` if it has to answer."""
@@ -112,7 +117,8 @@ class Workers:
         """Count the claims that the workers would take in advance: of short jobs, next to those that are ``waiting``."""
         if self._pace is None or not self.fit:
             return 0
-        wanted = int(self.slots * (self._depth() - 1))
+        depth = self._depth()
+        wanted = int(sum(one.capacity(depth) - one.threads for one in self.fit.values()))
         return wanted - waiting if waiting <= wanted // 2 else 0
 
     def learn(self, seconds: float) -> None:
@@ -142,18 +148,25 @@ class Workers:
         parcels.setdefault(worker.address, []).append(flight)
 
     def late(self) -> dict[str, list[str]]:
-        """Return the claims that have waited since the last call while now a worker is idle, by the address of theirs."""
+        """Return the claims that have waited since the last call while now a worker is idle, by the address of theirs.
+
+        These workers are held up: otherwise half of what comes back would be sent there again.
+        """
         before, self._waiting = self._waiting, {token for token, one in self.flights.items() if not one.has_begun}
         found: dict[str, list[str]] = {}
         if any(worker.used() < worker.threads for worker in self.fit.values()):
             for token in sorted(before & self._waiting):
-                found.setdefault(self.flights[token].worker.address, []).append(token)
+                worker = self.flights[token].worker
+                worker.is_held_up = True
+                found.setdefault(worker.address, []).append(token)
         return found
 
     def forget(self, flight: Flight) -> None:
         """Forget a claim that has come back."""
         self.flights.pop(flight.claim.token, None)
         flight.worker.flights.pop(flight.claim.token, None)
+        if flight.has_begun:
+            flight.worker.is_held_up = False
 
     def _depth(self) -> float:
         """Return how many claims of one slot each thread may have."""
@@ -224,6 +237,6 @@ def roomiest(workers: Iterable[Worker], depth: float) -> Worker | None:
     best, least = None, math.inf
     for worker in workers:
         used = worker.used()
-        if used + 1 <= worker.threads * depth and used / worker.threads < least:
+        if used + 1 <= worker.capacity(depth) and used / worker.threads < least:
             best, least = worker, used / worker.threads
     return best
