@@ -18,10 +18,21 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import eventually
 from elsewhere import parents_of
-from scene import is_gone
+from scene import SOAK, is_gone
 
 DASK = [sys.executable, "-P", "-m", "dask"]
 HERE = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard"]
+#: What a scheduler and its workers do all the time for their dashboard takes more than half of what such a cluster takes in
+#: these tests, and nothing depends on it; scripts/soak has it.
+QUIET = (
+    {}
+    if SOAK
+    else {
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+        "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+        "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    }
+)
 
 
 class Cluster:
@@ -31,7 +42,7 @@ class Cluster:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
-        self._env = {**os.environ, **(env or {})}
+        self._env = {**os.environ, **QUIET, **(env or {})}
         self._words = words
         self._number = 0
         self.address = ""

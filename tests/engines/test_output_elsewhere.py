@@ -18,15 +18,18 @@ pytest_plugins = ("scene", "places", "openports")
 MB = 1_000_000
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with one worker."""
+    with cluster(tmp_path_factory.mktemp("dask"), workers=1) as made:
+        yield made.address
+
+
 @pytest.fixture(params=["ssh:h1", "pools:forkserver", "dask"])
-def executor(request: pytest.FixtureRequest, afar: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def executor(request: pytest.FixtureRequest, afar: Scene) -> str:
     """What ``--executor`` names; its places are this machine."""
     (afar.folder / "pools.py").write_text((Path(__file__).parent / "pools.py").read_text())
-    if request.param != "dask":
-        yield request.param
-        return
-    with cluster(tmp_path_factory.mktemp("dask"), workers=1) as made:
-        yield f"dask:{made.address}"
+    return f"dask:{request.getfixturevalue('address')}" if request.param == "dask" else str(request.param)
 
 
 def test_logs_follow_a_job_that_waits_until_its_output_was_seen(afar: Scene, executor: str) -> None:
