@@ -1,22 +1,25 @@
 """Jobs that note each start and each overlap, whoever runs them where."""
 
+import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from scene import Scene
 
-#: Notes its start, and whether another attempt of the same job is at work; then waits until it may end.
+#: Notes its start, and whether another attempt of the same job is at work; then waits at a gate of its own.
 JOB = """\
 exec 9>>{folder}/lock-$BATCHQ_JOB_ID
 flock -n 9 || echo $BATCHQ_JOB_ID >> {folder}/overlaps
 echo $$ > {folder}/pid-$BATCHQ_JOB_ID
 echo $BATCHQ_JOB_ID $BATCHQ_ATTEMPT >> {folder}/starts
-while [ ! -e {folder}/may-end ] && [ ! -e {folder}/may-end-$BATCHQ_JOB_ID ]; do sleep 0.02; done
+mkfifo {folder}/gate-$BATCHQ_JOB_ID 2>/dev/null
+test -e {folder}/may-end || : < {folder}/gate-$BATCHQ_JOB_ID
 """
 
 
 def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
-    """Add jobs that wait for the file ``may-end``, or one of their own."""
+    """Add jobs that wait until ``let_end``."""
     script = JOB.format(folder=shlex.quote(str(scene.folder)))
     scene.add(*[{"command": script, **fields}] * jobs)
 
@@ -57,5 +60,10 @@ def assert_none_overlapped(scene: Scene) -> None:
 
 def let_end(scene: Scene, *jobs: int) -> None:
     """Let these jobs end, or all."""
-    for name in [f"may-end-{job}" for job in jobs] or ["may-end"]:
-        (scene.folder / name).touch()
+    if not jobs:
+        (scene.folder / "may-end").touch()  # first: a job makes its gate, and looks for this before it waits there
+    gates = [scene.folder / f"gate-{job}" for job in jobs] or [*scene.folder.glob("gate-*")]
+    for gate in gates:
+        with suppress(FileExistsError):
+            os.mkfifo(gate)
+        scene.open_gate(gate)

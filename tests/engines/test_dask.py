@@ -149,7 +149,7 @@ def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene) -> 
 def test_short_jobs_behind_a_long_one_run_at_an_idle_worker(scene: Scene, dask: Cluster) -> None:
     """The long job waits for all short ones, of which some were claimed ahead, for the worker where it runs."""
     ends = "echo >> ended"
-    waits = "until test $(wc -l < ended) = 199; do sleep 0.02; done"
+    waits = "until test $(wc -l < ended) = 199; do sleep 0.2; done"
     scene.add(*[{"command": ends}] * 100, {"command": waits}, *[{"command": ends}] * 99)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
 

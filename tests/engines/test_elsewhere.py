@@ -300,7 +300,7 @@ def test_a_wrong_executor_is_one_sentence(afar: Scene, options: list[str], said:
 def test_short_jobs_behind_a_long_one_run_where_there_is_room(afar: Scene) -> None:
     """The long job waits for all short ones, of which some were claimed ahead for the place where it runs."""
     ends = "echo >> ended"
-    waits = "until test $(wc -l < ended) -ge 199; do sleep 0.02; done"
+    waits = "until test $(wc -l < ended) -ge 199; do sleep 0.2; done"
     afar.add(*[{"command": ends}] * 100, {"command": waits}, *[{"command": ends}] * 99)
     run = afar.start("-q", "-j", "1", "--executor", "ssh:h1,h2", "--lease", "3s")
 

@@ -93,12 +93,12 @@ def renumbered(text: str) -> str:
 
 
 def test_it_comes_while_the_job_runs_and_each_byte_once(afar: Scene, executor: str) -> None:
-    gate = shlex.quote(str(afar.folder / "gate"))
-    afar.add({"command": f"echo begun; until test -e {gate}; do sleep 0.01; done; echo; printf ended"})
+    gate = shlex.quote(str(afar.gate))
+    afar.add({"command": f"echo begun; : < {gate}; echo; printf ended"})
     with started(afar, "--output", "-j", "1", "--executor", executor) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"[1] begun\n"
-        (afar.folder / "gate").touch()
+        afar.open_gate()
 
         assert rest_of(run) == ("[1] \n[1] ended\n", "")
         assert run.returncode == 0
@@ -156,13 +156,13 @@ def test_a_reader_that_does_not_read_makes_a_job_at_a_site_wait_and_gets_everyth
 
 
 def test_a_run_that_does_not_read_makes_a_job_at_a_site_wait_and_gets_everything(afar: Scene) -> None:
-    command = "until test -e gate; do sleep 0.02; done; head -c 40000000 /dev/zero & echo $! > writer; wait $!; : > end"
+    command = ": < gate; head -c 40000000 /dev/zero & echo $! > writer; wait $!; : > end"
     command = f"touch up; {command}"
     with started(afar, "--tee", "--executor", SITES, "-c", command) as run:
         eventually((afar.folder / "up").exists)
         os.kill(runner := afar.runner(), signal.SIGSTOP)
         try:
-            (afar.folder / "gate").touch()
+            afar.open_gate()
             eventually(lambda: (afar.folder / "writer").exists() and (afar.folder / "writer").read_text() != "")
             writer = int((afar.folder / "writer").read_text())
             eventually(lambda: (afar.folder / "end").exists() or is_blocked(writer), 60)

@@ -33,22 +33,22 @@ def executor(request: pytest.FixtureRequest, afar: Scene) -> str:
 
 
 def test_logs_follow_a_job_that_waits_until_its_output_was_seen(afar: Scene, executor: str) -> None:
-    gate = shlex.quote(str(afar.folder / "gate"))
-    afar.add({"command": f"echo begun; until test -e {gate}; do sleep 0.02; done; echo over"})
+    gate = shlex.quote(str(afar.gate))
+    afar.add({"command": f"echo begun; : < {gate}; echo over"})
     run = afar.start("-q", "-j", "1", "--executor", executor)
     eventually(lambda: afar.jobs() == [("running",)], 60)
     logs = afar.start_program(*map(os.fsdecode, afar.shell.argv("logs", "-f", "1")))
     eventually(lambda: afar.said() == "begun\n", 60)
-    (afar.folder / "gate").touch()
+    afar.open_gate()
 
     assert (ended(run), ended(logs)) == (0, 0)
     assert afar.said() == "begun\nover\n"
 
 
 def test_logs_and_top_show_a_line_of_a_job_before_it_ends(afar: Scene, executor: str) -> None:
-    gate = shlex.quote(str(afar.folder / "gate"))
+    gate = shlex.quote(str(afar.gate))
     says = "for n in 1 2 3 4 5; do echo line $n; sleep 0.2; done"
-    afar.add({"command": f"{says}; until test -e {gate}; do sleep 0.02; done", "name": "says"})
+    afar.add({"command": f"{says}; : < {gate}", "name": "says"})
     with on_terminal(afar.shell, "run", "-j", "1", "--executor", executor) as bar:
         bar.wait_for("1 (says)  line 5", seconds=60)
         with on_terminal(afar.shell, "top") as top:
@@ -56,7 +56,7 @@ def test_logs_and_top_show_a_line_of_a_job_before_it_ends(afar: Scene, executor:
         assert afar.shell("top", "--once").out.count("line 5") == 1
         assert afar.shell("logs", "1").out.endswith("line 5\n")
         assert afar.jobs() == [("running",)]
-        (afar.folder / "gate").touch()
+        afar.open_gate()
         assert bar.wait() == 0
 
 
@@ -64,9 +64,9 @@ def test_logs_and_top_show_a_line_of_a_job_before_it_ends(afar: Scene, executor:
 def printing(afar: Scene) -> str:
     """A job that prints 100 MB when it may, and then waits."""
     folder = shlex.quote(str(afar.folder))
-    wait = f"until test -e {folder}/%s; do sleep 0.02; done"
+    may_go = f"until test -e {folder}/go; do sleep 0.02; done"
     prints = f"yes | head -c 100000000; touch {folder}/printed"
-    return f"echo $$ > {folder}/pid; echo begun; {wait % 'go'}; {prints}; {wait % 'gate'}"
+    return f"echo $$ > {folder}/pid; echo begun; {may_go}; {prints}; : < {folder}/gate"
 
 
 def test_what_a_job_prints_elsewhere_takes_little_memory_and_few_messages(
@@ -82,7 +82,7 @@ def test_what_a_job_prints_elsewhere_takes_little_memory_and_few_messages(
 
     assert {pid: grown for pid, before in memory.items() if (grown := peak(pid) - before) > 8 * MB} == {}
     assert received(afar.runner()) - heard < 4 * MB
-    (afar.folder / "gate").touch()
+    afar.open_gate()
     assert ended(run) == 0
     assert afar.rows("SELECT sum(total) FROM outputs") == [(100_000_006,)]
 

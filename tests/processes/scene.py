@@ -32,7 +32,10 @@ echo $$ >> {pids}
 
 
 class Scene:
-    """``shell`` runs batchq here. ``rest`` is a program that notes its process id and then waits without end."""
+    """``shell`` runs batchq here. ``rest`` is a program that notes its process id and then waits without end.
+
+    A job that opens the FIFO ``gate`` to read waits there until ``open_gate()``; in a loop with ``sleep`` it would work.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,8 +45,11 @@ class Scene:
         self.never = folder / "never"
         self.rest = folder / "rest"
         self.begun = folder / "begun"
+        self.gate = folder / "gate"
+        self._open: list[int] = []
         self._started: list[subprocess.Popen[bytes]] = []
-        os.mkfifo(self.never)
+        for fifo in (self.never, self.gate):
+            os.mkfifo(fifo)
         self.rest.write_text(REST.format(pids=shlex.quote(str(self.pids)), never=shlex.quote(str(self.never))))
         self.rest.chmod(0o755)
         self.shell.make_store()
@@ -107,6 +113,10 @@ class Scene:
         )
         return b"".join(part for row in rows for part in row if isinstance(part, bytes))
 
+    def open_gate(self, gate: Path | None = None) -> None:
+        """Let all pass who wait at the gate, or such a FIFO, and all who come later: it stays open until the scene ends."""
+        self._open.append(os.open(gate or self.gate, os.O_RDWR | os.O_NONBLOCK))
+
     # --- processes -----------------------------------------------------------------------------------------------------
 
     def survivors(self) -> list[str]:
@@ -118,6 +128,8 @@ class Scene:
         survivors.end_all(self.folder)
         for process in self._started:
             process.wait()
+        while self._open:
+            os.close(self._open.pop())
 
 
 @contextmanager
