@@ -15,7 +15,7 @@ import pytest
 from conftest import Started, eventually
 from daskcluster import Cluster
 from places import SITE, carrier_to
-from scene import Scene, end
+from scene import SOAK, Scene, end
 from test_folders_elsewhere import ANOTHER_MACHINE
 
 from batchq.processes import machine
@@ -24,6 +24,8 @@ pytest_plugins = ("scene", "places", "daskcluster", "openports")
 
 SITES = "ssh:h1"
 ENGINES = ("pools:forkserver", "dask")
+#: For what is alike at all engines: the end of an attempt brings what the site next to the worker has kept of its output.
+ALIKE = pytest.mark.parametrize("executor", [SITES, *(ENGINES if SOAK else ENGINES[:1])], indirect=True)
 GAP = re.compile(r"\[batchq: ([\d,]+) bytes of stdout are missing here: keep more with --keep-output\]\n")
 MUCH = "yes 0123456789abcde | head -c 3000000"  #: more than a pipe and the buffers of run and site take
 WORK = "import sys\ndef greet():\n    print('hello from Python')\n    print('and stderr', file=sys.stderr)\n"
@@ -104,6 +106,7 @@ def test_it_comes_while_the_job_runs_and_each_byte_once(afar: Scene, executor: s
         assert run.returncode == 0
 
 
+@ALIKE
 def test_tee_passes_bytes_and_the_exit_code_of_the_job(afar: Scene, executor: str) -> None:
     data = bytes(range(256)) * 3
     (afar.folder / "bytes").write_bytes(data)
@@ -115,6 +118,7 @@ def test_tee_passes_bytes_and_the_exit_code_of_the_job(afar: Scene, executor: st
     assert (done.returncode, done.stdout, done.stderr) == (5, data, b"e\n")
 
 
+@ALIKE
 def test_of_much_output_nothing_is_missing_without_a_line_that_says_so(afar: Scene, executor: str) -> None:
     done = afar.run("--tee", "-q", "--executor", executor, "-c", MUCH)
     missing = sum(int(number.replace(",", "")) for number in GAP.findall(done.out))
@@ -128,7 +132,14 @@ def test_of_much_output_nothing_is_missing_without_a_line_that_says_so(afar: Sce
         assert missing > 2_000_000
 
 
-@pytest.mark.parametrize("option", ["--output", "-k"])
+@pytest.mark.parametrize(
+    ("executor", "option"),
+    [
+        *((name, "--output") for name in (SITES, *ENGINES)),
+        *((name, "-k") for name in (SITES, *(ENGINES if SOAK else ()))),
+    ],
+    indirect=["executor"],
+)
 def test_a_reader_that_has_enough_changes_nothing_for_the_jobs(afar: Scene, executor: str, option: str) -> None:
     afar.add(*({"command": f"seq 20000; exit {code}"} for code in (0, 1, 0)))
     words = [os.fsdecode(word) for word in afar.shell.argv("run", option, "-j", "2", "--executor", executor)]
@@ -223,6 +234,7 @@ def test_a_log_folder_has_one_whole_file_for_each_attempt(afar: Scene, executor:
     assert "log" in afar.shell("show", "1").out
 
 
+@ALIKE
 def test_a_log_is_complete_or_says_what_is_missing(afar: Scene, executor: str) -> None:
     afar.add({"command": MUCH}, {"command": "seq 10"})
     done = afar.run("-q", "-j", "1", "--log-dir", "logs", "--executor", executor, code=0 if executor == SITES else 74)

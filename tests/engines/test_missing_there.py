@@ -8,7 +8,7 @@ import pytest
 from conftest import Done, eventually
 from elsewhere import add_waiting, let_end, starts
 from places import SITE
-from scene import Scene, ended
+from scene import SOAK, Scene, ended
 
 from batchq.executors.afar.missing import Here
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Outcome
@@ -72,7 +72,7 @@ LACKING: dict[str, tuple[dict[str, object], str]] = {
 }
 CASES = [
     *[("ssh:h1", what) for what in LACKING],
-    *[("dask", what) for what in ("folder", "library", "performing")],
+    *[("dask", what) for what in ("library", *(("folder", "performing") if SOAK else ()))],
     *[("pools:threads", "module"), ("pools:forkserver", "folder"), ("pools:apart", "module")],
 ]
 
