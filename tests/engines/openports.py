@@ -82,7 +82,7 @@ def _open_to_others(allowed: tuple[str, ...]) -> dict[int, str]:
     }
 
 
-def _listening(family: int) -> Iterator[tuple[int, str, int]]:
+def _listening(family: socket.AddressFamily) -> Iterator[tuple[int, str, int]]:
     """The inode, the address and the port of each TCP socket of this machine that listens.
 
     The kernel is asked for only these (sock_diag(7)): to read /proc/net/tcp it goes through its tables of all connections,
