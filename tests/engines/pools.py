@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def breaking() -> Executor:
     return ProcessPoolExecutor(
         1, mp_context=multiprocessing.get_context("forkserver"), initializer=os._exit, initargs=(1,)
     )
+
+
+def renewed() -> Executor:
+    """The first is there at once; one in its place takes until the file ``ready`` exists."""
+    _note("asked")
+    here = Path(__file__).parent
+    while (here / "noted").read_text() != "asked\n" and not (here / "ready").exists():
+        time.sleep(0.02)
+    return forkserver()
 
 
 class Failing(ThreadPoolExecutor):

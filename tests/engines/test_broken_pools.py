@@ -1,7 +1,9 @@
 """Pools that cannot run what they are given: how long a run tries, what that costs, and how it ends."""
 
+from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import Scene, ended
+from poolscene import worker_of_a_job
+from scene import Scene, end, ended
 
 from batchq.jobs import lifecycle
 
@@ -20,6 +22,23 @@ def test_a_pool_that_always_breaks_is_made_anew_three_times_and_costs_no_job_any
     assert noted(pools) == ["made"] * 4
     assert pools.jobs("state, failures, crashes") == [("queued", 0, 0)]
     assert [outcome for (outcome,) in pools.attempts() if outcome != "interrupted"] == []
+
+
+def test_nothing_is_claimed_while_a_broken_pool_is_made_anew(pools: Scene) -> None:
+    """Nodes may take long: jobs are queued meanwhile, and a kill of the run costs them nothing."""
+    add_waiting(pools, 2)
+    run = pools.start("-q", "-j", "1", "--executor", "pools:renewed")
+    eventually(lambda: starts(pools) == ["1 1"])
+    end(worker_of_a_job(pools))
+    eventually(lambda: noted(pools) == ["asked"] * 2 and pools.attempts("job, outcome") == [(1, "crashed")])
+    assert pools.jobs("state, attempt")[1:] == [("queued", 0)]
+    end(pools.runner(), run.pid)
+    (pools.folder / "ready").touch()
+    let_end(pools)
+    pools.run("-q", "-j", "1", "--executor", "pools:renewed")
+
+    assert pools.attempts("job, outcome") == [(1, "crashed"), (1, "succeeded"), (2, "succeeded")]
+    assert_none_overlapped(pools)
 
 
 def test_a_pool_that_fails_more_than_thirty_claims_in_a_row_ends_the_run_and_costs_no_job_anything(

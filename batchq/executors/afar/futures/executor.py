@@ -64,8 +64,8 @@ class FuturesExecutor(Elsewhere):
 
     @property
     def slots(self) -> int:
-        """How many attempts run at once: none before the first pool has been made."""
-        return self._most if self._standing.has_been else 0
+        """How many attempts run at once: none while a pool is being made."""
+        return self._most if self._standing.number else 0
 
     @property
     def widest(self) -> int:

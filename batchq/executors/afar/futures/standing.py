@@ -19,11 +19,6 @@ class Standing:
         self.slow_at = now + SLOW
         self._breaks = self._failures = 0
 
-    @property
-    def has_been(self) -> bool:
-        """Whether there is a pool, or one is made in the place of a broken one."""
-        return bool(self.number or self._breaks)
-
     def take(self, made: Made) -> list[Refused]:
         """Work with a pool that has been made; refuse if there is none."""
         if made.problem is None:
