@@ -18,7 +18,7 @@ from batchq.executors.afar.place import Place
 from batchq.executors.afar.reach import Reach
 from batchq.executors.afar.way import Way
 from batchq.executors.seam import Noted, Refused
-from batchq.jobs.attempt import SUCCEEDED
+from batchq.jobs.attempt import INTERRUPTED, SUCCEEDED
 from batchq.processes.link import Closed
 from batchq.processes.signals import Inbox
 
@@ -120,3 +120,25 @@ def test_a_run_says_once_which_hosts_have_not_answered_yet(tmp_path: Path, monke
 def test_a_login_has_a_minute_but_nodes_and_clusters_may_take_any_time() -> None:
     assert choosing.within("ssh:h1,h2") == 60.0
     assert choosing.within("srun:") == choosing.within("dask:made:cluster") == choosing.within("pools:make") == math.inf
+
+
+def test_a_host_that_comes_up_late_is_noticed_at_once_and_not_when_a_job_ends(tmp_path: Path) -> None:
+    waiting = f'until test -e {shlex.quote(str(tmp_path))}/up; do sleep 0.02; done; exec "$@"'
+
+    def made(folder: Path, _: object) -> Afar:
+        places = (
+            Place("h1", site_words(), setup(folder)),
+            Place("h2", ["sh", "-c", waiting, "sh", *site_words()], setup(folder)),
+        )
+        return Afar(places, Inbox(), None)
+
+    with opened(made, tmp_path) as executor:
+        desk = Desk(executor, tmp_path)
+        desk.wait(lambda: executor.free() == 2)
+        assert desk.reports == []
+        job = desk.shell("touch up; sleep 25")
+        executor.start([job])
+
+        assert (executor.poll(None), executor.slots) == ([], 4)
+        executor.stop([job.token], INTERRUPTED, 0)
+        desk.ends([job])

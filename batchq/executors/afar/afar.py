@@ -50,6 +50,7 @@ class Afar(Elsewhere):
         self._beat = math.inf if lease is None else min(lease / BEATS, BEAT)
         self._beat_at = time.monotonic() + self._beat
         self._is_refused = False
+        self._slots_before = 0
 
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox.fileno(), selectors.EVENT_READ)
@@ -93,13 +94,14 @@ class Afar(Elsewhere):
         return max(0, sum(place.room.ahead for place in self.places) - len(self._backlog))
 
     def poll(self, timeout: float | None, gather: float = 0.0) -> list[Report]:
-        """Wait for reports."""
+        """Wait for reports, or until there are more slots than before."""
         self._hearing.was_released = False
+        self._slots_before = self.slots
         reports = super().poll(timeout, gather)
         return [*self._hearing.logged(), *reports]  # logs are reported before ends
 
     def _is_awaited(self) -> bool:
-        return self._hearing.was_released or super()._is_awaited()
+        return self._hearing.was_released or self.slots > self._slots_before or super()._is_awaited()
 
     def whereabouts(self) -> dict[str, str]:
         """Map the token of each attempt that runs now to its host, as far as that is known."""
