@@ -25,7 +25,7 @@ class Terminal:
     """``words`` at work on a terminal of its own, in the folder ``cwd``; ``env`` changes variables of this process.
 
     Use it as a context: at its end the command is killed if it is still there. With ``BATCHQ_DB`` and what changes
-    colours or widths only as ``env`` has it.
+    colours or widths only as ``env`` has it. If not ``is_drawn``, the window stays empty: there is only ``raw``.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Terminal:
         env: Mapping[str, str] | None = None,
         columns: int = 80,
         rows: int = 24,
+        is_drawn: bool = True,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _CONFUSING}
         environment |= {
@@ -47,6 +48,7 @@ class Terminal:
         self._screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
         self._shown: str | None = None  #: the window as text, until more is read
+        self._is_drawn = is_drawn
         self._process = PtyProcess.spawn(
             list(words), cwd=str(cwd), env=environment | dict(env or {}), dimensions=(rows, columns)
         )
@@ -75,7 +77,8 @@ class Terminal:
             data = b""
         self._is_closed = not data
         self.raw += data
-        self._stream.feed(data)
+        if self._is_drawn:
+            self._stream.feed(data)
         self._shown = None
         return bool(data)
 
