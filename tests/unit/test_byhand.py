@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -74,12 +75,13 @@ VALUE = st.sampled_from(
 ) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)  # fmt: skip
 
 
-def parts(command: Command) -> st.SearchStrategy[list[str]]:
-    """One option with or without a value, in each spelling, joined letters, or a word that is none."""
-    flags = [flag for one in options_of(command) for flag in one.flags]
+@cache
+def lines(name: str) -> st.SearchStrategy[list[list[str]]]:
+    """Lines of a command in parts: an option with or without a value, in each spelling, joined letters, or a stray word."""
+    flags = [flag for one in options_of(commands.table(name)) for flag in one.flags]
     letters = [flag[1] for flag in flags if len(flag) == 2] or ["x"]
     flag = st.sampled_from(flags or ["--nope"])
-    return (
+    part = (
         flag.map(lambda flag: [flag])
         | st.tuples(flag, VALUE).map(list)
         | st.tuples(flag, VALUE).map(lambda pair: ["=".join(pair)])
@@ -87,6 +89,10 @@ def parts(command: Command) -> st.SearchStrategy[list[str]]:
         | st.lists(st.sampled_from([*letters, "x", "=", "4", "-"]), min_size=1).map(lambda some: ["-" + "".join(some)])
         | VALUE.map(lambda word: [word])
     )
+    return st.lists(part, max_size=6)
+
+
+AFTER = st.none() | st.lists(VALUE, max_size=3)
 
 
 def without_dashes(words: list[str]) -> list[str]:
@@ -107,8 +113,8 @@ def _path() -> Iterator[None]:
 @settings(deadline=None, max_examples=60)
 def test_both_parsers_read_and_refuse_the_same(command: Command, data: st.DataObject) -> None:
     os.environ["PATH"] = "/nowhere"  # typer knows no programs
-    found = data.draw(st.lists(parts(command), max_size=6))
-    after = data.draw(st.none() | st.lists(VALUE, max_size=3))
+    found = data.draw(lines(command.name))
+    after = data.draw(AFTER)
     argv = without_dashes([word for part in found for word in part])
 
     assert shown(by_hand(command, argv, after)) == shown(by_typer(command, argv, after))
