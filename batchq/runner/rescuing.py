@@ -74,7 +74,7 @@ class Rescuer:
             return []
         living = set() if one.is_of_a_copy else remains.end(self._marks(one))
         if one.lease is not None and not one.is_of_a_copy:  # the workers of a pool of which nobody was left
-            remains.end(Marks((), f"{self._cookie_elsewhere(one)}.0", {}, lambda _: False))
+            remains.end(Marks((), f"{self._cookie_elsewhere(one)}.0", {}, self._marks(one).is_spared))
         if living:
             self.beyond_reach[one.runner] = one
             since = self._since.setdefault(one.runner, time.monotonic())
@@ -94,7 +94,13 @@ class Rescuer:
             from batchq.executors.afar.reach import Reach
 
             tokens = [claim.token for claim in one.claims]
-            self._reached[one.runner] = Reach(one.executor, self._cookie_elsewhere(one), tokens, one.started_at)
+            self._reached[one.runner] = Reach(
+                one.executor,
+                self._cookie_elsewhere(one),
+                tokens,
+                one.started_at,
+                rescue.stay(self._store, one.runner),
+            )
         reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())
         if not reach.is_over():

@@ -12,7 +12,7 @@ import pytest
 import sshserver
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import SOAK, Scene, children_of, end, ended, status_of
+from scene import SOAK, Scene, children_of, end, ended, is_gone, status_of
 from sshserver import SshServer
 
 pytest_plugins = ("scene", "openports")
@@ -122,6 +122,30 @@ def test_a_connection_that_stands_still_ends_its_jobs_before_they_run_again(ssh:
     assert ended(run) == 0
     assert ssh.attempts() == [("crashed",), ("succeeded",)] * 2
     assert_none_overlapped(ssh)
+
+
+def test_what_a_job_leaves_running_on_purpose_outlives_its_site_and_its_run(ssh: Scene) -> None:
+    service = "(until test -e gate; do sleep 0.02; done; touch served-{0}) & echo $! > service-{0}"
+    ssh.add(
+        {"command": service.format(1), "leftovers": "keep"},
+        {"command": "test -e once || { touch once; kill -9 $PPID; sleep 60; }"},
+    )
+    ssh.run("-q", "-j", "1", "--executor", "ssh:h1")
+    assert ssh.attempts() == [("succeeded",), ("crashed",), ("succeeded",)]
+    ssh.add(
+        {"command": service.format(2), "leftovers": "keep"},
+        {"command": "test -e once-more || { touch once-more; sleep 60; }"},
+    )
+    run = ssh.start("-q", "-j", "1", "--executor", "ssh:h1")
+    eventually((ssh.folder / "once-more").exists)
+    end(ssh.runner(), run.pid)
+    ended(run)
+    ssh.run("-q", "-j", "1", "--executor", "ssh:h1")
+    assert ssh.attempts()[3:] == [("succeeded",), ("crashed",), ("succeeded",)]
+    (ssh.folder / "gate").touch()
+
+    eventually(lambda: all((ssh.folder / f"served-{one}").exists() for one in (1, 2)))
+    eventually(lambda: all(is_gone(int((ssh.folder / f"service-{one}").read_text())) for one in (1, 2)))
 
 
 def test_nothing_of_a_killed_run_is_left_there_and_the_next_run_goes_on(ssh: Scene) -> None:

@@ -145,10 +145,10 @@ def _allocated() -> list[str]:
     return found.stdout.split()
 
 
-def setup_to_end(chosen: str, cookie: str, since: int) -> "dict[str, Any]":
+def setup_to_end(chosen: str, cookie: str, since: int, spared: Sequence[str]) -> "dict[str, Any]":
     """Return the setup of a site that only ends what carries this cookie, here or at the workers of an engine.
 
-    The dead run began at ``since``, in milliseconds.
+    The dead run began at ``since``, in milliseconds; what its attempts ``spared`` have left there stays.
     """
     nothing: dict[str, Any] = {
         "slots": 1,
@@ -171,7 +171,8 @@ def setup_to_end(chosen: str, cookie: str, since: int) -> "dict[str, Any]":
         "limit_processes": None,
     }
     own = f"{cookie}.end"
-    return nothing | {"run": own, "engine": engine(chosen), "cookie": own, "end": [cookie], "since": since}
+    nothing |= {"end": [cookie], "since": since, "spared": spared}
+    return nothing | {"run": own, "engine": engine(chosen), "cookie": own}
 
 
 def executor(

@@ -61,11 +61,12 @@ class Place:
         self._waited: set[str] = set()  # tokens of claims that have waited there for a while
         self._clock = Clock()
         self._hosts = Hosts()
+        self._spared: list[str] = []  # tokens of attempts that left something running on purpose
         self._hearing = Hearing() if hearing is None else hearing
 
     def start(self) -> None:
         """Start it."""
-        self.way.start(["setup", self._setup])
+        self.way.start(["setup", {"spared": self._spared} | self._setup])
         if self.way.is_open:
             self.up_by = time.monotonic() + self.within
         if self._hearing.is_held:
@@ -175,6 +176,8 @@ class Place:
         elif isinstance(report, Ended | Lost):
             if isinstance(report, Ended):
                 self._hearing.over(report)
+                if report.claim.leftovers == "keep":
+                    self._spared.append(report.claim.token)
             elif report.started:
                 self._hearing.lost(report.claim, report.host or self.name)
             self._drop(report.claim)

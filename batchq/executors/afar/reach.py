@@ -1,7 +1,7 @@
 """End what a dead run has left at its places: only then its jobs may be run again."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from batchq.executors.afar import choosing
 from batchq.executors.afar.futures.abandoned import Abandoned
@@ -14,12 +14,15 @@ class Reach:
     """Starts a site at each place of the dead run ``cookie``, whose first act is to kill what carries that cookie.
 
     The run ``started_at`` that time, in milliseconds: a scheduler that is younger does not know all of its workers.
+    Attempts ``spared`` have ended, and left something running on purpose.
 
     A pool cannot be reached; there the folder that its workers shared prevents the attempts that have not begun.
     Nothing here waits: ``is_over`` is asked again and again.
     """
 
-    def __init__(self, executor: str, cookie: str, tokens: Collection[str], started_at: int = 0) -> None:
+    def __init__(
+        self, executor: str, cookie: str, tokens: Collection[str], started_at: int = 0, spared: Sequence[str] = ()
+    ) -> None:
         commands = choosing.commands_back(executor)
         self._is_known = bool(commands)
         self._pool: Abandoned | None = None
@@ -30,7 +33,7 @@ class Reach:
             Place(
                 name,
                 words,
-                choosing.setup_to_end(executor, f"{cookie}.{number}", started_at),
+                choosing.setup_to_end(executor, f"{cookie}.{number}", started_at, spared),
                 without=choosing.unwanted(executor),
             ): None
             for number, (name, words) in enumerate(commands.items())

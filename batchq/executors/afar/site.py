@@ -86,7 +86,7 @@ class Site:
         self._inbox = Inbox()
         self._inbox.listen(link.fileno())
         for cookie in setup["end"]:
-            remains.end(Marks((), cookie, {}, lambda _: False))
+            remains.end(Marks((), cookie, {}, {*setup["spared"]}.__contains__))
         self._setup = setup
         self._kept = kept
         self._executor: Executor | None = None

@@ -176,6 +176,15 @@ def _hosts(store: Store, runner: int) -> dict[str, str]:
     return dict(rows)
 
 
+def stay(store: Store, runner: int) -> list[str]:
+    """Return the tokens of the ended attempts of a runner whose leftovers are to stay."""
+    rows = store.fetch(
+        "SELECT a.token FROM attempts AS a JOIN jobs AS j ON j.id = a.job WHERE a.runner = ? AND j.leftovers = 'keep'",
+        (runner,),
+    )
+    return [token for (token,) in rows]
+
+
 def was_to_stay(store: Store, token: str) -> bool:
     """Whether the leftovers of an ended attempt were to stay: its job keeps them, or was removed since (the leftovers
     of other jobs are killed when they end)."""
