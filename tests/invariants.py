@@ -5,6 +5,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from survivors import contents
+
 from batchq.store.file.opening import open_at
 from batchq.store.file.schema import APPLICATION_ID
 
@@ -37,13 +39,13 @@ def carriers(path: Path) -> list[str]:
     """The processes whose environment says that they are jobs of this store."""
     cookie = b"BATCHQ_DB=" + os.fsencode(path.resolve()) + b"\0"
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             if (
-                cookie in (folder / "environ").read_bytes()
-                and (folder / "stat").read_bytes().rpartition(b")")[2][1] != 90
+                cookie in contents(f"/proc/{pid}/environ")
+                and contents(f"/proc/{pid}/stat").rpartition(b")")[2][1:2] != b"Z"
             ):
-                found.append(f"{folder.name} {(folder / 'cmdline').read_bytes()!r}")
+                found.append(f"{pid} {contents(f'/proc/{pid}/cmdline')!r}")
         except OSError:
             continue
     return found
