@@ -288,6 +288,7 @@ def test_another_version_of_batchq_is_refused_by_name(afar: Scene) -> None:
         (["--executor", "ssh:"], "is not a host"),
         (["--executor", "ssh:-oProxyCommand=x"], "is not a host"),
         (["--executor", "ssh:h1", "--lease", "soon"], "--lease"),
+        (["--executor", "ssh:h1", "--lease", "0"], "--lease '0' is too short"),
     ],
 )
 def test_a_wrong_executor_is_one_sentence(afar: Scene, options: list[str], said: str) -> None:

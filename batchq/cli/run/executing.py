@@ -12,6 +12,8 @@ from batchq.processes import machine
 from batchq.processes.kept import Kept
 from batchq.processes.signals import Inbox
 
+SHORTEST = 2000  #: milliseconds of a lease: with less, places that are well count as lost
+
 
 def check(request: Request) -> None:
     """Raise UsageError unless the options name an executor and fit together."""
@@ -23,7 +25,10 @@ def check(request: Request) -> None:
 
     mapping.pairs(request.cwd_map)
     choosing.check(request.executor)
-    duration("--lease", request.lease)
+    if duration("--lease", request.lease) < SHORTEST:
+        raise UsageError(
+            f"--lease {request.lease!r} is too short: places hear of the run once a second; write 2s or more"
+        )
     duration("--reconnect", request.reconnect)
 
 
