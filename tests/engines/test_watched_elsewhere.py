@@ -28,6 +28,15 @@ def test_the_bar_counts_the_running_jobs_of_all_places(afar: Scene, columns: int
         assert terminal.wait() == 0
 
 
+def test_the_run_says_that_the_next_job_waits_for_free_slots_at_one_place(afar: Scene) -> None:
+    add_waiting(afar, 3)
+    afar.add({"command": "true", "slots": 2})
+    with on_terminal(afar.shell, "run", *TWO_SITES, columns=100) as terminal:
+        terminal.wait_for("3 running", "job 4 is next, and waits for 2 free slots at one place")
+        let_end(afar)
+        assert terminal.wait() == 0
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_top_counts_the_slots_of_all_places_and_names_the_host_of_each_job(afar: Scene, columns: int) -> None:
     add_waiting(afar, 5, name="work")

@@ -92,6 +92,22 @@ def test_a_run_says_what_it_waits_for(batchq: Shell) -> None:
         assert terminal.wait() == 131
 
 
+def test_a_run_says_which_job_waits_for_several_free_slots(batchq: Shell) -> None:
+    """Not one whose queue is paused, nor one behind it; and none once it is cancelled, when that behind it runs."""
+    batchq("add", "--", "sleep", "600")
+    batchq("queue", "pause", "later")
+    batchq("add", "--queue", "later", "--slots", "2", "--", "true")
+    batchq("add", "--slots", "3", "--", "true")
+    batchq("add", "--slots", "2", "--", "true")
+    with on_terminal(batchq, "run", "-j", "3", columns=100) as terminal:
+        screen = terminal.wait_for("job 3 is next, and waits for 3 free slots", "1 running", "0 of 4")
+        assert screen.count("is next") == 1
+        batchq("cancel", "3")
+        terminal.wait_until(lambda screen: "is next" not in screen, "no job that waits for slots")
+        terminal.signal(signal.SIGQUIT)
+        assert terminal.wait() == 131
+
+
 @pytest.mark.parametrize(("number", "word", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)])
 def test_a_stop_names_the_jobs_that_it_waits_for(batchq: Shell, number: int, word: str, code: int) -> None:
     batchq("add", "--name", "load", "-c", WAITS)

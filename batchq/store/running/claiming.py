@@ -75,7 +75,7 @@ def claim(
 def claim_ahead(store: Store, runner: "Runner", most: int, now: int) -> list[Claim]:
     """Claim jobs that will start soon, but none that must not run twice, and none of a queue with a limit or a rate,
     where they would count as running too early."""
-    if _is_any_wide(store):
+    if is_any_wide(store):
         return []
     room = {queue.name: 0 for queue in bounded(store, runner.wanted)}
     return _take(store, runner, room, most, Vacancy(most), started_at=None)
@@ -137,7 +137,8 @@ def _stretched(timeout: int, factor: float, failures: int) -> int:
         return clock.LONGEST
 
 
-def _is_any_wide(store: Store) -> bool:
+def is_any_wide(store: Store) -> bool:
+    """Whether a job of several slots is queued."""
     ((found,),) = store.fetch("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued' AND slots > 1)")
     return bool(found)
 
@@ -150,9 +151,9 @@ def _take(
     also = wanted.condition() + (" AND on_crash <> 'hold'" if started_at is None else "")
     named = wanted.named() | {"runner": runner.id, "started": started_at, "jobs": most, "slots": runner.widest}
     named["random"] = os.urandom(8).hex() + "."
-    is_any_wide = started_at is not None and _is_any_wide(store)
-    if room or is_any_wide:
-        also += " AND slots <= :slots" if is_any_wide else ""
+    has_wide = started_at is not None and is_any_wide(store)
+    if room or has_wide:
+        also += " AND slots <= :slots" if has_wide else ""
         named["ids"] = json.dumps(_choose(store, wanted, also, named, room, most, vacancy))
         chosen = _CHOSEN
     else:
@@ -193,16 +194,17 @@ def _choose(
                     _CANDIDATES.format(_PLACE, f"{where} AND {kind} AND {also}"), named | {"only": queue, "jobs": jobs}
                 )
             ]
-            found += sorted(mine, key=_in_order)[:jobs]
+            found += sorted(mine, key=in_order)[:jobs]
     chosen = []
-    for id, _, slots in sorted(found, key=_in_order)[:most]:
+    for id, _, slots in sorted(found, key=in_order)[:most]:
         if not vacancy.take(slots):  # a job that does not fit yet keeps its place, or it would starve
             break
         chosen.append(id)
     return chosen
 
 
-def _in_order(row: tuple[int, int, int]) -> tuple[int, int]:
+def in_order(row: tuple[int, int, int]) -> tuple[int, int]:
+    """The place in line of a job: of its id, its priority and its slots."""
     return -row[1], row[0]
 
 

@@ -26,7 +26,8 @@ class QueueWait(NamedTuple):
 class Waits(NamedTuple):
     """Jobs of a selection that do not run now: those that wait for a retry, or for their time, each with the time (ms) of
     the next one; those that wait for other jobs, or for more slots than the run has; payload jobs that it does not take;
-    jobs that other runs execute; and those of ``queues`` that do not let them start."""
+    jobs that other runs execute; and those of ``queues`` that do not let them start. ``first`` is the next in line with the
+    slots that it waits for, if these are several."""
 
     retries: int
     retry_at: int | None
@@ -37,6 +38,7 @@ class Waits(NamedTuple):
     payloads: int
     elsewhere: int
     queues: list[QueueWait]
+    first: tuple[int, int] | None
 
 
 def waits(store: Store, runner: Runner, mine: int) -> Waits:
@@ -71,7 +73,28 @@ def waits(store: Store, runner: Runner, mine: int) -> Waits:
         number("state = 'queued' AND kind = 'payload'") if is_queued and not wanted.payloads else 0,
         max(0, in_state("running") - mine),
         _queues(store, runner) if is_queued else [],
+        _first(store, runner) if is_queued and claiming.is_any_wide(store) else None,
     )
+
+
+def _first(store: Store, runner: Runner) -> tuple[int, int] | None:
+    """The next job in line, and its slots: others would have begun, but for it so many must be free."""
+    now, wanted = clock.now(), runner.wanted
+    queues = claiming.bounded(store, wanted)
+    shut = {one.name for one in queues if not limits.room(one, claiming.running_in(store, one.name), 1, now)}
+    named = wanted.named() | {"slots": runner.widest}
+    found = [
+        row
+        for kind in claiming.kinds(wanted)
+        for where, more in claiming.passable(store, wanted, shut)
+        for row in store.fetch(
+            f"SELECT id, priority, slots FROM jobs WHERE state = 'queued' AND {where} AND {kind}"
+            f" AND slots <= :slots AND {wanted.condition()} ORDER BY priority DESC, id LIMIT 1",
+            named | more,
+        )
+    ]
+    id, _, slots = min(found, key=claiming.in_order, default=(0, 0, 1))
+    return (id, slots) if slots > 1 else None
 
 
 def _queues(store: Store, runner: Runner) -> list[QueueWait]:

@@ -18,7 +18,7 @@ _ALONE = {
 _KEYS = {signal.SIGINT: "Ctrl-C", signal.SIGQUIT: "Ctrl-\\"}
 
 
-def waiting(found: Waits, now: int, *, is_idle: bool, watches: bool) -> list[str]:
+def waiting(found: Waits, now: int, *, is_idle: bool, watches: bool, is_elsewhere: bool = False) -> list[str]:
     """What slots are empty for: ``5 wait for a retry, the next in 3 s``.
 
     Jobs that the run will not wait for are only mentioned if it ``is_idle``; if it ``watches``, it waits for all.
@@ -27,6 +27,9 @@ def waiting(found: Waits, now: int, *, is_idle: bool, watches: bool) -> list[str
     if found.retries:
         lines.append(f"{_some(found.retries, 'waits', 'wait')} for a retry, the next {_at(found.retry_at, now)}")
     lines += [_queue(one, now) for one in found.queues]
+    if found.first is not None and not is_idle:
+        job, slots = found.first
+        lines.append(f"job {job} is next, and waits for {slots:,} free slots{' at one place' * is_elsewhere}")
     if found.elsewhere:
         lines.append(f"{_some(found.elsewhere, 'is', 'are')} running in other runs")
     if found.blocked:

@@ -155,7 +155,13 @@ class Watcher(Explainer):
         if running < scene.executor.slots and scene.stopping.at is None:
             me = scene.me._replace(widest=max(scene.me.widest, scene.executor.widest))  # a machine may have come
             found = waits.waits(self._store, me, len(scene.running))
-            self._waits = sentences.waiting(found, clock.now(), is_idle=not running, watches=scene.plan.watch)
+            self._waits = sentences.waiting(
+                found,
+                clock.now(),
+                is_idle=not running,
+                watches=scene.plan.watch,
+                is_elsewhere=scene.executor.lease is not None,
+            )
         else:
             self._waits = []
         self._look_at = _again(now, LOOK)
