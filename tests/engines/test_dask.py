@@ -136,12 +136,20 @@ def test_the_file_of_a_scheduler_may_still_be_written(tmp_path: Path, monkeypatc
     assert address_in(str(file)) == "tcp://alpha:1"
 
 
-def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene) -> None:
-    (scene.folder / "mycluster.py").write_text("def make():\n    raise ValueError('no\\nqueue')\n")
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('no\\nqueue')", "the function that makes the cluster failed: ValueError: no queue"),
+        ("raise SystemExit('no queue')", "the function that makes the cluster failed: SystemExit: no queue"),
+        ("pass", "the function returned NoneType, which is no cluster of Dask"),
+    ],
+)
+def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene, body: str, said: str) -> None:
+    (scene.folder / "mycluster.py").write_text(f"def make():\n    {body}\n")
     scene.add({"command": "true"})
     done = scene.run("--executor", "dask:mycluster:make", code=78)
 
-    assert "the function that makes the cluster failed: ValueError: no queue" in done.err
+    assert said in done.err
     assert "Traceback" not in done.err
     assert scene.attempts() == []
 

@@ -59,9 +59,12 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
 
 def _made(chosen: str, make: "Callable[[], Any]") -> "Any":
     try:
-        return make()
-    except Exception as error:
+        cluster = make()
+    except BaseException as error:
         raise Unfit(f"--executor {chosen}: the function that makes the cluster failed: {in_one_line(error)}") from None
+    if not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):  # of None Dask makes one of its own
+        raise Unfit(f"--executor {chosen}: the function returned {type(cluster).__name__}, which is no cluster of Dask")
+    return cluster
 
 
 def address_in(path: str) -> str:

@@ -31,7 +31,7 @@ def factory(chosen: str, home: str) -> "Callable[[], Any]":
         raise Unfit(f"--executor {chosen}: several packages offer {name!r} ({packages}): remove all but one")
     try:
         function = one.load()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise Unfit(
             f"--executor {chosen}: {_package(one)} offers it, but {one.value} fails: {in_one_line(error)}"
         ) from None
@@ -44,7 +44,7 @@ def made_by(chosen: str, home: str) -> "Callable[[], Any]":
     sys.path.insert(0, home)
     try:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise Unfit(f"--executor {chosen}: {in_one_line(error)}") from None
 
 
@@ -52,7 +52,7 @@ def made(make: "Callable[[], Any]") -> "Any":
     """Make a pool. Raises Unfit if that fails, or if what comes is not a pool."""
     try:
         pool = make()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise Unfit(f"the factory of the pool failed: {in_one_line(error)}") from None
     if not callable(getattr(pool, "submit", None)):
         raise Unfit(f"the factory returned {type(pool).__name__}, which is not a concurrent.futures.Executor")
