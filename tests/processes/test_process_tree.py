@@ -141,7 +141,7 @@ def test_a_callable_that_ends_its_worker_crashes_alone(
 @pytest.mark.parametrize("daemonic", [True, False])
 def test_a_thread_that_a_callable_leaves_does_not_delay_the_end_of_the_run(scene: Scene, daemonic: bool) -> None:
     scene.add(call("leave_a_thread", args={"daemonic": daemonic}))
-    scene.run()
+    scene.run("--grace", "300ms")
 
     assert scene.attempts() == [("succeeded",)]
     assert scene.survivors() == []
