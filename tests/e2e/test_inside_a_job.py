@@ -54,6 +54,17 @@ def test_wait_says_that_no_slot_is_left_where_the_calling_job_has_the_last_one(b
     assert "no run has a free slot for these" in (batchq.folder / "told").read_text()
 
 
+@pytest.mark.parametrize(("priority", "code"), [("0", "3"), ("1", "0")], ids=["behind it", "before it"])
+def test_wait_says_so_if_a_wider_job_in_line_holds_up_the_awaited_one(batchq: Shell, priority: str, code: str) -> None:
+    """Free slots are not enough: they stay empty for the job that needs more of them."""
+    add = f"{BATCHQ} add -q --slots 2 -- true\n{BATCHQ} add -q --priority {priority} -- true\n"
+    run(batchq, f"{add}{BATCHQ} wait last 2>told; echo $? >code\n", "-j2")
+
+    assert (batchq.folder / "code").read_text() == f"{code}\n"
+    assert ("no run has a free slot for these" in (batchq.folder / "told").read_text()) == (code == "3")
+    assert batchq.rows("SELECT DISTINCT state FROM jobs") == [("succeeded",)]
+
+
 def test_jobs_that_wait_for_each_other_end(batchq: Shell) -> None:
     script = f"touch begun-$BATCHQ_JOB_ID; until test -e begun-1 && test -e begun-2; do sleep 0.01; done\n{BATCHQ} wait"
     run(batchq, f"{script} --batch b 2>told-1; echo $? >code-1\n", add=("--batch", "b"), name="one")

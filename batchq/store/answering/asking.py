@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from batchq.jobs.selection import NO_JOB, Range, Selection
 from batchq.store.file.connection import Store
-from batchq.store.running import runners
+from batchq.store.running import claiming, runners, waits
 from batchq.store.running.runners import Caller, Runner
 from batchq.store.selecting import condition
 
@@ -44,15 +44,21 @@ def all_wait(store: Store, mine: Container[int]) -> bool:
 
 
 def is_anyone_free(store: Store, ids: Sequence[Range]) -> bool:
-    """Whether a run at work has slots left for one of these jobs, if it may start."""
+    """Whether a run at work has slots left for one of these jobs, if it may start, and none before it waits for more."""
     where, named = condition(Selection(tuple(ids) or NO_JOB))
     for one in runners.living(store):
         ((used,),) = store.fetch("SELECT total(slots) FROM jobs WHERE state = 'running' AND runner = ?", (one.id,))
         wanted, kinds = one.wanted, "1" if one.wanted.payloads else "jobs.kind <> 'payload'"
+        named |= wanted.named() | {"room": (room := min(one.widest, one.slots - used))}
+        in_line = "1"
+        first = waits.first_in_line(store, wanted, one.widest) if claiming.is_any_wide(store) else None
+        if first is not None and first[2] > room:
+            in_line = "(jobs.priority > :priority OR (jobs.priority = :priority AND jobs.id < :first))"
+            named |= {"first": first[0], "priority": first[1]}
         if store.fetch(
             f"SELECT 1 FROM jobs WHERE jobs.state IN ('queued', 'scheduled') AND jobs.slots <= :room AND {kinds}"
-            f" AND {IN_AN_OPEN_QUEUE} AND {where} AND {wanted.condition()} LIMIT 1",
-            named | wanted.named() | {"room": min(one.widest, one.slots - used)},
+            f" AND {in_line} AND {IN_AN_OPEN_QUEUE} AND {where} AND {wanted.condition()} LIMIT 1",
+            named,
         ):
             return True
     return False

@@ -9,6 +9,7 @@ from batchq.store.file.connection import Store
 from batchq.store.running import claiming, forecast, limits
 from batchq.store.running.limits import QueueLimits
 from batchq.store.running.runners import Runner
+from batchq.store.running.wanted import RunSelection
 
 MOST = 1_000  #: jobs that are counted; as many may be more
 QUEUES = 3  #: queues with settings that are looked at
@@ -73,16 +74,19 @@ def waits(store: Store, runner: Runner, mine: int) -> Waits:
         number("state = 'queued' AND kind = 'payload'") if is_queued and not wanted.payloads else 0,
         max(0, in_state("running") - mine),
         _queues(store, runner) if is_queued else [],
-        _first(store, runner) if is_queued and claiming.is_any_wide(store) else None,
+        _wide_first(store, runner) if is_queued else None,
     )
 
 
-def _first(store: Store, runner: Runner) -> tuple[int, int] | None:
-    """The next job in line, and its slots: others would have begun, but for it so many must be free."""
-    now, wanted = clock.now(), runner.wanted
+def first_in_line(store: Store, wanted: RunSelection, widest: int) -> tuple[int, int, int] | None:
+    """The next queued job that a run with this selection would start: its id, priority and slots, at most the ``widest``.
+
+    As long as not so many slots are free, the run starts none of the jobs after it.
+    """
+    now = clock.now()
     queues = claiming.bounded(store, wanted)
     shut = {one.name for one in queues if not limits.room(one, claiming.running_in(store, one.name), 1, now)}
-    named = wanted.named() | {"slots": runner.widest}
+    named = wanted.named() | {"slots": widest}
     found = [
         row
         for kind in claiming.kinds(wanted)
@@ -93,8 +97,13 @@ def _first(store: Store, runner: Runner) -> tuple[int, int] | None:
             named | more,
         )
     ]
-    id, _, slots = min(found, key=claiming.in_order, default=(0, 0, 1))
-    return (id, slots) if slots > 1 else None
+    return min(found, key=claiming.in_order, default=None)
+
+
+def _wide_first(store: Store, runner: Runner) -> tuple[int, int] | None:
+    """The first in line with its slots, if these are several: others would have begun."""
+    first = first_in_line(store, runner.wanted, runner.widest) if claiming.is_any_wide(store) else None
+    return None if first is None or first[2] == 1 else (first[0], first[2])
 
 
 def _queues(store: Store, runner: Runner) -> list[QueueWait]:
