@@ -93,7 +93,7 @@ def run(
     limit_processes   how many processes your user may have during the run
     mail_on           when failures are printed: "failure" (the default), or "change" since last time
     notify            a URL or command to notify at the end, instead of the one that is stored; "" for none
-    quiet, verbose    print nothing; print more
+    quiet, verbose    print nothing but errors of batchq itself; print more
 
     Durations are seconds, texts such as "5m", or timedeltas. None is the default of the command.
 

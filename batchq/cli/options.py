@@ -125,7 +125,7 @@ NETWORK_FS = Option(
 )
 TRUST_OWNER = Option("--trust-owner", None, "Use a store of another user, who then controls what it runs.", group=STORE)
 JSON = Option("--json", None, "Print JSON, schema 1.")
-QUIET = Option("-q --quiet", None, "Print nothing; the exit code is the answer.")
+QUIET = Option("-q --quiet", None, "Print nothing but errors of batchq itself; the exit code is the answer.")
 COLOR = Option("--color", None, "Whether to colour the output.", choices=("auto", "always", "never"), default="auto")
 
 _WHICH = "Which jobs"

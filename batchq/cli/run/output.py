@@ -70,19 +70,9 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
             **({"causes": [], "change": None, "retry": None} if found is None else aftermath.as_values(found)),
         }  # fmt: skip
         sys.stdout.write(json.dumps(facts) + "\n")
+    _note_obstacles(tally, options)
     if options.quiet:
         return
-    if tally.refusal is not None:
-        note(tally.refusal.reason)
-    if tally.trouble is not None:
-        note(f"{tally.trouble}; this run gave up")
-    if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):
-        what = (
-            f"process {tally.occupied_by} runs these jobs already"
-            if tally.occupied_job is None
-            else f"process {tally.occupied_by} works on job {tally.occupied_job}, which has this key"
-        )
-        note(f"{what}; nothing was started")
     if (options.live and not _is_idle(tally)) or options.verbose:
         for line in _left_alone(tally, options):
             note(line)
@@ -105,6 +95,21 @@ def print_result(store: Store, plan: Plan, tally: Tally, options: OutputOptions)
         _note_undone(store, plan, tally, options)
     if options.live and tally.occupied_by is None:
         _print_last_line(store, plan, tally, None if found is None else len(found.reasons), options)
+
+
+def _note_obstacles(tally: Tally, options: OutputOptions) -> None:
+    """Say why the run could not do its work, also with ``-q``: the code alone would not tell."""
+    if tally.refusal is not None:
+        note(tally.refusal.reason)
+    if tally.trouble is not None:
+        note(f"{tally.trouble}; this run gave up")
+    if tally.occupied_by is not None and (tally.is_turned_away or options.live or options.verbose):
+        what = (
+            f"process {tally.occupied_by} runs these jobs already"
+            if tally.occupied_job is None
+            else f"process {tally.occupied_by} works on job {tally.occupied_job}, which has this key"
+        )
+        note(f"{what}; nothing was started")
 
 
 def _is_idle(tally: Tally) -> bool:
