@@ -1,5 +1,6 @@
 """Factories of pools, as users name them with --executor."""
 
+import asyncio
 import multiprocessing
 import os
 import time
@@ -140,6 +141,30 @@ def failing_at_first() -> Executor:
     pool = Failing(2)
     pool.left = 30
     return pool
+
+
+class Leaving(ThreadPoolExecutor):
+    """The first submit, a task and the shutdown raise what is no Exception."""
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        _note("submit")
+        match len((Path(__file__).with_name("noted")).read_text().splitlines()):
+            case 1:
+                raise SystemExit("goodbye")
+            case 2:
+                return super().submit(_withdraw)
+        return super().submit(function, *values)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        raise SystemExit("goodbye")
+
+
+def _withdraw() -> None:
+    raise asyncio.CancelledError
+
+
+def leaving() -> Executor:
+    return Leaving(1)
 
 
 class Strange(ThreadPoolExecutor):

@@ -60,6 +60,14 @@ def test_a_pool_that_fails_thirty_claims_and_then_works_runs_them_all(pools: Sce
     assert set(pools.jobs("state, failures, crashes")) == {("succeeded", 0, 0)}
 
 
+def test_a_pool_that_raises_what_is_no_exception_costs_no_job_anything_and_goes_on(pools: Scene) -> None:
+    pools.add(*[{"command": "true", "max_attempts": 1, "max_crashes": 1}] * 3)
+
+    assert ended(pools.start("-q", "-j", "1", "--executor", "pools:leaving")) == 0
+    assert len(noted(pools)) == 5, "two of them have failed"
+    assert set(pools.jobs("state, failures, crashes")) == {("succeeded", 0, 0)}
+
+
 def test_many_runs_whose_workers_cannot_run_jobs_hold_no_job(pools: Scene) -> None:
     pools.add({"command": "true", "max_attempts": 1, "max_crashes": 1})
     for _ in range(lifecycle.INTERRUPTION_LIMIT + 1):

@@ -1,7 +1,8 @@
 """A pool of ``concurrent.futures`` and the one thread that calls it: foreign code may take its time, or never return.
 
 So a factory that waits for nodes, a ``submit`` that runs the job at once and a ``shutdown`` that hangs keep the bridge
-neither from timeouts and orders nor from its signs of life.
+neither from timeouts and orders nor from its signs of life. Whatever foreign code raises comes back as an answer, also what
+is no Exception: SystemExit, or the CancelledError of asyncio.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor
 
 from batchq.executors.afar import perform as at_worker
 from batchq.executors.afar.futures import factory
@@ -113,7 +114,7 @@ class Pool:
             future = self._pool.submit(at_worker.perform, invocation)
             self._futures[token] = future
             future.add_done_callback(lambda _: self._finished(token, number, future))
-        except Exception as error:
+        except BaseException as error:
             self._note(Answered(token, number, error, is_broken=True))
 
     def _finished(self, token: str, number: int, future: "Any") -> None:
@@ -121,7 +122,7 @@ class Pool:
         self._futures.pop(token, None)
         try:
             answer = future.result()
-        except (Exception, CancelledError) as error:
+        except BaseException as error:
             answer = error
         is_broken = isinstance(answer, BrokenExecutor) or (
             isinstance(answer, Exception) and "Executor" in type(answer).__name__
@@ -130,7 +131,7 @@ class Pool:
 
     def _cancel(self, token: str) -> None:
         if (future := self._futures.get(token)) is not None:
-            with contextlib.suppress(Exception):  # some raise NotImplementedError
+            with contextlib.suppress(BaseException):  # some raise NotImplementedError
                 future.cancel()
 
     def _finish(self) -> None:
@@ -140,11 +141,11 @@ class Pool:
         """
         self._shut_down(wait=True)
         if (util := sys.modules.get("multiprocessing.util")) is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 util._exit_function()
 
     def _shut_down(self, *, wait: bool) -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             try:
                 self._pool.shutdown(wait=wait, cancel_futures=True)
             except TypeError:
