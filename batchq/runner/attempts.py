@@ -67,7 +67,8 @@ class Attempts:
                 if (ended := self._struck.judge(report)) is not None:
                     self._end(ended, now)
             elif isinstance(report, Lost):
-                self._end(Ended(report.claim, self._cancellations.outcome(report, refusal)), now)
+                outcome = self._cancellations.outcome(report, refusal, is_stopped=bool(self._struck.numbers))
+                self._end(Ended(report.claim, outcome), now)
             elif isinstance(report, Left):
                 self._leave(report.claim)
             elif isinstance(report, Started):

@@ -48,8 +48,10 @@ class Cancellations:
         if self._tokens:
             self._tokens.difference_update(one.claim.token for one in settled)
 
-    def outcome(self, lost: Lost, refusal: Refused | None) -> Outcome:
+    def outcome(self, lost: Lost, refusal: Refused | None, *, is_stopped: bool) -> Outcome:
         """The outcome of an attempt whose process was lost, or that never started.
+
+        A signal that has stopped the run may have been sent to what leads to the place, too (systemd): no crash then.
 
         Elsewhere the latter is not even counted: claims come back when a place goes, when another has room, and when the
         run has met a ``refusal``, as often as that happens.
@@ -63,4 +65,6 @@ class Cancellations:
             return Outcome(INTERRUPTED)
         failure = Failure("WorkerLost", "the place where it ran is gone")
         started, now = lost.claim.started_at, clock.now()
+        if is_stopped:
+            return Outcome(INTERRUPTED, started_at=started, finished_at=now, host=lost.host)
         return Outcome(CRASHED, failure=failure, started_at=started, finished_at=now, host=lost.host)

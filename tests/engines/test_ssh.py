@@ -110,6 +110,22 @@ def test_what_ends_at_one_host_crashes_there_and_runs_again(ssh: Scene, fault: s
     assert_none_overlapped(ssh)
 
 
+def test_a_signal_to_the_run_and_to_what_leads_to_its_hosts_costs_no_job_anything(ssh: Scene) -> None:
+    """As systemd stops a service: ssh may end before the run has received anything."""
+    add_waiting(ssh, 2, max_crashes=1)
+    run = ssh.start("-q", "-j", "1", "--executor", "ssh:h1,h2")
+    eventually(lambda: len(starts(ssh)) == 2)
+    for pid in (*connections(ssh), ssh.runner(), run.pid):
+        os.kill(pid, signal.SIGTERM)
+
+    assert ended(run) == 143
+    assert ssh.attempts() == [("interrupted",)] * 2
+    assert set(ssh.jobs("state, crashes")) == {("queued", 0)}
+    let_end(ssh)
+    ssh.run("-q", "-j", "1", "--executor", "ssh:h1,h2")
+    assert_none_overlapped(ssh)
+
+
 def test_a_connection_that_stands_still_ends_its_jobs_before_they_run_again(ssh: Scene) -> None:
     add_waiting(ssh, 2)
     run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1", "--lease", "2s")
