@@ -100,6 +100,8 @@ class Rescuer:
                 tokens,
                 one.started_at,
                 rescue.stay(self._store, one.runner),
+                lease=one.lease,
+                was_stopping=one.was_stopping,
             )
         reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())

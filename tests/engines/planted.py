@@ -23,6 +23,7 @@ WITHOUT_WORKERS = "claims are sent without naming the worker"
 WITHOUT_GREETING = "workers get claims without having been asked for their batchq"
 BROADCAST = "one broadcast for the leases of all workers"
 WITHOUT_REACH = "a rescue that does not ask the places of the dead run"
+WITHOUT_EVENTS = "a rescue that does not ask the scheduler which workers have left"
 BLIND = "a rescue that cannot see processes of other machines"  # not a fault: here all are on one
 WITHOUT_THE_LEASE = "the claims of a stalled worker are settled before its lease has passed"
 IGNORES_ITS_LEASE = "a site that works on although it has not heard the run for the time of its lease"
@@ -47,6 +48,11 @@ MUTANTS = {
     WITHOUT_REACH: Mutant(
         "batchq.runner.rescuing",
         "if not self._is_over_elsewhere(one):",
+        "if False:",
+    ),
+    WITHOUT_EVENTS: Mutant(
+        "batchq.executors.afar.dask.cluster",
+        'if self._client.run_on_scheduler(departed.may_be_at_work, run, dead["tokens"], seconds):',
         "if False:",
     ),
     BLIND: Mutant(

@@ -145,10 +145,10 @@ def _allocated() -> list[str]:
     return found.stdout.split()
 
 
-def setup_to_end(chosen: str, cookie: str, since: int, spared: Sequence[str]) -> "dict[str, Any]":
+def setup_to_end(chosen: str, cookie: str, spared: Sequence[str], dead: "dict[str, Any]") -> "dict[str, Any]":
     """Return the setup of a site that only ends what carries this cookie, here or at the workers of an engine.
 
-    The dead run began at ``since``, in milliseconds; what its attempts ``spared`` have left there stays.
+    What the attempts ``spared`` have left there stays. ``dead`` is what an engine must know of the dead run.
     """
     nothing: dict[str, Any] = {
         "slots": 1,
@@ -171,7 +171,7 @@ def setup_to_end(chosen: str, cookie: str, since: int, spared: Sequence[str]) ->
         "limit_processes": None,
     }
     own = f"{cookie}.end"
-    nothing |= {"end": [cookie], "since": since, "spared": spared}
+    nothing |= {"end": [cookie], "spared": spared, "dead": dead}
     return nothing | {"run": own, "engine": engine(chosen), "cookie": own}
 
 

@@ -53,7 +53,7 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
         address = address_in(address)
     cluster = Cluster(address, setup["run"])
     if setup["end"] != [setup["run"]]:
-        cluster.end(setup["end"], setup["since"] / 1000)
+        cluster.end(setup["end"], setup["dead"])
     return DaskExecutor(cluster, inbox, setup, setup["reconnect"])
 
 

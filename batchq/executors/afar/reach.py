@@ -13,16 +13,27 @@ from batchq.processes.link import Closed
 class Reach:
     """Starts a site at each place of the dead run ``cookie``, whose first act is to kill what carries that cookie.
 
-    The run ``started_at`` that time, in milliseconds: a scheduler that is younger does not know all of its workers.
-    Attempts ``spared`` have ended, and left something running on purpose.
+    The run ``started_at`` that time and had this ``lease``, both in milliseconds: its scheduler may not know all of its
+    workers any more. Attempts ``spared`` have ended, and left something running on purpose. If it ``was_stopping``, it has
+    withdrawn attempts that may still run.
 
     A pool cannot be reached; there the folder that its workers shared prevents the attempts that have not begun.
     Nothing here waits: ``is_over`` is asked again and again.
     """
 
     def __init__(
-        self, executor: str, cookie: str, tokens: Collection[str], started_at: int = 0, spared: Sequence[str] = ()
+        self,
+        executor: str,
+        cookie: str,
+        tokens: Collection[str],
+        started_at: int = 0,
+        spared: Sequence[str] = (),
+        *,
+        lease: int = 0,
+        was_stopping: bool = False,
     ) -> None:
+        known = None if was_stopping else list(tokens)
+        dead = {"since": started_at / 1000, "lease": lease / 1000, "tokens": known}
         commands = choosing.commands_back(executor)
         self._is_known = bool(commands)
         self._pool: Abandoned | None = None
@@ -33,7 +44,7 @@ class Reach:
             Place(
                 name,
                 words,
-                choosing.setup_to_end(executor, f"{cookie}.{number}", started_at, spared),
+                choosing.setup_to_end(executor, f"{cookie}.{number}", spared, dead),
                 without=choosing.unwanted(executor),
             ): None
             for number, (name, words) in enumerate(commands.items())

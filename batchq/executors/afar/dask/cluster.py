@@ -16,7 +16,8 @@ from importlib import metadata
 from distributed import Client, as_completed
 
 from batchq.executors.afar import perform as at_worker
-from batchq.executors.afar.dask import task
+from batchq.executors.afar.dask import departed, task
+from batchq.executors.afar.dask.workers import TO_END
 from batchq.executors.afar.unfit import Unfit, in_one_line
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ class Cluster:
         self._is_closed = False
         try:
             self._client = Client(
-                address, timeout=CONNECT, set_as_default=False, name="batchq", direct_to_workers=False
+                address, timeout=CONNECT, set_as_default=False, name=departed.client(run), direct_to_workers=False
             )
             if self._client.run_on_scheduler(importlib.util.find_spec, "batchq") is None:
                 raise Unfit("batchq is not installed where the scheduler runs, which reads what the workers are sent")
@@ -142,19 +143,24 @@ class Cluster:
         closing.join(CLOSE)
         self._orders.shutdown(wait=False, cancel_futures=True)
 
-    def end(self, runs: Sequence[str], since: float) -> None:
-        """End what dead runs, which began at ``since``, have left at the workers. Raises Unfit unless all confirm it.
+    def end(self, runs: Sequence[str], dead: "dict[str, Any]") -> None:
+        """End what dead runs have left at the workers. Raises Unfit unless all confirm it, also those that have left.
 
-        A scheduler that is younger than the runs says nothing of the workers of the one before it, which may be stalled.
+        ``dead``: since when they ran, their lease, and their open attempts, if the scheduler surely knew those. A scheduler
+        that is younger says nothing of the workers of the one before it, which may be stalled.
         """
+        ran = time.time() - dead["since"]
         try:
             age = self._client.run_on_scheduler(time.time) - self._client.scheduler_info(n_workers=0)["started"]
-            if age < time.time() - since:
+            if age < ran:
                 raise TimeoutError("the scheduler is a new one, which does not know them all")
             for run in runs:
                 answers = self._client.run(at_worker.order, run, _CLOSE, on_error="raise")
                 if open_at := [address for address, answer in answers.items() if answer != "true"]:
                     raise TimeoutError(open_at[0])
+                seconds = min(ran, dead["lease"] + TO_END)
+                if self._client.run_on_scheduler(departed.may_be_at_work, run, dead["tokens"], seconds):
+                    raise TimeoutError("one has left the cluster, and may only be stalled")
         except Exception as error:
             raise Unfit(f"a worker does not confirm that it ended what a dead run left: {in_one_line(error)}") from None
 
