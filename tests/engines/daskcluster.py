@@ -20,6 +20,8 @@ from conftest import eventually
 from elsewhere import parents_of
 from scene import SOAK, is_gone
 
+from batchq.processes import proc
+
 DASK = [sys.executable, "-P", "-m", "dask"]
 HERE = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard"]
 #: What a scheduler and its workers do all the time for their dashboard takes more than half of what such a cluster takes in
@@ -144,14 +146,7 @@ class Cluster:
 
     def sites(self) -> dict[str, list[int]]:
         """The children of each living worker: the guardians of sites."""
-        return {
-            name: [
-                int(child)
-                for thread in Path(f"/proc/{self.workers[name].pid}/task").iterdir()
-                for child in (thread / "children").read_text().split()
-            ]
-            for name in self.alive()
-        }
+        return {name: proc.children(self.workers[name].pid) for name in self.alive()}
 
     def heal(self) -> None:
         """Have a scheduler and two workers of one thread, whatever the last test did."""
