@@ -25,11 +25,19 @@ PATIENCE = 60.0  #: seconds after which a process that SIGKILL does not end is r
 _TICK = 0.0005  #: seconds between checks whether the guardian has stopped
 
 
+def _tell_of_a_run(code: int) -> None:
+    sys.stderr.write(
+        f"batchq: the run was ended by os._exit({code}) in a handler or in code that it called; the next batchq run"
+        " takes up what is left\n"
+    )
+
+
 def guarded(
     body: Callable[[Kept], int],
     cookie: str,
     forget: Callable[[], None] = lambda: None,
     messenger: int | None = None,
+    tell: Callable[[int], None] = _tell_of_a_run,
 ) -> int:
     """Run ``body(kept)`` in a child process under a guardian; return the exit status for this process.
 
@@ -38,8 +46,8 @@ def guarded(
     until the caller ends it.
 
     The status is negative (-SIGINT) if this process should die of that signal, as an interrupted process does. It is 70 if
-    code that the child called ended it by ``os._exit``. Call it from the main thread of a process that
-    has no other threads and no open store.
+    code that the child called ended it by ``os._exit``, whose code ``tell`` gets. Call it from the main thread of a process
+    that has no other threads and no open store.
     """
     kept = Kept()
     over = mmap.mmap(-1, 1)  # the child sets it to 1 at its regular end
@@ -78,7 +86,7 @@ def guarded(
         _run_child(whole, guardian, over)
     try:
         forget()
-        status = _status(_watch(runner, handled), is_over=bool(over[0]))
+        status = _status(_watch(runner, handled), tell, is_over=bool(over[0]))
         kept.read()
         for pid in tree.end_descendants(PATIENCE, is_spared):
             sys.stderr.write(f"batchq: {visible(tree.why_alive(pid))}\n")
@@ -116,16 +124,13 @@ def _run_child(body: Callable[[], int], guardian: int, over: mmap.mmap) -> None:
         os._exit(status)
 
 
-def _status(ended: int, *, is_over: bool) -> int:
+def _status(ended: int, tell: Callable[[int], None], *, is_over: bool) -> int:
     """Return the status of the runner: 128+n if a signal killed it, -SIGINT for SIGINT; 70 if it exited early."""
     if ended < 0:
         return ended if ended == -signal.SIGINT else 128 - ended
     if is_over:
         return ended
-    sys.stderr.write(
-        f"batchq: the run was ended by os._exit({ended}) in a handler or in code that it called; the next batchq run"
-        " takes up what is left\n"
-    )
+    tell(ended)
     return 70
 
 

@@ -59,6 +59,10 @@ def leaves() -> Executor:
     raise SystemExit("goodbye")
 
 
+def exits() -> Executor:
+    os._exit(5)
+
+
 class Odd(ThreadPoolExecutor):
     """Runs each task twice, cannot cancel, and cannot be shut down."""
 

@@ -71,6 +71,24 @@ def test_nothing_is_left_at_the_workers_of_a_killed_run(scene: Scene, dask: Clus
     assert_none_overlapped(scene)
 
 
+def test_a_rescue_asks_the_scheduler_that_the_dead_run_had_whatever_its_file_says_now(
+    scene: Scene, dask: Cluster
+) -> None:
+    file = scene.folder / "here.json"
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", "dask:here.json", "--lease", "1h")
+    file.write_bytes(dask.file.read_bytes())
+    eventually(lambda: len(starts(scene)) == 1)
+    assert scene.rows("SELECT executor FROM runners") == [(f"dask:{dask.address}",)]
+    end(scene.runner(), run.pid)
+    ended(run)
+    file.write_text('{"address": "tcp://127.0.0.1:1"}')
+    let_end(scene)
+    scene.run("-q", "--executor", f"dask:{dask.address}")
+
+    assert scene.attempts() == [("crashed",), ("succeeded",)]
+
+
 def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cluster) -> None:
     add_waiting(scene, 2)
     run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "1s")
@@ -142,6 +160,7 @@ def test_the_file_of_a_scheduler_may_still_be_written(tmp_path: Path, monkeypatc
         ("raise ValueError('no\\nqueue')", "the function that makes the cluster failed: ValueError: no queue"),
         ("raise SystemExit('no queue')", "the function that makes the cluster failed: SystemExit: no queue"),
         ("pass", "the function returned NoneType, which is no cluster of Dask"),
+        ("import os; os._exit(5)", "its code ended the process of the client by os._exit(5)"),
     ],
 )
 def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene, body: str, said: str) -> None:
@@ -149,9 +168,18 @@ def test_a_function_that_cannot_make_a_cluster_is_one_sentence(scene: Scene, bod
     scene.add({"command": "true"})
     done = scene.run("--executor", "dask:mycluster:make", code=78)
 
-    assert said in done.err
-    assert "Traceback" not in done.err
+    assert done.err.startswith("batchq: --executor dask:mycluster:make: ")
+    assert done.err.endswith(f"{said}\n")
+    assert done.err.count("\n") == 1
     assert scene.attempts() == []
+
+
+def test_a_function_that_is_not_there_is_named_as_it_was_written(scene: Scene) -> None:
+    (scene.folder / "mycluster.py").touch()
+    scene.add({"command": "true"})
+    done = scene.run("-q", "--executor", "dask:mycluster:missing", code=78)
+
+    assert done.err.startswith("batchq: --executor dask:mycluster:missing: AttributeError")
 
 
 def test_short_jobs_behind_a_long_one_run_at_an_idle_worker(scene: Scene, dask: Cluster) -> None:

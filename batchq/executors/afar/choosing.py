@@ -11,7 +11,9 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
+from batchq import folder
 from batchq.errors import UsageError
+from batchq.executors.afar import schedulerfile
 from batchq.executors.afar.afar import Afar
 from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.nextdoor import site_words
@@ -182,12 +184,24 @@ def executor(
 
     At the workers of an engine the cookie of the bridge is the name of the run.
     """
+    used = lasting(chosen)
     hearing = Hearing(listeners, logs, brings_news=engine(chosen) is not None)
     places = []
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
-        own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(chosen), "run": cookie}
+        own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(used), "run": cookie}
         places.append(Place(name, words, setup | own, hearing, unwanted(chosen), within(chosen)))
     # "srun:" would mean other nodes to the next run, which may be in another allocation
-    name = f"srun:{','.join(one.name for one in places)}" if chosen.startswith("srun:") else chosen
-    return Afar(places, inbox, setup["lease"], hearing, name=name, home=setup["home"])
+    name = f"srun:{','.join(one.name for one in places)}" if chosen.startswith("srun:") else used
+    made = Afar(places, inbox, setup["lease"], hearing, name=name, home=setup["home"])
+    made.name = lasting(made.name)  # the scheduler may have written its file meanwhile
+    return made
+
+
+def lasting(chosen: str) -> str:
+    """Return a name of the same that means the same later, in any folder: of a file of Dask the address that it has now."""
+    carrier, _, text = chosen.partition(":")
+    if carrier != "dask" or "://" in text or not is_address(text):
+        return chosen
+    path = folder.absolute(text)
+    return f"dask:{schedulerfile.address_now(path) or path}"

@@ -5,10 +5,9 @@ hangs would keep the loop from timeouts and signals.
 """
 
 import gc
-import json
 import time
 
-from batchq.executors.afar import choosing, fence
+from batchq.executors.afar import choosing, fence, schedulerfile
 from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
@@ -48,7 +47,7 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
 
     address: Any = chosen.partition(":")[2]
     if not choosing.is_address(address):
-        address = _made(chosen, made_by(address, setup["home"]))
+        address = _made(chosen, made_by(address, setup["home"], chosen))
     elif "://" not in address:
         address = address_in(address)
     cluster = Cluster(address, setup["run"])
@@ -72,8 +71,7 @@ def address_in(path: str) -> str:
     until = time.monotonic() + FILE
     while True:
         try:
-            with open(path) as file:
-                return str(json.load(file)["address"])
+            return schedulerfile.address(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() >= until:
                 raise Unfit(f"{path} is not the file of a scheduler: {in_one_line(error)}") from None

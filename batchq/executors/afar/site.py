@@ -8,12 +8,14 @@ step before it kills them, so jobs that die of it have been interrupted.
 """
 
 import contextlib
+import mmap
 import os
 import select
 import sys
 import time
 
 from batchq.executors.afar import protocol
+from batchq.executors.afar.greeting import greeting
 from batchq.executors.afar.lifetime import Lifetime
 from batchq.executors.afar.saying import Saying
 from batchq.executors.afar.unfit import Unfit
@@ -22,6 +24,7 @@ from batchq.executors.local import LocalExecutor
 from batchq.executors.seam import Executor, Left, Lost, Refused, Report
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
+from batchq.notes import note
 from batchq.processes import guardian, machine, marks, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
@@ -52,8 +55,20 @@ def main() -> None:
         setup, early = _first(link)
     except Closed:
         sys.exit(0)
-    cookie = setup["cookie"]
-    status = guardian.guarded(lambda kept: Site(link, setup, early, kept, parent).serve(), cookie)
+    is_up = mmap.mmap(-1, 1)  # the site sets it to 1
+
+    def tell(code: int) -> None:
+        """Say that code of an engine has ended the site; if it never came up, another try would end as this one."""
+        why = f"--executor {setup['engine']}: its code ended the process of the client by os._exit({code})"
+        if is_up[0]:
+            note(why)
+            return
+        with contextlib.suppress(Closed):
+            link.send(protocol.message(Refused(why)))
+
+    status = guardian.guarded(
+        lambda kept: Site(link, setup, early, kept, parent, is_up).serve(), setup["cookie"], tell=tell
+    )
     os._exit(max(status, 0))
 
 
@@ -71,10 +86,13 @@ def _first(link: Link) -> "tuple[dict[str, Any], list[Message]]":
 class Site:
     """The loop of a site. ``early`` are messages to handle first; ``parent`` is the process that started its guardian."""
 
-    def __init__(self, link: Link, setup: "dict[str, Any]", early: "list[Message]", kept: Kept, parent: int) -> None:
+    def __init__(
+        self, link: Link, setup: "dict[str, Any]", early: "list[Message]", kept: Kept, parent: int, is_up: mmap.mmap
+    ) -> None:
         self._link = link
         self._early = early
         self._parent = parent
+        self._is_up = is_up
         self._guardian = os.getppid()
         self._life = Lifetime(setup["lease"], time.monotonic())
         self._view = Viewpoint(setup)
@@ -97,6 +115,7 @@ class Site:
             self._executor = executor = self._made()
             struck = Struck(executor, self._inbox, delays=False)
             self._link.send(["up", greeting() | {"room": self._room(executor)}])
+            self._is_up[0] = 1
             room = self._room(executor)
             while not self._life.is_over:
                 self._receive(executor)
@@ -231,23 +250,6 @@ class Site:
         if os.getppid() != self._guardian:
             return False
         return not proc.CAN_TRACE or proc.parent(self._guardian) == self._parent
-
-
-def greeting() -> "dict[str, Any]":
-    """Describe this place to the run before any work."""
-    from importlib import metadata
-
-    return {
-        "protocol": protocol.PROTOCOL,
-        "batchq": metadata.version("batchq"),
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "host": machine.host(),
-        "boot_id": machine.boot_id(),
-        "namespace": machine.namespace(),
-        "cores": machine.cores(),
-        "pid": os.getpid(),
-        "now": time.time(),
-    }
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def factory(chosen: str, home: str) -> "Callable[[], Any]":
         if find_spec(name.partition(".")[0]) is None:
             why = f"no package offers {name!r}, and no module has that name: see docs/elsewhere.md"
             raise Unfit(f"--executor {chosen}: {why}")
-        return made_by(chosen, home)
+        return made_by(chosen, home, chosen)
     one, *others = offered
     if others:
         packages = ", ".join(sorted({_package(offer) for offer in offered}))
@@ -38,9 +38,12 @@ def factory(chosen: str, home: str) -> "Callable[[], Any]":
     return lambda: function(text)
 
 
-def made_by(chosen: str, home: str) -> "Callable[[], Any]":
-    """Return the function that ``chosen`` (``pkg.mod:function``) names, searched in ``home`` first. Raises Unfit."""
-    module, _, name = chosen.partition(":")
+def made_by(target: str, home: str, chosen: str) -> "Callable[[], Any]":
+    """Return the function that ``target`` (``pkg.mod:function``) of ``chosen`` names, searched in ``home`` first.
+
+    Raises Unfit.
+    """
+    module, _, name = target.partition(":")
     sys.path.insert(0, home)
     try:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
