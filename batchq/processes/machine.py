@@ -4,6 +4,11 @@ import functools
 import math
 import os
 
+BASIC_NEEDS = (
+    18  #: descriptors that a run, or a site, without jobs needs: the store, locks, signals, starting a process
+)
+SLOT_NEEDS = 10  #: descriptors that each slot needs: two pipes, a worker's three and two files, a log
+
 
 def host() -> str:
     """Return the node name."""
@@ -53,6 +58,11 @@ def free_descriptors() -> float:
     if most == resource.RLIM_INFINITY:
         return float("inf")
     return most - len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"))
+
+
+def slots_with_descriptors() -> int:
+    """Count the slots for which there are descriptors: a job without any would be requeued again and again."""
+    return max(0, int(min(free_descriptors(), 1e9) - BASIC_NEEDS) // SLOT_NEEDS)
 
 
 def cores() -> int:

@@ -10,8 +10,6 @@ from batchq.processes import machine
 from batchq.runner.tally import Halt, Plan
 from batchq.store.running.wanted import RunSelection
 
-RUN_NEEDS = 18  #: descriptors that a run without jobs needs: the store, locks, signals, starting a process
-SLOT_NEEDS = 10  #: descriptors that each slot needs: two pipes, a worker's three and two files, a log
 MAIL_ON = ("failure", "change")
 IF_RUNNING = ("join", "skip", "wait", "fail")
 
@@ -47,13 +45,11 @@ def slots(text: str) -> int:
 
 
 def affordable(slots: int) -> int:
-    """Cut the slots to the available descriptors: a job without any would be requeued again and again."""
-    free = machine.free_descriptors()
-    if free < RUN_NEEDS + SLOT_NEEDS:
-        raise ScarceError(
-            f"a run needs {RUN_NEEDS + SLOT_NEEDS} file descriptors and can get {free:.0f}: raise the limit (ulimit -n)"
-        )
-    most = min(slots, int(min(free, 1e9) - RUN_NEEDS) // SLOT_NEEDS)
+    """Cut the slots to the available descriptors."""
+    if (possible := machine.slots_with_descriptors()) == 0:
+        needed, free = machine.BASIC_NEEDS + machine.SLOT_NEEDS, machine.free_descriptors()
+        raise ScarceError(f"a run needs {needed} file descriptors and can get {free:.0f}: raise the limit (ulimit -n)")
+    most = min(slots, possible)
     if most < slots:
         note(f"warning: -j {slots} needs more file descriptors than there are: running {most} at once (see ulimit -n)")
     return most

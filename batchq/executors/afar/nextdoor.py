@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from batchq.executors.afar import protocol
 from batchq.executors.afar.fence import Fence
+from batchq.executors.afar.viewpoint import MANY
 from batchq.jobs.attempt import INTERRUPTED, Claim
 from batchq.processes import machine, remains
 from batchq.processes.companion import Companion
@@ -28,7 +29,6 @@ CHECK = 0.05  #: seconds between checks whether the engine has withdrawn a task
 ORDERS = 0.1  #: seconds between looks into the folder of orders
 UP = 30.0  #: seconds that a site may take to start
 RECENT = 10_000  #: attempts that are remembered: the results of some may still be on their way to the run
-MANY = 100_000  #: slots of a site: the engine decides how many attempts run at once
 PATIENCE = 5.0  #: seconds that a site may take to end
 _OF_ATTEMPTS = ("printed", "logged", "ended", "lost")  #: kinds of messages
 

@@ -168,6 +168,9 @@ class Place:
         if isinstance(report, Started):
             self.begun.add(report.claim.token)
         elif isinstance(report, Refused):
+            if self._setup["engine"] is None:  # of several hosts the others go on
+                self.way.refuse(report.reason)
+                raise Closed
             self.way.is_unfit = True
         elif isinstance(report, Printed):
             self._hearing.printed(report)

@@ -21,7 +21,7 @@ from batchq.executors.afar.saying import Saying
 from batchq.executors.afar.unfit import Unfit
 from batchq.executors.afar.viewpoint import Viewpoint
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Left, Lost, Refused, Report
+from batchq.executors.seam import Executor, Left, Lost, Noted, Refused, Report
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
 from batchq.notes import note
@@ -53,7 +53,11 @@ def main() -> None:
     parent = os.getppid()
     try:
         setup, early = _first(link)
+        machine.free_descriptors()
     except Closed:
+        sys.exit(0)
+    except OSError as error:  # a container without /proc: neither can a run work there
+        link.send(protocol.message(Refused(f"{machine.host()}: {error.filename}: {error.strerror}")))
         sys.exit(0)
     is_up = mmap.mmap(-1, 1)  # the site sets it to 1
 
@@ -159,8 +163,11 @@ class Site:
             return engines.engine(setup["engine"], self._inbox, setup)
         if setup["limit_processes"] is not None:
             machine.limit_processes(setup["limit_processes"])
+        if (slots := self._view.affordable()) < self._view.slots():
+            few = f"file descriptors are enough for {slots} jobs at once, not for {self._view.slots()} (ulimit -n)"
+            self._link.send(protocol.message(Noted(f"{machine.host()}: {few}")))
         return LocalExecutor(
-            self._view.slots(),
+            slots,
             self._inbox,
             db=self._view.store(),
             cookie=setup["cookie"],

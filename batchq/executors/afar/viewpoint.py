@@ -3,12 +3,15 @@
 import os
 
 from batchq.executors.afar.mapping import mapped
+from batchq.executors.afar.unfit import Unfit
 from batchq.jobs.attempt import Claim
 from batchq.processes import machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+MANY = 100_000  #: slots of a site next to a worker: the engine decides how many attempts run at once
 
 
 class Viewpoint:
@@ -45,6 +48,14 @@ class Viewpoint:
         allocated = os.environ.get("SLURM_CPUS_ON_NODE", "")
         cores = machine.cores()
         return int(self._setup["slots"]) or (min(cores, max(1, int(allocated))) if allocated.isdecimal() else cores)
+
+    def affordable(self) -> int:
+        """Return for how many of these there are descriptors. Raises Unfit if there are none for a single one."""
+        if (possible := machine.slots_with_descriptors()) == 0:
+            needed, free = machine.BASIC_NEEDS + machine.SLOT_NEEDS, machine.free_descriptors()
+            raise Unfit(f"{machine.host()}: a site needs {needed} file descriptors and can get {free:.0f} (ulimit -n)")
+        wanted = self.slots()
+        return wanted if wanted == MANY else min(wanted, possible)
 
     def path_for_the_run(self, path: str) -> str:
         """Return a path of this machine as the run has to name it."""
