@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from batchq.executors.afar.reach import Reach
 
+AT_ONCE = 4  #: dead runs whose places are asked at the same time: each costs a process for each place
 STUBBORN = 5.0  #: seconds after which a run reports processes that survive SIGKILL, and no longer waits for them
 
 
@@ -90,28 +91,33 @@ class Rescuer:
         """Whether nothing of it runs in other places: its places confirm that, or its lease has passed."""
         if one.lease is None or one.is_of_a_copy or not one.claims:
             return True
-        if one.runner not in self._reached:
-            from batchq.executors.afar.reach import Reach
-
-            tokens = [claim.token for claim in one.claims]
-            self._reached[one.runner] = Reach(
-                one.executor,
-                self._cookie_elsewhere(one),
-                tokens,
-                one.started_at,
-                rescue.stay(self._store, one.runner),
-                lease=one.lease,
-                was_stopping=one.was_stopping,
-            )
-        reach = self._reached[one.runner]
         since = self._since.setdefault(one.runner, time.monotonic())
-        if not reach.is_over():
+        reach = self._reached.get(one.runner) or self._reach(one)
+        if reach is None or not reach.is_over():
             if time.monotonic() - since < one.lease / 1000:
                 return False
-            reach.give_up()
-        if reach not in self._leaving:
+            if reach is not None:
+                reach.give_up()
+        if reach is not None and reach not in self._leaving:
             self._leaving.append(reach)
         return True
+
+    def _reach(self, one: Lost) -> "Reach | None":
+        """Begin to ask its places; None while those of others are asked: many runs in a row may have died."""
+        from batchq.executors.afar.reach import Reach
+
+        if sum(reach.is_at_work for reach in self._reached.values()) >= AT_ONCE:
+            return None
+        reach = self._reached[one.runner] = Reach(
+            one.executor,
+            self._cookie_elsewhere(one),
+            [claim.token for claim in one.claims],
+            one.started_at,
+            rescue.stay(self._store, one.runner),
+            lease=one.lease or 0,
+            was_stopping=one.was_stopping,
+        )
+        return reach
 
     def _cookie_elsewhere(self, one: Lost) -> str:
         """Return what marks the places of a run whose jobs ran elsewhere."""

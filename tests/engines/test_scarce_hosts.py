@@ -21,7 +21,7 @@ def reach(scene: Scene, h1: str) -> None:
 @pytest.mark.parametrize("hosts", ["h1", "h1,h2"])
 def test_a_host_without_enough_file_descriptors_for_one_job_is_left_out(afar: Scene, hosts: str) -> None:
     reach(afar, f"ulimit -n 20; exec {SITE}")
-    afar.add(*[{"command": "true", "max_attempts": 1, "max_crashes": 1}, {"call": "json:loads", "args": {"s": "1"}}])
+    afar.add({"command": "true", "max_attempts": 1, "max_crashes": 1}, {"call": "json:loads", "args": {"s": "1"}})
     done = afar.run("-j", "1", "--executor", f"ssh:{hosts}", code=0 if "h2" in hosts else 78)
 
     assert "a site needs 28 file descriptors and can get 1" in done.err

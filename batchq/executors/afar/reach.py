@@ -51,6 +51,11 @@ class Reach:
         }
         self._leaving: list[Way] = []
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a process leads to a place, or is to be started again."""
+        return bool(self._open or self._leaving)
+
     def is_over(self) -> bool:
         """Whether surely nothing of the dead run is left at any of its places."""
         if self._pool is not None:
