@@ -116,6 +116,7 @@ class Rescuer:
             rescue.stay(self._store, one.runner),
             lease=one.lease or 0,
             was_stopping=one.was_stopping,
+            hosts=one.hosts.values(),
         )
         return reach
 

@@ -199,6 +199,11 @@ class Place:
         self.way.succeed()
         return self.settle()
 
+    @property
+    def host(self) -> str | None:
+        """What its attempts name as their host, once it has been up; none at a bridge."""
+        return self._hosts.here
+
     def whereabouts(self) -> dict[str, str]:
         """Map the tokens of the attempts at work to their hosts, as far as these are known."""
         return self._hosts.known(self.begun)

@@ -15,7 +15,8 @@ class Reach:
 
     The run ``started_at`` that time and had this ``lease``, both in milliseconds: its scheduler may not know all of its
     workers any more. Attempts ``spared`` have ended, and left something running on purpose. If it ``was_stopping``, it has
-    withdrawn attempts that may still run.
+    withdrawn attempts that may still run. Its ``hosts``, as far as they are known, must be among those that answer: the
+    same name may lead somewhere else by now.
 
     A pool cannot be reached; there the folder that its workers shared prevents the attempts that have not begun.
     Nothing here waits: ``is_over`` is asked again and again.
@@ -31,11 +32,13 @@ class Reach:
         *,
         lease: int = 0,
         was_stopping: bool = False,
+        hosts: Collection[str] = (),
     ) -> None:
         known = None if was_stopping else list(tokens)
         dead = {"since": started_at / 1000, "lease": lease / 1000, "tokens": known}
         commands = choosing.commands_back(executor)
         self._is_known = bool(commands)
+        self._hosts = set() if choosing.engine(executor) else {*hosts}
         self._pool: Abandoned | None = None
         if commands and not choosing.can_be_reached(executor):
             self._pool = Abandoned(cookie, tokens)
@@ -49,6 +52,8 @@ class Reach:
             ): None
             for number, (name, words) in enumerate(commands.items())
         }
+        for place in self._open:
+            place.is_one_of_several = len(self._open) > 1
         self._leaving: list[Way] = []
 
     @property
@@ -70,10 +75,12 @@ class Reach:
                 place.lose()
             if place.is_up:
                 del self._open[place]
+                self._hosts.discard(place.host or "")
                 place.way.send(["close"])
                 place.way.part()
                 self._leaving.append(place.way)
-        return self._is_known and not self._open
+        self.has_left()
+        return self._is_known and not self._open and not self._hosts
 
     def has_left(self) -> bool:
         """Whether what led there has ended."""
