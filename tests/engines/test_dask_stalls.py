@@ -161,6 +161,22 @@ def rescued_by_another_scheduler(scene: Scene, dask: Cluster) -> set[str]:
     return wrong_starts(scene) if code == 0 else {"the run failed"}
 
 
+def bridged_anew(scene: Scene, dask: Cluster) -> set[str]:
+    """A worker stalls and the bridge dies: the next bridge of the same run does not hear of the job that goes on there."""
+    add_waiting(scene, 1)
+    run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
+    eventually(lambda: len(starts(scene)) == 1)
+    victim = dask.above(process_of(scene, 1))
+    dask.kill(victim, signal.SIGSTOP)
+    end(bridge_of(scene.runner()))
+    eventually(lambda: len(starts(scene)) == 2)
+    let_end(scene)
+    code = ended(run)
+    dask.kill(victim)
+
+    return wrong_starts(scene) if code == 0 else {"the run failed"}
+
+
 def with_a_stranger(scene: Scene, dask: Cluster) -> set[str]:
     """A worker without batchq is in the cluster."""
     packages = dask.folder / "packages"
@@ -196,6 +212,7 @@ LONG = [
         (many, [planted.WITHOUT_WORKERS], "a worker refused an attempt"),
         (reborn, [], None),
         (rescued_by_another_scheduler, [planted.BLIND], None),
+        (bridged_anew, [], None),
         (with_a_stranger, [], None),
         (with_a_stranger, [planted.WITHOUT_GREETING], "the worker without batchq died"),
         *LONG,

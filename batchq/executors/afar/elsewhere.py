@@ -11,7 +11,12 @@ from batchq.processes.signals import Inbox
 
 
 class Elsewhere:
-    """``_fill`` sends what there is room for; ``_step`` waits for one event and adds to ``_reports``."""
+    """``_fill`` sends what there is room for; ``_step`` waits for one event and adds to ``_reports``.
+
+    It ``is_sure`` that nothing of an earlier client of the same run is at work any more.
+    """
+
+    is_sure = True
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox

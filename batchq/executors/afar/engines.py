@@ -8,6 +8,7 @@ import gc
 import time
 
 from batchq.executors.afar import choosing, fence, schedulerfile
+from batchq.executors.afar.futures.abandoned import Abandoned
 from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE = 10.0  #: seconds within which a scheduler that was just started writes its file
-LOOK = 0.1  #: seconds between looks for it
+LOOK = 0.1  #: seconds between looks for it, or for what an earlier client has left
+GONE = 3.0  #: seconds within which the workers of a pool whose client was killed have ended
 
 
 def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
@@ -30,7 +32,23 @@ def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     if chosen.startswith("dask:"):
         return _dask(chosen, inbox, setup)
     slots = setup["slots"] or machine.cores()
-    return FuturesExecutor(factory(chosen, setup["home"]), slots, inbox, setup, _folder(chosen, setup))
+    is_sure = _is_over(setup)  # before the folder goes that says so
+    executor = FuturesExecutor(factory(chosen, setup["home"]), slots, inbox, setup, _folder(chosen, setup))
+    executor.is_sure = is_sure
+    return executor
+
+
+def _is_over(setup: "dict[str, Any]") -> bool:
+    """Whether surely nothing of an earlier client of this run is at work at a pool."""
+    if setup["dead"] is None:
+        return True
+    left = Abandoned(setup["cookie"].rpartition(".")[0], setup["dead"]["tokens"])
+    until = time.monotonic() + GONE
+    while not left.is_over():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(LOOK)
+    return True
 
 
 def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
@@ -51,9 +69,13 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     elif "://" not in address:
         address = address_in(address)
     cluster = Cluster(address, setup["run"])
-    if setup["end"] != [setup["run"]]:
+    is_rescue = setup["end"] != [setup["run"]]
+    if is_rescue:
         cluster.end(setup["end"], setup["dead"])
-    return DaskExecutor(cluster, inbox, setup, setup["reconnect"])
+    is_sure = is_rescue or setup["dead"] is None or cluster.has_ended(setup["dead"])
+    executor = DaskExecutor(cluster, inbox, setup, setup["reconnect"])
+    executor.is_sure = is_sure
+    return executor
 
 
 def _made(chosen: str, make: "Callable[[], Any]") -> "Any":

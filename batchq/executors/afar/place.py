@@ -32,8 +32,8 @@ class Place:
     distinguish its attempts from those of others. A bridge is a place, too: its attempts run at the workers of the engine.
 
     If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
-    ends everything left of it, or until ``ghosts_until``, when its lease has run out. A run that is stopped does not wait
-    for that: it leaves what it wants to end at a place that has not answered in time.
+    ends everything left of it and is sure of that, or until ``ghosts_until``, when its lease has run out. A run that is
+    stopped does not wait for that: it leaves what it wants to end at a place that has not answered in time.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Place:
         self.within = within
         self.up_by = math.inf
         self._setup = setup
+        self._since = time.time()
         self._told: set[str] = set()  # tokens of attempts that the stopped run wants to end
         self._waited: set[str] = set()  # tokens of claims that have waited there for a while
         self._clock = Clock()
@@ -66,7 +67,9 @@ class Place:
 
     def start(self) -> None:
         """Start it."""
-        self.way.start(["setup", {"spared": self._spared} | self._setup])
+        left = [one.claim.token for one in self.ghosts]
+        dead = {"since": self._since, "lease": self._setup["lease"] or 0.0, "tokens": left} if left else None
+        self.way.start(["setup", {"spared": self._spared, "dead": dead} | self._setup])
         if self.way.is_open:
             self.up_by = time.monotonic() + self.within
         if self._hearing.is_held:
@@ -197,7 +200,11 @@ class Place:
             self._hosts.here = hosts.name(greeting["host"], self.name if self.is_one_of_several else "")
         self.is_up, self.up_by = True, math.inf
         self.way.succeed()
-        return self.settle()
+        if greeting["is_sure"]:
+            return self.settle()
+        left = f"{max(0.0, self.ghosts_until - time.monotonic()):.0f} s"
+        why = f"workers that do not answer may still run {_jobs(self.ghosts)}; in {left} their lease is over"
+        return [Noted(f"{self.name}: {why}")] if self.ghosts else []
 
     @property
     def host(self) -> str | None:

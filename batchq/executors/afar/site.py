@@ -15,6 +15,7 @@ import sys
 import time
 
 from batchq.executors.afar import protocol
+from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.greeting import greeting
 from batchq.executors.afar.lifetime import Lifetime
 from batchq.executors.afar.saying import Saying
@@ -118,7 +119,8 @@ class Site:
         try:
             self._executor = executor = self._made()
             struck = Struck(executor, self._inbox, delays=False)
-            self._link.send(["up", greeting() | {"room": self._room(executor)}])
+            is_sure = not isinstance(executor, Elsewhere) or executor.is_sure
+            self._link.send(["up", greeting() | {"room": self._room(executor), "is_sure": is_sure}])
             self._is_up[0] = 1
             room = self._room(executor)
             while not self._life.is_over:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CONNECT = 10.0  #: seconds that a connection may take
 CLOSE = 3.0  #: seconds that the goodbye may take
 _CLOSE = '["close"]'
+CONFIRMED = 5.0  #: seconds that workers have to end what an earlier client of the same run has left
 ORDERS = 64  #: orders that are on their way at once: one to a worker that does not answer holds up no other
 
 
@@ -146,23 +147,35 @@ class Cluster:
     def end(self, runs: Sequence[str], dead: "dict[str, Any]") -> None:
         """End what dead runs have left at the workers. Raises Unfit unless all confirm it, also those that have left.
 
-        ``dead``: since when they ran, their lease, and their open attempts, if the scheduler surely knew those. A scheduler
-        that is younger says nothing of the workers of the one before it, which may be stalled.
+        ``dead``: since when they ran, their lease, and their open attempts, if the scheduler surely knew those.
         """
-        ran = time.time() - dead["since"]
         try:
-            age = self._client.run_on_scheduler(time.time) - self._client.scheduler_info(n_workers=0)["started"]
-            if age < ran:
-                raise TimeoutError("the scheduler is a new one, which does not know them all")
             for run in runs:
-                answers = self._client.run(at_worker.order, run, _CLOSE, on_error="raise")
-                if open_at := [address for address, answer in answers.items() if answer != "true"]:
-                    raise TimeoutError(open_at[0])
-                seconds = min(ran, dead["lease"] + TO_END)
-                if self._client.run_on_scheduler(departed.may_be_at_work, run, dead["tokens"], seconds):
-                    raise TimeoutError("one has left the cluster, and may only be stalled")
+                self._end(run, dead)
         except Exception as error:
             raise Unfit(f"a worker does not confirm that it ended what a dead run left: {in_one_line(error)}") from None
+
+    def has_ended(self, dead: "dict[str, Any]") -> bool:
+        """End what an earlier client of this run has left; return whether all workers have confirmed that in time."""
+        try:
+            self._orders.submit(self._end, self._run, dead).result(CONFIRMED)
+        except Exception:
+            return False
+        return True
+
+    def _end(self, run: str, dead: "dict[str, Any]") -> None:
+        """Raises what Dask raises, or TimeoutError. A scheduler that is younger than the run says nothing of the workers
+        of the one before it, which may be stalled."""
+        ran = time.time() - dead["since"]
+        age = self._client.run_on_scheduler(time.time) - self._client.scheduler_info(n_workers=0)["started"]
+        if age < ran:
+            raise TimeoutError("the scheduler is a new one, which does not know them all")
+        answers = self._client.run(at_worker.order, run, _CLOSE, on_error="raise")
+        if open_at := [address for address, answer in answers.items() if answer != "true"]:
+            raise TimeoutError(open_at[0])
+        seconds = min(ran, dead["lease"] + TO_END)
+        if self._client.run_on_scheduler(departed.may_be_at_work, run, dead["tokens"], seconds):
+            raise TimeoutError("one has left the cluster, and may only be stalled")
 
     # --- in other threads ----------------------------------------------------------------------------------------------
 
