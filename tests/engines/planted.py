@@ -75,7 +75,8 @@ MUTANTS = {
         "    places = []\n",
         "    if engine(chosen) is not None:\n"
         "        from batchq.executors.afar import engines\n"
-        "        return engines.engine(chosen, inbox, setup | {'run': setup['cookie'], 'end': [], 'listens': False})\n"
+        "        own = {'run': setup['cookie'], 'end': [], 'listens': False, 'dead': None}\n"
+        "        return engines.engine(chosen, inbox, setup | own)\n"
         "    places = []\n",
     ),
 }

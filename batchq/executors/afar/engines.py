@@ -42,7 +42,7 @@ def _is_over(setup: "dict[str, Any]") -> bool:
     """Whether surely nothing of an earlier client of this run is at work at a pool."""
     if setup["dead"] is None:
         return True
-    left = Abandoned(setup["cookie"].rpartition(".")[0], setup["dead"]["tokens"])
+    left = Abandoned(setup["cookie"].rpartition(".")[0], setup["dead"]["tokens"], is_next=True)
     until = time.monotonic() + GONE
     while not left.is_over():
         if time.monotonic() >= until:

@@ -15,10 +15,14 @@ SETTLE = 0.6  #: seconds until the site of a dead worker has ended: it checks fo
 
 
 class Abandoned:
-    """Prevents the attempts that have not begun. ``cookie`` marks the places of the dead run."""
+    """Prevents the attempts that have not begun. ``cookie`` marks the dead run.
 
-    def __init__(self, cookie: str, tokens: Collection[str]) -> None:
-        self._bridge = f"{cookie}.0"
+    If that run lives and only its bridge has died, the caller ``is_next``: the bridge in its place, which carries the same
+    mark and has ended what else does.
+    """
+
+    def __init__(self, cookie: str, tokens: Collection[str], *, is_next: bool = False) -> None:
+        self._bridge = f"{cookie}.0" if not is_next else f"{cookie}.former"  # which nothing carries
         self._tokens = tokens
         self._fences = [Fence(folder) for folder in scratch.found(cookie)]
         self._begun = {token for token in tokens if not any([fence.prevent(token) for fence in self._fences])}
