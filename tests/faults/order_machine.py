@@ -103,6 +103,15 @@ class OrderMachine(OrderWalk):
         how = data.draw(st.sampled_from(["rerun-failed", "rerun-failed", "replace", "skip"]))
         self._add([PLAIN | {"key": key, "if_exists": how}])
 
+    @when(living)
+    @rule(life=one_of(living), how=st.sampled_from(["rerun-failed", "replace", "skip"]))
+    def add_again_what_runs(self, life: Life, how: str) -> None:
+        """The same for one that has just been claimed, unless its queue or the slots of the runner are in the way."""
+        spec = PLAIN | {"key": "r", "queue": life.runner.wanted.queue or "a", "priority": 1}
+        self._add([spec | {"if_exists": "replace"}])
+        self.claim(life, 3, 0, False)
+        self._add([spec | {"if_exists": how}])
+
     @rule(days=st.integers(0, 2))
     def a_crontab_names_its_key(self, days: int) -> None:
         """A key that is named each day is not forgotten, although its job is long gone."""

@@ -111,6 +111,7 @@ class Model:
         fresh: set[str] = set()
         first = self.last + 1
         changed: dict[int, dict[str, Any]] = {}
+        gone = {entry[0]: entry[3] for entry in self.keys.values() if entry[0] not in self.jobs}  # pruned
         for spec in specs:
             job, fate = self._meet(spec, fresh, now)
             if fate == "added":
@@ -132,7 +133,7 @@ class Model:
             sure = False
             for kind in ("after_any", "after_failed", "after"):
                 for word in spec.get(kind, ()):
-                    sure |= self._bind(job, spec, kind, word, named)
+                    sure |= self._bind(job, spec, kind, word, named, gone)
             above = self.parents.get(job, {})
             hoped = [parent for parent, kind in above.items() if kind == "after_failed"]
             if sure:
@@ -189,9 +190,11 @@ class Model:
             key for key, (job, *_) in sorted(self.keys.items()) if job in self.jobs and self.jobs[job]["state"] in begun
         ]
 
-    def _bind(self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]]) -> bool:
-        """Tie a job to its parents; whether a pruned one of them has failed as ``kind`` wants it."""
-        gone = {entry[0]: entry[3] for entry in self.keys.values() if entry[0] not in self.jobs}  # pruned
+    def _bind(
+        self, job: int, spec: dict[str, Any], kind: str, word: str, named: dict[str, list[int]],
+        gone: dict[int, str | None],
+    ) -> bool:  # fmt: skip
+        """Tie a job to its parents; whether one that was ``gone`` by then, with its end, failed as ``kind`` wants it."""
         of_batch = {
             other for other, row in self.jobs.items()
             if row["name"] == word and row["batch"] == spec["batch"] and other != job
