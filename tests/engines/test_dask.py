@@ -159,7 +159,7 @@ def test_the_file_of_a_scheduler_may_still_be_written(tmp_path: Path, monkeypatc
     [
         ("raise ValueError('no\\nqueue')", "the function that makes the cluster failed: ValueError: no queue"),
         ("raise SystemExit('no queue')", "the function that makes the cluster failed: SystemExit: no queue"),
-        ("pass", "the function returned NoneType, which is no cluster of Dask"),
+        ("pass", "the function returned NoneType, which is not a cluster of Dask"),
         ("import os; os._exit(5)", "its code ended the process of the client by os._exit(5)"),
     ],
 )

@@ -65,7 +65,7 @@ def within(chosen: str) -> float:
 
 
 def commands_back(chosen: str) -> dict[str, list[str]]:
-    """Map the places of a dead run to the words that start a site there; nothing if there is no way from here.
+    """Map the places of a dead run to the words that start a site there; nothing if they cannot be reached.
 
     Outside an allocation srun would ask Slurm for a new one.
     """

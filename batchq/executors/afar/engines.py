@@ -84,7 +84,9 @@ def _made(chosen: str, make: "Callable[[], Any]") -> "Any":
     except BaseException as error:
         raise Unfit(f"--executor {chosen}: the function that makes the cluster failed: {in_one_line(error)}") from None
     if not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):  # of None Dask makes one of its own
-        raise Unfit(f"--executor {chosen}: the function returned {type(cluster).__name__}, which is no cluster of Dask")
+        raise Unfit(
+            f"--executor {chosen}: the function returned {type(cluster).__name__}, which is not a cluster of Dask"
+        )
     return cluster
 
 

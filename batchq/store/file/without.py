@@ -22,7 +22,7 @@ class _Refusal:
 def without(*names: str, library: str) -> Iterator[None]:
     """In the block ``library`` is imported as if ``names`` were not installed, which it must be able to do without.
 
-    Whoever imports it later in this process gets it anew, and whole. What is already loaded is taken as it is.
+    Those who import it later in this process get it anew, and whole. What is already loaded is taken as it is.
     """
     if library in sys.modules:
         yield
