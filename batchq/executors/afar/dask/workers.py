@@ -128,7 +128,7 @@ class Workers:
     def place(self, backlog: deque[Claim]) -> dict[str, list[Flight]]:
         """Take what there is room for from the backlog; return the new flights by the address of their worker.
 
-        Wide claims come first, as whoever made them has counted the ``rooms``: others find room anywhere.
+        Wide claims come first, in the way in which the ``rooms`` were counted for them: others find room anywhere.
         """
         parcels: dict[str, list[Flight]] = {}
         workers, rooms = [*self.fit.values()], self.rooms()
