@@ -10,9 +10,9 @@ ASKS = """
 printf 'line %d\\n' 1 2 3
 printf '\\033[31mred\\033[0m name? '
 read name
-printf '\\033[2J\\033[Hhello %s\\n' "$name"
 trap 'stty size; echo again' WINCH
 trap 'echo bye; exit 7' INT
+printf '\\033[2J\\033[Hhello %s\\n' "$name"
 while :; do sleep 0.05; done
 """
 
