@@ -170,7 +170,7 @@ def _batchq(folder: Path) -> Shell:
     return shell
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until ``condition()`` is true, looking less often the longer it takes; fail after ``seconds``."""
     began = time.monotonic()
     while not condition():

@@ -46,7 +46,7 @@ def end_all(folder: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def after(folder: Path, seconds: float = 10.0) -> list[tuple[int, str]]:
+def after(folder: Path, seconds: float = 60.0) -> list[tuple[int, str]]:
     """What is still alive when it has had so much time to end; it is ended then."""
     deadline = time.monotonic() + seconds
     while (left := living(folder)) and time.monotonic() < deadline:

@@ -114,11 +114,11 @@ class Terminal:
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def wait_for(self, *texts: str, seconds: float = 30.0) -> str:
+    def wait_for(self, *texts: str, seconds: float = 60.0) -> str:
         """Wait until each of ``texts`` is in the window; return it."""
         return self.wait_until(lambda screen: all(text in screen for text in texts), f"{texts}", seconds)
 
-    def wait_until(self, condition: Callable[[str], object], what: str = "that", seconds: float = 30.0) -> str:
+    def wait_until(self, condition: Callable[[str], object], what: str = "that", seconds: float = 60.0) -> str:
         """Wait until ``condition`` holds of the window; return it. Fails with the window after ``seconds``."""
         deadline = time.monotonic() + seconds
         while not condition(screen := self.screen()):

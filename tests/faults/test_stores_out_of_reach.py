@@ -75,7 +75,7 @@ def test_everything_is_stopped_for_long_beside_a_second_run(batchq: Shell) -> No
         first.process.send_signal(signal.SIGSTOP)
         first.signal_runner(signal.SIGSTOP)
         second = fleet.start()
-        assert second.process.wait(timeout=30) == 0
+        assert second.process.wait(timeout=60) == 0
         time.sleep(30)
         first.process.send_signal(signal.SIGCONT)
         first.signal_runner(signal.SIGCONT)

@@ -232,7 +232,7 @@ def test_a_run_that_waits_for_another_one_says_so(batchq: Shell) -> None:
             (batchq.folder / "go").touch()
             assert terminal.wait() == 0
             assert "batchq: 0 jobs to run" in terminal.screen()
-        assert other.wait(timeout=30) == 0
+        assert other.wait(timeout=60) == 0
 
 
 def test_a_terminal_that_stops_background_writers_does_not_stop_a_run(batchq: Shell) -> None:

@@ -54,7 +54,7 @@ def test_it_is_printed_while_the_jobs_run(batchq: Shell) -> None:
         assert run.stdout is not None
         assert run.stdout.readline() == b"[1] begun\n"
         (batchq.folder / "go").touch()
-        assert run.communicate(timeout=30) == (b"[1] ended\n", b"")
+        assert run.communicate(timeout=60) == (b"[1] ended\n", b"")
         assert run.returncode == 0
 
 
@@ -81,7 +81,7 @@ def test_keep_order_prints_the_first_job_as_it_comes(batchq: Shell) -> None:
         assert run.stdout.readline() == b"[1] begun\n"
         eventually(lambda: batchq.rows("SELECT state FROM jobs WHERE id = 2") == [("succeeded",)])
         (batchq.folder / "go").touch()
-        assert run.communicate(timeout=30) == (b"[2] second\n", b"")
+        assert run.communicate(timeout=60) == (b"[2] second\n", b"")
 
 
 def test_keep_order_prints_what_there_is_when_the_run_is_stopped(batchq: Shell) -> None:
@@ -91,7 +91,7 @@ def test_keep_order_prints_what_there_is_when_the_run_is_stopped(batchq: Shell) 
     with batchq.start("run", "-k", "-j", "2", "--grace", "0") as run:
         eventually((batchq.folder / "up").exists)
         run.send_signal(signal.SIGTERM)
-        assert run.communicate(timeout=30)[0] == b"[1] begun\n[2] second\n"
+        assert run.communicate(timeout=60)[0] == b"[1] begun\n[2] second\n"
         assert run.returncode == 143
 
 
