@@ -58,6 +58,8 @@ def _dask(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
         import distributed  # noqa: F401
     except ImportError:
         raise Unfit(f"--executor {chosen} needs distributed: pip install distributed") from None
+    except Exception as error:  # its import reads its configuration
+        raise Unfit(f"--executor {chosen}: Dask cannot be imported: {in_one_line(error)}") from None
     finally:
         gc.enable()
     from batchq.executors.afar.dask.cluster import Cluster

@@ -8,15 +8,18 @@ import os
 import platform
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
 from distributed import Client, as_completed
+from distributed.comm import CommClosedError
+from distributed.versions import VersionMismatchWarning
 
 from batchq.executors.afar import perform as at_worker
-from batchq.executors.afar.dask import departed, task
+from batchq.executors.afar.dask import certificates, departed, task
 from batchq.executors.afar.dask.workers import TO_END
 from batchq.executors.afar.unfit import Unfit, in_one_line
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 CONNECT = 10.0  #: seconds that a connection may take
 CLOSE = 3.0  #: seconds that the goodbye may take
 _CLOSE = '["close"]'
+#: what may be wrong if it hangs up
+_HINTS = {"tcp": "it hung up (does it want TLS?): ", "tls": "it hung up (does it accept our certificate?): "}
 CONFIRMED = 5.0  #: seconds that workers have to end what an earlier client of the same run has left
 ORDERS = 64  #: orders that are on their way at once: one to a worker that does not answer holds up no other
 
@@ -40,20 +45,26 @@ class Cluster:
     def __init__(self, address: "Any", run: str) -> None:
         """Connect. Raises Unfit."""
         logging.disable()  # what distributed logs of a lost scheduler is noise next to our one sentence
+        warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # of packages in which nothing of a job runs
         self.happenings: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._run = run
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
         self._is_closed = False
+        if isinstance(address, str) and address.startswith("tls://"):
+            certificates.check()
         try:
             self._client = Client(
                 address, timeout=CONNECT, set_as_default=False, name=departed.client(run), direct_to_workers=False
             )
             if self._client.run_on_scheduler(importlib.util.find_spec, "batchq") is None:
                 raise Unfit("batchq is not installed where the scheduler runs, which reads what the workers are sent")
-        except (OSError, TypeError, ValueError, RuntimeError) as error:
-            raise Unfit(f"cannot connect to the scheduler at {address}: {in_one_line(error)}") from None
+        except Unfit:
+            raise
+        except Exception as error:
+            hint = _HINTS.get(str(address).partition(":")[0], "") if type(error) is CommClosedError else ""
+            raise Unfit(f"cannot connect to the scheduler at {address}: {hint}{in_one_line(error)}") from None
         self._completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
         self._is_more = threading.Event()
         self._orders = ThreadPoolExecutor(ORDERS, "batchq-orders")
