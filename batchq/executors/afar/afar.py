@@ -174,7 +174,7 @@ class Afar(Elsewhere):
         due = [until, self._beat_at, self._arrival.tell_at]
         for place in self.places:
             due += [place.up_by, place.pulse.answer_by, place.quiet_at(), place.way.starts_at()]
-            due += [place.ghosts_until] * bool(place.ghosts) + [now + TICK] * place.way.is_leaving
+            due += [place.ghosts.until] + [now + TICK] * place.way.is_leaving
         if not all([place.way.push() for place in self.places]):
             due.append(now + SOON)
         first = min(due)
@@ -240,8 +240,8 @@ class Afar(Elsewhere):
                 self._note_lost(place)
             if now >= place.quiet_at():
                 self._reports.append(place.fall_quiet())
-            if place.ghosts and now >= place.ghosts_until:
-                self._reports += place.settle()
+            if now >= place.ghosts.until:
+                self._reports += place.ghosts.settle()
             if now >= place.pulse.answer_by:
                 self._reports += place.leave()
         if not self._is_refused and (refusal := unreachable(self.places)) is not None:

@@ -13,7 +13,7 @@ from batchq.executors.afar.futures.executor import FuturesExecutor
 from batchq.executors.afar.futures.factory import factory, made_by
 from batchq.executors.afar.unfit import Unfit, in_one_line
 from batchq.executors.seam import Executor
-from batchq.processes import machine, scratch
+from batchq.processes import machine, marks, scratch
 from batchq.processes.scratch import Scratch
 from batchq.processes.signals import Inbox
 
@@ -29,6 +29,8 @@ GONE = 3.0  #: seconds within which the workers of a pool whose client was kille
 
 def engine(chosen: str, inbox: Inbox, setup: "dict[str, Any]") -> Executor:
     """Make the executor that ``chosen`` names. Raises Unfit."""
+    if marks.can_mark():  # workers of some pools do not end if this bridge and its guardian are killed
+        marks.put(setup["cookie"])
     if chosen.startswith("dask:"):
         return _dask(chosen, inbox, setup)
     slots = setup["slots"] or machine.cores()

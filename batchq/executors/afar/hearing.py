@@ -7,12 +7,18 @@ the first and the last bytes so far. What is new in them is passed on, and a lin
 import selectors
 from collections.abc import Callable, Sequence
 
+from batchq.executors.afar import protocol
 from batchq.executors.listener import Listener, Relay, attach
 from batchq.executors.logs import Log, Logs
+from batchq.executors.seam import Lost, Report
 from batchq.jobs.attempt import Claim, Ended, Logged, Outcome, Printed
 from batchq.processes.capture import Sink
 from batchq.store.looking.pieces import Piece, in_order
 from batchq.store.looking.rows import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from batchq.processes.link import Message
 
 _ADVICE = "keep more with --keep-output"
 
@@ -84,10 +90,21 @@ class Hearing:
         """Return the news of log files."""
         return [] if self._logs is None else self._logs.take_news()
 
-    def said(self, claim: Claim, stream: str, data: bytes) -> None:
-        """Pass on what an attempt has just printed."""
-        if self:
-            self._of(claim).write(stream, data)
+    def take(self, claim: Claim, message: "Message") -> None:
+        """Pass on what a site says of an attempt: what it has just printed, or that nothing more will come."""
+        if message[0] == "silent":
+            self.silent(claim)
+        elif self:
+            self._of(claim).write(*protocol.said(message))
+
+    def heed(self, report: Report, where: str) -> None:
+        """Pass on what a report of a place named ``where`` says of the output of an attempt."""
+        if isinstance(report, Printed):
+            self.printed(report)
+        elif isinstance(report, Ended):
+            self.over(report)
+        elif isinstance(report, Lost) and report.started:
+            self.lost(report.claim, report.host or where)
 
     def printed(self, so_far: Printed) -> None:
         """Pass on what is new in the output of a running attempt; while a reader is slow that waits for the next news."""

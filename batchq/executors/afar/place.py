@@ -2,17 +2,19 @@
 
 import math
 import time
-from collections.abc import Collection, Iterable, Sized
+from collections.abc import Collection, Iterable
 
 from batchq.executors.afar import hosts, protocol
 from batchq.executors.afar.clocks import Clock
+from batchq.executors.afar.ghosts import Ghosts
 from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.hosts import Hosts
 from batchq.executors.afar.pulse import Pulse
-from batchq.executors.afar.room import ANY, Room
+from batchq.executors.afar.room import room_of
 from batchq.executors.afar.way import PATIENCE, Way
+from batchq.executors.afar.wording import jobs, unconfirmed
 from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
-from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Printed
+from batchq.jobs.attempt import INTERRUPTED, Claim, Ended
 from batchq.processes.link import Closed
 
 TYPE_CHECKING = False
@@ -31,9 +33,8 @@ class Place:
     ``claims`` are with it, by token, and of these ``begun`` are at work. It ``is_one_of_several`` if its name must
     distinguish its attempts from those of others. A bridge is a place, too: its attempts run at the workers of the engine.
 
-    If it is lost, ``ghosts`` are the claims that it had. They may still run there: until its successor is up, which first
-    ends everything left of it and is sure of that, or until ``ghosts_until``, when its lease has run out. A run that is
-    stopped does not wait for that: it leaves what it wants to end at a place that has not answered in time.
+    If it is lost, ``ghosts`` are the claims that it had. A run that is stopped does not wait for them: it leaves what it
+    wants to end at a place that has not answered in time.
     """
 
     def __init__(
@@ -48,11 +49,10 @@ class Place:
         self.name = name
         self.way = Way(words, without)
         self.pulse = Pulse(setup["lease"] or 0.0)
-        self.room = Room(*_bounds(setup), is_of_many=setup["engine"] is not None)
+        self.room = room_of(setup)
         self.claims: dict[str, Claim] = {}
         self.begun: set[str] = set()
-        self.ghosts: list[Lost] = []
-        self.ghosts_until = 0.0
+        self.ghosts = Ghosts(setup["lease"] or 0.0)
         self.is_up = self.is_suspended = self.is_one_of_several = False
         self.within = within
         self.up_by = math.inf
@@ -67,7 +67,7 @@ class Place:
 
     def start(self) -> None:
         """Start it."""
-        left = [one.claim.token for one in self.ghosts]
+        left = self.ghosts.tokens()
         dead = {"since": self._since, "lease": self._setup["lease"] or 0.0, "tokens": left} if left else None
         self.way.start(["setup", {"spared": self._spared, "dead": dead} | self._setup])
         if self.way.is_open:
@@ -107,7 +107,7 @@ class Place:
     def stop(self, chosen: set[str], status: str, grace: float) -> None:
         """Pass the order on for those of the claims that it has; ask for a sign of life if the run is stopped."""
         mine = [token for token in self.claims if token in chosen]
-        ghosts = [one.claim.token for one in self.ghosts if one.claim.token in chosen]
+        ghosts = chosen.intersection(self.ghosts.tokens())
         if mine:
             self.way.send(["stop", mine, status, grace])
         if (mine or ghosts) and status == INTERRUPTED:
@@ -119,14 +119,10 @@ class Place:
     def leave(self) -> list[Report]:
         """Return the claims that must be left to the next run, once the time to answer is over."""
         told, self._told = self._told, set()
-        left: list[Report] = [Left(one.claim) for one in self.ghosts if one.claim.token in told]
-        self.ghosts = [one for one in self.ghosts if one.claim.token not in told]
+        left: list[Report] = [*self.ghosts.leave(told)]
         if self.pulse.judge():
             left += [Left(self._abandon(self.claims[token])) for token in told.intersection(self.claims)]
-        if left:
-            ended = f"{_jobs(left)} ended: left to the next run, which makes sure"
-            left.append(Noted(f"{self.name} does not confirm that {ended}"))
-        return left
+        return [*left, unconfirmed(self.name, len(left))] if left else []
 
     def suspend(self, *, is_on: bool) -> None:
         """Have its jobs suspended, or continued. A suspended run hears nothing, so silence counts from now on."""
@@ -153,13 +149,9 @@ class Place:
             self.room.change(*values)
         elif kind == "at":
             self._hosts.news(values[0], self.claims)
-        elif kind == "said":
-            token, stream, data = protocol.said([kind, *values])
-            if (claim := self.claims.get(token)) is not None:
-                self._hearing.said(claim, stream, data)
-        elif kind == "silent":
+        elif kind in ("said", "silent"):
             if (claim := self.claims.get(values[0])) is not None:
-                self._hearing.silent(claim)
+                self._hearing.take(claim, [kind, *values])
         elif kind != "alive":
             return self._report([kind, *values])
         return ()
@@ -175,24 +167,18 @@ class Place:
                 self.way.refuse(report.reason)
                 raise Closed
             self.way.is_unfit = True
-        elif isinstance(report, Printed):
-            self._hearing.printed(report)
         elif isinstance(report, Left):
             self._abandon(report.claim)
         elif isinstance(report, Ended | Lost):
-            if isinstance(report, Ended):
-                self._hearing.over(report)
-                if report.claim.leftovers == "keep":
-                    self._spared.append(report.claim.token)
-            elif report.started:
-                self._hearing.lost(report.claim, report.host or self.name)
+            if isinstance(report, Ended) and report.claim.leftovers == "keep":
+                self._spared.append(report.claim.token)
             self._drop(report.claim)
+        self._hearing.heed(report, self.name)
         return (report,)
 
     def _come_up(self, greeting: "dict[str, Any]") -> list[Report]:
-        if greeting["protocol"] != protocol.PROTOCOL:
-            there = f"batchq {greeting['batchq']} is there"
-            self.way.refuse(f"{there}, which this one cannot work with: install the same")
+        if (mismatch := protocol.mismatch(greeting)) is not None:
+            self.way.refuse(mismatch)
             raise Closed
         self._clock.read(greeting["now"])
         self.room.change(*greeting["room"])
@@ -201,10 +187,9 @@ class Place:
         self.is_up, self.up_by = True, math.inf
         self.way.succeed()
         if greeting["is_sure"]:
-            return self.settle()
-        left = f"{max(0.0, self.ghosts_until - time.monotonic()):.0f} s"
-        why = f"workers that do not answer may still run {_jobs(self.ghosts)}; in {left} their lease is over"
-        return [Noted(f"{self.name}: {why}")] if self.ghosts else []
+            return [*self.ghosts.settle()]
+        what = f"workers that do not answer may still run {jobs(len(self.ghosts))}"
+        return [Noted(f"{self.name}: {what}; in {self.ghosts.left()} their lease is over")] if self.ghosts else []
 
     @property
     def host(self) -> str | None:
@@ -225,9 +210,9 @@ class Place:
         self.way.trouble = self.way.trouble or why
         self.room.restart()
         self.pulse.restart()
-        self.ghosts_until = time.monotonic() + (self._setup["lease"] or 0.0)
-        for token, claim in [*self.claims.items()]:
-            self.ghosts.append(Lost(claim, token in self.begun, self._hosts.of(token)))
+        claims = [*self.claims.values()]
+        self.ghosts.add([Lost(one, one.token in self.begun, self._hosts.of(one.token)) for one in claims])
+        for claim in claims:
             self._abandon(claim)
 
     def _abandon(self, claim: Claim) -> Claim:
@@ -245,8 +230,8 @@ class Place:
 
     def why_lost(self) -> str:
         """Return why its last start or its link failed, and what may still run there."""
-        left = f"{max(0.0, self.ghosts_until - time.monotonic()):.0f} s"
-        return self.way.trouble + (f", and may still run {_jobs(self.ghosts)} for {left}" if self.ghosts else "")
+        left = f", and may still run {jobs(len(self.ghosts))} for {self.ghosts.left()}" if self.ghosts else ""
+        return self.way.trouble + left
 
     def quiet_at(self) -> float:
         """When people must know that the run waits for an answer, in monotonic seconds."""
@@ -257,25 +242,9 @@ class Place:
         self.pulse.is_quiet = True
         left = max(0.0, self.pulse.lost_at() - time.monotonic())
         until = "" if left == math.inf else f"; in {left:.0f} s it counts as lost"
-        return Noted(f"{self.name} does not answer: waiting for {_jobs(self.claims)} there{until}")
-
-    def settle(self) -> list[Report]:
-        """Return the lost claims, of which nothing runs any more."""
-        settled: list[Report] = [*self.ghosts]
-        self.ghosts = []
-        return settled
+        return Noted(f"{self.name} does not answer: waiting for {jobs(len(self.claims))} there{until}")
 
     def close(self, patience: float = PATIENCE) -> None:
         """End the place, whose jobs are killed if any are left; one that does not answer is killed at once."""
         self.way.send(["close"])
         self.way.end(0.0 if self.pulse.is_mute else patience)
-
-
-def _bounds(setup: "dict[str, Any]") -> tuple[int, float]:
-    """Return how wide a claim can be at most, and how long a worker may be away: -j says nothing about those of Dask."""
-    is_dask = (setup["engine"] or "").startswith("dask:")
-    return (ANY if is_dask else setup["slots"] or ANY), setup["reconnect"]
-
-
-def _jobs(some: Sized) -> str:
-    return "1 job" if len(some) == 1 else f"{len(some)} jobs"

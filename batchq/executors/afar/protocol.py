@@ -28,6 +28,13 @@ _STDIN = Claim._fields.index("stdin")
 _OUT, _ERR, _FAILURE, _HOST = map(Outcome._fields.index, ("stdout", "stderr", "failure", "host"))
 
 
+def mismatch(greeting: "dict[str, Any]") -> str | None:
+    """Return why nobody here can talk to who greets so, if that is the case."""
+    if greeting["protocol"] == PROTOCOL:
+        return None
+    return f"batchq {greeting['batchq']} is there, which this one cannot work with: install the same"
+
+
 def packed(claim: Claim) -> "list[Any]":
     """Return a claim as values of JSON."""
     values = list(claim)
@@ -65,10 +72,10 @@ def piece(claim: Claim, stream: str, data: bytes) -> "Message":
     return ["said", claim.token, stream, _text(data)]
 
 
-def said(message: "Message") -> tuple[str, str, bytes]:
-    """Return the token, the stream and the bytes of such a message."""
-    _, token, stream, text = message
-    return token, stream, binascii.a2b_base64(text)
+def said(message: "Message") -> tuple[str, bytes]:
+    """Return the stream and the bytes of such a message."""
+    _, _, stream, text = message
+    return stream, binascii.a2b_base64(text)
 
 
 def name_host(message: "Message", host: str) -> None:

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from batchq.jobs import vacancy
 from batchq.jobs.attempt import Claim
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ANY = 1 << 30  #: more slots than a job can need
 
 
@@ -69,3 +73,10 @@ class Room:
 
     def _expected(self) -> int:
         return self._before if time.monotonic() < self._before_until else 0
+
+
+def room_of(setup: "dict[str, Any]") -> Room:
+    """Return that of a place with this setup: -j says how wide a claim can be at most, but nothing of workers of Dask."""
+    engine = setup["engine"] or ""
+    most = ANY if engine.startswith("dask:") else setup["slots"] or ANY
+    return Room(most, setup["reconnect"], is_of_many=bool(engine))

@@ -14,7 +14,7 @@ import select
 import sys
 import time
 
-from batchq.executors.afar import protocol
+from batchq.executors.afar import making, protocol
 from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.greeting import greeting
 from batchq.executors.afar.lifetime import Lifetime
@@ -22,11 +22,11 @@ from batchq.executors.afar.saying import Saying
 from batchq.executors.afar.unfit import Unfit
 from batchq.executors.afar.viewpoint import Viewpoint
 from batchq.executors.local import LocalExecutor
-from batchq.executors.seam import Executor, Left, Lost, Noted, Refused, Report
+from batchq.executors.seam import Executor, Left, Lost, Refused, Report
 from batchq.executors.struck import Struck
 from batchq.jobs.attempt import INTERRUPTED, Claim, Ended, Logged
 from batchq.notes import note
-from batchq.processes import guardian, machine, marks, proc, remains
+from batchq.processes import guardian, machine, proc, remains
 from batchq.processes.kept import Kept
 from batchq.processes.link import Closed, Link
 from batchq.processes.remains import Marks
@@ -117,7 +117,8 @@ class Site:
     def serve(self) -> int:
         """Work until there is nothing more to do here; return the exit status."""
         try:
-            self._executor = executor = self._made()
+            executor = making.executor(self._setup, self._inbox, self._view, self._kept, self._saying, self._tell)
+            self._executor = executor
             struck = Struck(executor, self._inbox, delays=False)
             is_sure = not isinstance(executor, Elsewhere) or executor.is_sure
             self._link.send(["up", greeting() | {"room": self._room(executor), "is_sure": is_sure}])
@@ -142,7 +143,7 @@ class Site:
                 self._life.check(time.monotonic(), is_idle=not self._running, has_parent=self._has_parent())
         except Unfit as problem:
             with contextlib.suppress(Closed):
-                self._link.send(protocol.message(Refused(str(problem))))
+                self._tell(Refused(str(problem)))
         except Closed:
             pass
         if self._executor is not None:
@@ -152,36 +153,8 @@ class Site:
             self._link.push()
         return 0
 
-    def _made(self) -> Executor:
-        """Make the executor: of this machine, or in a bridge that of an engine. Raises Unfit."""
-        setup = self._setup
-        if setup["engine"] is not None:
-            from batchq.executors.afar import engines
-
-            if marks.can_mark():
-                marks.put(
-                    setup["cookie"]
-                )  # workers of some pools do not end if this bridge and its guardian are killed
-            return engines.engine(setup["engine"], self._inbox, setup)
-        if setup["limit_processes"] is not None:
-            machine.limit_processes(setup["limit_processes"])
-        if (slots := self._view.affordable()) < self._view.slots():
-            few = f"file descriptors are enough for {slots} jobs at once, not for {self._view.slots()} (ulimit -n)"
-            self._link.send(protocol.message(Noted(f"{machine.host()}: {few}")))
-        return LocalExecutor(
-            slots,
-            self._inbox,
-            db=self._view.store(),
-            cookie=setup["cookie"],
-            perform=setup["perform"],
-            home=self._view.home(),
-            grace=setup["grace"],
-            worker_jobs=setup["worker_jobs"],
-            kept=self._kept,
-            listeners=[self._saying] if setup["listens"] else [],
-            keep_output=setup["keep_output"],
-            mark=setup["mark"],
-        )
+    def _tell(self, report: Report) -> None:
+        self._link.send(protocol.message(report))
 
     def _news_of_hosts(self, executor: Executor) -> "dict[str, object]":
         """Return the hosts of attempts, by token, that are known since the last call; looks only now and then."""

@@ -8,7 +8,8 @@ from batchq.executors.afar import protocol
 from batchq.executors.afar.dask import task
 from batchq.executors.afar.dask.workers import Flight
 from batchq.executors.afar.unfit import in_one_line, is_of_setup
-from batchq.executors.seam import Left, Lost, Noted, Refused, Report, Started
+from batchq.executors.afar.wording import unconfirmed
+from batchq.executors.seam import Left, Lost, Refused, Report, Started
 from batchq.jobs.attempt import INTERRUPTED, Ended, Outcome
 
 TYPE_CHECKING = False
@@ -86,6 +87,5 @@ def left(flights: Sequence[Flight]) -> list[Report]:
     reports: list[Report] = [Left(one.claim) for one in flights]
     for host in sorted({one.worker.host for one in flights}):
         number = sum(one.worker.host == host for one in flights)
-        jobs = "1 job" if number == 1 else f"{number} jobs"
-        reports.append(Noted(f"{host} does not confirm that {jobs} ended: left to the next run, which makes sure"))
+        reports.append(unconfirmed(host, number))
     return reports
