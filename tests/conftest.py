@@ -14,6 +14,7 @@ from typing import Any
 import invariants
 import pytest
 import survivors
+from hypothesis import HealthCheck, settings
 from newstore import open_new
 
 import batchq
@@ -30,6 +31,10 @@ for number, handler in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
 
+# How long an example takes says nothing where seven pytests share two cores: with a deadline of 200 ms, as it is by
+# default, any test fails by chance. Nor does it matter how long hypothesis takes to draw one, or how much it discards.
+settings.register_profile("batchq", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("batchq")
 
 # Commands that batchq prints begin with the whole path where no batchq is on the PATH.
 os.environ["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"

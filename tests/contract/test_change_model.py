@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from change_model import Model
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchq.jobs.model import job_spec
@@ -120,7 +120,7 @@ def check(store: Store, draw: random.Random) -> None:
         assert seen == expected, selection
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.randoms(use_true_random=False))
 def test_the_model_agrees(shop: Store, draw: random.Random) -> None:
     fill(shop, draw)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from history import FAILED, HOSTILE, NOW, SUCCEEDED, a_night, add, claim, out, play
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq.jobs.attempt import Stream
@@ -150,7 +150,6 @@ def test_bytes_that_are_not_text_harm_no_reader(store: Store, data: bytes, text:
     assert one(store, "SELECT cwd FROM job_report") == {"cwd": "/srv/caf\ufffd"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(st.one_of(st.binary(max_size=9), st.text(max_size=20).map(lambda text: text.encode("utf-8", "replace"))))
 )

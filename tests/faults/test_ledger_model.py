@@ -2,7 +2,7 @@
 
 import sizes
 from figures import record
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from ledger_machine import LedgerMachine, taken
 
@@ -22,8 +22,8 @@ def test_the_ledger_does_what_its_model_says_on_every_walk() -> None:
         run_state_machine_as_test(
             seed(sizes.SEED + part)(LedgerMachine),
             settings=settings(
-                max_examples=min(AT_ONCE, sizes.MODEL_EXAMPLES - part), stateful_step_count=40, deadline=None,
-                database=None, suppress_health_check=list(HealthCheck), print_blob=True,
+                max_examples=min(AT_ONCE, sizes.MODEL_EXAMPLES - part), stateful_step_count=40,
+                database=None, print_blob=True,
             ),
         )  # fmt: skip
 

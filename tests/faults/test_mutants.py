@@ -9,7 +9,7 @@ import pytest
 import sizes
 from figures import record_caught
 from history import SUCCEEDED, play
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from ledger_machine import LedgerMachine
 from order_machine import OrderMachine
@@ -46,8 +46,7 @@ def test_a_walk_catches(
         run_state_machine_as_test(
             seed(sizes.SEED)(walk),
             settings=settings(
-                max_examples=sizes.MUTANT_EXAMPLES, stateful_step_count=40, deadline=None, database=None,
-                suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+                max_examples=sizes.MUTANT_EXAMPLES, stateful_step_count=40, database=None, phases=[Phase.generate],
             ),
         )  # fmt: skip
     print(f"caught after {time.monotonic() - began:.1f} s")

@@ -2,7 +2,7 @@
 
 import sizes
 from figures import record
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from order_machine import OrderMachine
 from order_walk import taken
@@ -27,8 +27,7 @@ def test_order_keys_limits_and_control_do_what_their_model_says_on_every_walk() 
         run_state_machine_as_test(
             seed(sizes.SEED + walks)(OrderMachine),
             settings=settings(
-                max_examples=part, stateful_step_count=40, deadline=None, database=None,
-                suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+                max_examples=part, stateful_step_count=40, database=None, phases=[Phase.generate],
             ),
         )  # fmt: skip
         walks += part

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scene import Scene
 
@@ -27,7 +27,7 @@ DASH = Path(SHELL).resolve().name == "dash"
 dash = pytest.mark.skipif(not DASH, reason="other shells change the environment and are always started")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300)
 @given(st.text(LETTERS, max_size=12))
 @example("a=b -c x=y")
 @example("%1 ~ #x")
@@ -39,7 +39,7 @@ def test_what_is_plain_reaches_the_program_as_the_shell_would_hand_it_on(text: s
         assert found.stdout.decode().split("Z")[:-1] == (words[2:] or [""])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300)
 @given(st.text(LETTERS, min_size=1, max_size=4))
 @example("a=b")
 @example("-x")

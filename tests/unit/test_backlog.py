@@ -36,7 +36,7 @@ def told(pieces: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STEPS)
 def test_each_job_gets_back_what_was_put_in_the_same_order(steps: list[tuple[int, str, bytes] | int]) -> None:
     shared = Backlog()

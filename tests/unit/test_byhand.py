@@ -110,7 +110,7 @@ def _path() -> Iterator[None]:
 @pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_both_parsers_read_and_refuse_the_same(command: Command, data: st.DataObject) -> None:
     os.environ["PATH"] = "/nowhere"  # typer knows no programs
     found = data.draw(lines(command.name))

@@ -116,7 +116,7 @@ def test_the_score_counts_what_is_lumped_and_what_is_split() -> None:
     assert scored("abcd", [*"xxyy"]) == Score(1.0, 0.0, 2.0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.randoms(use_true_random=False), st.sampled_from([1, 2]))
 def test_the_order_of_failures_never_matters(random, number) -> None:  # type: ignore[no-untyped-def]
     failures, _ = CORPORA[number]

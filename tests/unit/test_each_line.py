@@ -277,7 +277,6 @@ VALUES = st.lists(
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_hostile_values_reach_the_words_byte_for_byte_and_nothing_else_changes(values: list[bytes]) -> None:
     data = b"\0".join(values)
 
@@ -288,7 +287,6 @@ def test_hostile_values_reach_the_words_byte_for_byte_and_nothing_else_changes(v
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_hostile_cells_of_csv_come_out_as_they_went_in(values: list[bytes]) -> None:
     values = [value for value in values if value.strip()]
     rows = b"".join(b'"' + value.replace(b'"', b'""') + b'"\n' for value in values)
@@ -298,7 +296,7 @@ def test_hostile_cells_of_csv_come_out_as_they_went_in(values: list[bytes]) -> N
 
 
 @given(st.binary(), st.sampled_from(["lines", "nul", "csv", "tsv"]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_give_jobs_or_one_sentence(data: bytes, layout: str) -> None:
     try:
         made(data, "echo", "{}", layout=layout)

@@ -92,7 +92,7 @@ def test_more_slots_than_can_be_drawn_are_counted() -> None:
     assert max(bar.ok for bar in found.busy) == pytest.approx(50, abs=1)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(afar)
 def test_a_lane_has_attempts_of_one_host_only(attempts: list[Try]) -> None:
     """All of one host failed, and nothing else did: so lanes that were mixed up have both colours."""

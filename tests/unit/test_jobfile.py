@@ -58,7 +58,6 @@ def test_items_that_end_with_nul_may_hold_newlines_and_begin_with_a_hash() -> No
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"))))
-@settings(deadline=None)
 def test_there_are_as_many_jobs_as_lines_with_something_to_run(lines: list[str]) -> None:
     lines = [line.replace("\ufeff", "") for line in lines]
 
@@ -274,7 +273,7 @@ DATA = (
 
 
 @given(DATA, st.sampled_from(sorted(FILES)), st.booleans())
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_any_bytes_give_runnable_jobs_or_an_input_error(data: bytes, format: str, nul: bool) -> None:
     try:
         specs = read(format, data, nul=nul)

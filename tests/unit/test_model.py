@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq.errors import InputError
@@ -242,7 +242,6 @@ ANY = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, *WORK_FIELDS]) | st.text(), ANY, max_size=4))
-@settings(deadline=None)
 def test_any_fields_give_a_job_or_an_input_error(fields: dict[str, Any]) -> None:
     try:
         spec = job_spec(fields, "x", "/home/ann", "/bin")

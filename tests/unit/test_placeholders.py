@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchq.jobs.reading import placeholders
@@ -65,14 +65,12 @@ HOSTILE = st.lists(PIECES | TEXT, max_size=8).map("".join)
 @given(
     TEXT.filter(lambda text: "{" not in text), TEXT.filter(lambda text: "}" not in text and "{" not in text), HOSTILE
 )
-@settings(deadline=None)
 def test_a_value_stands_in_its_place_as_it_is_and_nothing_else_changes(before: str, after: str, value: str) -> None:
     assert filled(f"{before}{{}}{after}", value) == before + value + after
     assert filled(f"{before}{{name}}{after}{{name}}", "-", [value], ["name"]) == before + value + after + value
 
 
 @given(HOSTILE)
-@settings(deadline=None)
 def test_taking_apart_loses_nothing(text: str) -> None:
     parts = taken_apart(text, of_lines([]))
 

@@ -117,7 +117,7 @@ def sources(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
-@settings(max_examples=12, deadline=None, phases=[Phase.generate])
+@settings(max_examples=12, phases=[Phase.generate])
 @given(sources(), st.booleans())
 def test_lists_make_the_same_commands_as_gnu_parallel(given: tuple[list[str], list[str]], link: bool) -> None:
     template, words = given
@@ -128,7 +128,7 @@ def test_lists_make_the_same_commands_as_gnu_parallel(given: tuple[list[str], li
 
 
 @pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
-@settings(max_examples=8, deadline=None, phases=[Phase.generate])
+@settings(max_examples=8, phases=[Phase.generate])
 @given(
     st.lists(PATH, min_size=1, max_size=7),
     st.integers(2, 4),
