@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import survivors
 from conftest import Shell, Started, eventually
 from terminal import on_terminal
 
@@ -166,7 +167,7 @@ def test_killed_with_9_it_takes_its_command_along_and_runs_a_minute_later(cron: 
     with cron.start(cron.line()) as first:
         eventually(cron.pids)
         first.kill()
-    eventually(lambda: not alive(cron.pids()[0]))
+    eventually(lambda: not survivors.living(cron.folder))  # neither the command nor what has it in hand
     cron.release()
 
     assert cron.run(cron.line()) == (0, "")
@@ -191,7 +192,7 @@ def test_a_command_that_hangs_is_killed_and_reported(cron: Cron) -> None:
 
     code, mail = cron.run(cron.line("--timeout 200ms --max-attempts 1"))
     assert code == 1 and "(backup), attempt 1 of 1: timed out after 200 ms" in mail
-    assert not alive(cron.pids()[0])
+    assert survivors.living(cron.folder) == []
     assert cron.run(cron.line("--timeout 200ms --max-attempts 1 --pass-exit-code -q")) == (124, "")
 
 

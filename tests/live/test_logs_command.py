@@ -144,8 +144,13 @@ def test_what_is_missing_is_reported_where_it_is(batchq: Shell) -> None:
 
 
 def test_both_streams_are_printed_in_the_order_in_which_they_came(batchq: Shell) -> None:
-    write = "os.write(int(word[2]), (word + '\\n').encode()); time.sleep(0.05)"
-    script = f"import os, time\nfor word in ('a 1', 'b 2', 'c 1', 'd 2'): {write}"
+    script = (
+        "import fcntl, os, termios, time\n"
+        "for word in ('a 1', 'b 2', 'c 1', 'd 2'):\n"
+        "    stream = int(word[2])\n"
+        "    os.write(stream, f'{word}\\n'.encode())\n"
+        "    while any(fcntl.ioctl(stream, termios.FIONREAD, bytes(4))): time.sleep(0.001)  # until it was read\n"
+    )
     batchq("add", "-q", "--name", "both", "--", sys.executable, "-c", script)
     batchq("run")
 

@@ -85,11 +85,11 @@ def test_keep_order_prints_the_first_job_as_it_comes(batchq: Shell) -> None:
 
 
 def test_keep_order_prints_what_there_is_when_the_run_is_stopped(batchq: Shell) -> None:
-    batchq("add", "-c", "echo begun; exec sleep 600")
-    batchq("add", "-c", "echo second; touch up; exec sleep 600")
+    batchq("add", "-c", "echo begun; touch up1; exec sleep 600")
+    batchq("add", "-c", "echo second; touch up2; exec sleep 600")
     batchq("add", "--each", "--", "true", stdin="1\n2\n3\n4\n")
     with batchq.start("run", "-k", "-j", "2", "--grace", "0") as run:
-        eventually((batchq.folder / "up").exists)
+        eventually(lambda: all((batchq.folder / name).exists() for name in ("up1", "up2")))
         run.send_signal(signal.SIGTERM)
         assert run.communicate(timeout=60)[0] == b"[1] begun\n[2] second\n"
         assert run.returncode == 143

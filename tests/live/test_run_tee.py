@@ -146,7 +146,8 @@ def pipe_is_full(reader: int, most: int = 60_000) -> bool:
 
 
 def test_a_reader_that_does_not_read_delays_neither_a_timeout_nor_its_record(batchq: Shell) -> None:
-    with with_reader(batchq, "--timeout", "300ms", "--pass-exit-code", "-c", f"{MUCH}; sleep 600") as (run, reader):
+    with with_reader(batchq, "--timeout", "3s", "--pass-exit-code", "-c", f"{MUCH}; sleep 600") as (run, reader):
+        eventually(lambda: pipe_is_full(reader))
         eventually(lambda: batchq.rows("SELECT state FROM jobs") == [("failed",)])
         assert batchq.rows("SELECT outcome FROM attempts") == [("timed_out",)]
         assert run.poll() is None, "it waits for its reader, as any program does"

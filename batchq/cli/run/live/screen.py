@@ -88,16 +88,16 @@ class Screen:
         """Whether the terminal has taken everything: only then is it worth to draw."""
         return not self._writing and not self._lines
 
-    def draw(self, lines: list[str]) -> None:
-        """Draw the block, whose ``lines`` are shorter than the window is wide, in place of the one before."""
+    def draw(self, lines: list[str], columns: int) -> None:
+        """Draw the block, whose ``lines`` are for a window of so many ``columns``, in place of the one before."""
         if self.draws and (lines or self._is_block_shown):
-            self._block, self._columns = lines, self.size().columns
+            self._block, self._columns = lines, columns
             self._next()
             self.push()
 
     def erase(self) -> None:
         """Erase the block."""
-        self.draw([])
+        self.draw([], 0)
 
     def push(self) -> None:
         """Write what the terminal takes now, and no more."""

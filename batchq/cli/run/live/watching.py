@@ -203,7 +203,7 @@ class Watcher(Explainer):
         return (ended - before) / (now - since) if ended > before else None
 
     def _draw(self, lines: Sequence[Line], columns: int) -> None:
-        self._screen.draw(render(lines, Look(columns - 1, self._colour)).split("\n")[:-1])
+        self._screen.draw(render(lines, Look(columns - 1, self._colour)).split("\n")[:-1], columns)
 
     def _log(self, text: str) -> None:
         self._print(line((clock.bare(clock.now()).split(" ")[1], "dim"), f" {text}"))
