@@ -9,7 +9,6 @@ from conftest import Done, Shell, eventually, finish
 from history import a_night, add, claim
 from others import CRASHED_WRITER, FOREIGN_WRITER, another, die, end
 
-from batchq.processes import proc
 from batchq.store.file.opening import open_at
 
 
@@ -113,11 +112,9 @@ def test_a_dead_runner_and_its_jobs_are_told(batchq: Shell) -> None:
         eventually((batchq.folder / "started").exists)
         assert "ok       runners      1 at work" in batchq("doctor").out
         assert "ok       locks" not in batchq("doctor").out
-        children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
-        runner.kill()
-        for child in children:
-            os.kill(int(child), 9)
-        eventually(lambda: all(proc.is_zombie(int(child)) for child in children))
+        children = scene.children_of(runner.pid)
+        scene.end(*children, runner.pid)
+        eventually(lambda: all(map(scene.is_gone, children)))
 
     done = batchq("doctor", code=1)
 
@@ -152,29 +149,27 @@ def test_the_jobs_of_a_dead_runner_that_nobody_can_look_at_are_taken_back_by_han
         assert "'batchq doctor' lists the dead ones" in batchq("doctor", "--rescue", runner, code=2).err
 
 
-@pytest.mark.parametrize("job", ["exec sleep 300", "setsid sleep 300 & echo $! > pid; wait"])
+#: Each tells which process is left, and all it has to tell, before it is ready.
+@pytest.mark.parametrize(
+    "job",
+    ["echo $$ > pid; : > ready; exec sleep 300", "setsid sh -c 'echo $$ > pid; : > ready; exec sleep 300' & wait"],
+    ids=["job", "session"],
+)
 def test_a_rescue_by_hand_ends_what_is_alive_before_the_job_can_begin_again(batchq: Shell, job: str) -> None:
-    batchq("add", "--backoff", "0s", "-c", f"echo $$ > pid; echo began >> effects; {job}")
+    batchq("add", "--backoff", "0s", "-c", f"echo began >> effects; {job}")
     guardian = batchq.start("run")
-    eventually(lambda: (batchq.folder / "pid").exists() and (batchq.folder / "pid").read_text().endswith("\n"))
-    (runner,) = Path(f"/proc/{guardian.pid}/task/{guardian.pid}/children").read_text().split()
-    scene.end(int(runner), guardian.pid)
+    eventually((batchq.folder / "ready").exists)
+    (runner,) = scene.children_of(guardian.pid)
+    scene.end(runner, guardian.pid)
     finish(guardian)
-    left = Path("/proc") / (batchq.folder / "pid").read_text().strip() / "stat"
-    assert is_running(left), "or there is nothing to end"
+    left = int((batchq.folder / "pid").read_text())
+    assert not scene.is_gone(left), "or there is nothing to end"
 
     assert "1 job of runner 1 taken back" in batchq("doctor", "--rescue", "1").err
 
-    assert not is_running(left)
+    assert scene.is_gone(left)
     assert (batchq.folder / "effects").read_text() == "began\n"
     batchq("cancel", "1")
-
-
-def is_running(stat: Path) -> bool:
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
 
 
 def test_a_living_runner_is_not_rescued(batchq: Shell) -> None:
