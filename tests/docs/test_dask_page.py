@@ -9,16 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import ports
 import pytest
 from conftest import Shell, eventually
 from test_docs import ROOT, blocks
 
 BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def is_open(port: int) -> bool:
@@ -27,11 +23,12 @@ def is_open(port: int) -> bool:
 
 
 @pytest.fixture
-def commands() -> list[list[str]]:
+def commands() -> Iterator[list[list[str]]]:
     """The commands as words, without the comments that name the host."""
     (block,) = [one for one in blocks(ROOT / "docs/dask.md") if one.language == "sh" and "dask scheduler" in one.text]
-    here = re.sub(r"\b(alpha|beta)\b", "127.0.0.1", block.text).replace("8786", str(free_port()))
-    return [shlex.split(line, comments=True) for line in here.splitlines()]
+    with ports.kept(1) as (port,):
+        here = re.sub(r"\b(alpha|beta)\b", "127.0.0.1", block.text).replace("8786", str(port))
+        yield [shlex.split(line, comments=True) for line in here.splitlines()]
 
 
 @pytest.fixture

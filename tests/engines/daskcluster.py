@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ports
 import pytest
 from conftest import eventually
 from elsewhere import parents_of
@@ -38,25 +39,27 @@ QUIET = (
 
 
 class Cluster:
-    """``workers`` maps names to processes; ``address`` is that of the scheduler."""
+    """``workers`` maps names to processes; ``address`` is that of the scheduler, which has this ``port``."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, words: Sequence[str] = DASK) -> None:
+    def __init__(
+        self, folder: Path, port: int, env: Mapping[str, str] | None = None, words: Sequence[str] = DASK
+    ) -> None:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._env = {**os.environ, **QUIET, **(env or {})}
         self._words = words
+        self._port = port
         self._number = 0
         self.address = ""
         self.start_scheduler()
 
     def start_scheduler(self) -> None:
         """Start the scheduler; if there was one, the new one has the address of that."""
-        port = self.address.rpartition(":")[2] or "0"
         self.file.unlink(missing_ok=True)
-        options = ["scheduler", "--port", port, "--no-jupyter", "--scheduler-file", str(self.file)]
+        options = ["scheduler", "--port", str(self._port), "--no-jupyter", "--scheduler-file", str(self.file)]
         self.scheduler = self._start("scheduler", [*self._words, *options, *HERE], self._env)
-        eventually(self._has_address, 60)
+        eventually(self._has_address)
         self.address = str(json.loads(self.file.read_text())["address"])
 
     def _has_address(self) -> bool:
@@ -85,14 +88,17 @@ class Cluster:
     def add_worker(self, threads: int = 1, words: list[str] = DASK, env: Mapping[str, str] | None = None) -> str:
         """Start a worker and wait until it is registered; return its name."""
         name = self.start_worker(threads, words, env)
-        eventually(lambda: "Registered to" in self.log(name), 60)
+        eventually(lambda: "Registered to" in self.log(name))
         return name
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Signal a worker; one that is killed has ended afterwards: nobody takes it for one that is at work."""
         os.kill(self.workers[name].pid, number)
+        if number == signal.SIGKILL:
+            self.workers[name].wait()
 
     def kill_scheduler(self) -> None:
         self.scheduler.kill()
@@ -140,8 +146,9 @@ class Cluster:
     def state(self) -> "State":
         """What the scheduler and the workers have of their clients, except that of this look itself."""
         with self.client() as client:
-            tasks, plugins = client.run_on_scheduler(_of_scheduler)
-            at_workers = client.run(_of_worker)
+            tasks, plugins, workers = client.run_on_scheduler(_of_scheduler)
+            alive = self.alive()  # it may know some that have just ended, and they answer nobody
+            at_workers = client.run(_of_worker, workers=[address for name, address in workers if name in alive])
         return State(tasks, plugins, sorted({one for found in at_workers.values() for one in found}))
 
     def sites(self) -> dict[str, list[int]]:
@@ -194,8 +201,9 @@ class State(NamedTuple):
     at_workers: list[str]
 
 
-def _of_scheduler(dask_scheduler: Any) -> tuple[int, list[str]]:
-    return len(dask_scheduler.tasks), sorted(str(name).partition("-")[0] for name in dask_scheduler.plugins)
+def _of_scheduler(dask_scheduler: Any) -> tuple[int, list[str], list[tuple[str, str]]]:
+    plugins = sorted(str(name).partition("-")[0] for name in dask_scheduler.plugins)
+    return len(dask_scheduler.tasks), plugins, [(one.name, one.address) for one in dask_scheduler.workers.values()]
 
 
 def _tasks(dask_scheduler: Any) -> dict[str, str]:
@@ -231,13 +239,14 @@ def cluster(
     folder: Path, workers: int = 2, threads: int = 1, env: Mapping[str, str] | None = None, words: Sequence[str] = DASK
 ) -> Iterator[Cluster]:
     """A cluster that is killed afterwards."""
-    made = Cluster(folder, env, words)
-    try:
-        names = [made.start_worker(threads) for _ in range(workers)]
-        eventually(lambda: all("Registered to" in made.log(name) for name in names), 60)
-        yield made
-    finally:
-        made.close()
+    with ports.kept(1) as (port,):
+        made = Cluster(folder, port, env, words)
+        try:
+            names = [made.start_worker(threads) for _ in range(workers)]
+            eventually(lambda: all("Registered to" in made.log(name) for name in names))
+            yield made
+        finally:
+            made.close()
 
 
 @contextmanager
@@ -246,9 +255,9 @@ def left_as_found(made: Cluster, folder: Path) -> Iterator[None]:
     before = made.state()
     assert before.tasks == 0
     yield
-    eventually(lambda: not any(made.sites().values()), 20)
+    eventually(lambda: not any(made.sites().values()))
     if made.scheduler.poll() is None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while (after := made.state()) != before and time.monotonic() < until:
             time.sleep(0.1)
         assert after == before, (before, after)

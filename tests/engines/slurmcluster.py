@@ -7,17 +7,17 @@ on the address that the name of the machine has, so nss_wrapper gives the machin
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+import ports
 import survivors
 from conftest import eventually
 
 NODES = ("n1", "n2")
-KILL_WAIT = 2  #: seconds between SIGTERM and SIGKILL when Slurm ends a job
+KILL_WAIT = 30  #: seconds between SIGTERM and SIGKILL when Slurm ends a job; what is at work needs some to record that
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "srun")
 _WRAPPER = "libnss_wrapper.so"
 
@@ -64,8 +64,9 @@ def missing() -> str | None:
 class Slurm:
     """``env`` are the variables with which srun, salloc, sbatch and the rest find it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, controller: int, nodes: list[int]) -> None:
         self.folder = folder
+        self._ports = controller, *nodes
         self.env = {
             "SLURM_CONF": str(folder / "slurm.conf"),
             "LD_PRELOAD": _WRAPPER,
@@ -82,7 +83,7 @@ class Slurm:
         key = self.folder / "munge.key"
         key.touch(0o600)
         key.write_bytes(os.urandom(128))
-        controller, first, second = _free_ports(3)
+        controller, first, second = self._ports
         (self.folder / "slurm.conf").write_text(
             _CONFIGURATION.format(
                 folder=self.folder, controller=controller, first=first, second=second, kill_wait=KILL_WAIT
@@ -95,7 +96,7 @@ class Slurm:
         self._start("slurmctld", "-D", "-i")
         for node in NODES:
             self._start("slurmd", "-D", "-N", node)
-        eventually(lambda: self("sinfo", "--noheader", "--format=%T %D") == f"idle {len(NODES)}\n", 30)
+        eventually(lambda: self("sinfo", "--noheader", "--format=%T %D") == f"idle {len(NODES)}\n")
 
     def __call__(self, *words: str, env: dict[str, str] | None = None) -> str:
         """The output of one command of Slurm."""
@@ -129,20 +130,13 @@ class Slurm:
             )
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 @contextmanager
 def slurm(folder: Path) -> Iterator[Slurm]:
     """A Slurm that is ended afterwards."""
-    made = Slurm(folder)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
+    with ports.kept(1 + len(NODES)) as (controller, *nodes):
+        made = Slurm(folder, controller, nodes)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()

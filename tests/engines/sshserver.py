@@ -5,12 +5,12 @@ What a login there is like is up to each test: the server runs the program that 
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import ports
 from conftest import eventually
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -63,16 +63,15 @@ def serving(folder: Path) -> Iterator[SshServer]:
     (folder / "known-hosts").write_text(f"there {(folder / 'host-key.pub').read_text()}")
     if os.geteuid() == 0:  # it must exist even though nothing is put there
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    (folder / "sshd_config").write_text(_SERVER.format(folder=folder, port=port))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", folder / "sshd_config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    with server:
-        try:
-            eventually(lambda: b"Server listening" in (folder / "log").read_bytes())
-            yield SshServer(folder, port)
-        finally:
-            server.terminate()
+    with ports.kept(1) as (port,):
+        (folder / "sshd_config").write_text(_SERVER.format(folder=folder, port=port))
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [SSHD, "-D", "-e", "-f", folder / "sshd_config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        with server:
+            try:
+                eventually(lambda: b"Server listening" in (folder / "log").read_bytes())
+                yield SshServer(folder, port)
+            finally:
+                server.terminate()

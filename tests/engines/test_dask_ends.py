@@ -2,11 +2,11 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 
+import ports
 import pytest
 from conftest import eventually
 from daskcluster import Cluster, cluster, without_batchq
@@ -93,14 +93,13 @@ def test_the_next_run_makes_no_cluster_to_ask_about_the_last_one(scene: Scene, d
 @pytest.fixture
 def network(dask: Cluster) -> Iterator["tuple[int, subprocess.Popen[bytes]]"]:
     """The port of a network that leads to the scheduler, and its process."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = int(server.getsockname()[1])
-    words = [sys.executable, "-c", NETWORK, str(port), dask.address.rpartition(":")[2]]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield port, process
-        process.kill()
+    with ports.kept(1) as (port,):
+        words = [sys.executable, "-c", NETWORK, str(port), dask.address.rpartition(":")[2]]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n", "it listens"
+            yield port, process
+            process.kill()
 
 
 def test_a_network_that_passes_nothing_ends_jobs_before_they_run_again(

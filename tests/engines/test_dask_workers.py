@@ -28,13 +28,15 @@ def test_jobs_of_a_worker_that_is_terminated_run_again_elsewhere(scene: Scene, d
     add_waiting(scene, 2)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 2)
-    dask.kill(dask.above(process_of(scene, 1)), signal.SIGTERM)
+    victim = dask.above(process_of(scene, 1))
+    dask.kill(victim, signal.SIGTERM)
     eventually(lambda: scene.rows("SELECT 1 FROM attempts WHERE outcome IS NOT NULL"))
     let_end(scene)
 
     assert ended(run) == 0
     assert scene.attempts() in [[(first,), ("succeeded",), ("succeeded",)] for first in ("crashed", "interrupted")]
     assert_none_overlapped(scene)
+    dask.workers[victim].wait(60)
 
 
 def test_a_wide_job_runs_as_soon_as_a_worker_has_so_many_threads(scene: Scene, dask: Cluster) -> None:
