@@ -274,7 +274,7 @@ def test_after_the_loss_of_a_worker_they_say_so_too(afar: Scene, dask: Cluster, 
     with started(afar, "--output", "-q", "--log-dir", "logs", "--executor", f"dask:{dask.address}") as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"[1] begun\n"
-        worker = dask.above(int(afar.pids.read_text()))
+        worker = dask.above(afar.resting())
         dask.kill(worker) if how == "killed" else dask.retire(worker)
         out, err = rest_of(run)
     first, second = logs(afar)

@@ -117,6 +117,11 @@ class Scene:
         """Let all pass who wait at the gate, or such a FIFO, and all who come later: it stays open until the scene ends."""
         self._open.append(os.open(gate or self.gate, os.O_RDWR | os.O_NONBLOCK))
 
+    def resting(self) -> int:
+        """The process of ``rest``, as soon as it has noted itself."""
+        eventually(lambda: self.pids.exists() and self.pids.read_text().endswith("\n"))
+        return int(self.pids.read_text())
+
     # --- processes -----------------------------------------------------------------------------------------------------
 
     def survivors(self) -> list[str]:
@@ -188,8 +193,9 @@ def children_of(pid: int) -> list[int]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; it may wait to be reaped."""
-    return status_of(pid).get("State", "Z")[0] in "ZX"
+    """Whether a process has ended, with all its threads; it may wait to be reaped."""
+    status = status_of(pid)
+    return status.get("State", "Z")[0] in "ZX" and int(status.get("Threads", "0")) <= 1
 
 
 def is_stopped(pid: int) -> bool:
