@@ -17,6 +17,9 @@ mkfifo {folder}/gate-$BATCHQ_JOB_ID 2>/dev/null
 test -e {folder}/may-end || : < {folder}/gate-$BATCHQ_JOB_ID
 """
 
+#: The timeout of a job that has begun, and whose line is stopped, before it has passed: on a busy machine, too.
+NOT_AT_ONCE = "3s"
+
 
 def add_waiting(scene: Scene, jobs: int, **fields: object) -> None:
     """Add jobs that wait until ``let_end``."""

@@ -5,15 +5,15 @@ A scenario returns what went wrong, judged from what the jobs wrote and from /pr
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
 
 import planted
+import ports
 import pytest
 from conftest import eventually
 from daskcluster import DASK, Cluster, without_batchq
-from elsewhere import add_waiting, let_end, process_of, starts, wrong_starts
+from elsewhere import NOT_AT_ONCE, add_waiting, let_end, process_of, starts, wrong_starts
 from scene import SOAK, Scene, children_of, end, ended, is_gone
 
 pytest_plugins = ("scene", "daskcluster", "openports")
@@ -61,10 +61,14 @@ def many(scene: Scene, dask: Cluster) -> set[str]:
 
 def reborn(scene: Scene, dask: Cluster) -> set[str]:
     """The same, and the worker has come back to its address, as under a nanny, before the run hears that it died."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        fixed = ["--worker-port", str(server.getsockname()[1])]
+    with ports.kept(1) as (port,):
+        return reborn_at(port, scene, dask)
+
+
+def reborn_at(port: int, scene: Scene, dask: Cluster) -> set[str]:
+    fixed = ["--worker-port", str(port)]
     victim = dask.start_worker(1, DASK, None, *fixed)
-    eventually(lambda: victim in dask.registered(), 60)
+    eventually(lambda: victim in dask.registered())
     add_waiting(scene, 3)
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 3)
@@ -246,12 +250,13 @@ def test_what_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster, s
     let_end(scene)
     scene.run("-q", "--executor", f"dask:{dask.address}")
     end(victims[stalls])
+    eventually(lambda: is_gone(victims[stalls]))
     assert set(scene.jobs()) == {("succeeded",)}
     assert wrong_starts(scene) == set()
 
 
 def test_a_job_is_ended_in_time_while_the_bridge_stalls(scene: Scene, dask: Cluster) -> None:
-    add_waiting(scene, 1, timeout="1s")
+    add_waiting(scene, 1, timeout=NOT_AT_ONCE)
     run = scene.start("--executor", f"dask:{dask.address}", "--lease", "10m", "--grace", "0")
     eventually(lambda: len(starts(scene)) == 1)
     bridge = bridge_of(scene.runner())
