@@ -91,11 +91,11 @@ def test_a_rescue_asks_the_scheduler_that_the_dead_run_had_whatever_its_file_say
 
 def test_a_run_whose_scheduler_is_killed_ends_and_says_so(scene: Scene, dask: Cluster) -> None:
     add_waiting(scene, 2)
-    run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "1s")
+    run = scene.start("--executor", f"dask:{dask.address}", "--reconnect", "1s", "--lease", "10m")
     eventually(lambda: len(starts(scene)) == 2)
     first = [process_of(scene, job) for job in (1, 2)]
     dask.kill_scheduler()
-    eventually(lambda: all(is_gone(pid) for pid in first), 5)  # a second, and what a busy machine adds
+    eventually(lambda: all(is_gone(pid) for pid in first))  # long before their lease
 
     assert ended(run) == 74
     assert "the scheduler of Dask is gone" in scene.said()

@@ -143,14 +143,14 @@ def test_a_connection_that_stands_still_ends_its_jobs_before_they_run_again(ssh:
 def test_what_a_job_leaves_running_on_purpose_outlives_its_site_and_its_run(ssh: Scene) -> None:
     service = "(until test -e gate; do sleep 0.02; done; touch served-{0}) & echo $! > service-{0}"
     ssh.add(
-        {"command": service.format(1), "leftovers": "keep"},
-        {"command": "test -e once || { touch once; kill -9 $PPID; sleep 60; }"},
+        {"command": service.format(1), "leftovers": "keep", "name": "first"},
+        {"command": "test -e once || { touch once; kill -9 $PPID; sleep 60; }", "after": ["first"]},
     )
     ssh.run("-q", "-j", "1", "--executor", "ssh:h1")
     assert ssh.attempts() == [("succeeded",), ("crashed",), ("succeeded",)]
     ssh.add(
-        {"command": service.format(2), "leftovers": "keep"},
-        {"command": "test -e once-more || { touch once-more; sleep 60; }"},
+        {"command": service.format(2), "leftovers": "keep", "name": "second"},
+        {"command": "test -e once-more || { touch once-more; sleep 60; }", "after": ["second"]},
     )
     run = ssh.start("-q", "-j", "1", "--executor", "ssh:h1")
     eventually((ssh.folder / "once-more").exists)
@@ -166,11 +166,11 @@ def test_what_a_job_leaves_running_on_purpose_outlives_its_site_and_its_run(ssh:
 
 def test_nothing_of_a_killed_run_is_left_there_and_the_next_run_goes_on(ssh: Scene) -> None:
     add_waiting(ssh, 4)
-    run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
+    run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1,h2", "--lease", "10m")
     eventually(lambda: len(starts(ssh)) == 4)
     end(ssh.runner(), run.pid)
     ended(run)
-    eventually(lambda: not sites(ssh), 2)
+    eventually(lambda: not sites(ssh))  # long before their lease
     next_run = ssh.start("-q", "-j", "2", "--executor", "ssh:h1,h2")
     eventually(lambda: len(starts(ssh)) == 8)
     let_end(ssh)
