@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import eventually
 from desk import Desk, opened, setup
-from scene import is_gone
+from scene import children_of, is_gone
 
 from batchq.executors.afar import arrival, choosing
 from batchq.executors.afar.afar import Afar
@@ -82,6 +82,7 @@ def test_a_host_whose_login_hangs_is_tried_again_and_given_up_and_the_others_wor
     def made(folder: Path, _: object) -> Afar:
         return Afar([Place("h1", site_words(), setup(folder)), login_that_hangs(folder, 0.2)], Inbox(), None)
 
+    others = children_of(os.getpid())
     with opened(made, tmp_path) as executor:
         desk = Desk(executor, tmp_path)
         desk.wait(lambda: sum(isinstance(one, Noted) for one in desk.reports) == 2)
@@ -89,8 +90,9 @@ def test_a_host_whose_login_hangs_is_tried_again_and_given_up_and_the_others_wor
             "lost h2 (no answer within 0.2 s): starting it again",
             "gave h2 up (no answer within 0.2 s): going on without it",
         ]
-        assert len(hanging(tmp_path)) == 2
-        assert all(map(is_gone, hanging(tmp_path)))
+        living = [pid for pid in children_of(os.getpid()) if pid not in others and not is_gone(pid)]
+        assert len(living) == 1, "what leads to h1: both logins were killed"
+        assert len(hanging(tmp_path)) <= 2, "on a busy machine one may be killed before it has noted that it began"
         desk.wait(lambda: executor.free() == executor.hoped == 2)
         assert desk.outcomes(desk.shell("true"))[0].status == SUCCEEDED
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import pytest
 from conftest import eventually
@@ -60,14 +61,19 @@ def test_top_counts_the_slots_of_all_places_and_names_the_host_of_each_job(afar:
 
 
 def test_the_slots_of_a_run_follow_the_places_that_come_and_go(afar: Scene) -> None:
+    carrier, away = afar.folder / "carrier", afar.folder / "away"
+    waits = f"while test -e {shlex.quote(str(away))}; do sleep 0.05; done\n"
+    carrier.write_text(carrier.read_text().replace("exec ", f"{waits}exec "))
     add_waiting(afar, 5)
     run = afar.start("-q", *TWO_SITES)
     eventually(lambda: len(starts(afar)) == 4)
     assert afar.rows("SELECT slots, widest FROM runners") == [(4, 2)]
     guardian = carrier_to(afar, "h1")
     (inner,) = children_of(guardian)
+    away.touch()
     end(inner, guardian)
     eventually(lambda: afar.rows("SELECT slots, widest FROM runners") == [(2, 2)])
+    away.unlink()
     eventually(lambda: afar.rows("SELECT slots, widest FROM runners") == [(4, 2)])
     let_end(afar)
     assert ended(run) == 0

@@ -1,6 +1,8 @@
 """What is left of a pool when its run, its bridge or both are killed: no process, lock, semaphore or folder."""
 
+import fcntl
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -49,15 +51,17 @@ def semaphores(pid: int) -> set[Path]:
     """The named semaphores and shared memory that a process has open."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     inodes = {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
-    return {entry for entry in Path("/dev/shm").iterdir() if entry.stat().st_ino in inodes}
+    with os.scandir("/dev/shm") as entries:  # their inodes are read with their names: those of others come and go
+        return {Path(entry) for entry in entries if entry.inode() in inodes}
 
 
 def is_held(pools: Scene) -> bool:
     """Whether any process holds the byte of the lock file that shows that a run is alive."""
-    file = pools.shell.db().with_name(f"{pools.shell.db().name}-lock").stat().st_ino
     (byte,) = pools.rows("SELECT liveness FROM runners ORDER BY id DESC LIMIT 1")[0]
-    held = [line.split()[-3:] for line in Path("/proc/locks").read_text().splitlines()]
-    return any(place.endswith(f":{file}") and first == str(byte) for place, first, _ in held)
+    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    with pools.shell.db().with_name(f"{pools.shell.db().name}-lock").open("rb") as file:
+        kind, *_ = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, wanted))
+    return bool(kind != fcntl.F_UNLCK)
 
 
 @pytest.mark.parametrize("pool", TRACKED)
