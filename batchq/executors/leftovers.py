@@ -18,6 +18,7 @@ from batchq.processes.kept import Kept
 MOMENT = 0.3  #: seconds in which leftovers may end by themselves
 TERM_TO_KILL = 0.2  #: seconds between their TERM and KILL
 SWEEP = 1.0  #: seconds after KILL until a process is given up: it hangs in a system call
+BUSY = 60.0  #: the same for one that still waits for the processor to end
 _AGAIN = 0.02  #: seconds between checks of processes that are being killed
 _NOBODY = 0  #: the owner of a process that hides to which attempt it belongs
 
@@ -41,6 +42,10 @@ class Leftovers:
         self.unkillable: set[int] = set()
         self.are_hidden = False
         self._since: dict[int, float] = {}
+        self._asked: dict[
+            int, float
+        ] = {}  # when they first got TERM; not when they should have: this process may be late
+        self._killed: dict[int, float] = {}
         self._ended: dict[int, set[int]] = {}
         self._outliving: dict[int, list[str]] = {}
         self._next_at: float | None = None
@@ -54,13 +59,15 @@ class Leftovers:
         for orphan in strangers:
             if (owner := self._owner(orphan, ended, live)) is None or tree.reap(orphan):
                 continue
-            if self._is_being_ended(orphan, owner, now - self._since.setdefault(owner, now)):
+            self._since.setdefault(owner, now)
+            if self._is_being_ended(orphan, owner, now):
                 left.add(owner)
         self.are_hidden = any(self._owner(orphan, ended, live) is None for orphan in strangers)
         for owner in left:
             self._schedule(owner, now)
         for owner in self._since.keys() - left:
-            del self._since[owner]
+            for times in (self._since, self._asked, self._killed):
+                times.pop(owner, None)
         left.discard(_NOBODY)
         return left
 
@@ -71,7 +78,7 @@ class Leftovers:
     def hurry(self, owner: int) -> None:
         """Give the leftovers of this attempt no more time to end by themselves."""
         if owner in self._since:
-            self._since[owner] = min(self._since[owner], time.monotonic() - MOMENT - TERM_TO_KILL)
+            self._asked[owner] = time.monotonic() - TERM_TO_KILL
             self._next_at = 0.0
 
     def summary(self, owner: int) -> tuple[int, list[str]]:
@@ -100,16 +107,18 @@ class Leftovers:
             return None
         return next(iter(ended), _NOBODY)
 
-    def _is_being_ended(self, orphan: int, owner: int, waited: float) -> bool:
-        """Send the signal due after ``waited`` seconds to an orphan and its descendants; False if it is given up."""
-        if waited < MOMENT:
+    def _is_being_ended(self, orphan: int, owner: int, now: float) -> bool:
+        """Send the signal that is due to an orphan and its descendants; False if it is given up."""
+        if owner not in self._asked and now < self._since[owner] + MOMENT:
             return True
-        number = signal.SIGTERM if waited < MOMENT + TERM_TO_KILL else signal.SIGKILL
+        number = signal.SIGTERM if now < self._asked.setdefault(owner, now) + TERM_TO_KILL else signal.SIGKILL
         signalled = self._ended.setdefault(owner, set())
-        if not tree.may_end(orphan) or waited > MOMENT + TERM_TO_KILL + SWEEP:
+        if not tree.may_end(orphan) or self._survives(orphan, now - self._killed.get(owner, now)):
             self.unkillable.add(orphan)
             self._outliving.setdefault(owner, []).append(tree.why_alive(orphan))
             return False
+        if number == signal.SIGKILL:
+            self._killed.setdefault(owner, now)
         for pid in (orphan, *proc.descendants(orphan)):
             if proc.is_zombie(pid) or (number == signal.SIGTERM and pid in signalled):
                 continue
@@ -119,8 +128,15 @@ class Leftovers:
                 tree.kill(pid, signal.SIGCONT)
         return True
 
+    def _survives(self, orphan: int, seconds: float) -> bool:
+        """Whether an orphan is given up that many seconds after the first KILL of its attempt."""
+        return seconds > SWEEP and (seconds > BUSY or not proc.is_runnable(orphan))
+
     def _schedule(self, owner: int, now: float) -> None:
-        waited = now - self._since[owner]
-        steps = [step for step in (MOMENT, MOMENT + TERM_TO_KILL) if step > waited]
-        at = now + (steps[0] - waited if steps else _AGAIN)
+        if owner not in self._asked:
+            at = self._since[owner] + MOMENT
+        elif owner not in self._killed:
+            at = max(now, self._asked[owner] + TERM_TO_KILL)
+        else:
+            at = now + _AGAIN
         self._next_at = at if self._next_at is None else min(self._next_at, at)

@@ -137,8 +137,17 @@ def is_resource_tracker(pid: int) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped by a signal."""
+    return _is_in_state(pid, b"T")
+
+
+def is_runnable(pid: int) -> bool:
+    """Whether a process runs or waits only for the processor. One that was killed ends as soon as it gets that."""
+    return _is_in_state(pid, b"R")
+
+
+def _is_in_state(pid: int, state: bytes) -> bool:
     try:
-        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"T"
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == state
     except (OSError, IndexError):
         return False
 

@@ -1,15 +1,22 @@
 """Leftovers of a job whose first process has ended: some end by themselves, and those that cannot be killed are named."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import eventually
-from scene import Scene, children_of, end, ended, is_gone, signal_one
+from scene import Scene, children_of, end, ended, is_gone, python, signal_one
+
+from batchq.executors import leftovers
+from batchq.executors.leftovers import Leftovers, LiveProcesses
+from batchq.processes import proc
+from batchq.processes.kept import Kept
 
 pytest_plugins = ("scene",)
 
@@ -30,10 +37,26 @@ def _can_be_tame() -> bool:
 needs_another_user = pytest.mark.skipif(not _can_be_tame(), reason="needs root, and setpriv(1)")
 
 
+LAUNCH = """
+import sys
+from batchq.executors import leftovers
+assert {what}
+{what} = 60.0
+sys.argv = ["batchq", "run", "-j", "2", "-q"]
+from batchq.__main__ import main
+main()
+"""
+
+
+def with_time(scene: Scene, what: str) -> "subprocess.Popen[bytes]":
+    """A run that gives leftovers a minute for something, not part of a second, which is short on a busy machine."""
+    return scene.start_program(*python("-c", LAUNCH.format(what=what)))
+
+
 def test_the_last_lines_of_a_script_that_speaks_through_tee_are_there(scene: Scene) -> None:
     (scene.folder / "night.sh").write_text('exec > >(tee -a "$1") 2>&1\necho begin\necho "SUMMARY $1"\n')
     scene.add(*[{"command": ["bash", "night.sh", f"log{n}"]} for n in range(40)])
-    scene.run("-j", "2")
+    assert ended(with_time(scene, "leftovers.MOMENT")) == 0
 
     assert [(scene.folder / f"log{n}").read_text() for n in range(40)] == [
         f"begin\nSUMMARY log{n}\n" for n in range(40)
@@ -43,8 +66,9 @@ def test_the_last_lines_of_a_script_that_speaks_through_tee_are_there(scene: Sce
 
 
 def test_leftovers_that_do_not_end_by_themselves_get_term_and_may_clean_up(scene: Scene) -> None:
-    scene.add({"command": "(trap 'echo away; : > away; exit' TERM; while :; do sleep 0.01; done) & echo started"})
-    scene.run()
+    tidy = "(trap 'echo away; : > away; exit' TERM; : > ready; while :; do sleep 0.01; done)"
+    scene.add({"command": f"{tidy} & until [ -e ready ]; do sleep 0.01; done; echo started"})
+    assert ended(with_time(scene, "leftovers.TERM_TO_KILL")) == 0
 
     assert (scene.folder / "away").exists()
     assert scene.output() == b"started\naway\n"
@@ -63,6 +87,54 @@ def test_a_job_that_leaves_something_keeps_no_other_job_waiting(scene: Scene) ->
     alive = int((scene.folder / "alive").read_text().rpartition("\n")[0].split()[-1])
     assert scene.attempts() == [("succeeded",)] * 6
     assert all(int((scene.folder / f"{n}").read_text()) < alive for n in range(2, 7))  # they ran next to its leftovers
+
+
+@pytest.mark.parametrize("answer", ["SIG_DFL", "SIG_IGN"])
+def test_a_run_that_was_held_up_signals_what_it_finds_and_does_not_give_it_up(
+    monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """A run is stopped, or gets no processor, while the leftovers of a job have their time: they die late, but die."""
+    now, ended_one, swept = [0.0], 1 << 30, Leftovers(Kept())
+    monkeypatch.setattr(leftovers, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    code = f"import signal, time; signal.signal(signal.SIGTERM, signal.{answer}); print(flush=True); time.sleep(600)"
+    with subprocess.Popen(python("-c", code), stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        live = LiveProcesses(set(proc.own_children()) - {left.pid}, (), is_busy=False)
+        try:
+            for _ in range(2 if answer == "SIG_DFL" else 3):
+                assert swept.sweep({ended_one: "token"}, live) == {ended_one}
+                now[0] += 100.0
+            eventually(lambda: proc.is_zombie(left.pid))
+            assert swept.sweep({ended_one: "token"}, live) == set()
+        finally:
+            signal_one(left.pid, signal.SIGKILL)
+
+    assert (swept.summary(ended_one), swept.unkillable) == ((1, []), set())
+
+
+HELD_UP = """
+import subprocess, sys, time
+from types import SimpleNamespace
+from batchq.processes.worker import children
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+left = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+left.stdout.readline()
+now = 0.0
+def later():
+    global now
+    now += 100.0 if now < 300 else 0.001  # until it has sent KILL
+    return now
+children.time = SimpleNamespace(monotonic=later, sleep=time.sleep)
+print(*children.Children().end_left(), left.poll())
+left.kill()
+"""
+
+
+def test_a_worker_that_was_held_up_ends_what_its_callable_left() -> None:
+    found = subprocess.run(python("-c", HELD_UP), capture_output=True, text=True, timeout=60, check=True)
+
+    assert found.stdout == "1 True 0\n"  # 0: it has been reaped
 
 
 def test_a_second_signal_gives_leftovers_no_more_time(scene: Scene) -> None:
@@ -85,7 +157,7 @@ def test_a_process_that_the_run_may_not_kill_is_named_and_no_other_attempt_begin
     ends = {"timeout": f"{work}; true", "failure": f"{work} & until [ -s pids ]; do sleep 0.01; done; exit 3"}
     scene.add(
         {"command": ends.get(how, ends["timeout"]), "max_attempts": 3, "backoff": "1ms"}
-        | ({"timeout": "2s"} if how == "timeout" else {})
+        | ({"timeout": "2s", "retry_timeout_factor": 5} if how == "timeout" else {})
     )
     words = [os.fsdecode(word) for word in scene.shell.argv("run", "--grace", "200ms")]
     run = scene.start_program(*TAME, *words)
@@ -98,8 +170,10 @@ def test_a_process_that_the_run_may_not_kill_is_named_and_no_other_attempt_begin
     assert time.monotonic() - began < 30  # and not the minute for a process in a system call
     (pid,) = map(int, scene.pids.read_text().split())
     assert not is_gone(pid)
-    assert f"process {pid} (sleep) belongs to nobody: this run may not kill it" in scene.said()
-    assert scene.attempts("error_type") == [("Unkillable",)]
+    assert re.search(rf"process {pid} \((sh|sleep)\) belongs to nobody: this run may not kill it", scene.said())
+    *before, last = scene.attempts("error_type")
+    assert last == ("Unkillable",)
+    assert set(before) <= {("TimedOut",)}, "those in which it had not become another's yet"
     assert scene.jobs("state, why") == [("failed", "a process of it is still alive")]
     end(pid)
     eventually(lambda: is_gone(pid))

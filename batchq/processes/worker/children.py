@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 BY_ITSELF = 0.3  #: seconds in which processes that a call left may end by themselves
 TERM_TO_KILL = 0.2  #: seconds between TERM and KILL for those that did not
 _GONE = 1.0  #: seconds within which a process must be dead after KILL
+_BUSY = 60.0  #: the same for one that still waits for the processor to end
 _INTERVAL = 0.0005  #: seconds between checks
 _TRACKERS = (
     "multiprocessing.resource_tracker",
@@ -87,20 +88,25 @@ class Children:
                     getattr(pool, "terminate", pool.shutdown)()
         seen: set[int] = set()
         began = time.monotonic()
+        asked = killed = 0.0  # when they really got TERM and KILL: this process may have been held up
         while left := self._left(*_helpers()):
             for pid in left:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
-            passed = time.monotonic() - began
-            if passed > BY_ITSELF + TERM_TO_KILL + _GONE:
+            now = time.monotonic()
+            if killed and now - killed > _GONE and (now - killed > _BUSY or not any(map(proc.is_runnable, left))):
                 break
-            if passed > BY_ITSELF:
+            if now - began > BY_ITSELF:
+                asked = asked or now
+                is_last = now - asked > TERM_TO_KILL
                 for pid in [one for child in left for one in (child, *proc.descendants(child))]:
                     if not proc.is_zombie(pid):
-                        number = SIGKILL if pid in seen and passed > BY_ITSELF + TERM_TO_KILL else SIGTERM
+                        number = SIGKILL if pid in seen and is_last else SIGTERM
                         if number == SIGKILL or pid not in seen:
                             with contextlib.suppress(OSError):
                                 os.kill(pid, number)
+                        if number == SIGKILL:
+                            killed = killed or now
                         seen.add(pid)
             time.sleep(_INTERVAL)
         return len(seen)
