@@ -14,6 +14,7 @@ from typing import Any
 import invariants
 import pytest
 import survivors
+from gate import Gate
 from hypothesis import HealthCheck, settings
 from newstore import open_new
 
@@ -151,6 +152,16 @@ class Shell:
         verbs = "cancel|doctor|explain|list|logs|queue|release|report|retry|run|show"
         return re.sub(rf"(?<![\w/])batchq (?={verbs})", f"batchq --db {self.db()} ", text)
 
+    def interrupted(self, code: int = 0) -> "Done":
+        """A run whose ``--max-time`` ends while a job is at work; if it was too short for that, there is another."""
+        begun = "SELECT count(*) FROM attempts WHERE outcome = 'interrupted'"
+        before, milliseconds = self.rows(begun), 50
+        while self.rows(begun) == before:
+            done = self("run", "--max-time", f"{milliseconds}ms", "--grace", "0s", code=None)
+            milliseconds *= 2
+        assert done.code == code, done
+        return done
+
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What the store says, over a connection that is closed again."""
         with open_at(str(self.db())) as opened:
@@ -173,6 +184,14 @@ def _batchq(folder: Path) -> Shell:
     shell = Shell(folder)
     shell.make_store()
     return shell
+
+
+@pytest.fixture
+def gate(folder: Path) -> Iterator[Gate]:
+    """A closed gate, ``gate`` in the folder of the test."""
+    made = Gate(folder / "gate")
+    yield made
+    made.close()
 
 
 def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -90,7 +90,7 @@ REFUSED = """new Promise(done => {
   const image = new Image(); image.src = 'URL/image'; document.body.append(image);
   const style = document.createElement('style'); style.textContent = '*{color:red}'; document.body.append(style);
   fetch('URL/fetch').catch(() => 0);
-  setTimeout(() => done(found), 5000);
+  setTimeout(() => done(found), 50000);
 })"""
 
 #: For each pair of colours of text and background: the contrast, as WCAG 2 defines it

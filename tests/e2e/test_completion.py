@@ -115,7 +115,7 @@ def test_bash_completes(
 @pytest.mark.parametrize("shell", ["bash"])
 def test_a_hostile_name_is_quoted(store: Shell, script: Path, environment: dict[str, str], shell: str) -> None:
     child = pexpect.spawn(
-        "bash", ["--norc", "-i"], cwd=str(store.folder), env={**environment, "PS1": "> "}, encoding="utf-8", timeout=30
+        "bash", ["--norc", "-i"], cwd=str(store.folder), env={**environment, "PS1": "> "}, encoding="utf-8", timeout=60
     )
     child.sendline(f". {script}; bind 'set enable-bracketed-paste off'; echo rea''dy")
     child.expect("ready")
@@ -152,7 +152,7 @@ def zsh(store: Shell, environment: dict[str, str], tmp_path: Path) -> Iterator["
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "_batchq").write_text(store("completion", "zsh").out)
     child = pexpect.spawn(
-        "zsh", ["-f", "-i"], cwd=str(store.folder), env={**environment, "PS1": "> "}, encoding="utf-8", timeout=30
+        "zsh", ["-f", "-i"], cwd=str(store.folder), env={**environment, "PS1": "> "}, encoding="utf-8", timeout=60
     )
     child.sendline(f"fpath=({tmp_path}/site $fpath); autoload -Uz compinit; compinit -u -D; print rea''dy")
     child.expect("\nready")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 
 TESTS = Path(__file__).parent.parent
 
@@ -227,7 +228,7 @@ def test_a_reader_that_comes_late_gets_what_waits_while_the_run_has_nothing_to_t
     eventually(lambda: (batchq.folder / "events").exists() and lines(batchq.folder / "events") == 202)
     (batchq.folder / "go").touch()
 
-    assert (finish(process).err, reader.wait(30)) == ("", 0)
+    assert (finish(process).err, reader.wait(60)) == ("", 0)
     assert len(told(batchq.folder / "events")) == 204
 
 
@@ -285,16 +286,18 @@ def test_verbose_logs_each_event_in_a_line_for_people(batchq: Shell) -> None:
     assert max(len(line) for line in lines if "no route to host;" not in line) <= 80
 
 
-def test_a_result_that_cannot_be_recorded_at_shutdown_is_told_on_stderr(batchq: Shell) -> None:
-    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done; exit 5")
+def test_a_result_that_cannot_be_recorded_at_shutdown_is_told_on_stderr(batchq: Shell, gate: Gate) -> None:
+    begun = batchq.folder / "begun"
+    batchq("add", "-c", f"echo $$ > begun; {gate.wait}; exit 5")
     process = batchq.start("run", "--grace", "2s")
-    eventually((batchq.folder / "begun").exists)
+    eventually(lambda: begun.exists() and begun.read_text())
     gone = batchq.folder / "elsewhere"
     gone.mkdir()
     for path in batchq.folder.glob("batchq.db*"):
         path.rename(gone / path.name)
+    gate.open()
+    eventually(lambda: not Path("/proc", begun.read_text().strip()).exists())  # the run knows how it ended
     send(process, signal.SIGTERM)
-    (batchq.folder / "go").touch()
     done = finish(process)
 
     assert done.code == 143

@@ -18,7 +18,7 @@ def test_one_that_had_not_started_is_queued_again(batchq: Shell) -> None:
 
 def test_it_says_why_it_is_held(batchq: Shell) -> None:
     batchq("add", "--on-crash", "hold", "-c", "sleep 600")
-    batchq("run", "--max-time", "300ms", "--grace", "0s", code=1)
+    batchq.interrupted(code=1)
 
     assert batchq.rows("SELECT state, why FROM jobs") == [("held", "interrupted while it ran, and on_crash is 'hold'")]
     assert "interrupted while it ran" in batchq("explain", "1").out

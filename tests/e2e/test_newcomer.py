@@ -1,6 +1,7 @@
 """The lines that a newcomer typed and stumbled over, typed again, in an empty home. Each test has the number of one
 stumble; what came of it in full is tested where the command is."""
 
+import json
 import os
 import re
 import signal
@@ -118,10 +119,14 @@ def test_p5_many_failures_of_few_kinds_are_few_lines(home: Shell) -> None:
         'echo "ValueError: invalid literal {n}" >&2; exit 1', "kill -9 $$", "cat /data/in/{n}",
         'echo "row {n}: connection refused" >&2; exit 1', "exec sleep 600",
     )  # fmt: skip
-    lines = [kind.replace("{n}", str(number)) for number in range(12) for kind in kinds]
-    (home.folder / "cmds.txt").write_text("".join(f"{line}\n" for line in lines))
+    jobs = [
+        {"command": kind.replace("{n}", str(number))} | ({"timeout": "300ms"} if "sleep" in kind else {})
+        for number in range(12)
+        for kind in kinds
+    ]
+    (home.folder / "cmds.jsonl").write_text("".join(f"{json.dumps(job)}\n" for job in jobs))
     home("init")
-    told = home("run", "--format", "lines", "--timeout", "300ms", "-j", "8", "cmds.txt", code=1).err
+    told = home("run", "-j", "8", "cmds.jsonl", code=1).err
 
     assert told.startswith("batchq: 60 jobs failed for 5 reasons\n")
     assert len(re.findall("^12 jobs: ", told, re.M)) == told.count("    again: ") == 5

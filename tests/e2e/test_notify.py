@@ -173,7 +173,7 @@ def test_a_second_signal_ends_the_wait_for_a_server_that_hangs(batchq: Shell, se
             send(run, signal.SIGTERM)
         return run.poll() is not None
 
-    eventually(is_over, 15)
+    eventually(is_over)
     done = finish(run)
     go.set()
     assert (done.code, done.out, done.err) == (0, "", "")
@@ -293,7 +293,7 @@ def test_a_signal_ends_a_command_that_hangs_with_all_that_it_started(batchq: She
             send(run, signal.SIGTERM)
         return run.poll() is not None
 
-    eventually(is_over, 15)
+    eventually(is_over)
     assert finish(run).code == 1
     assert "a signal ended the wait" in failure(batchq)[0]
 
@@ -308,6 +308,8 @@ def test_the_messenger_and_its_tree_are_killed_at_the_bound(tmp_path: Path) -> N
         return None
 
     messenger = Messenger(deliver, lambda: None)
+    messenger.send({})
+    eventually(lambda: pids.exists() and pids.read_text().count("\n") == 2)
 
     assert messenger.finish({}, bound=0.5) == "it took longer than 0.5 s"
     for pid in (messenger.pid, *map(int, pids.read_text().split())):

@@ -80,7 +80,7 @@ def test_a_run_that_could_not_record_a_result_does_not_say_that_it_has_ended(
         end(other)
 
     assert batchq.rows("SELECT state FROM runners") == [("running",)]
-    batchq("run", "-q", "--max-time", "10ms", "--grace", "0s")
+    batchq("run", "-q", "--queue", "another")
     assert batchq.rows("SELECT count(*) FROM jobs WHERE state = 'running'") == [(0,)]
     batchq("cancel", "1")
 

@@ -32,7 +32,7 @@ def results(batchq: Shell) -> list[str]:
 def pasted(batchq: Shell, command: str) -> str:
     """What the command writes that a person pastes into bash."""
     (batchq.folder / "got").unlink()
-    subprocess.run(["bash", "-c", command], cwd=batchq.folder, env=batchq.env, check=False, timeout=30)
+    subprocess.run(["bash", "-c", command], cwd=batchq.folder, env=batchq.env, check=False, timeout=60)
     return (batchq.folder / "got").read_text()
 
 
@@ -82,7 +82,7 @@ def test_bytes_that_are_not_utf_8_are_pasted_as_bytes(batchq: Shell) -> None:
 
     (shown,) = re.findall(r"^  command +(.*)$", batchq("show", "1").out, re.MULTILINE)
     (batchq.folder / "got").touch()
-    subprocess.run(["bash", "-c", shown], cwd=batchq.folder, check=True, timeout=30)
+    subprocess.run(["bash", "-c", shown], cwd=batchq.folder, check=True, timeout=60)
 
     assert (batchq.folder / "got").read_bytes() == b"\xffx"
     assert os.fsencode(shown).isascii()

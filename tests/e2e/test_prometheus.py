@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Shell, finish, send
+from conftest import Shell, eventually, finish, send
 from prometheus_client.parser import text_string_to_metric_families
 
 from batchq import clock
@@ -124,8 +124,7 @@ def test_the_last_success_stays_while_later_nights_fail_or_run_or_are_cancelled(
 def test_a_run_at_work_is_counted_and_a_killed_one_is_not(batchq: Shell) -> None:
     batchq("add", "-q", "-c", "touch began; exec sleep 60")
     started = batchq.start("run", "-q")
-    while not (batchq.folder / "began").exists():
-        assert started.poll() is None
+    eventually((batchq.folder / "began").exists)
     assert value(metrics(batchq), "batchq_runners") == 1
     send(started, signal.SIGKILL)
     finish(started)

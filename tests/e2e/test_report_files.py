@@ -120,11 +120,13 @@ def test_a_link_stays_and_its_file_is_replaced(filled: Shell) -> None:
         ("socket", "it is not a plain file; name another file"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_one_sentence(filled: Shell, path: str, sentence: str) -> None:
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    filled: Shell, path: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import socket
 
     with socket.socket(socket.AF_UNIX) as bound:
-        os.chdir(filled.folder)  # the path of a socket is short
+        monkeypatch.chdir(filled.folder)  # the path of a socket is short
         bound.bind("socket")
         refused = filled("report", "--format", "json", "-o", path, code=73).err
 
@@ -193,19 +195,19 @@ def test_two_at_once_wait_for_each_other_and_both_succeed(store: Store, folder: 
 
     def slow() -> Iterator[str]:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         yield "first"
 
     first = threading.Thread(target=writing.write, args=(str(path), slow(), store, 0o600))
     first.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     others = [threading.Thread(target=writing.write, args=(str(path), [f"other {n}"], store, 0o600)) for n in range(5)]
     for one in others:
         one.start()
     assert not path.exists()
     go_on.set()
     for one in (first, *others):
-        one.join(20)
+        one.join(60)
     assert path.read_text().startswith("other")
     assert [one.name for one in folder.iterdir() if "a.txt" in one.name] == ["a.txt"]
 

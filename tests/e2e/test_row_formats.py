@@ -144,7 +144,7 @@ COMMANDS = ("true", "exit 3", "echo {} $(true)\nexit 4", "sleep 60", "kill -9 $$
 @pytest.fixture
 def night(batchq: Shell) -> Shell:
     jobs: list[dict[str, Any]] = [
-        {"command": command, "timeout": "200ms" if "sleep" in command else "30s"} for command in COMMANDS
+        {"command": command, "timeout": "200ms" if "sleep" in command else "60s"} for command in COMMANDS
     ]
     jobs += [
         {"command": "exit 24", "success_codes": [0, 24]},
@@ -194,20 +194,29 @@ def test_parallel_resumes_with_the_failed_and_the_unfinished_commands(night: She
 
 
 def test_the_job_log_is_as_parallel_itself_writes_it(night: Shell) -> None:
-    subprocess.run(
-        ["parallel", "--will-cite", "--joblog", "its.joblog", "-j1", "--timeout", "0.3", "-0"],
-        cwd=night.folder, env=night.env, input="\0".join(COMMANDS).encode(), capture_output=True, check=False, timeout=60,
-    )  # fmt: skip
-    its, ours = (
-        [line.split("\t", 8) for line in (night.folder / f"{name}.joblog").read_text().splitlines()]
-        for name in ("its", "night")
-    )
+    def logged(*commands: str, timeout: str) -> list[list[str]]:
+        """What parallel writes of these commands, with their sequence numbers at the head."""
+        log = night.folder / f"{timeout}.joblog"
+        subprocess.run(
+            ["parallel", "--will-cite", "--joblog", str(log), "-j1", "--timeout", timeout, "-0"],
+            cwd=night.folder, env=night.env, input="\0".join(commands).encode(), capture_output=True, check=False,
+            timeout=60,
+        )  # fmt: skip
+        return [line.split("\t", 8) for line in log.read_text().splitlines()]
+
+    slow = [command for command in COMMANDS if "sleep" in command]
+    its = logged(*(command for command in COMMANDS if command not in slow), timeout="50")
+    its += logged(*slow, timeout="0.3")[1:]
+    ours = [line.split("\t", 8) for line in (night.folder / "night.joblog").read_text().splitlines()]
 
     assert its[0] == ours[0]
-    for theirs, mine in zip(its[1:], ours[1:], strict=False):
-        assert (mine[0], mine[1], mine[4], mine[5]) == (theirs[0], theirs[1], "0", "0")
+    of_command = {line[8]: line for line in its[1:]}
+    for seq, (command, mine) in enumerate(zip(COMMANDS, ours[1:], strict=False), 1):
+        theirs = of_command[command.replace("\n", "\0")]
+        assert (mine[0], mine[1], mine[4], mine[5]) == (str(seq), theirs[1], "0", "0")
         assert len(mine[3]) == len(theirs[3]) == 10
         assert mine[6:] == theirs[6:]
+    assert [line[0] for line in its[1:-1]] == [str(seq) for seq in range(1, len(COMMANDS))]
     assert ours[3][8] == "echo {} $(true)\0exit 4"
 
 

@@ -97,10 +97,15 @@ def test_a_timeout_ends_the_whole_process_group(batchq: Shell) -> None:
 
 
 def test_a_job_that_ignores_term_is_killed_after_the_grace(batchq: Shell) -> None:
-    batchq("add", "--timeout", "100ms", "-c", "trap '' TERM; while :; do sleep 0.05; done")
-    batchq("run", "--grace", "200ms", code=1)
+    # TERM may come before the trap is set: then the next attempt has more time.
+    script = "test -e begun && exit 0; trap '' TERM; touch begun; while :; do sleep 0.05; done"
+    more_time = ("--max-attempts", "10", "--retry-on", "timeout", "--retry-timeout-factor", "2", "--backoff", "0s")
+    batchq("add", "--timeout", "100ms", *more_time, "-c", script)
+    batchq("run", "--grace", "200ms")
 
-    assert attempts(batchq, "outcome, signal") == [("timed_out", 9)]
+    *earlier, killed, last = attempts(batchq, "outcome, signal")
+    assert (killed, last) == (("timed_out", 9), ("succeeded", None))
+    assert {outcome for outcome, _ in earlier} <= {"timed_out"}
 
 
 def test_what_a_job_left_behind_is_killed_when_it_ends_and_counted(batchq: Shell) -> None:
@@ -117,7 +122,7 @@ def test_a_grandchild_that_holds_the_pipe_does_not_delay_the_end(batchq: Shell) 
 
     ((seconds,),) = attempts(batchq, "seconds")
     assert isinstance(seconds, float)
-    assert seconds < 5
+    assert seconds < 60, "the grandchild would have held it for 67 s"
     assert output(batchq, "stdout") == b"first\n"
 
 
@@ -356,8 +361,8 @@ def test_max_jobs_stops_with_work_left_and_exits_0(batchq: Shell) -> None:
 
 def test_slots_run_at_the_same_time(batchq: Shell) -> None:
     # Each job waits for the other: with one slot this would never end.
-    batchq("add", "--timeout", "30s", "-c", "touch one; while [ ! -e two ]; do sleep 0.01; done")
-    batchq("add", "--timeout", "30s", "-c", "touch two; while [ ! -e one ]; do sleep 0.01; done")
+    batchq("add", "--timeout", "60s", "-c", "touch one; while [ ! -e two ]; do sleep 0.01; done")
+    batchq("add", "--timeout", "60s", "-c", "touch two; while [ ! -e one ]; do sleep 0.01; done")
     batchq("run", "-j", "2")
 
 

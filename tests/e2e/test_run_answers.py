@@ -144,10 +144,9 @@ def test_a_job_known_by_key_that_another_run_has_is_waited_for(batchq: Shell) ->
 
 def test_a_job_that_batchq_puts_on_hold_is_reported_then_with_exit_code_1_and_later_in_a_line(batchq: Shell) -> None:
     batchq("add", "-q", "--name", "reindex", "-c", "sleep 60")
-    bounded = ("run", "--max-time", "50ms", "--grace", "0s")
     for _ in range(9):
-        batchq(*bounded)
-    done = batchq(*bounded, code=1)
+        batchq.interrupted()
+    done = batchq.interrupted(code=1)
     assert done.err.startswith(
         "batchq: 1 job is now on hold and will not run until it is released\n"
         f"on {os.uname().nodename}, store {batchq.db()}\n\njob 1 (reindex), "
