@@ -147,3 +147,36 @@ def test_a_scheduler_without_batchq_is_refused_and_left_alone(
         assert "batchq is not installed where the scheduler runs" in done.err
         assert scene.attempts() == []
         assert dask.scheduler.poll() is None
+
+
+MADE = """\
+from pathlib import Path
+from distributed import LocalCluster
+
+
+class Noting(LocalCluster):
+    def close(self, timeout=None):
+        Path("closed").touch()
+        return super().close(timeout)
+
+
+def make():
+    here = dict(protocol="tcp://", dashboard_address="127.0.0.1:0")
+    return Noting(n_workers=1, threads_per_worker=1, processes=False, **here)
+
+
+def make_a_broken_one():
+    cluster = make()
+    cluster.scheduler.handlers.clear()
+    return cluster
+"""
+
+
+@pytest.mark.parametrize(("function", "code"), [("make", 0), ("make_a_broken_one", 78)])
+def test_a_cluster_that_was_made_for_a_run_ends_with_it(scene: Scene, function: str, code: int) -> None:
+    """Its queue would start the workers that it was asked for, and nobody would need them."""
+    (scene.folder / "mycluster.py").write_text(MADE)
+    scene.add({"command": "true"})
+    scene.run("-q", "--executor", f"dask:mycluster:{function}", code=code)
+
+    assert (scene.folder / "closed").exists()

@@ -133,9 +133,9 @@ class Afar(Elsewhere):
     def close(self) -> None:
         """End all places."""
         self._send_all("close")
-        until = time.monotonic() + PATIENCE  # for all together
+        now = time.monotonic()  # for all together
         for place in self.places:
-            place.close(max(0.0, until - time.monotonic()))
+            place.close(now + place.patience)
         self._selector.close()
 
     def _send_all(self, kind: str) -> None:

@@ -18,6 +18,7 @@ from batchq.executors.afar.afar import Afar
 from batchq.executors.afar.hearing import Hearing
 from batchq.executors.afar.nextdoor import site_words
 from batchq.executors.afar.place import Place
+from batchq.executors.afar.way import PATIENCE
 from batchq.executors.listener import Listener
 from batchq.executors.logs import Logs
 from batchq.jobs.attempt import KEPT
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FORMS = "local, ssh:HOST,HOST, srun:NODE,NODE, dask:ADDRESS or MODULE:FACTORY"
 _CARRIERS = ("ssh", "srun")
 LOGIN = 60.0  #: seconds from the start of ssh until a host must have answered
+MADE = 15.0  #: seconds that the end of a cluster may take which lives as long as the run: one scancel for each worker
 _SITE = "batchq-site"  #: the program of a site, which must be on the PATH there
 #: A broken line is noticed within 15 seconds. $BATCHQ_SSH replaces all of it, as $GIT_SSH_COMMAND does for git.
 _SSH = (
@@ -62,6 +64,12 @@ def unwanted(chosen: str) -> tuple[str, ...]:
 def within(chosen: str) -> float:
     """How many seconds a place has to come up: a login does not hang for long, but nodes and clusters may take any time."""
     return LOGIN if chosen.startswith("ssh:") else math.inf
+
+
+def patience(chosen: str) -> float:
+    """How many seconds a place has to end: a cluster that was made for the run takes back what it asked a queue for."""
+    makes_cluster = chosen.startswith("dask:") and not is_address(chosen.partition(":")[2])
+    return MADE if makes_cluster else PATIENCE
 
 
 def commands_back(chosen: str) -> dict[str, list[str]]:
@@ -190,7 +198,7 @@ def executor(
     for number, (name, words) in enumerate(commands(chosen).items()):
         cookie = f"{setup['cookie']}.{number}"
         own = {"cookie": cookie, "end": [cookie], "listens": bool(hearing), "engine": engine(used), "run": cookie}
-        places.append(Place(name, words, setup | own, hearing, unwanted(chosen), within(chosen)))
+        places.append(Place(name, words, setup | own, hearing, unwanted(chosen), within(chosen), patience(chosen)))
     # "srun:" would mean other nodes to the next run, which may be in another allocation
     name = f"srun:{','.join(one.name for one in places)}" if chosen.startswith("srun:") else used
     made = Afar(places, inbox, setup["lease"], hearing, name=name, home=setup["home"])

@@ -45,6 +45,7 @@ class Place:
         hearing: Hearing | None = None,
         without: Collection[str] = (),
         within: float = math.inf,
+        patience: float = PATIENCE,
     ) -> None:
         self.name = name
         self.way = Way(words, without)
@@ -55,6 +56,7 @@ class Place:
         self.ghosts = Ghosts(setup["lease"] or 0.0)
         self.is_up = self.is_suspended = self.is_one_of_several = False
         self.within = within
+        self.patience = patience
         self.up_by = math.inf
         self._setup = setup
         self._since = time.time()
@@ -244,7 +246,7 @@ class Place:
         until = "" if left == math.inf else f"; in {left:.0f} s it counts as lost"
         return Noted(f"{self.name} does not answer: waiting for {jobs(len(self.claims))} there{until}")
 
-    def close(self, patience: float = PATIENCE) -> None:
+    def close(self, until: float) -> None:
         """End the place, whose jobs are killed if any are left; one that does not answer is killed at once."""
         self.way.send(["close"])
-        self.way.end(0.0 if self.pulse.is_mute else patience)
+        self.way.end(0.0 if self.pulse.is_mute else max(0.0, until - time.monotonic()))

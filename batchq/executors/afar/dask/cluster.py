@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONNECT = 10.0  #: seconds that a connection may take
 CLOSE = 3.0  #: seconds that the goodbye may take
+MADE = 10.0  #: the same for a cluster that was made for the run: what it has asked a queue for is withdrawn
 _CLOSE = '["close"]'
 #: what may be wrong if it hangs up
 _HINTS = {"tcp": "it hung up (does it want TLS?): ", "tls": "it hung up (does it accept our certificate?): "}
@@ -52,6 +53,7 @@ class Cluster:
         for end in (self._read, self._write):
             os.set_blocking(end, False)
         self._is_closed = False
+        self._made = None if isinstance(address, str) else address
         if isinstance(address, str) and address.startswith("tls://"):
             certificates.check()
         try:
@@ -61,8 +63,10 @@ class Cluster:
             if self._client.run_on_scheduler(importlib.util.find_spec, "batchq") is None:
                 raise Unfit("batchq is not installed where the scheduler runs, which reads what the workers are sent")
         except Unfit:
+            self._end_made()
             raise
         except Exception as error:
+            self._end_made()
             hint = _HINTS.get(str(address).partition(":")[0], "") if type(error) is CommClosedError else ""
             raise Unfit(f"cannot connect to the scheduler at {address}: {hint}{in_one_line(error)}") from None
         self._completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
@@ -148,11 +152,10 @@ class Cluster:
         self._in_background("workers", (), lambda: self._client.scheduler_info(n_workers=-1)["workers"])
 
     def close(self) -> None:
-        """End the sites of this run, and disconnect."""
+        """End the sites of this run, and disconnect; end a cluster that was made for it."""
         self._is_closed = True
-        closing = threading.Thread(target=self._close, daemon=True)
-        closing.start()
-        closing.join(CLOSE)
+        self._within(CLOSE, self._close)
+        self._end_made()
         self._orders.shutdown(wait=False, cancel_futures=True)
 
     def end(self, runs: Sequence[str], dead: "dict[str, Any]") -> None:
@@ -222,6 +225,21 @@ class Cluster:
 
         with contextlib.suppress(RuntimeError):  # shut down
             self._orders.submit(run)
+
+    def _end_made(self) -> None:
+        if self._made is not None:
+            self._within(MADE, self._made.close)
+
+    def _within(self, seconds: float, function: "Callable[[], Any]") -> None:
+        """Call it, and wait so long for its end, however it ends."""
+
+        def call() -> None:
+            with contextlib.suppress(BaseException):
+                function()
+
+        calling = threading.Thread(target=call, daemon=True)
+        calling.start()
+        calling.join(seconds)
 
     def _close(self) -> None:
         with contextlib.suppress(Exception):
