@@ -30,19 +30,30 @@ def run_to_end(words: list[str]) -> tuple[int, bytes]:
     argv = [sys.executable, "-P", "-c", _START, _ROOT, str(os.getpid()), *words]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    printed, stopped_by = b"", None
+    printed, status = b"", None
+    errors: list[BaseException] = []
+    told = 0  # so many of them the child knows
     with process.stdout as stdout:
-        while True:
-            # Not communicate(): after Ctrl-C that waits for 0.25 s. The child gets the terminal's SIGINT itself, and
-            # takes ours for the same one only if it comes at once.
+        while status is None:
             try:
-                while part := os.read(stdout.fileno(), 65536):
-                    printed += part
-                status = process.wait()
-                break
-            except BaseException as error:
-                process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
-                stopped_by = error
-    if stopped_by is not None:
-        raise stopped_by
+                while status is None:
+                    # Not communicate(): after Ctrl-C that waits for 0.25 s. The child gets the terminal's SIGINT itself,
+                    # and takes ours for the same one only if it comes at once.
+                    try:
+                        while told < len(errors):
+                            process.send_signal(_number(errors[told]))
+                            told += 1
+                        while part := os.read(stdout.fileno(), 65536):
+                            printed += part
+                        status = process.wait()
+                    except BaseException as error:
+                        errors.append(error)
+            except BaseException as error:  # another Ctrl-C, while the one before was taken in
+                errors.append(error)
+    if errors:
+        raise errors[-1]
     return 130 if status == -signal.SIGINT else status, printed
+
+
+def _number(error: BaseException) -> signal.Signals:
+    return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM

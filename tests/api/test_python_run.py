@@ -155,10 +155,23 @@ with batchq.open() as store:
 """
 
 
-def start(folder: Path) -> "subprocess.Popen[bytes]":
+#: A caller that is still busy with telling the run of the first signal when the next one comes.
+BUSY = """\
+import os, subprocess, time
+send = subprocess.Popen.send_signal
+def slowly(process, number):
+    send(process, number)
+    if not os.path.exists("told"):
+        open("told", "w").close()
+        time.sleep(60)
+subprocess.Popen.send_signal = slowly
+"""
+
+
+def start(folder: Path, head: str = "") -> "subprocess.Popen[bytes]":
     """A program in a process group of its own that waits for a run, which waits for the file ``go``."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CALLER], cwd=folder, env=Shell(folder).env, start_new_session=True,
+        [sys.executable, "-c", head + CALLER], cwd=folder, env=Shell(folder).env, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     eventually((folder / "begun").exists)
@@ -201,6 +214,17 @@ def test_another_exception_stops_the_run_in_order_before_it_goes_on(project: Pat
 
     assert finish(process).code == 9
     assert Shell(project).rows("SELECT state FROM jobs ORDER BY id") == [("succeeded",), ("queued",)]
+
+
+def test_an_exception_that_comes_while_ctrl_c_is_passed_on_goes_on_when_the_run_has_ended(project: Path) -> None:
+    process = start(project, BUSY)
+    process.send_signal(signal.SIGINT)
+    eventually((project / "told").exists)
+    process.terminate()
+
+    assert process.wait(60) == 9
+    assert Shell(project).rows("SELECT state FROM jobs ORDER BY id") == [("queued",), ("queued",)]
+    finish(process)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
