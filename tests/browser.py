@@ -45,6 +45,7 @@ class Browser:
             raise
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> "Browser":
         return self
@@ -114,8 +115,8 @@ class Browser:
 
     def _load(self, url: str) -> None:
         self.events.clear()
-        self.call("Page.navigate", url=url)
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        while not any(_has_loaded(event, loader) for event in self.events):  # the page before may tell that it has, too
             self._next()
 
     def _next(self) -> Any:
@@ -143,3 +144,8 @@ class Browser:
             self._process.kill()
             self._process.wait()
         self._home.cleanup()
+
+
+def _has_loaded(event: dict[str, Any], loader: str) -> bool:
+    params = event["params"]
+    return event["method"] == "Page.lifecycleEvent" and (params["loaderId"], params["name"]) == (loader, "load")

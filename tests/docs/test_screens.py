@@ -1,5 +1,7 @@
 """The screens in docs are what a terminal shows."""
 
+import time
+
 import pytest
 from conftest import Shell
 from screens import SCREENS, documented, masked
@@ -7,11 +9,12 @@ from screens import SCREENS, documented, masked
 
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_screen_in_docs_is_what_a_terminal_shows(batchq: Shell, name: str) -> None:
-    shown = list(SCREENS[name](batchq))
-
-    for number, screen in enumerate(shown, 1):
+    for number, look in enumerate(SCREENS[name](batchq), 1):
         key = name if number == 1 else f"{name}-{number}"
-        assert masked(documented()[key]) == masked(screen), f"{key}:\n{screen}"
+        expected, until = masked(documented()[key]), time.monotonic() + 60
+        while masked(screen := look()) != expected and time.monotonic() < until:
+            time.sleep(0.05)  # it is not drawn all at once
+        assert expected == masked(screen), f"{key}:\n{screen}"
 
 
 def test_docs_have_no_other_screens() -> None:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually
+from scene import is_gone
 
 from batchq.processes import proc
 
@@ -22,6 +23,7 @@ def lost(batchq: Shell) -> Shell:
     for pid in (*runner, run.pid):
         os.kill(pid, signal.SIGKILL)
     run.communicate()
+    eventually(lambda: all(map(is_gone, runner)))  # until then it may still have the lock that says that it lives
     return batchq
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import Shell, eventually, finish, send
 from prometheus_client.parser import text_string_to_metric_families
+from scene import is_gone
 
 from batchq import clock
 from batchq.jobs.selection import Selection
@@ -126,8 +127,10 @@ def test_a_run_at_work_is_counted_and_a_killed_one_is_not(batchq: Shell) -> None
     started = batchq.start("run", "-q")
     eventually((batchq.folder / "began").exists)
     assert value(metrics(batchq), "batchq_runners") == 1
+    ((runner,),) = batchq.rows("SELECT pid FROM runners")
     send(started, signal.SIGKILL)
     finish(started)
+    eventually(lambda: is_gone(int(str(runner))))
     assert value(metrics(batchq), "batchq_runners") == 0
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually, finish
-from scene import end
+from scene import end, is_gone
 
 from batchq.cli import commands
 from batchq.cli.options import Argument
@@ -210,9 +210,10 @@ def test_a_key_whose_run_was_killed_is_run_by_the_next(batchq: Shell, gate: "Gat
     words = ("run", "--key", "k", "--unique", "active", "--backoff", "1ms", "-c", gate.script)
     with batchq.start(*words) as first:
         eventually(lambda: gate.begun() == 1)
-        (runner,) = batchq.rows("SELECT pid FROM runners")[0]
-        end(int(str(runner)), first.pid)
+        runner = int(str(pid(batchq)))
+        end(runner, first.pid)
         first.wait()
+        eventually(lambda: is_gone(runner))  # until then it may still have the lock that says that it lives
     gate.open()
 
     assert batchq(*words).err == ""
