@@ -21,7 +21,7 @@ def test_an_add_that_skips_its_run_is_served_by_a_run_that_stops_while_the_store
     for number in range(sizes.BUSY_STOPS):
         (batchq.folder / "go").unlink(missing_ok=True)
         batchq("add", "-q", "-c", "until [ -e go ]; do sleep 0.01; done")
-        with Fleet(batchq, "-q", "-j", "1") as fleet:
+        with Fleet(batchq, "-q", "-j", "1", "--grace", "1h") as fleet:  # its job waits for the two commands below
             member = fleet.start()
             eventually(lambda: read(batchq.db(), "SELECT id FROM jobs WHERE state = 'running'"))
             with stranger.writing(batchq.db()):

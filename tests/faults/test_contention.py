@@ -136,11 +136,12 @@ def test_eight_runs_share_the_work_and_one_that_was_stopped_goes_on_where_it_was
     jobs = sizes.CONTENDED_JOBS
     idle = timed_adds(batchq, sizes.LOCK_WAITS)
     with Fleet(batchq, "-j", "2") as fleet:
-        # The one that will be stopped starts alone, so that it surely has work in its hands.
-        batchq("add", "-q", "-", stdin=f"{EFFECT}; sleep 0.1\n" * 10)
+        # The one that will be stopped starts alone, and has work in its hands that is not over before.
+        batchq("add", "-q", "-", stdin=f"{EFFECT}\n" * 2 + f"{EFFECT}; until [ -e go ]; do sleep 0.01; done\n" * 8)
         stopped = fleet.start()
-        eventually(lambda: served_by(batchq, stopped))
+        eventually(lambda: len(served_by(batchq, stopped)) == 2)
         stop_outside_of_a_transaction(batchq, stopped)
+        (batchq.folder / "go").touch()
         batchq("add", "-q", "-", stdin=f"{EFFECT}\n" * jobs)
         others = [fleet.start() for _ in range(7)]
         eventually(lambda: len(fleet.registered()) == 8 or any(member.has_ended() for member in others), 60)
