@@ -42,9 +42,8 @@ class Leftovers:
         self.unkillable: set[int] = set()
         self.are_hidden = False
         self._since: dict[int, float] = {}
-        self._asked: dict[
-            int, float
-        ] = {}  # when they first got TERM; not when they should have: this process may be late
+        # When they first got TERM and KILL, not when they should have got it: this process may be late
+        self._asked: dict[int, float] = {}
         self._killed: dict[int, float] = {}
         self._ended: dict[int, set[int]] = {}
         self._outliving: dict[int, list[str]] = {}

@@ -107,7 +107,7 @@ def test_a_configuration_that_cannot_be_used_is_one_sentence(scene: Scene, confi
         ({"ca-file": "folder"}, "cannot be read: it is a folder"),
         (
             {"ca-file": "dask.yaml"},
-            "dask.yaml (distributed.comm.tls.ca-file of Dask's configuration) is no certificate",
+            "dask.yaml (distributed.comm.tls.ca-file of Dask's configuration) is not a certificate",
         ),
         ({"ca-file": None}, "names no distributed.comm.tls.ca-file, which TLS needs"),
         (

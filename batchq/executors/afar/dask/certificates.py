@@ -36,7 +36,7 @@ def check() -> None:
     try:
         ssl.create_default_context(cafile=named["ca-file"])
     except ssl.SSLError as error:
-        raise Unfit(f"{_file('ca-file', named['ca-file'])} is no certificate: {in_one_line(error)}") from None
+        raise Unfit(f"{_file('ca-file', named['ca-file'])} is not a certificate: {in_one_line(error)}") from None
     _match(named["client.cert"], named["client.key"])
 
 
