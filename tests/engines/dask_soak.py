@@ -19,6 +19,7 @@ from daskcluster import Cluster
 from scene import Scene, children_of, ended, is_gone
 
 WORKERS, THREADS = 3, 2
+_ATTEMPTS = "SELECT job, number FROM attempts"
 
 #: Notes whether another attempt of the job is at work, its start and worker, and its end.
 JOB = """\
@@ -31,7 +32,11 @@ echo $BATCHQ_JOB_ID.$BATCHQ_ATTEMPT >> {folder}/ends
 
 
 class Toll(NamedTuple):
-    """What a soak did and what came of it. ``bound``: how many attempts the kills have taken, by the notes of the jobs."""
+    """What a soak did and what came of it. ``bound``: how many attempts the kills have taken, by the notes of the jobs.
+
+    Of the ``crashes`` some are ``unnoted``: killed before they could note their start, of which each worker that was killed
+    had at most so many as it has ``threads``.
+    """
 
     jobs: int
     kills: Counter[str]
@@ -42,7 +47,9 @@ class Toll(NamedTuple):
     overlaps: int
     extra_starts: int
     crashes: int
+    unnoted: int
     bound: int
+    threads: int
     left: int
 
     def wrongs(self) -> dict[str, int]:
@@ -53,7 +60,8 @@ class Toll(NamedTuple):
             "attempts begun twice": self.begun_twice,
             "overlaps": self.overlaps,
             "extra starts beyond the bound": max(0, self.extra_starts - self.bound),
-            "crashes charged beyond the bound": max(0, self.crashes - self.bound),
+            "crashes charged beyond the bound": max(0, self.crashes - self.unnoted - self.bound),
+            "more of them unnoted than were at work": max(0, self.unnoted - self.threads),
             "processes left": self.left,
         }
 
@@ -69,6 +77,7 @@ def soak(scene: Scene, dask: Cluster, jobs: int, chance: random.Random, most: fl
         _start_worker(dask)
     kills: Counter[str] = Counter()
     taken: set[str] = set()
+    threads = 0
     began = time.monotonic()
     run = _start(scene, dask)
     while time.monotonic() - began < most:
@@ -86,13 +95,14 @@ def soak(scene: Scene, dask: Cluster, jobs: int, chance: random.Random, most: fl
         workers = _kill(kind, dask, run, chance)
         if workers:
             kills[kind] += 1
+            threads += THREADS * len(workers)
             taken.update(attempt for attempt, worker in _starts(scene) if worker in workers and attempt not in recorded)
     while _unfinished(scene):
         if run.poll() is not None:
             run = _start(scene, dask)
         ended(run, 600)
     ended(run, 600)
-    return _judge(scene, dask, jobs, kills, len(taken), time.monotonic() - began)
+    return _judge(scene, dask, jobs, kills, len(taken), threads, time.monotonic() - began)
 
 
 def _start(scene: Scene, dask: Cluster) -> "subprocess.Popen[bytes]":
@@ -146,7 +156,7 @@ def _families(dask: Cluster, name: str) -> list[list[int]]:
 
 def _recorded(scene: Scene) -> set[str]:
     """The attempts whose end is in the store: what a kill takes is not among these."""
-    return {f"{job}.{number}" for job, number in _rows(scene, "SELECT job, number FROM attempts")}
+    return {f"{job}.{number}" for job, number in _rows(scene, _ATTEMPTS)}
 
 
 def _starts(scene: Scene) -> list[list[str]]:
@@ -182,10 +192,13 @@ def _rows(scene: Scene, sql: str) -> list[tuple[object, ...]]:
         db.close()
 
 
-def _judge(scene: Scene, dask: Cluster, jobs: int, kills: Counter[str], bound: int, seconds: float) -> Toll:
+def _judge(
+    scene: Scene, dask: Cluster, jobs: int, kills: Counter[str], bound: int, threads: int, seconds: float
+) -> Toll:
     eventually(lambda: not any(dask.sites().values()))
     starts = [attempt for attempt, _ in _starts(scene)]
     overlaps = scene.folder / "overlaps"
+    crashed = {f"{job}.{number}" for job, number in _rows(scene, f"{_ATTEMPTS} WHERE outcome = 'crashed'")}
     accepted = Counter(job for (job,) in _rows(scene, "SELECT job FROM attempts WHERE outcome = 'succeeded'"))
     return Toll(
         jobs,
@@ -196,7 +209,9 @@ def _judge(scene: Scene, dask: Cluster, jobs: int, kills: Counter[str], bound: i
         len(starts) - len(set(starts)),
         len(overlaps.read_text().split()) if overlaps.exists() else 0,
         len(starts) - jobs,
-        int(str(_rows(scene, "SELECT count(*) FROM attempts WHERE outcome = 'crashed'")[0][0])),
+        len(crashed),
+        len(crashed.difference(starts)),
         bound,
+        threads,
         len(scene.survivors()),
     )
