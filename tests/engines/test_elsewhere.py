@@ -302,7 +302,10 @@ def test_a_wrong_executor_is_one_sentence(afar: Scene, options: list[str], said:
 
 
 def test_short_jobs_behind_a_long_one_run_where_there_is_room(afar: Scene) -> None:
-    """The long job waits for all short ones, of which some were claimed ahead for the place where it runs."""
+    """The long job waits for all short ones, of which some were claimed ahead for the place where it runs.
+
+    None were if the machine is so busy that the short ones do not count as short.
+    """
     ends = "echo >> ended"
     waits = "until test $(wc -l < ended) -ge 199; do sleep 0.2; done"
     afar.add(*[{"command": ends}] * 100, {"command": waits}, *[{"command": ends}] * 99)
@@ -311,6 +314,6 @@ def test_short_jobs_behind_a_long_one_run_where_there_is_room(afar: Scene) -> No
     assert ended(run) == 0
     assert set(afar.jobs()) == {("succeeded",)}
     came_back = afar.rows("SELECT DISTINCT error_type FROM attempts WHERE outcome <> 'succeeded'")
-    assert came_back == [(MACHINE_BUSY,)], (
+    assert {*came_back} <= {(MACHINE_BUSY,)}, (
         "what comes back unbegun is not counted, however often: ten times would hold it"
     )
