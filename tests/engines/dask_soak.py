@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from conftest import eventually
 from daskcluster import Cluster
-from scene import Scene, children_of, ended, is_gone
+from scene import Scene, children_of, ended, is_gone, is_stopped, signal_one
 
 WORKERS, THREADS = 3, 2
 _ATTEMPTS = "SELECT job, number FROM attempts"
@@ -128,9 +128,12 @@ def _kill(kind: str, dask: Cluster, run: "subprocess.Popen[bytes]", chance: rand
         if not (families := _families(dask, name)):
             return set()
         family = chance.choice(families)
+        jobs = (
+            _jobs_of_stopped(family) if kind == "whole site" else []
+        )  # that nobody ends at once: one may note its start
         if not any([_end(pid) for pid in (family if kind == "whole site" else [chance.choice(family)])]):
             return set()
-        eventually(lambda: all(map(is_gone, family)))
+        eventually(lambda: all(map(is_gone, family + jobs)))
         return {name}
     runners = _children(run.pid)
     if not runners:
@@ -141,6 +144,14 @@ def _kill(kind: str, dask: Cluster, run: "subprocess.Popen[bytes]", chance: rand
     run.wait()
     eventually(lambda: _is_idle(dask))
     return set(dask.workers) if is_ended or kind == "pair" else set()
+
+
+def _jobs_of_stopped(family: list[int]) -> list[int]:
+    """Stop a guardian and its site, so that the site starts no job any more; return those that it has started."""
+    for pid in family:
+        signal_one(pid, signal.SIGSTOP)
+    eventually(lambda: all(is_stopped(pid) or is_gone(pid) for pid in family))
+    return [job for site in family[1:] for job in _children(site)]
 
 
 def _is_idle(dask: Cluster) -> bool:
