@@ -218,15 +218,15 @@ def test_a_slow_reader_gets_every_event(batchq: Shell) -> None:
     assert len(told(batchq.folder / "events")) == 602
 
 
-def test_a_reader_that_comes_late_gets_what_waits_while_the_run_has_nothing_to_tell(batchq: Shell) -> None:
+def test_a_reader_that_comes_late_gets_what_waits_while_the_run_has_nothing_to_tell(batchq: Shell, gate: Gate) -> None:
     os.mkfifo(batchq.folder / "pipe")
     batchq("add", "-q", "-", stdin=f"true {'x' * 2000}\n" * 100)
-    batchq("add", "-q", "-c", "while [ ! -e go ]; do sleep 0.05; done")
+    batchq("add", "-q", "-c", gate.wait)
     process = batchq.start("run", "-j", "2", "--events", "pipe")
     eventually(lambda: batchq.rows("SELECT count(*) FROM jobs WHERE state = 'succeeded'") == [(100,)], 60)
     reader = subprocess.Popen(["sh", "-c", "exec cat pipe > events"], cwd=batchq.folder)
     eventually(lambda: (batchq.folder / "events").exists() and lines(batchq.folder / "events") == 202)
-    (batchq.folder / "go").touch()
+    gate.open()
 
     assert (finish(process).err, reader.wait(60)) == ("", 0)
     assert len(told(batchq.folder / "events")) == 204

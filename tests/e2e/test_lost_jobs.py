@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually
+from gate import Gate
 from scene import is_gone
 
 from batchq.processes import proc
@@ -67,15 +68,15 @@ def test_json_says_it_too(lost: Shell) -> None:
     lost("cancel", "1")
 
 
-def test_a_job_that_runs_is_not_lost(batchq: Shell) -> None:
-    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+def test_a_job_that_runs_is_not_lost(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-c", f"touch begun; {gate.wait}")
     run = batchq.start("run", "-q")
     eventually((batchq.folder / "begun").exists)
     for words in LOST:
         told = batchq(*words.split()).out
         assert "running" in told.lower()
         assert "died" not in told
-    (batchq.folder / "go").touch()
+    gate.open()
     run.communicate()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 from pinged import Pinged, serving
 
 from batchq.processes.messenger import Messages, Messenger, run_line
@@ -81,8 +82,8 @@ def test_a_ping_has_at_most_ten_kilobytes(batchq: Shell, server: Pinged) -> None
     assert len(server.pings[1].text.encode()) <= 10_000
 
 
-def test_a_run_that_leaves_the_work_to_another_one_pings_nothing(batchq: Shell, server: Pinged) -> None:
-    batchq("add", "-q", "-c", "touch begun; until [ -e go ]; do sleep 0.01; done")
+def test_a_run_that_leaves_the_work_to_another_one_pings_nothing(batchq: Shell, server: Pinged, gate: Gate) -> None:
+    batchq("add", "-q", "-c", f"touch begun; {gate.wait}")
     first = batchq.start("run")
     eventually((batchq.folder / "begun").exists)
 
@@ -90,7 +91,7 @@ def test_a_run_that_leaves_the_work_to_another_one_pings_nothing(batchq: Shell, 
     eventually(lambda: server.paths() == ["/check/start"])
     batchq("run", "--if-running", "fail", code=75)
     assert server.paths() == ["/check/start", "/check/fail"]
-    (batchq.folder / "go").touch()
+    gate.open()
 
     assert finish(first).code == 0
     assert server.paths() == ["/check/start", "/check/fail", "/check"]

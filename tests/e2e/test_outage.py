@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually, finish
+from gate import Gate
 from impatient import Impatient
 from others import FOREIGN_WRITER, MUTEX_HOLDER, another, end
 
@@ -21,9 +22,9 @@ LOCKS = {"another program": FOREIGN_WRITER, "another batchq": MUTEX_HOLDER}
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_that_outlasts_all_patience_ends_no_job_that_runs(
-    batchq: Shell, impatient: Impatient, lock: str
+    batchq: Shell, impatient: Impatient, gate: Gate, lock: str
 ) -> None:
-    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done; echo done")
+    batchq("add", "-c", f"touch begun; {gate.wait}; echo done")
     batchq("add", "-c", "while [ ! -e go ]; do echo waits; sleep 0.01; done")
     run = impatient.start("run", "-q", "-j", "2")
     eventually((batchq.folder / "begun").exists)
@@ -31,6 +32,7 @@ def test_a_lock_that_outlasts_all_patience_ends_no_job_that_runs(
         eventually(lambda: impatient.tries() >= 3)
         assert run.poll() is None
         (batchq.folder / "go").touch()
+        gate.open()
         end(other)
     done = finish(run)
 
@@ -86,10 +88,10 @@ def test_a_run_that_could_not_record_a_result_does_not_say_that_it_has_ended(
 
 
 def test_a_run_that_is_told_to_stop_while_the_store_is_locked_says_so_as_soon_as_it_can(
-    batchq: Shell, impatient: Impatient
+    batchq: Shell, impatient: Impatient, gate: Gate
 ) -> None:
     """Who adds a job and skips its run because of this one would count on it in vain."""
-    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+    batchq("add", "-c", f"touch begun; {gate.wait}")
     run = impatient.start("run", "-q", "-j", "1")
     eventually((batchq.folder / "begun").exists)
     with another(FOREIGN_WRITER, batchq.db()) as other:
@@ -101,5 +103,5 @@ def test_a_run_that_is_told_to_stop_while_the_store_is_locked_says_so_as_soon_as
     batchq("add", "-c", "touch mine")
     assert batchq("run", "-q", "--if-running", "skip").code == 0
     assert (batchq.folder / "mine").exists(), "nobody else would have run it"
-    (batchq.folder / "go").touch()
+    gate.open()
     finish(run)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 
 
 def running(batchq: Shell) -> bool:
@@ -94,9 +95,8 @@ def test_cancel_of_what_waits_cancels_what_runs_after_it(batchq: Shell) -> None:
     assert (told["kind"], told["followed"], told["jobs"]) == ("cancel", 1, [1])
 
 
-def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
+def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", gate.wait)
     batchq("add", "-q", "--batch", "bad", "-c", "exit 1")
 
     told = batchq("wait", "--all", "--timeout", "0s", code=3).err
@@ -108,7 +108,7 @@ def test_wait_blocks_until_the_jobs_are_over_and_tells_how(batchq: Shell) -> Non
         everything = batchq.start("wait", "--all", "--queue", "default", "--state", "running")
         assert batchq("wait", "--batch", "bad", code=1).err == "batchq: wait: 1 failed\n"
         assert "timed out: 1 running" in batchq("wait", "1", "--timeout", "10ms", code=3).err
-        gate.touch()
+        gate.open()
         ended = finish(waiting)
         assert (ended.code, ended.out, ended.err) == (0, "", "")
         assert finish(everything).code == 0, "it answers for what it waited for"

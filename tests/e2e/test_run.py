@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 
 TESTS = Path(__file__).parent.parent
 
@@ -389,15 +390,15 @@ def test_two_runs_at_once_run_each_job_once(batchq: Shell) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_lets_running_jobs_finish_and_starts_no_more(
-    batchq: Shell, number: signal.Signals, code: int
+    batchq: Shell, gate: Gate, number: signal.Signals, code: int
 ) -> None:
-    batchq("add", "-c", "touch begun; while [ ! -e go ]; do sleep 0.01; done")
+    batchq("add", "-c", f"touch begun; {gate.wait}")
     batchq("add", "-c", "touch second")
     process = batchq.start("run", "-j", "1")
     eventually((batchq.folder / "begun").exists)
     send(process, number)
     eventually(lambda: batchq.rows("SELECT state FROM runners") == [("stopping",)])
-    (batchq.folder / "go").touch()
+    gate.open()
 
     assert finish(process).code == code
     assert batchq.rows("SELECT state FROM jobs ORDER BY id") == [("succeeded",), ("queued",)]

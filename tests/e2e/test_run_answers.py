@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 
 
 def a_file(batchq: Shell, *jobs: dict[str, object], name: str = "jobs.jsonl") -> Path:
@@ -94,13 +95,12 @@ def test_jobs_that_another_run_ended_are_answered_for_however_early_that_was(bat
         assert finish(watching).code == 143
 
 
-def test_a_job_that_was_cancelled_by_hand_was_asked_for_and_not_run(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    a_file(batchq, {"command": f"until test -e {gate}; do sleep 0.01; done"}, {"name": "b"})
+def test_a_job_that_was_cancelled_by_hand_was_asked_for_and_not_run(batchq: Shell, gate: Gate) -> None:
+    a_file(batchq, {"command": gate.wait}, {"name": "b"})
     with batchq.start("run", "-j1", "jobs.jsonl") as run:
         eventually(lambda: running(batchq))
         batchq("cancel", "2")
-        gate.touch()
+        gate.open()
         done = finish(run)
     assert (done.code, batchq.full("not run: job 2 (b): cancelled by hand; 'batchq retry 2'") in done.err) == (3, True)
 
@@ -129,14 +129,13 @@ def test_a_key_of_a_failed_job_that_was_pruned_is_no_success(batchq: Shell) -> N
     assert "job 1 failed before, and has been pruned since" in batchq("run", "jobs.jsonl", code=1).err
 
 
-def test_a_job_known_by_key_that_another_run_has_is_waited_for(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    a_file(batchq, {"key": "a", "command": f"until test -e {gate}; do sleep 0.01; done; exit 4"})
+def test_a_job_known_by_key_that_another_run_has_is_waited_for(batchq: Shell, gate: Gate) -> None:
+    a_file(batchq, {"key": "a", "command": f"{gate.wait}; exit 4"})
     with batchq.start("run", "-q", "jobs.jsonl") as first:
         eventually(lambda: running(batchq))
         second = batchq.start("run", "jobs.jsonl")
         eventually(lambda: len(batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL")) == 2)
-        gate.touch()
+        gate.open()
         assert finish(first).code == 1
         done = finish(second)
     assert (done.code, "exit code 4" in done.err) == (1, True)
@@ -178,24 +177,22 @@ def test_a_callable_whose_worker_dies_is_put_on_hold_and_the_run_says_so(batchq:
     assert (told["status"], told["held_by_batchq"], told["failed"]) == (1, [1], [])
 
 
-def test_a_job_that_failed_here_and_succeeded_elsewhere_counts_as_it_ended(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
+def test_a_job_that_failed_here_and_succeeded_elsewhere_counts_as_it_ended(batchq: Shell, gate: Gate) -> None:
     batchq("add", "-q", "-c", "test -e mended")
-    batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
+    batchq("add", "-q", "-c", gate.wait)
     with batchq.start("run", "-j2", "--max-jobs", "2") as run:
         eventually(lambda: state(batchq, 1) == "failed" and running(batchq))
         (batchq.folder / "mended").touch()
         batchq("retry", "1")
         batchq("run")
         assert state(batchq, 1) == "succeeded"
-        gate.touch()
+        gate.open()
         done = finish(run)
     assert (done.code, done.err) == (0, "")
 
 
-def test_if_running_takes_the_same_files_for_the_same_run(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    a_file(batchq, {"command": f"until test -e {gate}; do sleep 0.01; done"}, name="a.jsonl")
+def test_if_running_takes_the_same_files_for_the_same_run(batchq: Shell, gate: Gate) -> None:
+    a_file(batchq, {"command": gate.wait}, name="a.jsonl")
     a_file(batchq, {}, name="b.jsonl")
     (batchq.folder / "c.jsonl").symlink_to("a.jsonl")
     with batchq.start("run", "a.jsonl", "b.jsonl", "--if-running", "skip") as first:
@@ -207,14 +204,13 @@ def test_if_running_takes_the_same_files_for_the_same_run(batchq: Shell) -> None
         assert batchq.rows("SELECT count(*) FROM jobs") == [(3,)]
         assert "stdin" in batchq("run", "-", "--if-running", "skip", stdin="true\n", code=2).err
         waiting = batchq.start("run", "a.jsonl", "b.jsonl", "--if-running", "wait")
-        gate.touch()
+        gate.open()
         assert (finish(first).code, finish(waiting).code) == (0, 0)
     assert batchq.rows("SELECT count(*) FROM jobs WHERE state = 'succeeded'") == [(5,)]
 
 
-def test_a_run_that_is_too_narrow_for_a_job_does_not_stand_in_for_a_wider_one(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
+def test_a_run_that_is_too_narrow_for_a_job_does_not_stand_in_for_a_wider_one(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", gate.wait)
     with batchq.start("run", "-j1") as narrow:
         eventually(lambda: running(batchq))
         batchq("run", "-j8", "--if-running", "fail", code=75)
@@ -222,7 +218,7 @@ def test_a_run_that_is_too_narrow_for_a_job_does_not_stand_in_for_a_wider_one(ba
         batchq("run", "-j2", "--if-running", "fail", code=75)
         batchq("run", "-j8", "--if-running", "skip")
         assert state(batchq, 2) == "succeeded"
-        gate.touch()
+        gate.open()
         assert finish(narrow).code == 0
 
 
@@ -247,14 +243,13 @@ def test_what_an_interrupted_run_of_the_same_file_left_open_is_told_and_never_ru
     assert batchq("run", "jobs.jsonl").err == ""
 
 
-def test_jobs_of_the_same_file_that_a_run_at_work_takes_are_not_left(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    a_file(batchq, {"command": f"until test -e {gate}; do sleep 0.01; done"}, {})
+def test_jobs_of_the_same_file_that_a_run_at_work_takes_are_not_left(batchq: Shell, gate: Gate) -> None:
+    a_file(batchq, {"command": gate.wait}, {})
     with batchq.start("run", "-j1", "jobs.jsonl") as first:
         eventually(lambda: running(batchq))
         second = batchq.start("run", "-j1", "jobs.jsonl")
         eventually(lambda: running(batchq) and batchq.rows("SELECT count(*) FROM jobs") == [(4,)])
-        gate.touch()
+        gate.open()
         assert finish(second).err == ""
         assert finish(first).err == ""
 
@@ -292,14 +287,13 @@ def test_a_queue_or_a_batch_that_the_store_has_never_seen_is_told(batchq: Shell)
     assert batchq("run", "--batch", "night").err == ""
 
 
-def test_a_job_too_wide_for_this_run_is_not_told_while_a_wider_run_is_at_work(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "--slots", "4", "-c", f"until test -e {gate}; do sleep 0.01; done")
+def test_a_job_too_wide_for_this_run_is_not_told_while_a_wider_run_is_at_work(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "--slots", "4", "-c", gate.wait)
     with batchq.start("run", "-j4") as wide:
         eventually(lambda: running(batchq))
         batchq("add", "-q", "--slots", "4", "--", "true")
         assert batchq("run", "-j1").err == ""
-        gate.touch()
+        gate.open()
         assert finish(wide).code == 0
     batchq("add", "-q", "--slots", "4", "--", "true")
     assert json.loads(batchq("run", "-j1", "--json", "-q").out)["too_wide"] == [3]

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually, finish
+from gate import Gate
 from scene import end, is_gone
 
 from batchq.cli import commands
@@ -20,23 +21,20 @@ def states(batchq: Shell) -> list[object]:
 
 
 @pytest.fixture
-def gate(batchq: Shell) -> "Gate":
-    return Gate(batchq)
+def marked(batchq: Shell, gate: Gate) -> "Marked":
+    return Marked(batchq, gate)
 
 
-class Gate:
-    """A command that marks its start and runs until the gate is opened."""
+class Marked:
+    """A script that marks its start and runs until the gate is opened."""
 
-    def __init__(self, batchq: Shell) -> None:
-        self._file = batchq.folder / "gate"
+    def __init__(self, batchq: Shell, gate: Gate) -> None:
+        self.open = gate.open
         self._begun = batchq.folder / "begun"
-        self.script = f"echo x >> {self._begun}; until test -e {self._file}; do sleep 0.01; done"
+        self.script = f"echo x >> {self._begun}; {gate.wait}"
 
     def begun(self) -> int:
         return len(self._begun.read_text().split()) if self._begun.exists() else 0
-
-    def open(self) -> None:
-        self._file.touch()
 
 
 def test_one_line_runs_one_job_and_leaves_what_is_queued(batchq: Shell) -> None:
@@ -171,23 +169,23 @@ def test_a_job_that_waits_for_what_nobody_runs_is_not_waited_for(batchq: Shell) 
     assert "not run: job 3: held by hand" in batchq("run", "--hold", "--", "true", code=3).err
 
 
-def test_a_key_that_another_run_works_on_starts_nothing(batchq: Shell, gate: "Gate") -> None:
+def test_a_key_that_another_run_works_on_starts_nothing(batchq: Shell, marked: Marked) -> None:
     once = ("run", "--key", "k", "--unique", "active")
-    with batchq.start(*once, "-c", gate.script) as first:
-        eventually(lambda: gate.begun() == 1)
+    with batchq.start(*once, "-c", marked.script) as first:
+        eventually(lambda: marked.begun() == 1)
 
-        done = batchq(*once, "-c", gate.script, code=75)
+        done = batchq(*once, "-c", marked.script, code=75)
         assert done.err == f"batchq: process {pid(batchq)} works on job 1, which has this key; nothing was started\n"
         assert batchq("run", "--key", "other", "--", "true").err == "", "another key is other work"
-        quiet = batchq(*once, "--if-running", "skip", "-c", gate.script)
+        quiet = batchq(*once, "--if-running", "skip", "-c", marked.script)
         assert (quiet.out, quiet.err) == ("", "")
         with batchq.start(*once, "--if-running", "wait", "-c", "true") as waiting:
             eventually(lambda: len(batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL")) == 1)
             assert waiting.poll() is None
-            gate.open()
+            marked.open()
             assert finish(first).code == 0
             assert finish(waiting).code == 0
-    assert gate.begun() == 1
+    assert marked.begun() == 1
     assert states(batchq) == ["succeeded"] * 3, "the third is that of the run that waited"
 
 
@@ -195,26 +193,26 @@ def pid(batchq: Shell) -> object:
     return batchq.rows("SELECT pid FROM runners ORDER BY id LIMIT 1")[0][0]
 
 
-def test_join_waits_for_the_job_of_another_run_and_answers_for_it(batchq: Shell, gate: "Gate") -> None:
-    with batchq.start("run", "--key", "k", "-c", f"{gate.script}; exit 4") as first:
-        eventually(lambda: gate.begun() == 1)
+def test_join_waits_for_the_job_of_another_run_and_answers_for_it(batchq: Shell, marked: Marked) -> None:
+    with batchq.start("run", "--key", "k", "-c", f"{marked.script}; exit 4") as first:
+        eventually(lambda: marked.begun() == 1)
         with batchq.start("run", "--key", "k", "--if-running", "join", "--", "true") as second:
             eventually(lambda: len(batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL")) == 2)
-            gate.open()
+            marked.open()
             assert finish(first).code == 1
             assert finish(second).code == 1
-    assert gate.begun() == 1
+    assert marked.begun() == 1
 
 
-def test_a_key_whose_run_was_killed_is_run_by_the_next(batchq: Shell, gate: "Gate") -> None:
-    words = ("run", "--key", "k", "--unique", "active", "--backoff", "1ms", "-c", gate.script)
+def test_a_key_whose_run_was_killed_is_run_by_the_next(batchq: Shell, marked: Marked) -> None:
+    words = ("run", "--key", "k", "--unique", "active", "--backoff", "1ms", "-c", marked.script)
     with batchq.start(*words) as first:
-        eventually(lambda: gate.begun() == 1)
+        eventually(lambda: marked.begun() == 1)
         runner = int(str(pid(batchq)))
         end(runner, first.pid)
         first.wait()
         eventually(lambda: is_gone(runner))  # until then it may still have the lock that says that it lives
-    gate.open()
+    marked.open()
 
     assert batchq(*words).err == ""
     assert jobs(batchq)[0][1] == "succeeded"
@@ -252,27 +250,27 @@ def test_a_key_that_has_succeeded_is_well_and_one_that_has_failed_is_1(batchq: S
     assert "belongs to job 1 already" in batchq("run", "--key", "a", "--if-exists", "reject", "--", "true", code=65).err
 
 
-def test_without_a_key_the_command_and_its_folder_tell_whether_it_is_running(batchq: Shell, gate: "Gate") -> None:
-    with batchq.start("run", "-c", gate.script) as first:
-        eventually(lambda: gate.begun() == 1)
+def test_without_a_key_the_command_and_its_folder_tell_whether_it_is_running(batchq: Shell, marked: Marked) -> None:
+    with batchq.start("run", "-c", marked.script) as first:
+        eventually(lambda: marked.begun() == 1)
 
-        assert batchq("run", "--if-running", "skip", "-c", gate.script).err == ""
-        assert "runs these jobs already" in batchq("run", "--if-running", "fail", "-c", gate.script, code=75).err
+        assert batchq("run", "--if-running", "skip", "-c", marked.script).err == ""
+        assert "runs these jobs already" in batchq("run", "--if-running", "fail", "-c", marked.script, code=75).err
         assert batchq("run", "--if-running", "fail", "--", "true").err == ""
-        assert batchq("run", "--if-running", "fail", "--cwd", "/", "-c", f"exit 0; {gate.script}").err == ""
-        gate.open()
+        assert batchq("run", "--if-running", "fail", "--cwd", "/", "-c", f"exit 0; {marked.script}").err == ""
+        marked.open()
         assert finish(first).code == 0
-    assert gate.begun() == 1
+    assert marked.begun() == 1
 
 
-def test_what_an_earlier_run_of_the_same_command_left_is_named(batchq: Shell, gate: "Gate") -> None:
-    with batchq.start("run", "--grace", "0s", "-c", gate.script) as first:
-        eventually(lambda: gate.begun() == 1)
+def test_what_an_earlier_run_of_the_same_command_left_is_named(batchq: Shell, marked: Marked) -> None:
+    with batchq.start("run", "--grace", "0s", "-c", marked.script) as first:
+        eventually(lambda: marked.begun() == 1)
         first.send_signal(signal.SIGTERM)
         assert finish(first).code == 143
-    gate.open()
+    marked.open()
 
-    done = batchq("run", "-c", gate.script)
+    done = batchq("run", "-c", marked.script)
 
     assert done.err.startswith(
         batchq.full("batchq: job 1 from an earlier add of the same command is still open; 'batchq run' runs")

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from conftest import Shell, eventually, finish, send
+from gate import Gate
 
 STATES = "SELECT id, state FROM jobs ORDER BY id"
 
@@ -86,17 +87,16 @@ def test_halt_stops_at_so_many_failed_jobs_and_leaves_the_rest_queued(
     assert ("halted after" in done.err) == (halt != "never")
 
 
-def test_halt_soon_lets_running_jobs_finish_and_halt_now_gives_them_back(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    slow = f"until test -e {gate}; do sleep 0.01; done"
+def test_halt_soon_lets_running_jobs_finish_and_halt_now_gives_them_back(batchq: Shell, gate: Gate) -> None:
+    slow = gate.wait
     for halt, expected in (("soon", "succeeded"), ("now", "queued")):
         batchq("cancel", "--all")
-        gate.unlink(missing_ok=True)
+        gate.close()
         batchq("add", "-", "-q", stdin=f"{slow}\nfalse\n")
         with batchq.start("run", "-j2", "--halt", halt) as run:
             eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'failed' ORDER BY id DESC LIMIT 1"))
             if halt == "soon":
-                gate.touch()
+                gate.open()
             assert finish(run).code == 1
         batchq("retry", "--failed")
         assert batchq.rows("SELECT state FROM jobs ORDER BY id DESC LIMIT 1 OFFSET 1") == [(expected,)]
@@ -122,9 +122,8 @@ def test_a_word_that_means_nothing_is_a_wrong_usage(batchq: Shell, option: str, 
     assert option in batchq("run", option, value, code=2).err
 
 
-def test_if_running_looks_at_runs_of_the_same_jobs_only(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "--queue", "a", "-c", f"until test -e {gate}; do sleep 0.01; done")
+def test_if_running_looks_at_runs_of_the_same_jobs_only(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "--queue", "a", "-c", gate.wait)
     with batchq.start("run", "--queue", "a") as first:
         eventually(lambda: running(batchq))
         batchq("add", "-q", "--queue", "a", "--", "true")
@@ -134,16 +133,15 @@ def test_if_running_looks_at_runs_of_the_same_jobs_only(batchq: Shell) -> None:
         assert "runs these jobs already" in batchq("run", "--queue", "a", "--if-running", "wait=50ms", code=75).err
         assert json.loads(batchq("run", "--queue", "b", "--if-running", "fail", "--json").out)["status"] == 0
         waiting = batchq.start("run", "-v", "--queue", "a", "--if-running", "wait")
-        gate.touch()
+        gate.open()
         assert finish(first).code == 0
         waited = finish(waiting)
     assert (waited.code, "nothing was started" in waited.err) == (0, False)
     assert states(batchq) == ["succeeded", "succeeded"]
 
 
-def test_a_run_that_stops_does_not_count_as_running(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "-c", f"until test -e {gate}; do sleep 0.01; done")
+def test_a_run_that_stops_does_not_count_as_running(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", gate.wait)
     with batchq.start("run", "-j1", "--grace", "60s") as first:
         eventually(lambda: running(batchq))
         send(first, signal.SIGTERM)
@@ -152,7 +150,7 @@ def test_a_run_that_stops_does_not_count_as_running(batchq: Shell) -> None:
 
         batchq("run", "--if-running", "skip", "--max-jobs", "1")
         assert states(batchq) == ["running", "succeeded"]
-        gate.touch()
+        gate.open()
         assert finish(first).code == 143
 
 
@@ -169,9 +167,8 @@ def test_watch_stays_and_takes_what_is_added(batchq: Shell) -> None:
     assert "exit code 4" in done.err
 
 
-def test_a_run_waits_for_a_job_of_another_run_only_if_one_of_its_own_depends_on_it(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    slow = f"until test -e {gate}; do sleep 0.01; done"
+def test_a_run_waits_for_a_job_of_another_run_only_if_one_of_its_own_depends_on_it(batchq: Shell, gate: Gate) -> None:
+    slow = gate.wait
     batchq("add", "-q", "--queue", "slow", "--name", "slow", "-c", slow)
     with batchq.start("run", "--queue", "slow") as first:
         eventually(lambda: running(batchq))
@@ -181,19 +178,18 @@ def test_a_run_waits_for_a_job_of_another_run_only_if_one_of_its_own_depends_on_
         batchq("add", "-q", "after.jsonl")
         second = batchq.start("run")
         eventually(lambda: len(batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL")) == 2)
-        gate.touch()
+        gate.open()
         assert (finish(first).code, finish(second).code) == (0, 0)
     assert states(batchq) == ["succeeded", "succeeded"]
 
 
-def test_a_selection_answers_for_what_others_ran_of_it(batchq: Shell) -> None:
-    gate = batchq.folder / "gate"
-    batchq("add", "-q", "--batch", "b", "-c", f"until test -e {gate}; do sleep 0.01; done; exit 5")
+def test_a_selection_answers_for_what_others_ran_of_it(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "--batch", "b", "-c", f"{gate.wait}; exit 5")
     with batchq.start("run") as other:
         eventually(lambda: running(batchq))
         mine = batchq.start("run", "--batch", "b")
         eventually(lambda: len(batchq.rows("SELECT 1 FROM runners WHERE ended_at IS NULL")) == 2)
-        gate.touch()
+        gate.open()
         assert (finish(other).code, finish(mine).code) == (1, 1)
 
 

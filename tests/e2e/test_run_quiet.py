@@ -1,6 +1,7 @@
 """``run -q``: no summary and no progress, but the reason why a run could not do its work; cron has only that."""
 
 from conftest import Shell, eventually, finish
+from gate import Gate
 from impatient import Impatient
 from others import MUTEX_HOLDER, another
 
@@ -30,14 +31,14 @@ def test_hosts_that_nothing_leads_to_are_named(batchq: Shell) -> None:
     assert "no route to this host" in done.err
 
 
-def test_a_run_that_is_turned_away_names_the_other_one(batchq: Shell) -> None:
-    batchq("add", "-q", "-c", "until test -e go; do sleep 0.01; done")
+def test_a_run_that_is_turned_away_names_the_other_one(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", gate.wait)
     with batchq.start("run") as first:
         eventually(lambda: batchq.rows("SELECT 1 FROM jobs WHERE state = 'running'"))
 
         turned_away = batchq("run", "-q", "--if-running", "fail", code=75)
         skipped = batchq("run", "-q", "--if-running", "skip")
-        (batchq.folder / "go").touch()
+        gate.open()
         finish(first)
     assert "runs these jobs already" in turned_away.err
     assert skipped.err == ""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually, finish, send
-
-GATE = "until test -e gate; do sleep 0.01; done"
+from gate import Gate
 
 
 def running(batchq: Shell, jobs: int = 1) -> bool:
@@ -32,40 +31,40 @@ def test_wait_without_a_selection_is_wrong_usage_and_all_must_be_meant(batchq: S
     batchq("wait", "--all")
 
 
-def test_wait_for_all_answers_for_the_jobs_that_were_not_over_when_it_began(batchq: Shell) -> None:
+def test_wait_for_all_answers_for_the_jobs_that_were_not_over_when_it_began(batchq: Shell, gate: Gate) -> None:
     batchq("add", "-q", "--", "false")
     batchq("run", code=1)
-    batchq("add", "-q", "-c", GATE)
+    batchq("add", "-q", "-c", gate.wait)
     with batchq.start("run") as run:
         eventually(lambda: running(batchq))
         waiting = batchq.start("wait", "--all", "--json")
         eventually(lambda: has_begun(waiting))
         batchq("add", "-q", "--", "false")
-        (batchq.folder / "gate").touch()
+        gate.open()
         done = finish(waiting)
         assert finish(run).code == 1
     assert (done.code, json.loads(done.out)["jobs"]) == (0, {"succeeded": 1})
 
 
-def test_last_is_the_add_that_was_the_newest_when_the_wait_began(batchq: Shell) -> None:
-    batchq("add", "-q", "-c", f"{GATE}; exit 3")
+def test_last_is_the_add_that_was_the_newest_when_the_wait_began(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", f"{gate.wait}; exit 3")
     with batchq.start("run", "-q", "-j2") as run:
         eventually(lambda: running(batchq))
         waiting = batchq.start("wait", "last")
         eventually(lambda: has_begun(waiting))
         batchq("add", "-q", "--", "true")
-        (batchq.folder / "gate").touch()
+        gate.open()
         assert finish(waiting).code == 1
         finish(run)
 
 
-def test_a_state_chooses_jobs_and_is_not_what_is_waited_for(batchq: Shell) -> None:
-    batchq("add", "-q", "-c", f"{GATE}; exit 3")
+def test_a_state_chooses_jobs_and_is_not_what_is_waited_for(batchq: Shell, gate: Gate) -> None:
+    batchq("add", "-q", "-c", f"{gate.wait}; exit 3")
     with batchq.start("run", "-q") as run:
         eventually(lambda: running(batchq))
         waiting = batchq.start("wait", "--state", "running")
         eventually(lambda: has_begun(waiting))
-        (batchq.folder / "gate").touch()
+        gate.open()
         assert finish(waiting).code == 1, "it is failed now, and not simply not running any more"
         finish(run)
 
