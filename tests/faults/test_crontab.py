@@ -12,6 +12,7 @@ from fleet import Fleet
 
 pytest_plugins = ("figures",)
 
+SLOTS = 2  #: of a run that is killed
 ETL = """
 [defaults]
 key = "auto"
@@ -68,7 +69,7 @@ def test_a_day_of_a_crontab_does_each_piece_of_work_once(batchq: Shell) -> None:
     assert set(told) == {""}, "all is well, and nothing is said"
     assert len(pieces) == len(contents)
     assert twice == 0
-    assert sum(attempt != "1" for _, attempt in done) <= 2 * kills, "once, but where a run was killed"
+    assert sum(attempt != "1" for _, attempt in done) <= SLOTS * kills, "once, but where a run was killed"
     assert end <= half * 1.3 + (64 << 10)
 
 
@@ -79,7 +80,7 @@ def spoken(shell: Shell, *words: str) -> str:
 
 def killed(shell: Shell, seconds: float) -> None:
     """Start a run, and kill it whole after so long, wherever it is then."""
-    with Fleet(shell, "-q") as fleet:
+    with Fleet(shell, "-q", "-j", str(SLOTS)) as fleet:
         member = fleet.start()
         try:
             member.process.wait(timeout=seconds)

@@ -35,7 +35,7 @@ def test_what_could_not_be_recorded_is_run_again(batchq: Shell, stop: Callable[[
     chance = sizes.chance(f"S31 {stop.__name__}")
     stuck = 0
     for number in range(sizes.BUSY_STOPS):
-        batchq("add", "-q", "--max-crashes", "9", "-", stdin="test $BATCHQ_ATTEMPT -gt 1 || exec sleep 60\n" * JOBS)
+        batchq("add", "-q", "--max-crashes", "9", "-", stdin="test $BATCHQ_ATTEMPT -gt 1 || exec sleep 600\n" * JOBS)
         with Fleet(batchq, "-q", "-j", str(JOBS)) as fleet:
             member = fleet.start()
             eventually(lambda: read(batchq.db(), BEGUN) == [((number + 1) * JOBS,)])  # noqa: B023
@@ -43,7 +43,7 @@ def test_what_could_not_be_recorded_is_run_again(batchq: Shell, stop: Callable[[
                 stop(member)
                 time.sleep(chance.uniform(0.1, 0.5))  # for how long is up to chance
             fleet.wait_for_all()
-        batchq("run", "-q", "-j", str(JOBS), "--max-time", "20s")
+        batchq("run", "-q", "-j", str(JOBS), "--max-time", "60s")
         stuck += len(read(batchq.db(), f"SELECT id FROM jobs WHERE state <> 'succeeded' AND id > {number * JOBS}"))
     record(f"S31 busy store, {stop.__name__.replace('_', ' ')}", sizes.BUSY_STOPS, "stops", stuck)
     assert stuck == 0
