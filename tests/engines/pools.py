@@ -3,9 +3,14 @@
 import asyncio
 import multiprocessing
 import os
+import queue
+import threading
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+
+from batchq.executors.afar.futures import silence
 
 
 def threads() -> Executor:
@@ -169,6 +174,27 @@ def _withdraw() -> None:
 
 def leaving() -> Executor:
     return Leaving(1)
+
+
+class Dying(Executor):
+    """Has one thread, which ends after one task: nobody takes what comes next."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def submit(self, function, *values):  # type: ignore[no-untyped-def, override]
+        future: Future[object] = Future()
+        self._tasks.put(lambda: future.set_result(function(*values)))
+        return future
+
+    def _work(self) -> None:
+        self._tasks.get()()
+
+
+def dying() -> Executor:
+    silence.SILENT = 0.5
+    return Dying()
 
 
 class Strange(ThreadPoolExecutor):

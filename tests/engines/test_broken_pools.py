@@ -1,11 +1,16 @@
 """Pools that cannot run what they are given: how long a run tries, what that costs, and how it ends."""
 
+import signal
+
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from poolscene import worker_of_a_job
 from scene import Scene, end, ended
 
+from batchq.executors.afar.futures.flights import Flight
+from batchq.executors.afar.futures.silence import SILENT, Silence
 from batchq.jobs import lifecycle
+from batchq.jobs.attempt import Claim
 
 pytest_plugins = ("scene", "poolscene", "openports")
 
@@ -97,3 +102,32 @@ def test_a_job_that_kills_its_site_has_crashed_each_time(pools: Scene) -> None:
     assert pools.attempts() == [("crashed",)]
     assert pools.jobs() == [("held",)]
     assert (pools.folder / "began").read_text() == "\n"
+
+
+def test_a_pool_that_begins_nothing_more_is_said_once_and_a_stop_costs_its_jobs_nothing(pools: Scene) -> None:
+    """Nobody can know whether it has died or waits in a queue."""
+    pools.add(*[{"command": "true", "max_attempts": 1, "max_crashes": 1}] * 3)
+    run = pools.start("-j", "1", "--grace", "100ms", "--executor", "pools:dying")
+    said = "the pool has not begun 1 job that it got"
+    eventually(lambda: said in pools.said())
+    run.send_signal(signal.SIGTERM)
+
+    assert ended(run) == 143
+    assert pools.said().count(said) == 1
+    assert pools.jobs("state, failures, crashes") == [("succeeded", 0, 0)] + [("queued", 0, 0)] * 2
+
+
+def test_that_a_pool_begins_nothing_is_said_once_for_each_time_and_the_next_time_later() -> None:
+    flight = Flight(Claim(*[None] * len(Claim._fields)))  # type: ignore[arg-type]
+    busy = Flight(flight.claim)
+    busy.is_at_work = True
+    quiet = Silence()
+
+    assert quiet.last([], 0) == quiet.last([flight], 100) == quiet.last([flight], 99 + SILENT) == []
+    assert len(quiet.last([flight], 100 + SILENT)) == 1
+    assert quiet.last([flight], 1000) == []
+    quiet.end()
+    assert quiet.last([flight], 2000) == quiet.last([flight], 1999 + 2 * SILENT) == []
+    assert len(quiet.last([flight], 2000 + 2 * SILENT)) == 1
+    assert quiet.last([flight, busy], 3000) == quiet.last([flight, busy], 9000) == [], "it waits for its turn"
+    assert quiet.last([flight], 9001) == []

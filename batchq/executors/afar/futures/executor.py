@@ -18,6 +18,7 @@ from batchq.executors.afar.elsewhere import Elsewhere
 from batchq.executors.afar.fence import Fence
 from batchq.executors.afar.futures.flights import Flight, Flights, has_no_end, landed
 from batchq.executors.afar.futures.pool import Answered, Made, Pool
+from batchq.executors.afar.futures.silence import Silence
 from batchq.executors.afar.futures.standing import Standing
 from batchq.executors.afar.unfit import Unfit, in_one_line, is_of_setup
 from batchq.executors.seam import Lost, Noted, Refused
@@ -53,6 +54,7 @@ class FuturesExecutor(Elsewhere):
         self._fence.open(setup["run"])
         self._flights = Flights()
         self._standing = Standing(time.monotonic())
+        self._silence = Silence()
         self._look_at = self._beat_at = 0.0
         self._pool = Pool(make)
         self._poller = select.poll()
@@ -155,6 +157,7 @@ class FuturesExecutor(Elsewhere):
             self._reports += (refusals := self._standing.broke(one.answer, time.monotonic()))
             if not refusals:
                 self._pool.renew()
+        self._silence.end()
         if (flight := self._flights.get(one.token)) is None:
             return
         if isinstance(one.answer, BaseException):
@@ -224,11 +227,12 @@ class FuturesExecutor(Elsewhere):
     def _look(self, fence: Fence) -> None:
         for token, (at, host) in fence.begun(self._flights.hosts()).items():
             if (flight := self._flights.get(token)) is not None:
-                flight.host = host or None
+                flight.is_at_work, flight.host = True, host or None
                 self._reports += flight.begun(at)
         claims = self._flights.claims()
         self._reports += filter(None, (protocol.report(message, claims) for message in fence.printed()))
         now = time.monotonic()
+        self._reports += self._silence.last(self._flights.values(), now)
         if self.lease is not None and now >= self._beat_at:
             self._beat_at = now + self.lease / BEATS
             fence.beat()

@@ -21,11 +21,12 @@ SETTLE = 1.0  #: seconds until the site of a dead worker has ended: it checks fo
 
 
 class Flight:
-    """One claim at the pool."""
+    """One claim at the pool. It ``is_at_work`` if a worker has begun it; ``has_begun`` is what the run has been told."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.has_begun = claim.started_at is not None
+        self.is_at_work = False
         self.host: str | None = None
         self.gone_at: float | None = None  # when its worker was first missing
 
