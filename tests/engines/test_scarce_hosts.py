@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 
 import pytest
 from conftest import eventually
@@ -46,6 +47,29 @@ def go_on_without_h1(scene: Scene, said: str) -> None:
 def test_the_others_work_without_a_host_that_has_not_enough_file_descriptors(afar: Scene) -> None:
     reach(afar, f"ulimit -n 20; exec {SITE}")
     go_on_without_h1(afar, "a site needs 28 file descriptors and can get 1")
+
+
+#: The program of a site that gets so much more memory than it has when it has loaded this module.
+STARVED = """\
+import re, resource, {module}
+size = 1024 * int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1])
+resource.setrlimit(resource.RLIMIT_AS, (size + {more}, size + {more}))
+from batchq.executors.afar.entrance import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("module", "more"), [("batchq", 0), ("batchq.executors.afar.site", 4_000_000)])
+def test_a_host_with_too_little_memory_is_left_out(afar: Scene, module: str, more: int) -> None:
+    """One that ran short of it when it was up took its jobs with it, which crashed."""
+    program = STARVED.format(module=module, more=more)
+    reach(afar, f"exec {shlex.quote(sys.executable)} -c {shlex.quote(program)}")
+    afar.add({"command": "true", "max_attempts": 1, "max_crashes": 1})
+    done = afar.run("-j", "1", "--executor", "ssh:h1", code=78)
+
+    assert "too little memory for batchq (ulimit -v, or the limit of a container)" in done.err
+    assert "Traceback" not in done.err
+    assert afar.attempts() == []
 
 
 def test_a_host_with_few_file_descriptors_runs_fewer_jobs_at_once(afar: Scene) -> None:

@@ -8,6 +8,7 @@ step before it kills them, so jobs that die of it have been interrupted.
 """
 
 import contextlib
+import errno
 import mmap
 import os
 import select
@@ -16,6 +17,7 @@ import time
 
 from batchq.executors.afar import making, protocol
 from batchq.executors.afar.elsewhere import Elsewhere
+from batchq.executors.afar.entrance import TOO_LITTLE
 from batchq.executors.afar.greeting import greeting
 from batchq.executors.afar.lifetime import Lifetime
 from batchq.executors.afar.saying import Saying
@@ -42,6 +44,7 @@ LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
 NO_ROOM = [0, 0, 0]
+HEADROOM = 16 * 1024 * 1024  #: bytes that must be there for the site to work with
 _MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
 
@@ -55,10 +58,15 @@ def main() -> None:
     try:
         setup, early = _first(link)
         machine.free_descriptors()
+        mmap.mmap(-1, HEADROOM).close()
     except Closed:
         sys.exit(0)
+    except MemoryError:
+        link.send(protocol.message(Refused(f"{machine.host()}: {TOO_LITTLE}")))
+        sys.exit(0)
     except OSError as error:  # a container without /proc: neither can a run work there
-        link.send(protocol.message(Refused(f"{machine.host()}: {error.filename}: {error.strerror}")))
+        why = TOO_LITTLE if error.errno == errno.ENOMEM else f"{error.filename}: {error.strerror}"
+        link.send(protocol.message(Refused(f"{machine.host()}: {why}")))
         sys.exit(0)
     is_up = mmap.mmap(-1, 1)  # the site sets it to 1
 

@@ -1,0 +1,18 @@
+"""The program ``batchq-site``: a site, or the reason why there is no memory for one.
+
+A site that comes up and then finds none dies with its jobs, which crash. So it makes sure of that before it comes up.
+"""
+
+import os
+
+TOO_LITTLE = "too little memory for batchq (ulimit -v, or the limit of a container)"
+
+
+def main() -> None:
+    """Serve the run at the other end of stdin and stdout until it is gone."""
+    try:
+        from batchq.executors.afar import site
+    except MemoryError:
+        os.write(1, f'["refused", "{os.uname().nodename}: {TOO_LITTLE}", 78]\n'.encode())
+        os._exit(0)
+    site.main()
