@@ -147,9 +147,9 @@ def _watch(runner: int, handled: list[signal.Signals]) -> int:
             if number == signal.SIGCHLD:
                 _reap_orphans(runner)
                 continue
-            now = time.monotonic()
-            if now - last.get(kind_of(number), -SAME) >= SAME or number == signal.SIGUSR1:
-                last[kind_of(number)] = now
+            # It came after none was waiting; when exactly, a guardian that was held up does not know.
+            if inbox.none_at - last.get(kind_of(number), -SAME) >= SAME or number == signal.SIGUSR1:
+                last[kind_of(number)] = inbox.repeats_at = time.monotonic()
                 tree.kill(runner, relayed(number))
         if inbox.must_stop and not is_stopping:
             is_stopping = True
@@ -162,7 +162,8 @@ def _watch(runner: int, handled: list[signal.Signals]) -> int:
 
 
 class _Pending:
-    """Blocked signals, taken one by one. ``must_stop``: SIGTSTP has come.
+    """Blocked signals, taken one by one. ``must_stop``: SIGTSTP has come. ``none_at``: when, before those just taken, none
+    was waiting. ``repeats_at``: when the last one was forwarded.
 
     On Linux SIGTSTP is seen but not taken (signalfd(2)). While it stays pending, no SIGCONT has come after it: the kernel
     drops each when the other comes.
@@ -170,6 +171,8 @@ class _Pending:
 
     def __init__(self, handled: list[signal.Signals]) -> None:
         self.must_stop = False
+        self.none_at = self._none_at = time.monotonic()
+        self.repeats_at = -SAME
         self._all = [*handled, signal.SIGCHLD]
         self._fd = tree.signal_descriptor(self._all)
         self._taken = [one for one in self._all if one != signal.SIGTSTP or self._fd is None]
@@ -178,6 +181,7 @@ class _Pending:
         """Wait for the next signal, and take all that have come."""
         if self._fd is None:
             number = signal.sigwait(self._all)
+            self.none_at = time.monotonic()
             self.must_stop = self.must_stop or number == signal.SIGTSTP
             return [] if number == signal.SIGTSTP else [number]
         import select
@@ -186,10 +190,14 @@ class _Pending:
         if self.must_stop:
             found = [signal.sigwait(self._taken)]
         else:
-            select.select([self._fd], [], [])
+            until = self.repeats_at + SAME  # once later none must have been waiting, to tell a new one from an old one
+            rest = max(0.0, until - time.monotonic()) if self._none_at < until else None
+            select.select([self._fd], [], [], rest)
             found = []
+        self.none_at, self._none_at = self._none_at, time.monotonic()
         while (more := signal.sigtimedwait(self._taken, 0)) is not None:
             found.append(signal.Signals(more.si_signo))
+            self._none_at = time.monotonic()
         self.must_stop = signal.SIGTSTP in self._all and self.may_stop()
         return list(found)
 

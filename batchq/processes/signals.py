@@ -11,6 +11,7 @@ GUARDIAN_DIED = signal.SIGUSR2  #: the death signal of the runner: its guardian 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING_NOW = (signal.SIGQUIT, GUARDIAN_DIED)
 SAME = 0.5  #: seconds within which a repeated signal counts once: one stop may arrive in several ways
+LATE = 10.0  #: seconds within which a signal that a runner received straight may also come from its guardian
 FORWARDED = (
     *STOPPING,
     signal.SIGQUIT,
@@ -58,6 +59,7 @@ class Inbox:
         self.for_all: set[int] = set()
         self.was_notified = False
         self._counted: dict[int, tuple[float, bool]] = {}
+        self._half: dict[int, tuple[float, bool]] = {}  # those counted whose other half has not come
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._both = select.epoll() if hasattr(select, "epoll") else None
         self._heard: list[int] = []
@@ -107,11 +109,15 @@ class Inbox:
         self._note(number, is_straight=True)
 
     def _note(self, number: int, *, is_straight: bool) -> None:
+        now, kind = time.monotonic(), kind_of(number)
+        at, was_straight = self._half.get(kind, (-LATE, is_straight))
+        if was_straight != is_straight and now - at < LATE:
+            del self._half[kind]  # on a busy machine one half may come long after the other
+            return
         # Two from the guardian count twice: it has dropped repetitions. They may arrive late, and so close together.
-        now = time.monotonic()
-        at, was_straight = self._counted.get(kind_of(number), (-SAME, False))
+        at, was_straight = self._counted.get(kind, (-SAME, False))
         if now - at >= SAME or not (is_straight or was_straight):
-            self._counted[kind_of(number)] = now, is_straight
+            self._counted[kind] = self._half[kind] = now, is_straight
             self.received.append(number)
 
 
