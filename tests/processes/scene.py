@@ -31,6 +31,19 @@ echo $$ >> {pids}
 """
 
 
+#: Fields of a job that is to time out when it is ready: its timeout grows until it was, so that no machine is too slow.
+TRIES: dict[str, object] = {"timeout": "300ms", "retry_timeout_factor": 3, "max_attempts": 7, "backoff": "1ms"}
+
+
+def until_ready(before: str, after: str) -> dict[str, object]:
+    """A command with a timeout that passes in ``after``; ``Scene.attempt_that_was_ready`` is the one in which it did.
+
+    What is to be done by then is ``before``. A callable does the same with the module ``ready``.
+    """
+    own = "ready-$BATCHQ_JOB_ID-"
+    return {"command": f"ls {own}* >/dev/null 2>&1 && exit 0; {before}; : > {own}$BATCHQ_ATTEMPT; {after}"} | TRIES
+
+
 class Scene:
     """``shell`` runs batchq here. ``rest`` is a program that notes its process id and then waits without end.
 
@@ -105,6 +118,13 @@ class Scene:
 
     def jobs(self, columns: str = "state") -> list[Row]:
         return self.rows(f"SELECT {columns} FROM jobs ORDER BY id")
+
+    def attempt_that_was_ready(self, columns: str = "outcome", job: int = 1) -> Row:
+        """The attempt of a job with ``TRIES`` that was ready when its time was over."""
+        (name,) = (path.name for path in self.folder.glob(f"ready-{job}-*"))
+        number = int(name.rpartition("-")[2])
+        (row,) = self.rows(f"SELECT {columns} FROM attempts WHERE job = {job} AND number = {number}")
+        return row
 
     def output(self, job: int = 1, stream: str = "stdout", attempt: int = 1) -> bytes:
         """What is kept of one stream of one attempt; nothing is missing of short ones."""

@@ -72,7 +72,7 @@ SHAPES: dict[str, Shape] = {
 _JOB = """\
 F={folder} PY={python} R={folder}/rest
 up() {{ until [ "$(cat "$F/pids" 2>/dev/null | wc -l)" -ge $1 ]; do sleep 0.01; done; }}
-if [ "$BATCHQ_ATTEMPT" -gt 1 ]; then
+if {was_ready}; then
     for pid in $(cat "$F/pids"); do
         if readlink "/proc/$pid/cwd"; then echo "of an earlier attempt there lives $pid" >&2; exit 99; fi
     done
@@ -86,10 +86,17 @@ STAY = ': > "$F/begun"; : < "$F/never"'  #: the end of a job that does not end b
 
 
 def job(scene: Scene, shape: Shape, end: str) -> dict[str, object]:
-    """A job that grows the tree and then does ``end``; any later attempt checks that it is alone."""
+    """A job that grows the tree and then does ``end``; a later attempt checks that it is alone.
+
+    If ``end`` says that it has begun, that is any attempt after the one that did; else the second.
+    """
     folder, interpreter = shlex.quote(str(scene.folder)), shlex.quote(sys.executable)
     script = scene.folder / "job"
+    was_ready = '[ -e "$F/begun" ]' if "begun" in end else '[ "$BATCHQ_ATTEMPT" -gt 1 ]'
     script.write_text(
-        _JOB.format(folder=folder, python=interpreter, tree=shape.tree, count=shape.alive, end=end), encoding="utf-8"
+        _JOB.format(
+            was_ready=was_ready, folder=folder, python=interpreter, tree=shape.tree, count=shape.alive, end=end
+        ),
+        encoding="utf-8",
     )
     return {"command": ["bash", str(script)], "max_attempts": 2, "backoff": "1ms"}

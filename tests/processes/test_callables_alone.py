@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually
-from scene import Scene, ended, is_gone
+from scene import TRIES, Scene, ended, is_gone
 
 pytest_plugins = ("scene",)
 
@@ -65,13 +66,17 @@ def test_an_import_that_does_not_end_well_is_a_failure_and_the_function_is_not_c
 
 
 def test_an_import_that_hangs_or_dies_is_reported_as_one(scene: Scene) -> None:
-    module(scene, "hangs", "import time\ntime.sleep(60)\n")
+    module(
+        scene, "hangs", "import ready, time\ndef f(): pass\nif not ready.is_over(): ready.ready(); time.sleep(600)\n"
+    )
     module(scene, "dies", "import os\nos._exit(0)\n")
-    scene.add({"call": "hangs:f", "timeout": "300ms"}, {"call": "dies:f", "max_crashes": 1})
+    scene.add({"call": "hangs:f"} | TRIES, {"call": "dies:f", "max_crashes": 1})
     scene.run("-q", "-j", "1", "--grace", "100ms", code=1)
 
-    assert scene.attempts("outcome, error_type") == [("timed_out", "TimedOut"), ("crashed", "WorkerDied")]
-    assert [str(error).rpartition(" while ")[2] for (error,) in scene.attempts("error")] == [
+    hung = scene.attempt_that_was_ready("outcome, error_type, error")
+    (died,) = scene.rows("SELECT outcome, error_type, error FROM attempts WHERE job = 2")
+    assert [hung[:2], died[:2]] == [("timed_out", "TimedOut"), ("crashed", "WorkerDied")]
+    assert [str(error).rpartition(" while ")[2] for *_, error in (hung, died)] == [
         "it imported hangs", "it imported dies",
     ]  # fmt: skip
 
@@ -116,7 +121,7 @@ def note(): time.sleep(0.2); open("handled", "a").write("x")
 atexit.register(note)
 def row(n): ROWS.writerow([n]); LOG.warning("row %s", n)
 def later():
-    def work(): time.sleep(0.3); open("worked", "a").write("x")
+    def work(): threading.main_thread().join(); open("worked", "a").write("x")
     threading.Thread(target=work).start()
 def forever():
     threading.Thread(target=time.sleep, args=(600,)).start()
@@ -330,21 +335,22 @@ def test_shared_memory_that_was_forgotten_is_tidied_up_by_the_tracker_of_python(
     assert [name for name in map(str, results(scene)) if Path("/dev/shm", name).exists()] == []
 
 
-def shared_memory() -> set[str]:
-    """What lies there, without the semaphores of multiprocessing, which other tests make meanwhile."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.mp-")}
-
-
 def test_joblib_leaves_nothing(scene: Scene) -> None:
     pytest.importorskip("joblib")
-    before = shared_memory()
-    module(scene, "many", "import joblib, operator\ndef f():\n"
-           "    return joblib.Parallel(n_jobs=2)(joblib.delayed(operator.neg)(n) for n in range(4))\n")  # fmt: skip
+    module(scene, "many", "import joblib, operator, os\ndef f():\n"
+           "    found = joblib.Parallel(n_jobs=2)(joblib.delayed(operator.neg)(n) for n in range(4))\n"
+           "    there = [name for name in os.listdir('/dev/shm') if str(os.getpid()) in name]\n"
+           "    return [found, there, os.getpid()]\n")  # fmt: skip
     scene.add(*[{"call": "many:f"}] * 3)
     scene.run("-j", "1")
 
-    assert results(scene) == [[0, -1, -2, -3]] * 3
-    assert shared_memory() - before == set()
+    told = [one for one in results(scene) if isinstance(one, list)]
+    assert [found for found, *_ in told] == [[0, -1, -2, -3]] * 3
+    assert [there for _, names, _ in told for there in names if Path("/dev/shm", there).exists()] == []
+    assert all(names for _, names, _ in told), "what a process makes there has its number in its name"
+    # Others make something there meanwhile, but nothing with the number of these processes.
+    numbers = {str(pid) for *_, pid in told}
+    assert [name for name in os.listdir("/dev/shm") if numbers & set(re.findall(r"\d+", name))] == []
 
 
 def test_a_thread_that_a_library_keeps_for_itself_costs_no_worker_and_is_reported_once(scene: Scene) -> None:
@@ -383,7 +389,7 @@ def nowhere(): threading.Thread(target=loop, daemon=True).start(); return os.get
 def itself(): Client(); return os.getpid()
 def no_daemon():
     global MONITOR
-    MONITOR = threading.Thread(target=time.sleep, args=(0.1,)); MONITOR.start()
+    MONITOR = threading.Thread(target=threading.main_thread().join); MONITOR.start()
     return os.getpid()
 """
 
@@ -428,8 +434,8 @@ def test_threads_that_keep_running_are_reported_with_their_job(scene: Scene) -> 
     module(
         scene,
         "spins",
-        "import threading, time\ndef nap(): time.sleep(0.5)\n"
-        "def f(daemon):\n    for _ in range(2): threading.Thread(target=nap, daemon=daemon).start()\n",
+        "import threading\ndef f(daemon):\n"
+        "    for _ in range(2): threading.Thread(target=threading.main_thread().join, daemon=daemon).start()\n",
     )
     scene.add(*({"call": "spins:f", "args": {"daemon": daemon}} for daemon in (True, False)))
     scene.run("-j", "1")

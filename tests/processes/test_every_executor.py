@@ -2,12 +2,11 @@
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 from conftest import eventually
 from desk import SLOTS, Desk
-from scene import is_gone
+from scene import is_gone, is_stopped
 
 from batchq.executors.seam import Executor, Lost, Started
 from batchq.jobs.attempt import CRASHED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, Ended, Printed
@@ -175,19 +174,12 @@ def test_commands_and_callables_share_the_slots(desk: Desk) -> None:
     assert {outcome.status for outcome in desk.outcomes(*claims)} == {SUCCEEDED}
 
 
-def stands_still(file: Path) -> bool:
-    """Whether a file does not change for a while: orders to an engine take a moment."""
-    before = file.stat().st_mtime_ns
-    time.sleep(0.2)
-    return file.stat().st_mtime_ns == before
-
-
 def test_suspended_jobs_stand_still_until_they_are_resumed(desk: Desk) -> None:
-    claim = desk.shell("n=0; while [ ! -e go ]; do n=$((n + 1)); echo $n > count; sleep 0.01; done")
+    claim = desk.shell("echo $$ > pid; while [ ! -e go ]; do sleep 0.01; done")
     desk.executor.start([claim])
-    desk.wait((desk.folder / "count").exists)
+    desk.wait(lambda: (desk.folder / "pid").exists() and (desk.folder / "pid").read_text())
     desk.executor.suspend()
-    eventually(lambda: stands_still(desk.folder / "count"))
+    eventually(lambda: is_stopped(int((desk.folder / "pid").read_text())))  # orders to an engine take a moment
     (desk.folder / "go").touch()
     before = len(desk.reports)
     for _ in range(3):

@@ -2,12 +2,13 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually
 from scene import SOAK, Scene, end, ended, python
-from test_order_of_output import alternating, pieces
+from test_order_of_output import alternating, has_lines, pieces
 from test_output_of_jobs import peak_after
 
 from batchq.store.looking.pieces import Piece
@@ -211,10 +212,16 @@ def test_python_does_not_buffer_what_it_prints_unless_told_to(
 def test_a_python_script_prints_both_streams_in_their_order(scene: Scene) -> None:
     scene.shell.env.pop("PYTHONUNBUFFERED", None)
     script = (
-        "import sys, time\nfor word in 'aBcD': print(word, file=sys.stdout if word.islower() else sys.stderr);"
-        " time.sleep(0.1)"
+        "import os, sys, time\n"
+        "for number, word in enumerate('aBcD'):\n"
+        "    print(word, file=sys.stdout if word.islower() else sys.stderr)\n"
+        "    while not os.path.exists(f'go {number}'): time.sleep(0.002)\n"
     )
     scene.add({"command": python("-c", script)})
-    scene.run()
+    process = scene.start()
+    for number in range(4):
+        eventually(partial(has_lines, scene, number + 1))
+        (scene.folder / f"go {number}").touch()
 
+    assert ended(process) == 0
     assert pieces(scene) == alternating("a", "B", "c", "D")

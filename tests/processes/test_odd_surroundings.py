@@ -87,7 +87,7 @@ def test_a_run_of_another_store_inside_of_a_job_dies_with_the_outer_one(batchq: 
     batchq("add", "--db", "inner/batchq.db", "-c", "echo >> begun; test $BATCHQ_ATTEMPT -gt 1 || sleep 600")
     batchq("add", "--backoff", "0s", *("--", *map(os.fsdecode, batchq.argv("run", "--db", str(inner / "batchq.db")))))
     outer = batchq.start("run")
-    eventually((batchq.folder / "begun").exists)
+    eventually(lambda: (batchq.folder / "begun").exists() and (batchq.folder / "begun").read_text())
     for pid in (*children(outer.pid), outer.pid):
         os.kill(pid, signal.SIGKILL)
     finish(outer)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually
-from scene import SOAK, Scene, end, ended, python, tell
+from scene import SOAK, TRIES, Scene, end, ended, python, tell
 
 pytest_plugins = ("scene",)
 
@@ -202,7 +202,7 @@ def test_following_the_log_prints_live_and_ends_with_the_job(scene: Scene) -> No
         assert follower.poll() is None
         (scene.folder / "go").touch()
         assert ended(process) == 0
-        assert follower.wait(timeout=30) == 0
+        assert follower.wait(timeout=60) == 0
 
     assert shown.read_bytes() == b"one\nbeside\ntwo\nthree"
 
@@ -215,7 +215,7 @@ def test_following_the_log_misses_nothing_of_quick_attempts(scene: Scene) -> Non
     with following(scene, shown) as follower:
         eventually(lambda: shown.read_bytes() == b"attempt 1\n")
         (scene.folder / "go").touch()
-        assert follower.wait(timeout=30) == 0
+        assert follower.wait(timeout=60) == 0
 
     assert ended(process) == 0
     assert shown.read_bytes() == b"".join(b"attempt %d\n" % number for number in range(1, 6))
@@ -237,14 +237,16 @@ def test_a_runner_that_dies_loses_at_most_the_last_moment(scene: Scene) -> None:
 @pytest.mark.parametrize("ending", ["timeout", "signal", "crash"])
 def test_the_last_words_of_a_callable_that_is_ended_are_kept(scene: Scene, ending: str) -> None:
     (scene.folder / "mine.py").write_text(
-        "import os, sys, time\n"
+        "import os, ready, sys, time\n"
         "def speak(ending):\n"
+        "    if ready.is_over(): return\n"
         "    print('last words'); print('and errors', file=sys.stderr)\n"
+        "    ready.ready()\n"
         "    open('begun', 'w').close()\n"
         "    if ending == 'crash': os._exit(3)\n"
         "    time.sleep(60)\n"
     )
-    limits = {"timeout": "300ms"} if ending == "timeout" else {}
+    limits = TRIES if ending == "timeout" else {}
     scene.add({"call": "mine:speak", "args": {"ending": ending}, "max_crashes": 1, **limits})
     process = scene.start("--grace", "50ms")
     eventually(scene.begun.exists)
@@ -252,8 +254,9 @@ def test_the_last_words_of_a_callable_that_is_ended_are_kept(scene: Scene, endin
         process.send_signal(signal.SIGTERM)
     ended(process)
 
-    assert scene.output() == b"last words\n"
-    assert scene.output(1, "stderr") == b"and errors\n"
+    number = int(str(scene.attempt_that_was_ready("number")[0]))
+    assert scene.output(attempt=number) == b"last words\n"
+    assert scene.output(1, "stderr", number) == b"and errors\n"
 
 
 # --- files -------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scene import Scene, ended, python
+from scene import TRIES, Scene, ended, python, until_ready
 
 from batchq.executors.command import Command
 from batchq.executors.results import Results
@@ -64,30 +64,34 @@ def test_a_signal_that_does_not_kill_changes_nothing(scene: Scene, name: str) ->
 
 
 def test_a_timeout_is_term_then_grace_then_kill(scene: Scene) -> None:
-    scene.add(
-        {"command": "trap 'echo term; exit 0' TERM; while :; do sleep 0.01; done", "timeout": "200ms"},
-        {"command": "trap 'echo term' TERM; while :; do sleep 0.01; done", "timeout": "200ms"},
-        {"command": "trap '' TERM; exec sleep 60", "timeout": "200ms"},
-    )
-    scene.run("-q", "-j", "3", "--grace", "300ms", code=1)
+    endless = "while :; do sleep 0.01; done"
+    scene.add(until_ready("trap 'echo term; exit 0' TERM", endless))
+    scene.run("-q", "--grace", "60s")
+    scene.add(until_ready("trap 'echo term; : > heard' TERM", endless), until_ready("trap '' TERM", "exec sleep 600"))
+    scene.run("-q", "-j", "2", "--grace", "1s")
 
-    assert scene.attempts("outcome, exit_code, signal, error_type") == [
+    columns = "outcome, exit_code, signal, error_type, number, seconds"
+    *rows, numbers, seconds = zip(*(scene.attempt_that_was_ready(columns, job) for job in (1, 2, 3)), strict=True)
+    assert [*zip(*rows, strict=True)] == [
         ("timed_out", 0, None, "TimedOut"),
         ("timed_out", None, 9, "TimedOut"),
         ("timed_out", None, 9, "TimedOut"),
     ]
-    assert scene.output(1) == scene.output(2) == b"term\n"
-    seconds = [row[0] for row in scene.attempts("seconds")]
-    assert all(isinstance(one, float) and one >= 0.2 for one in seconds)
-    assert all(isinstance(one, float) and one >= 0.5 for one in seconds[1:])
+    assert scene.output(1, attempt=int(str(numbers[0]))) == b"term\n"
+    said = scene.output(2, attempt=int(str(numbers[1])))
+    assert said == (b"term\n" if (scene.folder / "heard").exists() else b"")
+    assert all(isinstance(one, float) and one >= 0.3 for one in seconds)
+    assert all(isinstance(one, float) and one >= 1.3 for one in seconds[1:])
 
 
 def test_term_reaches_the_whole_group_and_not_only_the_shell(scene: Scene) -> None:
-    child = "trap 'echo child; exit' TERM; while :; do sleep 0.01; done"
-    scene.add({"command": ["bash", "-c", 'trap "wait; exit" TERM; bash -c "$0" & wait', child], "timeout": "300ms"})
-    scene.run("-q", "--grace", "20s", code=1)
+    (scene.folder / "child").write_text("trap 'echo child; exit' TERM; : > up; while :; do sleep 0.01; done\n")
+    start = 'rm -f up; trap "wait; exit" TERM; bash ./child & until [ -e up ]; do sleep 0.01; done'
+    scene.add(until_ready(start, "wait"))
+    scene.run("-q", "--grace", "60s")
 
-    assert scene.output() == b"child\n"
+    (number,) = scene.attempt_that_was_ready("number")
+    assert scene.output(attempt=int(str(number))) == b"child\n"
 
 
 @pytest.mark.parametrize("function", ["nap", "stubborn"])
@@ -105,12 +109,15 @@ def test_a_timeout_of_a_callable_costs_its_worker_and_no_other_job(scene: Scene,
 
 
 def test_an_import_that_hangs_or_prints_is_the_jobs_own(scene: Scene) -> None:
-    (scene.folder / "hangs.py").write_text("print('hanging', flush=True)\nimport time\ntime.sleep(60)\n")
+    (scene.folder / "hangs.py").write_text(
+        "import ready, time\ndef f(): pass\n"
+        "if not ready.is_over():\n    print('hanging', flush=True); ready.ready(); time.sleep(600)\n"
+    )
     (scene.folder / "speaks.py").write_text("print('hello from the import')\ndef f(): print('hello from f')\n")
     (scene.folder / "leaves.py").write_text("import sys\nsys.exit(3)\n")
     (scene.folder / "dies.py").write_text("import os\nos._exit(3)\n")
     scene.add(
-        {"call": "hangs:f", "timeout": "300ms"},
+        {"call": "hangs:f"} | TRIES,
         {"call": "speaks:f"},
         {"call": "leaves:f"},
         {"call": "dies:f", "max_crashes": 1},
@@ -118,11 +125,14 @@ def test_an_import_that_hangs_or_prints_is_the_jobs_own(scene: Scene) -> None:
     )
     scene.run("-q", "-j", "1", "--grace", "50ms", code=1)
 
-    assert scene.attempts("outcome, exit_code, error_type") == [
-        ("timed_out", None, "TimedOut"), ("succeeded", None, None), ("failed", None, "ImportExited"),
-        ("crashed", 3, "WorkerDied"), ("succeeded", None, None),
+    columns = "outcome, exit_code, error_type"
+    assert scene.attempt_that_was_ready(columns) == ("timed_out", None, "TimedOut")
+    assert scene.rows(f"SELECT {columns} FROM attempts WHERE job > 1 ORDER BY job") == [
+        ("succeeded", None, None), ("failed", None, "ImportExited"), ("crashed", 3, "WorkerDied"),
+        ("succeeded", None, None),
     ]  # fmt: skip
-    assert scene.output(1) == b"hanging\n"
+    (number,) = scene.attempt_that_was_ready("number")
+    assert scene.output(1, attempt=int(str(number))) == b"hanging\n"
     assert scene.output(2) == b"hello from the import\nhello from f\n"
 
 
@@ -194,7 +204,7 @@ def test_a_result_file_of_any_kind_is_read_or_a_failure_that_says_why_not(scene:
         make("true"),
         make(': > "$BATCHQ_RESULT_FILE"'),
     )
-    ended(scene.start("-j", "2", "-q"), 15)
+    ended(scene.start("-j", "2", "-q"))
 
     outcomes = scene.attempts("outcome, error_type, result")
     assert outcomes[:5] == [("failed", "ResultUnreadable", None)] * 5
@@ -387,7 +397,7 @@ def test_what_stays_and_prints_without_end_does_not_keep_its_job_from_ending(sce
     (scene.folder / "spam").write_text("trap '' PIPE; echo $$ >> pids; while :; do echo spam; done\n")
     leave = "setsid bash ./spam & until [ -e pids ]; do sleep 0.01; done"
     scene.add({"command": ["bash", "-c", leave], "leftovers": "keep"})
-    assert ended(scene.start("-q"), 15) == 0
+    assert ended(scene.start("-q")) == 0
 
     assert scene.attempts() == [("succeeded",)]
     scene.end_survivors()
@@ -407,7 +417,7 @@ def test_what_a_callable_leaves_and_prints_without_end_does_not_keep_it_from_end
         "    while not os.path.exists('pids'): time.sleep(0.01)\n"
     )
     scene.add({"call": "mine:spam"}, {"call": "os:getpid"})
-    assert ended(scene.start("-q", "-j", "1"), 15) == 0
+    assert ended(scene.start("-q", "-j", "1")) == 0
 
     assert scene.attempts() == [("succeeded",)] * 2
     assert scene.output(2) == b""

@@ -29,7 +29,8 @@ def _site(scene: Scene) -> Path:
     site.mkdir()
     for needed in (batchq, tenacity, sqlite_utils):
         here = Path(str(needed.__file__)).parent
-        shutil.copytree(here, site / here.name)
+        # Without what a Python that compiles one of these files at this moment has not finished.
+        shutil.copytree(here, site / here.name, ignore=shutil.ignore_patterns("*.pyc.*"))
     scene.shell.env["PYTHONPATH"] = str(site)
     return site
 
