@@ -23,6 +23,8 @@ from batchq.store.file.connection import Store
 
 pytest_plugins = ("figures",)
 
+AT_ONCE = 500  #: walks of one seed
+
 
 @pytest.fixture
 def broken() -> Iterator[Callable[[str], None]]:
@@ -43,12 +45,13 @@ def test_a_walk_catches(
     broken(name)
     began = time.monotonic()
     with pytest.raises((AssertionError, BatchqError, sqlite3.Error, TypeError)):
-        run_state_machine_as_test(
-            seed(sizes.SEED)(walk),
-            settings=settings(
-                max_examples=sizes.MUTANT_EXAMPLES, stateful_step_count=40, database=None, phases=[Phase.generate],
-            ),
-        )  # fmt: skip
+        for part in range(0, sizes.MUTANT_EXAMPLES, AT_ONCE):
+            run_state_machine_as_test(
+                seed(sizes.SEED + part)(walk),
+                settings=settings(
+                    max_examples=AT_ONCE, stateful_step_count=40, database=None, phases=[Phase.generate],
+                ),
+            )  # fmt: skip
     print(f"caught after {time.monotonic() - began:.1f} s")
     record_caught(suite)
 
