@@ -56,9 +56,9 @@ def test_a_long_chain_below_a_failure_is_cancelled_in_short_transactions(store: 
     slices, longest = 0, 0.0
     while is_unfinished:
         check(store)
-        began = time.monotonic()
+        began = time.thread_time()  # which does not pass while others have the processor
         is_unfinished = exchange.exchange(store, runner, [], 0).is_unfinished
-        longest = max(longest, time.monotonic() - began)
+        longest = max(longest, time.thread_time() - began)
         slices += 1
 
     assert counted(store) == {"failed": 1, "cancelled": 5_999}

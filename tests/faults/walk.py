@@ -1,5 +1,6 @@
 """What the walks over the ledger have in common: one store, two connections, a clock of their own, runners that live."""
 
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from newstore import open_new
 
 from batchq import clock
+from batchq.store import order
 from batchq.store.file.connection import Store
 from batchq.store.file.locks import LockFile
 from batchq.store.file.opening import open_at
@@ -71,4 +73,13 @@ class Ground:
 
 
 class Walk(Ground, RuleBasedStateMachine):
-    """A walk whose steps hypothesis chooses."""
+    """A walk whose steps hypothesis chooses. What an end does far below is not put off, however slow the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slice = mock.patch.object(order, "SLICE", math.inf)
+        self.slice.start()
+
+    def teardown(self) -> None:
+        self.slice.stop()
+        super().teardown()
