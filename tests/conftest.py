@@ -17,6 +17,7 @@ import survivors
 from gate import Gate
 from hypothesis import HealthCheck, settings
 from newstore import open_new
+from soaking import SOAK
 
 import batchq
 from batchq.store.file.connection import Store
@@ -34,7 +35,7 @@ for number, handler in (
 
 # How long an example takes says nothing where seven pytests share two cores: with a deadline of 200 ms, as it is by
 # default, any test fails by chance. Nor does it matter how long hypothesis takes to draw one, or how much it discards.
-settings.register_profile("batchq", deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("batchq", deadline=None, suppress_health_check=list(HealthCheck), derandomize=not SOAK)
 settings.load_profile("batchq")
 
 # Commands that batchq prints begin with the whole path where no batchq is on the PATH.

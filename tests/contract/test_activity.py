@@ -10,6 +10,7 @@ import pytest
 from conftest import Shell, eventually
 from history import FAILED, NOW, SUCCEEDED, a_runner, add, claim, end, out, play
 from nights import a_large_night
+from soaking import SOAK
 
 from batchq.jobs.selection import Selection, of_ids
 from batchq.processes import proc, usage
@@ -240,9 +241,6 @@ def test_time_of_children_that_have_ended_counts() -> None:
     subprocess.run(["python3", "-c", spin], check=True)
     after = usage.of_tree(os.getpid(), proc.started_ticks(os.getpid()))
     assert before is not None and after is not None and after.seconds - before.seconds >= 0.15
-
-
-SOAK = bool(os.environ.get("BATCHQ_SOAK"))
 
 
 @pytest.mark.skipif(not SOAK, reason="a million jobs: scripts/soak")

@@ -1,18 +1,12 @@
 """Whatever one value of a store is, a command ends, with a sentence if need be, and the jobs beside it run."""
 
-import os
 import random
 from collections.abc import Iterator
 
 import extremes
 import pytest
 from extremes import BYSTANDERS, Commands
-
-IS_WHOLE = os.environ.get("BATCHQ_SOAK", "") not in (
-    "",
-    "0",
-)  #: else a few, the same each time; BATCHQ_SEED takes others
-SEED = os.environ.get("BATCHQ_SEED", "1")
+from soaking import SEED, SOAK
 
 #: One column and value of each kind that has held up a run or ended a command in the middle
 KNOWN = [
@@ -44,7 +38,7 @@ def _commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 def chosen(commands: Commands, purpose: str, most: int) -> list[tuple[str, str, object]]:
     print(f"BATCHQ_SEED={SEED}")
-    return commands.cases if IS_WHOLE else random.Random(f"{SEED}/{purpose}").sample(commands.cases, most)
+    return commands.cases if SOAK else random.Random(f"{SEED}/{purpose}").sample(commands.cases, most)
 
 
 def ends_well(commands: Commands, *words: str) -> tuple[int, str]:
@@ -95,7 +89,7 @@ def test_a_command_ends_with_a_sentence_whatever_one_value_is(commands: Commands
         commands.renew()
         extremes.disturb(commands.store, *case)
         verbs = LOOKS if kind == "look" else ACTS
-        for verb in verbs if IS_WHOLE else words.sample(verbs, 3):
+        for verb in verbs if SOAK else words.sample(verbs, 3):
             for copy in commands.store.parent.glob("copy*"):
                 copy.unlink()
             ends_well(commands, *verb)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from nights import a_large_night
+from soaking import SOAK
 
 from batchq.jobs.selection import Selection
 from batchq.report import reasons, summary
@@ -18,7 +19,6 @@ from batchq.store.file.connection import Store
 from batchq.store.file.opening import open_at
 from batchq.store.looking import queries, tallies, times
 
-SOAK = bool(os.environ.get("BATCHQ_SOAK"))
 FEW, MANY = (1_000, 1_000_000) if SOAK else (8_000, 32_000)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
+from soaking import SOAK
 
 MIB = 1 << 20
 FEW = 512 * MIB  #: bytes of address space, in which everything here must find room
@@ -101,7 +102,7 @@ def peak(batchq: Shell, jobs: int) -> int:
 
 def test_many_jobs_need_little_memory(batchq: Shell) -> None:
     """A million need less than 150 MiB; here it is fewer, of which each may need as much as each of a million."""
-    jobs = 1_000_000 if os.environ.get("BATCHQ_SOAK", "") not in ("", "0") else 60_000
+    jobs = 1_000_000 if SOAK else 60_000
     assert peak(batchq, jobs) < 40 + jobs * 110 // 1_000_000
 
 

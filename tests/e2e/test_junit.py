@@ -17,12 +17,11 @@ import pytest
 from conftest import Shell, nothing_left
 from lxml import etree
 from nights import a_large_night
+from soaking import SOAK
 
 from batchq.report import junit
 from batchq.report.numbering import Numbering
 from batchq.store.file.opening import open_at
-
-SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "data" / "junit-10.xsd"))
 HARMFUL = (

@@ -19,7 +19,8 @@ import ports
 import pytest
 from conftest import eventually
 from elsewhere import parents_of
-from scene import SOAK, is_gone
+from scene import is_gone
+from soaking import SOAK
 
 from batchq.processes import proc
 

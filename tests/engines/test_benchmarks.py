@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from daskcluster import Cluster
-from scene import SOAK, Scene
+from scene import Scene
+from soaking import SOAK
 
 pytest_plugins = ("scene", "daskcluster")
 

@@ -9,7 +9,8 @@ import pytest
 from conftest import eventually
 from daskcluster import Cluster, cluster
 from elsewhere import add_waiting, let_end, process_of, starts, wrong_starts
-from scene import SOAK, Scene, end, ended
+from scene import Scene, end, ended
+from soaking import SOAK
 
 pytest_plugins = ("scene", "daskcluster", "openports")
 

@@ -1,17 +1,16 @@
 """Jobs at a real Dask cluster whose workers, sites and runs are killed at random: none is lost, doubled or left."""
 
-import os
 import random
 
 import pytest
 from dask_soak import Toll, soak
 from daskcluster import cluster
-from scene import SOAK, Scene, tell
+from scene import Scene, tell
+from soaking import SEED, SOAK
 
 pytest_plugins = ("scene", "openports")
 
 JOBS, SECONDS = (2_000, 600.0) if SOAK else (60, 5.0)
-SEED = int(os.environ.get("BATCHQ_SEED", "") or random.SystemRandom().randrange(1 << 31))
 
 
 def told(toll: Toll, seed: int) -> str:

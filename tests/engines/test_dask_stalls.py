@@ -14,7 +14,8 @@ import pytest
 from conftest import eventually
 from daskcluster import DASK, Cluster, without_batchq
 from elsewhere import NOT_AT_ONCE, add_waiting, let_end, process_of, starts, wrong_starts
-from scene import SOAK, Scene, children_of, end, ended, is_gone
+from scene import Scene, children_of, end, ended, is_gone
+from soaking import SOAK
 
 pytest_plugins = ("scene", "daskcluster", "openports")
 

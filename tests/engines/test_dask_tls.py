@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from dask import config
 from daskcluster import Cluster, cluster
-from scene import SOAK, Scene
+from scene import Scene
+from soaking import SOAK
 
 from batchq.executors.afar.dask import certificates
 from batchq.executors.afar.unfit import Unfit

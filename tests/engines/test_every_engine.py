@@ -7,7 +7,7 @@ import pytest
 import test_every_executor as contract
 from daskcluster import cluster
 from desk import afar, opened
-from scene import SOAK
+from soaking import SOAK
 
 from batchq.executors.seam import Executor
 

@@ -15,7 +15,8 @@ import pytest
 from conftest import Started, eventually
 from daskcluster import Cluster
 from places import SITE, carrier_to
-from scene import SOAK, Scene, end
+from scene import Scene, end
+from soaking import SOAK
 from test_folders_elsewhere import ANOTHER_MACHINE
 
 from batchq.processes import machine

@@ -8,7 +8,8 @@ import pytest
 from conftest import Done, eventually
 from elsewhere import add_waiting, let_end, starts
 from places import SITE
-from scene import SOAK, Scene, ended
+from scene import Scene, ended
+from soaking import SOAK
 
 from batchq.executors.afar.missing import Here
 from batchq.jobs.attempt import FAILED, Claim, Ended, Failure, Outcome

@@ -10,7 +10,8 @@ import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from poolscene import bridge_above, worker_of_a_job
-from scene import SOAK, Scene, end, ended, is_gone
+from scene import Scene, end, ended, is_gone
+from soaking import SOAK
 
 pytest_plugins = ("scene", "poolscene", "openports")
 needs_a_network_of_its_own = pytest.mark.skipif(not alone.is_possible(), reason="executorlib listens on all addresses")

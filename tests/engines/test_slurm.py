@@ -13,8 +13,9 @@ import survivors
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from openports import OpenPorts, watching
-from scene import SOAK, Scene, end, ended, signal_one, status_of
+from scene import Scene, end, ended, signal_one, status_of
 from slurmcluster import Slurm
+from soaking import SOAK
 
 pytest_plugins = ("scene",)
 pytestmark = pytest.mark.skipif(slurmcluster.missing() is not None, reason=slurmcluster.missing() or "")

@@ -12,7 +12,8 @@ import pytest
 import sshserver
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
-from scene import SOAK, Scene, children_of, end, ended, is_gone, status_of
+from scene import Scene, children_of, end, ended, is_gone, status_of
+from soaking import SOAK
 from sshserver import SshServer
 
 pytest_plugins = ("scene", "openports")

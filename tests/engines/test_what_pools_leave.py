@@ -11,7 +11,8 @@ from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, process_of, starts
 from planted import WITHOUT_A_BRIDGE, plant
 from poolscene import bridge_above, parent_of, worker_of_a_job
-from scene import SOAK, Scene, end, is_gone, tell
+from scene import Scene, end, is_gone, tell
+from soaking import SOAK
 
 pytest_plugins = ("scene", "poolscene", "openports")
 FORKING = ["threads", "fork", "forkserver", "spawn", "loky", "executorlib"] if SOAK else ["fork"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import sizes
 from attacks import ATTACKS, attack_of
+from soaking import SEED, SOAK
 
 
 class Row(NamedTuple):
@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if "BATCHQ_FIGURES" in os.environ:
         Path(os.environ["BATCHQ_FIGURES"]).write_text(json.dumps(rows()))
     if rows() or terminalreporter.stats.get("failed"):
-        terminalreporter.section(f"faults ({'soak' if sizes.SOAK else 'small'} size, seed {sizes.SEED})")
+        terminalreporter.section(f"faults ({'soak' if SOAK else 'small'} size, seed {SEED})")
         terminalreporter.write_line(table(rows()))
 
 

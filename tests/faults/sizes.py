@@ -1,13 +1,8 @@
-"""How much the fault suites do: one line each, for a pull request and for ``scripts/soak``; and the seed of all chance.
+"""How much the fault suites do: one line each, the first number in the gate, the second for ``scripts/soak``."""
 
-``BATCHQ_SOAK=1`` chooses the second number of each line, ``BATCHQ_SEED=n`` repeats a run.
-"""
-
-import os
 import random
 
-SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")
-SEED = int(os.environ.get("BATCHQ_SEED", "") or random.SystemRandom().randrange(1 << 31))
+from soaking import SEED, SOAK
 
 
 def _size(small: int, large: int) -> int:

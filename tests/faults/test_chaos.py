@@ -15,13 +15,14 @@ from chaos_judges import JUDGES, verdicts
 from chaos_round import Round
 from conftest import Shell
 from figures import record
+from soaking import SEED
 from test_random_kills import needs_flock
 
 pytest_plugins = ("figures",)
 pytestmark = needs_flock
 
 FIXED = "15"  #: the seed of the round that is the same in every run
-SEEDS = [FIXED, *(f"{sizes.SEED}/{number}" for number in range(sizes.CHAOS_ROUNDS))]
+SEEDS = [FIXED, *(f"{SEED}/{number}" for number in range(sizes.CHAOS_ROUNDS))]
 if "BATCHQ_CHAOS" in os.environ:
     SEEDS = [os.environ["BATCHQ_CHAOS"]]
 

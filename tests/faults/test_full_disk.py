@@ -11,10 +11,10 @@ from pathlib import Path
 
 import full_disk
 import pytest
-import sizes
 from conftest import Shell, eventually
 from figures import record
 from fleet import Fleet
+from soaking import SOAK
 
 pytest_plugins = ("figures",)
 
@@ -38,7 +38,7 @@ needs_namespace = pytest.mark.skipif(bool(_missing()), reason=_missing())
 @needs_namespace
 @pytest.mark.parametrize("scenario", full_disk.SCENARIOS)
 def test_a_full_disk_loses_nothing(scenario: str, tmp_path: Path) -> None:
-    if scenario == "giving_up" and not sizes.SOAK:
+    if scenario == "giving_up" and not SOAK:
         pytest.skip("takes over a minute: scripts/soak runs it")
     (tmp_path / "disk").mkdir()
     done = subprocess.run(

@@ -5,6 +5,7 @@ from figures import record
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from ledger_machine import LedgerMachine, taken
+from soaking import SEED
 
 pytest_plugins = ("figures",)
 
@@ -20,7 +21,7 @@ def test_the_ledger_does_what_its_model_says_on_every_walk() -> None:
     taken.clear()
     for part in range(0, sizes.MODEL_EXAMPLES, AT_ONCE):  # hypothesis remembers every walk: 20,000 take a gigabyte
         run_state_machine_as_test(
-            seed(sizes.SEED + part)(LedgerMachine),
+            seed(SEED + part)(LedgerMachine),
             settings=settings(
                 max_examples=min(AT_ONCE, sizes.MODEL_EXAMPLES - part), stateful_step_count=40,
                 database=None, print_blob=True,

@@ -6,6 +6,7 @@ from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from order_machine import OrderMachine
 from order_walk import taken
+from soaking import SEED
 
 pytest_plugins = ("figures",)
 
@@ -25,7 +26,7 @@ def test_order_keys_limits_and_control_do_what_their_model_says_on_every_walk() 
     while walks < sizes.ORDER_EXAMPLES or ((+taken).keys() != SEEN and walks < 4 * sizes.ORDER_EXAMPLES):
         part = min(AT_ONCE, sizes.ORDER_EXAMPLES)  # hypothesis remembers every walk
         run_state_machine_as_test(
-            seed(sizes.SEED + walks)(OrderMachine),
+            seed(SEED + walks)(OrderMachine),
             settings=settings(
                 max_examples=part, stateful_step_count=40, database=None, phases=[Phase.generate],
             ),

@@ -4,17 +4,17 @@ import signal
 import time
 
 import pytest
-import sizes
 import stranger
 from chaos_evidence import read
 from conftest import Shell, eventually
 from figures import record
 from fleet import Fleet
 from others import in_a_namespace, needs_mounts
+from soaking import SOAK
 
 pytest_plugins = ("figures",)
 pytestmark = [
-    pytest.mark.skipif(not sizes.SOAK, reason="takes two minutes: scripts/soak"),
+    pytest.mark.skipif(not SOAK, reason="takes two minutes: scripts/soak"),
 ]
 
 LONGER_THAN_A_RUN_INSISTS = 64

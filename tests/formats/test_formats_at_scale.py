@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from nights import a_large_night
+from soaking import SOAK
 
 from batchq.jobs.model import job_spec
 from batchq.jobs.selection import Selection
@@ -17,7 +18,6 @@ from batchq.store.adding import intake
 from batchq.store.file.opening import open_at
 from batchq.store.looking import change
 
-SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")
 JOBS = 1_000_000 if SOAK else 3_000
 #: Runs a command from a small process: a child's peak of memory begins with that of the process that forks it.
 WATCHED = """

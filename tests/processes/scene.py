@@ -22,7 +22,6 @@ from batchq.store.adding import intake
 from batchq.store.file.opening import open_at
 
 Row = tuple[object, ...]
-SOAK = os.environ.get("BATCHQ_SOAK", "") not in ("", "0")  #: whether the suites run at the size of scripts/soak
 
 REST = """\
 #!/bin/sh

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, eventually
-from scene import SOAK, Scene, end, ended, python
+from scene import Scene, end, ended, python
+from soaking import SOAK
 from test_order_of_output import alternating, has_lines, pieces
 from test_output_of_jobs import peak_after
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from scene import SOAK, Scene, children_of, ended, is_gone, status_of, tell
+from scene import Scene, children_of, ended, is_gone, status_of, tell
+from soaking import SOAK
 
 pytest_plugins = ("scene",)
 

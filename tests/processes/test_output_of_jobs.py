@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import eventually
-from scene import SOAK, TRIES, Scene, end, ended, python, tell
+from scene import TRIES, Scene, end, ended, python, tell
+from soaking import SOAK
 
 pytest_plugins = ("scene",)
 

@@ -3,18 +3,17 @@
 Each job takes a lock on a file with the number of its slot, which its leftovers inherit; a second one there would fail.
 """
 
-import os
 import random
 import signal
 
 import pytest
 from conftest import eventually
 from scene import Scene, ended, python
+from soaking import SEED
 
 pytest_plugins = ("scene",)
 
 SLOTS = 4
-SEED = int(os.environ.get("BATCHQ_SEED", "") or random.SystemRandom().randrange(1 << 31))
 OWN = "exec 9>>slot-$BATCHQ_SLOT; flock -n 9 || exit 1; echo $BATCHQ_SLOT >>numbers;"
 #: Ends at once, after a while, by itself or by a signal, with or without something that stays for a while
 COMMANDS = (
