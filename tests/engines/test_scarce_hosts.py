@@ -49,7 +49,7 @@ def test_the_others_work_without_a_host_that_has_not_enough_file_descriptors(afa
     go_on_without_h1(afar, "a site needs 28 file descriptors and can get 1")
 
 
-#: The program of a site that gets so much more memory than it has when it has loaded this module.
+#: The program of a site that gets so much more memory than it has when this module is loaded: code of batchq can tell.
 STARVED = """\
 import re, resource, {module}
 size = 1024 * int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -59,7 +59,9 @@ main()
 """
 
 
-@pytest.mark.parametrize(("module", "more"), [("batchq", 0), ("batchq.executors.afar.site", 4_000_000)])
+@pytest.mark.parametrize(
+    ("module", "more"), [("batchq.executors.afar.entrance", 0), ("batchq.executors.afar.site", 4_000_000)]
+)
 def test_a_host_with_too_little_memory_is_left_out(afar: Scene, module: str, more: int) -> None:
     """One that ran short of it when it was up took its jobs with it, which crashed."""
     program = STARVED.format(module=module, more=more)

@@ -5,6 +5,7 @@ A site that comes up and then finds none dies with its jobs, which crash. So it 
 
 import os
 
+HEADROOM = 16 * 1024 * 1024  #: bytes that must be there for the site to work with
 TOO_LITTLE = "too little memory for batchq (ulimit -v, or the limit of a container)"
 
 
@@ -12,7 +13,17 @@ def main() -> None:
     """Serve the run at the other end of stdin and stdout until it is gone."""
     try:
         from batchq.executors.afar import site
-    except MemoryError:
+    except Exception as error:  # where a library cannot be mapped that is an ImportError
+        if not isinstance(error, MemoryError) and _has_room():
+            raise
         os.write(1, f'["refused", "{os.uname().nodename}: {TOO_LITTLE}", 78]\n'.encode())
         os._exit(0)
     site.main()
+
+
+def _has_room() -> bool:
+    try:
+        bytearray(HEADROOM)
+    except MemoryError:
+        return False
+    return True

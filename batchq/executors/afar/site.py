@@ -17,7 +17,7 @@ import time
 
 from batchq.executors.afar import making, protocol
 from batchq.executors.afar.elsewhere import Elsewhere
-from batchq.executors.afar.entrance import TOO_LITTLE
+from batchq.executors.afar.entrance import HEADROOM, TOO_LITTLE
 from batchq.executors.afar.greeting import greeting
 from batchq.executors.afar.lifetime import Lifetime
 from batchq.executors.afar.saying import Saying
@@ -44,7 +44,6 @@ LOOK = 0.5  #: seconds between checks of the lease and of the parent
 SOON = 0.02  #: seconds after which a pipe without room is tried again
 FIRST = 60.0  #: seconds within which the setup must come
 NO_ROOM = [0, 0, 0]
-HEADROOM = 16 * 1024 * 1024  #: bytes that must be there for the site to work with
 _MOST = 4 * 1024 * 1024  #: unsent bytes; with more, output of running jobs is not reported before their end
 
 
