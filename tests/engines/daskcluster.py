@@ -19,7 +19,7 @@ import ports
 import pytest
 from conftest import eventually
 from elsewhere import parents_of
-from scene import is_gone
+from scene import is_gone, stop
 from soaking import SOAK
 
 from batchq.processes import proc
@@ -96,10 +96,14 @@ class Cluster:
         return (self.folder / f"{name}.log").read_text()
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Signal a worker; one that is killed has ended afterwards: nobody takes it for one that is at work."""
+        """Kill a worker, which has ended afterwards: nobody takes it for one that is at work. Or signal it otherwise."""
         os.kill(self.workers[name].pid, number)
         if number == signal.SIGKILL:
             self.workers[name].wait()
+
+    def stop(self, name: str) -> None:
+        """Stop a worker with all its threads."""
+        stop(self.workers[name].pid)
 
     def kill_scheduler(self) -> None:
         self.scheduler.kill()

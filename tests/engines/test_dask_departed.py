@@ -1,6 +1,5 @@
 """Workers of Dask that are only stalled when they leave the cluster: the rescue of a dead run waits for their jobs."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -25,7 +24,7 @@ def stalled(scene: Scene, dask: Cluster, lease: str) -> "Iterator[str]":
     run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", lease)
     eventually(lambda: len(starts(scene)) == 1)
     victim = dask.above(process_of(scene, 1))
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     yield victim
     end(scene.runner(), run.pid)
     ended(run)

@@ -14,7 +14,7 @@ import pytest
 from conftest import eventually
 from daskcluster import DASK, Cluster, without_batchq
 from elsewhere import NOT_AT_ONCE, add_waiting, let_end, process_of, starts, wrong_starts
-from scene import Scene, children_of, end, ended, is_gone
+from scene import Scene, children_of, end, ended, is_gone, stop
 from soaking import SOAK
 
 pytest_plugins = ("scene", "daskcluster", "openports")
@@ -35,7 +35,7 @@ def unfetched(scene: Scene, dask: Cluster) -> set[str]:
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 1)
     bridge, victim = bridge_of(scene.runner()), dask.above(process_of(scene, 1))
-    os.kill(bridge, signal.SIGSTOP)
+    stop(bridge)
     let_end(scene)
     eventually(lambda: set(dask.tasks().values()) == {"memory"})
     dask.kill(victim)
@@ -74,7 +74,7 @@ def reborn_at(port: int, scene: Scene, dask: Cluster) -> set[str]:
     run = scene.start("-q", "--executor", f"dask:{dask.address}")
     eventually(lambda: len(starts(scene)) == 3)
     bridge = bridge_of(scene.runner())
-    os.kill(bridge, signal.SIGSTOP)
+    stop(bridge)
     let_end(scene)
     eventually(lambda: [*dask.tasks().values()] == ["memory"] * 3)
     dask.kill(victim)
@@ -96,7 +96,7 @@ def one_stalls(scene: Scene, dask: Cluster) -> set[str]:
     eventually(lambda: len(starts(scene)) == 2)
     stalled, other = process_of(scene, 1), process_of(scene, 2)
     victim = dask.above(stalled)
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     eventually(lambda: is_gone(stalled))
     since = time.monotonic()
     eventually(lambda: is_gone(other) or time.monotonic() - since > 1.5)
@@ -114,7 +114,7 @@ def stalled_and_removed(scene: Scene, dask: Cluster) -> set[str]:
     eventually(lambda: len(starts(scene)) == 1)
     stalled = process_of(scene, 1)
     victim = dask.above(stalled)
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     since = time.monotonic()
     eventually(lambda: time.monotonic() - since > 5)  # the shortest worker-ttl of Dask
     assert not is_gone(stalled)
@@ -133,7 +133,7 @@ def rescued(scene: Scene, dask: Cluster) -> set[str]:
     run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
     eventually(lambda: len(starts(scene)) == 1)
     victim = dask.above(process_of(scene, 1))
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     end(scene.runner(), run.pid)
     ended(run)
     again = scene.start("-q", "--executor", f"dask:{dask.address}")
@@ -151,7 +151,7 @@ def rescued_by_another_scheduler(scene: Scene, dask: Cluster) -> set[str]:
     run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
     eventually(lambda: len(starts(scene)) == 1)
     victim = dask.above(process_of(scene, 1))
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     end(scene.runner(), run.pid)
     ended(run)
     dask.kill_scheduler()
@@ -172,7 +172,7 @@ def bridged_anew(scene: Scene, dask: Cluster) -> set[str]:
     run = scene.start("-q", "--executor", f"dask:{dask.address}", "--lease", "10s")
     eventually(lambda: len(starts(scene)) == 1)
     victim = dask.above(process_of(scene, 1))
-    dask.kill(victim, signal.SIGSTOP)
+    dask.stop(victim)
     end(bridge_of(scene.runner()))
     eventually(lambda: len(starts(scene)) == 2)
     let_end(scene)
@@ -243,7 +243,7 @@ def test_what_stalls_keeps_no_signal_from_the_run(scene: Scene, dask: Cluster, s
     victims = {
         "bridge": bridge_of(scene.runner()), "worker": dask.workers[worker].pid, "site": children_of(guardian)[0]
     }  # fmt: skip
-    os.kill(victims[stalls], signal.SIGSTOP)
+    stop(victims[stalls])
     os.kill(run.pid, signal.SIGINT)
 
     assert ended(run) == 130, scene.said()
@@ -261,7 +261,7 @@ def test_a_job_is_ended_in_time_while_the_bridge_stalls(scene: Scene, dask: Clus
     run = scene.start("--executor", f"dask:{dask.address}", "--lease", "10m", "--grace", "0")
     eventually(lambda: len(starts(scene)) == 1)
     bridge = bridge_of(scene.runner())
-    os.kill(bridge, signal.SIGSTOP)
+    stop(bridge)
     eventually(lambda: is_gone(process_of(scene, 1)))
     assert scene.jobs() == [("running",)]
     os.kill(bridge, signal.SIGCONT)
@@ -276,7 +276,7 @@ def test_jobs_behind_a_bridge_that_stalls_for_longer_than_the_lease_end_before_t
     add_waiting(scene, 1)
     run = scene.start("--executor", f"dask:{dask.address}", "--lease", "4s")
     eventually(lambda: len(starts(scene)) == 1)
-    os.kill(bridge_of(scene.runner()), signal.SIGSTOP)
+    stop(bridge_of(scene.runner()))
     eventually(lambda: "it has not answered for 4 s" in scene.said())
     eventually(lambda: len(starts(scene)) == 2, 60)
     let_end(scene)

@@ -15,7 +15,7 @@ import pytest
 from conftest import Started, eventually
 from daskcluster import Cluster
 from places import SITE, carrier_to
-from scene import Scene, end
+from scene import Scene, end, stop
 from soaking import SOAK
 from test_folders_elsewhere import ANOTHER_MACHINE
 
@@ -172,7 +172,7 @@ def test_a_run_that_does_not_read_makes_a_job_at_a_site_wait_and_gets_everything
     command = f"touch up; {command}"
     with started(afar, "--tee", "--executor", SITES, "-c", command) as run:
         eventually((afar.folder / "up").exists)
-        os.kill(runner := afar.runner(), signal.SIGSTOP)
+        stop(runner := afar.runner())
         try:
             afar.open_gate()
             eventually(lambda: (afar.folder / "writer").exists() and (afar.folder / "writer").read_text() != "")

@@ -10,7 +10,7 @@ import pytest
 from conftest import eventually
 from elsewhere import add_waiting, assert_none_overlapped, let_end, starts
 from poolscene import bridge_above, worker_of_a_job
-from scene import Scene, end, ended, is_gone
+from scene import Scene, end, ended, is_gone, stop
 from soaking import SOAK
 
 pytest_plugins = ("scene", "poolscene", "openports")
@@ -60,7 +60,7 @@ def unfetched(pools: Scene, factory: str) -> list[str]:
     eventually(lambda: starts(pools))
     job, worker = int((pools.folder / "pid-1").read_text()), worker_of_a_job(pools)
     bridge = bridge_above(worker)
-    os.kill(bridge, signal.SIGSTOP)
+    stop(bridge)
     let_end(pools)
     eventually(lambda: is_gone(job))
     end(worker)

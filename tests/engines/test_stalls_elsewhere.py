@@ -8,7 +8,7 @@ import time
 from conftest import eventually
 from elsewhere import NOT_AT_ONCE, add_waiting, assert_none_overlapped, let_end, process_of, starts
 from places import SITE, carriers
-from scene import Scene, children_of, ended, is_gone, is_stopped, status_of
+from scene import Scene, children_of, ended, is_gone, is_stopped, status_of, stop
 
 pytest_plugins = ("scene", "places", "openports")
 
@@ -39,7 +39,7 @@ def test_a_job_of_a_site_that_stands_still_runs_over_its_timeout_until_the_lease
     eventually(lambda: len(starts(afar)) == 1)
     first = process_of(afar, 1)
     (site,) = children_of(carriers(afar)[0])
-    os.kill(site, signal.SIGSTOP)
+    stop(site)
 
     assert ended(run) == 1
     assert is_gone(first)

@@ -197,6 +197,13 @@ def signal_one(pid: int, number: int) -> None:
         pass
 
 
+def stop(pid: int) -> None:
+    """Stop a process. Its threads are told one after the other: on a busy machine some would go on for a while."""
+    signal_one(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    eventually(lambda: {status_of(int(one.name)).get("State", "")[:1] for one in threads.iterdir()} == {"T"})
+
+
 def status_of(pid: int) -> dict[str, str]:
     """The lines of /proc/PID/status; empty when the process is gone."""
     try:
