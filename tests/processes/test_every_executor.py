@@ -6,6 +6,7 @@ import time
 import pytest
 from conftest import eventually
 from desk import SLOTS, Desk
+from gate import Gate
 from scene import is_gone, is_stopped
 
 from batchq.executors.seam import Executor, Lost, Started
@@ -175,12 +176,13 @@ def test_commands_and_callables_share_the_slots(desk: Desk) -> None:
 
 
 def test_suspended_jobs_stand_still_until_they_are_resumed(desk: Desk) -> None:
-    claim = desk.shell("echo $$ > pid; while [ ! -e go ]; do sleep 0.01; done")
+    gate = Gate(desk.folder / "gate")  # not a loop: a shell whose child is stopped before it has become sleep is not
+    claim = desk.shell(f"echo $$ > pid; {gate.wait}")  # stopped itself (vfork)
     desk.executor.start([claim])
     desk.wait(lambda: (desk.folder / "pid").exists() and (desk.folder / "pid").read_text())
     desk.executor.suspend()
     eventually(lambda: is_stopped(int((desk.folder / "pid").read_text())))  # orders to an engine take a moment
-    (desk.folder / "go").touch()
+    gate.open()
     before = len(desk.reports)
     for _ in range(3):
         desk.reports += desk.executor.poll(0.05)
@@ -188,6 +190,7 @@ def test_suspended_jobs_stand_still_until_they_are_resumed(desk: Desk) -> None:
     desk.executor.resume()
 
     assert [outcome.status for outcome in desk.ends([claim])] == [SUCCEEDED]
+    gate.close()
 
 
 def test_after_close_nothing_runs(executor: Executor, desk: Desk) -> None:
