@@ -19,6 +19,7 @@ _VARYING = (
     (re.compile(r"[━╸─]+"), "BAR"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "DATE"),
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"TIME to (DATE )?TIME"), "TIME"),  # within a second, or not
     (re.compile(r"\s+[+-]\d{4}$", re.M), ""),
     (re.compile(r"\s+on \S+, store \S+$", re.M), " on HOST, store PATH"),
     (re.compile(r"^store \S+$", re.M), "store PATH"),

@@ -23,4 +23,5 @@ def test_docs_have_no_other_screens() -> None:
 
 def test_a_screen_that_differs_would_be_noticed() -> None:
     assert masked(" ━━╸──  1 of 4, 2 running, 1.0/s, 3 s, 2 s left") == masked(" ━╸──  1 of 4, 2 running, 4 s")
+    assert masked("jobs 1, 2, 08:23:26 to 08:23:48") == masked("jobs 1, 2, 08:23:48") != masked("jobs 1, 2")
     assert masked("1 of 4, 2 running") != masked("1 of 4, 3 running")
