@@ -1,4 +1,4 @@
-"""The program ``batchq-site``: a site, or the reason why there is no memory for one.
+"""The program ``batchq-site``, which starts a site, or says that the memory is too small for one.
 
 A site that comes up and then finds none dies with its jobs, which crash. So it makes sure of that before it comes up.
 """

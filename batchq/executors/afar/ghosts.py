@@ -10,7 +10,7 @@ from batchq.executors.seam import Left, Lost
 class Ghosts:
     """They may run until the successor of the place has ended everything left of it and is sure of that.
 
-    Else ``until``, in monotonic seconds, when its lease of so many seconds has run out; never if there are no ghosts.
+    Else ``until``, in monotonic seconds, when its lease of so many seconds has run out. Without ghosts that is never.
     """
 
     def __init__(self, lease: float) -> None:
